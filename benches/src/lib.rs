@@ -1,0 +1,1 @@
+//! Shared parts of the benchmarks: peers live here and nowhere else in the workspace.

@@ -1,0 +1,1 @@
+//! Buffered streams over byte chunks: Read, BufRead and Write with limits and framing.

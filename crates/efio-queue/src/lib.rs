@@ -1,0 +1,1 @@
+//! Michael-Scott multi-producer multi-consumer queues, no_std + alloc and checked with loom.
