@@ -5,4 +5,24 @@
 extern crate alloc;
 
 #[doc(hidden)]
+#[macro_use]
 pub mod shim;
+
+mod backoff;
+mod cache_padded;
+mod cas_cell;
+mod cas_lock;
+mod doorbell;
+mod parking;
+mod spin_lock;
+
+pub use backoff::Backoff;
+pub use cache_padded::CachePadded;
+pub use cas_cell::{CasCell, CasCellGuard};
+pub use cas_lock::{CasGuard, CasLock};
+#[cfg(all(feature = "std", unix))]
+pub use doorbell::EventFd;
+pub use doorbell::{Alarm, Doorbell};
+#[cfg(feature = "std")]
+pub use doorbell::{Parker, Sleep};
+pub use spin_lock::{RawSpinLock, SpinLock, SpinLockGuard};

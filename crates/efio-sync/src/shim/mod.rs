@@ -3,6 +3,19 @@
 //! Every crate of efio takes its atomics, cells, `Arc` and spin hints from here, so that the
 //! models in `loom-tests/` run the code that ships. Build with `RUSTFLAGS="--cfg loom"` for loom's
 //! versions. Not part of the public API.
+//!
+//! ```text
+//!             locks and doorbell of this crate · efio-queue · efio-chunks · efio-core
+//!                                      │
+//!   shim:  atomic  cell  hint  thread  Arc  │  Futex  barrier  yield_now  tuning
+//!              │                            │         │
+//!       core/alloc/std | loom        platform (futex, membarrier, eventfd) | loom
+//! ```
+
+pub mod barrier;
+pub mod futex;
+pub mod platform;
+pub mod tuning;
 
 cfg_if::cfg_if! {
     if #[cfg(loom)] {
@@ -11,49 +24,17 @@ cfg_if::cfg_if! {
         pub use loom::cell;
         pub use loom::thread;
         pub use loom::sync::Arc;
+        pub use loom::thread::yield_now;
     } else {
+        pub mod cell;
+
         pub use core::sync::atomic;
         pub use core::hint;
         #[cfg(feature = "std")]
         pub use std::thread;
         #[cfg(feature = "alloc")]
         pub use alloc::sync::Arc;
-
-        /// Cells with loom's interface: access only through a closure that gets the raw pointer.
-        pub mod cell {
-            /// [`core::cell::UnsafeCell`] with loom's `with` and `with_mut`.
-            #[derive(Debug, Default)]
-            #[repr(transparent)]
-            pub struct UnsafeCell<T: ?Sized>(core::cell::UnsafeCell<T>);
-
-            impl<T> UnsafeCell<T> {
-                /// Wraps `value`.
-                #[inline]
-                pub const fn new(value: T) -> Self {
-                    Self(core::cell::UnsafeCell::new(value))
-                }
-
-                /// Takes the value out.
-                #[inline]
-                pub fn into_inner(self) -> T {
-                    self.0.into_inner()
-                }
-            }
-
-            impl<T: ?Sized> UnsafeCell<T> {
-                /// Runs `f` with a pointer that it may read through.
-                #[inline(always)]
-                pub fn with<R>(&self, f: impl FnOnce(*const T) -> R) -> R {
-                    f(self.0.get())
-                }
-
-                /// Runs `f` with a pointer that it may write through.
-                #[inline(always)]
-                pub fn with_mut<R>(&self, f: impl FnOnce(*mut T) -> R) -> R {
-                    f(self.0.get())
-                }
-            }
-        }
+        pub use platform::yield_now;
     }
 }
 

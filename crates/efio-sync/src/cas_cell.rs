@@ -1,0 +1,153 @@
+//! A value guarded by a [`CasLock`].
+
+use core::fmt;
+use core::num::NonZeroU32;
+use core::ops::{Deref, DerefMut};
+
+use crate::shim::cell::{MutPtr, UnsafeCell};
+use crate::{CasGuard, CasLock};
+
+/// A value that the holder of a [`CasLock`] may use.
+pub struct CasCell<T: ?Sized> {
+    lock: CasLock,
+    value: UnsafeCell<T>,
+}
+
+// SAFETY: the lock hands the value to one holder at a time, so sharing the cell needs what moving
+// the value between threads needs.
+unsafe impl<T: ?Sized + Send> Sync for CasCell<T> {}
+// SAFETY: a cell owns its value.
+unsafe impl<T: ?Sized + Send> Send for CasCell<T> {}
+
+impl<T> CasCell<T> {
+    const_unless_loom! {
+        /// A free cell around `value`.
+        #[inline]
+        pub const fn new(value: T) -> Self {
+            Self { lock: CasLock::new(), value: UnsafeCell::new(value) }
+        }
+    }
+
+    /// Takes the value out.
+    #[inline]
+    pub fn into_inner(self) -> T {
+        self.value.into_inner()
+    }
+}
+
+impl<T: ?Sized> CasCell<T> {
+    /// Takes the cell for `tag` if it is free.
+    ///
+    /// # Errors
+    ///
+    /// The tag of the holder. It may have let go meanwhile.
+    #[inline(always)]
+    pub fn try_acquire(&self, tag: NonZeroU32) -> Result<CasCellGuard<'_, T>, NonZeroU32> {
+        match self.lock.try_acquire(tag) {
+            Ok(guard) => Ok(self.guard(guard)),
+            Err(holder) => Err(holder),
+        }
+    }
+
+    /// Waits until the cell is taken for `tag`: spins briefly, then sleeps.
+    #[inline(always)]
+    pub fn acquire(&self, tag: NonZeroU32) -> CasCellGuard<'_, T> {
+        self.guard(self.lock.acquire(tag))
+    }
+
+    /// As [`CasLock::adopt`].
+    #[inline]
+    pub fn adopt(&self, tag: NonZeroU32) -> Option<CasCellGuard<'_, T>> {
+        self.lock.adopt(tag).map(|guard| self.guard(guard))
+    }
+
+    /// The tag of the holder; out of date when it returns.
+    #[inline]
+    pub fn holder(&self) -> Option<NonZeroU32> {
+        self.lock.holder()
+    }
+
+    /// The value, without the lock: the borrow shows that nobody else can have it.
+    #[inline]
+    pub fn get_mut(&mut self) -> &mut T {
+        let value = self.value.get_mut();
+        // SAFETY: `&mut self`; no guard is alive, since it would borrow the cell. One that was
+        // handed over and not adopted yet has no references.
+        unsafe { &mut *core::ptr::from_mut(value.deref()) }
+    }
+
+    /// `custody` is of our lock.
+    #[inline(always)]
+    fn guard<'a>(&'a self, custody: CasGuard<'a>) -> CasCellGuard<'a, T> {
+        CasCellGuard {
+            value: self.value.get_mut(),
+            custody,
+        }
+    }
+}
+
+impl<T: Default> Default for CasCell<T> {
+    fn default() -> Self {
+        Self::new(T::default())
+    }
+}
+
+impl<T: ?Sized> fmt::Debug for CasCell<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CasCell")
+            .field("holder", &self.holder())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Access to the value of a [`CasCell`]; releases the cell when dropped.
+#[must_use = "the cell is released when the guard is dropped"]
+pub struct CasCellGuard<'a, T: ?Sized> {
+    // Fields drop in this order: the access ends before the lock opens.
+    value: MutPtr<T>,
+    custody: CasGuard<'a>,
+}
+
+// SAFETY: a shared guard gives `&T` and the tag.
+unsafe impl<T: ?Sized + Sync> Sync for CasCellGuard<'_, T> {}
+// SAFETY: it gives `&mut T`; custody belongs to the tag, not to a thread.
+unsafe impl<T: ?Sized + Send> Send for CasCellGuard<'_, T> {}
+
+impl<T: ?Sized> CasCellGuard<'_, T> {
+    /// The tag that holds the cell.
+    #[inline]
+    pub fn tag(&self) -> NonZeroU32 {
+        self.custody.tag()
+    }
+
+    /// As [`CasGuard::hand_over`]; [`CasCell::adopt`] gets the guard.
+    #[inline]
+    pub fn hand_over(self, new_tag: NonZeroU32) {
+        drop(self.value);
+        self.custody.hand_over(new_tag);
+    }
+}
+
+impl<T: ?Sized> Deref for CasCellGuard<'_, T> {
+    type Target = T;
+
+    #[inline(always)]
+    fn deref(&self) -> &T {
+        // SAFETY: the cell is held for as long as the guard lives.
+        unsafe { self.value.deref() }
+    }
+}
+
+impl<T: ?Sized> DerefMut for CasCellGuard<'_, T> {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: the cell is held for as long as the guard lives, and `&mut self`.
+        unsafe { self.value.deref() }
+    }
+}
+
+impl<T: ?Sized + fmt::Debug> fmt::Debug for CasCellGuard<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}

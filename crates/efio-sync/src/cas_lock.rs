@@ -1,0 +1,148 @@
+//! A lock that knows its holder by tag, and can be handed over.
+
+use core::fmt;
+use core::num::NonZeroU32;
+
+use crate::Backoff;
+use crate::parking::Parking;
+use crate::shim::atomic::{AtomicU32, Ordering};
+use crate::shim::tuning::PARK_LIMIT;
+
+/// One atomic word that holds the tag of its owner.
+///
+/// | `holder` | `offered` | meaning | next |
+/// |---|---|---|---|
+/// | 0 | 0 | free | `try_acquire(a)` → a, 0 |
+/// | a | 0 | held through a guard | drop → 0, 0 · `hand_over(b)` → b, b |
+/// | b | b | b's, but nobody has the guard yet | `adopt(b)` → b, 0 |
+pub struct CasLock {
+    holder: AtomicU32,
+    /// The tag that custody was handed to, until it is adopted.
+    offered: AtomicU32,
+    parking: Parking,
+}
+
+impl CasLock {
+    const_unless_loom! {
+        /// A free lock.
+        #[inline]
+        pub const fn new() -> Self {
+            Self { holder: AtomicU32::new(0), offered: AtomicU32::new(0), parking: Parking::new() }
+        }
+    }
+
+    /// Takes the lock for `tag` if it is free.
+    ///
+    /// # Errors
+    ///
+    /// The tag of the holder. It may have let go meanwhile.
+    #[inline(always)]
+    pub fn try_acquire(&self, tag: NonZeroU32) -> Result<CasGuard<'_>, NonZeroU32> {
+        // Acquire pairs with the Release store of the guard's drop.
+        match self
+            .holder
+            .compare_exchange(0, tag.get(), Ordering::Acquire, Ordering::Relaxed)
+        {
+            Ok(_) => Ok(CasGuard { lock: self }),
+            // A strong exchange fails only on another value than 0.
+            Err(holder) => Err(NonZeroU32::new(holder).unwrap_or(tag)),
+        }
+    }
+
+    /// Waits until the lock is taken for `tag`: spins briefly, then sleeps.
+    #[inline(always)]
+    pub fn acquire(&self, tag: NonZeroU32) -> CasGuard<'_> {
+        match self.try_acquire(tag) {
+            Ok(guard) => guard,
+            Err(_) => self.acquire_contended(tag),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn acquire_contended(&self, tag: NonZeroU32) -> CasGuard<'_> {
+        let backoff = Backoff::new();
+        for _ in 0..PARK_LIMIT {
+            if self.holder().is_none() {
+                if let Ok(guard) = self.try_acquire(tag) {
+                    return guard;
+                }
+            }
+            backoff.snooze();
+        }
+        self.parking.wait_until(|| self.try_acquire(tag).ok())
+    }
+
+    /// The tag of the holder; out of date when it returns.
+    #[inline]
+    pub fn holder(&self) -> Option<NonZeroU32> {
+        NonZeroU32::new(self.holder.load(Ordering::Relaxed))
+    }
+
+    /// The guard of a lock that was [handed over](CasGuard::hand_over) to `tag`.
+    ///
+    /// `None` if custody was not handed to `tag`, or somebody has adopted it already: of several
+    /// who ask with the same tag, one gets the guard.
+    #[inline]
+    pub fn adopt(&self, tag: NonZeroU32) -> Option<CasGuard<'_>> {
+        // Acquire pairs with the Release store of `hand_over`.
+        self.offered
+            .compare_exchange(tag.get(), 0, Ordering::Acquire, Ordering::Relaxed)
+            .is_ok()
+            .then_some(CasGuard { lock: self })
+    }
+}
+
+impl Default for CasLock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for CasLock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CasLock")
+            .field("holder", &self.holder())
+            .finish()
+    }
+}
+
+/// Custody of a [`CasLock`]; released when dropped.
+#[must_use = "the lock is released when the guard is dropped"]
+pub struct CasGuard<'a> {
+    lock: &'a CasLock,
+}
+
+impl CasGuard<'_> {
+    /// The tag that holds the lock.
+    #[inline]
+    pub fn tag(&self) -> NonZeroU32 {
+        self.lock.holder().expect("a guarded lock has a holder")
+    }
+
+    /// Passes custody to `new_tag` without a gap: nobody can take the lock in between. Its owner
+    /// gets the guard from [`CasLock::adopt`]; until then the lock stays closed.
+    #[inline]
+    pub fn hand_over(self, new_tag: NonZeroU32) {
+        let lock = self.lock;
+        core::mem::forget(self);
+        lock.holder.store(new_tag.get(), Ordering::Relaxed);
+        // Release pairs with the exchange of `adopt`: what this holder wrote, and the new tag.
+        lock.offered.store(new_tag.get(), Ordering::Release);
+    }
+}
+
+impl Drop for CasGuard<'_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        // Release pairs with the Acquire exchange of `try_acquire`.
+        self.lock.holder.store(0, Ordering::Release);
+        self.lock.parking.notify();
+    }
+}
+
+impl fmt::Debug for CasGuard<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("CasGuard").field(&self.tag()).finish()
+    }
+}

@@ -1,0 +1,143 @@
+//! One sleeper, many ringers: a wake-up that costs a system call only when somebody sleeps.
+
+cfg_if::cfg_if! {
+    if #[cfg(feature = "std")] {
+        mod parker;
+        mod sleep;
+        pub use parker::Parker;
+        pub use sleep::Sleep;
+    }
+}
+cfg_if::cfg_if! {
+    if #[cfg(all(feature = "std", unix))] {
+        mod event_fd;
+        pub use event_fd::EventFd;
+    }
+}
+
+use core::fmt;
+
+use crate::shim::atomic::{AtomicU32, Ordering};
+
+/// The sleeper is looking for work, or will before it sleeps.
+const AWAKE: u32 = 0;
+/// There is news that the sleeper has not looked at.
+const RUNG: u32 = 1;
+/// The sleeper sleeps, or is about to: it must be woken.
+const ASLEEP: u32 = 2;
+
+/// The way to wake the sleeper of a [`Doorbell`].
+pub trait Alarm {
+    /// Ends the sleeper's sleep: the one it is in, or else the next one.
+    fn wake(&self);
+}
+
+impl<A: Alarm + ?Sized> Alarm for &A {
+    fn wake(&self) {
+        (**self).wake();
+    }
+}
+
+#[cfg(feature = "alloc")]
+impl<A: Alarm + ?Sized> Alarm for crate::shim::Arc<A> {
+    fn wake(&self) {
+        (**self).wake();
+    }
+}
+
+/// Wakes one sleeper, which may be rung by many threads.
+///
+/// | state | `ring` | `arm` | `disarm` |
+/// |---|---|---|---|
+/// | awake | → rung | → asleep, `true` | stays |
+/// | rung | stays | → awake, `false` | → awake |
+/// | asleep | → rung, wakes | – | → awake |
+pub struct Doorbell<A> {
+    state: AtomicU32,
+    alarm: A,
+}
+
+impl<A> Doorbell<A> {
+    const_unless_loom! {
+        /// A doorbell whose sleeper is awake.
+        #[inline]
+        pub const fn new(alarm: A) -> Self {
+            Self { state: AtomicU32::new(AWAKE), alarm }
+        }
+    }
+
+    /// The way in which the sleeper is woken.
+    #[inline]
+    pub fn alarm(&self) -> &A {
+        &self.alarm
+    }
+
+    /// Sleeper: about to sleep. `false`: it was rung since the last look; look again instead.
+    ///
+    /// Everything that a ringer wrote before a `ring` that makes this `false` is visible after it.
+    #[inline]
+    #[must_use = "on `false` the sleeper must not sleep"]
+    pub fn arm(&self) -> bool {
+        // The exchange can only fail on RUNG: the sleeper alone sets the other two. Release is not
+        // needed: the ringer learns nothing but that we sleep.
+        if self
+            .state
+            .compare_exchange(AWAKE, ASLEEP, Ordering::Relaxed, Ordering::Relaxed)
+            .is_ok()
+        {
+            return true;
+        }
+        self.disarm();
+        false
+    }
+
+    /// Sleeper: awake again, for whatever reason. Says whether it was rung.
+    ///
+    /// Everything that a ringer wrote before that `ring` is visible afterwards.
+    #[inline]
+    pub fn disarm(&self) -> bool {
+        // Acquire pairs with the Release of `ring`. Rings in between are read-modify-writes, so
+        // they continue its release sequence: all of them are seen, not just the last.
+        self.state.swap(AWAKE, Ordering::Acquire) == RUNG
+    }
+
+    /// Whether there is news for the sleeper; out of date when it returns.
+    #[inline]
+    pub fn is_rung(&self) -> bool {
+        self.state.load(Ordering::Relaxed) == RUNG
+    }
+}
+
+impl<A: Alarm> Doorbell<A> {
+    /// Tells the sleeper to look again. `true`: it slept, and was woken by us (a system call).
+    ///
+    /// Everything written before is visible to the sleeper when it looks.
+    #[inline]
+    pub fn ring(&self) -> bool {
+        // Release pairs with the Acquire of `disarm`.
+        if self.state.swap(RUNG, Ordering::Release) != ASLEEP {
+            return false;
+        }
+        self.wake();
+        true
+    }
+
+    #[cold]
+    fn wake(&self) {
+        self.alarm.wake();
+    }
+}
+
+impl<A: fmt::Debug> fmt::Debug for Doorbell<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match self.state.load(Ordering::Relaxed) {
+            AWAKE => "awake",
+            RUNG => "rung",
+            _ => "asleep",
+        };
+        f.debug_struct("Doorbell")
+            .field("state", &state)
+            .field("alarm", &self.alarm)
+            .finish()
+    }
+}

@@ -1,0 +1,44 @@
+//! Sleeping at the doorbell itself, for sleepers that have nothing else to wait for.
+
+use std::time::{Duration, Instant};
+
+use super::{Alarm, Doorbell};
+
+/// An [`Alarm`] that the sleeper can wait for.
+pub trait Sleep: Alarm {
+    /// Sleeps until [`wake`](Alarm::wake), at most `timeout`. May return early for no reason.
+    fn sleep(&self, timeout: Option<Duration>);
+}
+
+impl<S: Sleep + ?Sized> Sleep for &S {
+    fn sleep(&self, timeout: Option<Duration>) {
+        (**self).sleep(timeout);
+    }
+}
+
+impl<S: Sleep + ?Sized> Sleep for crate::shim::Arc<S> {
+    fn sleep(&self, timeout: Option<Duration>) {
+        (**self).sleep(timeout);
+    }
+}
+
+impl<S: Sleep> Doorbell<S> {
+    /// Sleeper: waits until it is rung, at most `timeout` (`None`: for ever). Says whether it was
+    /// rung; a ring since the last look ends the wait at once.
+    ///
+    /// Everything that a ringer wrote before its `ring` is visible when this returns `true`.
+    pub fn wait(&self, timeout: Option<Duration>) -> bool {
+        if !self.arm() {
+            return true;
+        }
+        // A time too far away to be told is for ever.
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        loop {
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            self.alarm().sleep(left);
+            if self.is_rung() || left.is_some_and(|left| left.is_zero()) {
+                return self.disarm();
+            }
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Where waiters sleep when spinning no longer pays.
+//!
+//! An event count: a waiter registers, looks once more, and sleeps; whoever may have made the
+//! waited-for thing true calls [`notify`](Parking::notify), which costs a load when nobody sleeps.
+//!
+//! ```text
+//!   waiter                              notifier
+//!   ticket = read `tickets`             write what waiters wait for
+//!   sleepers += 1                       light barrier
+//!   heavy barrier                       sleepers == 0? done
+//!   look: come true? done               sleepers -= 1, tickets += 1
+//!   sleep while tickets == ticket       wake one sleeper
+//! ```
+//!
+//! No wake-up is lost. Either the notifier sees the registration or the waiter sees the write: that
+//! is what the pair of barriers says. When the notifier takes a registration away, it changes
+//! `tickets`, so whoever registered before does not fall asleep any more, and the one who sleeps is
+//! woken: there are never more sleepers than registrations and wakes on their way. There may be
+//! fewer, since a waiter who finds it true after registering leaves its registration behind: it
+//! costs a later notifier one idle wake.
+
+use core::time::Duration;
+
+use crate::shim::atomic::{AtomicU32, Ordering};
+use crate::shim::barrier;
+use crate::shim::futex::Futex;
+
+/// Longest sleep where the platform has no asymmetric barrier: a notifier may then miss us, but
+/// only for as long as its store buffer holds its write back.
+const BLIND_SLEEP: Duration = Duration::from_millis(1);
+
+#[derive(Debug)]
+pub(crate) struct Parking {
+    sleepers: AtomicU32,
+    tickets: Futex,
+}
+
+impl Parking {
+    const_unless_loom! {
+        #[inline]
+        pub(crate) const fn new() -> Self {
+            Self { sleepers: AtomicU32::new(0), tickets: Futex::new(0) }
+        }
+    }
+
+    /// To be called after writing what waiters wait for.
+    #[inline(always)]
+    pub(crate) fn notify(&self) {
+        barrier::light();
+        if self.sleepers.load(Ordering::Relaxed) != 0 {
+            self.wake_one();
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn wake_one(&self) {
+        // AcqRel: the registration that we take away happens before the change of the ticket, so
+        // the waiter who made it has read the old one.
+        let taken = self
+            .sleepers
+            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, |sleepers| {
+                sleepers.checked_sub(1)
+            });
+        if taken.is_ok() {
+            self.tickets.fetch_add(1, Ordering::Release);
+            self.tickets.wake_one();
+        }
+    }
+
+    /// Calls `look` until it gives something; sleeps in between.
+    pub(crate) fn wait_until<R>(&self, mut look: impl FnMut() -> Option<R>) -> R {
+        loop {
+            let ticket = self.tickets.load(Ordering::Acquire);
+            // Release pairs with `wake_one`, see there.
+            self.sleepers.fetch_add(1, Ordering::AcqRel);
+            let seen_by_all = barrier::heavy();
+            if let Some(found) = look() {
+                return found;
+            }
+            self.tickets
+                .wait(ticket, if seen_by_all { None } else { Some(BLIND_SLEEP) });
+            if let Some(found) = look() {
+                return found;
+            }
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! What the crate asks of the operating system. The only place that names one.
+//!
+//! | | Linux, Android | another `std` target | without `std` |
+//! |---|---|---|---|
+//! | `futex_wait`, `futex_wake_one` | futex(2) | a table of mutex and condvar | a spin hint, nothing |
+//! | `light_barrier` | compiler fence | fence | nothing |
+//! | `heavy_barrier` | membarrier(2) | fence | nothing |
+//! | `yield_now` | sched_yield(2) | `std::thread::yield_now` | a spin hint |
+//! | `WakeFd` | eventfd(2) | a pipe (Unix) | – |
+//!
+//! Whoever waits without `std` never sleeps, so there is nobody to wake and no wake-up to lose.
+
+cfg_if::cfg_if! {
+    if #[cfg(all(feature = "std", any(target_os = "linux", target_os = "android")))] {
+        mod linux;
+        pub use linux::{WakeFd, futex_wait, futex_wake_one, heavy_barrier, light_barrier};
+        pub use std::thread::yield_now;
+    } else if #[cfg(feature = "std")] {
+        mod portable;
+        pub use portable::{futex_wait, futex_wake_one, heavy_barrier, light_barrier};
+        pub use std::thread::yield_now;
+        #[cfg(unix)]
+        pub use portable::pipe::WakeFd;
+    } else {
+        mod bare;
+        pub use bare::{futex_wait, futex_wake_one, heavy_barrier, light_barrier, yield_now};
+    }
+}

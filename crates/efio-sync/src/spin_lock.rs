@@ -1,0 +1,215 @@
+//! A test-and-test-and-set lock with exponential backoff.
+
+use core::fmt;
+use core::ops::{Deref, DerefMut};
+
+use crate::Backoff;
+use crate::shim::atomic::{AtomicBool, Ordering};
+use crate::shim::cell::{MutPtr, UnsafeCell};
+
+/// The lock word of [`SpinLock`] without the data.
+pub struct RawSpinLock {
+    locked: AtomicBool,
+}
+
+impl RawSpinLock {
+    const_unless_loom! {
+        /// An open lock.
+        #[inline]
+        pub const fn new() -> Self {
+            Self { locked: AtomicBool::new(false) }
+        }
+    }
+
+    /// Whether the calling thread now holds the lock.
+    #[inline(always)]
+    pub fn try_lock(&self) -> bool {
+        // Acquire pairs with the Release store of `unlock`: what the last holder wrote is visible.
+        self.locked
+            .compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    /// Waits until the calling thread holds the lock.
+    #[inline(always)]
+    pub fn lock(&self) {
+        if !self.try_lock() {
+            self.lock_contended();
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn lock_contended(&self) {
+        let backoff = Backoff::new();
+        loop {
+            // Reads keep the line shared; only when it looks open is it worth fighting for.
+            while self.is_locked() {
+                backoff.snooze();
+            }
+            if self.try_lock() {
+                return;
+            }
+            backoff.snooze();
+        }
+    }
+
+    /// Whether somebody holds the lock; out of date when it returns.
+    #[inline]
+    pub fn is_locked(&self) -> bool {
+        self.locked.load(Ordering::Relaxed)
+    }
+
+    /// Opens the lock.
+    ///
+    /// # Safety
+    ///
+    /// The lock is held, and its holder does not use the data afterwards.
+    #[inline(always)]
+    pub unsafe fn unlock(&self) {
+        self.locked.store(false, Ordering::Release);
+    }
+}
+
+impl Default for RawSpinLock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A value that one thread at a time may use; waiting threads spin, then yield.
+pub struct SpinLock<T: ?Sized> {
+    raw: RawSpinLock,
+    value: UnsafeCell<T>,
+}
+
+// SAFETY: the lock hands the value to one thread at a time, so sharing the lock needs what moving
+// the value between threads needs.
+unsafe impl<T: ?Sized + Send> Sync for SpinLock<T> {}
+// SAFETY: a lock owns its value.
+unsafe impl<T: ?Sized + Send> Send for SpinLock<T> {}
+
+impl<T> SpinLock<T> {
+    const_unless_loom! {
+        /// An open lock around `value`.
+        #[inline]
+        pub const fn new(value: T) -> Self {
+            Self { raw: RawSpinLock::new(), value: UnsafeCell::new(value) }
+        }
+    }
+
+    /// Takes the value out.
+    #[inline]
+    pub fn into_inner(self) -> T {
+        self.value.into_inner()
+    }
+}
+
+impl<T: ?Sized> SpinLock<T> {
+    /// Waits for the lock. It opens when the guard is dropped.
+    #[inline]
+    pub fn lock(&self) -> SpinLockGuard<'_, T> {
+        self.raw.lock();
+        self.guard()
+    }
+
+    /// The lock if it is open now.
+    #[inline]
+    pub fn try_lock(&self) -> Option<SpinLockGuard<'_, T>> {
+        self.raw.try_lock().then(|| self.guard())
+    }
+
+    /// Waits for the lock, runs `f` on the value, opens the lock (also when `f` panics).
+    #[inline]
+    pub fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
+        f(&mut self.lock())
+    }
+
+    /// Whether somebody holds the lock; out of date when it returns.
+    #[inline]
+    pub fn is_locked(&self) -> bool {
+        self.raw.is_locked()
+    }
+
+    /// The value, without locking: the borrow shows that nobody else can have it.
+    #[inline]
+    pub fn get_mut(&mut self) -> &mut T {
+        let value = self.value.get_mut();
+        // SAFETY: `&mut self`; no guard is alive, since it would borrow the lock.
+        unsafe { &mut *core::ptr::from_mut(value.deref()) }
+    }
+
+    /// For the thread that just locked.
+    #[inline(always)]
+    fn guard(&self) -> SpinLockGuard<'_, T> {
+        SpinLockGuard {
+            value: self.value.get_mut(),
+            _unlock: Unlock(&self.raw),
+        }
+    }
+}
+
+impl<T: Default> Default for SpinLock<T> {
+    fn default() -> Self {
+        Self::new(T::default())
+    }
+}
+
+impl<T: ?Sized + fmt::Debug> fmt::Debug for SpinLock<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct("SpinLock");
+        match self.try_lock() {
+            Some(value) => out.field("value", &&*value),
+            None => out.field("value", &format_args!("<locked>")),
+        };
+        out.finish()
+    }
+}
+
+/// Access to the value of a [`SpinLock`]; opens the lock when dropped.
+#[must_use = "the lock opens when the guard is dropped"]
+pub struct SpinLockGuard<'a, T: ?Sized> {
+    // Fields drop in this order: the access ends before the lock opens.
+    value: MutPtr<T>,
+    _unlock: Unlock<'a>,
+}
+
+// SAFETY: a shared guard gives `&T` and nothing else.
+unsafe impl<T: ?Sized + Sync> Sync for SpinLockGuard<'_, T> {}
+// SAFETY: it gives `&mut T`, and the lock may be opened by any thread.
+unsafe impl<T: ?Sized + Send> Send for SpinLockGuard<'_, T> {}
+
+impl<T: ?Sized> Deref for SpinLockGuard<'_, T> {
+    type Target = T;
+
+    #[inline(always)]
+    fn deref(&self) -> &T {
+        // SAFETY: the lock is held for as long as the guard lives.
+        unsafe { self.value.deref() }
+    }
+}
+
+impl<T: ?Sized> DerefMut for SpinLockGuard<'_, T> {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: the lock is held for as long as the guard lives, and `&mut self`.
+        unsafe { self.value.deref() }
+    }
+}
+
+impl<T: ?Sized + fmt::Debug> fmt::Debug for SpinLockGuard<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+/// Opens the lock when dropped.
+struct Unlock<'a>(&'a RawSpinLock);
+
+impl Drop for Unlock<'_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        // SAFETY: made by `guard` for the holder; the guard's access is dropped before.
+        unsafe { self.0.unlock() }
+    }
+}
