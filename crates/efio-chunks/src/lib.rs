@@ -1,1 +1,41 @@
 //! A lock-free single-producer single-consumer stream of byte chunks, zero-copy at both ends.
+//!
+//! One thread puts chunks in, another takes bytes out; neither waits for the other.
+//!
+//! ```text
+//!            push(chunk)                                             pop() -> chunk
+//!            open(chunk), append(&[u8])                              read, peek, consume, chunk,
+//!                                                                    chunks, io_slices, transfer
+//!  ChunkWriter ───────► [open tail] ─► [chunk] ─► [chunk] ─► [front] ───────► ChunkReader
+//!                            copies below the published length never change
+//! ```
+//!
+//! A chunk is any type that implements [`Chunk`]: it goes in by value and comes out by value. One
+//! that also implements [`AppendChunk`] can be the stream's *open tail*: the writer copies bytes
+//! behind those that are there, and the reader sees them at once. Whoever has no chunk type of his
+//! own takes `byte_stream`, which carries all the usual ones and makes its own tails.
+//!
+//! # Progress and memory
+//!
+//! Every operation of either end is wait-free but for the allocator: no lock, no loop that another
+//! thread can prolong. `append`, `read`, `front`, `consume` use no read-modify-write unless a
+//! [notification hook](Options) is attached; a chunk costs one small allocation and a few atomic
+//! stores. An idle stream has 128 bytes on the heap and, once it has been used, one spent node of
+//! 32 bytes plus the size of a `C`.
+
+mod chunk;
+mod link;
+mod node;
+mod notify;
+mod options;
+mod piece;
+mod reader;
+mod watched;
+mod writer;
+
+pub use chunk::{AppendChunk, Chunk};
+pub use notify::{Notify, TaskWaker};
+pub use options::{Options, bounded, unbounded};
+pub use piece::{Front, Piece, Pieces, Popped};
+pub use reader::ChunkReader;
+pub use writer::{ChunkWriter, PushError};

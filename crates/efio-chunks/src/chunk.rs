@@ -1,0 +1,107 @@
+//! What may travel in a stream.
+
+/// A piece of memory with bytes in it that a stream can carry from one thread to another.
+///
+/// Supplied: `Vec<u8>`, `Box<[u8]>`, an aligned buffer
+/// and, with the feature `bytes`, `bytes::Bytes`.
+///
+/// # Safety
+///
+/// From the moment a stream has it until it gives it back or drops it:
+///
+/// - `as_ptr` returns one and the same pointer while the chunk stays in its place, and `len` the
+///   same number. Neither panics.
+/// - The `len` bytes at the pointer are initialised, may be read from any thread that has a
+///   reference to the chunk, and nobody changes them.
+pub unsafe trait Chunk: Send {
+    /// The first byte.
+    fn as_ptr(&self) -> *const u8;
+
+    /// How many initialised bytes it has.
+    fn len(&self) -> usize;
+
+    /// Whether it has none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Tells an owned chunk that a stream has filled it up to `len`. Called when the chunk leaves
+    /// the stream through [`pop`](crate::ChunkReader::pop), if bytes were appended to it. A type
+    /// that keeps its length in a field sets it; the default does nothing.
+    ///
+    /// # Safety
+    ///
+    /// The first `len` bytes are initialised, and `len` is at most the capacity.
+    unsafe fn set_len(&mut self, len: usize) {
+        let _ = len;
+    }
+}
+
+/// A chunk with room behind its bytes, into which a writer may copy more while a reader looks at
+/// those that are there.
+///
+/// Both sides hold a `&Self` at the same time, hence `Sync`; so the pointer must come from
+/// something that a shared reference does not make read-only: a raw pointer in a field, or an
+/// `UnsafeCell`. (A `Vec<u8>` does not qualify: what `as_ptr` of a shared `Vec` returns must not be
+/// written through.) The chunk may be reference-counted and the reader may clone it meanwhile.
+///
+/// # Safety
+///
+/// In addition to what [`Chunk`] demands:
+///
+/// - `as_mut_ptr` is the same address as `as_ptr`, valid for writes of `[len, capacity)`, whoever
+///   has the chunk borrowed. `capacity` is constant and at least `len`.
+/// - While the chunk is in a stream nobody but the stream reads or writes `[len, capacity)`, except
+///   that bytes which the stream has published may be read.
+pub unsafe trait AppendChunk: Chunk + Sync {
+    /// The first byte, for writing behind the bytes that are there.
+    fn as_mut_ptr(&self) -> *mut u8;
+
+    /// How many bytes it can have.
+    fn capacity(&self) -> usize;
+}
+
+// SAFETY: a Vec's bytes lie on the heap, initialised, and only `&mut` changes them.
+unsafe impl Chunk for Vec<u8> {
+    fn as_ptr(&self) -> *const u8 {
+        self.as_slice().as_ptr()
+    }
+
+    fn len(&self) -> usize {
+        self.len()
+    }
+}
+
+// SAFETY: as for Vec.
+unsafe impl Chunk for Box<[u8]> {
+    fn as_ptr(&self) -> *const u8 {
+        <[u8]>::as_ptr(self)
+    }
+
+    fn len(&self) -> usize {
+        <[u8]>::len(self)
+    }
+}
+
+// SAFETY: constant memory.
+unsafe impl Chunk for &'static [u8] {
+    fn as_ptr(&self) -> *const u8 {
+        <[u8]>::as_ptr(self)
+    }
+
+    fn len(&self) -> usize {
+        <[u8]>::len(self)
+    }
+}
+
+#[cfg(feature = "bytes")]
+// SAFETY: `Bytes` is immutable and its pointer and length change only through `&mut`.
+unsafe impl Chunk for bytes::Bytes {
+    fn as_ptr(&self) -> *const u8 {
+        <[u8]>::as_ptr(self)
+    }
+
+    fn len(&self) -> usize {
+        bytes::Bytes::len(self)
+    }
+}

@@ -1,0 +1,90 @@
+//! The pointer from one node to the next, which also carries the end of the stream.
+//!
+//! | word | meaning | who leaves the state |
+//! |---|---|---|
+//! | null | nothing linked yet | writer: links or ends; reader: asks |
+//! | WAITING | the same, and the reader wants to hear of it | writer: links or ends |
+//! | CLOSED | the writer closed the stream here | nobody |
+//! | ABORTED | the writer gave the stream up here | nobody |
+//! | other | the next node | nobody |
+//!
+//! The writer leaves the first two states once and never touches the link (nor its node) again,
+//! so the reader may free the node as soon as it sees one of the last three.
+
+use core::ptr;
+
+use efio_sync::shim::atomic::AtomicPtr;
+use efio_sync::shim::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+
+use crate::node::Node;
+
+const WAITING: usize = 1;
+const CLOSED: usize = 2;
+const ABORTED: usize = 3;
+
+/// What a reader finds behind a node.
+#[derive(Debug)]
+pub(crate) enum Next<C> {
+    Nothing,
+    Node(*mut Node<C>),
+    End(End),
+}
+
+/// How a stream ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    Closed = CLOSED as isize,
+    Aborted = ABORTED as isize,
+}
+
+#[derive(Debug)]
+pub(crate) struct Link<C>(AtomicPtr<Node<C>>);
+
+impl<C> Link<C> {
+    pub(crate) fn new() -> Self {
+        Self(AtomicPtr::new(ptr::null_mut()))
+    }
+
+    /// Reader: what comes next, and with it everything that the writer did before it linked it.
+    #[inline]
+    pub(crate) fn get(&self) -> Next<C> {
+        // Acquire: pairs with the Release in `set`; the node's fields are plain memory.
+        let next = self.0.load(Acquire);
+        match next.addr() {
+            0 | WAITING => Next::Nothing,
+            CLOSED => Next::End(End::Closed),
+            ABORTED => Next::End(End::Aborted),
+            _ => Next::Node(next),
+        }
+    }
+
+    /// Writer, once per link: the next node. With `watched` returns whether the reader waits.
+    pub(crate) fn set(&self, node: *mut Node<C>, watched: bool) -> bool {
+        if watched {
+            // Release: pairs with `get`. Acquire: pairs with `ask`.
+            self.0.swap(node, AcqRel).addr() == WAITING
+        } else {
+            self.0.store(node, Release);
+            false
+        }
+    }
+
+    /// Writer, once per link: the end of the stream.
+    pub(crate) fn end(&self, end: End, watched: bool) -> bool {
+        self.set(ptr::without_provenance_mut(end as usize), watched)
+    }
+
+    /// Reader: asks to hear of the link. False when there is one already.
+    pub(crate) fn ask(&self) -> bool {
+        let waiting = ptr::without_provenance_mut(WAITING);
+        // Release: pairs with the Acquire in `set`. A failure needs no ordering: the caller looks
+        // again with `get`.
+        match self
+            .0
+            .compare_exchange(ptr::null_mut(), waiting, AcqRel, Relaxed)
+        {
+            Ok(_) => true,
+            Err(now) => now == waiting,
+        }
+    }
+}

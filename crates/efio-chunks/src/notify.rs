@@ -1,0 +1,59 @@
+//! How one end tells the other that it can go on.
+//!
+//! The stream notifies on edges only: an end that found nothing to do *arms*
+//! ([`ChunkReader::arm`](crate::ChunkReader::arm), [`ChunkWriter::arm`](crate::ChunkWriter::arm)),
+//! and the next change calls the other end's hook once. Until then nobody pays for notifications
+//! but one read-modify-write per publication instead of a store, and that only with a hook.
+
+use std::sync::{Mutex, PoisonError};
+use std::task::Waker;
+
+/// Called when the other end of a stream can go on.
+///
+/// Implemented for closures and for [`TaskWaker`].
+///
+/// `notify` runs on the thread that made the change, inside `append`, `push`, `consume`, `close`
+/// and the like: keep it short, do not block and do not panic. A notification must not be lost when
+/// it comes before the wait: a hook is a flag, a semaphore, a doorbell or a queue entry, not a bare
+/// condition variable.
+pub trait Notify: Send + Sync {
+    /// Wakes whoever armed.
+    fn notify(&self);
+}
+
+impl<F: Fn() + Send + Sync> Notify for F {
+    fn notify(&self) {
+        self();
+    }
+}
+
+/// A hook for a task: holds the [`Waker`] of the last poll.
+///
+/// Register first, then arm; when `arm` says that there is something to do, poll again.
+#[derive(Debug, Default)]
+pub struct TaskWaker(Mutex<Option<Waker>>);
+
+impl TaskWaker {
+    /// Holds no waker yet.
+    pub const fn new() -> Self {
+        Self(Mutex::new(None))
+    }
+
+    /// The waker to wake on the next notification, in place of the one before.
+    pub fn register(&self, waker: &Waker) {
+        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *slot {
+            Some(held) => held.clone_from(waker),
+            None => *slot = Some(waker.clone()),
+        }
+    }
+}
+
+impl Notify for TaskWaker {
+    fn notify(&self) {
+        let waker = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! What the reader finds: pieces of the stream, one per chunk, lent or owned.
+
+use core::fmt;
+use core::ops::Range;
+use core::slice;
+
+use crate::chunk::Chunk;
+use crate::link::{End, Next};
+use crate::node::{Extent, Node, Shared};
+
+/// The bytes of one chunk that are published and not consumed, lent by the reader.
+pub struct Piece<'a, C> {
+    node: &'a Node<C>,
+    offset: usize,
+    extent: Extent,
+}
+
+/// What [`ChunkReader::front`](crate::ChunkReader::front) returns.
+pub type Front<'a, C> = Piece<'a, C>;
+
+impl<'a, C: Chunk> Piece<'a, C> {
+    /// The bytes. There is at least one.
+    pub fn bytes(&self) -> &'a [u8] {
+        let len = self.extent.end - self.offset;
+        // SAFETY: bytes below the published end are initialised and never change; the chunk stays
+        // while the reader, which takes it out, is borrowed.
+        unsafe { slice::from_raw_parts(self.chunk().as_ptr().add(self.offset), len) }
+    }
+
+    /// The chunk. Its `len()` may be less than [`published`](Self::published) if bytes were
+    /// appended. If it is reference-counted the caller may clone it: the published bytes of an
+    /// open chunk never change.
+    pub fn chunk(&self) -> &'a C {
+        // SAFETY: the reader takes the chunk out only when it is not borrowed.
+        unsafe { self.node.chunk() }
+    }
+
+    /// Where in the chunk [`bytes`](Self::bytes) start: what is consumed of it, from its first byte.
+    pub fn offset(&self) -> usize {
+        self.offset
+    }
+
+    /// Where in the chunk the bytes end: how many are published, from its first byte.
+    pub fn published(&self) -> usize {
+        self.extent.end
+    }
+
+    /// Whether no more bytes will come into this chunk. Then [`pop`](crate::ChunkReader::pop) gives
+    /// it away.
+    pub fn is_sealed(&self) -> bool {
+        self.extent.sealed
+    }
+}
+
+impl<C: Chunk> fmt::Debug for Piece<'_, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Piece")
+            .field("offset", &self.offset)
+            .field("published", &self.extent.end)
+            .field("sealed", &self.extent.sealed)
+            .finish()
+    }
+}
+
+/// The pieces of a stream in order, without consuming them.
+///
+/// What is written while it runs may or may not be seen, but never with a gap.
+pub struct Pieces<'a, C> {
+    shared: &'a Shared<C>,
+    place: Place<C>,
+    end: Option<End>,
+}
+
+/// Where a walk stands.
+#[derive(Debug, Clone, Copy)]
+enum Place<C> {
+    /// At a node, with that much of its chunk behind it.
+    At(*mut Node<C>, usize),
+    /// Past the chunk of a node; null: before the first.
+    Past(*mut Node<C>),
+    /// Nothing more for now.
+    Done,
+}
+
+impl<'a, C> Pieces<'a, C> {
+    /// # Safety
+    /// `node` is null or the reader's current one, `spent` says whether its chunk was taken, and
+    /// `offset` bytes of the chunk are consumed. The reader is borrowed for `'a`.
+    pub(crate) unsafe fn new(
+        shared: &'a Shared<C>,
+        node: *mut Node<C>,
+        spent: bool,
+        offset: usize,
+    ) -> Self {
+        let place = if spent {
+            Place::Past(node)
+        } else {
+            Place::At(node, offset)
+        };
+        Self {
+            shared,
+            place,
+            end: None,
+        }
+    }
+
+    /// After `next` returned `None`: the end of the stream, if that is why.
+    pub(crate) fn end(&self) -> Option<End> {
+        self.end
+    }
+}
+
+impl<'a, C: Chunk> Iterator for Pieces<'a, C> {
+    type Item = Piece<'a, C>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            match self.place {
+                Place::At(node, offset) => {
+                    // SAFETY: the reader frees nodes, from its own on, and it is borrowed.
+                    let node_ref = unsafe { &*node };
+                    let extent = node_ref.extent();
+                    // Behind an open chunk there may be another one by now, and more bytes in this
+                    // one before it: stop here, or there would be a gap.
+                    self.place = if extent.sealed {
+                        Place::Past(node)
+                    } else {
+                        Place::Done
+                    };
+                    if offset < extent.end {
+                        return Some(Piece {
+                            node: node_ref,
+                            offset,
+                            extent,
+                        });
+                    }
+                }
+                Place::Past(node) => {
+                    let link = if node.is_null() {
+                        self.shared.first()
+                    } else {
+                        // SAFETY: as above.
+                        unsafe { &(*node).next }
+                    };
+                    self.place = Place::Done;
+                    match link.get() {
+                        // SAFETY: linked nodes are alive until the reader steps past them.
+                        Next::Node(next) => self.place = Place::At(next, unsafe { (*next).begin }),
+                        Next::End(end) => self.end = Some(end),
+                        Next::Nothing => {}
+                    }
+                }
+                Place::Done => return None,
+            }
+        }
+    }
+}
+
+impl<C> core::iter::FusedIterator for Pieces<'_, C> where Self: Iterator {}
+
+impl<C> fmt::Debug for Pieces<'_, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pieces").finish_non_exhaustive()
+    }
+}
+
+/// A chunk that left the stream, and which of its bytes were not consumed.
+pub struct Popped<C> {
+    chunk: C,
+    range: Range<usize>,
+}
+
+impl<C: Chunk> Popped<C> {
+    /// # Safety
+    /// `range` is in order and initialised in `chunk`.
+    pub(crate) unsafe fn new(chunk: C, range: Range<usize>) -> Self {
+        Self { chunk, range }
+    }
+
+    /// The bytes that were not consumed.
+    pub fn bytes(&self) -> &[u8] {
+        // SAFETY: by construction, and the chunk has been in nobody else's hands.
+        unsafe {
+            slice::from_raw_parts(self.chunk.as_ptr().add(self.range.start), self.range.len())
+        }
+    }
+
+    /// The chunk.
+    pub fn chunk(&self) -> &C {
+        &self.chunk
+    }
+
+    /// Where in the chunk the bytes are.
+    pub fn range(&self) -> Range<usize> {
+        self.range.clone()
+    }
+
+    /// The chunk, and where in it the bytes are that were not consumed.
+    pub fn into_parts(self) -> (C, Range<usize>) {
+        (self.chunk, self.range)
+    }
+
+    /// The chunk with everything that was ever in it.
+    pub fn into_chunk(self) -> C {
+        self.chunk
+    }
+}
+
+impl<C: Chunk> AsRef<[u8]> for Popped<C> {
+    fn as_ref(&self) -> &[u8] {
+        self.bytes()
+    }
+}
+
+impl<C> fmt::Debug for Popped<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Popped")
+            .field("range", &self.range)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,459 @@
+//! The end that takes bytes out.
+
+use core::cell::Cell;
+use core::fmt;
+use core::marker::PhantomData;
+use core::ptr::{self, NonNull};
+use std::io::IoSlice;
+use std::sync::Arc;
+
+use crate::chunk::Chunk;
+use crate::link::{End, Link, Next};
+use crate::node::{Extent, Node, Rest, Shared};
+use crate::notify::Notify;
+use crate::piece::{Piece, Pieces, Popped};
+use crate::writer::ChunkWriter;
+
+/// The reading end of a stream of chunks.
+///
+/// One thread at a time has it. No method waits: what the writer has published is there, and the
+/// rest is not. Chunks that are consumed and sealed are dropped at once, here.
+///
+/// Dropping it drops the chunks that are in the stream, but an open tail stays with the writer
+/// until that leaves too.
+///
+/// ```compile_fail
+/// let (writer, reader) = efio_chunks::unbounded::<Vec<u8>>();
+/// let second = reader.clone();
+/// ```
+pub struct ChunkReader<C: Chunk> {
+    shared: NonNull<Shared<C>>,
+    /// The current node, null before the first.
+    node: *mut Node<C>,
+    /// Whether its chunk has been taken (or there is no node).
+    spent: bool,
+    /// The first byte of its chunk; null when spent.
+    memory: *const u8,
+    /// How much of its chunk is consumed.
+    offset: usize,
+    /// Its extent when we last looked; empty at `offset` when spent.
+    seen: Extent,
+    /// How many bytes the stream has given, modulo the word.
+    consumed: usize,
+    /// How far `len` has counted.
+    counted: Cell<Counted<C>>,
+    hook: Option<Arc<dyn Notify>>,
+    _owns: PhantomData<C>,
+}
+
+/// A node whose start lies `position` bytes into the stream; null: none counted yet.
+struct Counted<C> {
+    node: *mut Node<C>,
+    position: usize,
+}
+
+impl<C> Clone for Counted<C> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<C> Copy for Counted<C> {}
+
+impl<C> Counted<C> {
+    const NONE: Self = Self {
+        node: ptr::null_mut(),
+        position: 0,
+    };
+}
+
+// SAFETY: chunks are `Send`, what both ends share is reached only through the protocol of
+// `node.rs`, and the hook is `Send + Sync`.
+unsafe impl<C: Chunk> Send for ChunkReader<C> {}
+
+impl<C: Chunk> ChunkReader<C> {
+    /// # Safety
+    /// `shared` is fresh and this is its only reader.
+    pub(crate) unsafe fn new(shared: NonNull<Shared<C>>, hook: Option<Arc<dyn Notify>>) -> Self {
+        Self {
+            shared,
+            node: ptr::null_mut(),
+            spent: true,
+            memory: ptr::null(),
+            offset: 0,
+            seen: Extent {
+                end: 0,
+                sealed: true,
+            },
+            consumed: 0,
+            counted: Cell::new(Counted::NONE),
+            hook,
+            _owns: PhantomData,
+        }
+    }
+
+    /// The oldest chunk that has bytes to read, `None` if there are none now.
+    pub fn front(&mut self) -> Option<Piece<'_, C>> {
+        if self.settle(usize::MAX) {
+            self.pieces().next()
+        } else {
+            None
+        }
+    }
+
+    /// Takes the oldest chunk out of the stream, with what is not consumed of it.
+    ///
+    /// `None` if there is nothing to read now, and while the oldest chunk is the open tail: that
+    /// one stays until the writer seals it ([`Piece::is_sealed`]).
+    pub fn pop(&mut self) -> Option<Popped<C>> {
+        if !self.settle(usize::MAX) || !self.seen.sealed {
+            return None;
+        }
+        let range = self.offset..self.seen.end;
+        let mut chunk = self.take();
+        if chunk.len() < range.end {
+            // SAFETY: the writer has filled the chunk up to here.
+            unsafe { chunk.set_len(range.end) };
+        }
+        self.account(range.len());
+        // SAFETY: all bytes below the published end are initialised.
+        Some(unsafe { Popped::new(chunk, range) })
+    }
+
+    /// Copies bytes out and consumes them; as many as there are, zero if there are none now.
+    #[inline]
+    pub fn read(&mut self, buf: &mut [u8]) -> usize {
+        if buf.len() < self.seen.end - self.offset {
+            // SAFETY: that many bytes are published, and fewer than all, so the chunk stays.
+            unsafe { ptr::copy_nonoverlapping(self.unread(), buf.as_mut_ptr(), buf.len()) };
+            self.offset += buf.len();
+            self.account(buf.len());
+            return buf.len();
+        }
+        self.read_across(buf)
+    }
+
+    /// `read` over chunk borders, or with a fresh look at the writer.
+    fn read_across(&mut self, buf: &mut [u8]) -> usize {
+        let mut filled = 0;
+        while filled < buf.len() && self.settle(buf.len() - filled) {
+            let count = (self.seen.end - self.offset).min(buf.len() - filled);
+            // SAFETY: `count` bytes are published and as many fit.
+            unsafe {
+                ptr::copy_nonoverlapping(self.unread(), buf.as_mut_ptr().add(filled), count);
+            }
+            self.offset += count;
+            filled += count;
+        }
+        self.account(filled);
+        self.settle(1);
+        filled
+    }
+
+    /// Copies bytes out from `offset` bytes ahead, without consuming any. Returns how many there
+    /// were: fewer than asked for when the stream ends before, zero when `offset` is past its end.
+    pub fn peek(&self, offset: u64, buf: &mut [u8]) -> usize {
+        let mut skip = offset;
+        let mut filled = 0;
+        for piece in self.pieces() {
+            let bytes = piece.bytes();
+            if skip >= bytes.len() as u64 {
+                skip -= bytes.len() as u64;
+                continue;
+            }
+            // It is less than a length, so it fits.
+            let bytes = &bytes[skip as usize..];
+            skip = 0;
+            let count = bytes.len().min(buf.len() - filled);
+            buf[filled..filled + count].copy_from_slice(&bytes[..count]);
+            filled += count;
+            if filled == buf.len() {
+                break;
+            }
+        }
+        filled
+    }
+
+    /// Drops up to `count` bytes from the front. Returns how many there were.
+    pub fn consume(&mut self, count: usize) -> usize {
+        let mut left = count;
+        while left != 0 && self.settle(left) {
+            let step = left.min(self.seen.end - self.offset);
+            self.offset += step;
+            left -= step;
+        }
+        self.account(count - left);
+        if self.offset == self.seen.end {
+            self.settle(1);
+        }
+        count - left
+    }
+
+    /// The bytes of the oldest chunk that has any, without a copy; empty if there are none now.
+    pub fn chunk(&self) -> &[u8] {
+        self.pieces().next().map_or(&[], |piece| piece.bytes())
+    }
+
+    /// The pieces of the stream in order, without consuming them.
+    pub fn chunks(&self) -> Pieces<'_, C> {
+        self.pieces()
+    }
+
+    /// Fills `slices` from the front for a vectored write, returns how many it set. What was
+    /// written is then to be [`consume`](Self::consume)d.
+    pub fn io_slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        let mut count = 0;
+        for (slice, piece) in slices.iter_mut().zip(self.pieces()) {
+            *slice = IoSlice::new(piece.bytes());
+            count += 1;
+        }
+        count
+    }
+
+    /// Moves chunks to the end of another stream without copying them, for as long as they are
+    /// sealed and the other stream takes them. Returns how many bytes went.
+    ///
+    /// An open tail stays: its writer still appends to it.
+    pub fn transfer(&mut self, to: &mut ChunkWriter<C>) -> usize {
+        let mut moved = 0;
+        while self.settle(usize::MAX) && self.seen.sealed {
+            let bytes = self.seen.end - self.offset;
+            if to.is_reader_gone() || !to.has_room_for(bytes) {
+                break;
+            }
+            let Some(popped) = self.pop() else { break };
+            // The other stream can only have become emptier since. If its reader left meanwhile
+            // the chunk is lost with the rest of that stream.
+            if to.push_popped(popped).is_err() {
+                break;
+            }
+            moved += bytes;
+        }
+        moved
+    }
+
+    /// How many bytes are there to read. The writer may add more at any moment.
+    ///
+    /// Each chunk is counted once in its life, however often this is called.
+    pub fn len(&self) -> usize {
+        let Counted {
+            mut node,
+            mut position,
+        } = self.counted.get();
+        if node.is_null() {
+            (node, position) = if self.node.is_null() {
+                match self.shared().first().get() {
+                    Next::Node(first) => (first, self.consumed),
+                    Next::Nothing | Next::End(_) => return 0,
+                }
+            } else {
+                // SAFETY: the reader's own node is alive.
+                let begin = unsafe { (*self.node).begin };
+                (self.node, self.consumed.wrapping_sub(self.offset - begin))
+            };
+        }
+        loop {
+            // SAFETY: nodes from the reader's own on are alive.
+            let current = unsafe { &*node };
+            let extent = current.extent();
+            let end = position.wrapping_add(extent.end - current.begin);
+            if extent.sealed {
+                if let Next::Node(next) = current.next.get() {
+                    (node, position) = (next, end);
+                    continue;
+                }
+            }
+            self.counted.set(Counted { node, position });
+            return end.wrapping_sub(self.consumed);
+        }
+    }
+
+    /// Whether there is nothing to read now. More may come unless [`is_closed`](Self::is_closed).
+    pub fn is_empty(&self) -> bool {
+        self.pieces().next().is_none()
+    }
+
+    /// End of file: the writer has closed or aborted the stream, and everything is consumed.
+    pub fn is_closed(&self) -> bool {
+        self.end().is_some()
+    }
+
+    /// End of file before the writer was done: it [aborted](ChunkWriter::abort) the stream, and
+    /// everything that it wrote is consumed.
+    pub fn is_aborted(&self) -> bool {
+        self.end() == Some(End::Aborted)
+    }
+
+    /// Whether the writer has left. There may be bytes in the stream still.
+    pub fn is_writer_gone(&self) -> bool {
+        self.shared().writer_gone()
+    }
+
+    /// Asks for the hook of [`Options::on_readable`](crate::Options::on_readable) to be called once
+    /// when there is more to read, when the open tail is sealed, or at the end of the stream.
+    ///
+    /// False, and nothing asked, if one of these is so already: look again instead of waiting.
+    /// Without a hook nobody will call.
+    pub fn arm(&mut self) -> bool {
+        loop {
+            if self.settle(1) {
+                return false;
+            }
+            let asked = if self.spent {
+                self.link().ask()
+            } else {
+                // SAFETY: the reader's own node is alive.
+                unsafe { (*self.node).ask(self.seen) }
+            };
+            if asked {
+                return true;
+            }
+            if self.is_closed() {
+                return false;
+            }
+        }
+    }
+
+    /// Makes the current node one with bytes to read; false if there is none now. Looks at the
+    /// writer only when fewer than `wanted` bytes are known of. Drops chunks that are sealed and
+    /// consumed, and frees nodes that the writer is done with.
+    fn settle(&mut self, wanted: usize) -> bool {
+        loop {
+            if !self.spent {
+                if !self.seen.sealed && self.seen.end - self.offset < wanted {
+                    // SAFETY: the reader's own node is alive.
+                    self.seen = unsafe { (*self.node).extent() };
+                }
+                if self.offset < self.seen.end {
+                    return true;
+                }
+                if !self.seen.sealed {
+                    return false;
+                }
+                drop(self.take());
+            }
+            match self.link().get() {
+                Next::Node(next) => self.enter(next),
+                Next::Nothing | Next::End(_) => return false,
+            }
+        }
+    }
+
+    /// Steps to the node behind the current one, which is spent, and frees that.
+    fn enter(&mut self, next: *mut Node<C>) {
+        if self.counted.get().node == self.node {
+            self.counted.set(Counted::NONE);
+        }
+        if !self.node.is_null() {
+            // SAFETY: it came from `Box::into_raw`, its chunk is taken, and the writer does not
+            // look at a node again once it has linked the next.
+            drop(unsafe { Box::from_raw(self.node) });
+        }
+        // SAFETY: it is linked, so it is initialised and ours to free.
+        let node = unsafe { &*next };
+        self.node = next;
+        self.spent = false;
+        // SAFETY: the chunk is there until `take`.
+        self.memory = unsafe { node.chunk() }.as_ptr();
+        self.offset = node.begin;
+        self.seen = node.extent();
+    }
+
+    /// Takes the chunk out of the current node, which is sealed.
+    fn take(&mut self) -> C {
+        debug_assert!(!self.spent && self.seen.sealed);
+        self.offset = self.seen.end;
+        self.spent = true;
+        self.memory = ptr::null();
+        // SAFETY: seen sealed, and `spent` makes it happen once.
+        unsafe { (*self.node).take() }
+    }
+
+    #[inline(always)]
+    fn unread(&self) -> *const u8 {
+        // SAFETY: `offset` is within the chunk, as the caller has checked that it has bytes.
+        unsafe { self.memory.add(self.offset) }
+    }
+
+    /// Tells the writer that bytes were consumed.
+    #[inline(always)]
+    fn account(&mut self, count: usize) {
+        if count == 0 {
+            return;
+        }
+        self.consumed = self.consumed.wrapping_add(count);
+        let woken = self
+            .shared()
+            .consumed
+            .0
+            .set(self.consumed, self.hook.is_some());
+        if woken {
+            self.notify();
+        }
+    }
+
+    #[cold]
+    fn notify(&self) {
+        if let Some(hook) = &self.hook {
+            hook.notify();
+        }
+    }
+
+    /// The link behind the current node.
+    fn link(&self) -> &Link<C> {
+        if self.node.is_null() {
+            self.shared().first()
+        } else {
+            // SAFETY: the reader's own node is alive.
+            unsafe { &(*self.node).next }
+        }
+    }
+
+    fn pieces(&self) -> Pieces<'_, C> {
+        // SAFETY: these are the reader's own, and it is borrowed.
+        unsafe { Pieces::new(self.shared(), self.node, self.spent, self.offset) }
+    }
+
+    /// How the stream ended, if it did and everything is consumed.
+    fn end(&self) -> Option<End> {
+        let mut pieces = self.pieces();
+        match pieces.next() {
+            Some(_) => None,
+            None => pieces.end(),
+        }
+    }
+
+    #[inline(always)]
+    fn shared(&self) -> &Shared<C> {
+        // SAFETY: the last end to leave frees it, and this one has not left.
+        unsafe { self.shared.as_ref() }
+    }
+}
+
+impl<C: Chunk> Drop for ChunkReader<C> {
+    fn drop(&mut self) {
+        // Pass over everything that is sealed, so that those chunks go now.
+        while self.settle(usize::MAX) {
+            self.offset = self.seen.end;
+            if !self.seen.sealed {
+                break;
+            }
+        }
+        let rest = Rest {
+            node: self.node,
+            spent: self.spent,
+        };
+        // SAFETY: called once, and `rest` is where the reader stands.
+        unsafe { Shared::reader_leaves(self.shared.as_ptr(), rest) };
+        self.notify();
+    }
+}
+
+impl<C: Chunk> fmt::Debug for ChunkReader<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChunkReader")
+            .field("len", &self.len())
+            .field("closed", &self.is_closed())
+            .finish_non_exhaustive()
+    }
+}

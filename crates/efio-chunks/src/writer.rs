@@ -1,0 +1,486 @@
+//! The end that puts bytes in.
+
+use core::fmt;
+use core::marker::PhantomData;
+use core::mem::MaybeUninit;
+use core::ptr::{self, NonNull};
+use core::slice;
+use std::sync::Arc;
+
+use crate::chunk::{AppendChunk, Chunk};
+use crate::link::{End, Link};
+use crate::node::{Extent, Node, Shared};
+use crate::notify::Notify;
+use crate::piece::Popped;
+
+/// The largest chunk: two bits of a word are taken.
+const MAX_CHUNK: usize = usize::MAX >> 2;
+
+/// Counters have one bit less than a word.
+const COUNTER: usize = usize::MAX >> 1;
+
+/// The writing end of a stream of chunks.
+///
+/// One thread at a time has it; it is neither `Clone` nor `Sync`, so a second producer does not
+/// compile. No method waits: each one finishes in a bounded number of its own steps whatever the
+/// reader does (wait-free, but for the allocator: a chunk costs one small allocation).
+///
+/// Dropping it closes the stream.
+///
+/// ```compile_fail
+/// let (writer, reader) = efio_chunks::unbounded::<Vec<u8>>();
+/// let second = writer.clone();
+/// ```
+///
+/// ```compile_fail
+/// let (writer, reader) = efio_chunks::unbounded::<Vec<u8>>();
+/// std::thread::scope(|s| {
+///     s.spawn(|| (&writer).is_reader_gone());
+///     s.spawn(|| (&writer).is_reader_gone());
+/// });
+/// ```
+pub struct ChunkWriter<C: Chunk> {
+    shared: NonNull<Shared<C>>,
+    /// The last node, null before the first.
+    tail: *mut Node<C>,
+    /// The open tail's memory, or null and zeros when there is none.
+    open: OpenTail,
+    /// How many bytes the stream has carried, modulo the word.
+    written: usize,
+    /// How many the reader had consumed when we last looked.
+    consumed: usize,
+    limit: usize,
+    hook: Option<Arc<dyn Notify>>,
+    _owns: PhantomData<C>,
+}
+
+/// Where `append` copies to.
+struct OpenTail {
+    memory: *mut u8,
+    len: usize,
+    capacity: usize,
+}
+
+impl OpenTail {
+    const NONE: Self = Self {
+        memory: ptr::null_mut(),
+        len: 0,
+        capacity: 0,
+    };
+
+    #[inline(always)]
+    fn is_open(&self) -> bool {
+        !self.memory.is_null()
+    }
+
+    #[inline(always)]
+    fn room(&self) -> usize {
+        self.capacity - self.len
+    }
+}
+
+// SAFETY: chunks are `Send`, what both ends share is reached only through the protocol of
+// `node.rs`, and the hook is `Send + Sync`.
+unsafe impl<C: Chunk> Send for ChunkWriter<C> {}
+
+/// Why a chunk was not taken; gives it back.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum PushError<C> {
+    /// The stream is bounded and holds too many bytes.
+    Full(C),
+    /// There is no reader any more.
+    ReaderGone(C),
+}
+
+impl<C> PushError<C> {
+    /// The chunk.
+    pub fn into_inner(self) -> C {
+        match self {
+            Self::Full(chunk) | Self::ReaderGone(chunk) => chunk,
+        }
+    }
+}
+
+impl<C> fmt::Debug for PushError<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full(_) => "Full(..)",
+            Self::ReaderGone(_) => "ReaderGone(..)",
+        })
+    }
+}
+
+impl<C> fmt::Display for PushError<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Full(_) => "the stream is full",
+            Self::ReaderGone(_) => "the stream has no reader any more",
+        })
+    }
+}
+
+impl<C> std::error::Error for PushError<C> {}
+
+impl<C: Chunk> ChunkWriter<C> {
+    /// # Safety
+    /// `shared` is fresh and this is its only writer.
+    pub(crate) unsafe fn new(
+        shared: NonNull<Shared<C>>,
+        limit: usize,
+        hook: Option<Arc<dyn Notify>>,
+    ) -> Self {
+        Self {
+            shared,
+            tail: ptr::null_mut(),
+            open: OpenTail::NONE,
+            written: 0,
+            consumed: 0,
+            limit,
+            hook,
+            _owns: PhantomData,
+        }
+    }
+
+    /// Hands a chunk over without copying it. Seals the open tail before it, if there is one.
+    ///
+    /// A bounded stream takes a chunk if it then holds at most its limit of bytes, or if it was
+    /// empty: so a chunk that is larger than the limit passes too, alone. An empty chunk carries
+    /// nothing and is dropped at once.
+    ///
+    /// # Errors
+    /// The chunk comes back when the stream is full or has no reader any more. The open tail is
+    /// still open then.
+    ///
+    /// # Panics
+    /// On a chunk of more than a quarter of the address space.
+    pub fn push(&mut self, chunk: C) -> Result<(), PushError<C>> {
+        let end = chunk.len();
+        self.push_range(chunk, 0, end)
+    }
+
+    /// Hands over what [`pop`](crate::ChunkReader::pop) gave, of which a part may be consumed:
+    /// only the rest is in this stream. Otherwise like [`push`](Self::push).
+    ///
+    /// # Errors
+    /// As for `push`.
+    pub fn push_popped(&mut self, popped: Popped<C>) -> Result<(), PushError<Popped<C>>> {
+        let (chunk, range) = popped.into_parts();
+        self.push_range(chunk, range.start, range.end)
+            .map_err(|error| {
+                // SAFETY: it is the range that it came with.
+                let again = |chunk| unsafe { Popped::new(chunk, range) };
+                match error {
+                    PushError::Full(chunk) => PushError::Full(again(chunk)),
+                    PushError::ReaderGone(chunk) => PushError::ReaderGone(again(chunk)),
+                }
+            })
+    }
+
+    /// Hands over the chunk's bytes from `begin` on, which need not be its first: a frame whose
+    /// header takes less than the space kept for it starts late. Otherwise like
+    /// [`push`](Self::push).
+    ///
+    /// # Errors
+    /// As for `push`.
+    ///
+    /// # Panics
+    /// As `push`, and if `begin` is behind the end of the chunk.
+    pub fn push_from(&mut self, chunk: C, begin: usize) -> Result<(), PushError<C>> {
+        let end = chunk.len();
+        assert!(
+            begin <= end,
+            "begin {begin} is behind the end of the chunk, {end}"
+        );
+        self.push_range(chunk, begin, end)
+    }
+
+    /// `chunk[begin..end]` is initialised.
+    fn push_range(&mut self, chunk: C, begin: usize, end: usize) -> Result<(), PushError<C>> {
+        let chunk = self.admit(chunk, end - begin)?;
+        if begin == end {
+            return Ok(());
+        }
+        assert!(end <= MAX_CHUNK, "chunk too large");
+        self.seal();
+        self.link(Node::new(chunk, begin, Extent { end, sealed: true }));
+        self.written = self.written.wrapping_add(end - begin);
+        Ok(())
+    }
+
+    /// Gives the chunk back if its `bytes` bytes may not come in.
+    fn admit(&mut self, chunk: C, bytes: usize) -> Result<C, PushError<C>> {
+        if self.is_reader_gone() {
+            Err(PushError::ReaderGone(chunk))
+        } else if self.has_room_for(bytes) {
+            Ok(chunk)
+        } else {
+            Err(PushError::Full(chunk))
+        }
+    }
+
+    /// Whether a chunk of `bytes` bytes would be taken now. If so it stays so: the reader can only
+    /// make more room (unless it leaves).
+    pub fn has_room_for(&mut self, bytes: usize) -> bool {
+        // A stream that is empty takes a chunk of any size, even beyond the limit.
+        self.allowance(bytes) == bytes || self.buffered() == 0
+    }
+
+    /// Makes `node` the tail and shows it to the reader.
+    fn link(&mut self, node: *mut Node<C>) {
+        let previous = self.tail;
+        self.tail = node;
+        let woken = self.link_behind(previous).set(node, self.hook.is_some());
+        self.notify_if(woken);
+    }
+
+    /// The link behind `node`: this writer may set it once, and then never look at `node` again.
+    fn link_behind(&self, node: *mut Node<C>) -> &Link<C> {
+        if node.is_null() {
+            self.shared().first()
+        } else {
+            // SAFETY: the reader frees a node only after its link was set, and it was not.
+            unsafe { &(*node).next }
+        }
+    }
+
+    #[inline(always)]
+    fn notify_if(&self, woken: bool) {
+        if woken {
+            if let Some(hook) = &self.hook {
+                hook.notify();
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn shared(&self) -> &Shared<C> {
+        // SAFETY: the last end to leave frees it, and this one has not left.
+        unsafe { self.shared.as_ref() }
+    }
+
+    /// Makes the open tail's length final, so that the reader can have the chunk. Without an open
+    /// tail it does nothing.
+    pub fn seal(&mut self) {
+        if self.open.is_open() {
+            self.publish(true);
+            self.open = OpenTail::NONE;
+        }
+    }
+
+    /// Shows the open tail's bytes to the reader.
+    #[inline(always)]
+    fn publish(&self, sealed: bool) {
+        debug_assert!(self.open.is_open());
+        // SAFETY: the tail is open, so its link is not set and the reader keeps it.
+        let node = unsafe { &*self.tail };
+        let woken = node.publish(
+            Extent {
+                end: self.open.len,
+                sealed,
+            },
+            self.hook.is_some(),
+        );
+        self.notify_if(woken);
+    }
+
+    /// How many bytes fit behind the open tail's bytes now: zero when there is no open tail, when
+    /// it is full, when a bounded stream is full, and when there is no reader any more.
+    pub fn room(&mut self) -> usize {
+        self.grant(self.open.room())
+    }
+
+    /// How many of `wanted` bytes a bounded stream takes now. Without a bound, all of them.
+    pub fn allowance(&mut self, wanted: usize) -> usize {
+        let left = self.limit.saturating_sub(self.held());
+        if wanted <= left {
+            return wanted;
+        }
+        self.consumed = self.shared().consumed.0.get();
+        wanted.min(self.limit.saturating_sub(self.held()))
+    }
+
+    /// How many of `wanted` bytes may come in now.
+    #[inline(always)]
+    fn grant(&mut self, wanted: usize) -> usize {
+        if self.shared().reader_gone() {
+            0
+        } else {
+            self.allowance(wanted)
+        }
+    }
+
+    /// The bytes in the stream when we last looked at the reader's counter.
+    #[inline(always)]
+    fn held(&self) -> usize {
+        self.written.wrapping_sub(self.consumed) & COUNTER
+    }
+
+    /// How many bytes are in the stream, not consumed yet. The reader may consume more at any
+    /// moment; it is never less than the truth.
+    pub fn buffered(&mut self) -> usize {
+        self.consumed = self.shared().consumed.0.get();
+        self.held()
+    }
+
+    /// The limit given to [`bounded`](crate::bounded), `None` for an unbounded stream.
+    pub fn max_bytes(&self) -> Option<usize> {
+        (self.limit != usize::MAX).then_some(self.limit)
+    }
+
+    /// Whether the reading end was dropped. Nothing that is written from now on will be read.
+    #[inline]
+    pub fn is_reader_gone(&self) -> bool {
+        self.shared().reader_gone()
+    }
+
+    /// Asks for the hook of [`Options::on_writable`](crate::Options::on_writable) to be called once
+    /// when the reader has consumed something or is gone.
+    ///
+    /// False, and nothing asked, if there is room for `bytes` bytes by now or the reader is gone:
+    /// try again instead of waiting. Without a hook nobody will call.
+    pub fn arm(&mut self, bytes: usize) -> bool {
+        loop {
+            if self.is_reader_gone() || self.has_room_for(bytes) {
+                return false;
+            }
+            // `consumed` is what `has_room_for` has just found too little.
+            if self.shared().consumed.0.ask(self.consumed) {
+                // The reader may have left between the look and the question.
+                return !self.is_reader_gone();
+            }
+        }
+    }
+
+    /// Closes the stream: after the bytes that are in it the reader finds the end of file.
+    ///
+    /// Dropping the writer does the same.
+    pub fn close(self) {}
+
+    /// Gives the stream up: the reader still gets the bytes that are in it, and then learns that
+    /// they are not all ([`ChunkReader::is_aborted`](crate::ChunkReader::is_aborted)).
+    pub fn abort(self) {
+        let mut this = core::mem::ManuallyDrop::new(self);
+        this.leave(End::Aborted);
+        // SAFETY: `this` is never used again; the hook is the one field that needs dropping.
+        drop(unsafe { ptr::read(&this.hook) });
+    }
+
+    fn leave(&mut self, end: End) {
+        self.seal();
+        let woken = self.link_behind(self.tail).end(end, self.hook.is_some());
+        // SAFETY: called once, from drop or in its place, after the list was ended.
+        unsafe { Shared::writer_leaves(self.shared.as_ptr()) };
+        self.notify_if(woken);
+    }
+}
+
+impl<C: AppendChunk> ChunkWriter<C> {
+    /// Makes `chunk` the open tail: its bytes are in the stream at once, and
+    /// [`append`](Self::append) copies behind them. Seals the open tail before it, if there is one.
+    ///
+    /// # Errors
+    /// As for [`push`](Self::push), by the bytes that it has now.
+    ///
+    /// # Panics
+    /// On a capacity of more than a quarter of the address space.
+    pub fn open(&mut self, chunk: C) -> Result<(), PushError<C>> {
+        let len = chunk.len();
+        let chunk = self.admit(chunk, len)?;
+        assert!(chunk.capacity() <= MAX_CHUNK, "chunk too large");
+        self.seal();
+        let node = Node::new(
+            chunk,
+            0,
+            Extent {
+                end: len,
+                sealed: false,
+            },
+        );
+        // SAFETY: the node is ours; the pointer stays valid while the chunk stays in it, which is
+        // until the reader has seen it sealed.
+        let chunk = unsafe { (*node).chunk() };
+        self.open = OpenTail {
+            memory: chunk.as_mut_ptr(),
+            len,
+            capacity: chunk.capacity(),
+        };
+        self.link(node);
+        self.written = self.written.wrapping_add(len);
+        Ok(())
+    }
+
+    /// Copies bytes behind the open tail's, as many as [`room`](Self::room) allows, and shows them
+    /// to the reader at once. Returns how many; the rest needs another tail or patience.
+    ///
+    /// Costs the copy, a load and one Release store.
+    #[inline]
+    pub fn append(&mut self, bytes: &[u8]) -> usize {
+        let count = self.grant(bytes.len().min(self.open.room()));
+        if count == 0 {
+            return 0;
+        }
+        // SAFETY: there are `room` writable bytes behind `len`, nobody else touches them, and
+        // `count` is no more than that; `bytes` is not among them since they are not published.
+        unsafe {
+            ptr::copy_nonoverlapping(bytes.as_ptr(), self.open.memory.add(self.open.len), count);
+        }
+        self.advance(count);
+        count
+    }
+
+    #[inline(always)]
+    fn advance(&mut self, count: usize) {
+        self.open.len += count;
+        self.written = self.written.wrapping_add(count);
+        self.publish(false);
+    }
+
+    /// The room of the open tail, to be filled in place; then [`commit`](Self::commit). It is as
+    /// long as [`room`](Self::room) says, empty where that is zero.
+    pub fn spare(&mut self) -> &mut [MaybeUninit<u8>] {
+        let room = self.room();
+        if room == 0 {
+            return &mut [];
+        }
+        // SAFETY: as in `append`; the slice borrows the writer, so nothing is appended meanwhile.
+        unsafe { slice::from_raw_parts_mut(self.open.memory.add(self.open.len).cast(), room) }
+    }
+
+    /// Shows the first `count` bytes of [`spare`](Self::spare) to the reader.
+    ///
+    /// # Safety
+    /// They are initialised, and `spare` was at least that long.
+    pub unsafe fn commit(&mut self, count: usize) {
+        debug_assert!(count <= self.open.room());
+        if count != 0 {
+            self.advance(count);
+        }
+    }
+
+    /// The open tail, `None` if there is none. Its `len()` is what it was when it came.
+    pub fn open_chunk(&self) -> Option<&C> {
+        // SAFETY: the tail is open and stays so while the reference borrows the writer.
+        self.open.is_open().then(|| unsafe { (*self.tail).chunk() })
+    }
+
+    /// How many bytes of the open tail are published, zero when there is none.
+    pub fn open_len(&self) -> usize {
+        self.open.len
+    }
+}
+
+impl<C: Chunk> Drop for ChunkWriter<C> {
+    fn drop(&mut self) {
+        self.leave(End::Closed);
+    }
+}
+
+impl<C: Chunk> fmt::Debug for ChunkWriter<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChunkWriter")
+            .field("limit", &self.limit)
+            .field("open", &self.open.is_open())
+            .field("reader_gone", &self.is_reader_gone())
+            .finish_non_exhaustive()
+    }
+}
