@@ -2,7 +2,7 @@
 
 /// A piece of memory with bytes in it that a stream can carry from one thread to another.
 ///
-/// Supplied: `Vec<u8>`, `Box<[u8]>`, an aligned buffer
+/// Supplied: `Vec<u8>`, `Box<[u8]>`, [`AlignedBuf`](crate::AlignedBuf), [`Buffer`](crate::Buffer)
 /// and, with the feature `bytes`, `bytes::Bytes`.
 ///
 /// # Safety

@@ -13,7 +13,7 @@
 //! A chunk is any type that implements [`Chunk`]: it goes in by value and comes out by value. One
 //! that also implements [`AppendChunk`] can be the stream's *open tail*: the writer copies bytes
 //! behind those that are there, and the reader sees them at once. Whoever has no chunk type of his
-//! own takes `byte_stream`, which carries all the usual ones and makes its own tails.
+//! own takes [`byte_stream`], which carries all the usual ones and makes its own tails.
 //!
 //! # Progress and memory
 //!
@@ -23,6 +23,11 @@
 //! stores. An idle stream has 128 bytes on the heap and, once it has been used, one spent node of
 //! 32 bytes plus the size of a `C`.
 
+mod aligned;
+#[cfg(feature = "bytes")]
+mod buf;
+mod buffer;
+mod byte_stream;
 mod chunk;
 mod link;
 mod node;
@@ -33,6 +38,9 @@ mod reader;
 mod watched;
 mod writer;
 
+pub use aligned::AlignedBuf;
+pub use buffer::Buffer;
+pub use byte_stream::{ByteReader, ByteWriter, bounded_byte_stream, byte_stream};
 pub use chunk::{AppendChunk, Chunk};
 pub use notify::{Notify, TaskWaker};
 pub use options::{Options, bounded, unbounded};

@@ -1,9 +1,11 @@
 //! How a stream is made.
 
 use core::fmt;
+use core::ops::RangeInclusive;
 use core::ptr::NonNull;
 use std::sync::Arc;
 
+use crate::byte_stream::{ByteReader, ByteWriter};
 use crate::chunk::Chunk;
 use crate::node::Shared;
 use crate::notify::Notify;
@@ -42,17 +44,23 @@ pub fn bounded<C: Chunk>(max_bytes: usize) -> (ChunkWriter<C>, ChunkReader<C>) {
 /// assert!(!reader.arm()); // there is something to read
 /// # Ok::<(), efio_chunks::PushError<Vec<u8>>>(())
 /// ```
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Options {
+    chunk_size: RangeInclusive<usize>,
     max_bytes: Option<usize>,
     on_readable: Option<Arc<dyn Notify>>,
     on_writable: Option<Arc<dyn Notify>>,
 }
 
 impl Options {
-    /// Unbounded, without hooks.
+    /// Unbounded, without hooks, with tails of 4 KiB to 64 KiB.
     pub fn new() -> Self {
-        Self::default()
+        Self {
+            chunk_size: 4 << 10..=64 << 10,
+            max_bytes: None,
+            on_readable: None,
+            on_writable: None,
+        }
     }
 
     /// Bounds the bytes in the stream, as [`bounded`] does.
@@ -73,6 +81,32 @@ impl Options {
         self
     }
 
+    /// The capacity in bytes of the first tail that a [`ByteWriter`] makes for itself, and of the
+    /// largest one; each is twice as large as the one before. A bounded stream makes none that is
+    /// larger than its bound.
+    ///
+    /// # Panics
+    /// If the first is zero or larger than the largest.
+    pub fn chunk_size(mut self, range: RangeInclusive<usize>) -> Self {
+        assert!(
+            *range.start() > 0 && !range.is_empty(),
+            "no chunk size in {range:?}"
+        );
+        self.chunk_size = range;
+        self
+    }
+
+    /// The two ends of a new byte stream, whose writer makes its own tails.
+    pub fn build_bytes(self) -> (ByteWriter, ByteReader) {
+        let bound = self.max_bytes.unwrap_or(usize::MAX).max(1);
+        let (first, largest) = (*self.chunk_size.start(), *self.chunk_size.end());
+        let (writer, reader) = self.build();
+        (
+            ByteWriter::new(writer, first.min(bound), largest.min(bound)),
+            reader,
+        )
+    }
+
     /// The two ends of a new stream.
     pub fn build<C: Chunk>(self) -> (ChunkWriter<C>, ChunkReader<C>) {
         let limit = self.max_bytes.unwrap_or(usize::MAX);
@@ -86,9 +120,16 @@ impl Options {
     }
 }
 
+impl Default for Options {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Options")
+            .field("chunk_size", &self.chunk_size)
             .field("max_bytes", &self.max_bytes)
             .field("on_readable", &self.on_readable.is_some())
             .field("on_writable", &self.on_writable.is_some())

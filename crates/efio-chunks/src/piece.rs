@@ -194,7 +194,9 @@ impl<C: Chunk> Popped<C> {
     pub fn range(&self) -> Range<usize> {
         self.range.clone()
     }
+}
 
+impl<C> Popped<C> {
     /// The chunk, and where in it the bytes are that were not consumed.
     pub fn into_parts(self) -> (C, Range<usize>) {
         (self.chunk, self.range)

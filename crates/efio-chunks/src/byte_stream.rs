@@ -1,0 +1,251 @@
+//! A stream for those who have no chunk type of their own.
+
+use core::fmt;
+
+use efio_sync::shim::Arc;
+
+use crate::aligned::{AlignedBuf, Shelf};
+use crate::buffer::Buffer;
+use crate::options::Options;
+use crate::piece::Popped;
+use crate::reader::ChunkReader;
+use crate::writer::{ChunkWriter, PushError};
+
+/// A byte stream without a bound: carries any [`Buffer`] and copies what is appended into tails of
+/// its own.
+///
+/// ```
+/// let (mut writer, mut reader) = efio_chunks::byte_stream();
+/// writer.append(b"copied ");
+/// writer.push(vec![b'h', b'a', b'n', b'd', b'e', b'd'])?;
+/// writer.append(b" over");
+/// writer.close();
+///
+/// let mut text = String::new();
+/// while !reader.is_closed() {
+///     text.push_str(std::str::from_utf8(reader.chunk()).unwrap());
+///     reader.consume(reader.chunk().len());
+/// }
+/// assert_eq!(text, "copied handed over");
+/// # Ok::<(), efio_chunks::PushError<efio_chunks::Buffer>>(())
+/// ```
+pub fn byte_stream() -> (ByteWriter, ByteReader) {
+    Options::new().build_bytes()
+}
+
+/// A [`byte_stream`] that holds at most `max_bytes` bytes, or one buffer that is larger.
+pub fn bounded_byte_stream(max_bytes: usize) -> (ByteWriter, ByteReader) {
+    Options::new().max_bytes(max_bytes).build_bytes()
+}
+
+/// The reading end of a [`byte_stream`].
+pub type ByteReader = ChunkReader<Buffer>;
+
+/// The writing end of a [`byte_stream`]: a [`ChunkWriter`] that makes its own tails.
+///
+/// Tails start small and double up to a [configured size](Options::chunk_size). Those of the
+/// largest size are used again when the reader is done with them: up to two wait for the writer.
+pub struct ByteWriter {
+    inner: ChunkWriter<Buffer>,
+    next_size: usize,
+    spares: Spares,
+}
+
+/// Tails of the largest size; the shelf is made with the first of them.
+struct Spares {
+    size: usize,
+    shelf: Option<Arc<Shelf>>,
+}
+
+/// Tails start at a cache line.
+const ALIGN: usize = 64;
+
+impl ByteWriter {
+    pub(crate) fn new(inner: ChunkWriter<Buffer>, first: usize, largest: usize) -> Self {
+        Self {
+            inner,
+            next_size: first,
+            spares: Spares {
+                size: largest,
+                shelf: None,
+            },
+        }
+    }
+
+    /// Copies bytes to the end of the stream and shows them to the reader at once. Returns how
+    /// many: all of them, unless the stream is bounded and full, has no reader any more, or there
+    /// is no memory.
+    #[inline]
+    pub fn append(&mut self, bytes: &[u8]) -> usize {
+        let done = self.inner.append(bytes);
+        if done == bytes.len() {
+            done
+        } else {
+            self.append_more(bytes, done)
+        }
+    }
+
+    fn append_more(&mut self, bytes: &[u8], mut done: usize) -> usize {
+        while done < bytes.len() && self.make_room(bytes.len() - done) {
+            done += self.inner.append(&bytes[done..]);
+        }
+        done
+    }
+
+    /// Room at the end of the stream, to be filled in place (by a `read` from a socket, say) and
+    /// then [committed](Self::commit). Empty if the stream is full, has no reader any more, or
+    /// there is no memory.
+    pub fn spare(&mut self) -> &mut [u8] {
+        self.make_room(1);
+        let spare = self.inner.spare();
+        // SAFETY: the tail is an `AlignedBuf`, all of whose capacity is initialised; a `u8` has no
+        // other invariant.
+        unsafe { &mut *(core::ptr::from_mut(spare) as *mut [u8]) }
+    }
+
+    /// Shows the first `count` bytes of [`spare`](Self::spare) to the reader.
+    ///
+    /// # Panics
+    /// If `spare` was shorter.
+    pub fn commit(&mut self, count: usize) {
+        assert!(
+            count <= self.inner.room(),
+            "committed more than there was room for"
+        );
+        // SAFETY: there is that much room, and it is initialised as in `spare`.
+        unsafe { self.inner.commit(count) };
+    }
+
+    /// Makes the open tail have room; `wanted` bytes would be best. False if it cannot be had.
+    fn make_room(&mut self, wanted: usize) -> bool {
+        if self.inner.room() != 0 {
+            return true;
+        }
+        if self.inner.is_reader_gone() || self.inner.allowance(1) == 0 {
+            return false;
+        }
+        let Some(tail) = self.new_tail(wanted) else {
+            return false;
+        };
+        self.inner.open(Buffer::Aligned(tail)).is_ok()
+    }
+
+    fn new_tail(&mut self, wanted: usize) -> Option<AlignedBuf> {
+        let size = self.next_size.max(wanted.min(self.spares.size));
+        self.next_size = size.saturating_mul(2).min(self.spares.size);
+        if size < self.spares.size {
+            return AlignedBuf::try_new(size, ALIGN);
+        }
+        let shelf = self
+            .spares
+            .shelf
+            .get_or_insert_with(|| Arc::new(Shelf::new(size, ALIGN)));
+        AlignedBuf::from_shelf(shelf)
+    }
+
+    /// Hands a buffer over without copying it; see [`ChunkWriter::push`].
+    ///
+    /// # Errors
+    /// The buffer comes back when the stream is full or has no reader any more.
+    pub fn push(&mut self, buffer: impl Into<Buffer>) -> Result<(), PushError<Buffer>> {
+        self.inner.push(buffer.into())
+    }
+
+    /// Hands a buffer over from its byte `begin` on; see [`ChunkWriter::push_from`].
+    ///
+    /// # Errors
+    /// As for [`push`](Self::push).
+    ///
+    /// # Panics
+    /// If `begin` is behind the end of the buffer.
+    pub fn push_from(
+        &mut self,
+        buffer: impl Into<Buffer>,
+        begin: usize,
+    ) -> Result<(), PushError<Buffer>> {
+        self.inner.push_from(buffer.into(), begin)
+    }
+
+    /// Hands over what [`pop`](ChunkReader::pop) gave.
+    ///
+    /// # Errors
+    /// As for [`push`](Self::push).
+    pub fn push_popped(&mut self, popped: Popped<Buffer>) -> Result<(), PushError<Popped<Buffer>>> {
+        self.inner.push_popped(popped)
+    }
+
+    /// Moves all that is there to read in `from` to the end of this stream, as far as this one
+    /// takes it. Nothing is copied but the bytes of `from`'s open tail, which its writer keeps.
+    /// Returns how many bytes went.
+    pub fn transfer_from(&mut self, from: &mut ByteReader) -> usize {
+        let mut moved = from.transfer(&mut self.inner);
+        loop {
+            let copied = match from.front() {
+                Some(front) if !front.is_sealed() => self.append(front.bytes()),
+                _ => return moved,
+            };
+            if copied == 0 {
+                return moved;
+            }
+            moved += from.consume(copied);
+            moved += from.transfer(&mut self.inner);
+        }
+    }
+
+    /// Makes the open tail's length final, so that the reader can have it; see
+    /// [`ChunkWriter::seal`]. The next append starts another tail.
+    pub fn seal(&mut self) {
+        self.inner.seal();
+    }
+
+    /// How many of `wanted` bytes would be taken now.
+    pub fn allowance(&mut self, wanted: usize) -> usize {
+        if self.inner.is_reader_gone() {
+            0
+        } else {
+            self.inner.allowance(wanted)
+        }
+    }
+
+    /// Whether a buffer of `bytes` bytes would be taken now.
+    pub fn has_room_for(&mut self, bytes: usize) -> bool {
+        self.inner.has_room_for(bytes)
+    }
+
+    /// How many bytes are in the stream, not consumed yet.
+    pub fn buffered(&mut self) -> usize {
+        self.inner.buffered()
+    }
+
+    /// The bound, if there is one.
+    pub fn max_bytes(&self) -> Option<usize> {
+        self.inner.max_bytes()
+    }
+
+    /// Whether the reading end was dropped.
+    pub fn is_reader_gone(&self) -> bool {
+        self.inner.is_reader_gone()
+    }
+
+    /// Asks to be notified when there is room; see [`ChunkWriter::arm`].
+    pub fn arm(&mut self, bytes: usize) -> bool {
+        self.inner.arm(bytes)
+    }
+
+    /// Closes the stream, as dropping does.
+    pub fn close(self) {}
+
+    /// Gives the stream up; see [`ChunkWriter::abort`].
+    pub fn abort(self) {
+        self.inner.abort();
+    }
+}
+
+impl fmt::Debug for ByteWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ByteWriter")
+            .field("inner", &self.inner)
+            .field("next_size", &self.next_size)
+            .finish_non_exhaustive()
+    }
+}
