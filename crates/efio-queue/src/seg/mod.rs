@@ -1,0 +1,502 @@
+//! [`SegQueue`]: Michael and Scott's list, with segments of many slots for nodes.
+//!
+//! ```text
+//!   head: position ── segment ──┐                          tail: position ── segment ──┐
+//!                               ▼                                                      ▼
+//!             ┌ segment ──────────────┐ next  ┌ segment ──────────────┐ next  ┌ segment ──────────┐ next
+//!             │ ▒ ▒ ▒ ▒ █ █ █ █ █ █ █ │──────►│ █ █ █ █ █ █ █ █ █ █ █ │──────►│ █ █ █ ◌ █ . . . . │────► provided
+//!             └───────────────────────┘       └───────────────────────┘       └───────────────────┘
+//!               ▒ taken   █ written   ◌ claimed, not yet written   . free
+//! ```
+//!
+//! A position is a number that only grows: item `p` lives in slot `p % SLOTS` of stretch `p / SLOTS`.
+//! A push claims a position by a compare-and-swap of `tail`, writes the value and then its stamp. A
+//! pop looks at the slot of `head` *first*: if the stamp says that its value is written, one
+//! compare-and-swap of `head` makes it the pop's own, and the line of `tail`, which the producers
+//! fight over, is not touched. Only a pop that finds no value reads `tail`, to tell "empty" from
+//! "claimed, not yet written".
+//!
+//! Looking before claiming needs memory that stays what it is: segments are recycled through the
+//! [`pool`] and freed only with `&mut self`. What a late pop sees in a segment that moved on is
+//! the stamp of another position, or its compare-and-swap fails, because a position never comes back.
+
+mod exclusive;
+mod pool;
+mod run;
+mod segment;
+
+use alloc::vec::Vec;
+use core::fmt;
+use core::marker::PhantomData;
+use core::panic::{RefUnwindSafe, UnwindSafe};
+use core::ptr::{self, NonNull};
+
+use efio_sync::shim::atomic::{AtomicPtr, AtomicU64, Ordering};
+use efio_sync::{Backoff, CachePadded};
+
+use crate::PushError;
+use crate::access::{Access, Shared};
+pub use exclusive::IntoIter;
+use pool::Pool;
+pub use run::Drain;
+use run::Run;
+use segment::{Segment, no_memory};
+
+/// Set in the tail position: no more pushes.
+const CLOSED: u64 = 1 << 63;
+
+/// An unbounded queue for any number of producers and consumers: the fast one.
+///
+/// # Progress
+///
+/// *Not* lock-free; it waits as little as a queue with plain stores can:
+///
+/// - `push` waits for nobody inside a segment. Once in `SLOTS` pushes it waits for the push that
+///   claimed the last slot of a segment to store one pointer, and, should that one have been
+///   preempted for as long as it took to fill a whole segment, for it to provide the next one.
+/// - `pop` waits for the push that claimed the slot at the head, if that one has not written its value
+///   yet, and once in `SLOTS` pops for the pop that took the last slot to store one pointer.
+///   It never waits for another pop's value to be moved out.
+/// - `len`, `is_empty`, `close` and `is_closed` wait for nobody.
+///
+/// Waiting is a short spin, then (with the feature `std`) yielding the processor. There is no fairness
+/// between threads of one side; items themselves leave in the order in which they were claimed.
+///
+/// # Order
+///
+/// Linearizable; FIFO over all producers. A batch is claimed in runs of at most `SLOTS` neighbouring
+/// positions: its items keep their order, those of others may come between two runs.
+///
+/// # Memory
+///
+/// An empty queue that was never pushed to owns no heap memory. After that it owns at least two
+/// segments of `SLOTS` slots, a slot being the value plus 9 bytes. Segments are recycled: after a
+/// burst they stay with the queue until it is dropped or [`shrink_to_fit`](Self::shrink_to_fit).
+/// When no memory can be had, `push` gives the value back as [`PushError::Full`].
+///
+/// # Source
+///
+/// The list and its two ends: M. M. Michael and M. L. Scott, "Simple, Fast, and Practical Non-Blocking
+/// and Blocking Concurrent Queue Algorithms", PODC 1996, section 2. Arrays for nodes: as in
+/// LCRQ (A. Morrison and Y. Afek, PPoPP 2013) and FAAArrayQueue (A. Correia and P. Ramalhete), without
+/// their lock-freedom. Stamps: D. Vyukov's bounded MPMC queue.
+///
+/// # Example
+///
+/// ```
+/// use efio_queue::SegQueue;
+///
+/// static JOBS: SegQueue<u32> = SegQueue::new();
+///
+/// std::thread::scope(|scope| {
+///     scope.spawn(|| (0..100).for_each(|job| JOBS.push(job).unwrap()));
+///     scope.spawn(|| JOBS.push_batch(&mut (100..200).collect()).unwrap());
+/// });
+/// assert_eq!(JOBS.drain().map(u64::from).sum::<u64>(), (0..200).sum());
+/// ```
+pub struct SegQueue<T, const SLOTS: usize = 128> {
+    tail: CachePadded<End<T, SLOTS>>,
+    head: CachePadded<End<T, SLOTS>>,
+    pool: Pool<T, SLOTS>,
+    owns: PhantomData<T>,
+}
+
+/// One end of the queue.
+struct End<T, const SLOTS: usize> {
+    /// The next position to claim.
+    position: AtomicU64,
+    /// The segment of that position, or the one before it for a moment. Null before the first push.
+    segment: AtomicPtr<Segment<T, SLOTS>>,
+}
+
+// SAFETY: a value is handed from the thread that pushed it to the one that pops it, never shared.
+unsafe impl<T: Send, const SLOTS: usize> Send for SegQueue<T, SLOTS> {}
+// SAFETY: as above; `&SegQueue` gives no reference to a value.
+unsafe impl<T: Send, const SLOTS: usize> Sync for SegQueue<T, SLOTS> {}
+
+// No call of ours unwinds while a position is claimed and not dealt with.
+impl<T, const SLOTS: usize> UnwindSafe for SegQueue<T, SLOTS> {}
+impl<T, const SLOTS: usize> RefUnwindSafe for SegQueue<T, SLOTS> {}
+
+/// Positions that the caller claimed for writing, all in one segment.
+struct Claim<'q, T, const SLOTS: usize> {
+    segment: &'q Segment<T, SLOTS>,
+    position: u64,
+    offset: usize,
+    count: usize,
+    /// The claim includes the segment's last slot: this one was installed behind it, and the
+    /// claimer is the provider of what comes after.
+    installed: Option<&'q Segment<T, SLOTS>>,
+}
+
+impl<T> SegQueue<T> {
+    efio_sync::const_unless_loom! {
+        /// An empty queue with segments of 128 slots. Allocates nothing.
+        pub const fn new() -> Self {
+            Self::with_slots()
+        }
+    }
+}
+
+impl<T, const SLOTS: usize> SegQueue<T, SLOTS> {
+    const HAS_SLOTS: () = assert!(SLOTS > 0, "a segment needs at least one slot");
+
+    efio_sync::const_unless_loom! {
+        /// [`new`](SegQueue::new) with segments of another size than 128.
+        ///
+        /// Fewer slots take less memory when the queue is short, more make the ends of segments, where
+        /// an operation may have to wait, rarer. Does not compile with 0 slots.
+        pub const fn with_slots() -> Self {
+            let () = Self::HAS_SLOTS;
+            Self {
+                tail: CachePadded::new(End {
+                    position: AtomicU64::new(0),
+                    segment: AtomicPtr::new(ptr::null_mut()),
+                }),
+                head: CachePadded::new(End {
+                    position: AtomicU64::new(0),
+                    segment: AtomicPtr::new(ptr::null_mut()),
+                }),
+                pool: Pool::new(),
+                owns: PhantomData,
+            }
+        }
+    }
+
+    /// Puts `value` at the end of the queue.
+    ///
+    /// # Errors
+    ///
+    /// [`PushError::Closed`] after [`close`](Self::close); [`PushError::Full`] when a new segment is
+    /// needed and the allocator has no memory. The value comes back in both.
+    #[inline]
+    pub fn push(&self, value: T) -> Result<(), PushError<T>> {
+        match self.claim::<Shared>(1) {
+            Ok(claim) => {
+                // SAFETY: claimed by us for writing just now.
+                unsafe { claim.segment.write(claim.offset, claim.position, value) };
+                if let Some(installed) = claim.installed {
+                    // SAFETY: the claim makes us the provider.
+                    unsafe { self.provide(installed) };
+                }
+                Ok(())
+            }
+            Err(refused) => Err(refused.with(value)),
+        }
+    }
+
+    /// Moves all of `items` to the end of the queue, in order, claiming many slots at once.
+    ///
+    /// # Errors
+    ///
+    /// As [`push`](Self::push); what was not pushed stays in `items`.
+    pub fn push_batch(&self, items: &mut Vec<T>) -> Result<(), PushError<()>> {
+        let total = items.len();
+        let values = items.as_ptr();
+        // SAFETY: 0 is less than the capacity. From here on the values are ours to move; if we
+        // never came back they would leak.
+        unsafe { items.set_len(0) };
+        let mut pushed = 0;
+        let mut outcome = Ok(());
+        while pushed < total {
+            match self.claim::<Shared>(total - pushed) {
+                Ok(claim) => {
+                    for index in 0..claim.count {
+                        // SAFETY: each value of `items` is moved out once. The slot was claimed by
+                        // us for writing.
+                        unsafe {
+                            let value = values.add(pushed + index).read();
+                            let position = claim.position + index as u64;
+                            claim.segment.write(claim.offset + index, position, value);
+                        }
+                    }
+                    pushed += claim.count;
+                    if let Some(installed) = claim.installed {
+                        // SAFETY: the claim makes us the provider.
+                        unsafe { self.provide(installed) };
+                    }
+                }
+                Err(refused) => {
+                    outcome = Err(refused);
+                    break;
+                }
+            }
+        }
+        let left = total - pushed;
+        // SAFETY: the values behind the first `pushed` were not moved out; they go to the front.
+        unsafe {
+            let start = items.as_mut_ptr();
+            ptr::copy(start.add(pushed), start, left);
+            items.set_len(left);
+        }
+        outcome
+    }
+
+    /// Takes the item at the front of the queue. `None`: the queue is empty.
+    #[inline]
+    pub fn pop(&self) -> Option<T> {
+        self.claim_written::<Shared>(1)?.next()
+    }
+
+    /// Moves up to `max` items from the front of the queue to the end of `out`, claiming many slots at
+    /// once. Says how many; fewer than `max` if it found the queue empty.
+    pub fn pop_batch(&self, out: &mut Vec<T>, max: usize) -> usize {
+        let mut count = 0;
+        while count < max {
+            match self.claim_written::<Shared>(max - count) {
+                Some(run) => {
+                    count += run.len();
+                    out.extend(run);
+                }
+                None => break,
+            }
+        }
+        count
+    }
+
+    /// Takes items until it finds the queue empty, claiming many slots at once.
+    ///
+    /// Dropping the iterator drops the items that it claimed and did not yield (at most `SLOTS`);
+    /// the others stay in the queue.
+    pub fn drain(&self) -> Drain<'_, T, SLOTS> {
+        Drain::new(self)
+    }
+
+    /// How many items there were at about this time: an estimate while other threads push and pop,
+    /// exact when they do not. Counts items whose push is still under way.
+    #[inline]
+    pub fn len(&self) -> usize {
+        // `head` first: it cannot then overtake `tail`. Saturating all the same: on a machine with
+        // weak ordering nothing relates the two loads.
+        let head = self.head.position.load(Ordering::Acquire);
+        let tail = self.tail.position.load(Ordering::SeqCst) & !CLOSED;
+        usize::try_from(tail.saturating_sub(head)).unwrap_or(usize::MAX)
+    }
+
+    /// Whether there was no item at about this time.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Refuses every later push. Items in the queue can still be popped. Says whether this call was
+    /// the one that closed the queue.
+    pub fn close(&self) -> bool {
+        self.tail.position.fetch_or(CLOSED, Ordering::SeqCst) & CLOSED == 0
+    }
+
+    /// Whether the queue was closed.
+    #[inline]
+    pub fn is_closed(&self) -> bool {
+        self.tail.position.load(Ordering::SeqCst) & CLOSED != 0
+    }
+
+    /// Claims up to `want` positions for writing, all in one segment.
+    #[inline(always)]
+    fn claim<A: Access>(&self, want: usize) -> Result<Claim<'_, T, SLOTS>, PushError<()>> {
+        let backoff = Backoff::new();
+        loop {
+            // Acquire pairs with the Release half of the advance below: the segment that we load next is
+            // then not older than the one for which this position was claimed.
+            let position = self.tail.position.load(Ordering::Acquire);
+            if position & CLOSED != 0 {
+                return Err(PushError::Closed(()));
+            }
+            let (seq, offset) = locate::<SLOTS>(position);
+            // Acquire pairs with the Release in `install` and `start`.
+            let segment = self.tail.segment.load(Ordering::Acquire);
+            // SAFETY: segments live as long as the queue is shared.
+            let Some(segment) = (unsafe { segment.as_ref() }) else {
+                self.start()?;
+                continue;
+            };
+            // Acquire pairs with the Release in `Segment::renew`.
+            if segment.seq.load(Ordering::Acquire) != seq {
+                // `position` is old, or the one who claimed the last slot has not installed yet.
+                backoff.snooze();
+                continue;
+            }
+            let count = want.min(SLOTS - offset);
+            let mut installed = None;
+            if offset + count == SLOTS {
+                installed = self.provided(segment)?;
+                if installed.is_none() {
+                    backoff.snooze();
+                    continue;
+                }
+            }
+            // SeqCst: see the check for an empty queue in `claim_written`.
+            let behind = position + count as u64;
+            if A::advance(&self.tail.position, position, behind, Ordering::SeqCst) {
+                if let Some(next) = installed {
+                    // Release: the segment's fields are seen by whoever loads the pointer.
+                    self.tail
+                        .segment
+                        .store(ptr::from_ref(next).cast_mut(), Ordering::Release);
+                }
+                return Ok(Claim {
+                    segment,
+                    position,
+                    offset,
+                    count,
+                    installed,
+                });
+            }
+            backoff.spin();
+        }
+    }
+
+    /// Claims for reading up to `want` neighbouring positions whose values are written.
+    #[inline(always)]
+    fn claim_written<A: Access>(&self, want: usize) -> Option<Run<'_, T, SLOTS>> {
+        let backoff = Backoff::new();
+        loop {
+            // Acquire pairs with the Release of the advance below, as in `claim`.
+            let position = self.head.position.load(Ordering::Acquire);
+            let (_, offset) = locate::<SLOTS>(position);
+            // Acquire pairs with the Release below and in `start`.
+            let segment = self.head.segment.load(Ordering::Acquire);
+            // SAFETY: segments live as long as the queue is shared.
+            if let Some(segment) = unsafe { segment.as_ref() } {
+                let limit = want.min(SLOTS - offset);
+                let mut count = 0;
+                while count < limit && segment.is_written(offset + count, position + count as u64) {
+                    count += 1;
+                }
+                if count > 0 {
+                    // Release pairs with the Acquire above, in the next one's pop.
+                    let behind = position + count as u64;
+                    if A::advance(&self.head.position, position, behind, Ordering::Release) {
+                        let is_last = offset + count == SLOTS;
+                        if is_last {
+                            // There is one: it was provided before the last slot was claimed for
+                            // writing, and the stamp of that slot carries it to us.
+                            let next = segment.next.load(Ordering::Relaxed);
+                            // Release: the segment's fields are seen by whoever loads the pointer.
+                            self.head.segment.store(next, Ordering::Release);
+                        }
+                        return Some(Run::new(&self.pool, segment, offset, count, is_last));
+                    }
+                    backoff.spin();
+                    continue;
+                }
+            }
+            // SeqCst pairs with that of `claim`: of two threads that push to one queue and then
+            // find the other empty, one is told the truth, as it is if they agree on an order.
+            if self.tail.position.load(Ordering::SeqCst) & !CLOSED == position {
+                return None;
+            }
+            backoff.snooze();
+        }
+    }
+
+    /// The segment after `segment`. `Ok(None)`: its provider is still at it.
+    #[inline]
+    fn provided<'q>(
+        &'q self,
+        segment: &'q Segment<T, SLOTS>,
+    ) -> Result<Option<&'q Segment<T, SLOTS>>, PushError<()>> {
+        // Acquire pairs with the Release in `provide`: we see the provider's work, and may be the
+        // next one to hold that role.
+        let next = segment.next.load(Ordering::Acquire);
+        if next == no_memory() {
+            return self.provide_again(segment);
+        }
+        // SAFETY: segments live as long as the queue is shared.
+        Ok(unsafe { next.as_ref() })
+    }
+
+    /// The allocator failed the provider before: one of those who come later takes its role.
+    #[cold]
+    fn provide_again<'q>(
+        &'q self,
+        segment: &'q Segment<T, SLOTS>,
+    ) -> Result<Option<&'q Segment<T, SLOTS>>, PushError<()>> {
+        // Acquire pairs with the Release in `provide`, which handed the role on.
+        if segment
+            .next
+            .compare_exchange(
+                no_memory(),
+                ptr::null_mut(),
+                Ordering::Acquire,
+                Ordering::Relaxed,
+            )
+            .is_err()
+        {
+            return Ok(None);
+        }
+        // SAFETY: of those who saw the mark, we took it away. While `next` is null nobody passes
+        // this segment, so it is the same one even if it was recycled since we looked.
+        match unsafe { self.provide(segment) } {
+            true => Ok(None),
+            false => Err(PushError::Full(())),
+        }
+    }
+
+    /// Puts a segment behind `segment`, ahead of the need.
+    ///
+    /// The role of the provider goes round: it belongs to the one who claimed the last slot of the
+    /// segment before, and is handed to the next one by the store to `next`, because a last slot
+    /// cannot be claimed before.
+    ///
+    /// # Safety
+    ///
+    /// The caller is the provider: it claimed the last slot before `segment`, or started the queue
+    /// with it, or took the mark [`no_memory`] away from its `next`.
+    unsafe fn provide(&self, segment: &Segment<T, SLOTS>) -> bool {
+        let seq = segment.seq.load(Ordering::Relaxed) + 1;
+        // SAFETY: the caller is the provider.
+        let next = unsafe { self.pool.acquire(seq) };
+        let pointer = next.map_or_else(no_memory, NonNull::as_ptr);
+        // Release pairs with the Acquire in `provided`.
+        segment.next.store(pointer, Ordering::Release);
+        next.is_some()
+    }
+
+    /// The first push brings the first segment.
+    #[cold]
+    fn start(&self) -> Result<(), PushError<()>> {
+        let first = Segment::allocate(0).ok_or(PushError::Full(()))?;
+        // Release: the segment's fields are seen by whoever loads the pointer.
+        let won = self
+            .tail
+            .segment
+            .compare_exchange(
+                ptr::null_mut(),
+                first.as_ptr(),
+                Ordering::Release,
+                Ordering::Relaxed,
+            )
+            .is_ok();
+        if won {
+            self.head.segment.store(first.as_ptr(), Ordering::Release);
+            // SAFETY: we put in the first segment, which lives as long as the queue is shared.
+            unsafe { self.provide(first.as_ref()) };
+        } else {
+            // SAFETY: nobody else saw it.
+            unsafe { Segment::free(first) };
+        }
+        Ok(())
+    }
+}
+
+/// The stretch of a position and its offset there.
+#[inline(always)]
+const fn locate<const SLOTS: usize>(position: u64) -> (u64, usize) {
+    (position / SLOTS as u64, (position % SLOTS as u64) as usize)
+}
+
+impl<T, const SLOTS: usize> Default for SegQueue<T, SLOTS> {
+    fn default() -> Self {
+        Self::with_slots()
+    }
+}
+
+impl<T, const SLOTS: usize> fmt::Debug for SegQueue<T, SLOTS> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SegQueue")
+            .field("len", &self.len())
+            .field("is_closed", &self.is_closed())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,152 @@
+//! One segment: `SLOTS` values in a row, and what is known about each.
+//!
+//! ```text
+//!   ┌ header ─────────────┐┌ taken ──────────┐┌ slots ───────────────────────────┐
+//!   │ seq  next  link mark ││ u8 u8 u8 u8 …   ││ stamp value │ stamp value │ …     │
+//!   └─ written once a life ┘└ by consumers ───┘└ by producers ────────────────────┘
+//! ```
+//!
+//! Three regions with three kinds of writers, on cache lines of their own: a consumer that takes a
+//! value writes nothing on a line that a producer is still filling.
+//!
+//! A segment lives many lives: it carries the positions `seq * SLOTS ..` of the queue, is recycled
+//! and comes back with another `seq`. Nothing is cleared in between: a stamp names the one position
+//! for which its value was written, and the mark of a taken slot alternates from life to life.
+
+use alloc::alloc::{Layout, alloc, dealloc};
+use core::mem::MaybeUninit;
+use core::ptr::{self, NonNull};
+
+use efio_sync::shim::atomic::{AtomicPtr, AtomicU8, AtomicU64, Ordering};
+use efio_sync::shim::cell::UnsafeCell;
+
+/// See the module.
+#[repr(C, align(64))]
+pub(super) struct Segment<T, const SLOTS: usize> {
+    /// Which stretch of the queue this is: positions `seq * SLOTS .. (seq + 1) * SLOTS`.
+    pub(super) seq: AtomicU64,
+    /// The segment after this one: null until provided, or [`no_memory`].
+    pub(super) next: AtomicPtr<Self>,
+    /// The next one in the pool's stacks. Never `next`, which a late producer may still look at.
+    pub(super) link: AtomicPtr<Self>,
+    /// What consumers write into `taken` in this life: 1 or 2.
+    mark: AtomicU8,
+    taken: Aligned<[AtomicU8; SLOTS]>,
+    slots: Aligned<[Slot<T>; SLOTS]>,
+}
+
+/// On cache lines of its own within the segment.
+#[repr(align(64))]
+struct Aligned<T>(T);
+
+/// Room for one value.
+struct Slot<T> {
+    /// `position + 1` of the value, once it is written; older before that.
+    stamp: AtomicU64,
+    value: UnsafeCell<MaybeUninit<T>>,
+}
+
+/// Stands in `next` where a segment could not be allocated. Never dereferenced.
+pub(super) fn no_memory<S>() -> *mut S {
+    ptr::without_provenance_mut(1)
+}
+
+impl<T, const SLOTS: usize> Segment<T, SLOTS> {
+    /// A segment in its first life, not yet part of any queue. `None`: no memory.
+    pub(super) fn allocate(seq: u64) -> Option<NonNull<Self>> {
+        // SAFETY: the layout of a segment is never of size zero.
+        let segment = NonNull::new(unsafe { alloc(Layout::new::<Self>()) })?.cast::<Self>();
+        let raw = segment.as_ptr();
+        // SAFETY: `raw` is fresh memory with the layout of a segment; each field is written once,
+        // in place, so that a segment of large values never passes over the stack.
+        unsafe {
+            (&raw mut (*raw).seq).write(AtomicU64::new(seq));
+            (&raw mut (*raw).next).write(AtomicPtr::new(ptr::null_mut()));
+            (&raw mut (*raw).link).write(AtomicPtr::new(ptr::null_mut()));
+            (&raw mut (*raw).mark).write(AtomicU8::new(1));
+            let taken = (&raw mut (*raw).taken).cast::<AtomicU8>();
+            let slots = (&raw mut (*raw).slots).cast::<Slot<T>>();
+            for offset in 0..SLOTS {
+                taken.add(offset).write(AtomicU8::new(0));
+                slots.add(offset).write(Slot {
+                    stamp: AtomicU64::new(0),
+                    value: UnsafeCell::new(MaybeUninit::uninit()),
+                });
+            }
+        }
+        Some(segment)
+    }
+
+    /// Frees a segment. Values in it are not dropped.
+    ///
+    /// # Safety
+    ///
+    /// It came from [`allocate`](Self::allocate) and nobody looks at it any more.
+    pub(super) unsafe fn free(segment: NonNull<Self>) {
+        // SAFETY: the caller gives it up; the atomics and cells need dropping only under loom.
+        unsafe {
+            ptr::drop_in_place(segment.as_ptr());
+            dealloc(segment.as_ptr().cast(), Layout::new::<Self>());
+        }
+    }
+
+    /// Begins the next life as stretch `seq`. The caller is the segment's sole owner.
+    pub(super) fn renew(&self, seq: u64) {
+        let mark = 3 - self.mark.load(Ordering::Relaxed);
+        self.mark.store(mark, Ordering::Relaxed);
+        self.next.store(ptr::null_mut(), Ordering::Relaxed);
+        // Release pairs with the Acquire load of `seq` in a claim: a producer with an old pointer
+        // to this segment that finds its own `seq` also finds every slot free.
+        self.seq.store(seq, Ordering::Release);
+    }
+
+    /// Whether the value of `position` can be taken from `offset`.
+    #[inline(always)]
+    pub(super) fn is_written(&self, offset: usize, position: u64) -> bool {
+        // Acquire pairs with the Release in `write`: the value is there.
+        self.slots.0[offset].stamp.load(Ordering::Acquire) == position + 1
+    }
+
+    /// Puts in the value of `position`.
+    ///
+    /// # Safety
+    ///
+    /// The caller claimed `position`, which belongs to `offset` of this segment, for writing.
+    #[inline(always)]
+    pub(super) unsafe fn write(&self, offset: usize, position: u64, value: T) {
+        let slot = &self.slots.0[offset];
+        // SAFETY: the claim makes the caller the only writer, and no consumer reads before the
+        // stamp. The last consumer of the slot was done before this life of the segment began.
+        slot.value.with_mut(|cell| unsafe { (*cell).write(value) });
+        // Release pairs with the Acquire in `is_written`.
+        slot.stamp.store(position + 1, Ordering::Release);
+    }
+
+    /// Takes the value out of a slot and gives the slot up.
+    ///
+    /// # Safety
+    ///
+    /// The caller saw [`is_written`](Self::is_written) for the position that belongs to `offset`
+    /// and then claimed that position for reading.
+    #[inline(always)]
+    pub(super) unsafe fn take(&self, offset: usize) -> T {
+        // SAFETY: the value is there (stamp), and the claim makes the caller the only one to take
+        // it. The segment lives on until `taken` says that we are done.
+        let value = self.slots.0[offset]
+            .value
+            .with(|cell| unsafe { (*cell).assume_init_read() });
+        // Release pairs with the Acquire in `is_consumed`: the slot is reused after our read.
+        self.taken.0[offset].store(self.mark.load(Ordering::Relaxed), Ordering::Release);
+        value
+    }
+
+    /// Whether each value of this life was taken. Asked after all of them were claimed.
+    pub(super) fn is_consumed(&self) -> bool {
+        let mark = self.mark.load(Ordering::Relaxed);
+        // Acquire pairs with the Release in `take`.
+        self.taken
+            .0
+            .iter()
+            .all(|taken| taken.load(Ordering::Acquire) == mark)
+    }
+}
