@@ -8,9 +8,11 @@
 use std::sync::{Mutex, PoisonError};
 use std::task::Waker;
 
+use efio_sync::{Alarm, Doorbell};
+
 /// Called when the other end of a stream can go on.
 ///
-/// Implemented for closures and for [`TaskWaker`].
+/// Implemented for closures, for [`TaskWaker`] and for [`Doorbell`], on which a thread can sleep.
 ///
 /// `notify` runs on the thread that made the change, inside `append`, `push`, `consume`, `close`
 /// and the like: keep it short, do not block and do not panic. A notification must not be lost when
@@ -55,5 +57,11 @@ impl Notify for TaskWaker {
         if let Some(waker) = waker {
             waker.wake();
         }
+    }
+}
+
+impl<A: Alarm + Send + Sync> Notify for Doorbell<A> {
+    fn notify(&self) {
+        self.ring();
     }
 }

@@ -1,0 +1,244 @@
+//! What can stand behind a stream: anything that gives bytes, anything that takes them.
+
+use std::io::{self, BufRead, IoSlice, Read, Write};
+
+use efio_chunks::{ByteReader, ByteWriter, Chunk, ChunkReader};
+
+use crate::reader::BufferedReader;
+use crate::writer::BufferedWriter;
+
+/// Gives bytes: a socket, a file, a decompressor. Everything that implements `Read` is one.
+pub trait Source {
+    /// Puts up to `room.len()` bytes, at least one, into `room` and returns how many. Zero is the
+    /// end. `room` is not empty; what is in it has no meaning.
+    ///
+    /// # Errors
+    /// `WouldBlock` if there is nothing now; `Interrupted` is tried again; anything else goes to the
+    /// caller.
+    fn read_from_source(&mut self, room: &mut [u8]) -> io::Result<usize>;
+}
+
+impl<R: Read> Source for R {
+    fn read_from_source(&mut self, room: &mut [u8]) -> io::Result<usize> {
+        self.read(room)
+    }
+}
+
+/// Takes bytes. Everything that implements `Write` is one.
+pub trait Sink {
+    /// Takes bytes from the front of the slices and returns how many. The first is not empty.
+    ///
+    /// # Errors
+    /// As for [`Source::read_from_source`].
+    fn write_to_sink(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
+
+    /// Passes on what the sink itself holds back.
+    ///
+    /// # Errors
+    /// Whatever keeps it from that.
+    fn flush_sink(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<W: Write> Sink for W {
+    fn write_to_sink(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.write_vectored(slices)
+    }
+
+    fn flush_sink(&mut self) -> io::Result<()> {
+        self.flush()
+    }
+}
+
+/// Slices per vectored write; more do not pay.
+const SLICES: usize = 16;
+
+/// Reads once from `source` straight into the stream's tail. Returns how many bytes, zero at the
+/// end of the source.
+///
+/// # Errors
+/// The source's; `WouldBlock` also if the stream is full, `BrokenPipe` if its reader is gone.
+pub fn fill_from(writer: &mut ByteWriter, source: &mut impl Source) -> io::Result<usize> {
+    let room = writer.spare();
+    if room.is_empty() {
+        let kind = if writer.is_reader_gone() {
+            io::ErrorKind::BrokenPipe
+        } else if writer.allowance(1) != 0 {
+            io::ErrorKind::OutOfMemory
+        } else {
+            io::ErrorKind::WouldBlock
+        };
+        return Err(kind.into());
+    }
+    let count = retry(|| source.read_from_source(room))?;
+    writer.commit(count);
+    Ok(count)
+}
+
+/// Writes what is there to read to `sink`, without copying it. Returns how many bytes went: all of
+/// them, unless the sink would block after some.
+///
+/// # Errors
+/// The sink's, if nothing went before it, and else on the next call; `WriteZero` if it takes nothing.
+pub fn drain_to<C: Chunk>(reader: &mut ChunkReader<C>, sink: &mut impl Sink) -> io::Result<usize> {
+    let mut total = 0;
+    loop {
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        let filled = reader.io_slices(&mut slices);
+        if filled == 0 {
+            return Ok(total);
+        }
+        match retry(|| sink.write_to_sink(&slices[..filled])) {
+            Ok(0) if total == 0 => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(0) => return Ok(total),
+            Ok(count) => total += reader.consume(count),
+            Err(_) if total != 0 => return Ok(total),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn retry(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+/// A [`BufferedReader`] with a source behind it: reads from the source when the stream is empty.
+///
+/// ```
+/// use std::io::BufRead;
+/// use efio_bstream::SourceReader;
+///
+/// let file: &[u8] = b"one line\nanother line\n";
+/// let reader = SourceReader::new(file);
+/// assert_eq!(reader.lines().count(), 2);
+/// ```
+#[derive(Debug)]
+pub struct SourceReader<S> {
+    source: S,
+    writer: Option<ByteWriter>,
+    reader: BufferedReader<efio_chunks::Buffer>,
+}
+
+impl<S: Source> SourceReader<S> {
+    /// Reads from `source` as needed.
+    pub fn new(source: S) -> Self {
+        let (writer, reader) = efio_chunks::byte_stream();
+        Self {
+            source,
+            writer: Some(writer),
+            reader: BufferedReader::new(reader),
+        }
+    }
+
+    /// The reader, for its limit.
+    pub fn reader_mut(&mut self) -> &mut BufferedReader<efio_chunks::Buffer> {
+        &mut self.reader
+    }
+
+    /// The source, and what was read from it but not from here.
+    pub fn into_parts(self) -> (S, ByteReader) {
+        (self.source, self.reader.into_inner())
+    }
+}
+
+impl<S: Source> Read for SourceReader<S> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        if buf.is_empty() {
+            return Ok(0);
+        }
+        self.fill_buf()?;
+        self.reader.read(buf)
+    }
+}
+
+impl<S: Source> BufRead for SourceReader<S> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.reader.limit() != Some(0) && self.reader.get_ref().is_empty() {
+            if let Some(writer) = &mut self.writer {
+                if fill_from(writer, &mut self.source)? == 0 {
+                    // The end of the source closes the stream.
+                    self.writer = None;
+                }
+            }
+        }
+        self.reader.fill_buf()
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.reader.consume(amount);
+    }
+}
+
+/// A [`BufferedWriter`] with a sink behind it: `flush` writes to the sink.
+///
+/// What is written collects in memory until it is flushed or more than
+/// [`threshold`](Self::new) bytes are there.
+pub struct SinkWriter<K: Sink, F: crate::Framing = crate::Plain> {
+    writer: BufferedWriter<F>,
+    reader: ByteReader,
+    sink: K,
+    threshold: usize,
+}
+
+impl<K: Sink, F: crate::Framing> SinkWriter<K, F> {
+    /// Frames what is written and passes it on to `sink` when it is flushed, or when more than
+    /// `threshold` bytes have come together.
+    pub fn new(sink: K, framing: F, threshold: usize) -> Self {
+        let (writer, reader) = efio_chunks::byte_stream();
+        Self {
+            writer: BufferedWriter::framed(writer, framing),
+            reader,
+            sink,
+            threshold,
+        }
+    }
+
+    /// Ends the framing and passes everything on.
+    ///
+    /// # Errors
+    /// The sink's; `WouldBlock` if it does not take everything now: call again.
+    pub fn finish(&mut self) -> io::Result<()> {
+        self.writer.finish()?;
+        self.pass_on()?;
+        self.sink.flush_sink()
+    }
+
+    /// The sink. What was not flushed has not arrived there.
+    pub fn get_ref(&self) -> &K {
+        &self.sink
+    }
+
+    /// How many bytes have not been passed on.
+    pub fn pending(&self) -> usize {
+        self.writer.pending() + self.reader.len()
+    }
+
+    /// All that is in the stream to the sink.
+    fn pass_on(&mut self) -> io::Result<()> {
+        while !self.reader.is_empty() {
+            drain_to(&mut self.reader, &mut self.sink)?;
+        }
+        Ok(())
+    }
+}
+
+impl<K: Sink, F: crate::Framing> Write for SinkWriter<K, F> {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        if self.reader.len() > self.threshold {
+            self.pass_on()?;
+        }
+        self.writer.write(buf)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()?;
+        self.pass_on()?;
+        self.sink.flush_sink()
+    }
+}

@@ -1,0 +1,324 @@
+//! `Write` over the writing end of a byte stream, framed or not.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io::{self, IoSlice, Write};
+use std::mem;
+
+use efio_chunks::{Buffer, ByteWriter, PushError};
+
+use crate::framing::{Framing, Plain};
+
+/// Writes into a byte stream through `std::io`.
+///
+/// Without a framing bytes go straight into the stream and are visible to the reader at once. With
+/// one they are collected, and each [`flush`](Write::flush), or [`capacity`](Self::framed_with) bytes
+/// of payload, make a frame, which is handed over without being copied again.
+///
+/// - The stream is full: [`WouldBlock`](io::ErrorKind::WouldBlock). What `write` has accepted before
+///   is kept; `flush` and `finish` may be called again.
+/// - The reader is gone: `BrokenPipe`.
+///
+/// Call [`finish`](Self::finish) to end the stream and to learn whether that went well. Dropping the
+/// writer tries to finish. If that fails, or if the thread is panicking, the stream is given up
+/// instead, so that the reader finds an error in place of a clean end, and what went wrong is passed
+/// to the [handler](Self::on_drop_error): nothing is lost in silence.
+///
+/// ```
+/// use std::io::Write;
+/// use efio_bstream::BufferedWriter;
+///
+/// let (writer, mut reader) = efio_chunks::byte_stream();
+/// let mut writer = BufferedWriter::new(writer);
+/// write!(writer, "{} {}", "hello", 42)?;
+/// assert_eq!(reader.chunk(), b"hello 42");
+/// writer.finish()?;
+/// reader.consume(8);
+/// assert!(reader.is_closed());
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub struct BufferedWriter<F: Framing = Plain> {
+    /// `None` once finished.
+    inner: Option<ByteWriter>,
+    framing: F,
+    /// Prefix space and the payload of the frame that is being collected.
+    frame: Vec<u8>,
+    /// Payload per frame.
+    capacity: usize,
+    /// Finished pieces that a full stream did not take yet, and where in them the bytes start.
+    backlog: VecDeque<(Buffer, usize)>,
+    /// Whether what follows the last frame is in the backlog or out.
+    ended: bool,
+    on_drop_error: DropHandler,
+}
+
+type DropHandler = Box<dyn FnMut(io::Error) + Send>;
+
+/// Payload per frame, unless told otherwise.
+const CAPACITY: usize = 16 << 10;
+
+impl BufferedWriter<Plain> {
+    /// Writes without framing.
+    pub fn new(inner: ByteWriter) -> Self {
+        Self::framed(inner, Plain)
+    }
+}
+
+impl<F: Framing> BufferedWriter<F> {
+    /// Writes frames of up to 16 KiB of payload.
+    pub fn framed(inner: ByteWriter, framing: F) -> Self {
+        Self::framed_with(inner, framing, CAPACITY)
+    }
+
+    /// Writes frames of up to `capacity` bytes of payload: that many bytes are a frame even if they
+    /// were not flushed.
+    ///
+    /// # Panics
+    /// If `capacity` is zero.
+    pub fn framed_with(inner: ByteWriter, framing: F, capacity: usize) -> Self {
+        assert_ne!(capacity, 0, "frames without payload");
+        let capacity = usize::try_from(framing.max_payload()).map_or(capacity, |m| m.min(capacity));
+        Self {
+            inner: Some(inner),
+            framing,
+            frame: Vec::new(),
+            capacity,
+            backlog: VecDeque::new(),
+            ended: false,
+            on_drop_error: Box::new(|error| eprintln!("efio-bstream: stream given up: {error}")),
+        }
+    }
+
+    /// What to do with the error when the writer is dropped unfinished and cannot finish by itself.
+    /// At first it goes to standard error.
+    pub fn on_drop_error(&mut self, handler: impl FnMut(io::Error) + Send + 'static) {
+        self.on_drop_error = Box::new(handler);
+    }
+
+    /// Hands `payload` over as a frame of its own, of any size, without copying it. What was
+    /// written before is flushed first, as a frame.
+    ///
+    /// If the stream is full it waits in the writer, and [`flush`](Write::flush) goes on with it.
+    ///
+    /// # Errors
+    /// `BrokenPipe`, or `WouldBlock` with nothing done if the writer has a backlog already;
+    /// `InvalidInput` if the framing does not allow a payload of that length.
+    pub fn write_frame(&mut self, payload: impl Into<Buffer>) -> io::Result<()> {
+        self.drain()?;
+        self.end_frame()?;
+        let payload = payload.into();
+        let (mut prefix, mut suffix) = (vec![0; F::PREFIX], vec![0; F::SUFFIX]);
+        let (before, behind) = self
+            .framing
+            .frame(payload.as_slice(), &mut prefix, &mut suffix)?;
+        suffix.truncate(behind);
+        self.backlog.push_back((prefix.into(), F::PREFIX - before));
+        self.backlog.push_back((payload, 0));
+        self.backlog.push_back((suffix.into(), 0));
+        match self.drain() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            result => result,
+        }
+    }
+
+    /// Flushes, writes what the framing wants at the end, and closes the stream. Once that has gone
+    /// well, calling it again does nothing.
+    ///
+    /// # Errors
+    /// `WouldBlock` if the stream is full: call again. `BrokenPipe` if the reader is gone.
+    pub fn finish(&mut self) -> io::Result<()> {
+        if self.inner.is_none() {
+            return Ok(());
+        }
+        if !self.ended {
+            self.end_frame()?;
+            let end = self.framing.finish();
+            self.backlog.push_back((end.into(), 0));
+            self.ended = true;
+        }
+        self.drain()?;
+        // Closes it.
+        self.inner = None;
+        Ok(())
+    }
+
+    /// Gives the stream up: the reader gets what was flushed, and then an error.
+    pub fn abort(mut self) {
+        if let Some(inner) = self.inner.take() {
+            inner.abort();
+        }
+    }
+
+    /// The stream, to arm it for example; `None` once finished.
+    pub fn get_mut(&mut self) -> Option<&mut ByteWriter> {
+        self.inner.as_mut()
+    }
+
+    /// How many bytes it has accepted that are not in the stream yet, framing not counted.
+    pub fn pending(&self) -> usize {
+        let backlog = self
+            .backlog
+            .iter()
+            .map(|(buffer, begin)| buffer.as_slice().len() - begin);
+        self.frame.len().saturating_sub(F::PREFIX) + backlog.sum::<usize>()
+    }
+
+    /// Makes a frame of what was collected, if anything, and puts it on the backlog.
+    fn end_frame(&mut self) -> io::Result<()> {
+        let collected = self.frame.len();
+        if collected <= F::PREFIX {
+            return Ok(());
+        }
+        self.frame.resize(collected + F::SUFFIX, 0);
+        let (prefix, rest) = self.frame.split_at_mut(F::PREFIX);
+        let (payload, suffix) = rest.split_at_mut(collected - F::PREFIX);
+        match self.framing.frame(payload, prefix, suffix) {
+            Ok((before, behind)) => {
+                self.frame.truncate(collected + behind);
+                self.backlog
+                    .push_back((mem::take(&mut self.frame).into(), F::PREFIX - before));
+                Ok(())
+            }
+            Err(error) => {
+                self.frame.truncate(collected);
+                Err(error)
+            }
+        }
+    }
+
+    /// Moves the backlog into the stream.
+    fn drain(&mut self) -> io::Result<()> {
+        let inner = self.inner.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
+        while let Some((buffer, begin)) = self.backlog.pop_front() {
+            match inner.push_from(buffer, begin) {
+                Ok(()) => {}
+                Err(PushError::Full(buffer)) => {
+                    self.backlog.push_front((buffer, begin));
+                    return Err(io::ErrorKind::WouldBlock.into());
+                }
+                Err(PushError::ReaderGone(_)) => return Err(io::ErrorKind::BrokenPipe.into()),
+            }
+        }
+        if inner.is_reader_gone() {
+            Err(io::ErrorKind::BrokenPipe.into())
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Straight into the stream.
+    fn append(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.drain_backlog()?;
+        let inner = self.inner.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
+        match inner.append(bytes) {
+            0 if bytes.is_empty() => Ok(0),
+            0 if inner.is_reader_gone() => Err(io::ErrorKind::BrokenPipe.into()),
+            0 if inner.allowance(1) != 0 => Err(io::ErrorKind::OutOfMemory.into()),
+            0 => Err(io::ErrorKind::WouldBlock.into()),
+            count => Ok(count),
+        }
+    }
+
+    fn drain_backlog(&mut self) -> io::Result<()> {
+        if self.backlog.is_empty() {
+            Ok(())
+        } else {
+            self.drain()
+        }
+    }
+
+    /// Into the frame that is being collected.
+    fn collect(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.drain_backlog()?;
+        if self.inner.is_none() || self.ended {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        if self.frame.is_empty() {
+            self.frame
+                .reserve_exact(F::PREFIX + self.capacity + F::SUFFIX);
+            self.frame.resize(F::PREFIX, 0);
+        }
+        let room = F::PREFIX + self.capacity - self.frame.len();
+        let count = bytes.len().min(room);
+        self.frame.extend_from_slice(&bytes[..count]);
+        if count == room {
+            self.end_frame()?;
+            match self.drain() {
+                // These bytes are accepted, and wait in the backlog.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => result?,
+            }
+        }
+        Ok(count)
+    }
+}
+
+impl<F: Framing> Write for BufferedWriter<F> {
+    /// Accepts bytes: all, or as many as go into the current frame or into a stream that is filling
+    /// up.
+    #[inline]
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        if F::TRANSPARENT {
+            self.append(buf)
+        } else {
+            self.collect(buf)
+        }
+    }
+
+    fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut written = 0;
+        for buf in bufs {
+            match self.write(buf) {
+                Ok(count) => {
+                    written += count;
+                    if count < buf.len() {
+                        break;
+                    }
+                }
+                Err(_) if written != 0 => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(written)
+    }
+
+    /// Puts everything that was accepted into the stream, as a frame where there is framing.
+    fn flush(&mut self) -> io::Result<()> {
+        if self.inner.is_none() {
+            return Ok(());
+        }
+        self.drain()?;
+        self.end_frame()?;
+        self.drain()
+    }
+}
+
+impl<F: Framing> Drop for BufferedWriter<F> {
+    fn drop(&mut self) {
+        if self.inner.is_none() {
+            return;
+        }
+        let error = if std::thread::panicking() {
+            io::Error::other("its thread panicked")
+        } else {
+            match self.finish() {
+                Ok(()) => return,
+                Err(error) => error,
+            }
+        };
+        if let Some(inner) = self.inner.take() {
+            inner.abort();
+        }
+        (self.on_drop_error)(error);
+    }
+}
+
+impl<F: Framing + fmt::Debug> fmt::Debug for BufferedWriter<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BufferedWriter")
+            .field("framing", &self.framing)
+            .field("pending", &self.pending())
+            .field("finished", &self.inner.is_none())
+            .finish_non_exhaustive()
+    }
+}
