@@ -1,0 +1,141 @@
+//! The notification hooks: whoever armed and waits is woken. A lost wake-up is a deadlock, which
+//! loom reports.
+#![cfg(loom)]
+
+mod chunks_page;
+
+use chunks_page::{Page, Trail, model};
+use efio_chunks::{ChunkReader, ChunkWriter, Notify, Options};
+use loom::sync::Arc;
+use loom::thread;
+
+/// A flag that can be waited for.
+#[derive(Clone)]
+struct Bell(Arc<loom::sync::Notify>);
+
+impl Bell {
+    fn new() -> Self {
+        Self(Arc::new(loom::sync::Notify::new()))
+    }
+
+    fn hook(&self) -> std::sync::Arc<dyn Notify> {
+        let bell = self.clone();
+        std::sync::Arc::new(move || bell.0.notify())
+    }
+}
+
+fn stream(bound: usize) -> (ChunkWriter<Page>, ChunkReader<Page>, Bell, Bell) {
+    let (readable, writable) = (Bell::new(), Bell::new());
+    let options = Options::new()
+        .on_readable(readable.hook())
+        .on_writable(writable.hook());
+    let (writer, reader) = options.max_bytes(bound).build();
+    (writer, reader, readable, writable)
+}
+
+/// Waits for `count` bytes, then for the end.
+fn read_to_end(reader: &mut ChunkReader<Page>, bell: &Bell, count: usize) {
+    let mut got = 0;
+    while !reader.is_closed() {
+        let step = reader.consume(1);
+        got += step;
+        if step == 0 && reader.arm() {
+            bell.0.wait();
+        }
+    }
+    assert_eq!(got, count);
+}
+
+#[test]
+fn a_waiting_reader_hears_of_an_append_and_of_the_end() {
+    model(|| {
+        let (mut writer, mut reader, readable, _) = stream(9);
+        writer.open(Page::new(&[])).unwrap();
+        let producer = thread::spawn(move || {
+            writer.append(&[1]);
+            writer.append(&[2]);
+        });
+        read_to_end(&mut reader, &readable, 2);
+        producer.join().unwrap();
+    });
+}
+
+#[test]
+fn a_waiting_reader_hears_of_pushes() {
+    model(|| {
+        let (mut writer, mut reader, readable, _) = stream(9);
+        let producer = thread::spawn(move || {
+            writer.push(Page::new(&[1])).unwrap();
+            writer.push(Page::new(&[2])).unwrap();
+        });
+        read_to_end(&mut reader, &readable, 2);
+        producer.join().unwrap();
+    });
+}
+
+#[test]
+fn a_waiting_writer_hears_of_room() {
+    model(|| {
+        let (mut writer, mut reader, _, writable) = stream(1);
+        writer.open(Page::new(&[1])).unwrap();
+        let producer = thread::spawn(move || {
+            while writer.append(&[2]) == 0 {
+                if writer.arm(1) {
+                    writable.0.wait();
+                }
+            }
+            writer
+        });
+        assert_eq!(reader.consume(1), 1);
+        drop(producer.join().unwrap());
+        assert_eq!(reader.consume(9), 1);
+    });
+}
+
+#[test]
+fn a_waiting_writer_hears_that_the_reader_left() {
+    model(|| {
+        let (mut writer, reader, _, writable) = stream(1);
+        writer.open(Page::new(&[1])).unwrap();
+        let producer = thread::spawn(move || {
+            while !writer.is_reader_gone() {
+                if writer.arm(1) {
+                    writable.0.wait();
+                }
+            }
+        });
+        drop(reader);
+        producer.join().unwrap();
+    });
+}
+
+/// One notification per question, and what the asker did before it asked is seen by the hook.
+#[test]
+fn the_hook_sees_what_the_asker_prepared() {
+    model(|| {
+        let trail = Trail::new();
+        let theirs = trail.clone();
+        struct Shared(Trail);
+        // SAFETY: loom checks the cells.
+        unsafe impl Sync for Shared {}
+        let prepared = Shared(trail.clone());
+        let hook = move || {
+            let prepared = &prepared;
+            prepared.0.check(0, 5);
+        };
+        let (mut writer, mut reader) = Options::new()
+            .on_readable(std::sync::Arc::new(hook))
+            .build::<Page>();
+        writer.open(Page::new(&[])).unwrap();
+        let producer = thread::spawn(move || {
+            writer.append(&[1]);
+            writer.push(Page::new(&[2])).unwrap();
+            writer
+        });
+        theirs.write(0, 5);
+        reader.arm();
+        reader.consume(9);
+        reader.arm();
+        drop(producer.join().unwrap());
+    });
+}
