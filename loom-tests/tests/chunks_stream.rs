@@ -4,8 +4,19 @@
 mod chunks_page;
 
 use chunks_page::{Page, Trail, model};
-use efio_chunks::{Chunk, ChunkReader, bounded, unbounded};
+use efio_chunks::{Chunk, ChunkReader, ChunkWriter, Options, unbounded};
 use loom::thread;
+
+/// Publication is a store without a hook and a swap with one: both have to do.
+fn ends(hooked: bool) -> (ChunkWriter<Page>, ChunkReader<Page>) {
+    let options = Options::new();
+    let hooks = || std::sync::Arc::new(|| {});
+    if hooked {
+        options.on_readable(hooks()).on_writable(hooks()).build()
+    } else {
+        options.build()
+    }
+}
 
 /// Reads what is there, checks it, returns the new position.
 fn read_some(reader: &mut ChunkReader<Page>, trail: &Trail, mut position: usize) -> usize {
@@ -19,10 +30,9 @@ fn read_some(reader: &mut ChunkReader<Page>, trail: &Trail, mut position: usize)
     position
 }
 
-#[test]
-fn append_against_read_and_consume() {
-    model(|| {
-        let (mut writer, mut reader) = unbounded();
+fn append_against_read_and_consume(hooked: bool) {
+    model(move || {
+        let (mut writer, mut reader) = ends(hooked);
         let trail = Trail::new();
         let theirs = trail.clone();
         let producer = thread::spawn(move || {
@@ -45,9 +55,18 @@ fn append_against_read_and_consume() {
 }
 
 #[test]
-fn pop_of_the_last_chunk_against_push() {
-    model(|| {
-        let (mut writer, mut reader) = unbounded();
+fn append_against_read_and_consume_unhooked() {
+    append_against_read_and_consume(false);
+}
+
+#[test]
+fn append_against_read_and_consume_hooked() {
+    append_against_read_and_consume(true);
+}
+
+fn pop_of_the_last_chunk_against_push(hooked: bool) {
+    model(move || {
+        let (mut writer, mut reader) = ends(hooked);
         let trail = Trail::new();
         let theirs = trail.clone();
         let producer = thread::spawn(move || {
@@ -70,6 +89,16 @@ fn pop_of_the_last_chunk_against_push() {
         assert_eq!(read_some(&mut reader, &trail, position), 3);
         assert!(reader.is_closed());
     });
+}
+
+#[test]
+fn pop_of_the_last_chunk_against_push_unhooked() {
+    pop_of_the_last_chunk_against_push(false);
+}
+
+#[test]
+fn pop_of_the_last_chunk_against_push_hooked() {
+    pop_of_the_last_chunk_against_push(true);
 }
 
 #[test]
@@ -125,10 +154,14 @@ fn pieces_have_no_gap_while_the_writer_goes_on() {
     });
 }
 
-#[test]
-fn who_sees_room_sees_what_the_reader_did_before() {
-    model(|| {
-        let (mut writer, mut reader) = bounded(1);
+fn who_sees_room_sees_what_the_reader_did_before(hooked: bool) {
+    model(move || {
+        let options = Options::new().max_bytes(1);
+        let (mut writer, mut reader) = if hooked {
+            options.on_writable(std::sync::Arc::new(|| {})).build()
+        } else {
+            options.build()
+        };
         let trail = Trail::new();
         let theirs = trail.clone();
         writer.open(Page::new(&[1])).unwrap();
@@ -142,6 +175,16 @@ fn who_sees_room_sees_what_the_reader_did_before() {
         assert_eq!(reader.consume(1), 1);
         drop(producer.join().unwrap());
     });
+}
+
+#[test]
+fn who_sees_room_unhooked() {
+    who_sees_room_sees_what_the_reader_did_before(false);
+}
+
+#[test]
+fn who_sees_room_hooked() {
+    who_sees_room_sees_what_the_reader_did_before(true);
 }
 
 #[test]

@@ -9,6 +9,7 @@
 //! Nothing here blocks: an open stream that is empty, or full, is `WouldBlock`, and the hooks of
 //! [`efio_chunks::Options`] tell when to come back. A closed one is end of file.
 
+mod aio;
 mod chunked;
 mod frame_reader;
 mod framing;
@@ -17,6 +18,7 @@ mod reader;
 mod source;
 mod writer;
 
+pub use aio::{AsyncReader, AsyncWriter, async_stream};
 pub use chunked::{Chunked, ChunkedDecoder};
 pub use frame_reader::FrameReader;
 pub use framing::{Deframing, FrameError, Framing, Plain, Step};

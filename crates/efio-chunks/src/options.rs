@@ -96,9 +96,11 @@ impl Options {
         self
     }
 
-    /// The two ends of a new byte stream, whose writer makes its own tails.
-    pub fn build_bytes(self) -> (ByteWriter, ByteReader) {
-        let bound = self.max_bytes.unwrap_or(usize::MAX).max(1);
+    /// The two ends of a new byte stream, whose writer makes its own tails. A bound of zero counts
+    /// as one, so that bytes can pass.
+    pub fn build_bytes(mut self) -> (ByteWriter, ByteReader) {
+        self.max_bytes = self.max_bytes.map(|bytes| bytes.max(1));
+        let bound = self.max_bytes.unwrap_or(usize::MAX);
         let (first, largest) = (*self.chunk_size.start(), *self.chunk_size.end());
         let (writer, reader) = self.build();
         (
