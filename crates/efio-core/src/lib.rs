@@ -1,1 +1,61 @@
-//! Asynchronous buffered file IO for event loops: reads from memory or would-block, writes behind your back, errors kept.
+//! Asynchronous file IO for event loops: a read that memory can satisfy returns at once, else
+//! "would block" and an event follows; a write is a memcpy, and goes to disk behind the caller's
+//! back with its errors kept.
+//!
+//! ```text
+//!  caller thread(s)                        driver thread                       kernel
+//!  write ─memcpy─► open page ┐
+//!         (chunk stream)     ├─► attention queue ─► Driver ─ plans ─ ops ─► Backend
+//!  read ◄─memcpy── pages ◄───┘      (MPMC)             │                      │
+//!         (chunk stream)                               ◄───── completions ────┘
+//!  events ◄── eventfd ◄── event queue (MPMC) ◄──────── ┘
+//! ```
+//!
+//! Begin with [`Engine`]. A file is opened with [`OpenOptions`] and used through a [`File`] or its
+//! number, an [`Fd`]; what became ready is told by the [`EventQueue`], whose descriptor any event
+//! loop can poll. [`Progress`] shows how far the bytes of a file have come: accepted, written,
+//! durable.
+//!
+//! The crates below are re-exported: [`sync`], [`queue`], [`chunks`], [`bstream`].
+
+mod backend;
+mod caller;
+mod config;
+mod driver;
+mod engine;
+mod error;
+mod event;
+mod fd;
+mod file;
+mod op;
+mod options;
+mod page;
+mod plan;
+mod shared;
+mod stats;
+mod sys;
+
+/// An engine over a simulated disk, for tests. Not part of the stable API.
+#[doc(hidden)]
+pub mod sim;
+#[doc(hidden)]
+pub use backend::{SimDisk, SimOptions};
+
+pub use config::{BackendKind, Config, IoMode};
+pub use driver::Report;
+pub use engine::{Builder, Engine};
+pub use error::{Errno, Failure};
+pub use event::{Event, EventKind, EventQueue};
+pub use fd::{Fd, Progress};
+pub use file::File;
+pub use options::OpenOptions;
+pub use stats::Stats;
+
+pub use efio_bstream as bstream;
+pub use efio_chunks as chunks;
+pub use efio_queue as queue;
+pub use efio_sync as sync;
+
+#[doc = include_str!("../README.md")]
+#[cfg(doctest)]
+struct ReadmeExamples;

@@ -1,0 +1,42 @@
+//! Backends: the only places that wait for a disk.
+//!
+//! The contract, which every backend keeps and the driver relies on:
+//!
+//! - Each submitted request gets one completion, with its own id, in any order. `submit` may refuse
+//!   a request for the moment by giving it back.
+//! - The memory of a request belongs to the backend until the completion. The memory of a read
+//!   comes back with it; slices of a write may be dropped at any time after the kernel is done.
+//! - Results are those of the system call, unchanged: short transfers stay short, errors stay
+//!   errors. The plans decide what they mean.
+//! - `submit` and `reap` never wait for a disk. `wait` is where the driver sleeps: it returns when a
+//!   completion may be there, when the driver's doorbell was rung, or at the timeout.
+
+mod pool;
+mod select;
+mod sim;
+
+pub use pool::PoolBackend;
+pub use select::start;
+pub use sim::{SimDisk, SimOptions};
+
+use crate::op::{Completion, Request};
+use std::time::Duration;
+
+/// Does what ops say; see the [module](self) for the contract.
+pub trait Backend {
+    /// An open file.
+    type File;
+
+    /// Begins a request; gives it back when there is no room for it now.
+    ///
+    /// # Errors
+    ///
+    /// The request itself, to be submitted again after a completion.
+    fn submit(&mut self, request: Request<Self::File>) -> Result<(), Request<Self::File>>;
+
+    /// Moves the completions that are there to `out`.
+    fn reap(&mut self, out: &mut Vec<Completion<Self::File>>);
+
+    /// Sleeps until there may be something to do, at most `timeout`.
+    fn wait(&mut self, timeout: Option<Duration>);
+}

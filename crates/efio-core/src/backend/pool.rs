@@ -1,0 +1,215 @@
+//! The pool backend: worker threads that make the blocking system calls.
+//!
+//! ```text
+//!  Driver ── work queue ──► workers ── done queue ──► Driver
+//!        └─ idle list: whose bell to ring   └─ the driver's doorbell
+//! ```
+//!
+//! Both queues are MPMC; an idle worker lists itself and then looks at the work queue once more,
+//! so that a request pushed in between is seen by one side or the other.
+
+use super::Backend;
+use crate::error::Errno;
+use crate::op::{Completion, Op, Outcome, Request};
+use crate::sys::file::KernelFile;
+use crate::sys::signals;
+use efio_queue::SegQueue;
+use efio_sync::{Doorbell, EventFd, Parker};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// Worker threads with `preadv2`, `pwritev2`, `fdatasync`.
+pub struct PoolBackend {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+    in_flight: usize,
+}
+
+struct Shared {
+    work: SegQueue<Request<KernelFile>>,
+    done: SegQueue<Completion<KernelFile>>,
+    workers: Vec<Worker>,
+    /// Workers that found nothing to do.
+    idle: SegQueue<usize>,
+    driver: Arc<Doorbell<EventFd>>,
+    stop: AtomicBool,
+}
+
+struct Worker {
+    bell: Doorbell<Parker>,
+    /// Whether it stands in the idle list.
+    listed: AtomicBool,
+}
+
+impl PoolBackend {
+    /// Starts `workers` threads that ring `driver` after each completion.
+    ///
+    /// # Errors
+    ///
+    /// What spawning a thread says (F40); the threads started so far end.
+    pub fn start(workers: usize, driver: Arc<Doorbell<EventFd>>) -> io::Result<Self> {
+        let worker = || Worker {
+            bell: Doorbell::new(Parker::new()),
+            listed: AtomicBool::new(false),
+        };
+        let shared = Arc::new(Shared {
+            work: SegQueue::new(),
+            done: SegQueue::new(),
+            workers: (0..workers).map(|_| worker()).collect(),
+            idle: SegQueue::new(),
+            driver,
+            stop: AtomicBool::new(false),
+        });
+        let mut pool = Self {
+            shared,
+            threads: Vec::with_capacity(workers),
+            in_flight: 0,
+        };
+        for number in 0..workers {
+            let shared = Arc::clone(&pool.shared);
+            let thread = thread::Builder::new()
+                .name(format!("efio-io-{number}"))
+                .spawn(move || shared.work(number))?;
+            pool.threads.push(thread);
+        }
+        Ok(pool)
+    }
+}
+
+impl Backend for PoolBackend {
+    type File = KernelFile;
+
+    fn submit(&mut self, request: Request<KernelFile>) -> Result<(), Request<KernelFile>> {
+        self.shared
+            .work
+            .push(request)
+            .map_err(|refused| refused.into_inner())?;
+        self.in_flight += 1;
+        // SeqCst: pairs with the fence in `Shared::work`. Of "push, look for an idle worker" here
+        // and "list myself, look for work" there, one looks after the other wrote.
+        fence(Ordering::SeqCst);
+        if let Some(number) = self.shared.idle.pop() {
+            let worker = &self.shared.workers[number];
+            // Release: pairs with the swap in `Shared::work`: off the list before listed again.
+            worker.listed.store(false, Ordering::Release);
+            worker.bell.ring();
+        }
+        Ok(())
+    }
+
+    fn reap(&mut self, out: &mut Vec<Completion<KernelFile>>) {
+        while let Some(completion) = self.shared.done.pop() {
+            self.in_flight -= 1;
+            out.push(completion);
+        }
+    }
+
+    fn wait(&mut self, timeout: Option<Duration>) {
+        self.shared.driver.wait(timeout);
+    }
+}
+
+impl Drop for PoolBackend {
+    /// Ends the workers. With ops in flight it does not wait for them: a hung disk must not hang
+    /// the caller (F45). The threads own what they use.
+    fn drop(&mut self) {
+        // Release: pairs with the load in `Shared::work`.
+        self.shared.stop.store(true, Ordering::Release);
+        for worker in &self.shared.workers {
+            worker.bell.ring();
+        }
+        if self.in_flight == 0 {
+            for thread in self.threads.drain(..) {
+                // A worker catches what an op throws; nothing is left to report.
+                let _ = thread.join();
+            }
+        }
+    }
+}
+
+impl Shared {
+    /// The life of worker `number`.
+    fn work(&self, number: usize) {
+        signals::block_all();
+        let me = &self.workers[number];
+        loop {
+            while let Some(request) = self.work.pop() {
+                self.complete(perform(request));
+            }
+            // Acquire: pairs with the store in `drop`.
+            if self.stop.load(Ordering::Acquire) {
+                return;
+            }
+            // AcqRel: pairs with the store in `submit`.
+            if !me.listed.swap(true, Ordering::AcqRel) && self.idle.push(number).is_err() {
+                unreachable!("the idle list is never closed");
+            }
+            // SeqCst: pairs with the fence in `submit`.
+            fence(Ordering::SeqCst);
+            match self.work.pop() {
+                Some(request) => self.complete(perform(request)),
+                None => drop(me.bell.wait(None)),
+            }
+        }
+    }
+
+    fn complete(&self, completion: Completion<KernelFile>) {
+        if self.done.push(completion).is_err() {
+            unreachable!("the done queue is never closed");
+        }
+        self.driver.ring();
+    }
+}
+
+/// Does the op. Should it panic, it ends with `EIO` (F54) and the worker lives on.
+fn perform(request: Request<KernelFile>) -> Completion<KernelFile> {
+    let Request { id, op } = request;
+    catch_unwind(AssertUnwindSafe(|| {
+        let (outcome, block) = call(op);
+        Completion { id, outcome, block }
+    }))
+    .unwrap_or(Completion {
+        id,
+        outcome: Outcome::Failed(Errno(libc::EIO)),
+        block: None,
+    })
+}
+
+fn call(op: Op<KernelFile>) -> (Outcome<KernelFile>, Option<crate::page::Block>) {
+    let (result, block) = match op {
+        Op::Open(spec) => {
+            let opened = KernelFile::open(*spec);
+            return (
+                opened.map_or_else(failed, |(file, facts)| Outcome::Opened(file, facts)),
+                None,
+            );
+        }
+        Op::Read {
+            file,
+            route,
+            offset,
+            mut block,
+            len,
+        } => {
+            let result = file.read(route, offset, &mut block.as_mut_slice()[..len]);
+            (result, Some(block))
+        }
+        Op::Write {
+            file,
+            route,
+            offset,
+            slices,
+        } => (file.write(route, offset, &slices), None),
+        Op::Sync { file, name_too } => (file.sync(name_too).map(|()| 0), None),
+        Op::Close(file) => (file.close().map(|()| 0), None),
+    };
+    (result.map_or_else(failed, Outcome::Done), block)
+}
+
+fn failed(error: io::Error) -> Outcome<KernelFile> {
+    Outcome::Failed(error.into())
+}

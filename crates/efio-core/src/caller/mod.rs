@@ -1,0 +1,46 @@
+//! The caller's side: what a call does on the caller's own thread. Nothing here waits for a disk
+//! or makes a system call, except the one that wakes a sleeping driver.
+//!
+//! Each call takes custody of the descriptor, so that calls from several threads happen one after
+//! the other (F50), checks the generation under it (F8, F9), and works on the caller's ends.
+
+mod close;
+mod open;
+mod read;
+mod write;
+
+use crate::error::Errno;
+use crate::fd::{CALLER, Ends, Fd, Slot};
+use crate::shared::Shared;
+use std::io;
+
+pub(crate) const EBADF: Errno = Errno(libc::EBADF);
+pub(crate) const EINVAL: Errno = Errno(libc::EINVAL);
+pub(crate) const EAGAIN: Errno = Errno(libc::EAGAIN);
+
+impl Shared {
+    /// Runs `call` with custody of the file that `fd` names, or fails with `EBADF`.
+    #[inline]
+    pub fn with_ends<R>(
+        &self,
+        fd: Fd,
+        call: impl FnOnce(&Slot, &mut Ends) -> io::Result<R>,
+    ) -> io::Result<R> {
+        let slot = self.table.get(fd.index()).ok_or(EBADF)?;
+        let mut ends = slot.ends.acquire(CALLER);
+        // A free slot has generation 0 here, which no file ever has.
+        if ends.generation != fd.generation() || fd.generation() == 0 {
+            return Err(EBADF.into());
+        }
+        call(slot, &mut ends)
+    }
+
+    /// The slot of an open file, for looking at what needs no custody.
+    pub fn slot(&self, fd: Fd) -> io::Result<&Slot> {
+        let slot = self.table.get(fd.index()).ok_or(EBADF)?;
+        if slot.generation() != fd.generation() || fd.generation() % 2 == 0 {
+            return Err(EBADF.into());
+        }
+        Ok(slot)
+    }
+}

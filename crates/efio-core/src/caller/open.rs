@@ -1,0 +1,77 @@
+//! Opening: checks what can be checked without the kernel, takes a slot, tells the driver.
+
+use super::EINVAL;
+use crate::error::Errno;
+use crate::fd::{CALLER, Ends, Fd};
+use crate::op::OpenSpec;
+use crate::options::OpenOptions;
+use crate::shared::{Command, OpenCommand, Shared};
+use std::ffi::{CString, OsStr};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+impl Shared {
+    /// Opens `path` in the background; the descriptor can be used at once.
+    pub fn open(&self, path: &Path, options: &OpenOptions) -> io::Result<Fd> {
+        if self.is_stopped() {
+            return Err(io::Error::from_raw_os_error(libc::ESHUTDOWN));
+        }
+        let spec = OpenSpec {
+            path: absolute(path, options.beneath.is_some())?,
+            flags: options.flags()?,
+            mode: options.mode,
+            beneath: options.beneath.clone(),
+            io_mode: options.io_mode.unwrap_or(self.config.io_mode),
+        };
+        let (index, slot) = self.table.allocate().ok_or(Errno(libc::EMFILE))?;
+        let (writer, writes) = options.writes().then(efio_chunks::unbounded).unzip();
+        let (reads, reader) = options.read.then(efio_chunks::unbounded).unzip();
+
+        // A caller with a stale descriptor may look at the slot at any time, under custody.
+        let mut ends = slot.ends.acquire(CALLER);
+        let fd = slot.begin(index);
+        *ends = Ends {
+            generation: fd.generation(),
+            writer,
+            reader,
+            ..Ends::default()
+        };
+        if options.prefetch && ends.reader.is_some() {
+            ends.reading = true;
+            ends.epoch = 1;
+            slot.request_run(ends.epoch, 0, 0);
+        }
+        drop(ends);
+
+        let prefetch = options.prefetch;
+        self.command(Command::Open(Box::new(OpenCommand {
+            fd,
+            spec,
+            writes,
+            reads,
+            prefetch,
+        })));
+        Ok(fd)
+    }
+}
+
+/// The path as the kernel gets it. The open happens later and on another thread, so a relative
+/// path is tied to the working directory of now.
+fn absolute(path: &Path, beneath: bool) -> io::Result<CString> {
+    let bytes = path.as_os_str().as_bytes();
+    if bytes.is_empty() {
+        return Err(Errno(libc::ENOENT).into());
+    }
+    let joined;
+    let whole: &OsStr = if beneath || path.is_absolute() {
+        path.as_os_str()
+    } else {
+        joined = std::env::current_dir()?.join(path);
+        joined.as_os_str()
+    };
+    if bytes.len() >= libc::PATH_MAX as usize {
+        return Err(Errno(libc::ENAMETOOLONG).into());
+    }
+    CString::new(whole.as_bytes()).map_err(|_| EINVAL.into())
+}

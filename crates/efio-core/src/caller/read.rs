@@ -1,0 +1,140 @@
+//! Reading: a memcpy out of the read stream, or "would block" and an event follows.
+//!
+//! ```text
+//!            data ──────────────────────────────────────────────► copy, return
+//!  stream ─┤
+//!            empty ─ run ended? ──────────────────────────────────► end of file, or its error
+//!                        └ no ─ say that an event is owed, look once more ─ empty ─► EAGAIN
+//! ```
+
+use super::{EAGAIN, EBADF, EINVAL};
+use crate::error::Errno;
+use crate::fd::{Attention, Ends, Fd, OpenState, Slot, Waiting};
+use crate::page::Page;
+use crate::shared::Shared;
+use efio_chunks::ChunkReader;
+use std::io;
+
+impl Shared {
+    /// Reads from the position of `fd`; 0 bytes at the end of file.
+    pub fn read(&self, fd: Fd, buf: &mut [u8]) -> io::Result<usize> {
+        self.with_ends(fd, |slot, ends| {
+            let Ends {
+                reader: Some(_), ..
+            } = ends
+            else {
+                return Err(EBADF.into());
+            };
+            if buf.is_empty() {
+                return Ok(0);
+            }
+            if !ends.reading {
+                begin_run(slot, ends)?;
+            }
+            self.read_run(fd, slot, ends, buf)
+        })
+    }
+
+    fn read_run(&self, fd: Fd, slot: &Slot, ends: &mut Ends, buf: &mut [u8]) -> io::Result<usize> {
+        let mut announced = false;
+        let result = loop {
+            let reader = ends.reader.as_mut().expect("checked by the caller");
+            let (n, page_done) = copy_out(reader, ends.epoch, buf);
+            if n > 0 {
+                ends.position += n as u64;
+                ends.consumed += n as u64;
+                slot.set_consumed(ends.consumed);
+                if page_done {
+                    self.attend(fd.index(), slot, Attention::CONSUMED);
+                }
+                break Ok(n);
+            }
+            if slot.run_ended(ends.epoch) {
+                // The end was told behind the last bytes: what is in the stream now is all.
+                if reader.is_empty() {
+                    break slot.take_run_end().map(|()| 0);
+                }
+                continue;
+            }
+            if slot.open_state() == OpenState::Refused {
+                return Err(slot.failure().map_or(EBADF.into(), io::Error::from));
+            }
+            if announced {
+                self.counters.reads_blocked.add(1);
+                self.attend(fd.index(), slot, Attention::WANT_DATA);
+                return Err(EAGAIN.into());
+            }
+            slot.wait_for(Waiting::DATA);
+            announced = true;
+        };
+        if announced {
+            // The answer came after all: no event is owed.
+            slot.take_waiting(Waiting::DATA);
+        }
+        Ok(result?)
+    }
+
+    /// Moves the position of `fd`.
+    pub fn seek(&self, fd: Fd, position: u64) -> io::Result<()> {
+        if i64::try_from(position).is_err() {
+            return Err(EINVAL.into());
+        }
+        self.with_ends(fd, |slot, ends| {
+            if position == ends.position {
+                return Ok(());
+            }
+            ends.position = position;
+            end_run(ends);
+            if let Some(writer) = &mut ends.writer {
+                // The next byte belongs elsewhere in the file: it begins a page of its own.
+                writer.seal();
+                self.attend(fd.index(), slot, Attention::SEALED);
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Asks for bytes from the position on; accepted bytes go to the kernel first, so that the read
+/// sees them (F19).
+fn begin_run(slot: &Slot, ends: &mut Ends) -> Result<(), Errno> {
+    if let Some(failure) = slot.failure() {
+        if slot.marks.written() < ends.accepted {
+            return Err(failure.errno);
+        }
+    }
+    if let Some(writer) = &mut ends.writer {
+        // Reading moves the position: the next byte written begins a page of its own.
+        writer.seal();
+    }
+    ends.epoch += 1;
+    ends.consumed = 0;
+    ends.reading = true;
+    slot.request_run(ends.epoch, ends.position, ends.accepted);
+    Ok(())
+}
+
+/// The position moved: what was read ahead is void, and goes back to the pool.
+pub(super) fn end_run(ends: &mut Ends) {
+    ends.reading = false;
+    if let Some(reader) = &mut ends.reader {
+        while let Some(len) = reader.front().map(|piece| piece.bytes().len()) {
+            reader.consume(len);
+        }
+    }
+}
+
+/// Copies what is there of run `epoch`; how many bytes, and whether a page was read to its end.
+#[inline]
+fn copy_out(reader: &mut ChunkReader<Page>, epoch: u32, buf: &mut [u8]) -> (usize, bool) {
+    while let Some(piece) = reader.front() {
+        let len = piece.bytes().len();
+        if piece.chunk().epoch() == epoch {
+            let n = reader.read(buf);
+            return (n, n >= len);
+        }
+        // A page of an earlier run that was under way when the position moved (F18).
+        reader.consume(len);
+    }
+    (0, false)
+}

@@ -1,0 +1,69 @@
+//! The end of an engine: everything is closed, within a deadline.
+
+use super::Driver;
+use crate::backend::Backend;
+use crate::fd::{Attention, DRIVER, Ends, Fd};
+use std::time::Duration;
+
+/// How a shutdown went.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Files that were not closed at the deadline, and the bytes of each that were accepted and
+    /// not written by then. Empty: nothing was left behind.
+    pub unfinished: Vec<(Fd, u64)>,
+}
+
+impl Report {
+    /// Whether each accepted byte was written or reported as lost before.
+    pub fn is_clean(&self) -> bool {
+        self.unfinished.is_empty()
+    }
+}
+
+impl<B: Backend> Driver<B> {
+    /// Closes every file; gives up after `patience`.
+    pub(super) fn begin_shutdown(&mut self, patience: Duration) {
+        self.deadline = Some(self.now.saturating_add(patience));
+        let open: Vec<Fd> = self.files.iter().flatten().map(|file| file.fd).collect();
+        for fd in open {
+            self.close_for_shutdown(fd);
+        }
+    }
+
+    /// Ends the descriptor as its owner would; waits for a caller that is inside a call, which
+    /// takes no longer than a memcpy.
+    pub(super) fn close_for_shutdown(&mut self, fd: Fd) {
+        if let Some(slot) = self.shared.table.get(fd.index()) {
+            let mut ends = slot.ends.acquire(DRIVER);
+            if ends.generation == fd.generation() {
+                slot.end();
+                *ends = Ends::default();
+                slot.attend(Attention::CLOSE);
+            }
+        }
+        self.attend(fd.index());
+    }
+
+    /// The report, once the shutdown is over.
+    pub fn finished(&self) -> Option<Report> {
+        let deadline = self.deadline?;
+        if self.live > 0 && self.now < deadline {
+            return None;
+        }
+        let left = |fd: Fd| {
+            let marks = self
+                .shared
+                .table
+                .get(fd.index())
+                .map(|slot| slot.marks.progress());
+            marks.map_or(0, |marks| marks.accepted - marks.written)
+        };
+        let unfinished = self
+            .files
+            .iter()
+            .flatten()
+            .map(|file| (file.fd, left(file.fd)))
+            .collect();
+        Some(Report { unfinished })
+    }
+}

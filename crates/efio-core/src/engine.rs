@@ -1,0 +1,333 @@
+//! The engine: start, open, events, shutdown.
+
+use crate::backend;
+use crate::config::{BackendKind, Config, IoMode};
+use crate::driver::{Driver, Report};
+use crate::error::Failure;
+use crate::event::EventQueue;
+use crate::fd::{Fd, Progress};
+use crate::file::File;
+use crate::options::OpenOptions;
+use crate::shared::{Command, Shared};
+use crate::stats::Stats;
+use crate::sys::signals;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Reads and writes files for an event loop, on a thread of its own.
+///
+/// The calls that take an [`Fd`] are those of [`File`] on the plain number, for event loops that
+/// keep it in their user data. None of them waits.
+///
+/// ```
+/// use efio_core::{Engine, EventKind, OpenOptions};
+/// use std::io::Write;
+///
+/// # fn main() -> std::io::Result<()> {
+/// # let path = std::env::temp_dir().join(format!("efio-doc-{}", std::process::id()));
+/// let engine = Engine::new()?;
+/// let file = engine.open(&path, &OpenOptions::new().write(true).create(true))?;
+/// assert_eq!(file.write(b"hello")?, 5); // a memcpy; the file is opened behind our back
+/// let mark = file.sync()?;
+/// // A real program polls `engine.events()` with everything else that it waits for.
+/// while file.progress()?.durable < mark {
+///     std::thread::yield_now();
+/// }
+/// # drop(file);
+/// # let report = engine.shutdown(std::time::Duration::from_secs(10))?;
+/// # assert!(report.is_clean());
+/// # std::fs::remove_file(path)?;
+/// # Ok(()) }
+/// ```
+pub struct Engine {
+    shared: Arc<Shared>,
+    /// Where the driver reports how it ended; taken by the shutdown.
+    ended: Option<Receiver<Report>>,
+}
+
+/// Builds an [`Engine`] with limits other than the default ones.
+///
+/// ```
+/// # fn main() -> std::io::Result<()> {
+/// let engine = efio_core::Engine::builder()
+///     .memory_budget(32 << 20)
+///     .flush_interval(std::time::Duration::from_millis(200))
+///     .start()?;
+/// # drop(engine); Ok(()) }
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Builder {
+    config: Config,
+}
+
+impl Builder {
+    /// Which backend makes the system calls.
+    #[must_use]
+    pub fn backend(mut self, backend: BackendKind) -> Self {
+        self.config.backend = backend;
+        self
+    }
+
+    /// The io mode of files that do not name one.
+    #[must_use]
+    pub fn io_mode(mut self, io_mode: IoMode) -> Self {
+        self.config.io_mode = io_mode;
+        self
+    }
+
+    /// Bytes of page memory for all files together; 64 MiB unless set, at least 4 MiB.
+    #[must_use]
+    pub fn memory_budget(mut self, bytes: usize) -> Self {
+        self.config.memory_budget = bytes;
+        self
+    }
+
+    /// How long accepted bytes may stay in memory; 1 s unless set.
+    #[must_use]
+    pub fn flush_interval(mut self, interval: Duration) -> Self {
+        self.config.flush_interval = interval;
+        self
+    }
+
+    /// How many files may be open at once; 65 536 unless set.
+    #[must_use]
+    pub fn max_files(mut self, files: u32) -> Self {
+        self.config.max_files = files;
+        self
+    }
+
+    /// Bytes that one file may have accepted and not yet written; 16 MiB unless set.
+    #[must_use]
+    pub fn write_behind(mut self, bytes: usize) -> Self {
+        self.config.write_behind = bytes;
+        self
+    }
+
+    /// Bytes that one file may read ahead; 8 MiB unless set.
+    #[must_use]
+    pub fn read_ahead(mut self, bytes: usize) -> Self {
+        self.config.read_ahead = bytes;
+        self
+    }
+
+    /// Worker threads of the pool backend; 4 unless set.
+    #[must_use]
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.config.workers = workers;
+        self
+    }
+
+    /// How long an engine that is dropped without shutdown may take to write what it accepted;
+    /// 10 s unless set.
+    #[must_use]
+    pub fn drop_deadline(mut self, deadline: Duration) -> Self {
+        self.config.drop_deadline = deadline;
+        self
+    }
+
+    /// Starts the engine: its driver thread and its backend.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::InvalidInput`] for a limit out of range, with its name;
+    /// [`io::ErrorKind::Unsupported`] for a backend that is not to be had; what the kernel says
+    /// when it refuses memory, descriptors or threads.
+    pub fn start(self) -> io::Result<Engine> {
+        let shared = Shared::new(self.config)?;
+        let backend = backend::start(&shared.config, Arc::clone(&shared.bell))?;
+        let driver = Driver::new(Arc::clone(&shared), backend);
+        let (report, ended) = sync_channel(1);
+        thread::Builder::new()
+            .name("efio-driver".into())
+            .spawn(move || {
+                // Nobody waits for the report of an engine that was dropped at its deadline.
+                let _ = report.send(drive(driver));
+            })?;
+        Ok(Engine {
+            shared,
+            ended: Some(ended),
+        })
+    }
+}
+
+/// The life of the driver thread.
+fn drive<B: backend::Backend>(mut driver: Driver<B>) -> Report {
+    signals::block_all();
+    let start = Instant::now();
+    loop {
+        let more = driver.turn(start.elapsed());
+        if let Some(report) = driver.finished() {
+            return report;
+        }
+        if !more {
+            driver.wait();
+        }
+    }
+}
+
+impl Engine {
+    /// An engine with the default limits.
+    ///
+    /// # Errors
+    ///
+    /// What [`Builder::start`] says.
+    pub fn new() -> io::Result<Self> {
+        Self::builder().start()
+    }
+
+    /// The caller's side alone; somebody else drives.
+    pub(crate) fn without_driver(shared: Arc<Shared>) -> Self {
+        Self {
+            shared,
+            ended: None,
+        }
+    }
+
+    /// An engine to be configured.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// Opens a file. Returns at once; the kernel opens it in the background, and an
+    /// [`Opened`](crate::EventKind::Opened) or [`Failed`](crate::EventKind::Failed) event follows.
+    /// Writes are accepted meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// `ENOENT`, `EINVAL` or `ENAMETOOLONG` for an empty, NUL-holding or overlong path, `EINVAL`
+    /// for options that contradict each other, `EMFILE` when `max_files` are open, `ESHUTDOWN`
+    /// after a shutdown. All other errors come with the event: those of `open(2)`, `EISDIR` for a
+    /// directory, and `ESPIPE` for anything else that is not a regular file.
+    pub fn open(&self, path: impl AsRef<Path>, options: &OpenOptions) -> io::Result<File> {
+        let fd = self.shared.open(path.as_ref(), options)?;
+        Ok(File::new(Arc::clone(&self.shared), fd))
+    }
+
+    /// What became ready.
+    pub fn events(&self) -> &EventQueue {
+        &self.shared.events
+    }
+
+    /// What the engine has done so far.
+    pub fn stats(&self) -> Stats {
+        self.shared.counters.snapshot()
+    }
+
+    /// Reads; see [`File::read`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`File::read`].
+    pub fn read(&self, fd: Fd, buf: &mut [u8]) -> io::Result<usize> {
+        self.shared.read(fd, buf)
+    }
+
+    /// Writes; see [`File::write`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`File::write`].
+    pub fn write(&self, fd: Fd, buf: &[u8]) -> io::Result<usize> {
+        self.shared.write(fd, buf)
+    }
+
+    /// Moves the position; see [`File::seek`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`File::seek`].
+    pub fn seek(&self, fd: Fd, position: u64) -> io::Result<()> {
+        self.shared.seek(fd, position)
+    }
+
+    /// Asks for durability; see [`File::sync`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`File::sync`].
+    pub fn sync(&self, fd: Fd) -> io::Result<u64> {
+        self.shared.sync(fd)
+    }
+
+    /// The three marks; see [`File::progress`].
+    ///
+    /// # Errors
+    ///
+    /// `EBADF` for a descriptor that is not open.
+    pub fn progress(&self, fd: Fd) -> io::Result<Progress> {
+        self.shared.progress(fd)
+    }
+
+    /// How the open went; see [`File::open_status`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`File::open_status`].
+    pub fn open_status(&self, fd: Fd) -> io::Result<bool> {
+        self.shared.open_status(fd)
+    }
+
+    /// What poisoned the file; see [`File::failure`].
+    ///
+    /// # Errors
+    ///
+    /// `EBADF` for a descriptor that is not open.
+    pub fn failure(&self, fd: Fd) -> io::Result<Option<Failure>> {
+        self.shared.failure(fd)
+    }
+
+    /// Closes the file; see [`File::close`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`File::close`].
+    pub fn close(&self, fd: Fd) -> io::Result<()> {
+        self.shared.close(fd, false)
+    }
+
+    /// Closes the file once it is durable; see [`File::close_sync`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`File::close_sync`].
+    pub fn close_sync(&self, fd: Fd) -> io::Result<()> {
+        self.shared.close(fd, true)
+    }
+
+    /// Closes every file, waits until all accepted bytes are written or `patience` is over, and
+    /// says what was left. Descriptors are stale from then on. The events that were not taken
+    /// are gone with the engine: the report says what could not be written in time, the errors of
+    /// a file come with its own calls and events before.
+    ///
+    /// # Errors
+    ///
+    /// `EIO` when the driver died, which would be a bug of efio.
+    pub fn shutdown(mut self, patience: Duration) -> io::Result<Report> {
+        self.stop(patience)
+    }
+
+    fn stop(&mut self, patience: Duration) -> io::Result<Report> {
+        let Some(ended) = self.ended.take() else {
+            return Ok(Report::default());
+        };
+        self.shared.stop();
+        self.shared.command(Command::Shutdown(patience));
+        ended
+            .recv()
+            .map_err(|_| io::Error::from_raw_os_error(libc::EIO))
+    }
+}
+
+impl Drop for Engine {
+    /// Drains like [`shutdown`](Engine::shutdown), bounded by
+    /// [`drop_deadline`](Builder::drop_deadline).
+    fn drop(&mut self) {
+        let patience = self.shared.config.drop_deadline;
+        // A drop has nobody to report to; `shutdown` does.
+        let _ = self.stop(patience);
+    }
+}

@@ -1,0 +1,57 @@
+//! Errors: the kernel's errno everywhere, and the sticky failure of a file.
+
+use std::fmt;
+use std::io;
+
+/// An error number as the kernel gives it (`errno(3)`).
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Errno(pub i32);
+
+impl Errno {
+    /// Whether the operation may simply be tried again: interrupted, or not now.
+    pub fn is_transient(self) -> bool {
+        matches!(self.0, libc::EINTR | libc::EAGAIN)
+    }
+}
+
+impl fmt::Debug for Errno {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Errno({}: {})", self.0, io::Error::from(*self))
+    }
+}
+
+impl fmt::Display for Errno {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        io::Error::from(*self).fmt(f)
+    }
+}
+
+impl From<Errno> for io::Error {
+    fn from(errno: Errno) -> Self {
+        Self::from_raw_os_error(errno.0)
+    }
+}
+
+impl From<io::Error> for Errno {
+    /// `EIO` for an error that did not come from the kernel.
+    fn from(error: io::Error) -> Self {
+        Self(error.raw_os_error().unwrap_or(libc::EIO))
+    }
+}
+
+/// What made a file unusable for writing: the first error and where the loss begins. It never goes
+/// away: every later write and sync, and the close, return it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The first error.
+    pub errno: Errno,
+    /// The lowest file offset whose byte may not have reached the disk. In append mode, where only
+    /// the kernel knows offsets, it counts from the first byte written through the descriptor.
+    pub offset: u64,
+}
+
+impl From<Failure> for io::Error {
+    fn from(failure: Failure) -> Self {
+        failure.errno.into()
+    }
+}

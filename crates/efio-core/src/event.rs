@@ -1,0 +1,117 @@
+//! Events: what became ready, and the queue that carries the news to an event loop.
+
+use crate::error::{Errno, Failure};
+use crate::fd::Fd;
+use efio_queue::SegQueue;
+use efio_sync::{Alarm, EventFd};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// News of one file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// The file.
+    pub fd: Fd,
+    /// The news.
+    pub kind: EventKind,
+}
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EventKind {
+    /// The kernel opened the file. Once per file, unless it failed.
+    Opened,
+    /// A read that said "would block" can be repeated.
+    Readable,
+    /// A write that said "would block" can be repeated.
+    Writable,
+    /// A sync ended: every byte accepted before the mark `upto` is durable.
+    Synced {
+        /// The durable mark.
+        upto: u64,
+    },
+    /// The file is closed and its descriptor free. The last event of a file.
+    Closed {
+        /// The first error of the file, if there was one: an accepted byte may be lost.
+        error: Option<Errno>,
+    },
+    /// The open, a write or a sync failed: the file accepts no more bytes. Once per file.
+    Failed(Failure),
+}
+
+/// The events of an engine. Its descriptor is readable while events wait, level-triggered, so that
+/// any poll, epoll or event loop can watch it.
+///
+/// Several threads may take events; each event is given out once. Readable and Writable are
+/// edge-triggered per file: one event after a call said "would block". An event may turn out to
+/// be stale, when somebody else used the file in between; the call then says "would block" again.
+#[derive(Debug)]
+pub struct EventQueue {
+    queue: SegQueue<Event>,
+    fd: EventFd,
+    /// Whether `fd` is readable, or is about to be made so.
+    signalled: AtomicBool,
+}
+
+impl EventQueue {
+    pub(crate) fn new() -> io::Result<Self> {
+        Ok(Self {
+            queue: SegQueue::new(),
+            fd: EventFd::new()?,
+            signalled: AtomicBool::new(false),
+        })
+    }
+
+    pub(crate) fn push(&self, event: Event) {
+        if self.queue.push(event).is_err() {
+            unreachable!("the event queue is never closed");
+        }
+        self.signal();
+    }
+
+    /// Takes the oldest event; `None` when none waits. When the last one is taken the descriptor
+    /// stays readable until a call returns `None`: take events until then before polling again.
+    pub fn next(&self) -> Option<Event> {
+        if let Some(event) = self.queue.pop() {
+            return Some(event);
+        }
+        // Relaxed: the swap below synchronises; this only spares an idle poll the system call.
+        if !self.signalled.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.fd.clear();
+        // AcqRel: with the swap in `signal`. A push that found the flag still set comes before
+        // this, so its event is seen below; one that comes later makes `fd` readable again.
+        self.signalled.swap(false, Ordering::AcqRel);
+        let event = self.queue.pop()?;
+        // Others may be waiting behind this one.
+        self.signal();
+        Some(event)
+    }
+
+    /// All events that wait now, oldest first; ends when [`next`](Self::next) gives `None`.
+    pub fn drain(&self) -> impl Iterator<Item = Event> + '_ {
+        std::iter::from_fn(|| self.next())
+    }
+
+    fn signal(&self) {
+        // AcqRel: with the swap in `next`, see there.
+        if !self.signalled.swap(true, Ordering::AcqRel) {
+            self.fd.wake();
+        }
+    }
+}
+
+impl AsFd for EventQueue {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl AsRawFd for EventQueue {
+    fn as_raw_fd(&self) -> RawFd {
+        self.fd.as_raw_fd()
+    }
+}

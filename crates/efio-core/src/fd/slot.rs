@@ -1,0 +1,344 @@
+//! What the two sides of a file share.
+//!
+//! ```text
+//!  caller, with custody                          driver
+//!  ─────────────────────                         ──────
+//!  ends: stream ends, position   custody         (takes it only to stop watching a file)
+//!  accepted            ─────────────────────►
+//!                      ◄─────────────────────    written, durable, failure, state
+//!  attention bits      ─────────────────────►    taken when it looks
+//!  waiting bits        ◄────────────────────►    taken when an event is due
+//!  read request        ─────────────────────►    epoch, position
+//!                      ◄─────────────────────    how the run ended
+//! ```
+
+use super::Fd;
+use super::watermarks::Watermarks;
+use crate::error::{Errno, Failure};
+use crate::page::Page;
+use efio_chunks::{ChunkReader, ChunkWriter};
+use efio_sync::CasCell;
+use efio_sync::shim::atomic::{AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::num::NonZeroU32;
+
+/// Custody tag of callers.
+pub const CALLER: NonZeroU32 = NonZeroU32::new(1).unwrap();
+/// Custody tag of the driver.
+pub const DRIVER: NonZeroU32 = NonZeroU32::new(2).unwrap();
+
+/// Why the driver should look at a file; a set of bits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Attention(pub u32);
+
+impl Attention {
+    /// A file that was clean has bytes to flush: its interval begins.
+    pub const DIRTY: Self = Self(1);
+    /// A page is full or finished.
+    pub const SEALED: Self = Self(1 << 1);
+    /// A write found no room.
+    pub const WANT_ROOM: Self = Self(1 << 2);
+    /// A read found nothing.
+    pub const WANT_DATA: Self = Self(1 << 3);
+    /// A page was read to its end.
+    pub const CONSUMED: Self = Self(1 << 4);
+    /// A sync was asked for.
+    pub const SYNC: Self = Self(1 << 5);
+    /// The caller closed the file.
+    pub const CLOSE: Self = Self(1 << 6);
+    /// The caller closed the file and wants it durable.
+    pub const CLOSE_SYNC: Self = Self(1 << 7);
+
+    /// Both sets together.
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether any bit of `other` is set.
+    pub const fn has(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+}
+
+/// Which would-block answers are owed an event; a set of bits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Waiting(pub u32);
+
+impl Waiting {
+    /// A Readable event.
+    pub const DATA: Self = Self(1);
+    /// A Writable event.
+    pub const ROOM: Self = Self(1 << 1);
+}
+
+/// How far the open of a file has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpenState {
+    /// The backend works on it.
+    Pending,
+    /// The kernel opened the file.
+    Open,
+    /// The kernel refused.
+    Refused,
+}
+
+/// The caller's ends of a file, guarded by custody.
+#[derive(Default)]
+pub struct Ends {
+    /// Whose ends they are; 0 while the slot is free.
+    pub generation: u32,
+    /// The write stream, for files open for writing.
+    pub writer: Option<ChunkWriter<Page>>,
+    /// The read stream, for files open for reading.
+    pub reader: Option<ChunkReader<Page>>,
+    /// The position of the next read or write.
+    pub position: u64,
+    /// Bytes accepted so far.
+    pub accepted: u64,
+    /// The order of the next page to write into.
+    pub order: u8,
+    /// The driver comes back to this file by itself within the flush interval.
+    pub watched: bool,
+    /// A run of read-ahead serves `position`.
+    pub reading: bool,
+    /// The current run.
+    pub epoch: u32,
+    /// Bytes consumed in this run.
+    pub consumed: u64,
+}
+
+/// One entry of the table.
+pub struct Slot {
+    /// The caller's ends.
+    pub ends: CasCell<Ends>,
+    /// The three marks.
+    pub marks: Watermarks,
+    /// Odd while a file is open through the slot.
+    generation: AtomicU32,
+    /// [`Attention`] bits.
+    attention: AtomicU32,
+    /// [`Waiting`] bits.
+    waiting: AtomicU32,
+    /// [`OpenState`].
+    state: AtomicU8,
+    /// 0, or the errno that poisoned the file.
+    failed: AtomicI32,
+    lost_from: AtomicU64,
+    /// Accepted bytes that have to be written before the requested run may read.
+    read_after: AtomicU64,
+    read_from: AtomicU64,
+    read_epoch: AtomicU32,
+    consumed: AtomicU64,
+    /// How a run ended: `epoch << 32 | 1 + errno`; 0 while it goes on.
+    read_end: AtomicU64,
+    /// The mark of the last sync asked for.
+    sync_to: AtomicU64,
+}
+
+impl Slot {
+    /// A free slot.
+    pub fn new() -> Self {
+        Self {
+            ends: CasCell::new(Ends::default()),
+            marks: Watermarks::default(),
+            generation: AtomicU32::new(0),
+            attention: AtomicU32::new(0),
+            waiting: AtomicU32::new(0),
+            state: AtomicU8::new(0),
+            failed: AtomicI32::new(0),
+            lost_from: AtomicU64::new(0),
+            read_after: AtomicU64::new(0),
+            read_from: AtomicU64::new(0),
+            read_epoch: AtomicU32::new(0),
+            consumed: AtomicU64::new(0),
+            read_end: AtomicU64::new(0),
+            sync_to: AtomicU64::new(0),
+        }
+    }
+
+    /// The current generation: odd while a file is open.
+    #[inline]
+    pub fn generation(&self) -> u32 {
+        // Acquire: pairs with the stores in `begin` and `end`.
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// Begins the life of a file in a slot that was free: everything back to its start.
+    pub fn begin(&self, index: u32) -> Fd {
+        self.marks.reset();
+        // Relaxed: nobody knows the new generation before it is stored below.
+        for word in [&self.attention, &self.waiting, &self.read_epoch] {
+            word.store(0, Ordering::Relaxed);
+        }
+        for word in [
+            &self.lost_from,
+            &self.read_after,
+            &self.read_from,
+            &self.consumed,
+            &self.read_end,
+            &self.sync_to,
+        ] {
+            word.store(0, Ordering::Relaxed);
+        }
+        self.state
+            .store(OpenState::Pending as u8, Ordering::Relaxed);
+        self.failed.store(0, Ordering::Relaxed);
+        let generation = self.generation.load(Ordering::Relaxed) + 1;
+        debug_assert_eq!(generation % 2, 1, "the slot was free");
+        // Release: pairs with `generation`.
+        self.generation.store(generation, Ordering::Release);
+        Fd::new(index, generation)
+    }
+
+    /// Ends it: the descriptor is stale from now on. The caller has custody.
+    pub fn end(&self) {
+        // Relaxed load: only the holder of custody changes it while a file is open.
+        let generation = self.generation.load(Ordering::Relaxed);
+        debug_assert_eq!(generation % 2, 1, "the slot was open");
+        // Release: pairs with `generation`.
+        self.generation.store(generation + 1, Ordering::Release);
+    }
+
+    /// Whether the generations are used up: the slot must not be used again.
+    pub fn is_worn_out(&self) -> bool {
+        self.generation() >= u32::MAX - 1
+    }
+
+    #[cfg(test)]
+    pub fn wear_out(&self) {
+        self.generation.store(u32::MAX - 1, Ordering::Release);
+    }
+
+    /// Sets attention bits; `true` when none was set, so that the file has to be queued.
+    pub fn attend(&self, bits: Attention) -> bool {
+        // AcqRel: the Release half pairs with `take_attention`, which then sees what the caller
+        // did before; the Acquire half, with the Release half there, orders a caller that finds 0
+        // behind the look that took the bits.
+        self.attention.fetch_or(bits.0, Ordering::AcqRel) == 0
+    }
+
+    /// Takes all attention bits.
+    pub fn take_attention(&self) -> Attention {
+        // AcqRel: with `attend`, see there.
+        Attention(self.attention.swap(0, Ordering::AcqRel))
+    }
+
+    /// Says that an event is owed. The caller looks once more afterwards.
+    pub fn wait_for(&self, bits: Waiting) {
+        // AcqRel: with `take_waiting` on the same word. Either that one comes later and finds the
+        // bits, or it came earlier and what was published before it is seen by the look that
+        // follows.
+        self.waiting.fetch_or(bits.0, Ordering::AcqRel);
+    }
+
+    /// Takes the waiting bits among `bits`; whether any was set.
+    pub fn take_waiting(&self, bits: Waiting) -> bool {
+        // AcqRel: with `wait_for`, see there.
+        self.waiting.fetch_and(!bits.0, Ordering::AcqRel) & bits.0 != 0
+    }
+
+    /// How far the open has come.
+    pub fn open_state(&self) -> OpenState {
+        // Acquire: pairs with `set_open_state`.
+        match self.state.load(Ordering::Acquire) {
+            state if state == OpenState::Pending as u8 => OpenState::Pending,
+            state if state == OpenState::Open as u8 => OpenState::Open,
+            _ => OpenState::Refused,
+        }
+    }
+
+    /// The driver's answer to the open.
+    pub fn set_open_state(&self, state: OpenState) {
+        // Release: pairs with `open_state`.
+        self.state.store(state as u8, Ordering::Release);
+    }
+
+    /// What poisoned the file, if anything did.
+    #[inline]
+    pub fn failure(&self) -> Option<Failure> {
+        // Acquire: pairs with `poison`, so that the offset belongs to the errno.
+        match self.failed.load(Ordering::Acquire) {
+            0 => None,
+            errno => {
+                let offset = self.lost_from.load(Ordering::Relaxed);
+                Some(Failure {
+                    errno: Errno(errno),
+                    offset,
+                })
+            }
+        }
+    }
+
+    /// Poisons the file. Only the driver does, once.
+    pub fn poison(&self, failure: Failure) {
+        self.lost_from.store(failure.offset, Ordering::Relaxed);
+        // Release: pairs with `failure`.
+        self.failed.store(failure.errno.0, Ordering::Release);
+    }
+
+    /// Asks for a run of read-ahead at `from`, once `after` accepted bytes are written. The caller
+    /// sets an attention bit afterwards.
+    pub fn request_run(&self, epoch: u32, from: u64, after: u64) {
+        // Relaxed: the epoch publishes them.
+        self.consumed.store(0, Ordering::Relaxed);
+        self.read_after.store(after, Ordering::Relaxed);
+        self.read_from.store(from, Ordering::Relaxed);
+        // Release: pairs with `requested_run`: who sees the epoch sees its position.
+        self.read_epoch.store(epoch, Ordering::Release);
+    }
+
+    /// The run asked for last: epoch, position, and what must be written before it.
+    pub fn requested_run(&self) -> (u32, u64, u64) {
+        // Acquire: pairs with `request_run`.
+        let epoch = self.read_epoch.load(Ordering::Acquire);
+        let from = self.read_from.load(Ordering::Relaxed);
+        (epoch, from, self.read_after.load(Ordering::Relaxed))
+    }
+
+    /// The caller's count of bytes consumed in the run.
+    pub fn set_consumed(&self, bytes: u64) {
+        // Relaxed: a hint for the window; an attention bit follows when it matters.
+        self.consumed.store(bytes, Ordering::Relaxed);
+    }
+
+    /// The count of [`set_consumed`](Self::set_consumed).
+    pub fn consumed(&self) -> u64 {
+        self.consumed.load(Ordering::Relaxed)
+    }
+
+    /// Says how run `epoch` ended, behind all bytes that were delivered.
+    pub fn end_run(&self, epoch: u32, result: Result<(), Errno>) {
+        let errno = result.err().map_or(0, |errno| errno.0 as u64);
+        // Release: pairs with `run_ended`: who sees the end sees the bytes before it.
+        self.read_end
+            .store(u64::from(epoch) << 32 | (errno + 1), Ordering::Release);
+    }
+
+    /// Whether run `epoch` ended and the caller does not know it yet.
+    pub fn run_ended(&self, epoch: u32) -> bool {
+        // Acquire: pairs with `end_run`.
+        let end = self.read_end.load(Ordering::Acquire);
+        end != 0 && (end >> 32) as u32 == epoch
+    }
+
+    /// Takes the end of a run that [`run_ended`](Self::run_ended).
+    pub fn take_run_end(&self) -> Result<(), Errno> {
+        // Relaxed: `run_ended` has synchronised. The driver stores the next end only after the
+        // caller asked for more, so this store cannot overwrite one.
+        let end = self.read_end.load(Ordering::Relaxed);
+        self.read_end.store(0, Ordering::Relaxed);
+        match (end as u32) as i32 - 1 {
+            0 => Ok(()),
+            errno => Err(Errno(errno)),
+        }
+    }
+
+    /// Asks for a sync up to `mark`; an attention bit follows, which publishes it.
+    pub fn request_sync(&self, mark: u64) {
+        self.sync_to.store(mark, Ordering::Relaxed);
+    }
+
+    /// The mark of the last sync asked for.
+    pub fn requested_sync(&self) -> u64 {
+        self.sync_to.load(Ordering::Relaxed)
+    }
+}

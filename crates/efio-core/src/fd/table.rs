@@ -1,0 +1,127 @@
+//! The table of slots: grows to a limit, reuses closed slots in FIFO order, never moves one.
+//!
+//! Slots live in segments of doubling size that are allocated on first use and stay until the
+//! engine goes: a reference to a slot is good for as long as the table.
+//!
+//! ```text
+//! segment 0: slots 0..64   segment 1: 64..192   segment 2: 192..448   …   segment k: 64·2^k slots
+//! ```
+
+use super::slot::Slot;
+use efio_queue::SegQueue;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+const FIRST: u32 = 64;
+const SEGMENTS: usize = 26;
+
+/// All descriptors of an engine.
+pub struct FdTable {
+    segments: [OnceLock<Box<[Slot]>>; SEGMENTS],
+    /// Slots that were used and are free again, oldest first.
+    free: SegQueue<u32>,
+    /// Slots below were handed out at least once.
+    fresh: AtomicU32,
+    limit: u32,
+}
+
+impl FdTable {
+    /// A table of at most `limit` slots.
+    pub fn new(limit: u32) -> Self {
+        Self {
+            segments: [const { OnceLock::new() }; SEGMENTS],
+            free: SegQueue::new(),
+            fresh: AtomicU32::new(0),
+            limit,
+        }
+    }
+
+    /// The slot at `index`, if it was ever handed out.
+    #[inline]
+    pub fn get(&self, index: u32) -> Option<&Slot> {
+        let (segment, offset) = locate(index);
+        self.segments.get(segment)?.get()?.get(offset)
+    }
+
+    /// Takes a free slot, the one that was closed first; `None` when all are in use.
+    pub fn allocate(&self) -> Option<(u32, &Slot)> {
+        let index = self.free.pop().or_else(|| self.fresh_index())?;
+        let (segment, offset) = locate(index);
+        let slots = self.segments[segment]
+            .get_or_init(|| (0..FIRST << segment).map(|_| Slot::new()).collect());
+        Some((index, &slots[offset]))
+    }
+
+    fn fresh_index(&self) -> Option<u32> {
+        // Relaxed: the counter only deals out numbers; `OnceLock` publishes the slots.
+        self.fresh
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |fresh| {
+                (fresh < self.limit).then_some(fresh + 1)
+            })
+            .ok()
+    }
+
+    /// Gives a slot back. It is retired instead when its generations are used up (F10).
+    pub fn release(&self, index: u32) {
+        let retired = self.get(index).is_none_or(Slot::is_worn_out);
+        if !retired && self.free.push(index).is_err() {
+            unreachable!("the free list is never closed");
+        }
+    }
+}
+
+/// Segment and offset of a slot.
+#[inline]
+fn locate(index: u32) -> (usize, usize) {
+    let shifted = u64::from(index) + u64::from(FIRST);
+    let segment = shifted.ilog2() - FIRST.ilog2();
+    (
+        segment as usize,
+        (shifted - (u64::from(FIRST) << segment)) as usize,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn segments_follow_each_other() {
+        let mut expected = (0, 0);
+        for index in 0..100_000 {
+            assert_eq!(locate(index), expected, "slot {index}");
+            expected.1 += 1;
+            if expected.1 == (FIRST as usize) << expected.0 {
+                expected = (expected.0 + 1, 0);
+            }
+        }
+        assert!(
+            locate(u32::MAX).0 >= SEGMENTS,
+            "beyond the last segment: get gives None"
+        );
+    }
+
+    #[test]
+    fn slots_are_reused_oldest_first_up_to_the_limit() {
+        let table = FdTable::new(3);
+        assert!(table.get(0).is_none());
+        let indices: Vec<u32> = (0..3).map(|_| table.allocate().unwrap().0).collect();
+        assert_eq!(indices, [0, 1, 2]);
+        assert!(table.allocate().is_none(), "full (F37)");
+        table.release(1);
+        table.release(0);
+        assert_eq!(table.allocate().unwrap().0, 1);
+        assert_eq!(table.allocate().unwrap().0, 0);
+        assert!(table.allocate().is_none());
+    }
+
+    /// F10.
+    #[test]
+    fn a_worn_out_slot_is_retired() {
+        let table = FdTable::new(1);
+        let (index, slot) = table.allocate().unwrap();
+        slot.wear_out();
+        table.release(index);
+        assert!(table.allocate().is_none());
+    }
+}

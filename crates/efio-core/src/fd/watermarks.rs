@@ -1,0 +1,79 @@
+//! The three marks of a file: `accepted ≥ written ≥ durable`.
+
+use efio_sync::shim::atomic::{AtomicU64, Ordering};
+
+/// How far a file's bytes have come, counted from the first byte accepted through the descriptor.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// `write` copied them: they will be written in this order.
+    pub accepted: u64,
+    /// The kernel completed their writes: they survive the process, not the machine.
+    pub written: u64,
+    /// A sync covered them: they survive the machine.
+    pub durable: u64,
+}
+
+/// The marks, each written by one side only and readable by everybody.
+#[derive(Default)]
+pub struct Watermarks {
+    /// Written by the caller that has custody.
+    accepted: AtomicU64,
+    /// Written by the driver.
+    written: AtomicU64,
+    /// Written by the driver.
+    durable: AtomicU64,
+}
+
+impl Watermarks {
+    /// Back to zero, for the next file of a slot.
+    pub fn reset(&self) {
+        for mark in [&self.durable, &self.written, &self.accepted] {
+            // Relaxed: the slot reaches its next user through the generation.
+            mark.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// The caller's mark.
+    pub fn accepted(&self) -> u64 {
+        // Acquire: pairs with `set_accepted`, so that the bytes below the mark are in the stream.
+        self.accepted.load(Ordering::Acquire)
+    }
+
+    /// Raises the caller's mark.
+    #[inline]
+    pub fn set_accepted(&self, mark: u64) {
+        // Release: pairs with `accepted`.
+        self.accepted.store(mark, Ordering::Release);
+    }
+
+    /// The kernel's mark.
+    pub fn written(&self) -> u64 {
+        // Acquire: pairs with `set_written`.
+        self.written.load(Ordering::Acquire)
+    }
+
+    /// Raises the kernel's mark.
+    pub fn set_written(&self, mark: u64) {
+        // Release: pairs with `written`.
+        self.written.store(mark, Ordering::Release);
+    }
+
+    /// Raises the disk's mark.
+    pub fn set_durable(&self, mark: u64) {
+        // Release: pairs with the load in `progress`.
+        self.durable.store(mark, Ordering::Release);
+    }
+
+    /// All three, read from the lowest to the highest so that their order holds in the answer.
+    pub fn progress(&self) -> Progress {
+        // Acquire, in this order: who sees a mark sees the higher ones at least as high.
+        let durable = self.durable.load(Ordering::Acquire);
+        let written = self.written.load(Ordering::Acquire);
+        let accepted = self.accepted.load(Ordering::Acquire);
+        Progress {
+            accepted,
+            written,
+            durable,
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! The owning handle of an open file.
+
+use crate::error::Failure;
+use crate::fd::{Fd, Progress};
+use crate::shared::Shared;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+/// An open file. Dropping it closes the file in the background; what was accepted is written.
+///
+/// Calls never wait: one that cannot be answered from memory fails with
+/// [`WouldBlock`](io::ErrorKind::WouldBlock), and an event says when to repeat it. Calls from
+/// several threads happen one after the other.
+pub struct File {
+    shared: Arc<Shared>,
+    fd: Fd,
+}
+
+impl File {
+    pub(crate) fn new(shared: Arc<Shared>, fd: Fd) -> Self {
+        Self { shared, fd }
+    }
+
+    /// The descriptor: what events name the file by, and what [`Engine`](crate::Engine)'s calls
+    /// take.
+    pub fn fd(&self) -> Fd {
+        self.fd
+    }
+
+    /// Reads from the position on, and moves it. Returns the number of bytes, at most
+    /// `buf.len()`; 0 at the end of file, which is where the kernel says that it is now: a file
+    /// that grows reads on. Bytes that this descriptor wrote before are seen.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock`: nothing is in memory; a [`Readable`](crate::EventKind::Readable) event
+    /// follows. `EBADF`: closed, or not open for reading. An error of the disk comes behind the
+    /// bytes before it; the next read tries again. After a failed open, its error.
+    pub fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        self.shared.read(self.fd, buf)
+    }
+
+    /// Copies bytes into memory, from where they go to the file at the position, which moves.
+    /// Returns how many were accepted, at most `buf.len()`: fewer when the memory budget or the
+    /// file's share of it is used up.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock`: there is no room for a single byte; a
+    /// [`Writable`](crate::EventKind::Writable) event follows. `EBADF`: closed, or not open for
+    /// writing. `EINVAL`: the position would leave the range of file offsets. After a failure, its
+    /// error, whatever is written.
+    pub fn write(&self, buf: &[u8]) -> io::Result<usize> {
+        self.shared.write(self.fd, buf)
+    }
+
+    /// Moves the position of the next read or write to `position` bytes from the start. In append
+    /// mode writes go to the end all the same.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` beyond the range of file offsets, `EBADF` when closed.
+    pub fn seek(&self, position: u64) -> io::Result<()> {
+        self.shared.seek(self.fd, position)
+    }
+
+    /// Asks that every byte accepted so far becomes durable, and a new file's name as well.
+    /// Returns the accepted mark; a [`Synced`](crate::EventKind::Synced) event whose `upto` is at
+    /// least that, or [`Failed`](crate::EventKind::Failed), follows.
+    ///
+    /// # Errors
+    ///
+    /// The file's failure, if there was one: a failed sync is never tried again. `EBADF` when
+    /// closed.
+    pub fn sync(&self) -> io::Result<u64> {
+        self.shared.sync(self.fd)
+    }
+
+    /// How far the bytes have come.
+    ///
+    /// # Errors
+    ///
+    /// `EBADF` when closed.
+    pub fn progress(&self) -> io::Result<Progress> {
+        self.shared.progress(self.fd)
+    }
+
+    /// Whether the kernel has opened the file; `Ok(false)` while it is about it.
+    ///
+    /// # Errors
+    ///
+    /// The error of the open; `EBADF` when closed.
+    pub fn open_status(&self) -> io::Result<bool> {
+        self.shared.open_status(self.fd)
+    }
+
+    /// What made the file unusable for writing, if anything did.
+    ///
+    /// # Errors
+    ///
+    /// `EBADF` when closed.
+    pub fn failure(&self) -> io::Result<Option<Failure>> {
+        self.shared.failure(self.fd)
+    }
+
+    /// Closes the file: the descriptor is stale at once, accepted bytes go to the kernel in the
+    /// background, and a [`Closed`](crate::EventKind::Closed) event brings the first error.
+    ///
+    /// # Errors
+    ///
+    /// The file's failure, if it is known already. The descriptor is closed in any case. `EBADF`
+    /// when the number was closed before.
+    pub fn close(self) -> io::Result<()> {
+        self.shared.close(self.fd, false)
+    }
+
+    /// Like [`close`](Self::close), but [`Closed`](crate::EventKind::Closed) without an error then
+    /// means that every byte is durable.
+    ///
+    /// # Errors
+    ///
+    /// As for [`close`](Self::close).
+    pub fn close_sync(self) -> io::Result<()> {
+        self.shared.close(self.fd, true)
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        // Closed already, by number or by `close`: nothing to do. An error comes with `Closed`.
+        let _ = self.shared.close(self.fd, false);
+    }
+}
+
+impl fmt::Debug for File {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("File")
+            .field("fd", &self.fd)
+            .field("progress", &self.progress().ok())
+            .finish()
+    }
+}

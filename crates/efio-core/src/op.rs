@@ -1,0 +1,129 @@
+//! What travels between the driver and a backend: requests one way, completions the other.
+//!
+//! ```text
+//! Driver ── Request { id, op } ──► Backend ── Completion { id, outcome, block } ──► Driver
+//! ```
+//!
+//! Memory moves into the op and stays there until its completion, so the kernel never holds bytes
+//! that anyone else can change.
+
+use crate::config::IoMode;
+use crate::error::Errno;
+use crate::page::{Block, PageSlice};
+use std::ffi::CString;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+/// Names one op in flight; a number is never given twice, so that a late or second completion
+/// finds no op.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct OpId(pub u64);
+
+/// How bytes go between memory and disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// O_DIRECT: offset, length and memory aligned to the file's block.
+    Direct,
+    /// Through the page cache, dropped from it once written (`RWF_DONTCACHE`).
+    Uncached,
+    /// Through the page cache, to stay there.
+    Cached,
+}
+
+/// A file to open, as a backend needs it.
+#[derive(Debug)]
+pub struct OpenSpec {
+    /// The path: absolute, or relative to `beneath`.
+    pub path: CString,
+    /// Flags for `open(2)`: access mode, O_CREAT, O_EXCL, O_TRUNC, O_APPEND.
+    pub flags: i32,
+    /// Permissions of a new file, before the umask.
+    pub mode: u32,
+    /// The directory that the path may not leave.
+    pub beneath: Option<Arc<OwnedFd>>,
+    /// The io mode asked for.
+    pub io_mode: IoMode,
+}
+
+/// What is known of a file once it is open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FileFacts {
+    /// Its size at that moment: a hint for read-ahead, never the end of file.
+    pub size: u64,
+    /// The block to which direct IO has to be aligned; 0 when there is no direct IO.
+    pub block: u32,
+    /// Whether the mode asked for could not be had.
+    pub fell_back: bool,
+}
+
+/// One operation of a backend whose open files are of type `F`.
+#[derive(Debug)]
+pub enum Op<F> {
+    /// Opens a regular file.
+    Open(Box<OpenSpec>),
+    /// Reads `len` bytes from `offset` on into the start of `block`.
+    Read {
+        /// The file.
+        file: Arc<F>,
+        /// How.
+        route: Route,
+        /// Where in the file.
+        offset: u64,
+        /// The memory, owned by the op until its completion.
+        block: Block,
+        /// How many bytes, at most the block's length.
+        len: usize,
+    },
+    /// Writes the slices one behind the other from `offset` on; at the end of file for a file
+    /// opened with O_APPEND, whatever the offset says.
+    Write {
+        /// The file.
+        file: Arc<F>,
+        /// How.
+        route: Route,
+        /// Where in the file.
+        offset: u64,
+        /// The bytes.
+        slices: Vec<PageSlice>,
+    },
+    /// Makes what was written durable.
+    Sync {
+        /// The file.
+        file: Arc<F>,
+        /// Whether the directory entry has to be made durable too: once, for a new file.
+        name_too: bool,
+    },
+    /// Closes the file; there is no other user left.
+    Close(F),
+}
+
+/// An op and its name.
+#[derive(Debug)]
+pub struct Request<F> {
+    /// Its name.
+    pub id: OpId,
+    /// What to do.
+    pub op: Op<F>,
+}
+
+/// How an op ended.
+#[derive(Debug)]
+pub enum Outcome<F> {
+    /// An open succeeded.
+    Opened(F, FileFacts),
+    /// A read or write moved this many bytes, possibly fewer than asked; 0 for sync and close.
+    Done(usize),
+    /// The kernel said no.
+    Failed(Errno),
+}
+
+/// The end of an op.
+#[derive(Debug)]
+pub struct Completion<F> {
+    /// The op's name.
+    pub id: OpId,
+    /// How it ended.
+    pub outcome: Outcome<F>,
+    /// The memory of a read.
+    pub block: Option<Block>,
+}

@@ -1,0 +1,191 @@
+//! How a file is to be opened.
+
+use crate::config::IoMode;
+use crate::error::Errno;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+/// Options of an open, as in [`std::fs::OpenOptions`], and how the bytes are to travel.
+///
+/// ```
+/// use efio_core::{IoMode, OpenOptions};
+///
+/// let upload = OpenOptions::new().write(true).create(true).truncate(true).io_mode(IoMode::Direct);
+/// let log = OpenOptions::new().append(true).create(true);
+/// # let _ = (upload, log);
+/// ```
+#[derive(Clone, Debug)]
+pub struct OpenOptions {
+    pub(crate) read: bool,
+    write: bool,
+    append: bool,
+    truncate: bool,
+    create: bool,
+    create_new: bool,
+    pub(crate) mode: u32,
+    pub(crate) io_mode: Option<IoMode>,
+    pub(crate) prefetch: bool,
+    pub(crate) beneath: Option<Arc<OwnedFd>>,
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl OpenOptions {
+    /// Nothing is allowed yet: choose read, write or append.
+    pub fn new() -> Self {
+        Self {
+            read: false,
+            write: false,
+            append: false,
+            truncate: false,
+            create: false,
+            create_new: false,
+            mode: 0o666,
+            io_mode: None,
+            prefetch: false,
+            beneath: None,
+        }
+    }
+
+    /// The file can be read.
+    #[must_use]
+    pub fn read(mut self, read: bool) -> Self {
+        self.read = read;
+        self
+    }
+
+    /// The file can be written.
+    #[must_use]
+    pub fn write(mut self, write: bool) -> Self {
+        self.write = write;
+        self
+    }
+
+    /// Each write goes to where the file ends at that moment, also when others append to it.
+    #[must_use]
+    pub fn append(mut self, append: bool) -> Self {
+        self.append = append;
+        self
+    }
+
+    /// The file loses what it held. Needs `write`.
+    #[must_use]
+    pub fn truncate(mut self, truncate: bool) -> Self {
+        self.truncate = truncate;
+        self
+    }
+
+    /// The file is made if it is not there. Needs `write` or `append`.
+    #[must_use]
+    pub fn create(mut self, create: bool) -> Self {
+        self.create = create;
+        self
+    }
+
+    /// The file must not be there yet (`O_EXCL`). Needs `write` or `append`.
+    #[must_use]
+    pub fn create_new(mut self, create_new: bool) -> Self {
+        self.create_new = create_new;
+        self
+    }
+
+    /// Permissions of a new file, before the umask; 0o666 unless set.
+    #[must_use]
+    pub fn mode(mut self, mode: u32) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// How the bytes travel; the engine's choice unless set.
+    #[must_use]
+    pub fn io_mode(mut self, io_mode: IoMode) -> Self {
+        self.io_mode = Some(io_mode);
+        self
+    }
+
+    /// Reading ahead begins with the open instead of the first read.
+    #[must_use]
+    pub fn prefetch(mut self, prefetch: bool) -> Self {
+        self.prefetch = prefetch;
+        self
+    }
+
+    /// The path is relative to `directory` and may not leave it, whatever `..` and symbolic links
+    /// it goes through (`openat2(2)` with `RESOLVE_BENEATH`).
+    #[must_use]
+    pub fn beneath(mut self, directory: impl Into<OwnedFd>) -> Self {
+        self.beneath = Some(Arc::new(directory.into()));
+        self
+    }
+
+    pub(crate) fn writes(&self) -> bool {
+        self.write || self.append
+    }
+
+    /// Flags for `open(2)`.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` for options that contradict each other (F5).
+    pub(crate) fn flags(&self) -> io::Result<i32> {
+        let access = match (self.read, self.writes()) {
+            (true, false) => libc::O_RDONLY,
+            (false, true) => libc::O_WRONLY,
+            (true, true) => libc::O_RDWR,
+            (false, false) => return Err(Errno(libc::EINVAL).into()),
+        };
+        let makes = self.create || self.create_new;
+        let contradicts = (makes && !self.writes())
+            || (self.truncate && (!self.write || self.append) && !self.create_new);
+        if contradicts {
+            return Err(Errno(libc::EINVAL).into());
+        }
+        let mut flags = access;
+        for (set, flag) in [
+            (self.append, libc::O_APPEND),
+            (self.truncate && !self.create_new, libc::O_TRUNC),
+            (makes, libc::O_CREAT),
+            (self.create_new, libc::O_EXCL),
+        ] {
+            flags |= if set { flag } else { 0 };
+        }
+        Ok(flags)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// F5.
+    #[test]
+    fn contradictions_are_refused() {
+        let new = OpenOptions::new;
+        for options in [
+            new(),
+            new().create(true),
+            new().read(true).create(true),
+            new().read(true).create_new(true),
+            new().read(true).truncate(true),
+            new().append(true).truncate(true),
+        ] {
+            let error = options.flags().unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(libc::EINVAL), "{options:?}");
+        }
+        let flags = new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .truncate(true)
+            .flags()
+            .unwrap();
+        assert_eq!(flags, libc::O_RDWR | libc::O_CREAT | libc::O_EXCL);
+        let flags = new().append(true).create(true).flags().unwrap();
+        assert_eq!(flags, libc::O_WRONLY | libc::O_APPEND | libc::O_CREAT);
+    }
+}

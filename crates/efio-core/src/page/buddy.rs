@@ -1,0 +1,153 @@
+//! Buddy allocation inside one slab: pure index arithmetic, no memory is touched.
+//!
+//! A slab of 2 MiB holds 512 units of 4 KiB. A block of order `k` is `2^k` units, aligned to its
+//! own size; order 9 is the whole slab. The free space is a complete binary tree in an array:
+//!
+//! ```text
+//! node 1            order 9   the slab
+//! nodes 2, 3        order 8   its halves
+//! …
+//! nodes 512..1024   order 0   its units
+//! ```
+//!
+//! A node holds 1 + the order of the largest free block below it, 0 when there is none, so that
+//! allocating and releasing walk one path of at most ten nodes (Knowlton, "A fast storage
+//! allocator", CACM 8(10), 1965; the tree form is Knuth's exercise 2.5-29).
+
+/// Bytes of a unit, the smallest block.
+pub const UNIT_BYTES: usize = 4096;
+/// The order of a whole slab.
+pub const SLAB_ORDER: u8 = 9;
+/// Bytes of a slab, the largest block.
+pub const SLAB_BYTES: usize = UNIT_BYTES << SLAB_ORDER;
+
+const UNITS: usize = 1 << SLAB_ORDER;
+
+/// The free space of one slab.
+pub struct Buddy {
+    /// 1 + order of the largest free block below each node; index 0 is unused.
+    largest: Box<[u8; 2 * UNITS]>,
+}
+
+impl Buddy {
+    /// A slab that is free as a whole.
+    pub fn new() -> Self {
+        let mut largest = Box::new([0; 2 * UNITS]);
+        for node in 1..2 * UNITS {
+            largest[node] = order_of(node) + 1;
+        }
+        Self { largest }
+    }
+
+    /// 1 + the order of the largest free block; 0 when the slab is full.
+    pub fn largest(&self) -> u8 {
+        self.largest[1]
+    }
+
+    /// Takes a block of `order`; returns the index of its first unit.
+    ///
+    /// Of two halves that both have room it takes the tighter one, which keeps large blocks whole.
+    pub fn allocate(&mut self, order: u8) -> Option<usize> {
+        let need = order + 1;
+        if order > SLAB_ORDER || self.largest[1] < need {
+            return None;
+        }
+        let mut node = 1;
+        for _ in order..SLAB_ORDER {
+            let (left, right) = (self.largest[2 * node], self.largest[2 * node + 1]);
+            let take_right = left < need || (right >= need && right < left);
+            node = 2 * node + usize::from(take_right);
+        }
+        self.largest[node] = 0;
+        self.update_above(node);
+        Some((node << order) - UNITS)
+    }
+
+    /// Gives back the block of `order` that starts at unit `first`.
+    ///
+    /// # Panics
+    ///
+    /// When no such block is out: a second release of a block, or one of another size.
+    pub fn release(&mut self, first: usize, order: u8) {
+        let node = (UNITS + first) >> order;
+        assert!(
+            order <= SLAB_ORDER && node << order == UNITS + first && self.largest[node] == 0,
+            "released a block that was not out"
+        );
+        self.largest[node] = order + 1;
+        self.update_above(node);
+    }
+
+    fn update_above(&mut self, mut node: usize) {
+        while node > 1 {
+            node /= 2;
+            let (left, right) = (self.largest[2 * node], self.largest[2 * node + 1]);
+            let whole = order_of(node);
+            self.largest[node] = if left == whole && right == whole {
+                whole + 1
+            } else {
+                left.max(right)
+            };
+        }
+    }
+}
+
+/// The order of the block that a node stands for.
+fn order_of(node: usize) -> u8 {
+    SLAB_ORDER - node.ilog2() as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_fresh_slab_is_one_block() {
+        let mut buddy = Buddy::new();
+        assert_eq!(buddy.allocate(SLAB_ORDER), Some(0));
+        assert_eq!(buddy.largest(), 0);
+        assert_eq!(buddy.allocate(0), None);
+        buddy.release(0, SLAB_ORDER);
+        assert_eq!(buddy.largest(), SLAB_ORDER + 1);
+    }
+
+    #[test]
+    #[should_panic(expected = "not out")]
+    fn a_double_release_is_caught() {
+        let mut buddy = Buddy::new();
+        let first = buddy.allocate(3).unwrap();
+        buddy.release(first, 3);
+        buddy.release(first, 3);
+    }
+
+    proptest! {
+        /// Blocks never overlap, are aligned, and merge back into a whole slab.
+        #[test]
+        fn blocks_are_disjoint_and_merge(steps in prop::collection::vec((0u8..=9, any::<u16>()), 1..400)) {
+            let mut buddy = Buddy::new();
+            let mut out: Vec<(usize, u8)> = Vec::new();
+            let mut used = [false; UNITS];
+            for (order, pick) in steps {
+                if pick % 3 == 0 && !out.is_empty() {
+                    let (first, order) = out.swap_remove(usize::from(pick) % out.len());
+                    used[first..first + (1 << order)].fill(false);
+                    buddy.release(first, order);
+                } else if let Some(first) = buddy.allocate(order) {
+                    prop_assert_eq!(first % (1 << order), 0);
+                    let units = &mut used[first..first + (1 << order)];
+                    prop_assert!(units.iter().all(|unit| !unit));
+                    units.fill(true);
+                    out.push((first, order));
+                } else {
+                    let size = 1usize << order;
+                    prop_assert!(!used.chunks(size).any(|block| block.iter().all(|unit| !unit)));
+                }
+            }
+            for (first, order) in out {
+                buddy.release(first, order);
+            }
+            prop_assert_eq!(buddy.largest(), SLAB_ORDER + 1);
+        }
+    }
+}

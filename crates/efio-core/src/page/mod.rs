@@ -1,0 +1,190 @@
+//! Pages: the memory that travels between callers, the driver and the kernel.
+//!
+//! | type | owner | who may touch the bytes |
+//! |---|---|---|
+//! | [`Block`] | one | its owner: a read op fills it |
+//! | [`Page`] | shared, counted | everybody reads published bytes; the one stream that has it as its open tail appends behind them |
+//! | [`PageSlice`] | shared, counted | published bytes of a page, for a write op |
+
+mod buddy;
+mod pool;
+
+pub use buddy::{SLAB_BYTES, SLAB_ORDER, UNIT_BYTES};
+pub use pool::{Block, PagePool};
+
+use efio_chunks::{AppendChunk, Chunk};
+use std::fmt;
+use std::sync::Arc;
+
+/// A block that became part of a stream: shared, never changed below its published length.
+#[derive(Clone)]
+pub struct Page(Arc<PageInner>);
+
+struct PageInner {
+    block: Block,
+    /// File offset of the first byte.
+    offset: u64,
+    /// Bytes of the block in front of the first one: memory and file offset stay congruent
+    /// modulo 4 KiB, so that an aligned file block is aligned in memory as well.
+    lead: u32,
+    /// Initialised bytes when the page entered its stream; what is appended later is counted by
+    /// the stream.
+    len: u32,
+    /// The run of read-ahead that it belongs to: a seek makes older runs void.
+    epoch: u32,
+}
+
+impl Page {
+    /// An empty page to be appended to, for bytes from file offset `offset` on.
+    pub fn open(block: Block, offset: u64) -> Self {
+        let lead = (offset % UNIT_BYTES as u64) as u32;
+        Self(Arc::new(PageInner {
+            block,
+            offset,
+            lead,
+            len: 0,
+            epoch: 0,
+        }))
+    }
+
+    /// A page whose bytes `lead .. lead + len` a read op filled from file offset `offset` on.
+    ///
+    /// # Panics
+    ///
+    /// When the range does not lie inside the block.
+    pub fn filled(block: Block, offset: u64, lead: usize, len: usize, epoch: u32) -> Self {
+        assert!(lead + len <= block.len(), "a page ends inside its block");
+        let (lead, len) = (lead as u32, len as u32);
+        Self(Arc::new(PageInner {
+            block,
+            offset,
+            lead,
+            len,
+            epoch,
+        }))
+    }
+
+    /// File offset of the first byte.
+    pub fn offset(&self) -> u64 {
+        self.0.offset
+    }
+
+    /// The run of read-ahead that filled it.
+    pub fn epoch(&self) -> u32 {
+        self.0.epoch
+    }
+}
+
+// SAFETY: the bytes live in a mapping that the block keeps out of the pool until the last clone is
+// gone, at an address that does not depend on where the handle is. `len` never changes.
+unsafe impl Chunk for Page {
+    fn as_ptr(&self) -> *const u8 {
+        // SAFETY: `lead` lies inside the block.
+        unsafe { self.0.block.as_ptr().add(self.0.lead as usize) }
+    }
+
+    fn len(&self) -> usize {
+        self.0.len as usize
+    }
+}
+
+// SAFETY: the same pointer as `as_ptr`; the block is that much longer than its lead.
+unsafe impl AppendChunk for Page {
+    fn as_mut_ptr(&self) -> *mut u8 {
+        // SAFETY: as in `as_ptr`.
+        unsafe { self.0.block.as_ptr().add(self.0.lead as usize) }
+    }
+
+    fn capacity(&self) -> usize {
+        self.0.block.len() - self.0.lead as usize
+    }
+}
+
+/// Published bytes of a page, on their way to the kernel. Holds the page, so that the memory
+/// cannot be reused before the op completes.
+#[derive(Clone)]
+pub struct PageSlice {
+    page: Page,
+    start: usize,
+    len: usize,
+}
+
+impl PageSlice {
+    /// Bytes `start .. start + len` of `page`, counted from its first byte.
+    ///
+    /// # Safety
+    ///
+    /// The bytes must be published: initialised, and never written again while the page lives.
+    pub unsafe fn new(page: Page, start: usize, len: usize) -> Self {
+        debug_assert!(start + len <= page.capacity());
+        Self { page, start, len }
+    }
+
+    /// The bytes.
+    pub fn as_slice(&self) -> &[u8] {
+        // SAFETY: the contract of `new`: initialised and immutable, and inside the block.
+        unsafe { std::slice::from_raw_parts(self.page.as_ptr().add(self.start), self.len) }
+    }
+
+    /// How many bytes.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// File offset of the first byte.
+    pub fn offset(&self) -> u64 {
+        self.page.offset() + self.start as u64
+    }
+
+    /// The first `len` bytes, as a slice of their own.
+    ///
+    /// # Panics
+    ///
+    /// When there are fewer.
+    pub fn first(&self, len: usize) -> Self {
+        assert!(len <= self.len);
+        Self {
+            page: self.page.clone(),
+            start: self.start,
+            len,
+        }
+    }
+
+    /// Takes `next` in when it is the bytes right behind these in the same page; gives it back
+    /// otherwise.
+    ///
+    /// # Errors
+    ///
+    /// `next` itself.
+    pub fn extend(&mut self, next: Self) -> Result<(), Self> {
+        let follows =
+            Arc::ptr_eq(&self.page.0, &next.page.0) && self.start + self.len == next.start;
+        if !follows {
+            return Err(next);
+        }
+        self.len += next.len;
+        Ok(())
+    }
+
+    /// Drops the first `n` bytes.
+    ///
+    /// # Panics
+    ///
+    /// When there are fewer.
+    pub fn advance(&mut self, n: usize) {
+        assert!(n <= self.len);
+        self.start += n;
+        self.len -= n;
+    }
+}
+
+impl fmt::Debug for PageSlice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PageSlice({} + {})", self.offset(), self.len)
+    }
+}

@@ -1,0 +1,237 @@
+//! The pool of pages: slabs in huge pages, one byte budget for the whole engine.
+//!
+//! ```text
+//! PagePool ── slab 0 (2 MiB, huge page) ── Buddy ── Block 4 KiB … 2 MiB
+//!          ├─ slab 1 …
+//!          └─ at most budget / 2 MiB of them
+//! ```
+//!
+//! Callers take blocks only from slabs that are mapped and touched already; the driver alone
+//! [`grow`](PagePool::grow)s the pool, so that a caller never pays for the page faults of a new
+//! slab. A block goes back when its last owner drops it, on whatever thread that is.
+
+use super::buddy::{Buddy, SLAB_BYTES, UNIT_BYTES};
+use crate::sys::memory::Mapping;
+use efio_sync::SpinLock;
+use std::fmt;
+use std::io;
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// A pool of page memory with a fixed upper bound.
+pub struct PagePool {
+    slabs: SpinLock<Slabs>,
+    max_slabs: usize,
+    /// Bytes of blocks that are out. Written under the lock, read without it as an estimate.
+    used: AtomicUsize,
+}
+
+#[derive(Default)]
+struct Slabs {
+    maps: Vec<Mapping>,
+    buddies: Vec<Buddy>,
+    /// `Buddy::largest` of each slab, side by side, so that the search reads one cache line.
+    largest: Vec<u8>,
+}
+
+impl PagePool {
+    /// A pool of at most `budget` bytes, rounded down to whole slabs, with the first slab ready.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM` when the first slab cannot be mapped; `EINVAL` when the budget is below one slab.
+    pub fn new(budget: usize) -> io::Result<Arc<Self>> {
+        let max_slabs = budget / SLAB_BYTES;
+        if max_slabs == 0 {
+            return Err(io::Error::from_raw_os_error(libc::EINVAL));
+        }
+        let pool = Arc::new(Self {
+            slabs: SpinLock::new(Slabs::default()),
+            max_slabs,
+            used: AtomicUsize::new(0),
+        });
+        pool.grow()?;
+        Ok(pool)
+    }
+
+    /// Maps and touches one slab more; `false` when the budget is used up.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM` when the kernel refuses the memory.
+    pub fn grow(&self) -> io::Result<bool> {
+        if self.slabs.lock().maps.len() >= self.max_slabs {
+            return Ok(false);
+        }
+        // Mapped outside the lock: touching 2 MiB takes far longer than anyone should spin. Only
+        // the driver grows a pool, so nobody else passes the check above in the meantime.
+        let mapping = Mapping::huge(SLAB_BYTES)?;
+        let mut slabs = self.slabs.lock();
+        slabs.maps.push(mapping);
+        let buddy = Buddy::new();
+        slabs.largest.push(buddy.largest());
+        slabs.buddies.push(buddy);
+        Ok(true)
+    }
+
+    /// Takes a block of `2^order` units from the slabs that are ready.
+    pub fn take(self: &Arc<Self>, order: u8) -> Option<Block> {
+        let mut slabs = self.slabs.lock();
+        let slabs = &mut *slabs;
+        let slab = slabs.largest.iter().position(|&largest| largest > order)?;
+        let first = slabs.buddies[slab].allocate(order)?;
+        slabs.largest[slab] = slabs.buddies[slab].largest();
+        let base = slabs.maps[slab].base();
+        // SAFETY: `first` is a unit of this slab, so the offset stays inside its mapping.
+        let ptr = unsafe { base.add(first * UNIT_BYTES) };
+        // Relaxed: an estimate; the lock orders the blocks themselves.
+        self.used.fetch_add(UNIT_BYTES << order, Ordering::Relaxed);
+        Some(Block {
+            pool: Arc::clone(self),
+            ptr,
+            slab: slab as u32,
+            first: first as u16,
+            order,
+        })
+    }
+
+    /// Takes a block of `order`, or the largest smaller one down to `least` that is ready.
+    pub fn take_at_most(self: &Arc<Self>, order: u8, least: u8) -> Option<Block> {
+        (least..=order).rev().find_map(|order| self.take(order))
+    }
+
+    /// Takes a block of `order`, from a new slab if none is ready, or else a smaller one. For the
+    /// driver alone.
+    pub fn take_or_grow(self: &Arc<Self>, order: u8) -> Option<Block> {
+        if let Some(block) = self.take(order) {
+            return Some(block);
+        }
+        // A kernel without memory is like a budget without room: go on with what there is.
+        match self.grow() {
+            Ok(true) => self.take(order),
+            Ok(false) | Err(_) => self.take_at_most(order, 0),
+        }
+    }
+
+    /// Maps one slab more when less than one is free, so that callers find memory ready. For the
+    /// driver alone.
+    pub fn keep_ready(&self) {
+        if self.mapped() - self.used() < SLAB_BYTES {
+            // Refused memory shows where it is needed: callers get smaller pages, or wait.
+            let _ = self.grow();
+        }
+    }
+
+    /// Whether a page of the smallest size is ready.
+    pub fn has_room(&self) -> bool {
+        self.used() < self.mapped()
+    }
+
+    /// Bytes of blocks that are out now (an estimate while others take and return them).
+    pub fn used(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// The upper bound in bytes.
+    pub fn budget(&self) -> usize {
+        self.max_slabs * SLAB_BYTES
+    }
+
+    /// Bytes that are mapped now.
+    pub fn mapped(&self) -> usize {
+        self.slabs.lock().maps.len() * SLAB_BYTES
+    }
+
+    fn put_back(&self, slab: u32, first: u16, order: u8) {
+        let mut slabs = self.slabs.lock();
+        let slabs = &mut *slabs;
+        let slab = slab as usize;
+        slabs.buddies[slab].release(usize::from(first), order);
+        slabs.largest[slab] = slabs.buddies[slab].largest();
+        // Relaxed: as in `take`.
+        self.used.fetch_sub(UNIT_BYTES << order, Ordering::Relaxed);
+    }
+}
+
+/// One block of page memory with a single owner. Its bytes are whatever the last user left:
+/// nothing of it may be published that was not written first.
+pub struct Block {
+    pool: Arc<PagePool>,
+    ptr: NonNull<u8>,
+    slab: u32,
+    first: u16,
+    order: u8,
+}
+
+// SAFETY: a block is the only handle to its memory, like a `Box<[u8]>`; the pool is thread-safe.
+unsafe impl Send for Block {}
+// SAFETY: `&Block` gives out only the pointer and the size; see the methods.
+unsafe impl Sync for Block {}
+
+impl Block {
+    /// The size in bytes, a power of two from 4 KiB to 2 MiB.
+    #[allow(clippy::len_without_is_empty, reason = "a block is never empty")]
+    pub fn len(&self) -> usize {
+        UNIT_BYTES << self.order
+    }
+
+    /// The address of the first byte, aligned to 4 KiB.
+    pub fn as_ptr(&self) -> *mut u8 {
+        self.ptr.as_ptr()
+    }
+
+    /// The whole block for writing: the bytes are initialised (the kernel zeroed them once) but
+    /// stale.
+    pub fn as_mut_slice(&mut self) -> &mut [u8] {
+        // SAFETY: the mapping is readable and writable, lives as long as the pool, and this block
+        // is its only user, which `&mut self` makes exclusive.
+        unsafe { std::slice::from_raw_parts_mut(self.ptr.as_ptr(), self.len()) }
+    }
+}
+
+impl fmt::Debug for Block {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Block({} KiB)", self.len() >> 10)
+    }
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        self.pool.put_back(self.slab, self.first, self.order);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_budget_is_a_hard_bound() {
+        let pool = PagePool::new(2 * SLAB_BYTES).unwrap();
+        assert_eq!(pool.mapped(), SLAB_BYTES);
+        let first = pool.take(9).unwrap();
+        assert!(pool.take(0).is_none(), "the second slab is not mapped yet");
+        assert!(pool.grow().unwrap());
+        let second = pool.take(0).unwrap();
+        assert!(!pool.grow().unwrap(), "the budget is two slabs");
+        assert!(pool.take(9).is_none());
+        assert_eq!(pool.used(), SLAB_BYTES + UNIT_BYTES);
+        drop((first, second));
+        assert_eq!(pool.used(), 0);
+        assert!(pool.take(9).is_some());
+    }
+
+    #[test]
+    fn a_smaller_block_serves_when_large_ones_are_gone() {
+        let pool = PagePool::new(SLAB_BYTES).unwrap();
+        let half = pool.take(8).unwrap();
+        assert_eq!(pool.take_at_most(9, 0).unwrap().len(), SLAB_BYTES / 2);
+        assert_eq!(
+            half.as_ptr() as usize % half.len(),
+            0,
+            "blocks are aligned to their size"
+        );
+        assert!(PagePool::new(SLAB_BYTES - 1).is_err());
+    }
+}

@@ -1,0 +1,175 @@
+//! From open to closed.
+//!
+//! ```text
+//!            opened              close asked            drained             closed
+//!  Opening ─────────► Serving ─────────────► Draining ─────────► Closing ─────────► Closed
+//!     │ failed                                   ▲ the open failed or was too late: nothing to
+//!     └────────► Refused ── close asked ─────────┘ write, and no kernel file to close
+//! ```
+//!
+//! A close that is asked for while the open is under way waits for it: the late kernel file is
+//! drained and closed like any other, so none leaks.
+
+use crate::error::Errno;
+
+/// Where a file stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Opening,
+    Serving,
+    Refused,
+    Closing,
+    Closed,
+}
+
+/// What the driver has to do next for the end of a file's life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Nothing now.
+    Wait,
+    /// Close the kernel's file.
+    CloseKernelFile,
+    /// Free the slot and report the close with the first error.
+    Finish(Result<(), Errno>),
+}
+
+/// The life of one open file.
+#[derive(Debug)]
+pub struct Lifecycle {
+    phase: Phase,
+    close_asked: bool,
+    first_error: Option<Errno>,
+}
+
+impl Lifecycle {
+    /// A file whose open was just submitted.
+    pub fn new() -> Self {
+        Self {
+            phase: Phase::Opening,
+            close_asked: false,
+            first_error: None,
+        }
+    }
+
+    /// The kernel opened the file.
+    pub fn opened(&mut self) {
+        debug_assert_eq!(self.phase, Phase::Opening);
+        self.phase = Phase::Serving;
+    }
+
+    /// The kernel refused to open the file.
+    pub fn refused(&mut self, errno: Errno) {
+        debug_assert_eq!(self.phase, Phase::Opening);
+        self.phase = Phase::Refused;
+        self.failed(errno);
+    }
+
+    /// A write or sync failed: the close will say so. The first error counts.
+    pub fn failed(&mut self, errno: Errno) {
+        self.first_error.get_or_insert(errno);
+    }
+
+    /// The caller closed the file.
+    pub fn ask_close(&mut self) {
+        self.close_asked = true;
+    }
+
+    /// Whether accepted bytes may go to the kernel.
+    pub fn is_serving(&self) -> bool {
+        self.phase == Phase::Serving
+    }
+
+    /// Whether the caller closed the file: all that was accepted is to be written now.
+    pub fn is_draining(&self) -> bool {
+        self.close_asked
+    }
+
+    /// The next step, given whether each accepted byte is written or lost (`drained`) and whether
+    /// any op of the file is in flight (`busy`).
+    pub fn step(&mut self, drained: bool, busy: bool) -> Step {
+        if !self.close_asked || busy {
+            return Step::Wait;
+        }
+        match self.phase {
+            Phase::Serving if drained => {
+                self.phase = Phase::Closing;
+                Step::CloseKernelFile
+            }
+            Phase::Refused => {
+                self.phase = Phase::Closed;
+                Step::Finish(self.result())
+            }
+            _ => Step::Wait,
+        }
+    }
+
+    /// The kernel closed its file, well or not: `close(2)` is never retried.
+    pub fn kernel_closed(&mut self, result: Result<(), Errno>) -> Step {
+        debug_assert_eq!(self.phase, Phase::Closing);
+        self.phase = Phase::Closed;
+        if let Err(errno) = result {
+            self.failed(errno);
+        }
+        Step::Finish(self.result())
+    }
+
+    fn result(&self) -> Result<(), Errno> {
+        self.first_error.map_or(Ok(()), Err)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EIO: Errno = Errno(libc::EIO);
+
+    #[test]
+    fn drains_before_it_closes() {
+        let mut life = Lifecycle::new();
+        life.opened();
+        assert_eq!(life.step(true, false), Step::Wait, "nobody asked");
+        life.ask_close();
+        assert_eq!(life.step(false, false), Step::Wait, "bytes are left");
+        assert_eq!(
+            life.step(true, true),
+            Step::Wait,
+            "an op is in flight (F12)"
+        );
+        assert_eq!(life.step(true, false), Step::CloseKernelFile);
+        assert_eq!(life.step(true, false), Step::Wait, "only once");
+        assert_eq!(life.kernel_closed(Ok(())), Step::Finish(Ok(())));
+    }
+
+    /// F13: a close that overtakes its open.
+    #[test]
+    fn a_late_open_is_closed() {
+        let mut life = Lifecycle::new();
+        life.ask_close();
+        assert_eq!(life.step(true, true), Step::Wait);
+        life.opened();
+        assert_eq!(life.step(true, false), Step::CloseKernelFile);
+    }
+
+    /// F32, F33: the first error wins and close(2) is not retried.
+    #[test]
+    fn the_first_error_is_reported() {
+        let mut life = Lifecycle::new();
+        life.opened();
+        life.failed(EIO);
+        life.ask_close();
+        assert_eq!(life.step(true, false), Step::CloseKernelFile);
+        assert_eq!(
+            life.kernel_closed(Err(Errno(libc::EDQUOT))),
+            Step::Finish(Err(EIO))
+        );
+
+        let mut life = Lifecycle::new();
+        life.refused(Errno(libc::ENOENT));
+        life.ask_close();
+        assert_eq!(
+            life.step(true, false),
+            Step::Finish(Err(Errno(libc::ENOENT)))
+        );
+    }
+}

@@ -1,0 +1,16 @@
+//! The decisions of the driver, one file each, pure: events go in, ops come out. No system call,
+//! clock, thread or atomic, so that they can be tested by hand, by proptest and by simulation.
+//!
+//! | plan | decides |
+//! |---|---|
+//! | [`ReadAhead`] | what to read, in which sizes, how far ahead; order, end of file, short reads |
+//! | [`WriteBehind`] | what may go to disk, in what form, and what is durable |
+//! | [`Lifecycle`] | open → serve → drain → close |
+
+mod lifecycle;
+mod read_ahead;
+mod write_behind;
+
+pub use lifecycle::{Lifecycle, Step};
+pub use read_ahead::{Delivery, Fetch, ReadAhead, ReadLimits};
+pub use write_behind::{Cut, Ready, Verdict, WriteBehind};

@@ -1,0 +1,590 @@
+//! Read-ahead: what to read, how much at a time, how far ahead of the consumer.
+//!
+//! ```text
+//!          consumed        delivered                     next
+//!  ───────────┴── ready ──────┴── requests, in order ──────┴──►  file offset
+//!             └───────────────── window ───────────────────┘
+//! ```
+//!
+//! Requests may complete in any order; they are delivered in file order. The window grows while
+//! the consumer has to wait, as in Seastar's file input stream, and requests grow with the stream.
+//! The size of the file bounds speculation only: its end is where the kernel reads 0 bytes.
+//!
+//! Each run from one position has an epoch. A seek begins a new run; what the old one still has in
+//! flight finds no request when it completes (F18).
+
+use crate::error::Errno;
+use crate::op::Route;
+use crate::page::{SLAB_ORDER, UNIT_BYTES};
+use std::collections::VecDeque;
+
+/// The least that direct IO moves.
+const SECTOR: usize = 512;
+
+/// Limits of a file's read-ahead.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadLimits {
+    /// The widest window, in bytes.
+    pub window: u64,
+    /// The order of the first request of a run (`4096 << order` bytes).
+    pub first_order: u8,
+}
+
+/// A read to submit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fetch {
+    /// Its number, to be given back with the completion.
+    pub number: u64,
+    /// File offset, aligned to the block in direct mode.
+    pub offset: u64,
+    /// Length in bytes, a multiple of the block in direct mode.
+    pub len: usize,
+    /// The smallest order of a page that holds `len` bytes.
+    pub order: u8,
+    /// How.
+    pub route: Route,
+}
+
+/// What the consumer gets next.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Delivery<P> {
+    /// `len` bytes of the page `memory`, behind the first `skip` of it.
+    Data {
+        /// The page of the request.
+        memory: P,
+        /// File offset of the first byte delivered.
+        offset: u64,
+        /// Bytes in front of it, read for the sake of alignment.
+        skip: usize,
+        /// How many bytes.
+        len: usize,
+    },
+    /// Nothing more for now: the end of the file, or an error behind the bytes delivered so far.
+    End(Result<(), Errno>),
+    /// The kernel refused the route of the request; another one is tried. Counted as a fallback.
+    FellBack,
+}
+
+/// The read side of one file; `P` is the memory of a request.
+#[derive(Debug)]
+pub struct ReadAhead<P> {
+    limits: ReadLimits,
+    /// Alignment of direct reads; 1 when there are none.
+    block: u64,
+    /// The route without direct IO.
+    buffered: Route,
+    /// The file's size when it was opened, or the end seen since.
+    size_hint: u64,
+    epoch: u32,
+    running: bool,
+    delivered: u64,
+    next: u64,
+    /// Bytes delivered in this run, and consumed in it.
+    delivered_in_run: u64,
+    consumed_in_run: u64,
+    window: u64,
+    order: u8,
+    /// The next request must tell for certain whether the file ends here.
+    exact: bool,
+    requests: VecDeque<Requested<P>>,
+    numbers: u64,
+}
+
+#[derive(Debug)]
+struct Requested<P> {
+    fetch: Fetch,
+    /// Bytes at its start that were read for the sake of alignment.
+    skip: u64,
+    arrived: Option<(P, Result<usize, Errno>)>,
+}
+
+impl<P> ReadAhead<P> {
+    /// A file that is being opened.
+    pub fn new(limits: ReadLimits) -> Self {
+        Self {
+            limits,
+            block: 1,
+            buffered: Route::Cached,
+            size_hint: 0,
+            epoch: 0,
+            running: false,
+            delivered: 0,
+            next: 0,
+            delivered_in_run: 0,
+            consumed_in_run: 0,
+            window: 0,
+            order: limits.first_order,
+            exact: false,
+            requests: VecDeque::new(),
+            numbers: 0,
+        }
+    }
+
+    /// The file is open and about `size` bytes long. `block` is 0 without direct IO; `buffered` is
+    /// the route then.
+    pub fn opened(&mut self, buffered: Route, block: u32, size: u64) {
+        self.buffered = buffered;
+        self.block = u64::from(block).max(1);
+        self.size_hint = size;
+    }
+
+    /// The run that requests belong to.
+    pub fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    /// Begins a run at `offset`; what the last one had in flight is void.
+    pub fn start(&mut self, epoch: u32, offset: u64) {
+        self.epoch = epoch;
+        self.delivered_in_run = 0;
+        self.consumed_in_run = 0;
+        self.order = self.limits.first_order;
+        self.window = self.bounded(0);
+        self.restart_at(offset);
+    }
+
+    /// The consumer found nothing and waits: read on, and further ahead from now on.
+    pub fn wanted(&mut self) {
+        if !self.running {
+            self.restart_at(self.delivered);
+        } else if self.delivered_in_run > 0 {
+            self.window *= 2;
+        }
+        self.window = self.bounded(self.window);
+    }
+
+    /// The consumer took `consumed` bytes of this run so far.
+    pub fn consumed(&mut self, consumed: u64) {
+        self.consumed_in_run = consumed.clamp(self.consumed_in_run, self.delivered_in_run);
+    }
+
+    /// Nobody reads any more: nothing is requested or delivered again.
+    pub fn stop(&mut self) {
+        self.running = false;
+        self.requests.clear();
+    }
+
+    /// The next read, if the window has room for one.
+    pub fn next_fetch(&self) -> Option<Fetch> {
+        if !self.running {
+            return None;
+        }
+        // Behind the known size one request at a time asks where the file ends now.
+        let probes_the_end = self.next >= self.size_hint;
+        let ahead = self.next - self.delivered + self.delivered_in_run - self.consumed_in_run;
+        let has_room = if probes_the_end || self.exact {
+            self.requests.is_empty()
+        } else {
+            ahead < self.window
+        };
+        if !has_room {
+            return None;
+        }
+        if self.exact {
+            let (number, offset, len) = (self.numbers, self.next, UNIT_BYTES);
+            return Some(Fetch {
+                number,
+                offset,
+                len,
+                order: 0,
+                route: self.buffered,
+            });
+        }
+        let offset = self.next - self.next % self.block;
+        let len = if probes_the_end {
+            (UNIT_BYTES << self.limits.first_order).min(self.request_bytes() as usize)
+        } else {
+            let rest = (self.size_hint - offset).div_ceil(self.block) * self.block;
+            rest.min(self.request_bytes()) as usize
+        };
+        let route = if self.block > 1 {
+            Route::Direct
+        } else {
+            self.buffered
+        };
+        Some(Fetch {
+            number: self.numbers,
+            offset,
+            len,
+            order: order_for(len),
+            route,
+        })
+    }
+
+    /// Whether nothing is requested and everything delivered was consumed.
+    pub fn stands_still(&self) -> bool {
+        self.requests.is_empty() && self.consumed_in_run == self.delivered_in_run
+    }
+
+    /// Bytes delivered in this run and not consumed.
+    pub fn unconsumed(&self) -> u64 {
+        self.delivered_in_run - self.consumed_in_run
+    }
+
+    /// The read from [`next_fetch`](Self::next_fetch) was submitted.
+    pub fn submitted(&mut self, fetch: Fetch) {
+        debug_assert_eq!(fetch.number, self.numbers);
+        self.numbers += 1;
+        let skip = self.next - fetch.offset;
+        self.next = fetch.offset + fetch.len as u64;
+        self.requests.push_back(Requested {
+            fetch,
+            skip,
+            arrived: None,
+        });
+    }
+
+    /// The route of a request that is still waited for.
+    pub fn route_of(&self, number: u64) -> Option<Route> {
+        let request = self
+            .requests
+            .iter()
+            .find(|request| request.fetch.number == number)?;
+        Some(request.fetch.route)
+    }
+
+    /// A read ended. Returns the memory of one that nobody waits for any more.
+    pub fn arrived(&mut self, number: u64, memory: P, result: Result<usize, Errno>) -> Option<P> {
+        match self
+            .requests
+            .iter_mut()
+            .find(|request| request.fetch.number == number)
+        {
+            Some(request) => {
+                request.arrived = Some((memory, result));
+                None
+            }
+            None => Some(memory),
+        }
+    }
+
+    /// What the consumer gets next, in file order.
+    pub fn next_delivery(&mut self) -> Option<Delivery<P>> {
+        loop {
+            self.requests.front()?.arrived.as_ref()?;
+            let request = self.requests.pop_front()?;
+            let (memory, result) = request.arrived?;
+            let Requested { fetch, skip, .. } = request;
+            match result {
+                Ok(n) if n as u64 > skip => {
+                    let len = n - skip as usize;
+                    let offset = self.delivered;
+                    self.deliver(len as u64, n < fetch.len);
+                    return Some(Delivery::Data {
+                        memory,
+                        offset,
+                        skip: skip as usize,
+                        len,
+                    });
+                }
+                // A direct transfer that ends between two sectors met the end of the file. One
+                // that ends on a sector may just be short, and in front of our first byte it
+                // tells nothing: a buffered read from exactly here does.
+                Ok(n) if n > 0 && n % SECTOR == 0 => {
+                    self.restart_at(self.delivered);
+                    self.exact = true;
+                }
+                Ok(_) => {
+                    self.size_hint = self.delivered;
+                    return Some(self.end(Ok(())));
+                }
+                // Read once more: nothing is known about these bytes.
+                Err(errno) if errno.is_transient() => self.restart_at(self.delivered),
+                Err(errno) if self.fall_back(fetch.route, errno) => {
+                    return Some(Delivery::FellBack);
+                }
+                Err(errno) => return Some(self.end(Err(errno))),
+            }
+        }
+    }
+
+    /// Takes another route when `errno` says that the kernel does not know this one.
+    fn fall_back(&mut self, route: Route, errno: Errno) -> bool {
+        match (route, errno.0) {
+            (Route::Direct, libc::EINVAL) => self.block = 1,
+            (Route::Uncached, libc::EOPNOTSUPP) => self.buffered = Route::Cached,
+            _ => return false,
+        }
+        self.restart_at(self.delivered);
+        true
+    }
+
+    fn deliver(&mut self, len: u64, short: bool) {
+        self.delivered += len;
+        self.delivered_in_run += len;
+        self.size_hint = self.size_hint.max(self.delivered);
+        if short {
+            // The end of the file, or not: the next read from here tells. What was requested
+            // behind the gap is void.
+            self.restart_at(self.delivered);
+        } else {
+            self.exact = false;
+            self.order = (self.order + 2).min(SLAB_ORDER);
+            self.window = self.bounded(self.window);
+        }
+    }
+
+    fn end(&mut self, result: Result<(), Errno>) -> Delivery<P> {
+        self.stop();
+        Delivery::End(result)
+    }
+
+    fn restart_at(&mut self, offset: u64) {
+        self.requests.clear();
+        self.exact = false;
+        self.delivered = offset;
+        self.next = offset;
+        self.running = true;
+    }
+
+    /// A window of at least two requests, within the limit.
+    fn bounded(&self, window: u64) -> u64 {
+        let most = self.limits.window.max(UNIT_BYTES as u64);
+        window.max(2 * self.request_bytes()).min(most)
+    }
+
+    /// Bytes of the next request: as much as the stream has earned, within the window.
+    fn request_bytes(&self) -> u64 {
+        let earned = (UNIT_BYTES as u64) << self.order;
+        let bound = (self.limits.window / 2).max(UNIT_BYTES as u64);
+        earned.min(1 << bound.ilog2())
+    }
+}
+
+/// The smallest order whose page holds `len` bytes.
+fn order_for(len: usize) -> u8 {
+    len.div_ceil(UNIT_BYTES).next_power_of_two().ilog2() as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const LIMITS: ReadLimits = ReadLimits {
+        window: 8 << 20,
+        first_order: 4,
+    };
+
+    fn plan(size: u64, block: u32) -> ReadAhead<()> {
+        let mut plan = ReadAhead::new(LIMITS);
+        plan.opened(Route::Cached, block, size);
+        plan
+    }
+
+    fn fetch(plan: &mut ReadAhead<()>) -> Fetch {
+        let fetch = plan.next_fetch().expect("a read to submit");
+        plan.submitted(fetch);
+        fetch
+    }
+
+    #[test]
+    fn requests_grow_and_stop_at_the_window() {
+        let mut plan = plan(1 << 30, 4096);
+        assert_eq!(plan.next_fetch(), None, "nobody reads yet");
+        plan.start(1, 0);
+        plan.wanted();
+        let first = fetch(&mut plan);
+        assert_eq!(
+            (first.offset, first.len, first.route),
+            (0, 65_536, Route::Direct)
+        );
+        assert_eq!(fetch(&mut plan).offset, 65_536);
+        assert_eq!(plan.next_fetch(), None, "the window is two requests");
+        plan.arrived(first.number, (), Ok(65_536));
+        assert!(matches!(
+            plan.next_delivery(),
+            Some(Delivery::Data {
+                offset: 0,
+                skip: 0,
+                len: 65_536,
+                ..
+            })
+        ));
+        assert_eq!(plan.next_delivery(), None);
+        assert_eq!(fetch(&mut plan).len, 262_144, "the stream earned more");
+    }
+
+    /// Completions in the wrong order are delivered in the right one.
+    #[test]
+    fn order_is_kept() {
+        let mut plan = plan(1 << 20, 0);
+        plan.start(1, 0);
+        let (first, second) = (fetch(&mut plan), fetch(&mut plan));
+        plan.arrived(second.number, (), Ok(second.len));
+        assert_eq!(plan.next_delivery(), None);
+        plan.arrived(first.number, (), Ok(first.len));
+        for expected in [first, second] {
+            let Some(Delivery::Data { offset, .. }) = plan.next_delivery() else {
+                panic!()
+            };
+            assert_eq!(offset, expected.offset);
+        }
+    }
+
+    /// F16: a short read in the middle of the file is not its end.
+    #[test]
+    fn a_short_read_is_continued() {
+        let mut plan = plan(200_000, 0);
+        plan.start(1, 0);
+        let (first, second) = (fetch(&mut plan), fetch(&mut plan));
+        plan.arrived(first.number, (), Ok(1000));
+        assert!(matches!(
+            plan.next_delivery(),
+            Some(Delivery::Data { len: 1000, .. })
+        ));
+        assert_eq!(
+            plan.arrived(second.number, (), Ok(second.len)),
+            Some(()),
+            "behind a gap: void"
+        );
+        assert_eq!(fetch(&mut plan).offset, 1000);
+    }
+
+    /// F17: the end is where the kernel reads nothing, also behind an unaligned size.
+    #[test]
+    fn the_end_is_what_the_kernel_says_now() {
+        let mut plan = plan(5000, 4096);
+        plan.start(1, 0);
+        let read = fetch(&mut plan);
+        assert_eq!((read.offset, read.len), (0, 8192));
+        plan.arrived(read.number, (), Ok(5000));
+        assert!(matches!(
+            plan.next_delivery(),
+            Some(Delivery::Data { len: 5000, .. })
+        ));
+        let probe = fetch(&mut plan);
+        assert_eq!(probe.offset, 4096);
+        assert_eq!(plan.next_fetch(), None, "one probe at a time");
+        plan.arrived(probe.number, (), Ok(904));
+        assert_eq!(plan.next_delivery(), Some(Delivery::End(Ok(()))));
+        assert_eq!(plan.next_fetch(), None);
+        // The file grew; the consumer asks again.
+        plan.wanted();
+        let probe = fetch(&mut plan);
+        plan.arrived(probe.number, (), Ok(1000));
+        let delivery = plan.next_delivery();
+        assert!(matches!(
+            delivery,
+            Some(Delivery::Data {
+                offset: 5000,
+                skip: 904,
+                len: 96,
+                ..
+            })
+        ));
+    }
+
+    /// F16, F17: a direct read that stops on a sector before the first wanted byte says nothing.
+    #[test]
+    fn a_doubtful_end_is_asked_for_exactly() {
+        let mut plan = plan(0, 4096);
+        plan.start(1, 1024);
+        let read = fetch(&mut plan);
+        assert_eq!((read.offset, read.route), (0, Route::Direct));
+        plan.arrived(read.number, (), Ok(512));
+        assert_eq!(plan.next_delivery(), None);
+        let read = fetch(&mut plan);
+        assert_eq!((read.offset, read.route), (1024, Route::Cached));
+        plan.arrived(read.number, (), Ok(0));
+        assert_eq!(plan.next_delivery(), Some(Delivery::End(Ok(()))));
+    }
+
+    /// F15: what was read before the error is delivered, then the error, never an end of file.
+    #[test]
+    fn an_error_comes_behind_the_bytes_before_it() {
+        let mut plan = plan(1 << 20, 0);
+        plan.start(1, 0);
+        let (first, second) = (fetch(&mut plan), fetch(&mut plan));
+        plan.arrived(second.number, (), Err(Errno(libc::EIO)));
+        plan.arrived(first.number, (), Ok(first.len));
+        assert!(matches!(plan.next_delivery(), Some(Delivery::Data { .. })));
+        assert_eq!(
+            plan.next_delivery(),
+            Some(Delivery::End(Err(Errno(libc::EIO))))
+        );
+    }
+
+    /// F18: what an old run had in flight never fills the new one.
+    #[test]
+    fn a_seek_voids_what_is_in_flight() {
+        let mut plan = plan(1 << 20, 0);
+        plan.start(1, 0);
+        let old = fetch(&mut plan);
+        plan.start(2, 500_000);
+        assert_eq!(plan.arrived(old.number, (), Ok(old.len)), Some(()));
+        assert_eq!(plan.next_delivery(), None);
+        assert_eq!(fetch(&mut plan).offset, 500_000);
+    }
+
+    /// F28: direct reads that the kernel refuses.
+    #[test]
+    fn refused_routes_fall_back() {
+        let mut plan = ReadAhead::<()>::new(LIMITS);
+        plan.opened(Route::Uncached, 4096, 100);
+        plan.start(1, 10);
+        for (route, errno) in [
+            (Route::Direct, libc::EINVAL),
+            (Route::Uncached, libc::EOPNOTSUPP),
+        ] {
+            let read = fetch(&mut plan);
+            assert_eq!(read.route, route);
+            plan.arrived(read.number, (), Err(Errno(errno)));
+            assert_eq!(plan.next_delivery(), Some(Delivery::FellBack));
+        }
+        let read = fetch(&mut plan);
+        assert_eq!((read.route, read.offset), (Route::Cached, 10));
+    }
+
+    proptest! {
+        /// Any order of completions, any short reads: the consumer gets each byte once, in order,
+        /// and then the end.
+        #[test]
+        fn every_byte_once(
+            size in 0u64..400_000,
+            start in 0u64..100_000,
+            hint in 0u64..500_000,
+            block in prop::sample::select(vec![0u32, 512, 4096]),
+            choices in prop::collection::vec(any::<u16>(), 1..60),
+        ) {
+            let mut plan = plan(hint, block);
+            plan.start(7, start);
+            let mut flying: Vec<Fetch> = Vec::new();
+            let mut at = start;
+            let mut picks = choices.iter().cycle();
+            for _ in 0..10_000 {
+                while let Some(fetch) = plan.next_fetch() {
+                    plan.submitted(fetch);
+                    flying.push(fetch);
+                }
+                let pick = usize::from(*picks.next().unwrap());
+                prop_assert!(!flying.is_empty(), "a run never stands still");
+                let fetch = flying.swap_remove(pick % flying.len());
+                let there = size.saturating_sub(fetch.offset).min(fetch.len as u64) as usize;
+                let short = there > 1 && pick % 5 == 0;
+                let n = if short { (there / 2).next_multiple_of(512).min(there) } else { there };
+                plan.arrived(fetch.number, (), Ok(n));
+                let mut ended = false;
+                while let Some(delivery) = plan.next_delivery() {
+                    match delivery {
+                        Delivery::Data { offset, len, .. } => {
+                            prop_assert_eq!(offset, at);
+                            at += len as u64;
+                        }
+                        Delivery::End(result) => {
+                            prop_assert_eq!(result, Ok(()));
+                            ended = true;
+                        }
+                        Delivery::FellBack => unreachable!(),
+                    }
+                }
+                plan.consumed(at - start);
+                if ended {
+                    prop_assert_eq!(at, size.max(start));
+                    return Ok(());
+                }
+            }
+            prop_assert!(false, "no end");
+        }
+    }
+}

@@ -1,0 +1,447 @@
+//! Write-behind: what may go to disk, in what form, and what is durable.
+//!
+//! Bytes are counted from the first one that was accepted through the descriptor:
+//!
+//! ```text
+//!  0 ─────── durable ─────── written ─── in flight ───┬── ready ──┬── accepted
+//!                                                     └ next cut ─┘
+//! ```
+//!
+//! One write is in flight per file, as long as the ready bytes allow. So the kernel sees the bytes
+//! in the order in which they were accepted, and whatever kills the process leaves a prefix of
+//! them (F52); a file never shows a length that was not written (F25). Speed comes from the size
+//! of the one write, which the kernel splits over the device's queue itself.
+//!
+//! With a block size, a cut is one of three, so that nothing is ever padded and nothing cut off:
+//!
+//! ```text
+//!  file blocks   |       ·       |       ·       |       ·       |
+//!  ready bytes           [ head ][     body: direct     ][ tail ]
+//!                         buffered, exact length          buffered, only when it must go
+//! ```
+
+use crate::error::{Errno, Failure};
+use crate::op::Route;
+
+/// Bytes that wait for the kernel and follow each other in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ready {
+    /// File offset of the first one.
+    pub offset: u64,
+    /// How many.
+    pub len: u64,
+    /// Whether they are all there will be at this place: the caller moved on to another offset.
+    pub complete: bool,
+}
+
+/// One write to submit: the first `len` ready bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// File offset.
+    pub offset: u64,
+    /// Length in bytes, never 0.
+    pub len: u64,
+    /// How.
+    pub route: Route,
+}
+
+/// What an error means for the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Submit again: nothing is lost.
+    Retry,
+    /// Submit again by another route: the kernel refused this one. Counted as a fallback.
+    FellBack,
+    /// The file is poisoned.
+    Failed(Failure),
+}
+
+/// The write side of one file.
+#[derive(Debug)]
+pub struct WriteBehind {
+    written: u64,
+    durable: u64,
+    /// Everything below goes to the kernel now, full block or not.
+    due: u64,
+    in_flight: Option<Cut>,
+    failure: Option<Failure>,
+    /// Alignment of direct writes; 0 when there are none.
+    block: u64,
+    /// The route of what is not direct.
+    buffered: Route,
+    append: bool,
+    max_cut: u64,
+    sync: Sync,
+}
+
+/// The state of syncing.
+#[derive(Debug, Default)]
+struct Sync {
+    /// The highest mark asked for and not answered, if any.
+    wanted: Option<u64>,
+    /// What was written when the sync in flight was submitted.
+    running: Option<u64>,
+    /// The directory entry is not durable yet.
+    name_pending: bool,
+    /// Lowest offset written since the last sync was submitted.
+    unsynced_from: Option<u64>,
+    /// Lowest offset that the sync in flight covers.
+    syncing_from: Option<u64>,
+}
+
+impl WriteBehind {
+    /// A file that is being opened; at most `max_cut` bytes go in one write.
+    pub fn new(append: bool, max_cut: usize) -> Self {
+        Self {
+            written: 0,
+            durable: 0,
+            due: 0,
+            in_flight: None,
+            failure: None,
+            block: 0,
+            buffered: Route::Cached,
+            append,
+            max_cut: max_cut as u64,
+            sync: Sync::default(),
+        }
+    }
+
+    /// The file is open. `block` is 0 without direct IO; `buffered` is the route of everything
+    /// else. A file that `may_be_new` gets its directory entry synced with its first sync.
+    pub fn opened(&mut self, buffered: Route, block: u32, may_be_new: bool) {
+        self.buffered = buffered;
+        self.block = if self.append { 0 } else { u64::from(block) };
+        self.sync.name_pending = may_be_new;
+    }
+
+    /// Everything up to `mark` has to be written without waiting for more.
+    pub fn flush(&mut self, mark: u64) {
+        self.due = self.due.max(mark);
+    }
+
+    /// Everything up to `mark` has to become durable.
+    pub fn sync(&mut self, mark: u64) {
+        self.flush(mark);
+        self.sync.wanted = Some(self.sync.wanted.unwrap_or(0).max(mark));
+    }
+
+    /// How many bytes the kernel has taken.
+    pub fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// Everything below this mark has to be written without waiting for more.
+    pub fn due(&self) -> u64 {
+        self.due
+    }
+
+    /// The next write, if the time for one has come.
+    pub fn next_write(&mut self, ready: Ready) -> Option<Cut> {
+        if self.in_flight.is_some() || self.failure.is_some() || ready.len == 0 {
+            return None;
+        }
+        let forced = ready.complete || self.due > self.written;
+        let cut = self.cut(ready, forced)?;
+        self.in_flight = Some(cut);
+        Some(cut)
+    }
+
+    fn cut(&self, ready: Ready, forced: bool) -> Option<Cut> {
+        let Ready { offset, len, .. } = ready;
+        let buffered = |len: u64| Cut {
+            offset,
+            len: len.min(self.max_cut),
+            route: self.buffered,
+        };
+        if self.block == 0 {
+            return Some(buffered(len));
+        }
+        let into_block = offset % self.block;
+        if into_block != 0 {
+            let head = self.block - into_block;
+            return (len >= head || forced).then(|| buffered(len.min(head)));
+        }
+        let body = len.min(self.max_cut) / self.block * self.block;
+        if body > 0 {
+            return Some(Cut {
+                offset,
+                len: body,
+                route: Route::Direct,
+            });
+        }
+        forced.then(|| buffered(len))
+    }
+
+    /// The route of the write in flight.
+    pub fn route_in_flight(&self) -> Option<Route> {
+        self.in_flight.map(|cut| cut.route)
+    }
+
+    /// The write in flight moved `n` bytes. None written at all is an error of the device.
+    pub fn write_done(&mut self, n: u64) -> Verdict {
+        let cut = self.in_flight.take().expect("a write was in flight");
+        debug_assert!(n <= cut.len);
+        if n == 0 {
+            return self.poison(Errno(libc::EIO), self.lost_offset(cut));
+        }
+        self.written += n;
+        let from = self.sync.unsynced_from.get_or_insert(cut.offset);
+        *from = (*from).min(cut.offset);
+        Verdict::Retry
+    }
+
+    /// The write in flight failed.
+    pub fn write_failed(&mut self, errno: Errno) -> Verdict {
+        let cut = self.in_flight.take().expect("a write was in flight");
+        match (cut.route, errno.0) {
+            _ if errno.is_transient() => Verdict::Retry,
+            (Route::Direct, libc::EINVAL) => {
+                self.block = 0;
+                Verdict::FellBack
+            }
+            (Route::Uncached, libc::EOPNOTSUPP) => {
+                self.buffered = Route::Cached;
+                Verdict::FellBack
+            }
+            _ => self.poison(errno, self.lost_offset(cut)),
+        }
+    }
+
+    /// The kernel never opened the file: nothing that was accepted will be written.
+    pub fn refused(&mut self, errno: Errno) -> Verdict {
+        self.poison(errno, 0)
+    }
+
+    /// The sync to submit now: each byte that it must cover is written, and none is on the way.
+    /// Says whether the directory entry has to be covered.
+    pub fn next_sync(&mut self) -> Option<bool> {
+        let wanted = self.sync.wanted?;
+        let idle = self.sync.running.is_none() && self.in_flight.is_none();
+        if !idle || self.failure.is_some() || self.written < wanted {
+            return None;
+        }
+        self.sync.running = Some(self.written);
+        self.sync.syncing_from = self.sync.unsynced_from.take();
+        Some(self.sync.name_pending)
+    }
+
+    /// The sync in flight succeeded; says up to where the file is durable now.
+    pub fn sync_done(&mut self) -> u64 {
+        let covered = self.sync.running.take().expect("a sync was in flight");
+        self.durable = covered;
+        self.sync.name_pending = false;
+        self.sync.syncing_from = None;
+        if self.sync.wanted.is_some_and(|wanted| wanted <= covered) {
+            self.sync.wanted = None;
+        }
+        covered
+    }
+
+    /// The sync in flight failed. Unless the kernel never began it, it is not tried again: the
+    /// kernel forgets the error and the pages (F30).
+    pub fn sync_failed(&mut self, errno: Errno) -> Verdict {
+        self.sync.running.take().expect("a sync was in flight");
+        let covered_from = self.sync.syncing_from.take();
+        let lowest = match (covered_from, self.sync.unsynced_from) {
+            (Some(a), Some(b)) => a.min(b),
+            (a, b) => a.or(b).unwrap_or(0),
+        };
+        if errno.0 == libc::EINTR {
+            self.sync.unsynced_from = Some(lowest);
+            return Verdict::Retry;
+        }
+        let lowest = if self.append { self.durable } else { lowest };
+        self.poison(errno, lowest)
+    }
+
+    /// Whether nothing is left to do for `accepted` bytes: written, and synced if that was asked
+    /// for; or lost.
+    pub fn is_drained(&self, accepted: u64) -> bool {
+        if self.in_flight.is_some() || self.sync.running.is_some() {
+            return false;
+        }
+        self.failure.is_some() || (self.written == accepted && self.sync.wanted.is_none())
+    }
+
+    fn lost_offset(&self, cut: Cut) -> u64 {
+        if self.append {
+            self.written
+        } else {
+            cut.offset
+        }
+    }
+
+    fn poison(&mut self, errno: Errno, offset: u64) -> Verdict {
+        let failure = *self.failure.get_or_insert(Failure { errno, offset });
+        Verdict::Failed(failure)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn ready(offset: u64, len: u64) -> Ready {
+        Ready {
+            offset,
+            len,
+            complete: false,
+        }
+    }
+
+    fn direct() -> WriteBehind {
+        let mut plan = WriteBehind::new(false, 8 << 20);
+        plan.opened(Route::Uncached, 4096, false);
+        plan
+    }
+
+    #[test]
+    fn whole_blocks_go_direct_and_the_tail_waits_until_it_is_due() {
+        let mut plan = direct();
+        let cut = plan.next_write(ready(0, 10_000)).unwrap();
+        assert_eq!(
+            cut,
+            Cut {
+                offset: 0,
+                len: 8192,
+                route: Route::Direct
+            }
+        );
+        assert_eq!(
+            plan.next_write(ready(8192, 1808)),
+            None,
+            "one write in flight"
+        );
+        plan.write_done(8192);
+        assert_eq!(plan.next_write(ready(8192, 1808)), None, "not due");
+        plan.flush(10_000);
+        let cut = plan.next_write(ready(8192, 1808)).unwrap();
+        assert_eq!(
+            cut,
+            Cut {
+                offset: 8192,
+                len: 1808,
+                route: Route::Uncached
+            }
+        );
+        plan.write_done(1808);
+        // What follows first fills the block, exactly, and is direct again behind it.
+        let cut = plan.next_write(ready(10_000, 100_000)).unwrap();
+        assert_eq!(
+            cut,
+            Cut {
+                offset: 10_000,
+                len: 2288,
+                route: Route::Uncached
+            }
+        );
+    }
+
+    /// F23: the written prefix of a short write counts once.
+    #[test]
+    fn a_short_write_goes_on_and_then_fails_at_the_exact_offset() {
+        let mut plan = direct();
+        plan.next_write(ready(0, 8192)).unwrap();
+        assert_eq!(plan.write_done(512), Verdict::Retry);
+        let cut = plan.next_write(ready(512, 7680)).unwrap();
+        assert_eq!((cut.offset, cut.len), (512, 3584));
+        let failure = Failure {
+            errno: Errno(libc::ENOSPC),
+            offset: 512,
+        };
+        assert_eq!(
+            plan.write_failed(Errno(libc::ENOSPC)),
+            Verdict::Failed(failure)
+        );
+        assert_eq!(plan.written(), 512);
+        assert_eq!(plan.next_write(ready(512, 7680)), None, "poisoned");
+        assert!(plan.is_drained(8192));
+    }
+
+    /// F24, F28.
+    #[test]
+    fn only_transient_errors_and_refused_routes_are_tried_again() {
+        let mut plan = direct();
+        plan.next_write(ready(0, 4096)).unwrap();
+        assert_eq!(plan.write_failed(Errno(libc::EAGAIN)), Verdict::Retry);
+        plan.next_write(ready(0, 4096)).unwrap();
+        assert_eq!(plan.write_failed(Errno(libc::EINVAL)), Verdict::FellBack);
+        let cut = plan.next_write(ready(0, 4096)).unwrap();
+        assert_eq!(cut.route, Route::Uncached);
+        assert_eq!(
+            plan.write_failed(Errno(libc::EOPNOTSUPP)),
+            Verdict::FellBack
+        );
+        assert_eq!(
+            plan.next_write(ready(0, 4096)).unwrap().route,
+            Route::Cached
+        );
+        assert!(matches!(
+            plan.write_failed(Errno(libc::EIO)),
+            Verdict::Failed(_)
+        ));
+    }
+
+    /// F31: a sync waits for the writes before it; F30: it is not retried.
+    #[test]
+    fn sync_follows_the_writes_and_fails_for_good() {
+        let mut plan = direct();
+        plan.opened(Route::Uncached, 4096, true);
+        plan.sync(4096);
+        assert_eq!(plan.next_sync(), None, "nothing is written yet");
+        plan.next_write(ready(0, 4096)).unwrap();
+        assert_eq!(plan.next_sync(), None, "the write is in flight");
+        plan.write_done(4096);
+        assert_eq!(plan.next_sync(), Some(true));
+        assert_eq!(plan.next_sync(), None, "it runs");
+        assert_eq!(plan.sync_done(), 4096);
+
+        plan.sync(8192);
+        plan.next_write(ready(4096, 4096)).unwrap();
+        plan.write_done(4096);
+        assert_eq!(plan.next_sync(), Some(false), "the name is durable by now");
+        let failure = Failure {
+            errno: Errno(libc::EIO),
+            offset: 4096,
+        };
+        assert_eq!(plan.sync_failed(Errno(libc::EIO)), Verdict::Failed(failure));
+        plan.sync(8192);
+        assert_eq!(plan.next_sync(), None);
+        assert_eq!(plan.durable, 4096, "what was durable stays so");
+    }
+
+    #[test]
+    fn a_sync_of_nothing_still_syncs_the_new_name() {
+        let mut plan = direct();
+        plan.opened(Route::Uncached, 4096, true);
+        plan.sync(0);
+        assert_eq!(plan.next_sync(), Some(true));
+        assert_eq!(plan.sync_done(), 0);
+        assert_eq!(plan.next_sync(), None);
+    }
+
+    proptest! {
+        /// Direct cuts are whole blocks; no cut is longer than what is ready or than the limit;
+        /// once all is due, all of it gets written.
+        #[test]
+        fn cuts_cover_everything(start in 0u64..20_000, len in 1u64..100_000, block in prop::sample::select(vec![0u32, 512, 4096]), max in 4096usize..50_000) {
+            let mut plan = WriteBehind::new(false, max);
+            plan.opened(Route::Cached, block, false);
+            plan.flush(len);
+            let mut at = start;
+            while at < start + len {
+                let cut = plan.next_write(ready(at, start + len - at)).unwrap();
+                prop_assert_eq!(cut.offset, at);
+                prop_assert!(cut.len > 0 && cut.len <= start + len - at && cut.len <= max as u64);
+                if cut.route == Route::Direct {
+                    prop_assert_eq!((cut.offset % u64::from(block), cut.len % u64::from(block)), (0, 0));
+                }
+                plan.write_done(cut.len);
+                at += cut.len;
+            }
+            prop_assert_eq!(plan.written(), len);
+            prop_assert!(plan.is_drained(len));
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! What callers and the driver of one engine share.
+
+use crate::config::Config;
+use crate::event::{Event, EventKind, EventQueue};
+use crate::fd::{Attention, Fd, FdTable, Slot};
+use crate::op::OpenSpec;
+use crate::page::{Page, PagePool};
+use crate::stats::Counters;
+use efio_chunks::{ChunkReader, ChunkWriter};
+use efio_queue::SegQueue;
+use efio_sync::{Doorbell, EventFd};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// The engine's shared state; see the picture in the crate's documentation.
+pub struct Shared {
+    /// The limits.
+    pub config: Config,
+    /// All descriptors.
+    pub table: FdTable,
+    /// The memory of all streams.
+    pub pool: Arc<PagePool>,
+    /// News for the driver.
+    pub attention: SegQueue<Command>,
+    /// Wakes the driver.
+    pub bell: Arc<Doorbell<EventFd>>,
+    /// News for the callers.
+    pub events: EventQueue,
+    /// Statistics.
+    pub counters: Counters,
+    stopped: AtomicBool,
+}
+
+/// News for the driver.
+pub enum Command {
+    /// Look at the attention bits of the slot with this index.
+    Attend(u32),
+    /// Open a file.
+    Open(Box<OpenCommand>),
+    /// Close all files, and end when that is done or after this time.
+    Shutdown(Duration),
+}
+
+/// The driver's half of a file that is being opened.
+pub struct OpenCommand {
+    /// Its descriptor.
+    pub fd: Fd,
+    /// What to open.
+    pub spec: OpenSpec,
+    /// The driver's end of the write stream.
+    pub writes: Option<ChunkReader<Page>>,
+    /// The driver's end of the read stream.
+    pub reads: Option<ChunkWriter<Page>>,
+    /// Whether the first read is to be anticipated.
+    pub prefetch: bool,
+}
+
+impl Shared {
+    /// The state of a new engine.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` for a limit out of range; what the kernel says to the first memory and the
+    /// two eventfds.
+    pub fn new(config: Config) -> io::Result<Arc<Self>> {
+        config.validate()?;
+        Ok(Arc::new(Self {
+            table: FdTable::new(config.max_files),
+            pool: PagePool::new(config.memory_budget)?,
+            attention: SegQueue::new(),
+            bell: Arc::new(Doorbell::new(EventFd::new()?)),
+            events: EventQueue::new()?,
+            counters: Counters::default(),
+            stopped: AtomicBool::new(false),
+            config,
+        }))
+    }
+
+    /// Gives the driver something to look at.
+    pub fn command(&self, command: Command) {
+        if self.attention.push(command).is_err() {
+            unreachable!("the attention queue is never closed");
+        }
+        if self.bell.ring() {
+            self.counters.doorbell_calls.add(1);
+        }
+    }
+
+    /// Makes the driver look at a file, unless it is going to already.
+    #[inline]
+    pub fn attend(&self, index: u32, slot: &Slot, bits: Attention) {
+        if slot.attend(bits) {
+            self.command(Command::Attend(index));
+        }
+    }
+
+    /// Tells the callers.
+    pub fn emit(&self, fd: Fd, kind: EventKind) {
+        self.events.push(Event { fd, kind });
+    }
+
+    /// No file can be opened from now on.
+    pub fn stop(&self) {
+        // Release: pairs with `is_stopped`.
+        self.stopped.store(true, Ordering::Release);
+    }
+
+    /// Whether the engine was shut down.
+    pub fn is_stopped(&self) -> bool {
+        // Acquire: pairs with `stop`.
+        self.stopped.load(Ordering::Acquire)
+    }
+}

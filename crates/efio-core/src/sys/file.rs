@@ -1,0 +1,275 @@
+//! Open files of the kernel: open, read, write, sync, close.
+
+use crate::config::IoMode;
+use crate::op::{FileFacts, OpenSpec, Route};
+use crate::page::{PageSlice, SLAB_BYTES, UNIT_BYTES};
+use std::ffi::{CStr, CString};
+use std::fmt;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::sync::Arc;
+
+/// `RWF_DONTCACHE` of `<linux/fs.h>`, Linux 6.14.
+const RWF_DONTCACHE: i32 = 0x80;
+/// The most slices in one system call (`IOV_MAX`).
+pub const MAX_SLICES: usize = 1024;
+
+/// A regular file, open once through the page cache and, for direct IO, once more past it.
+pub struct KernelFile {
+    buffered: OwnedFd,
+    direct: Option<OwnedFd>,
+    name: Name,
+}
+
+/// Where the file was opened, to sync its directory entry.
+struct Name {
+    path: CString,
+    beneath: Option<Arc<OwnedFd>>,
+}
+
+impl fmt::Debug for KernelFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("KernelFile").field(&self.buffered).finish()
+    }
+}
+
+impl KernelFile {
+    /// Opens a regular file.
+    ///
+    /// # Errors
+    ///
+    /// What `open(2)` or `openat2(2)` says; `EISDIR` for a directory and `ESPIPE` for anything
+    /// else that has no offsets (a FIFO, a socket, a device).
+    pub fn open(spec: OpenSpec) -> io::Result<(Self, FileFacts)> {
+        // Without O_NONBLOCK the open of a FIFO waits for its other end.
+        let extra = libc::O_CLOEXEC | libc::O_NOCTTY | libc::O_NONBLOCK;
+        let buffered = open_at(&spec, spec.flags | extra)?;
+        let size = regular_file_size(&buffered)?;
+        // With O_NONBLOCK an io_uring read gives EAGAIN instead of waiting for the disk.
+        set_flags(&buffered, spec.flags & libc::O_APPEND)?;
+
+        let append = spec.flags & libc::O_APPEND != 0;
+        let wants_direct = match spec.io_mode {
+            IoMode::Direct => true,
+            IoMode::Auto => !append,
+            IoMode::Uncached | IoMode::Cached => false,
+        };
+        let direct = wants_direct
+            .then(|| open_direct(&buffered, spec.flags))
+            .flatten();
+        let fell_back = spec.io_mode == IoMode::Direct && direct.is_none();
+        let (direct, block) = direct.map_or((None, 0), |(fd, block)| (Some(fd), block));
+        let name = Name {
+            path: spec.path,
+            beneath: spec.beneath,
+        };
+        Ok((
+            Self {
+                buffered,
+                direct,
+                name,
+            },
+            FileFacts {
+                size,
+                block,
+                fell_back,
+            },
+        ))
+    }
+
+    /// Reads into the start of `buf`; the number of bytes, 0 at or behind the end of file.
+    ///
+    /// # Errors
+    ///
+    /// What `preadv2(2)` says.
+    pub fn read(&self, route: Route, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+        let iov = libc::iovec {
+            iov_base: buf.as_mut_ptr().cast(),
+            iov_len: buf.len(),
+        };
+        let (fd, flags) = self.routed(route);
+        // SAFETY: one iovec over `buf`, which is borrowed for the length of the call.
+        count(unsafe { libc::preadv2(fd, &raw const iov, 1, offset as i64, flags) })
+    }
+
+    /// Writes the slices one behind the other; the number of bytes written.
+    ///
+    /// # Errors
+    ///
+    /// What `pwritev2(2)` says.
+    pub fn write(&self, route: Route, offset: u64, slices: &[PageSlice]) -> io::Result<usize> {
+        let iovs: Vec<libc::iovec> = slices
+            .iter()
+            .take(MAX_SLICES)
+            .map(|slice| {
+                let bytes = slice.as_slice();
+                libc::iovec {
+                    iov_base: bytes.as_ptr().cast_mut().cast(),
+                    iov_len: bytes.len(),
+                }
+            })
+            .collect();
+        let (fd, flags) = self.routed(route);
+        // SAFETY: the iovecs point at published bytes that the slices keep alive for the length of
+        // the call, and the kernel only reads through them.
+        count(unsafe { libc::pwritev2(fd, iovs.as_ptr(), iovs.len() as i32, offset as i64, flags) })
+    }
+
+    /// Makes the file's data durable, and its directory entry if `name_too`.
+    ///
+    /// # Errors
+    ///
+    /// What `fdatasync(2)`, or the open and `fsync(2)` of the directory, say.
+    pub fn sync(&self, name_too: bool) -> io::Result<()> {
+        // SAFETY: an open descriptor of ours.
+        check(unsafe { libc::fdatasync(self.buffered.as_raw_fd()) })?;
+        if name_too { self.name.sync() } else { Ok(()) }
+    }
+
+    /// Closes the file.
+    ///
+    /// # Errors
+    ///
+    /// The first error of `close(2)`; the descriptors are gone in any case.
+    pub fn close(self) -> io::Result<()> {
+        let close = |fd: OwnedFd| {
+            // SAFETY: the descriptor was ours and is given up here.
+            check(unsafe { libc::close(fd.into_raw_fd()) })
+        };
+        let direct = self.direct.map_or(Ok(()), close);
+        close(self.buffered).and(direct)
+    }
+
+    fn routed(&self, route: Route) -> (RawFd, i32) {
+        match (route, &self.direct) {
+            (Route::Direct, Some(direct)) => (direct.as_raw_fd(), 0),
+            (Route::Uncached, _) => (self.buffered.as_raw_fd(), RWF_DONTCACHE),
+            _ => (self.buffered.as_raw_fd(), 0),
+        }
+    }
+}
+
+impl Name {
+    fn sync(&self) -> io::Result<()> {
+        let path = self.path.as_bytes();
+        let parent = match path.iter().rposition(|&byte| byte == b'/') {
+            Some(0) => &b"/"[..],
+            Some(slash) => &path[..slash],
+            None => &b"."[..],
+        };
+        let spec = OpenSpec {
+            path: CString::new(parent)?,
+            flags: 0,
+            mode: 0,
+            beneath: self.beneath.clone(),
+            io_mode: IoMode::Cached,
+        };
+        let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC;
+        let directory = open_at(&spec, flags)?;
+        // SAFETY: an open descriptor of ours.
+        check(unsafe { libc::fsync(directory.as_raw_fd()) })
+    }
+}
+
+/// Opens the path, beneath its directory if it has one.
+fn open_at(spec: &OpenSpec, flags: i32) -> io::Result<OwnedFd> {
+    let fd = match &spec.beneath {
+        // SAFETY: a NUL-terminated path.
+        None => unsafe { libc::open(spec.path.as_ptr(), flags, spec.mode) },
+        Some(directory) => open_beneath(directory.as_raw_fd(), &spec.path, flags, spec.mode),
+    };
+    check(fd)?;
+    // SAFETY: a new descriptor that nobody else owns.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+fn open_beneath(directory: RawFd, path: &CStr, flags: i32, mode: u32) -> RawFd {
+    // SAFETY: `open_how` is plain integers, for which zero is valid.
+    let mut how: libc::open_how = unsafe { MaybeUninit::zeroed().assume_init() };
+    how.flags = flags as u64;
+    // openat2 refuses a mode without O_CREAT, where open ignores it.
+    how.mode = if flags & libc::O_CREAT != 0 {
+        u64::from(mode)
+    } else {
+        0
+    };
+    how.resolve = libc::RESOLVE_BENEATH | libc::RESOLVE_NO_MAGICLINKS;
+    // SAFETY: a NUL-terminated path and a structure of the size that is passed along.
+    let fd = unsafe {
+        libc::syscall(
+            libc::SYS_openat2,
+            directory,
+            path.as_ptr(),
+            &raw const how,
+            size_of_val(&how),
+        )
+    };
+    fd as RawFd
+}
+
+/// The size of a regular file; an error for anything else.
+fn regular_file_size(fd: &OwnedFd) -> io::Result<u64> {
+    let mut stat = MaybeUninit::<libc::stat>::uninit();
+    // SAFETY: an open descriptor, and room for the answer.
+    check(unsafe { libc::fstat(fd.as_raw_fd(), stat.as_mut_ptr()) })?;
+    // SAFETY: fstat succeeded and filled it.
+    let stat = unsafe { stat.assume_init() };
+    match stat.st_mode & libc::S_IFMT {
+        libc::S_IFREG => Ok(stat.st_size as u64),
+        libc::S_IFDIR => Err(io::Error::from_raw_os_error(libc::EISDIR)),
+        _ => Err(io::Error::from_raw_os_error(libc::ESPIPE)),
+    }
+}
+
+/// Replaces the status flags that `fcntl(2)` can change.
+fn set_flags(fd: &OwnedFd, flags: i32) -> io::Result<()> {
+    // SAFETY: an open descriptor of ours.
+    check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, flags) })
+}
+
+/// Opens the same file once more with O_DIRECT, if it can do that with blocks that fit our pages.
+fn open_direct(buffered: &OwnedFd, flags: i32) -> Option<(OwnedFd, u32)> {
+    let block = direct_block(buffered)?;
+    let again = CString::new(format!("/proc/self/fd/{}", buffered.as_raw_fd())).ok()?;
+    let keep = flags & (libc::O_ACCMODE | libc::O_APPEND);
+    // SAFETY: a NUL-terminated path.
+    let fd = unsafe { libc::open(again.as_ptr(), keep | libc::O_DIRECT | libc::O_CLOEXEC) };
+    // SAFETY: a new descriptor that nobody else owns.
+    (fd >= 0).then(|| (unsafe { OwnedFd::from_raw_fd(fd) }, block))
+}
+
+/// The block for direct IO: what the file system wants, at least the 4 KiB of a cache page, so that
+/// a direct and a buffered write never meet in one.
+fn direct_block(fd: &OwnedFd) -> Option<u32> {
+    let mut answer = MaybeUninit::<libc::statx>::uninit();
+    // SAFETY: an open descriptor with an empty path, and room for the answer.
+    check(unsafe {
+        libc::statx(
+            fd.as_raw_fd(),
+            c"".as_ptr(),
+            libc::AT_EMPTY_PATH,
+            libc::STATX_DIOALIGN,
+            answer.as_mut_ptr(),
+        )
+    })
+    .ok()?;
+    // SAFETY: statx succeeded and filled it.
+    let answer = unsafe { answer.assume_init() };
+    let told = answer.stx_mask & libc::STATX_DIOALIGN != 0;
+    let fits = (1..=SLAB_BYTES as u32).contains(&answer.stx_dio_offset_align)
+        && answer.stx_dio_mem_align as usize <= UNIT_BYTES;
+    (told && fits).then(|| answer.stx_dio_offset_align.max(UNIT_BYTES as u32))
+}
+
+fn check(result: i32) -> io::Result<()> {
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
+}
+
+fn count(result: isize) -> io::Result<usize> {
+    usize::try_from(result).map_err(|_| io::Error::last_os_error())
+}

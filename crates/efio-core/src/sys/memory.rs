@@ -1,0 +1,85 @@
+//! Memory straight from the kernel.
+
+use std::io;
+use std::ptr::{self, NonNull};
+
+/// A private anonymous mapping, aligned to its own size and touched, so that using it faults no
+/// more.
+pub struct Mapping {
+    base: NonNull<u8>,
+    len: usize,
+}
+
+// SAFETY: a mapping is plain memory that no thread owns more than another.
+unsafe impl Send for Mapping {}
+
+impl Mapping {
+    /// Maps `len` bytes, a power of two, aligned to `len`, in huge pages where the kernel gives
+    /// them, and touches each page.
+    ///
+    /// # Errors
+    ///
+    /// What `mmap(2)` says, `ENOMEM` as a rule.
+    pub fn huge(len: usize) -> io::Result<Self> {
+        debug_assert!(len.is_power_of_two());
+        let whole = 2 * len;
+        // SAFETY: a new private mapping at an address of the kernel's choice touches no memory
+        // that exists already.
+        let start = unsafe {
+            libc::mmap(
+                ptr::null_mut(),
+                whole,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
+                -1,
+                0,
+            )
+        };
+        if start == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let start = start.cast::<u8>();
+        let before = start.align_offset(len);
+        // SAFETY: `before < len`, so the aligned part and both rests lie inside the mapping made
+        // above; the rests are given back and never used.
+        let base = unsafe {
+            let base = start.add(before);
+            if before > 0 {
+                libc::munmap(start.cast(), before);
+            }
+            libc::munmap(base.add(len).cast(), whole - before - len);
+            base
+        };
+        let mapping = Self {
+            base: NonNull::new(base).expect("mmap gave null"),
+            len,
+        };
+        mapping.touch();
+        Ok(mapping)
+    }
+
+    /// The first byte.
+    pub fn base(&self) -> NonNull<u8> {
+        self.base
+    }
+
+    fn touch(&self) {
+        const PAGE: usize = 4096;
+        #[cfg(target_os = "linux")]
+        // SAFETY: advice on memory of our own; refusing it changes nothing but the speed.
+        unsafe {
+            libc::madvise(self.base.as_ptr().cast(), self.len, libc::MADV_HUGEPAGE);
+        }
+        for at in (0..self.len).step_by(PAGE) {
+            // SAFETY: inside the mapping, which nobody else has seen yet.
+            unsafe { self.base.as_ptr().add(at).write_volatile(0) };
+        }
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: the mapping is ours, and whoever used parts of it held the pool that owns it.
+        unsafe { libc::munmap(self.base.as_ptr().cast(), self.len) };
+    }
+}

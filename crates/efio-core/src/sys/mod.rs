@@ -1,0 +1,5 @@
+//! System calls, and nothing else: no policy, no state.
+
+pub mod file;
+pub mod memory;
+pub mod signals;
