@@ -47,9 +47,10 @@ pub struct Config {
     /// How many files may be open at once.
     pub max_files: u32,
     /// Bytes that one file may have accepted and not yet written.
-    pub write_behind: usize,
-    /// Bytes that one file may read ahead.
-    pub read_ahead: usize,
+    /// A quarter of the budget unless set.
+    pub write_behind: Option<usize>,
+    /// Bytes that one file may read ahead. An eighth of the budget unless set.
+    pub read_ahead: Option<usize>,
     /// Worker threads of the pool backend.
     pub workers: usize,
     /// How long a dropped engine may take to write what it accepted.
@@ -64,8 +65,8 @@ impl Default for Config {
             memory_budget: 64 << 20,
             flush_interval: Duration::from_secs(1),
             max_files: 65_536,
-            write_behind: 16 << 20,
-            read_ahead: 8 << 20,
+            write_behind: None,
+            read_ahead: None,
             workers: 4,
             drop_deadline: Duration::from_secs(10),
         }
@@ -75,6 +76,16 @@ impl Default for Config {
 impl Config {
     /// Bytes of one unit of the memory budget.
     pub const BUDGET_UNIT: usize = 2 << 20;
+
+    /// Bytes that one file may have accepted and not yet written.
+    pub fn write_behind(&self) -> usize {
+        self.write_behind.unwrap_or(self.memory_budget / 4)
+    }
+
+    /// Bytes that one file may read ahead.
+    pub fn read_ahead(&self) -> usize {
+        self.read_ahead.unwrap_or(self.memory_budget / 8)
+    }
 
     /// Checks each limit.
     ///
@@ -96,8 +107,13 @@ impl Config {
             1 << 40,
         )?;
         within("max_files", self.max_files as usize, 1, 1 << 24)?;
-        within("write_behind", self.write_behind, 4096, self.memory_budget)?;
-        within("read_ahead", self.read_ahead, 4096, self.memory_budget)?;
+        within(
+            "write_behind",
+            self.write_behind(),
+            4096,
+            self.memory_budget,
+        )?;
+        within("read_ahead", self.read_ahead(), 4096, self.memory_budget)?;
         within("workers", self.workers, 1, 1024)?;
         if self.flush_interval.is_zero() {
             let message = "flush_interval is zero; sync a file to write it at once";

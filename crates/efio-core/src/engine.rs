@@ -13,8 +13,8 @@ use crate::stats::Stats;
 use crate::sys::signals;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -46,7 +46,7 @@ use std::time::{Duration, Instant};
 pub struct Engine {
     shared: Arc<Shared>,
     /// Where the driver reports how it ended; taken by the shutdown.
-    ended: Option<Receiver<Report>>,
+    ended: Option<Mutex<Receiver<Report>>>,
 }
 
 /// Builds an [`Engine`] with limits other than the default ones.
@@ -100,17 +100,18 @@ impl Builder {
         self
     }
 
-    /// Bytes that one file may have accepted and not yet written; 16 MiB unless set.
+    /// Bytes that one file may have accepted and not yet written; a quarter of the budget
+    /// unless set.
     #[must_use]
     pub fn write_behind(mut self, bytes: usize) -> Self {
-        self.config.write_behind = bytes;
+        self.config.write_behind = Some(bytes);
         self
     }
 
-    /// Bytes that one file may read ahead; 8 MiB unless set.
+    /// Bytes that one file may read ahead; an eighth of the budget unless set.
     #[must_use]
     pub fn read_ahead(mut self, bytes: usize) -> Self {
-        self.config.read_ahead = bytes;
+        self.config.read_ahead = Some(bytes);
         self
     }
 
@@ -149,7 +150,7 @@ impl Builder {
             })?;
         Ok(Engine {
             shared,
-            ended: Some(ended),
+            ended: Some(Mutex::new(ended)),
         })
     }
 }
@@ -316,6 +317,8 @@ impl Engine {
         };
         self.shared.stop();
         self.shared.command(Command::Shutdown(patience));
+        // The lock is there to make the engine `Sync`; nobody else can hold it here.
+        let ended = ended.into_inner().unwrap_or_else(PoisonError::into_inner);
         ended
             .recv()
             .map_err(|_| io::Error::from_raw_os_error(libc::EIO))

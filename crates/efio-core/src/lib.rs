@@ -56,6 +56,10 @@ pub use efio_chunks as chunks;
 pub use efio_queue as queue;
 pub use efio_sync as sync;
 
+static_assertions::assert_impl_all!(Engine: Send, Sync);
+static_assertions::assert_impl_all!(File: Send, Sync);
+static_assertions::assert_impl_all!(EventQueue: Send, Sync);
+
 #[doc = include_str!("../README.md")]
 #[cfg(doctest)]
 struct ReadmeExamples;

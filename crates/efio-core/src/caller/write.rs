@@ -69,7 +69,7 @@ impl Shared {
         let mut bits = Attention(0);
         while copied < buf.len() {
             let backlog = ends.accepted + (ahead + copied) as u64 - written;
-            if backlog >= self.config.write_behind as u64 {
+            if backlog >= self.config.write_behind() as u64 {
                 break;
             }
             let order = ends.order.max(order_for(buf.len() - copied));
@@ -119,7 +119,7 @@ impl Shared {
 
     /// The largest page that one file may take: a quarter of its share.
     fn largest_order(&self) -> u8 {
-        let share = (self.config.write_behind / 4 / UNIT_BYTES).max(1);
+        let share = (self.config.write_behind() / 4 / UNIT_BYTES).max(1);
         (share.ilog2() as u8).min(SLAB_ORDER)
     }
 }

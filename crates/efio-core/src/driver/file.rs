@@ -59,7 +59,7 @@ impl<F> OpenFile<F> {
     ) -> Self {
         let append = spec.flags & libc::O_APPEND != 0;
         let limits = ReadLimits {
-            window: config.read_ahead as u64,
+            window: config.read_ahead() as u64,
             first_order: FIRST_READ,
         };
         Self {

@@ -338,10 +338,11 @@ impl<B: Backend> Driver<B> {
                 self.shared.emit(file.fd, EventKind::Opened);
             }
             Outcome::Failed(errno) => {
+                let failure = file.write.refused(errno);
                 file.life.refused(errno);
-                let verdict = file.write.refused(errno);
-                self.judge(slot, file, verdict);
+                slot.poison(failure);
                 slot.set_open_state(OpenState::Refused);
+                self.shared.emit(file.fd, EventKind::Failed(failure));
                 self.notify_all(slot, file.fd);
             }
             Outcome::Done(_) => unreachable!("an open gives a file or an error"),
@@ -453,7 +454,7 @@ impl<B: Backend> Driver<B> {
     /// Room in the file's share was freed: half of it has to be free before a writer is told, so
     /// that it does not come back for a few bytes at a time.
     fn notify_writer(&self, slot: &Slot, file: &OpenFile<B::File>) {
-        let share = self.shared.config.write_behind as u64;
+        let share = self.shared.config.write_behind() as u64;
         let roomy = file.backlog(slot) <= share / 2 && self.shared.pool.has_room();
         if roomy && slot.take_waiting(Waiting::ROOM) {
             self.shared.emit(file.fd, EventKind::Writable);

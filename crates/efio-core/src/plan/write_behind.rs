@@ -208,8 +208,8 @@ impl WriteBehind {
     }
 
     /// The kernel never opened the file: nothing that was accepted will be written.
-    pub fn refused(&mut self, errno: Errno) -> Verdict {
-        self.poison(errno, 0)
+    pub fn refused(&mut self, errno: Errno) -> Failure {
+        *self.failure.insert(Failure { errno, offset: 0 })
     }
 
     /// The sync to submit now: each byte that it must cover is written, and none is on the way.

@@ -64,8 +64,8 @@ impl User {
         let budget = 4 << 20;
         let config = Config {
             memory_budget: budget,
-            write_behind: random.usize(4096..1 << 20),
-            read_ahead: random.usize(4096..2 << 20),
+            write_behind: Some(random.usize(4096..1 << 20)),
+            read_ahead: Some(random.usize(4096..2 << 20)),
             flush_interval: Duration::from_millis(random.u64(1..2000)),
             max_files: FILES as u32,
             ..Config::default()

@@ -1,0 +1,165 @@
+//! What the tests on the real kernel share.
+
+#![allow(dead_code, reason = "each test takes what it needs")]
+
+use efio_core::{Engine, Errno, Event, EventKind, Fd, File};
+use std::io::{self, ErrorKind};
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+/// Far longer than anything here takes: running into it is a hang.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A directory that goes with the test.
+pub struct Dir(PathBuf);
+
+impl Dir {
+    pub fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        // Below target, which is on a disk; the directory for temporary files may be in memory.
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR"))
+            .join(format!("efio-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    pub fn join(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Dir {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A small tmpfs, unmounted at the end; `None`, said aloud, where mounting is not allowed.
+pub struct Tmpfs(Dir);
+
+impl Tmpfs {
+    pub fn new(bytes: usize) -> Option<Self> {
+        let dir = Dir::new();
+        let status = std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={bytes}"), "tmpfs"])
+            .arg(dir.path())
+            .status();
+        if status.is_ok_and(|status| status.success()) {
+            return Some(Self(dir));
+        }
+        eprintln!("SKIPPED: mounting a tmpfs is not allowed here");
+        None
+    }
+
+    pub fn join(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Drop for Tmpfs {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount")
+            .arg(self.0.path())
+            .status();
+    }
+}
+
+/// Waits for the event that `wanted` accepts; others are dropped.
+pub fn event(engine: &Engine, wanted: impl Fn(&Event) -> bool) -> Event {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        while let Some(event) = engine.events().next() {
+            if wanted(&event) {
+                return event;
+            }
+        }
+        assert!(
+            Instant::now() < deadline,
+            "no such event within {PATIENCE:?}"
+        );
+        readable(engine, Duration::from_secs(1));
+    }
+}
+
+/// Whether the event descriptor becomes readable within `patience`.
+pub fn readable(engine: &Engine, patience: Duration) -> bool {
+    let fd = engine.events().as_raw_fd();
+    let mut poll = libc::pollfd {
+        fd,
+        events: libc::POLLIN,
+        revents: 0,
+    };
+    // SAFETY: one pollfd that lives through the call.
+    unsafe { libc::poll(&raw mut poll, 1, patience.as_millis() as i32) == 1 }
+}
+
+/// Waits until the file is closed; its first error.
+pub fn closed(engine: &Engine, fd: Fd) -> Result<(), Errno> {
+    let event = event(engine, |event| {
+        event.fd == fd && matches!(event.kind, EventKind::Closed { .. })
+    });
+    match event.kind {
+        EventKind::Closed { error } => error.map_or(Ok(()), Err),
+        _ => unreachable!(),
+    }
+}
+
+/// Repeats a call until it is not blocked any more.
+pub fn ready<R>(engine: &Engine, fd: Fd, call: impl Fn() -> io::Result<R>) -> io::Result<R> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                event(engine, |event| {
+                    event.fd == fd
+                        && matches!(event.kind, EventKind::Readable | EventKind::Writable)
+                });
+            }
+            result => return result,
+        }
+    }
+}
+
+/// Writes all bytes.
+pub fn write_all(engine: &Engine, file: &File, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        let n = ready(engine, file.fd(), || file.write(bytes))?;
+        assert!(n > 0);
+        bytes = &bytes[n..];
+    }
+    Ok(())
+}
+
+/// Reads to the end of file, `step` bytes per call.
+pub fn read_all(engine: &Engine, file: &File, step: usize) -> io::Result<Vec<u8>> {
+    let mut all = Vec::new();
+    let buffer = std::cell::RefCell::new(vec![0; step]);
+    loop {
+        let n = ready(engine, file.fd(), || file.read(&mut buffer.borrow_mut()))?;
+        if n == 0 {
+            return Ok(all);
+        }
+        all.extend_from_slice(&buffer.borrow()[..n]);
+    }
+}
+
+/// `len` bytes that differ from page to page.
+pub fn pattern(len: usize) -> Vec<u8> {
+    let mut bytes = vec![0; len];
+    fastrand::Rng::with_seed(len as u64).fill(&mut bytes);
+    bytes
+}
+
+/// The errno of an error.
+pub fn errno<R: std::fmt::Debug>(result: io::Result<R>) -> i32 {
+    result
+        .unwrap_err()
+        .raw_os_error()
+        .expect("an error of the kernel's kind")
+}

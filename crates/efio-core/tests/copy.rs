@@ -1,0 +1,153 @@
+//! The copy example as its users run it: sizes, modes, and everything that can go wrong.
+
+mod common;
+
+use common::{Dir, Tmpfs, pattern};
+use std::ffi::{CString, OsStr};
+use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// The example beside the test's own binary; `cargo test` builds both.
+fn example() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let path = test
+        .parent()
+        .unwrap()
+        .parent()
+        .unwrap()
+        .join("examples/copy");
+    assert!(
+        path.exists(),
+        "{} is missing: cargo build --example copy",
+        path.display()
+    );
+    path
+}
+
+fn copy(args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Output {
+    Command::new("timeout")
+        .arg("60")
+        .arg(example())
+        .args(args)
+        .output()
+        .unwrap()
+}
+
+/// The error message of a copy that must fail with exit code 1.
+fn refusal(src: &Path, dst: &Path) -> String {
+    let output = copy([src, dst]);
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    message
+}
+
+#[test]
+fn copies_are_identical_and_leave_no_pages() {
+    let dir = Dir::new();
+    let (src, dst) = (dir.join("src"), dir.join("dst"));
+    for mode in ["direct", "uncached", "cached", "auto"] {
+        for len in [0, 1, 4096, 4097, (1 << 20) - 1, (1 << 20) + 1, 9_999_999] {
+            std::fs::write(&src, pattern(len)).unwrap();
+            std::fs::write(&dst, pattern(len / 2 + 5000)).unwrap();
+            let output = copy([
+                src.as_os_str(),
+                dst.as_os_str(),
+                "--io-mode".as_ref(),
+                mode.as_ref(),
+            ]);
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(output.status.success(), "{mode}, {len} bytes: {errors}");
+            assert!(
+                std::fs::read(&dst).unwrap() == pattern(len),
+                "{mode}, {len} bytes"
+            );
+            assert!(text.starts_with(&format!("{len} bytes in ")), "{text}");
+            if mode == "direct" && text.contains(" 0 fallbacks") {
+                for name in ["SRC", "DST"] {
+                    let line = text.lines().find(|line| line.contains(name)).unwrap();
+                    let resident: usize = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+                    assert_eq!(resident, 0, "{len} bytes: {line}");
+                }
+            }
+        }
+    }
+}
+
+/// The message names the path and the errno's text.
+fn names(message: &str, path: &Path, error: &str) -> bool {
+    message.contains(&*path.to_string_lossy()) && message.contains(error)
+}
+
+#[test]
+fn what_cannot_be_copied_is_told_by_name() {
+    let dir = Dir::new();
+    let (src, dst) = (dir.join("src"), dir.join("dst"));
+    std::fs::write(&src, pattern(100_000)).unwrap();
+
+    let missing = dir.join("missing");
+    assert!(names(&refusal(&missing, &dst), &missing, "No such file"));
+    assert_eq!(
+        std::fs::metadata(&dst).unwrap_err().kind(),
+        ErrorKind::NotFound,
+        "DST untouched"
+    );
+
+    let inside = dir.join("missing/dst");
+    assert!(names(&refusal(&src, &inside), &inside, "No such file"));
+    assert!(names(
+        &refusal(&src, dir.path()),
+        dir.path(),
+        "Is a directory"
+    ));
+    assert!(names(
+        &refusal(dir.path(), &dst),
+        dir.path(),
+        "Is a directory"
+    ));
+
+    let fifo = dir.join("fifo");
+    let name = CString::new(fifo.as_os_str().as_bytes()).unwrap();
+    // SAFETY: a NUL-terminated path.
+    assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
+    assert!(names(&refusal(&fifo, &dst), &fifo, "not a regular file"));
+
+    assert!(refusal(&src, &src).contains("is the source as well"));
+    assert!(
+        std::fs::read(&src).unwrap() == pattern(100_000),
+        "SRC is untouched"
+    );
+}
+
+#[test]
+fn a_full_file_system_is_told_by_name() {
+    let dir = Dir::new();
+    let src = dir.join("src");
+    std::fs::write(&src, pattern(3 << 20)).unwrap();
+    let Some(small) = Tmpfs::new(1 << 20) else {
+        return;
+    };
+    let dst = small.join("dst");
+    assert!(names(&refusal(&src, &dst), &dst, "No space left"));
+    assert!(
+        std::fs::read(&src).unwrap() == pattern(3 << 20),
+        "SRC is untouched"
+    );
+}
+
+#[test]
+fn what_is_not_built_yet_says_so() {
+    let dir = Dir::new();
+    let (src, dst) = (dir.join("src"), dir.join("dst"));
+    std::fs::write(&src, "x").unwrap();
+    let output = copy([
+        src.as_os_str(),
+        dst.as_os_str(),
+        "--backend".as_ref(),
+        "uring".as_ref(),
+    ]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("not built yet"));
+}

@@ -1,0 +1,354 @@
+//! Real files through the engine, in each io mode.
+
+mod common;
+
+use common::{Dir, PATIENCE, closed, errno, event, pattern, read_all, readable, ready, write_all};
+use efio_core::{Engine, EventKind, IoMode, OpenOptions};
+use std::time::Duration;
+
+const MODES: [IoMode; 4] = [
+    IoMode::Direct,
+    IoMode::Uncached,
+    IoMode::Cached,
+    IoMode::Auto,
+];
+const SIZES: [usize; 12] = [
+    0,
+    1,
+    511,
+    4095,
+    4096,
+    4097,
+    65_537,
+    (1 << 20) - 1,
+    (1 << 20) + 1,
+    (2 << 20) - 1,
+    (2 << 20) + 1,
+    20_000_003,
+];
+
+fn engine(mode: IoMode) -> Engine {
+    Engine::builder().io_mode(mode).start().unwrap()
+}
+
+fn create() -> OpenOptions {
+    OpenOptions::new().write(true).create(true).truncate(true)
+}
+
+fn reading() -> OpenOptions {
+    OpenOptions::new().read(true)
+}
+
+#[test]
+fn files_come_back_as_they_were_written() {
+    let dir = Dir::new();
+    for mode in MODES {
+        let engine = engine(mode);
+        for len in SIZES {
+            let path = dir.join("file");
+            let bytes = pattern(len);
+            let file = engine.open(&path, &create()).unwrap();
+            for part in bytes.chunks(60_001) {
+                write_all(&engine, &file, part).unwrap();
+            }
+            let mark = file.sync().unwrap();
+            assert_eq!(mark, len as u64);
+            let synced = event(&engine, |event| {
+                matches!(event.kind, EventKind::Synced { .. })
+            });
+            assert_eq!(synced.kind, EventKind::Synced { upto: mark });
+            let progress = file.progress().unwrap();
+            assert_eq!((progress.written, progress.durable), (mark, mark));
+            let fd = file.fd();
+            file.close().unwrap();
+            assert_eq!(closed(&engine, fd), Ok(()));
+            assert!(
+                std::fs::read(&path).unwrap() == bytes,
+                "{mode:?}, {len} bytes written"
+            );
+
+            let file = engine.open(&path, &reading()).unwrap();
+            let read = read_all(&engine, &file, 50_000).unwrap();
+            assert!(read == bytes, "{mode:?}, {len} bytes read");
+        }
+        assert!(engine.shutdown(PATIENCE).unwrap().is_clean());
+    }
+}
+
+/// F19, and the position that read, write and seek share.
+#[test]
+fn a_read_sees_what_was_written_before() {
+    let dir = Dir::new();
+    for mode in MODES {
+        let engine = engine(mode);
+        let path = dir.join("both");
+        std::fs::write(&path, pattern(100_000)).unwrap();
+        let mut model = pattern(100_000);
+        let file = engine
+            .open(&path, &OpenOptions::new().read(true).write(true))
+            .unwrap();
+        for (at, len) in [
+            (0, 10),
+            (50_000, 9000),
+            (5, 4096),
+            (99_990, 5000),
+            (4096, 8192),
+        ] {
+            file.seek(at as u64).unwrap();
+            let bytes = vec![at as u8; len];
+            write_all(&engine, &file, &bytes).unwrap();
+            model.resize(model.len().max(at + len), 0);
+            model[at..at + len].copy_from_slice(&bytes);
+            let start = at.saturating_sub(3000);
+            file.seek(start as u64).unwrap();
+            assert!(
+                read_all(&engine, &file, 7000).unwrap() == model[start..],
+                "{mode:?} at {at}"
+            );
+        }
+    }
+}
+
+/// F29: whatever others append, nobody's bytes are overwritten or cut off.
+#[test]
+fn appends_of_two_writers_all_arrive() {
+    use std::io::Write;
+    let dir = Dir::new();
+    for mode in MODES {
+        let engine = engine(mode);
+        let path = dir.join(&format!("log-{mode:?}"));
+        let mut other = std::fs::OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(&path)
+            .unwrap();
+        let ours = engine
+            .open(&path, &OpenOptions::new().append(true).create(true))
+            .unwrap();
+        for line in 0..2000 {
+            // In one call: only a whole write is atomic.
+            other
+                .write_all(format!("other {line}\n").as_bytes())
+                .unwrap();
+            write_all(&engine, &ours, format!("ours {line}\n").as_bytes()).unwrap();
+            if line % 100 == 0 {
+                ours.sync().unwrap();
+            }
+        }
+        let fd = ours.fd();
+        ours.close().unwrap();
+        assert_eq!(closed(&engine, fd), Ok(()));
+        let text = std::fs::read_to_string(&path).unwrap();
+        for who in ["other", "ours"] {
+            let lines: Vec<_> = text.lines().filter(|line| line.starts_with(who)).collect();
+            let expected: Vec<_> = (0..2000).map(|line| format!("{who} {line}")).collect();
+            assert!(
+                lines == expected,
+                "{mode:?}: lines of {who} are lost or torn"
+            );
+        }
+    }
+}
+
+/// Accepted bytes reach the kernel by themselves within the interval.
+#[test]
+fn the_interval_flushes_the_open_page() {
+    let dir = Dir::new();
+    let engine = Engine::builder()
+        .flush_interval(Duration::from_millis(50))
+        .start()
+        .unwrap();
+    let path = dir.join("log");
+    let file = engine
+        .open(&path, &OpenOptions::new().append(true).create(true))
+        .unwrap();
+    for round in 1..=3 {
+        file.write(b"0123456789").unwrap();
+        let deadline = std::time::Instant::now() + PATIENCE;
+        while file.progress().unwrap().written < 10 * round {
+            assert!(std::time::Instant::now() < deadline, "never flushed");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        // Long enough for the driver to take the file off its timers.
+        std::thread::sleep(Duration::from_millis(120));
+    }
+    assert_eq!(std::fs::read(&path).unwrap().len(), 30);
+    assert!(engine.stats().interval_flushes >= 3);
+}
+
+/// F17: the end of file is where the kernel says that it is now.
+#[test]
+fn a_file_that_grows_reads_on() {
+    use std::io::Write;
+    let dir = Dir::new();
+    for mode in MODES {
+        let engine = engine(mode);
+        let path = dir.join(&format!("growing-{mode:?}"));
+        let mut other = std::fs::File::create(&path).unwrap();
+        let file = engine.open(&path, &reading()).unwrap();
+        for step in 0..20 {
+            let bytes = pattern(1 + step * 777);
+            other.write_all(&bytes).unwrap();
+            assert!(
+                read_all(&engine, &file, 4000).unwrap() == bytes,
+                "{mode:?}, step {step}"
+            );
+        }
+        // And one that shrank ends where it ends.
+        other.set_len(10).unwrap();
+        assert_eq!(
+            ready(&engine, file.fd(), || file.read(&mut [0; 10])).unwrap(),
+            0
+        );
+        file.seek(8).unwrap();
+        assert_eq!(read_all(&engine, &file, 100).unwrap().len(), 2);
+    }
+}
+
+/// F7: one write of more than 2 GiB is a short count, and every byte is accounted for.
+#[test]
+fn a_huge_write_is_split() {
+    let dir = Dir::new();
+    let engine = engine(IoMode::Direct);
+    let path = dir.join("huge");
+    let file = engine.open(&path, &create()).unwrap();
+    let bytes = vec![7u8; (2 << 30) + 10];
+    let accepted = file.write(&bytes).unwrap();
+    assert!(accepted > 0 && accepted < bytes.len());
+    let fd = file.fd();
+    file.close().unwrap();
+    assert_eq!(closed(&engine, fd), Ok(()));
+    assert_eq!(std::fs::metadata(&path).unwrap().len(), accepted as u64);
+}
+
+/// F38: a writer faster than the disk is held at its share, and told when to go on.
+#[test]
+fn backpressure_is_a_short_count_and_an_event() {
+    let dir = Dir::new();
+    let engine = Engine::builder()
+        .memory_budget(4 << 20)
+        .write_behind(1 << 20)
+        .start()
+        .unwrap();
+    let file = engine.open(dir.join("file"), &create()).unwrap();
+    let bytes = pattern(64 << 20);
+    write_all(&engine, &file, &bytes).unwrap();
+    assert!(
+        engine.stats().writes_blocked > 0,
+        "64 MiB through 1 MiB must block"
+    );
+    let fd = file.fd();
+    file.close().unwrap();
+    assert_eq!(closed(&engine, fd), Ok(()));
+    assert!(std::fs::read(dir.join("file")).unwrap() == bytes);
+}
+
+/// F12, F13, F55: files that are dropped in any state are drained and leak no descriptor.
+#[test]
+fn dropped_files_are_drained() {
+    let dir = Dir::new();
+    {
+        let engine = engine(IoMode::Auto);
+        for number in 0..200 {
+            let file = engine
+                .open(dir.join(&format!("{number}")), &create())
+                .unwrap();
+            file.write(&pattern(5000)).unwrap();
+        }
+    }
+    for number in 0..200 {
+        assert!(std::fs::read(dir.join(&format!("{number}"))).unwrap() == pattern(5000));
+    }
+    let ours = |entry: std::io::Result<std::fs::DirEntry>| {
+        let link = std::fs::read_link(entry.unwrap().path()).unwrap_or_default();
+        link.starts_with(dir.path())
+    };
+    let open = std::fs::read_dir("/proc/self/fd")
+        .unwrap()
+        .filter_map(|entry| ours(entry).then_some(()));
+    assert_eq!(open.count(), 0, "kernel descriptors leaked");
+}
+
+/// F50: calls on one descriptor from several threads happen one after the other.
+#[test]
+fn threads_share_a_file() {
+    let dir = Dir::new();
+    let path = dir.join("shared");
+    let engine = engine(IoMode::Auto);
+    let file = engine.open(&path, &create()).unwrap();
+    let line = |thread: u8| [thread; 100];
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let file = &file;
+            scope.spawn(move || {
+                for _ in 0..2000 {
+                    while file.write(&line(thread)).is_err() {
+                        std::thread::yield_now();
+                    }
+                    drop(file.sync());
+                }
+            });
+        }
+    });
+    let fd = file.fd();
+    file.close().unwrap();
+    assert_eq!(closed(&engine, fd), Ok(()));
+    let bytes = std::fs::read(&path).unwrap();
+    assert_eq!(bytes.len(), 4 * 2000 * 100);
+    for line in bytes.chunks(100) {
+        assert!(line.iter().all(|&byte| byte == line[0]), "a write was torn");
+    }
+}
+
+/// F11: of two closes one succeeds.
+#[test]
+fn two_closes_race() {
+    let dir = Dir::new();
+    let engine = engine(IoMode::Auto);
+    for _ in 0..200 {
+        let file = engine.open(dir.join("raced"), &create()).unwrap();
+        let close = || {
+            engine
+                .close(file.fd())
+                .map_err(|error| error.raw_os_error())
+        };
+        let results = std::thread::scope(|scope| {
+            let (a, b) = (scope.spawn(close), scope.spawn(close));
+            [a.join().unwrap(), b.join().unwrap()]
+        });
+        assert!(results.contains(&Ok(())) && results.contains(&Err(Some(libc::EBADF))));
+    }
+}
+
+/// F47 and the promise of the queue: readable while an event waits, not readable when none does.
+#[test]
+fn the_event_descriptor_is_level_triggered() {
+    let dir = Dir::new();
+    let engine = engine(IoMode::Auto);
+    assert!(!readable(&engine, Duration::ZERO));
+    let first = engine.open(dir.join("a"), &create()).unwrap();
+    let second = engine.open(dir.join("b"), &create()).unwrap();
+    while !(first.open_status().unwrap() && second.open_status().unwrap()) {
+        std::thread::yield_now();
+    }
+    assert!(readable(&engine, PATIENCE));
+    assert!(readable(&engine, PATIENCE), "still: nothing was taken");
+    event(&engine, |event| event.kind == EventKind::Opened);
+    assert!(readable(&engine, PATIENCE), "the second event waits");
+    event(&engine, |event| event.kind == EventKind::Opened);
+    assert!(engine.events().next().is_none());
+    assert!(!readable(&engine, Duration::ZERO));
+}
+
+/// After a shutdown every call fails cleanly.
+#[test]
+fn a_shutdown_closes_everything() {
+    let dir = Dir::new();
+    let engine = engine(IoMode::Auto);
+    let file = engine.open(dir.join("file"), &create()).unwrap();
+    file.write(b"left in memory").unwrap();
+    assert!(engine.shutdown(PATIENCE).unwrap().is_clean());
+    assert_eq!(errno(file.write(b"late")), libc::EBADF);
+    assert_eq!(errno(file.sync()), libc::EBADF);
+    assert_eq!(std::fs::read(dir.join("file")).unwrap(), b"left in memory");
+}
