@@ -39,7 +39,7 @@ mod sys;
 #[doc(hidden)]
 pub mod sim;
 #[doc(hidden)]
-pub use backend::{SimDisk, SimOptions};
+pub use backend::{SimDisk, SimInode, SimOptions};
 
 pub use config::{BackendKind, Config, IoMode};
 pub use driver::Report;

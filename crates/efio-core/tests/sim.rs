@@ -31,7 +31,7 @@ fn the_contract_holds_for_every_seed() {
     if let Some(seed) = number("EFIO_SIM_SEED") {
         return run(seed);
     }
-    let seeds = number("EFIO_SIM_SEEDS").unwrap_or(300);
+    let seeds = number("EFIO_SIM_SEEDS").unwrap_or(100);
     let start = Instant::now();
     for seed in 0..seeds {
         if let Err(cause) = catch_unwind(AssertUnwindSafe(|| run(seed))) {

@@ -17,7 +17,7 @@ mod sim;
 
 pub use pool::PoolBackend;
 pub use select::start;
-pub use sim::{SimDisk, SimOptions};
+pub use sim::{SimDisk, SimInode, SimOptions};
 
 use crate::op::{Completion, Request};
 use std::time::Duration;

@@ -244,17 +244,13 @@ impl SimDisk {
         if let Some(errno) = self.trouble(route, self.options.write_errors) {
             return Outcome::Failed(errno);
         }
-        let bytes: Vec<u8> = slices
-            .iter()
-            .flat_map(|slice| slice.as_slice())
-            .copied()
-            .collect();
         let used: u64 = self
             .inodes
             .values()
             .map(|inode| inode.current.len() as u64)
             .sum();
-        let n = self.random.transferred(&self.options, route, bytes.len());
+        let len = slices.iter().map(PageSlice::len).sum();
+        let n = self.random.transferred(&self.options, route, len);
         let inode = self
             .inodes
             .get_mut(&file.path)
@@ -273,7 +269,13 @@ impl SimDisk {
         if inode.current.len() < offset + n {
             inode.current.resize(offset + n, 0);
         }
-        inode.current[offset..offset + n].copy_from_slice(&bytes[..n]);
+        let mut room = &mut inode.current[offset..offset + n];
+        for slice in slices {
+            let part = slice.len().min(room.len());
+            let (here, rest) = room.split_at_mut(part);
+            here.copy_from_slice(&slice.as_slice()[..part]);
+            room = rest;
+        }
         Outcome::Done(n)
     }
 
@@ -396,17 +398,20 @@ impl Backend for SimDisk {
 
 /// Fowler-Noll-Vo over words, which is enough to see a change.
 fn checksum(slices: &[PageSlice]) -> u64 {
-    let word = |bytes: &[u8]| {
-        bytes
+    let mix = |sum: u64, word: u64| (sum ^ word).wrapping_mul(0x0100_0000_01b3);
+    slices.iter().fold(0xcbf2_9ce4_8422_2325, |sum, slice| {
+        let mut words = slice.as_slice().chunks_exact(8);
+        let sum = words.by_ref().fold(sum, |sum, word| {
+            mix(
+                sum,
+                u64::from_le_bytes(word.try_into().expect("eight bytes")),
+            )
+        });
+        words
+            .remainder()
             .iter()
-            .fold(0, |word, &byte| word << 8 | u64::from(byte))
-    };
-    slices
-        .iter()
-        .flat_map(|slice| slice.as_slice().chunks(8))
-        .fold(0xcbf2_9ce4_8422_2325, |sum, bytes| {
-            (sum ^ word(bytes)).wrapping_mul(0x0100_0000_01b3)
-        })
+            .fold(sum, |sum, &byte| mix(sum, u64::from(byte)))
+    })
 }
 
 /// Steele, Lea & Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014.

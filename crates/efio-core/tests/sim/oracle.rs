@@ -6,8 +6,6 @@ use efio_core::{Errno, EventKind, Failure, Progress};
 pub struct Oracle {
     /// What the file holds once everything accepted is written.
     pub content: Vec<u8>,
-    /// What it held when it was opened.
-    pub before: Vec<u8>,
     /// Where the next read or write goes.
     pub position: usize,
     /// Whether writes go to the end.
@@ -30,7 +28,6 @@ pub struct Oracle {
 impl Oracle {
     pub fn new(content: Vec<u8>, append: bool) -> Self {
         Self {
-            before: content.clone(),
             content,
             position: 0,
             append,

@@ -2,7 +2,7 @@
 
 use super::oracle::Oracle;
 use efio_core::sim::Simulation;
-use efio_core::{Config, EventKind, Fd, File, IoMode, OpenOptions, SimOptions};
+use efio_core::{Config, EventKind, Fd, File, IoMode, OpenOptions, SimInode, SimOptions};
 use fastrand::Rng;
 use std::collections::HashMap;
 use std::io::ErrorKind;
@@ -298,12 +298,11 @@ impl User {
                 .files
                 .get_mut(&event.fd)
                 .expect("an event of a file that is open");
-            let inode = self
-                .simulation
-                .disk()
-                .inode(&open.path)
-                .cloned()
-                .unwrap_or_default();
+            let (inode, none) = (
+                self.simulation.disk().inode(&open.path),
+                SimInode::default(),
+            );
+            let inode = inode.unwrap_or(&none);
             open.oracle.event(event.kind, &inode.durable);
             if let EventKind::Synced { .. } = event.kind {
                 assert!(inode.name_durable, "a synced file has a name (F35)");
