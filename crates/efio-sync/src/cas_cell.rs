@@ -123,8 +123,10 @@ impl<T: ?Sized> CasCellGuard<'_, T> {
     /// As [`CasGuard::hand_over`]; [`CasCell::adopt`] gets the guard.
     #[inline]
     pub fn hand_over(self, new_tag: NonZeroU32) {
-        drop(self.value);
-        self.custody.hand_over(new_tag);
+        let Self { value, custody } = self;
+        // The access ends here, before the lock can be anybody else's.
+        let _ = { value };
+        custody.hand_over(new_tag);
     }
 }
 

@@ -89,7 +89,7 @@ impl CasLock {
         self.offered
             .compare_exchange(tag.get(), 0, Ordering::Acquire, Ordering::Relaxed)
             .is_ok()
-            .then_some(CasGuard { lock: self })
+            .then(|| CasGuard { lock: self })
     }
 }
 

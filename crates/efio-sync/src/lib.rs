@@ -13,7 +13,12 @@ mod cache_padded;
 mod cas_cell;
 mod cas_lock;
 mod doorbell;
+#[cfg(all(feature = "lock_api", not(loom)))]
+mod lock_api;
+mod mcs_lock;
 mod parking;
+mod raw_rw_spin_lock;
+mod rw_spin_lock;
 mod spin_lock;
 
 pub use backoff::Backoff;
@@ -25,4 +30,7 @@ pub use doorbell::EventFd;
 pub use doorbell::{Alarm, Doorbell};
 #[cfg(feature = "std")]
 pub use doorbell::{Parker, Sleep};
+pub use mcs_lock::{McsGuard, McsLock, McsNode};
+pub use raw_rw_spin_lock::RawRwSpinLock;
+pub use rw_spin_lock::{RwSpinLock, RwSpinReadGuard, RwSpinUpgradableGuard, RwSpinWriteGuard};
 pub use spin_lock::{RawSpinLock, SpinLock, SpinLockGuard};

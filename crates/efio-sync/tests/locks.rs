@@ -79,6 +79,11 @@ fn handed_over_custody_is_adopted_once() {
     assert_eq!(cell.holder(), Some(tag(2)));
     assert_eq!(cell.try_acquire(tag(3)).unwrap_err(), tag(2));
     assert!(cell.adopt(tag(1)).is_none());
+    assert_eq!(
+        cell.holder(),
+        Some(tag(2)),
+        "a failed adoption changes nothing"
+    );
     let adopted = cell.adopt(tag(2)).unwrap();
     assert_eq!(*adopted, 2);
     assert!(cell.adopt(tag(2)).is_none());

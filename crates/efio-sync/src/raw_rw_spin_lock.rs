@@ -1,0 +1,264 @@
+//! The word of [`RwSpinLock`](crate::RwSpinLock): many readers or one writer; a waiting writer
+//! holds new readers back.
+//!
+//! Writer preference as in P. J. Courtois, F. Heymans and D. L. Parnas, "Concurrent Control with
+//! Readers and Writers", CACM 14(10), 1971, problem 2; one word instead of semaphores.
+//!
+//! ```text
+//!   31                                    3       2            1          0
+//!   ┌──────────────────────────────────────┬─────────┬────────────┬────────┐
+//!   │ number of readers                    │ WAITING │ UPGRADABLE │ WRITER │
+//!   └──────────────────────────────────────┴─────────┴────────────┴────────┘
+//! ```
+//!
+//! | to take | needs clear | does |
+//! |---|---|---|
+//! | read | WRITER, WAITING | + READER |
+//! | upgradable read | WRITER, WAITING, UPGRADABLE | + UPGRADABLE |
+//! | write | all but WAITING | = WRITER; sets WAITING while it has to wait |
+//! | upgrade | WRITER (ours is UPGRADABLE), readers | = WRITER; sets WAITING while it has to wait |
+//!
+//! WAITING is cleared by the writer that gets in; other writers that still wait set it again while
+//! it is inside. Every change is a read-modify-write, so that each release continues the release
+//! sequences before it, and a writer that acquires the word has acquired from every reader.
+
+use crate::Backoff;
+use crate::shim::atomic::{AtomicU32, Ordering};
+
+const WRITER: u32 = 1;
+const UPGRADABLE: u32 = 2;
+const WAITING: u32 = 4;
+const READER: u32 = 8;
+
+/// The lock word of [`RwSpinLock`](crate::RwSpinLock) without the data.
+pub struct RawRwSpinLock {
+    state: AtomicU32,
+}
+
+impl RawRwSpinLock {
+    const_unless_loom! {
+        /// An open lock.
+        #[inline]
+        pub const fn new() -> Self {
+            Self { state: AtomicU32::new(0) }
+        }
+    }
+
+    /// Whether the caller now holds the lock for reading.
+    #[inline]
+    pub fn try_read(&self) -> bool {
+        self.try_add(WRITER | WAITING, READER)
+    }
+
+    /// Waits until the caller holds the lock for reading.
+    #[inline]
+    pub fn read(&self) {
+        if !self.try_read() {
+            self.wait_for(|| self.try_read());
+        }
+    }
+
+    /// Whether the caller now holds the upgradable lock.
+    #[inline]
+    pub fn try_upgradable_read(&self) -> bool {
+        self.try_add(WRITER | WAITING | UPGRADABLE, UPGRADABLE)
+    }
+
+    /// Waits until the caller holds the upgradable lock.
+    #[inline]
+    pub fn upgradable_read(&self) {
+        if !self.try_upgradable_read() {
+            self.wait_for(|| self.try_upgradable_read());
+        }
+    }
+
+    /// Whether the caller now holds the lock for writing.
+    #[inline]
+    pub fn try_write(&self) -> bool {
+        // Acquire pairs with the Release of whoever let go, readers included.
+        self.state
+            .compare_exchange(0, WRITER, Ordering::Acquire, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    /// Waits until the caller holds the lock for writing.
+    #[inline]
+    pub fn write(&self) {
+        if !self.try_write() {
+            self.wait_for(|| self.try_enter(0));
+        }
+    }
+
+    /// Whether the caller's upgradable lock is now one for writing.
+    ///
+    /// # Safety
+    ///
+    /// The caller holds the upgradable lock.
+    #[inline]
+    pub unsafe fn try_upgrade(&self) -> bool {
+        let mut state = self.state.load(Ordering::Relaxed);
+        while state & !WAITING == UPGRADABLE {
+            // Acquire pairs with the Release of the readers that let go.
+            match self.state.compare_exchange_weak(
+                state,
+                WRITER,
+                Ordering::Acquire,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return true,
+                Err(now) => state = now,
+            }
+        }
+        false
+    }
+
+    /// Waits until the caller's upgradable lock is one for writing. New readers are held back.
+    ///
+    /// # Safety
+    ///
+    /// The caller holds the upgradable lock.
+    #[inline]
+    pub unsafe fn upgrade(&self) {
+        // SAFETY: the caller's promise.
+        if !unsafe { self.try_upgrade() } {
+            self.wait_for(|| self.try_enter(UPGRADABLE));
+        }
+    }
+
+    /// Lets go of a lock for reading.
+    ///
+    /// # Safety
+    ///
+    /// The caller holds it and does not use the data afterwards.
+    #[inline]
+    pub unsafe fn unlock_read(&self) {
+        // Release pairs with the Acquire of the next writer.
+        self.state.fetch_sub(READER, Ordering::Release);
+    }
+
+    /// Lets go of the upgradable lock.
+    ///
+    /// # Safety
+    ///
+    /// The caller holds it and does not use the data afterwards.
+    #[inline]
+    pub unsafe fn unlock_upgradable(&self) {
+        // Release as in `unlock_read`.
+        self.state.fetch_sub(UPGRADABLE, Ordering::Release);
+    }
+
+    /// Lets go of the lock for writing.
+    ///
+    /// # Safety
+    ///
+    /// The caller holds it and does not use the data afterwards.
+    #[inline]
+    pub unsafe fn unlock_write(&self) {
+        // Release pairs with the Acquire of everybody who gets in next.
+        self.state.fetch_sub(WRITER, Ordering::Release);
+    }
+
+    /// Makes the caller's lock for writing one for reading.
+    ///
+    /// # Safety
+    ///
+    /// The caller holds the lock for writing and only reads afterwards.
+    #[inline]
+    pub unsafe fn downgrade(&self) {
+        // Release pairs with the Acquire of the readers that are let in.
+        self.state.fetch_add(READER - WRITER, Ordering::Release);
+    }
+
+    /// Makes the caller's lock for writing the upgradable one.
+    ///
+    /// # Safety
+    ///
+    /// The caller holds the lock for writing and only reads afterwards.
+    #[inline]
+    pub unsafe fn downgrade_to_upgradable(&self) {
+        // Release as in `downgrade`.
+        self.state.fetch_add(UPGRADABLE - WRITER, Ordering::Release);
+    }
+
+    /// Makes the caller's upgradable lock one for reading.
+    ///
+    /// # Safety
+    ///
+    /// The caller holds the upgradable lock.
+    #[inline]
+    pub unsafe fn downgrade_upgradable(&self) {
+        // Only another upgradable reader can get in by this, and nothing was written.
+        self.state.fetch_add(READER - UPGRADABLE, Ordering::Relaxed);
+    }
+
+    /// Whether somebody holds the lock in any way; out of date when it returns.
+    #[inline]
+    pub fn is_locked(&self) -> bool {
+        self.state.load(Ordering::Relaxed) & !WAITING != 0
+    }
+
+    /// Whether somebody holds the lock for writing; out of date when it returns.
+    #[inline]
+    pub fn is_locked_exclusive(&self) -> bool {
+        self.state.load(Ordering::Relaxed) & WRITER != 0
+    }
+
+    /// Adds `share` while all of `barred` is clear.
+    #[inline(always)]
+    fn try_add(&self, barred: u32, share: u32) -> bool {
+        let mut state = self.state.load(Ordering::Relaxed);
+        while state & barred == 0 {
+            let Some(next) = state.checked_add(share) else {
+                too_many_readers()
+            };
+            // Acquire pairs with the Release of the last writer.
+            match self.state.compare_exchange_weak(
+                state,
+                next,
+                Ordering::Acquire,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return true,
+                Err(now) => state = now,
+            }
+        }
+        false
+    }
+
+    /// For a writer that has to wait, and holds `own` (0 or UPGRADABLE): enters, or sees to it that
+    /// no new reader does.
+    fn try_enter(&self, own: u32) -> bool {
+        let state = self.state.load(Ordering::Relaxed);
+        if state & !WAITING == own {
+            // Acquire pairs with the Release of whoever let go, readers included.
+            return self
+                .state
+                .compare_exchange(state, WRITER, Ordering::Acquire, Ordering::Relaxed)
+                .is_ok();
+        }
+        if state & WAITING == 0 {
+            self.state.fetch_or(WAITING, Ordering::Relaxed);
+        }
+        false
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn wait_for(&self, mut attempt: impl FnMut() -> bool) {
+        let backoff = Backoff::new();
+        while !attempt() {
+            backoff.snooze();
+        }
+    }
+}
+
+#[cold]
+fn too_many_readers() -> ! {
+    panic!("more than {} readers hold an RwSpinLock", u32::MAX / READER);
+}
+
+impl Default for RawRwSpinLock {
+    fn default() -> Self {
+        Self::new()
+    }
+}

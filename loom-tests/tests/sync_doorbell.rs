@@ -1,0 +1,134 @@
+//! `Doorbell`: a ring before, during or after falling asleep is never lost, and what the ringer
+//! wrote before it is seen. A lost wake-up is a deadlock, which loom reports.
+#![cfg(loom)]
+
+use efio_sync::{Alarm, Doorbell, Parker};
+use loom::cell::UnsafeCell;
+use loom::sync::Arc;
+use loom::sync::atomic::{AtomicBool, Ordering};
+use loom::thread;
+
+fn model(preemptions: usize, run: impl Fn() + Sync + Send + 'static) {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(preemptions);
+    model.check(run);
+}
+
+/// A cell that is written before a ring and read after it, with no order but the doorbell's.
+struct Letter(UnsafeCell<u32>);
+
+// SAFETY: that this is sound is what the model shows; loom reports a race.
+unsafe impl Sync for Letter {}
+
+impl Letter {
+    fn new() -> Self {
+        Self(UnsafeCell::new(0))
+    }
+
+    fn write(&self) {
+        // SAFETY: loom checks the access.
+        self.0.with_mut(|letter| unsafe { *letter = 1 });
+    }
+
+    fn read(&self) -> u32 {
+        // SAFETY: loom checks the access.
+        self.0.with(|letter| unsafe { *letter })
+    }
+}
+
+#[test]
+fn a_ring_ends_the_wait_and_publishes() {
+    model(3, || {
+        let shared = Arc::new((Doorbell::new(Parker::new()), Letter::new()));
+        let ringer = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                shared.1.write();
+                shared.0.ring();
+            })
+        };
+        assert!(shared.0.wait(None));
+        assert_eq!(shared.1.read(), 1);
+        ringer.join().unwrap();
+    });
+}
+
+/// The last of several rings may be the only one that the sleeper sees; it has to see what all of
+/// the ringers wrote.
+#[test]
+fn rings_that_are_absorbed_publish_too() {
+    model(2, || {
+        let shared = Arc::new((Doorbell::new(Parker::new()), [Letter::new(), Letter::new()]));
+        let flags = Arc::new([AtomicBool::new(false), AtomicBool::new(false)]);
+        let ringers = [0, 1].map(|number| {
+            let (shared, flags) = (Arc::clone(&shared), Arc::clone(&flags));
+            thread::spawn(move || {
+                shared.1[number].write();
+                // Relaxed: tells that there is a letter, orders nothing.
+                flags[number].store(true, Ordering::Relaxed);
+                shared.0.ring();
+            })
+        });
+        // With both of them gone by, one look has to be enough for the one that is left.
+        let mut letters = 0;
+        while letters < 2 {
+            assert!(shared.0.wait(None));
+            letters = flags
+                .iter()
+                .filter(|flag| flag.load(Ordering::Relaxed))
+                .count();
+        }
+        for ringer in ringers {
+            ringer.join().unwrap();
+        }
+        assert_eq!(shared.1[0].read() + shared.1[1].read(), 2);
+    });
+}
+
+/// The protocol of a sleeper with its own place to sleep: look, arm, sleep, disarm, look.
+#[test]
+fn no_ring_is_lost_between_the_look_and_the_sleep() {
+    model(3, || {
+        let shared = Arc::new((Doorbell::new(Bell::new()), AtomicBool::new(false)));
+        let ringer = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                shared.1.store(true, Ordering::Relaxed);
+                shared.0.ring();
+                // Absorbed or not, it must do no harm.
+                shared.0.ring();
+            })
+        };
+        while !shared.1.load(Ordering::Relaxed) {
+            if shared.0.arm() {
+                shared.0.alarm().sleep();
+                shared.0.disarm();
+            }
+        }
+        ringer.join().unwrap();
+    });
+}
+
+/// What a poll or an io_uring would be: a place to sleep with a wake-up that is remembered.
+struct Bell(loom::sync::Mutex<bool>, loom::sync::Condvar);
+
+impl Bell {
+    fn new() -> Self {
+        Self(loom::sync::Mutex::new(false), loom::sync::Condvar::new())
+    }
+
+    fn sleep(&self) {
+        let mut woken = self.0.lock().unwrap();
+        while !*woken {
+            woken = self.1.wait(woken).unwrap();
+        }
+        *woken = false;
+    }
+}
+
+impl Alarm for Bell {
+    fn wake(&self) {
+        *self.0.lock().unwrap() = true;
+        self.1.notify_one();
+    }
+}
