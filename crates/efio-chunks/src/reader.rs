@@ -22,7 +22,7 @@ use crate::writer::ChunkWriter;
 /// Dropping it drops the chunks that are in the stream, but an open tail stays with the writer
 /// until that leaves too.
 ///
-/// ```compile_fail
+/// ```compile_fail,E0599
 /// let (writer, reader) = efio_chunks::unbounded::<Vec<u8>>();
 /// let second = reader.clone();
 /// ```

@@ -27,16 +27,16 @@ const COUNTER: usize = usize::MAX >> 1;
 ///
 /// Dropping it closes the stream.
 ///
-/// ```compile_fail
+/// ```compile_fail,E0599
 /// let (writer, reader) = efio_chunks::unbounded::<Vec<u8>>();
 /// let second = writer.clone();
 /// ```
 ///
-/// ```compile_fail
+/// ```compile_fail,E0277
 /// let (writer, reader) = efio_chunks::unbounded::<Vec<u8>>();
 /// std::thread::scope(|s| {
-///     s.spawn(|| (&writer).is_reader_gone());
-///     s.spawn(|| (&writer).is_reader_gone());
+///     s.spawn(|| writer.is_reader_gone());
+///     s.spawn(|| writer.is_reader_gone());
 /// });
 /// ```
 pub struct ChunkWriter<C: Chunk> {

@@ -234,3 +234,102 @@ fn ends_on_two_threads() {
     assert_eq!(seen, TOTAL);
     producer.join().unwrap();
 }
+
+#[test]
+fn a_thread_sleeps_on_a_doorbell_until_there_is_something() {
+    use efio_sync::{Doorbell, Parker};
+
+    let bell = Arc::new(Doorbell::new(Parker::new()));
+    let (mut writer, mut reader) = Options::new().on_readable(bell.clone()).build::<Vec<u8>>();
+    let producer = std::thread::spawn(move || {
+        for byte in 0..100u8 {
+            writer.push(vec![byte]).unwrap();
+            std::thread::yield_now();
+        }
+    });
+    let mut expected = 0;
+    while !reader.is_closed() {
+        match reader.pop() {
+            Some(popped) => {
+                assert_eq!(popped.bytes(), [expected]);
+                expected += 1;
+            }
+            None if reader.arm() => drop(bell.wait(None)),
+            None => {}
+        }
+    }
+    assert_eq!(expected, 100);
+    producer.join().unwrap();
+}
+
+#[test]
+fn an_idle_stream_has_no_chunk() {
+    let alive = Arc::new(AtomicUsize::new(0));
+    let (mut writer, mut reader) = unbounded();
+    writer.open(Page::new(b"a", 4, Some(&alive))).unwrap();
+    writer.push(Page::new(b"b", 4, Some(&alive))).unwrap();
+    assert_eq!(reader.consume(2), 2);
+    assert_eq!(alive.load(Relaxed), 0);
+}
+
+#[test]
+fn a_byte_stream_uses_its_tails_again_and_carries_anything() {
+    let (mut writer, mut reader) = Options::new().chunk_size(4..=8).build_bytes();
+    assert_eq!(writer.append(b"0123456789abcdef"), 16);
+    assert_eq!(
+        reader.front().unwrap().bytes().len(),
+        8,
+        "as large as needed and allowed"
+    );
+    let address = reader.chunk().as_ptr();
+    reader.consume(16);
+    writer.seal();
+    assert!(reader.is_empty());
+    writer.append(b"gh");
+    writer.append(b"i");
+    reader.consume(1);
+    assert!(
+        std::ptr::eq(reader.chunk().as_ptr().wrapping_sub(1), address),
+        "from the shelf"
+    );
+    writer.push("static").unwrap();
+    writer.push(String::from("string")).unwrap();
+    writer.push(b"boxed".to_vec().into_boxed_slice()).unwrap();
+    writer.spare()[..3].copy_from_slice(b"end");
+    writer.commit(3);
+    let (mut onward, mut end) = efio_chunks::byte_stream();
+    assert_eq!(onward.transfer_from(&mut reader), 22);
+    assert_eq!(
+        writer.append(b"!"),
+        1,
+        "the open tail stayed with its writer"
+    );
+    assert_eq!(onward.transfer_from(&mut reader), 1);
+    assert_eq!(read_all(&mut end), b"histaticstringboxedend!");
+}
+
+#[cfg(feature = "bytes")]
+#[test]
+fn bytes_at_both_ends() {
+    use bytes::{Buf, Bytes};
+
+    let (mut writer, mut reader) = efio_chunks::byte_stream();
+    let payload = Bytes::from(vec![7; 100]);
+    let address = payload.as_ptr();
+    writer.push(payload).unwrap();
+    writer.append(b"\x01\x02\x03\x04\x05");
+    assert_eq!((reader.remaining(), Buf::chunk(&reader).len()), (105, 100));
+    reader.advance(1);
+    let back = reader.pop().unwrap().into_bytes();
+    assert_eq!((back.len(), back.as_ptr()), (99, address.wrapping_add(1)));
+    assert_eq!((reader.get_u8(), reader.get_u16()), (1, 0x0203));
+    let past_the_end = std::panic::AssertUnwindSafe(|| reader.advance(3));
+    assert!(std::panic::catch_unwind(past_the_end).is_err());
+
+    let (mut writer, mut reader) = unbounded::<Bytes>();
+    writer.push(Bytes::from_static(b"ab")).unwrap();
+    writer.push(Bytes::from_static(b"c")).unwrap();
+    let mut slices = [std::io::IoSlice::new(&[]); 3];
+    assert_eq!(reader.chunks_vectored(&mut slices), 2);
+    assert_eq!(reader.copy_to_bytes(3), "abc");
+}
