@@ -21,7 +21,7 @@
 //! thread can prolong. `append`, `read`, `front`, `consume` use no read-modify-write unless a
 //! [notification hook](Options) is attached; a chunk costs one small allocation and a few atomic
 //! stores. An idle stream has 128 bytes on the heap and, once it has been used, one spent node of
-//! 32 bytes plus the size of a `C`.
+//! 24 bytes plus the size of a `C`.
 
 mod aligned;
 #[cfg(feature = "bytes")]
