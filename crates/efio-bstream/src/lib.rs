@@ -9,6 +9,8 @@
 //! Nothing here blocks: an open stream that is empty, or full, is `WouldBlock`, and the hooks of
 //! [`efio_chunks::Options`] tell when to come back. A closed one is end of file.
 
+#![forbid(unsafe_code)]
+
 mod aio;
 mod chunked;
 mod frame_reader;
@@ -26,3 +28,8 @@ pub use length::LengthPrefix;
 pub use reader::BufferedReader;
 pub use source::{Sink, SinkWriter, Source, SourceReader, drain_to, fill_from};
 pub use writer::BufferedWriter;
+
+/// The example of the README, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -47,3 +47,8 @@ pub use options::{Options, bounded, unbounded};
 pub use piece::{Front, Piece, Pieces, Popped};
 pub use reader::ChunkReader;
 pub use writer::{ChunkWriter, PushError};
+
+/// The example of the README, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

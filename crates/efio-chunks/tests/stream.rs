@@ -295,17 +295,30 @@ fn a_byte_stream_uses_its_tails_again_and_carries_anything() {
     writer.push("static").unwrap();
     writer.push(String::from("string")).unwrap();
     writer.push(b"boxed".to_vec().into_boxed_slice()).unwrap();
+    assert_eq!(writer.append(b"tail"), 4);
+    writer.seal();
     writer.spare()[..3].copy_from_slice(b"end");
     writer.commit(3);
     let (mut onward, mut end) = efio_chunks::byte_stream();
-    assert_eq!(onward.transfer_from(&mut reader), 22);
+    assert_eq!(onward.transfer_from(&mut reader), 26);
     assert_eq!(
         writer.append(b"!"),
         1,
         "the open tail stayed with its writer"
     );
     assert_eq!(onward.transfer_from(&mut reader), 1);
-    assert_eq!(read_all(&mut end), b"histaticstringboxedend!");
+    assert_eq!(read_all(&mut end), b"histaticstringboxedtailend!");
+}
+
+#[test]
+fn a_popped_chunk_knows_what_was_appended_to_it() {
+    let (mut writer, mut reader) = efio_chunks::byte_stream();
+    writer.append(b"appended");
+    writer.seal();
+    reader.consume(2);
+    let popped = reader.pop().unwrap();
+    assert_eq!((popped.bytes(), popped.range()), (&b"pended"[..], 2..8));
+    assert_eq!(popped.into_chunk().as_slice(), b"appended");
 }
 
 #[cfg(feature = "bytes")]
