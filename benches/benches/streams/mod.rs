@@ -106,8 +106,15 @@ fn pin(core: usize) {
 /// A candidate's name and its measurement.
 pub type Candidate = (&'static str, fn(usize, usize) -> Duration);
 
-/// Measures the candidates at one block size and prints a table. The first is ours.
+/// Measures the candidates at one block size and prints a table. The first is ours. Numbers on the
+/// command line choose block sizes.
 pub fn compare(title: &str, candidates: &[Candidate], block: usize, total: usize) {
+    let only: Vec<usize> = std::env::args()
+        .filter_map(|arg| arg.parse().ok())
+        .collect();
+    if !only.is_empty() && !only.contains(&block) {
+        return;
+    }
     let rounds = if quick() { 1 } else { 9 };
     // Frames of 16 KiB must come out even.
     let total = if quick() {

@@ -60,14 +60,23 @@ const SLICES: usize = 16;
 /// # Errors
 /// The source's; `WouldBlock` also if the stream is full, `BrokenPipe` if its reader is gone.
 pub fn fill_from(writer: &mut ByteWriter, source: &mut impl Source) -> io::Result<usize> {
-    let room = writer.spare();
-    if room.is_empty() {
-        let kind = if writer.is_reader_gone() {
+    if writer.allowance(1) == 0 {
+        let gone = writer.is_reader_gone();
+        let kind = if gone {
             io::ErrorKind::BrokenPipe
-        } else if writer.allowance(1) != 0 {
-            io::ErrorKind::OutOfMemory
         } else {
             io::ErrorKind::WouldBlock
+        };
+        return Err(kind.into());
+    }
+    // Room can only grow, so there is some unless there is no memory for it.
+    let room = writer.spare();
+    if room.is_empty() {
+        let gone = writer.is_reader_gone();
+        let kind = if gone {
+            io::ErrorKind::BrokenPipe
+        } else {
+            io::ErrorKind::OutOfMemory
         };
         return Err(kind.into());
     }

@@ -211,10 +211,7 @@ impl<F: Framing> BufferedWriter<F> {
         self.drain_backlog()?;
         let inner = self.inner.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
         match inner.append(bytes) {
-            0 if bytes.is_empty() => Ok(0),
-            0 if inner.is_reader_gone() => Err(io::ErrorKind::BrokenPipe.into()),
-            0 if inner.allowance(1) != 0 => Err(io::ErrorKind::OutOfMemory.into()),
-            0 => Err(io::ErrorKind::WouldBlock.into()),
+            0 if !bytes.is_empty() => append_again(inner, bytes),
             count => Ok(count),
         }
     }
@@ -250,6 +247,22 @@ impl<F: Framing> BufferedWriter<F> {
             }
         }
         Ok(count)
+    }
+}
+
+/// The stream took nothing: finds out why, or gets it in after all.
+fn append_again(inner: &mut ByteWriter, bytes: &[u8]) -> io::Result<usize> {
+    if inner.is_reader_gone() {
+        return Err(io::ErrorKind::BrokenPipe.into());
+    }
+    if inner.allowance(1) == 0 {
+        return Err(io::ErrorKind::WouldBlock.into());
+    }
+    // There is room, perhaps only since a moment ago; it can only grow.
+    match inner.append(bytes) {
+        0 if inner.is_reader_gone() => Err(io::ErrorKind::BrokenPipe.into()),
+        0 => Err(io::ErrorKind::OutOfMemory.into()),
+        count => Ok(count),
     }
 }
 

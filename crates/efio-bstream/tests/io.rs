@@ -310,3 +310,36 @@ fn fill_and_drain_move_bytes_without_a_detour() {
         ErrorKind::BrokenPipe
     );
 }
+
+/// Room that appears between a failed append and the question why it failed is not an error.
+#[test]
+fn two_threads_at_the_bound() {
+    const TOTAL: usize = 200_000;
+    let (writer, reader) = bounded_byte_stream(2);
+    let producer = std::thread::spawn(move || {
+        let mut writer = BufferedWriter::new(writer);
+        let mut written = 0;
+        while written < TOTAL {
+            match writer.write(&[written as u8]) {
+                Ok(count) => written += count,
+                Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+            }
+        }
+        writer.finish().unwrap();
+    });
+    let mut reader = BufferedReader::new(reader);
+    let mut position = 0;
+    loop {
+        match reader.fill_buf() {
+            Ok([]) => break,
+            Ok(bytes) => {
+                assert_eq!(bytes[0], position as u8);
+                position += 1;
+                reader.consume(1);
+            }
+            Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+        }
+    }
+    assert_eq!(position, TOTAL);
+    producer.join().unwrap();
+}

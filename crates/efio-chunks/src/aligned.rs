@@ -216,8 +216,8 @@ unsafe impl AppendChunk for AlignedBuf {
     }
 }
 
-/// How many buffers a shelf keeps: one to be filled while the reader empties another.
-const SPARES: usize = 2;
+/// How many buffers a shelf can keep.
+const SPARES: usize = 8;
 
 /// A few spare buffers of one layout, on their way back from the reader to the writer.
 ///
@@ -225,20 +225,24 @@ const SPARES: usize = 2;
 /// other owns what he moved, so any thread may put and take.
 pub(crate) struct Shelf {
     slots: [AtomicPtr<u8>; SPARES],
+    /// How many of the slots are in use.
+    spares: usize,
     layout: Layout,
 }
 
 impl Shelf {
-    pub(crate) fn new(capacity: usize, align: usize) -> Self {
+    /// Keeps up to `spares` buffers, but no more than eight.
+    pub(crate) fn new(capacity: usize, align: usize, spares: usize) -> Self {
         let slots = core::array::from_fn(|_| AtomicPtr::new(ptr::null_mut()));
         Self {
             slots,
+            spares: spares.min(SPARES),
             layout: layout(capacity, align),
         }
     }
 
     fn take(&self) -> Option<Memory> {
-        self.slots.iter().find_map(|slot| {
+        self.slots[..self.spares].iter().find_map(|slot| {
             if slot.load(Relaxed).is_null() {
                 return None;
             }
@@ -254,7 +258,7 @@ impl Shelf {
     /// Whether it took the memory, which is then its own. The layouts agree.
     fn put(&self, memory: &Memory) -> bool {
         debug_assert_eq!(memory.layout, self.layout);
-        self.slots.iter().any(|slot| {
+        self.slots[..self.spares].iter().any(|slot| {
             // Release: pairs with the Acquire in `take`.
             let put =
                 slot.compare_exchange(ptr::null_mut(), memory.start.as_ptr(), Release, Relaxed);

@@ -44,7 +44,8 @@ pub type ByteReader = ChunkReader<Buffer>;
 /// The writing end of a [`byte_stream`]: a [`ChunkWriter`] that makes its own tails.
 ///
 /// Tails start small and double up to a [configured size](Options::chunk_size). Those of the
-/// largest size are used again when the reader is done with them: up to two wait for the writer.
+/// largest size are used again when the reader is done with them: as many wait for the writer as the
+/// bound can keep busy, four without a bound, eight at most.
 pub struct ByteWriter {
     inner: ChunkWriter<Buffer>,
     next_size: usize,
@@ -54,21 +55,28 @@ pub struct ByteWriter {
 /// Tails of the largest size; the shelf is made with the first of them.
 struct Spares {
     size: usize,
+    count: usize,
     shelf: Option<Arc<Shelf>>,
 }
+
+/// Spare tails of a stream without a bound.
+const UNBOUNDED_SPARES: usize = 4;
 
 /// Tails start at a cache line.
 const ALIGN: usize = 64;
 
 impl ByteWriter {
     pub(crate) fn new(inner: ChunkWriter<Buffer>, first: usize, largest: usize) -> Self {
+        let busy = inner.max_bytes().map(|bytes| bytes.div_ceil(largest) + 1);
+        let spares = Spares {
+            size: largest,
+            count: busy.unwrap_or(UNBOUNDED_SPARES),
+            shelf: None,
+        };
         Self {
             inner,
             next_size: first,
-            spares: Spares {
-                size: largest,
-                shelf: None,
-            },
+            spares,
         }
     }
 
@@ -136,10 +144,8 @@ impl ByteWriter {
         if size < self.spares.size {
             return AlignedBuf::try_new(size, ALIGN);
         }
-        let shelf = self
-            .spares
-            .shelf
-            .get_or_insert_with(|| Arc::new(Shelf::new(size, ALIGN)));
+        let Spares { count, shelf, .. } = &mut self.spares;
+        let shelf = shelf.get_or_insert_with(|| Arc::new(Shelf::new(size, ALIGN, *count)));
         AlignedBuf::from_shelf(shelf)
     }
 
