@@ -35,9 +35,10 @@ impl Default for Parker {
 
 impl Alarm for Parker {
     fn wake(&self) {
-        // Release pairs with the Acquire swap of `sleep`.
-        self.token.store(WOKEN, Ordering::Release);
-        self.token.wake_one();
+        // Release pairs with the Acquire swaps of `sleep`. If it is there already, its waker wakes.
+        if self.token.swap(WOKEN, Ordering::Release) == QUIET {
+            self.token.wake_one();
+        }
     }
 }
 
