@@ -1,0 +1,435 @@
+//! The queues beside their peers, in alternating rounds of one run.
+//!
+//! Each shape runs every candidate once a round, in an order that rotates, and compares within the
+//! round: the figure is the median over the rounds of (peer's time ÷ our time), so that a machine
+//! that is slow for a while is slow for all. Printed: nanoseconds per item (median, and the middle
+//! half of the rounds in brackets), then the ratio to `SegQueue`.
+//!
+//! ```text
+//! cargo bench -p efio-benches --bench queue              # all shapes
+//! cargo bench -p efio-benches --bench queue -- 1p1c      # those whose name contains this
+//! EFIO_BENCH_ROUNDS=15 EFIO_BENCH_ITEMS=1000000 cargo bench …
+//! ```
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::collections::VecDeque;
+use std::hint::{black_box, spin_loop};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Barrier, Mutex, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use concurrent_queue::ConcurrentQueue;
+use efio_queue::{MsQueue, SegQueue};
+
+/// What all candidates can do. Items are `u64`.
+trait Candidate: Sync {
+    fn push(&self, item: u64);
+    fn pop(&self) -> Option<u64>;
+
+    fn push_batch(&self, items: &mut Vec<u64>) {
+        items.drain(..).for_each(|item| self.push(item));
+    }
+
+    fn pop_batch(&self, out: &mut Vec<u64>, max: usize) {
+        out.extend((0..max).map_while(|_| self.pop()));
+    }
+}
+
+impl Candidate for SegQueue<u64> {
+    fn push(&self, item: u64) {
+        SegQueue::push(self, item).unwrap();
+    }
+    fn pop(&self) -> Option<u64> {
+        SegQueue::pop(self)
+    }
+    fn push_batch(&self, items: &mut Vec<u64>) {
+        SegQueue::push_batch(self, items).unwrap();
+    }
+    fn pop_batch(&self, out: &mut Vec<u64>, max: usize) {
+        SegQueue::pop_batch(self, out, max);
+    }
+}
+
+impl Candidate for MsQueue<u64> {
+    fn push(&self, item: u64) {
+        MsQueue::push(self, item).unwrap();
+    }
+    fn pop(&self) -> Option<u64> {
+        MsQueue::pop(self)
+    }
+    fn push_batch(&self, items: &mut Vec<u64>) {
+        MsQueue::push_batch(self, items).unwrap();
+    }
+    fn pop_batch(&self, out: &mut Vec<u64>, max: usize) {
+        MsQueue::pop_batch(self, out, max);
+    }
+}
+
+impl Candidate for crossbeam_queue::SegQueue<u64> {
+    fn push(&self, item: u64) {
+        self.push(item);
+    }
+    fn pop(&self) -> Option<u64> {
+        self.pop()
+    }
+}
+
+impl Candidate for crossbeam_queue::ArrayQueue<u64> {
+    fn push(&self, item: u64) {
+        while self.push(item).is_err() {
+            thread::yield_now();
+        }
+    }
+    fn pop(&self) -> Option<u64> {
+        self.pop()
+    }
+}
+
+impl Candidate for ConcurrentQueue<u64> {
+    fn push(&self, item: u64) {
+        ConcurrentQueue::push(self, item).unwrap();
+    }
+    fn pop(&self) -> Option<u64> {
+        ConcurrentQueue::pop(self).ok()
+    }
+}
+
+impl Candidate for Mutex<VecDeque<u64>> {
+    fn push(&self, item: u64) {
+        self.lock().unwrap().push_back(item);
+    }
+    fn pop(&self) -> Option<u64> {
+        self.lock().unwrap().pop_front()
+    }
+    fn push_batch(&self, items: &mut Vec<u64>) {
+        self.lock().unwrap().extend(items.drain(..));
+    }
+    fn pop_batch(&self, out: &mut Vec<u64>, max: usize) {
+        let mut queue = self.lock().unwrap();
+        let count = max.min(queue.len());
+        out.extend(queue.drain(..count));
+    }
+}
+
+/// A channel, both ends.
+struct Flume(flume::Sender<u64>, flume::Receiver<u64>);
+
+impl Candidate for Flume {
+    fn push(&self, item: u64) {
+        self.0.send(item).unwrap();
+    }
+    fn pop(&self) -> Option<u64> {
+        self.1.try_recv().ok()
+    }
+}
+
+/// One consumer: its `Receiver` is not `Sync`, and the shapes with several leave it out.
+struct Mpsc(mpsc::Sender<u64>, OneConsumer);
+
+struct OneConsumer(mpsc::Receiver<u64>);
+
+// SAFETY: the shapes that run `Mpsc` call `pop` from one thread at a time.
+unsafe impl Sync for OneConsumer {}
+
+impl Candidate for Mpsc {
+    fn push(&self, item: u64) {
+        self.0.send(item).unwrap();
+    }
+    fn pop(&self) -> Option<u64> {
+        self.1.0.try_recv().ok()
+    }
+}
+
+/// A candidate's name and how to run a shape on a new one of it, compiled for its type.
+struct Entry {
+    name: &'static str,
+    run: fn(&Shape, usize) -> Duration,
+    one_consumer: bool,
+}
+
+const ARRAY: usize = 4096;
+
+fn entries() -> Vec<Entry> {
+    fn entry(name: &'static str, run: fn(&Shape, usize) -> Duration) -> Entry {
+        Entry { name, run, one_consumer: false }
+    }
+    vec![
+        entry("efio SegQueue", |shape, items| shape.run(&SegQueue::new(), items)),
+        entry("efio MsQueue", |shape, items| shape.run(&MsQueue::new(), items)),
+        entry("crossbeam SegQueue", |shape, items| {
+            shape.run(&crossbeam_queue::SegQueue::new(), items)
+        }),
+        entry("crossbeam ArrayQueue", |shape, items| {
+            let capacity = if shape.fills { items } else { ARRAY };
+            shape.run(&crossbeam_queue::ArrayQueue::new(capacity), items)
+        }),
+        entry("concurrent-queue", |shape, items| shape.run(&ConcurrentQueue::unbounded(), items)),
+        entry("flume", |shape, items| {
+            let (sender, receiver) = flume::unbounded();
+            shape.run(&Flume(sender, receiver), items)
+        }),
+        Entry {
+            name: "std mpsc",
+            run: |shape, items| {
+                let (sender, receiver) = mpsc::channel();
+                shape.run(&Mpsc(sender, OneConsumer(receiver)), items)
+            },
+            one_consumer: true,
+        },
+        entry("Mutex<VecDeque>", |shape, items| {
+            shape.run(&Mutex::new(VecDeque::new()), items)
+        }),
+    ]
+}
+
+/// Who pushes and who pops.
+struct Shape {
+    name: &'static str,
+    producers: usize,
+    /// 0: one thread pushes and pops.
+    consumers: usize,
+    /// Items at a time.
+    batch: usize,
+    /// With one thread: all pushes first.
+    fills: bool,
+}
+
+const fn shape(name: &'static str, producers: usize, consumers: usize, batch: usize) -> Shape {
+    Shape { name, producers, consumers, batch, fills: false }
+}
+
+const SHAPES: [Shape; 14] = [
+    shape("same-thread", 1, 0, 1),
+    Shape { fills: true, ..shape("fill-drain", 1, 0, 1) },
+    shape("1p1c", 1, 1, 1),
+    shape("2p2c", 2, 2, 1),
+    shape("4p1c", 4, 1, 1),
+    shape("1p4c", 1, 4, 1),
+    shape("same-thread batch-8", 1, 0, 8),
+    shape("same-thread batch-32", 1, 0, 32),
+    shape("1p1c batch-8", 1, 1, 8),
+    shape("1p1c batch-32", 1, 1, 32),
+    shape("2p2c batch-8", 2, 2, 8),
+    shape("2p2c batch-32", 2, 2, 32),
+    shape("4p1c batch-32", 4, 1, 32),
+    shape("1p4c batch-32", 1, 4, 32),
+];
+
+impl Shape {
+    /// How long it takes for `items` to go through `queue`.
+    fn run<Q: Candidate>(&self, queue: &Q, items: usize) -> Duration {
+        match (self.consumers, self.fills) {
+            (0, false) => self.same_thread(queue, items),
+            (0, true) => fill_drain(queue, items),
+            _ => self.threads(queue, items),
+        }
+    }
+
+    fn same_thread<Q: Candidate>(&self, queue: &Q, items: usize) -> Duration {
+        let (mut input, mut output) = (Vec::with_capacity(32), Vec::with_capacity(32));
+        let start = Instant::now();
+        for round in 0..items / self.batch {
+            if self.batch == 1 {
+                queue.push(round as u64);
+                black_box(queue.pop());
+            } else {
+                input.extend(0..self.batch as u64);
+                queue.push_batch(&mut input);
+                queue.pop_batch(&mut output, self.batch);
+                black_box(&output);
+                output.clear();
+            }
+        }
+        start.elapsed()
+    }
+
+    fn threads<Q: Candidate>(&self, queue: &Q, items: usize) -> Duration {
+        let share = items / self.producers / self.batch * self.batch;
+        let total = share * self.producers;
+        let popped = AtomicUsize::new(0);
+        let barrier = Barrier::new(self.producers + self.consumers + 1);
+        thread::scope(|scope| {
+            for _ in 0..self.producers {
+                scope.spawn(|| {
+                    barrier.wait();
+                    self.produce(queue, share);
+                });
+            }
+            let consumers: Vec<_> = (0..self.consumers)
+                .map(|_| {
+                    scope.spawn(|| {
+                        barrier.wait();
+                        self.consume(queue, &popped, total);
+                    })
+                })
+                .collect();
+            barrier.wait();
+            let start = Instant::now();
+            for consumer in consumers {
+                consumer.join().unwrap();
+            }
+            start.elapsed()
+        })
+    }
+
+    fn produce<Q: Candidate>(&self, queue: &Q, share: usize) {
+        let mut items = Vec::with_capacity(self.batch);
+        for round in 0..share / self.batch {
+            if self.batch == 1 {
+                queue.push(round as u64);
+            } else {
+                items.extend(0..self.batch as u64);
+                queue.push_batch(&mut items);
+            }
+        }
+    }
+
+    fn consume<Q: Candidate>(&self, queue: &Q, popped: &AtomicUsize, total: usize) {
+        let mut items = Vec::with_capacity(self.batch);
+        // Published every so often, so that the count is not what is measured.
+        let (mut mine, mut idle) = (0, 0u32);
+        loop {
+            let count = if self.batch == 1 {
+                usize::from(black_box(queue.pop()).is_some())
+            } else {
+                queue.pop_batch(&mut items, self.batch);
+                let count = black_box(&items).len();
+                items.clear();
+                count
+            };
+            mine += count;
+            if count == 0 || mine >= 1024 {
+                if mine > 0 {
+                    popped.fetch_add(mine, Ordering::Relaxed);
+                    mine = 0;
+                }
+                if popped.load(Ordering::Relaxed) >= total {
+                    return;
+                }
+            }
+            if count > 0 {
+                idle = 0;
+            } else if idle < 64 {
+                idle += 1;
+                spin_loop();
+            } else {
+                thread::yield_now();
+            }
+        }
+    }
+}
+
+fn fill_drain<Q: Candidate>(queue: &Q, items: usize) -> Duration {
+    let start = Instant::now();
+    (0..items as u64).for_each(|item| queue.push(item));
+    (0..items).for_each(|_| _ = black_box(queue.pop()));
+    start.elapsed()
+}
+
+fn median(mut values: Vec<f64>) -> [f64; 3] {
+    values.sort_by(f64::total_cmp);
+    [1, 2, 3].map(|quarter| values[(values.len() - 1) * quarter / 4])
+}
+
+fn setting(name: &str, default: usize) -> usize {
+    std::env::var(name).map_or(default, |value| value.parse().expect("a number"))
+}
+
+fn compare(shape: &Shape, rounds: usize, items: usize) {
+    let entries: Vec<Entry> =
+        entries().into_iter().filter(|entry| !entry.one_consumer || shape.consumers < 2).collect();
+    let mut times = vec![vec![]; entries.len()];
+    for round in 0..=rounds {
+        for turn in 0..entries.len() {
+            let index = (round + turn) % entries.len();
+            let time = (entries[index].run)(shape, items).as_nanos() as f64 / items as f64;
+            // The first round warms up.
+            if round > 0 {
+                times[index].push(time);
+            }
+        }
+    }
+    println!("\n{}", shape.name);
+    for (entry, theirs) in entries.iter().zip(&times) {
+        let [low, middle, high] = median(theirs.clone());
+        let ratios = theirs.iter().zip(&times[0]).map(|(theirs, ours)| theirs / ours).collect();
+        let [ratio_low, ratio, ratio_high] = median(ratios);
+        println!(
+            "  {:<22}{middle:>8.1} ns [{low:.1} .. {high:.1}]   × {ratio:.2} [{ratio_low:.2} .. {ratio_high:.2}]",
+            entry.name
+        );
+    }
+}
+
+/// The heap, counted.
+struct Counting;
+
+static HEAP: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: hands everything on to `System`.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        HEAP.fetch_add(layout.size(), Ordering::Relaxed);
+        // SAFETY: the caller's promise is the same.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        HEAP.fetch_sub(layout.size(), Ordering::Relaxed);
+        // SAFETY: the caller's promise is the same.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Heap bytes for 10 M queued items, and what is left when they are popped.
+fn memory(items: usize) {
+    fn burst<Q: Candidate>(name: &str, items: usize, make: impl FnOnce() -> Q) {
+        let before = HEAP.load(Ordering::Relaxed);
+        let queue = make();
+        (0..items as u64).for_each(|item| queue.push(item));
+        let full = HEAP.load(Ordering::Relaxed) - before;
+        (0..items).for_each(|_| _ = queue.pop());
+        let after = HEAP.load(Ordering::Relaxed).saturating_sub(before);
+        println!(
+            "  {name:<22}{:>8.1} B/item  {:>10.1} KiB left",
+            full as f64 / items as f64,
+            after as f64 / 1024.0
+        );
+    }
+    println!("\nmemory: a burst of {items} items of 8 bytes");
+    burst("efio SegQueue", items, SegQueue::new);
+    burst("efio MsQueue", items, MsQueue::new);
+    burst("crossbeam SegQueue", items, crossbeam_queue::SegQueue::new);
+    burst("crossbeam ArrayQueue", items, || crossbeam_queue::ArrayQueue::new(items));
+    burst("concurrent-queue", items, ConcurrentQueue::unbounded);
+    burst("flume", items, || {
+        let (sender, receiver) = flume::unbounded();
+        Flume(sender, receiver)
+    });
+    burst("std mpsc", items, || {
+        let (sender, receiver) = mpsc::channel();
+        Mpsc(sender, OneConsumer(receiver))
+    });
+    burst("Mutex<VecDeque>", items, || Mutex::new(VecDeque::new()));
+}
+
+fn main() {
+    // `cargo test --benches` runs this too, with nothing to prove but that it runs.
+    let testing = !std::env::args().any(|argument| argument == "--bench");
+    let filter = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
+    let chosen = |name: &str| filter.as_ref().is_none_or(|filter| name.contains(filter.as_str()));
+    let (rounds, items) = match testing {
+        true => (1, 1_000),
+        false => (setting("EFIO_BENCH_ROUNDS", 11), setting("EFIO_BENCH_ITEMS", 300_000)),
+    };
+    for shape in SHAPES.iter().filter(|shape| chosen(shape.name)) {
+        compare(shape, rounds, items);
+    }
+    if chosen("memory") {
+        memory(if testing { 10_000 } else { 10_000_000 });
+    }
+}
