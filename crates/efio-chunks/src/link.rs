@@ -81,7 +81,7 @@ impl<C> Link<C> {
         // again with `get`.
         match self
             .0
-            .compare_exchange(ptr::null_mut(), waiting, AcqRel, Relaxed)
+            .compare_exchange(ptr::null_mut(), waiting, Release, Relaxed)
         {
             Ok(_) => true,
             Err(now) => now == waiting,

@@ -54,7 +54,7 @@ impl Watched {
         // again with `get`.
         match self
             .0
-            .compare_exchange(seen << 1, seen << 1 | WAITING, AcqRel, Relaxed)
+            .compare_exchange(seen << 1, seen << 1 | WAITING, Release, Relaxed)
         {
             Ok(_) => true,
             Err(now) => now == seen << 1 | WAITING,
