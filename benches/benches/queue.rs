@@ -152,11 +152,19 @@ const ARRAY: usize = 4096;
 
 fn entries() -> Vec<Entry> {
     fn entry(name: &'static str, run: fn(&Shape, usize) -> Duration) -> Entry {
-        Entry { name, run, one_consumer: false }
+        Entry {
+            name,
+            run,
+            one_consumer: false,
+        }
     }
     vec![
-        entry("efio SegQueue", |shape, items| shape.run(&SegQueue::new(), items)),
-        entry("efio MsQueue", |shape, items| shape.run(&MsQueue::new(), items)),
+        entry("efio SegQueue", |shape, items| {
+            shape.run(&SegQueue::new(), items)
+        }),
+        entry("efio MsQueue", |shape, items| {
+            shape.run(&MsQueue::new(), items)
+        }),
         entry("crossbeam SegQueue", |shape, items| {
             shape.run(&crossbeam_queue::SegQueue::new(), items)
         }),
@@ -164,7 +172,9 @@ fn entries() -> Vec<Entry> {
             let capacity = if shape.fills { items } else { ARRAY };
             shape.run(&crossbeam_queue::ArrayQueue::new(capacity), items)
         }),
-        entry("concurrent-queue", |shape, items| shape.run(&ConcurrentQueue::unbounded(), items)),
+        entry("concurrent-queue", |shape, items| {
+            shape.run(&ConcurrentQueue::unbounded(), items)
+        }),
         entry("flume", |shape, items| {
             let (sender, receiver) = flume::unbounded();
             shape.run(&Flume(sender, receiver), items)
@@ -196,12 +206,21 @@ struct Shape {
 }
 
 const fn shape(name: &'static str, producers: usize, consumers: usize, batch: usize) -> Shape {
-    Shape { name, producers, consumers, batch, fills: false }
+    Shape {
+        name,
+        producers,
+        consumers,
+        batch,
+        fills: false,
+    }
 }
 
 const SHAPES: [Shape; 14] = [
     shape("same-thread", 1, 0, 1),
-    Shape { fills: true, ..shape("fill-drain", 1, 0, 1) },
+    Shape {
+        fills: true,
+        ..shape("fill-drain", 1, 0, 1)
+    },
     shape("1p1c", 1, 1, 1),
     shape("2p2c", 2, 2, 1),
     shape("4p1c", 4, 1, 1),
@@ -337,8 +356,10 @@ fn setting(name: &str, default: usize) -> usize {
 }
 
 fn compare(shape: &Shape, rounds: usize, items: usize) {
-    let entries: Vec<Entry> =
-        entries().into_iter().filter(|entry| !entry.one_consumer || shape.consumers < 2).collect();
+    let entries: Vec<Entry> = entries()
+        .into_iter()
+        .filter(|entry| !entry.one_consumer || shape.consumers < 2)
+        .collect();
     let mut times = vec![vec![]; entries.len()];
     for round in 0..=rounds {
         for turn in 0..entries.len() {
@@ -353,7 +374,11 @@ fn compare(shape: &Shape, rounds: usize, items: usize) {
     println!("\n{}", shape.name);
     for (entry, theirs) in entries.iter().zip(&times) {
         let [low, middle, high] = median(theirs.clone());
-        let ratios = theirs.iter().zip(&times[0]).map(|(theirs, ours)| theirs / ours).collect();
+        let ratios = theirs
+            .iter()
+            .zip(&times[0])
+            .map(|(theirs, ours)| theirs / ours)
+            .collect();
         let [ratio_low, ratio, ratio_high] = median(ratios);
         println!(
             "  {:<22}{middle:>8.1} ns [{low:.1} .. {high:.1}]   × {ratio:.2} [{ratio_low:.2} .. {ratio_high:.2}]",
@@ -404,7 +429,9 @@ fn memory(items: usize) {
     burst("efio SegQueue", items, SegQueue::new);
     burst("efio MsQueue", items, MsQueue::new);
     burst("crossbeam SegQueue", items, crossbeam_queue::SegQueue::new);
-    burst("crossbeam ArrayQueue", items, || crossbeam_queue::ArrayQueue::new(items));
+    burst("crossbeam ArrayQueue", items, || {
+        crossbeam_queue::ArrayQueue::new(items)
+    });
     burst("concurrent-queue", items, ConcurrentQueue::unbounded);
     burst("flume", items, || {
         let (sender, receiver) = flume::unbounded();
@@ -420,11 +447,20 @@ fn memory(items: usize) {
 fn main() {
     // `cargo test --benches` runs this too, with nothing to prove but that it runs.
     let testing = !std::env::args().any(|argument| argument == "--bench");
-    let filter = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
-    let chosen = |name: &str| filter.as_ref().is_none_or(|filter| name.contains(filter.as_str()));
+    let filter = std::env::args()
+        .skip(1)
+        .find(|argument| !argument.starts_with('-'));
+    let chosen = |name: &str| {
+        filter
+            .as_ref()
+            .is_none_or(|filter| name.contains(filter.as_str()))
+    };
     let (rounds, items) = match testing {
         true => (1, 1_000),
-        false => (setting("EFIO_BENCH_ROUNDS", 11), setting("EFIO_BENCH_ITEMS", 300_000)),
+        false => (
+            setting("EFIO_BENCH_ROUNDS", 11),
+            setting("EFIO_BENCH_ITEMS", 300_000),
+        ),
     };
     for shape in SHAPES.iter().filter(|shape| chosen(shape.name)) {
         compare(shape, rounds, items);

@@ -315,6 +315,8 @@ impl Engine {
         let Some(ended) = self.ended.take() else {
             return Ok(Report::default());
         };
+        // In a forked child there is no driver to wait for (F51).
+        self.shared.check_process()?;
         self.shared.stop();
         self.shared.command(Command::Shutdown(patience));
         // The lock is there to make the engine `Sync`; nobody else can hold it here.

@@ -2,10 +2,12 @@
 
 use crate::error::{Errno, Failure};
 use crate::fd::Fd;
+use crate::sys::fork::Birthplace;
 use efio_queue::SegQueue;
 use efio_sync::{Alarm, EventFd};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// News of one file.
@@ -53,14 +55,17 @@ pub struct EventQueue {
     fd: EventFd,
     /// Whether `fd` is readable, or is about to be made so.
     signalled: AtomicBool,
+    /// A forked child must not take what is the parent's.
+    birthplace: Arc<Birthplace>,
 }
 
 impl EventQueue {
-    pub(crate) fn new() -> io::Result<Self> {
+    pub(crate) fn new(birthplace: Arc<Birthplace>) -> io::Result<Self> {
         Ok(Self {
             queue: SegQueue::new(),
             fd: EventFd::new()?,
             signalled: AtomicBool::new(false),
+            birthplace,
         })
     }
 
@@ -73,7 +78,11 @@ impl EventQueue {
 
     /// Takes the oldest event; `None` when none waits. When the last one is taken the descriptor
     /// stays readable until a call returns `None`: take events until then before polling again.
+    /// In a forked child there are no events.
     pub fn next(&self) -> Option<Event> {
+        if self.birthplace.is_elsewhere() {
+            return None;
+        }
         if let Some(event) = self.queue.pop() {
             return Some(event);
         }

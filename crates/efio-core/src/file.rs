@@ -4,7 +4,7 @@ use crate::error::Failure;
 use crate::fd::{Fd, Progress};
 use crate::shared::Shared;
 use std::fmt;
-use std::io;
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::sync::Arc;
 
 /// An open file. Dropping it closes the file in the background; what was accepted is written.
@@ -123,6 +123,59 @@ impl File {
     /// As for [`close`](Self::close).
     pub fn close_sync(self) -> io::Result<()> {
         self.shared.close(self.fd, true)
+    }
+}
+
+/// In the non-blocking sense: `WouldBlock`, and an event follows.
+impl Read for &File {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.shared.read(self.fd, buf)
+    }
+}
+
+/// In the non-blocking sense: `WouldBlock`, and an event follows.
+impl Write for &File {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.shared.write(self.fd, buf)
+    }
+
+    /// Every byte accepted so far goes to the kernel now. `WouldBlock` until it has them; a
+    /// Writable event follows. This is not [`sync`](File::sync).
+    fn flush(&mut self) -> io::Result<()> {
+        self.shared.flush(self.fd)
+    }
+}
+
+/// From the start or from the position. The end of the file is not known without asking the kernel:
+/// `SeekFrom::End` is `Unsupported`.
+impl Seek for &File {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.shared.seek_from(self.fd, to)
+    }
+}
+
+/// As for `&File`.
+impl Read for File {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        (&*self).read(buf)
+    }
+}
+
+/// As for `&File`.
+impl Write for File {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        (&*self).write(buf)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        (&*self).flush()
+    }
+}
+
+/// As for `&File`.
+impl Seek for File {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        Seek::seek(&mut &*self, to)
     }
 }
 

@@ -11,6 +11,7 @@ use crate::config::IoMode;
 use crate::error::Errno;
 use crate::page::{Block, PageSlice};
 use std::ffi::CString;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -28,6 +29,16 @@ pub enum Route {
     Uncached,
     /// Through the page cache, to stay there.
     Cached,
+}
+
+/// Reads what the kernel holds in memory, without waiting for a disk.
+pub trait ReadNow: Send + Sync {
+    /// Reads into the start of `buf`; the number of bytes, 0 at the end of file.
+    ///
+    /// # Errors
+    ///
+    /// `EAGAIN` when the kernel would have to wait; anything else is no answer either.
+    fn read_now(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize>;
 }
 
 /// A file to open, as a backend needs it.

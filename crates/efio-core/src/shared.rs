@@ -1,11 +1,13 @@
 //! What callers and the driver of one engine share.
 
 use crate::config::Config;
+use crate::error::Errno;
 use crate::event::{Event, EventKind, EventQueue};
 use crate::fd::{Attention, Fd, FdTable, Slot};
 use crate::op::OpenSpec;
 use crate::page::{Page, PagePool};
 use crate::stats::Counters;
+use crate::sys::fork::Birthplace;
 use efio_chunks::{ChunkReader, ChunkWriter};
 use efio_queue::SegQueue;
 use efio_sync::{Doorbell, EventFd};
@@ -31,6 +33,7 @@ pub struct Shared {
     /// Statistics.
     pub counters: Counters,
     stopped: AtomicBool,
+    birthplace: Arc<Birthplace>,
 }
 
 /// News for the driver.
@@ -66,14 +69,16 @@ impl Shared {
     /// two eventfds.
     pub fn new(config: Config) -> io::Result<Arc<Self>> {
         config.validate()?;
+        let birthplace = Arc::new(Birthplace::here()?);
         Ok(Arc::new(Self {
             table: FdTable::new(config.max_files),
             pool: PagePool::new(config.memory_budget)?,
             attention: SegQueue::new(),
             bell: Arc::new(Doorbell::new(EventFd::new()?)),
-            events: EventQueue::new()?,
+            events: EventQueue::new(Arc::clone(&birthplace))?,
             counters: Counters::default(),
             stopped: AtomicBool::new(false),
+            birthplace,
             config,
         }))
     }
@@ -99,6 +104,16 @@ impl Shared {
     /// Tells the callers.
     pub fn emit(&self, fd: Fd, kind: EventKind) {
         self.events.push(Event { fd, kind });
+    }
+
+    /// Fails in a forked child: the engine is the parent's (F51).
+    #[inline]
+    pub fn check_process(&self) -> Result<(), Errno> {
+        if self.birthplace.is_elsewhere() {
+            Err(Errno(libc::ESHUTDOWN))
+        } else {
+            Ok(())
+        }
     }
 
     /// No file can be opened from now on.

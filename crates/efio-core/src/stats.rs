@@ -35,6 +35,8 @@ counters! {
     read_direct,
     /// Bytes read through the page cache.
     read_buffered,
+    /// Reads that callers answered themselves from the page cache, with one system call.
+    reads_from_cache,
     /// Bytes written past the page cache.
     written_direct,
     /// Bytes written through the page cache.

@@ -235,6 +235,44 @@ fn a_full_disk_poisons_the_file() {
     }
 }
 
+/// F51: in a forked child every call fails cleanly, and the parent is not disturbed.
+#[test]
+fn a_forked_child_gets_clean_errors() {
+    let dir = Dir::new();
+    let engine = Engine::new().unwrap();
+    let file = engine.open(dir.join("file"), &create().read(true)).unwrap();
+    file.write(b"of the parent").unwrap();
+    // An event waits while the process forks.
+    assert!(readable(&engine, PATIENCE));
+    // SAFETY: the child calls efio, which takes no lock in a child, and leaves by `_exit`.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        let fails = |result: std::io::Result<()>| {
+            result.is_err_and(|error| error.raw_os_error() == Some(libc::ESHUTDOWN))
+        };
+        let clean = fails(file.write(b"of the child").map(drop))
+            && fails(file.read(&mut [0; 4]).map(drop))
+            && fails(file.sync().map(drop))
+            && fails(file.progress().map(drop))
+            && fails(engine.open("/dev/shm/x", &create()).map(drop))
+            && engine.events().next().is_none();
+        drop(file);
+        drop(engine);
+        // SAFETY: ends the child without the parent's atexit handlers.
+        unsafe { libc::_exit(if clean { 0 } else { 1 }) };
+    }
+    let mut status = 0;
+    // SAFETY: waits for the child made above.
+    assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+    assert_eq!(status, 0, "the child");
+    assert!(readable(&engine, PATIENCE), "the event still waits");
+    event(&engine, |event| event.kind == EventKind::Opened);
+    let fd = file.fd();
+    file.close().unwrap();
+    assert_eq!(closed(&engine, fd), Ok(()));
+    assert_eq!(std::fs::read(dir.join("file")).unwrap(), b"of the parent");
+}
+
 /// F22, F44: the file-size limit gives an error, not the signal that kills.
 #[test]
 fn the_file_size_limit_is_an_error() {

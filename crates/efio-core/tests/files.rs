@@ -221,6 +221,91 @@ fn a_huge_write_is_split() {
     assert_eq!(std::fs::metadata(&path).unwrap().len(), accepted as u64);
 }
 
+/// What the kernel holds in memory is read by the caller itself, with one system call.
+#[test]
+fn cached_reads_are_answered_at_once() {
+    let dir = Dir::new();
+    let path = dir.join("cached");
+    let bytes = pattern(500_000);
+    std::fs::write(&path, &bytes).unwrap();
+    let engine = engine(IoMode::Cached);
+    let file = engine.open(&path, &reading()).unwrap();
+    event(&engine, |event| event.kind == EventKind::Opened);
+    let mut all = Vec::new();
+    let mut buffer = [0; 7001];
+    loop {
+        match file
+            .read(&mut buffer)
+            .expect("just written: in the page cache")
+        {
+            0 => break,
+            n => all.extend_from_slice(&buffer[..n]),
+        }
+    }
+    assert!(all == bytes);
+    let stats = engine.stats();
+    assert_eq!((stats.reads_blocked, stats.ops), (0, 0));
+    assert_eq!(stats.reads_from_cache, 500_000u64.div_ceil(7001) + 1);
+}
+
+/// The io traits of std and the streams of efio-bstream stand on a file like on anything else.
+#[test]
+fn streams_stand_on_files() {
+    use efio_core::bstream::{Chunked, SinkWriter, SourceReader};
+    use std::io::{BufRead, ErrorKind, Seek, SeekFrom, Write};
+    let dir = Dir::new();
+    let path = dir.join("lines");
+    let engine = engine(IoMode::Auto);
+
+    // Written as HTTP chunks, each at least 1000 bytes long.
+    let file = engine.open(&path, &create()).unwrap();
+    let mut chunked = SinkWriter::new(&file, Chunked, 1000);
+    for line in 0..1000 {
+        writeln!(chunked, "line {line}").unwrap();
+    }
+    while let Err(error) = chunked.finish() {
+        assert_eq!(error.kind(), ErrorKind::WouldBlock, "{error}");
+        event(&engine, |event| event.kind == EventKind::Writable);
+    }
+    drop(chunked);
+    let progress = file.progress().unwrap();
+    assert_eq!(progress.written, progress.accepted, "flushed");
+    assert_eq!(std::fs::read(&path).unwrap().len() as u64, progress.written);
+    assert!(
+        std::fs::read_to_string(&path)
+            .unwrap()
+            .ends_with("\r\n0\r\n\r\n")
+    );
+
+    // And read line by line.
+    std::fs::write(&path, "one\ntwo\nthree\n").unwrap();
+    let mut file = engine.open(&path, &reading()).unwrap();
+    let mut source = SourceReader::new(&file);
+    let mut line = String::new();
+    let mut lines = Vec::new();
+    loop {
+        match source.read_line(&mut line) {
+            Ok(0) => break,
+            Ok(_) => lines.push(std::mem::take(&mut line)),
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::WouldBlock);
+                event(&engine, |event| event.kind == EventKind::Readable);
+            }
+        }
+    }
+    assert_eq!(lines, ["one\n", "two\n", "three\n"]);
+    drop(source);
+    assert_eq!(Seek::seek(&mut file, SeekFrom::Start(4)).unwrap(), 4);
+    assert_eq!(Seek::seek(&mut file, SeekFrom::Current(4)).unwrap(), 8);
+    assert!(Seek::seek(&mut file, SeekFrom::Current(-9)).is_err());
+    let mut three = [0; 5];
+    while let Err(error) = file.read(&mut three) {
+        assert_eq!(error.kind(), ErrorKind::WouldBlock);
+        event(&engine, |event| event.kind == EventKind::Readable);
+    }
+    assert_eq!(&three, b"three");
+}
+
 /// F38: a writer faster than the disk is held at its share, and told when to go on.
 #[test]
 fn backpressure_is_a_short_count_and_an_event() {

@@ -19,7 +19,8 @@ pub use pool::PoolBackend;
 pub use select::start;
 pub use sim::{SimDisk, SimInode, SimOptions};
 
-use crate::op::{Completion, Request};
+use crate::op::{Completion, ReadNow, Request};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Does what ops say; see the [module](self) for the contract.
@@ -36,6 +37,12 @@ pub trait Backend {
 
     /// Moves the completions that are there to `out`.
     fn reap(&mut self, out: &mut Vec<Completion<Self::File>>);
+
+    /// How callers read what the kernel holds in memory, if this backend has a way.
+    fn read_now(file: &Arc<Self::File>) -> Option<Arc<dyn ReadNow>> {
+        let _ = file;
+        None
+    }
 
     /// Sleeps until there may be something to do, at most `timeout`.
     fn wait(&mut self, timeout: Option<Duration>);

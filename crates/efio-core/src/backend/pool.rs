@@ -10,7 +10,7 @@
 
 use super::Backend;
 use crate::error::Errno;
-use crate::op::{Completion, Op, Outcome, Request};
+use crate::op::{Completion, Op, Outcome, ReadNow, Request};
 use crate::sys::file::KernelFile;
 use crate::sys::signals;
 use efio_queue::SegQueue;
@@ -106,6 +106,10 @@ impl Backend for PoolBackend {
             self.in_flight -= 1;
             out.push(completion);
         }
+    }
+
+    fn read_now(file: &Arc<KernelFile>) -> Option<Arc<dyn ReadNow>> {
+        Some(Arc::clone(file) as Arc<dyn ReadNow>)
     }
 
     fn wait(&mut self, timeout: Option<Duration>) {

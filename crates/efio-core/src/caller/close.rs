@@ -1,7 +1,8 @@
 //! Sync and close: requests to the driver; the answers are events.
 
+use super::EAGAIN;
 use crate::error::Failure;
-use crate::fd::{Attention, Ends, Fd, OpenState, Progress};
+use crate::fd::{Attention, Ends, Fd, OpenState, Progress, Waiting};
 use crate::shared::Shared;
 use std::io;
 
@@ -15,6 +16,27 @@ impl Shared {
             slot.request_sync(ends.accepted);
             self.attend(fd.index(), slot, Attention::SYNC);
             Ok(ends.accepted)
+        })
+    }
+
+    /// Whether the kernel has every byte accepted so far; asks for it otherwise.
+    pub fn flush(&self, fd: Fd) -> io::Result<()> {
+        self.with_ends(fd, |slot, ends| {
+            let mut announced = false;
+            loop {
+                if let Some(failure) = slot.failure() {
+                    return Err(failure.into());
+                }
+                if slot.marks.written() >= ends.accepted {
+                    return Ok(());
+                }
+                if announced {
+                    self.attend(fd.index(), slot, Attention::FLUSH);
+                    return Err(EAGAIN.into());
+                }
+                slot.wait_for(Waiting::FLUSHED);
+                announced = true;
+            }
         })
     }
 

@@ -26,6 +26,7 @@ impl Shared {
         fd: Fd,
         call: impl FnOnce(&Slot, &mut Ends) -> io::Result<R>,
     ) -> io::Result<R> {
+        self.check_process()?;
         let slot = self.table.get(fd.index()).ok_or(EBADF)?;
         let mut ends = slot.ends.acquire(CALLER);
         // A free slot has generation 0 here, which no file ever has.
@@ -37,6 +38,7 @@ impl Shared {
 
     /// The slot of an open file, for looking at what needs no custody.
     pub fn slot(&self, fd: Fd) -> io::Result<&Slot> {
+        self.check_process()?;
         let slot = self.table.get(fd.index()).ok_or(EBADF)?;
         if slot.generation() != fd.generation() || fd.generation() % 2 == 0 {
             return Err(EBADF.into());

@@ -14,6 +14,7 @@ use std::path::Path;
 impl Shared {
     /// Opens `path` in the background; the descriptor can be used at once.
     pub fn open(&self, path: &Path, options: &OpenOptions) -> io::Result<Fd> {
+        self.check_process()?;
         if self.is_stopped() {
             return Err(io::Error::from_raw_os_error(libc::ESHUTDOWN));
         }

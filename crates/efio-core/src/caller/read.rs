@@ -13,7 +13,7 @@ use crate::fd::{Attention, Ends, Fd, OpenState, Slot, Waiting};
 use crate::page::Page;
 use crate::shared::Shared;
 use efio_chunks::ChunkReader;
-use std::io;
+use std::io::{self, SeekFrom};
 
 impl Shared {
     /// Reads from the position of `fd`; 0 bytes at the end of file.
@@ -29,6 +29,10 @@ impl Shared {
                 return Ok(0);
             }
             if !ends.reading {
+                if let Some(n) = read_now(slot, ends, buf) {
+                    self.counters.reads_from_cache.add(1);
+                    return Ok(n);
+                }
                 begin_run(slot, ends)?;
             }
             self.read_run(fd, slot, ends, buf)
@@ -52,6 +56,8 @@ impl Shared {
             if slot.run_ended(ends.epoch) {
                 // The end was told behind the last bytes: what is in the stream now is all.
                 if reader.is_empty() {
+                    // The next read begins anew: the file may have grown, or be in memory by then.
+                    ends.reading = false;
                     break slot.take_run_end().map(|()| 0);
                 }
                 continue;
@@ -74,6 +80,21 @@ impl Shared {
         Ok(result?)
     }
 
+    /// Moves the position of `fd` from its start or from where it is.
+    pub fn seek_from(&self, fd: Fd, to: SeekFrom) -> io::Result<u64> {
+        let position = match to {
+            SeekFrom::Start(position) => Some(position),
+            SeekFrom::Current(by) => {
+                let here = self.with_ends(fd, |_, ends| Ok(ends.position))?;
+                here.checked_add_signed(by)
+            }
+            SeekFrom::End(_) => return Err(io::ErrorKind::Unsupported.into()),
+        };
+        let position = position.ok_or(EINVAL)?;
+        self.seek(fd, position)?;
+        Ok(position)
+    }
+
     /// Moves the position of `fd`.
     pub fn seek(&self, fd: Fd, position: u64) -> io::Result<()> {
         if i64::try_from(position).is_err() {
@@ -93,6 +114,23 @@ impl Shared {
             Ok(())
         })
     }
+}
+
+/// In cached mode: what the kernel holds in memory costs one system call and no switch.
+fn read_now(slot: &Slot, ends: &mut Ends, buf: &mut [u8]) -> Option<usize> {
+    if slot.marks.written() < ends.accepted {
+        return None;
+    }
+    if ends.read_now.is_none() {
+        ends.read_now = slot.take_read_now();
+    }
+    let n = ends.read_now.as_ref()?.read_now(ends.position, buf).ok()?;
+    if let Some(writer) = &mut ends.writer {
+        // As in `begin_run`.
+        writer.seal();
+    }
+    ends.position += n as u64;
+    Some(n)
 }
 
 /// Asks for bytes from the position on; accepted bytes go to the kernel first, so that the read

@@ -205,6 +205,13 @@ impl<F> OpenFile<F> {
         self.kernel.as_ref().map(Arc::clone)
     }
 
+    /// The kernel's file, if bytes that it keeps in memory are to be read from there.
+    pub fn cached_kernel(&self) -> Option<&Arc<F>> {
+        self.kernel
+            .as_ref()
+            .filter(|_| self.reads.is_some() && self.read.is_cached())
+    }
+
     /// The sync to submit.
     pub fn next_sync(&mut self) -> Option<(Purpose, Op<F>)> {
         let file = self.kernel()?;

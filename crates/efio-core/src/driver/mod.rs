@@ -143,6 +143,10 @@ impl<B: Backend> Driver<B> {
                     .timers
                     .push_back((driver.now + driver.shared.config.flush_interval, file.fd));
             }
+            if bits.has(Attention::FLUSH) {
+                file.write.flush(slot.marks.accepted());
+                driver.notify_flusher(slot, file);
+            }
             if bits.has(Attention::SYNC) {
                 file.write.sync(slot.requested_sync());
             }
@@ -154,6 +158,8 @@ impl<B: Backend> Driver<B> {
             }
             if bits.has(Attention::CLOSE.and(Attention::CLOSE_SYNC)) {
                 let accepted = slot.marks.accepted();
+                // The caller's ends are gone, and with this the last other user of the file.
+                slot.offer_read_now(None);
                 file.life.ask_close();
                 file.stop_reading();
                 file.write.flush(accepted);
@@ -334,6 +340,9 @@ impl<B: Backend> Driver<B> {
                     .fallbacks
                     .add(u64::from(facts.fell_back));
                 file.opened(kernel, facts);
+                if let Some(kernel) = file.cached_kernel() {
+                    slot.offer_read_now(B::read_now(kernel));
+                }
                 slot.set_open_state(OpenState::Open);
                 self.shared.emit(file.fd, EventKind::Opened);
             }
@@ -406,6 +415,7 @@ impl<B: Backend> Driver<B> {
         slot.marks.set_written(file.write.written());
         self.judge(slot, file, verdict);
         self.notify_writer(slot, file);
+        self.notify_flusher(slot, file);
     }
 
     fn synced(&mut self, slot: &Slot, file: &mut OpenFile<B::File>, outcome: Outcome<B::File>) {
@@ -461,10 +471,17 @@ impl<B: Backend> Driver<B> {
         }
     }
 
+    /// Everything accepted is written: who waits for that is told.
+    fn notify_flusher(&self, slot: &Slot, file: &OpenFile<B::File>) {
+        if file.backlog(slot) == 0 && slot.take_waiting(Waiting::FLUSHED) {
+            self.shared.emit(file.fd, EventKind::Writable);
+        }
+    }
+
     /// Whoever waits for the file gets its error now.
     fn notify_all(&self, slot: &Slot, fd: Fd) {
         self.notify_reader(slot, fd);
-        if slot.take_waiting(Waiting::ROOM) {
+        if slot.take_waiting(Waiting::ROOM.and(Waiting::FLUSHED)) {
             self.shared.emit(fd, EventKind::Writable);
         }
     }

@@ -15,11 +15,13 @@
 use super::Fd;
 use super::watermarks::Watermarks;
 use crate::error::{Errno, Failure};
+use crate::op::ReadNow;
 use crate::page::Page;
 use efio_chunks::{ChunkReader, ChunkWriter};
-use efio_sync::CasCell;
 use efio_sync::shim::atomic::{AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use efio_sync::{CasCell, SpinLock};
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 /// Custody tag of callers.
 pub const CALLER: NonZeroU32 = NonZeroU32::new(1).unwrap();
@@ -48,6 +50,9 @@ impl Attention {
     /// The caller closed the file and wants it durable.
     pub const CLOSE_SYNC: Self = Self(1 << 7);
 
+    /// Everything accepted has to be written now.
+    pub const FLUSH: Self = Self(1 << 8);
+
     /// Both sets together.
     pub const fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)
@@ -68,6 +73,13 @@ impl Waiting {
     pub const DATA: Self = Self(1);
     /// A Writable event.
     pub const ROOM: Self = Self(1 << 1);
+    /// A Writable event once everything accepted is written.
+    pub const FLUSHED: Self = Self(1 << 2);
+
+    /// Both sets together.
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
 }
 
 /// How far the open of a file has come.
@@ -104,6 +116,8 @@ pub struct Ends {
     pub epoch: u32,
     /// Bytes consumed in this run.
     pub consumed: u64,
+    /// In cached mode: the kernel's file, for what is in memory.
+    pub read_now: Option<Arc<dyn ReadNow>>,
 }
 
 /// One entry of the table.
@@ -132,6 +146,8 @@ pub struct Slot {
     read_end: AtomicU64,
     /// The mark of the last sync asked for.
     sync_to: AtomicU64,
+    /// On its way from the driver to the caller's ends.
+    read_now: SpinLock<Option<Arc<dyn ReadNow>>>,
 }
 
 impl Slot {
@@ -152,6 +168,7 @@ impl Slot {
             consumed: AtomicU64::new(0),
             read_end: AtomicU64::new(0),
             sync_to: AtomicU64::new(0),
+            read_now: SpinLock::new(None),
         }
     }
 
@@ -330,6 +347,17 @@ impl Slot {
             0 => Ok(()),
             errno => Err(Errno(errno)),
         }
+    }
+
+    /// Hands the kernel's file to the caller's ends, or takes it back.
+    pub fn offer_read_now(&self, file: Option<Arc<dyn ReadNow>>) {
+        let old = std::mem::replace(&mut *self.read_now.lock(), file);
+        drop(old);
+    }
+
+    /// Takes what was offered.
+    pub fn take_read_now(&self) -> Option<Arc<dyn ReadNow>> {
+        self.read_now.lock().take()
     }
 
     /// Asks for a sync up to `mark`; an attention bit follows, which publishes it.

@@ -133,6 +133,11 @@ impl<P> ReadAhead<P> {
         self.epoch
     }
 
+    /// Whether reads go through the page cache and leave their pages there.
+    pub fn is_cached(&self) -> bool {
+        self.block == 1 && self.buffered == Route::Cached
+    }
+
     /// Begins a run at `offset`; what the last one had in flight is void.
     pub fn start(&mut self, epoch: u32, offset: u64) {
         self.epoch = epoch;

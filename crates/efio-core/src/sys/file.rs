@@ -1,7 +1,7 @@
 //! Open files of the kernel: open, read, write, sync, close.
 
 use crate::config::IoMode;
-use crate::op::{FileFacts, OpenSpec, Route};
+use crate::op::{FileFacts, OpenSpec, ReadNow, Route};
 use crate::page::{PageSlice, SLAB_BYTES, UNIT_BYTES};
 use std::ffi::{CStr, CString};
 use std::fmt;
@@ -20,6 +20,12 @@ pub struct KernelFile {
     buffered: OwnedFd,
     direct: Option<OwnedFd>,
     name: Name,
+}
+
+impl ReadNow for KernelFile {
+    fn read_now(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+        self.read_flagged(self.buffered.as_raw_fd(), libc::RWF_NOWAIT, offset, buf)
+    }
 }
 
 /// Where the file was opened, to sync its directory entry.
@@ -84,11 +90,21 @@ impl KernelFile {
     ///
     /// What `preadv2(2)` says.
     pub fn read(&self, route: Route, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+        let (fd, flags) = self.routed(route);
+        self.read_flagged(fd, flags, offset, buf)
+    }
+
+    fn read_flagged(
+        &self,
+        fd: RawFd,
+        flags: i32,
+        offset: u64,
+        buf: &mut [u8],
+    ) -> io::Result<usize> {
         let iov = libc::iovec {
             iov_base: buf.as_mut_ptr().cast(),
             iov_len: buf.len(),
         };
-        let (fd, flags) = self.routed(route);
         // SAFETY: one iovec over `buf`, which is borrowed for the length of the call.
         count(unsafe { libc::preadv2(fd, &raw const iov, 1, offset as i64, flags) })
     }

@@ -1,10 +1,10 @@
 //! Memory straight from the kernel.
 
 use std::io;
+use std::mem::ManuallyDrop;
 use std::ptr::{self, NonNull};
 
-/// A private anonymous mapping, aligned to its own size and touched, so that using it faults no
-/// more.
+/// A private anonymous mapping.
 pub struct Mapping {
     base: NonNull<u8>,
     len: usize,
@@ -14,46 +14,53 @@ pub struct Mapping {
 unsafe impl Send for Mapping {}
 
 impl Mapping {
-    /// Maps `len` bytes, a power of two, aligned to `len`, in huge pages where the kernel gives
-    /// them, and touches each page.
+    /// Maps `len` bytes.
     ///
     /// # Errors
     ///
     /// What `mmap(2)` says, `ENOMEM` as a rule.
-    pub fn huge(len: usize) -> io::Result<Self> {
-        debug_assert!(len.is_power_of_two());
-        let whole = 2 * len;
+    pub fn new(len: usize) -> io::Result<Self> {
         // SAFETY: a new private mapping at an address of the kernel's choice touches no memory
         // that exists already.
-        let start = unsafe {
+        let base = unsafe {
             libc::mmap(
                 ptr::null_mut(),
-                whole,
+                len,
                 libc::PROT_READ | libc::PROT_WRITE,
                 libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
                 -1,
                 0,
             )
         };
-        if start == libc::MAP_FAILED {
+        if base == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
-        let start = start.cast::<u8>();
+        let base = NonNull::new(base.cast()).expect("mmap gave null");
+        Ok(Self { base, len })
+    }
+
+    /// Maps `len` bytes, a power of two, aligned to `len`, in huge pages where the kernel gives
+    /// them, and touches each page, so that using them faults no more.
+    ///
+    /// # Errors
+    ///
+    /// As for [`new`](Self::new).
+    pub fn huge(len: usize) -> io::Result<Self> {
+        debug_assert!(len.is_power_of_two());
+        let whole = ManuallyDrop::new(Self::new(2 * len)?);
+        let start = whole.base.as_ptr();
         let before = start.align_offset(len);
         // SAFETY: `before < len`, so the aligned part and both rests lie inside the mapping made
-        // above; the rests are given back and never used.
+        // above, which nobody drops as a whole; the rests are given back and never used.
         let base = unsafe {
             let base = start.add(before);
             if before > 0 {
                 libc::munmap(start.cast(), before);
             }
-            libc::munmap(base.add(len).cast(), whole - before - len);
-            base
+            libc::munmap(base.add(len).cast(), len - before);
+            whole.base.add(before)
         };
-        let mapping = Self {
-            base: NonNull::new(base).expect("mmap gave null"),
-            len,
-        };
+        let mapping = Self { base, len };
         mapping.touch();
         Ok(mapping)
     }
