@@ -61,16 +61,20 @@ impl CasLock {
     #[cold]
     #[inline(never)]
     fn acquire_contended(&self, tag: NonZeroU32) -> CasGuard<'_> {
-        let backoff = Backoff::new();
-        for _ in 0..PARK_LIMIT {
-            if self.holder().is_none() {
-                if let Ok(guard) = self.try_acquire(tag) {
-                    return guard;
+        loop {
+            let backoff = Backoff::new();
+            for _ in 0..PARK_LIMIT {
+                if self.holder().is_none() {
+                    if let Ok(guard) = self.try_acquire(tag) {
+                        return guard;
+                    }
                 }
+                backoff.snooze();
             }
-            backoff.snooze();
+            if let Some(guard) = self.parking.wait(|| self.try_acquire(tag).ok()) {
+                return guard;
+            }
         }
-        self.parking.wait_until(|| self.try_acquire(tag).ok())
     }
 
     /// The tag of the holder; out of date when it returns.

@@ -25,6 +25,8 @@ use core::ptr;
 
 use crate::shim::atomic::{AtomicBool, AtomicPtr, Ordering};
 use crate::shim::cell::{MutPtr, UnsafeCell};
+use crate::shim::tuning::HINT_LIMIT;
+use crate::shim::{hint, yield_now};
 use crate::{Backoff, CachePadded};
 
 /// What the neighbours in the queue see of a node.
@@ -70,10 +72,16 @@ impl RawMcsLock {
         before
             .next
             .store(ptr::from_ref(waiter).cast_mut(), Ordering::Release);
-        let backoff = Backoff::new();
+        let mut turns = 0;
         // Acquire pairs with the Release store in `pass_on`.
         while waiter.waiting.load(Ordering::Acquire) {
-            backoff.snooze();
+            // No backoff: nobody else reads this line, so looking often disturbs nobody.
+            if turns < HINT_LIMIT {
+                turns += 1;
+                hint::spin_loop();
+            } else {
+                yield_now();
+            }
         }
     }
 

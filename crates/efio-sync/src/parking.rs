@@ -55,34 +55,33 @@ impl Parking {
     #[cold]
     #[inline(never)]
     fn wake_one(&self) {
-        // AcqRel: the registration that we take away happens before the change of the ticket, so
-        // the waiter who made it has read the old one.
+        // Acquire pairs with the Release of `wait`: the waiter whose registration we take away has
+        // read its ticket before, so it has the old one when we change it.
         let taken = self
             .sleepers
-            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, |sleepers| {
+            .fetch_update(Ordering::Acquire, Ordering::Relaxed, |sleepers| {
                 sleepers.checked_sub(1)
             });
         if taken.is_ok() {
+            // Release pairs with the Acquire load of `wait`: whoever reads the new ticket has all
+            // that was written before, and registers after we have counted.
             self.tickets.fetch_add(1, Ordering::Release);
             self.tickets.wake_one();
         }
     }
 
-    /// Calls `look` until it gives something; sleeps in between.
-    pub(crate) fn wait_until<R>(&self, mut look: impl FnMut() -> Option<R>) -> R {
-        loop {
-            let ticket = self.tickets.load(Ordering::Acquire);
-            // Release pairs with `wake_one`, see there.
-            self.sleepers.fetch_add(1, Ordering::AcqRel);
-            let seen_by_all = barrier::heavy();
-            if let Some(found) = look() {
-                return found;
-            }
+    /// Sleeps until a [`notify`](Self::notify), unless `look` gives something before. May return
+    /// `None` for no reason.
+    pub(crate) fn wait<R>(&self, look: impl FnOnce() -> Option<R>) -> Option<R> {
+        let ticket = self.tickets.load(Ordering::Acquire);
+        // Release pairs with the Acquire of `wake_one`, see there.
+        self.sleepers.fetch_add(1, Ordering::Release);
+        let seen_by_all = barrier::heavy();
+        let found = look();
+        if found.is_none() {
             self.tickets
                 .wait(ticket, if seen_by_all { None } else { Some(BLIND_SLEEP) });
-            if let Some(found) = look() {
-                return found;
-            }
         }
+        found
     }
 }

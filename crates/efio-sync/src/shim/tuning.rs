@@ -7,5 +7,9 @@ pub const SPIN_LIMIT: u32 = if cfg!(loom) { 0 } else { 6 };
 /// Steps after which [`Backoff`](crate::Backoff) says that blocking is better.
 pub const YIELD_LIMIT: u32 = if cfg!(loom) { 1 } else { 10 };
 
-/// Turns of the loop that waits for a lock before its thread goes to sleep.
-pub const PARK_LIMIT: u32 = if cfg!(loom) { 0 } else { 12 };
+/// Busy turns of a waiter before it begins to yield, where each turn is one hint.
+pub const HINT_LIMIT: u32 = if cfg!(loom) { 0 } else { 512 };
+
+/// Turns of [`Backoff`](crate::Backoff) of a waiter before it goes to sleep: all of the busy ones,
+/// and then as many yields as take about as long as falling asleep and being woken.
+pub const PARK_LIMIT: u32 = if cfg!(loom) { 0 } else { SPIN_LIMIT + 40 };
