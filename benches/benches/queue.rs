@@ -267,28 +267,27 @@ impl Shape {
         let share = items / self.producers / self.batch * self.batch;
         let total = share * self.producers;
         let popped = AtomicUsize::new(0);
-        let barrier = Barrier::new(self.producers + self.consumers + 1);
-        thread::scope(|scope| {
-            for _ in 0..self.producers {
-                scope.spawn(|| {
-                    barrier.wait();
-                    self.produce(queue, share);
-                });
-            }
-            let consumers: Vec<_> = (0..self.consumers)
-                .map(|_| {
-                    scope.spawn(|| {
-                        barrier.wait();
-                        self.consume(queue, &popped, total);
-                    })
-                })
-                .collect();
+        let barrier = Barrier::new(self.producers + self.consumers);
+        // From the first start to the last end, by the workers' own clocks.
+        let timed = |work: &dyn Fn()| {
             barrier.wait();
             let start = Instant::now();
-            for consumer in consumers {
-                consumer.join().unwrap();
+            work();
+            (start, Instant::now())
+        };
+        thread::scope(|scope| {
+            let mut workers = vec![];
+            for _ in 0..self.producers {
+                workers.push(scope.spawn(|| timed(&|| self.produce(queue, share))));
             }
-            start.elapsed()
+            for _ in 0..self.consumers {
+                workers.push(scope.spawn(|| timed(&|| self.consume(queue, &popped, total))));
+            }
+            let (starts, ends): (Vec<_>, Vec<_>) = workers
+                .into_iter()
+                .map(|worker| worker.join().unwrap())
+                .unzip();
+            *ends.iter().max().unwrap() - *starts.iter().min().unwrap()
         })
     }
 
@@ -459,7 +458,7 @@ fn main() {
         true => (1, 1_000),
         false => (
             setting("EFIO_BENCH_ROUNDS", 11),
-            setting("EFIO_BENCH_ITEMS", 300_000),
+            setting("EFIO_BENCH_ITEMS", 1_000_000),
         ),
     };
     for shape in SHAPES.iter().filter(|shape| chosen(shape.name)) {

@@ -201,14 +201,18 @@ impl<T, const SLOTS: usize> SegQueue<T, SLOTS> {
         while pushed < total {
             match self.claim::<Shared>(total - pushed) {
                 Ok(claim) => {
-                    for index in 0..claim.count {
-                        // SAFETY: each value of `items` is moved out once. The slot was claimed by
-                        // us for writing.
-                        unsafe {
-                            let value = values.add(pushed + index).read();
-                            let position = claim.position + index as u64;
-                            claim.segment.write(claim.offset + index, position, value);
-                        }
+                    // SAFETY: each value of `items` is moved out once. The slots were claimed by us
+                    // for writing.
+                    unsafe {
+                        let source = values.add(pushed);
+                        let Claim {
+                            segment,
+                            position,
+                            offset,
+                            count,
+                            ..
+                        } = claim;
+                        segment.write_batch(offset, position, source, count);
                     }
                     pushed += claim.count;
                     if let Some(installed) = claim.installed {
@@ -246,7 +250,7 @@ impl<T, const SLOTS: usize> SegQueue<T, SLOTS> {
             match self.claim_written::<Shared>(max - count) {
                 Some(run) => {
                     count += run.len();
-                    out.extend(run);
+                    run.append_to(out);
                 }
                 None => break,
             }
@@ -359,10 +363,7 @@ impl<T, const SLOTS: usize> SegQueue<T, SLOTS> {
             // SAFETY: segments live as long as the queue is shared.
             if let Some(segment) = unsafe { segment.as_ref() } {
                 let limit = want.min(SLOTS - offset);
-                let mut count = 0;
-                while count < limit && segment.is_written(offset + count, position + count as u64) {
-                    count += 1;
-                }
+                let count = segment.written(offset, position, limit);
                 if count > 0 {
                     // Release pairs with the Acquire above, in the next one's pop.
                     let behind = position + count as u64;

@@ -1,5 +1,6 @@
 //! A run of neighbouring slots claimed for reading, and [`Drain`], which goes from run to run.
 
+use alloc::vec::Vec;
 use core::fmt;
 use core::ptr::NonNull;
 
@@ -38,6 +39,31 @@ impl<'q, T, const SLOTS: usize> Run<'q, T, SLOTS> {
             is_last,
         }
     }
+
+    /// Moves all values to the end of `out`.
+    #[inline(always)]
+    pub(super) fn append_to(mut self, out: &mut Vec<T>) {
+        let count = self.len();
+        out.reserve(count);
+        // SAFETY: room for `count` was reserved, and as many are written before the length says so.
+        // The slots were seen written and claimed (see `new`), and are not taken again.
+        unsafe {
+            let target = out.as_mut_ptr().add(out.len());
+            self.segment.take_batch(self.offset, target, count);
+            out.set_len(out.len() + count);
+        }
+        self.offset = self.end;
+        self.retire_if_done();
+    }
+
+    #[inline(always)]
+    fn retire_if_done(&self) {
+        if self.is_last && self.offset == self.end {
+            // SAFETY: the one claim that includes the last slot does it, once: when it moves on to
+            // its end.
+            unsafe { self.pool.retire(NonNull::from(self.segment)) };
+        }
+    }
 }
 
 impl<T, const SLOTS: usize> Iterator for Run<'_, T, SLOTS> {
@@ -51,10 +77,7 @@ impl<T, const SLOTS: usize> Iterator for Run<'_, T, SLOTS> {
         // SAFETY: seen written and claimed (see `new`), and not taken before: `offset` moves on.
         let value = unsafe { self.segment.take(self.offset) };
         self.offset += 1;
-        if self.is_last && self.offset == self.end {
-            // SAFETY: the one claim that includes the last slot does it, once.
-            unsafe { self.pool.retire(NonNull::from(self.segment)) };
-        }
+        self.retire_if_done();
         Some(value)
     }
 

@@ -100,11 +100,15 @@ impl<T, const SLOTS: usize> Segment<T, SLOTS> {
         self.seq.store(seq, Ordering::Release);
     }
 
-    /// Whether the value of `position` can be taken from `offset`.
+    /// How many values from `position` on, which belongs to `offset`, can be taken: at most `limit`.
     #[inline(always)]
-    pub(super) fn is_written(&self, offset: usize, position: u64) -> bool {
-        // Acquire pairs with the Release in `write`: the value is there.
-        self.slots.0[offset].stamp.load(Ordering::Acquire) == position + 1
+    pub(super) fn written(&self, offset: usize, position: u64, limit: usize) -> usize {
+        let slots = self.slots.0[offset..][..limit].iter();
+        slots
+            .zip(position + 1..)
+            // Acquire pairs with the Release in `write`: the value is there.
+            .take_while(|(slot, stamp)| slot.stamp.load(Ordering::Acquire) == *stamp)
+            .count()
     }
 
     /// Puts in the value of `position`.
@@ -118,16 +122,41 @@ impl<T, const SLOTS: usize> Segment<T, SLOTS> {
         // SAFETY: the claim makes the caller the only writer, and no consumer reads before the
         // stamp. The last consumer of the slot was done before this life of the segment began.
         slot.value.with_mut(|cell| unsafe { (*cell).write(value) });
-        // Release pairs with the Acquire in `is_written`.
+        // Release pairs with the Acquire in `written`.
         slot.stamp.store(position + 1, Ordering::Release);
+    }
+
+    /// Puts in `count` values, moved from `source`, for the positions from `position` on.
+    ///
+    /// # Safety
+    ///
+    /// As for [`write`](Self::write), for each of them. The values at `source` are the caller's to
+    /// move.
+    #[inline(always)]
+    pub(super) unsafe fn write_batch(
+        &self,
+        offset: usize,
+        position: u64,
+        source: *const T,
+        count: usize,
+    ) {
+        let slots = self.slots.0[offset..][..count].iter();
+        for (index, slot) in slots.enumerate() {
+            // SAFETY: as in `write`.
+            slot.value
+                .with_mut(|cell| unsafe { (*cell).write(source.add(index).read()) });
+            // Release as in `write`.
+            slot.stamp
+                .store(position + index as u64 + 1, Ordering::Release);
+        }
     }
 
     /// Takes the value out of a slot and gives the slot up.
     ///
     /// # Safety
     ///
-    /// The caller saw [`is_written`](Self::is_written) for the position that belongs to `offset`
-    /// and then claimed that position for reading.
+    /// The caller saw the position that belongs to `offset` [`written`](Self::written) and then
+    /// claimed it for reading.
     #[inline(always)]
     pub(super) unsafe fn take(&self, offset: usize) -> T {
         // SAFETY: the value is there (stamp), and the claim makes the caller the only one to take
@@ -138,6 +167,26 @@ impl<T, const SLOTS: usize> Segment<T, SLOTS> {
         // Release pairs with the Acquire in `is_consumed`: the slot is reused after our read.
         self.taken.0[offset].store(self.mark.load(Ordering::Relaxed), Ordering::Release);
         value
+    }
+
+    /// Moves `count` values from `offset` on to `target` and gives the slots up.
+    ///
+    /// # Safety
+    ///
+    /// As for [`take`](Self::take), for each of them. At `target` is room for them.
+    #[inline(always)]
+    pub(super) unsafe fn take_batch(&self, offset: usize, target: *mut T, count: usize) {
+        let mark = self.mark.load(Ordering::Relaxed);
+        let slots = self.slots.0[offset..][..count].iter();
+        let taken = self.taken.0[offset..][..count].iter();
+        for (index, (slot, taken)) in slots.zip(taken).enumerate() {
+            // SAFETY: as in `take`; the caller promises the room.
+            slot.value.with(|cell| unsafe {
+                target.add(index).write((*cell).assume_init_read());
+            });
+            // Release as in `take`.
+            taken.store(mark, Ordering::Release);
+        }
     }
 
     /// Whether each value of this life was taken. Asked after all of them were claimed.
