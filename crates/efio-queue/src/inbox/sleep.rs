@@ -1,0 +1,64 @@
+//! A receiver that sleeps.
+
+use core::fmt;
+use std::time::{Duration, Instant};
+
+use efio_sync::Sleep;
+
+use super::{Look, Receiver};
+use crate::Queue;
+
+/// Why [`Receiver::recv_timeout`] came back without an item.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RecvTimeoutError {
+    /// Nothing was sent in time.
+    Timeout,
+    /// The inbox is closed and empty.
+    Closed,
+}
+
+impl fmt::Display for RecvTimeoutError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Timeout => "nothing was sent in time",
+            Self::Closed => "the inbox is closed and empty",
+        })
+    }
+}
+
+impl core::error::Error for RecvTimeoutError {}
+
+impl<T, Q: Queue<T>, A: Sleep> Receiver<T, Q, A> {
+    /// Takes the item at the front; sleeps until there is one. `None`: closed and empty.
+    pub fn recv(&mut self) -> Option<T> {
+        loop {
+            match self.look() {
+                Look::Item(item) => return Some(item),
+                Look::Closed => return None,
+                Look::Empty => _ = self.shared.bell.wait(None),
+            }
+        }
+    }
+
+    /// Takes the item at the front; sleeps until there is one, at most `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// When the time is up, or the inbox is closed and empty.
+    pub fn recv_timeout(&mut self, timeout: Duration) -> Result<T, RecvTimeoutError> {
+        // A time too far away to be told is for ever.
+        let deadline = Instant::now().checked_add(timeout);
+        let mut left = Some(timeout);
+        loop {
+            match self.look() {
+                Look::Item(item) => return Ok(item),
+                Look::Closed => return Err(RecvTimeoutError::Closed),
+                Look::Empty if left == Some(Duration::ZERO) => {
+                    return Err(RecvTimeoutError::Timeout);
+                }
+                Look::Empty => _ = self.shared.bell.wait(deadline.and(left)),
+            }
+            left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        }
+    }
+}

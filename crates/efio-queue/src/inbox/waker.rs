@@ -1,0 +1,100 @@
+//! A receiver that is a task.
+
+use core::fmt;
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll, Waker};
+
+use efio_sync::{Alarm, SpinLock};
+
+use super::{Look, Receiver};
+use crate::Queue;
+
+/// The [`Alarm`] of a task: holds the waker of the task that waits.
+///
+/// The waker is behind a spin lock that is held for as long as it takes to move it in or out, and
+/// only when the receiver waits or is woken.
+#[derive(Default)]
+pub struct WakerSlot {
+    waker: SpinLock<Option<Waker>>,
+}
+
+impl WakerSlot {
+    /// Empty.
+    pub fn new() -> Self {
+        Self {
+            waker: SpinLock::new(None),
+        }
+    }
+
+    fn set(&self, waker: &Waker) {
+        let old = self.waker.with(|slot| match slot {
+            Some(old) if old.will_wake(waker) => None,
+            slot => slot.replace(waker.clone()),
+        });
+        // Foreign code, so after the lock.
+        drop(old);
+    }
+}
+
+impl Alarm for WakerSlot {
+    fn wake(&self) {
+        let waker = self.waker.with(Option::take);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+impl fmt::Debug for WakerSlot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WakerSlot").finish_non_exhaustive()
+    }
+}
+
+impl<T, Q: Queue<T>> Receiver<T, Q, WakerSlot> {
+    /// Takes the item at the front, or arranges for the task to be woken when there is one.
+    /// `Ready(None)`: closed and empty. Has the signature of a stream's `poll_next`.
+    pub fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<Option<T>> {
+        // Awake, whether or not we were woken: a ring from here on is news.
+        self.shared.bell.disarm();
+        loop {
+            match self.look() {
+                Look::Item(item) => return Poll::Ready(Some(item)),
+                Look::Closed => return Poll::Ready(None),
+                Look::Empty => {}
+            }
+            // The waker before the doorbell: who finds us asleep finds the waker.
+            self.shared.bell.alarm().set(context.waker());
+            if self.shared.bell.arm() {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Takes the item at the front; waits until there is one. Resolves to `None` when the inbox is closed
+    /// and empty. Nothing is lost when the future is dropped.
+    pub fn recv_async(&mut self) -> Recv<'_, T, Q> {
+        Recv { receiver: self }
+    }
+}
+
+/// The future of [`Receiver::recv_async`].
+#[must_use = "a future does nothing unless it is polled"]
+pub struct Recv<'r, T, Q: Queue<T>> {
+    receiver: &'r mut Receiver<T, Q, WakerSlot>,
+}
+
+impl<T, Q: Queue<T>> Future for Recv<'_, T, Q> {
+    type Output = Option<T>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<T>> {
+        self.receiver.poll_recv(context)
+    }
+}
+
+impl<T, Q: Queue<T>> fmt::Debug for Recv<'_, T, Q> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recv").finish_non_exhaustive()
+    }
+}
