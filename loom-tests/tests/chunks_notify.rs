@@ -76,19 +76,20 @@ fn a_waiting_reader_hears_of_pushes() {
 #[test]
 fn a_waiting_writer_hears_of_room() {
     model(|| {
-        let (mut writer, mut reader, _, writable) = stream(1);
-        writer.open(Page::new(&[1])).unwrap();
+        let (mut writer, mut reader, _, writable) = stream(2);
+        writer.open(Page::new(&[1, 2])).unwrap();
         let producer = thread::spawn(move || {
-            while writer.append(&[2]) == 0 {
+            while writer.append(&[3]) == 0 {
                 if writer.arm(1) {
                     writable.0.wait();
                 }
             }
             writer
         });
+        // Room for one, and no more will come: it has to be noticed.
         assert_eq!(reader.consume(1), 1);
         drop(producer.join().unwrap());
-        assert_eq!(reader.consume(9), 1);
+        assert_eq!(reader.consume(9), 2);
     });
 }
 

@@ -158,9 +158,12 @@ impl<C: Chunk, D: Deframing> BufRead for FrameReader<C, D> {
         }
     }
 
+    /// Consumes payload that [`fill_buf`](Self::fill_buf) has shown.
     fn consume(&mut self, amount: usize) {
         if amount != 0 {
-            self.take(amount);
+            if let Ok(Found::Payload(count)) = self.advance() {
+                self.take(amount.min(count));
+            }
         }
     }
 }

@@ -105,6 +105,7 @@ impl<F: Framing> BufferedWriter<F> {
     /// `InvalidInput` if the framing does not allow a payload of that length.
     pub fn write_frame(&mut self, payload: impl Into<Buffer>) -> io::Result<()> {
         self.drain()?;
+        self.check_open()?;
         self.end_frame()?;
         let payload = payload.into();
         let (mut prefix, mut suffix) = (vec![0; F::PREFIX], vec![0; F::SUFFIX]);
@@ -209,10 +210,20 @@ impl<F: Framing> BufferedWriter<F> {
     /// Straight into the stream.
     fn append(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.drain_backlog()?;
+        self.check_open()?;
         let inner = self.inner.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
         match inner.append(bytes) {
             0 if !bytes.is_empty() => append_again(inner, bytes),
             count => Ok(count),
+        }
+    }
+
+    /// Nothing goes behind what follows the last frame.
+    fn check_open(&self) -> io::Result<()> {
+        if self.ended {
+            Err(io::ErrorKind::BrokenPipe.into())
+        } else {
+            Ok(())
         }
     }
 
@@ -227,9 +238,7 @@ impl<F: Framing> BufferedWriter<F> {
     /// Into the frame that is being collected.
     fn collect(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.drain_backlog()?;
-        if self.inner.is_none() || self.ended {
-            return Err(io::ErrorKind::BrokenPipe.into());
-        }
+        self.check_open()?;
         if self.frame.is_empty() {
             self.frame
                 .reserve_exact(F::PREFIX + self.capacity + F::SUFFIX);

@@ -118,6 +118,8 @@ fn a_framing_writer_keeps_what_it_accepted_until_there_is_room() {
     assert_eq!(writer.write(b"mn").unwrap(), 2);
     assert_eq!(kind(writer.finish()), ErrorKind::WouldBlock);
     assert_eq!(drain(&mut reader), b"\x04ijkl");
+    assert_eq!(kind(writer.write(b"late")), ErrorKind::BrokenPipe);
+    assert_eq!(kind(writer.write_frame("late")), ErrorKind::BrokenPipe);
     writer.finish().unwrap();
     writer.finish().unwrap();
     assert_eq!(drain(&mut reader), b"\x02mn");

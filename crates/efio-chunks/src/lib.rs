@@ -17,8 +17,9 @@
 //!
 //! # Progress and memory
 //!
-//! Every operation of either end is wait-free but for the allocator: no lock, no loop that another
-//! thread can prolong. `append`, `read`, `front`, `consume` use no read-modify-write unless a
+//! No operation waits for the other end. Each takes a bounded number of steps for the bytes and chunks
+//! that it handles (wait-free, but for the allocator); only `len` and the walks over chunks go on for
+//! as long as the writer adds chunks faster than they pass them. `append`, `read`, `front`, `consume` use no read-modify-write unless a
 //! [notification hook](Options) is attached; a chunk costs one small allocation and a few atomic
 //! stores. An idle stream has 128 bytes on the heap and, once it has been used, one spent node of
 //! 24 bytes plus the size of a `C`.

@@ -202,8 +202,8 @@ impl<C: Chunk> ChunkWriter<C> {
         }
         assert!(end <= MAX_CHUNK, "chunk too large");
         self.seal();
-        self.link(Node::new(chunk, begin, Extent { end, sealed: true }));
         self.written = self.written.wrapping_add(end - begin);
+        self.link(Node::new(chunk, begin, Extent { end, sealed: true }));
         Ok(())
     }
 
@@ -221,8 +221,14 @@ impl<C: Chunk> ChunkWriter<C> {
     /// Whether a chunk of `bytes` bytes would be taken now. If so it stays so: the reader can only
     /// make more room (unless it leaves).
     pub fn has_room_for(&mut self, bytes: usize) -> bool {
+        if bytes <= self.limit.saturating_sub(self.held()) {
+            return true;
+        }
+        // One look at the reader for both questions: `arm` relies on the answer being about the
+        // very value of `consumed` that it then asks about.
+        self.consumed = self.shared().consumed.0.get();
         // A stream that is empty takes a chunk of any size, even beyond the limit.
-        self.allowance(bytes) == bytes || self.buffered() == 0
+        self.held() == 0 || bytes <= self.limit.saturating_sub(self.held())
     }
 
     /// Makes `node` the tail and shows it to the reader.
@@ -404,8 +410,8 @@ impl<C: AppendChunk> ChunkWriter<C> {
             len,
             capacity: chunk.capacity(),
         };
-        self.link(node);
         self.written = self.written.wrapping_add(len);
+        self.link(node);
         Ok(())
     }
 
