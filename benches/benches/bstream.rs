@@ -102,6 +102,10 @@ impl Lane for InChunks {
         count(writer.write(bytes))
     }
 
+    fn flush(writer: &mut Self::Writer) -> bool {
+        !matches!(writer.flush(), Err(error) if error.kind() == ErrorKind::WouldBlock)
+    }
+
     fn take(reader: &mut Self::Reader, bytes: &mut [u8]) -> usize {
         count(reader.read(bytes))
     }
@@ -121,6 +125,10 @@ impl Lane for InFrames {
 
     fn put(writer: &mut Self::Writer, bytes: &[u8]) -> usize {
         count(writer.write(bytes))
+    }
+
+    fn flush(writer: &mut Self::Writer) -> bool {
+        !matches!(writer.flush(), Err(error) if error.kind() == ErrorKind::WouldBlock)
     }
 
     fn take(reader: &mut Self::Reader, bytes: &mut [u8]) -> usize {

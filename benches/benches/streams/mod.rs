@@ -20,6 +20,11 @@ pub trait Lane {
     /// Puts some of the bytes in, returns how many.
     fn put(writer: &mut Self::Writer, bytes: &[u8]) -> usize;
 
+    /// After the last bytes: whether everything that was put in is on its way. Asked until it is.
+    fn flush(_: &mut Self::Writer) -> bool {
+        true
+    }
+
     /// Takes some bytes out, returns how many.
     fn take(reader: &mut Self::Reader, bytes: &mut [u8]) -> usize;
 }
@@ -45,6 +50,10 @@ pub fn run<L: Lane>(block: usize, total: usize) -> Duration {
                     }
                 }
             }
+        }
+        let mut patience = Patience::new();
+        while !L::flush(&mut writer) {
+            patience.wait();
         }
         writer
     });

@@ -53,10 +53,10 @@ pub struct Options {
 }
 
 impl Options {
-    /// Unbounded, without hooks, with tails of 4 KiB to 64 KiB.
+    /// Unbounded, without hooks, with tails of 4 KiB to 128 KiB.
     pub fn new() -> Self {
         Self {
-            chunk_size: 4 << 10..=64 << 10,
+            chunk_size: 4 << 10..=128 << 10,
             max_bytes: None,
             on_readable: None,
             on_writable: None,
