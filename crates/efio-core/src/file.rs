@@ -157,25 +157,25 @@ impl Seek for &File {
 /// As for `&File`.
 impl Read for File {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        (&*self).read(buf)
+        self.shared.read(self.fd, buf)
     }
 }
 
 /// As for `&File`.
 impl Write for File {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        (&*self).write(buf)
+        self.shared.write(self.fd, buf)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        (&*self).flush()
+        self.shared.flush(self.fd)
     }
 }
 
 /// As for `&File`.
 impl Seek for File {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        Seek::seek(&mut &*self, to)
+        self.shared.seek_from(self.fd, to)
     }
 }
 

@@ -10,7 +10,9 @@
 //! A turn never waits and reads no clock: time comes in as `now`, so that a simulation can drive
 //! it with a disk and a time of its own.
 
+mod complete;
 mod file;
+mod notify;
 mod ops;
 mod shutdown;
 
@@ -19,9 +21,9 @@ pub use shutdown::Report;
 use crate::backend::Backend;
 use crate::error::Errno;
 use crate::event::EventKind;
-use crate::fd::{Attention, DRIVER, Fd, OpenState, Slot, Waiting};
-use crate::op::{Completion, Op, Outcome, Request, Route};
-use crate::plan::{Step, Verdict};
+use crate::fd::{Attention, DRIVER, Fd, Slot};
+use crate::op::{Completion, Op, Request};
+use crate::plan::Step;
 use crate::shared::{Command, OpenCommand, Shared};
 use file::OpenFile;
 use ops::{OpTable, Purpose};
@@ -288,230 +290,6 @@ impl<B: Backend> Driver<B> {
                 self.backlog.push_front(refused);
                 return;
             }
-        }
-    }
-
-    fn reap(&mut self) -> bool {
-        let mut completions = std::mem::take(&mut self.completions);
-        self.backend.reap(&mut completions);
-        let any = !completions.is_empty();
-        for completion in completions.drain(..) {
-            self.complete(completion);
-        }
-        self.completions = completions;
-        any
-    }
-
-    fn complete(&mut self, completion: Completion<B::File>) {
-        let Completion { id, outcome, block } = completion;
-        let Some((index, purpose)) = self.ops.remove(id) else {
-            self.shared.counters.stray_completions.add(1);
-            return;
-        };
-        self.with_file(index, |driver, slot, file| {
-            file.busy -= u32::from(purpose != Purpose::Open);
-            match (purpose, outcome) {
-                (Purpose::Open, outcome) => driver.opened(slot, file, outcome),
-                (Purpose::Fetch(number), outcome) => {
-                    driver.fetched(slot, file, number, outcome, block);
-                }
-                (Purpose::Write, outcome) => driver.wrote(slot, file, outcome),
-                (Purpose::Sync, outcome) => driver.synced(slot, file, outcome),
-                (Purpose::Close, outcome) => {
-                    let result = match outcome {
-                        Outcome::Failed(errno) => Err(errno),
-                        _ => Ok(()),
-                    };
-                    if let Step::Finish(result) = file.life.kernel_closed(result) {
-                        driver.finish(file, result);
-                    }
-                    return;
-                }
-            }
-            driver.pump(slot, file);
-        });
-    }
-
-    fn opened(&mut self, slot: &Slot, file: &mut OpenFile<B::File>, outcome: Outcome<B::File>) {
-        match outcome {
-            Outcome::Opened(kernel, facts) => {
-                self.shared
-                    .counters
-                    .fallbacks
-                    .add(u64::from(facts.fell_back));
-                file.opened(kernel, facts);
-                if let Some(kernel) = file.cached_kernel() {
-                    slot.offer_read_now(B::read_now(kernel));
-                }
-                slot.set_open_state(OpenState::Open);
-                self.shared.emit(file.fd, EventKind::Opened);
-            }
-            Outcome::Failed(errno) => {
-                let failure = file.write.refused(errno);
-                file.life.refused(errno);
-                slot.poison(failure);
-                slot.set_open_state(OpenState::Refused);
-                self.shared.emit(file.fd, EventKind::Failed(failure));
-                self.notify_all(slot, file.fd);
-            }
-            Outcome::Done(_) => unreachable!("an open gives a file or an error"),
-        }
-    }
-
-    fn fetched(
-        &mut self,
-        slot: &Slot,
-        file: &mut OpenFile<B::File>,
-        number: u64,
-        outcome: Outcome<B::File>,
-        block: Option<crate::page::Block>,
-    ) {
-        let result = match outcome {
-            Outcome::Done(n) => Ok(n),
-            Outcome::Failed(errno) => Err(errno),
-            Outcome::Opened(..) => unreachable!("a read opens nothing"),
-        };
-        let Some(block) = block else {
-            // The memory was lost with its op (F54); an error without memory ends the run.
-            slot.end_run(
-                file.read.epoch(),
-                Err(result.err().unwrap_or(Errno(libc::EIO))),
-            );
-            file.read.stop();
-            return self.notify_reader(slot, file.fd);
-        };
-        if let Some(route) = file.read.route_of(number) {
-            let counters = &self.shared.counters;
-            let bytes = result.unwrap_or(0) as u64;
-            match route {
-                Route::Direct => counters.read_direct.add(bytes),
-                Route::Uncached | Route::Cached => counters.read_buffered.add(bytes),
-            }
-        }
-        // Memory of a run that was given up goes back to the pool here.
-        drop(file.read.arrived(number, block, result));
-        let delivered = file.deliver(slot);
-        self.shared.counters.fallbacks.add(delivered.fallbacks);
-        if delivered.news {
-            self.notify_reader(slot, file.fd);
-        }
-    }
-
-    fn wrote(&mut self, slot: &Slot, file: &mut OpenFile<B::File>, outcome: Outcome<B::File>) {
-        let route = file.write.route_in_flight();
-        let verdict = match outcome {
-            Outcome::Done(n) => {
-                let counters = &self.shared.counters;
-                match route {
-                    Some(Route::Direct) => counters.written_direct.add(n as u64),
-                    _ => counters.written_buffered.add(n as u64),
-                }
-                file.wrote(n);
-                file.write.write_done(n as u64)
-            }
-            Outcome::Failed(errno) => file.write.write_failed(errno),
-            Outcome::Opened(..) => unreachable!("a write opens nothing"),
-        };
-        slot.marks.set_written(file.write.written());
-        self.judge(slot, file, verdict);
-        self.notify_writer(slot, file);
-        self.notify_flusher(slot, file);
-    }
-
-    fn synced(&mut self, slot: &Slot, file: &mut OpenFile<B::File>, outcome: Outcome<B::File>) {
-        match outcome {
-            Outcome::Failed(errno) => {
-                let verdict = file.write.sync_failed(errno);
-                self.judge(slot, file, verdict);
-            }
-            _ => {
-                let upto = file.write.sync_done();
-                slot.marks.set_durable(upto);
-                self.shared.counters.syncs.add(1);
-                // After `Failed` no success is told any more; the mark itself is true.
-                if slot.failure().is_none() {
-                    self.shared.emit(file.fd, EventKind::Synced { upto });
-                }
-            }
-        }
-    }
-
-    /// Acts on what an error means for the file.
-    fn judge(&mut self, slot: &Slot, file: &mut OpenFile<B::File>, verdict: Verdict) {
-        match verdict {
-            Verdict::Retry => {}
-            Verdict::FellBack => self.shared.counters.fallbacks.add(1),
-            Verdict::Failed(mut failure) => {
-                if slot.failure().is_none() {
-                    // What waits behind the failed write is lost as well, and may lie before it.
-                    let pending = file.lowest_pending(slot.marks.accepted());
-                    failure.offset = pending.map_or(failure.offset, |low| low.min(failure.offset));
-                    slot.poison(failure);
-                    file.life.failed(failure.errno);
-                    self.shared.emit(file.fd, EventKind::Failed(failure));
-                    self.notify_all(slot, file.fd);
-                }
-            }
-        }
-    }
-
-    fn notify_reader(&self, slot: &Slot, fd: Fd) {
-        if slot.take_waiting(Waiting::DATA) {
-            self.shared.emit(fd, EventKind::Readable);
-        }
-    }
-
-    /// Room in the file's share was freed: half of it has to be free before a writer is told, so
-    /// that it does not come back for a few bytes at a time.
-    fn notify_writer(&self, slot: &Slot, file: &OpenFile<B::File>) {
-        let share = self.shared.config.write_behind() as u64;
-        let roomy = file.backlog(slot) <= share / 2 && self.shared.pool.has_room();
-        if roomy && slot.take_waiting(Waiting::ROOM) {
-            self.shared.emit(file.fd, EventKind::Writable);
-        }
-    }
-
-    /// Everything accepted is written: who waits for that is told.
-    fn notify_flusher(&self, slot: &Slot, file: &OpenFile<B::File>) {
-        if file.backlog(slot) == 0 && slot.take_waiting(Waiting::FLUSHED) {
-            self.shared.emit(file.fd, EventKind::Writable);
-        }
-    }
-
-    /// Whoever waits for the file gets its error now.
-    fn notify_all(&self, slot: &Slot, fd: Fd) {
-        self.notify_reader(slot, fd);
-        if slot.take_waiting(Waiting::ROOM.and(Waiting::FLUSHED)) {
-            self.shared.emit(fd, EventKind::Writable);
-        }
-    }
-
-    /// Puts a file on the list of those that wait for memory.
-    fn starve(&mut self, file: &mut OpenFile<B::File>) {
-        if !file.starved {
-            file.starved = true;
-            self.starved.push_back(file.fd);
-        }
-    }
-
-    /// Lets the files that wait for memory try again, each once, in order.
-    fn feed_starved(&mut self) {
-        if self.starved.is_empty() {
-            return;
-        }
-        self.shared.pool.keep_ready();
-        for _ in 0..self.starved.len() {
-            let Some(fd) = self.starved.pop_front() else {
-                return;
-            };
-            self.with_file(fd.index(), |driver, slot, file| {
-                if file.fd != fd {
-                    return;
-                }
-                file.starved = false;
-                driver.notify_writer(slot, file);
-                driver.pump(slot, file);
-            });
         }
     }
 

@@ -1,0 +1,178 @@
+//! Completions: what an op that ended means for its file.
+
+use super::Driver;
+use super::file::OpenFile;
+use super::ops::Purpose;
+use crate::backend::Backend;
+use crate::error::Errno;
+use crate::event::EventKind;
+use crate::fd::{OpenState, Slot};
+use crate::op::{Completion, Outcome, Route};
+use crate::page::Block;
+use crate::plan::{Step, Verdict};
+
+impl<B: Backend> Driver<B> {
+    pub(super) fn reap(&mut self) -> bool {
+        let mut completions = std::mem::take(&mut self.completions);
+        self.backend.reap(&mut completions);
+        let any = !completions.is_empty();
+        for completion in completions.drain(..) {
+            self.complete(completion);
+        }
+        self.completions = completions;
+        any
+    }
+
+    fn complete(&mut self, completion: Completion<B::File>) {
+        let Completion { id, outcome, block } = completion;
+        let Some((index, purpose)) = self.ops.remove(id) else {
+            self.shared.counters.stray_completions.add(1);
+            return;
+        };
+        self.with_file(index, |driver, slot, file| {
+            file.busy -= u32::from(purpose != Purpose::Open);
+            match (purpose, outcome) {
+                (Purpose::Open, outcome) => driver.opened(slot, file, outcome),
+                (Purpose::Fetch(number), outcome) => {
+                    driver.fetched(slot, file, number, outcome, block);
+                }
+                (Purpose::Write, outcome) => driver.wrote(slot, file, outcome),
+                (Purpose::Sync, outcome) => driver.synced(slot, file, outcome),
+                (Purpose::Close, outcome) => {
+                    let result = match outcome {
+                        Outcome::Failed(errno) => Err(errno),
+                        _ => Ok(()),
+                    };
+                    if let Step::Finish(result) = file.life.kernel_closed(result) {
+                        driver.finish(file, result);
+                    }
+                    return;
+                }
+            }
+            driver.pump(slot, file);
+        });
+    }
+
+    fn opened(&mut self, slot: &Slot, file: &mut OpenFile<B::File>, outcome: Outcome<B::File>) {
+        match outcome {
+            Outcome::Opened(kernel, facts) => {
+                self.shared
+                    .counters
+                    .fallbacks
+                    .add(u64::from(facts.fell_back));
+                file.opened(kernel, facts);
+                if let Some(kernel) = file.cached_kernel() {
+                    slot.offer_read_now(B::read_now(kernel));
+                }
+                slot.set_open_state(OpenState::Open);
+                self.shared.emit(file.fd, EventKind::Opened);
+            }
+            Outcome::Failed(errno) => {
+                let failure = file.write.refused(errno);
+                file.life.refused(errno);
+                slot.poison(failure);
+                slot.set_open_state(OpenState::Refused);
+                self.shared.emit(file.fd, EventKind::Failed(failure));
+                self.notify_all(slot, file.fd);
+            }
+            Outcome::Done(_) => unreachable!("an open gives a file or an error"),
+        }
+    }
+
+    fn fetched(
+        &mut self,
+        slot: &Slot,
+        file: &mut OpenFile<B::File>,
+        number: u64,
+        outcome: Outcome<B::File>,
+        block: Option<Block>,
+    ) {
+        let result = match outcome {
+            Outcome::Done(n) => Ok(n),
+            Outcome::Failed(errno) => Err(errno),
+            Outcome::Opened(..) => unreachable!("a read opens nothing"),
+        };
+        let Some(block) = block else {
+            // The memory was lost with its op (F54); an error without memory ends the run.
+            slot.end_run(
+                file.read.epoch(),
+                Err(result.err().unwrap_or(Errno(libc::EIO))),
+            );
+            file.read.stop();
+            return self.notify_reader(slot, file.fd);
+        };
+        if let Some(route) = file.read.route_of(number) {
+            let counters = &self.shared.counters;
+            let bytes = result.unwrap_or(0) as u64;
+            match route {
+                Route::Direct => counters.read_direct.add(bytes),
+                Route::Uncached | Route::Cached => counters.read_buffered.add(bytes),
+            }
+        }
+        // Memory of a run that was given up goes back to the pool here.
+        drop(file.read.arrived(number, block, result));
+        let delivered = file.deliver(slot);
+        self.shared.counters.fallbacks.add(delivered.fallbacks);
+        if delivered.news {
+            self.notify_reader(slot, file.fd);
+        }
+    }
+
+    fn wrote(&mut self, slot: &Slot, file: &mut OpenFile<B::File>, outcome: Outcome<B::File>) {
+        let route = file.write.route_in_flight();
+        let verdict = match outcome {
+            Outcome::Done(n) => {
+                let counters = &self.shared.counters;
+                match route {
+                    Some(Route::Direct) => counters.written_direct.add(n as u64),
+                    _ => counters.written_buffered.add(n as u64),
+                }
+                file.wrote(n);
+                file.write.write_done(n as u64)
+            }
+            Outcome::Failed(errno) => file.write.write_failed(errno),
+            Outcome::Opened(..) => unreachable!("a write opens nothing"),
+        };
+        slot.marks.set_written(file.write.written());
+        self.judge(slot, file, verdict);
+        self.notify_writer(slot, file);
+        self.notify_flusher(slot, file);
+    }
+
+    fn synced(&mut self, slot: &Slot, file: &mut OpenFile<B::File>, outcome: Outcome<B::File>) {
+        match outcome {
+            Outcome::Failed(errno) => {
+                let verdict = file.write.sync_failed(errno);
+                self.judge(slot, file, verdict);
+            }
+            _ => {
+                let upto = file.write.sync_done();
+                slot.marks.set_durable(upto);
+                self.shared.counters.syncs.add(1);
+                // After `Failed` no success is told any more; the mark itself is true.
+                if slot.failure().is_none() {
+                    self.shared.emit(file.fd, EventKind::Synced { upto });
+                }
+            }
+        }
+    }
+
+    /// Acts on what an error means for the file.
+    fn judge(&mut self, slot: &Slot, file: &mut OpenFile<B::File>, verdict: Verdict) {
+        match verdict {
+            Verdict::Retry => {}
+            Verdict::FellBack => self.shared.counters.fallbacks.add(1),
+            Verdict::Failed(mut failure) => {
+                if slot.failure().is_none() {
+                    // What waits behind the failed write is lost as well, and may lie before it.
+                    let pending = file.lowest_pending(slot.marks.accepted());
+                    failure.offset = pending.map_or(failure.offset, |low| low.min(failure.offset));
+                    slot.poison(failure);
+                    file.life.failed(failure.errno);
+                    self.shared.emit(file.fd, EventKind::Failed(failure));
+                    self.notify_all(slot, file.fd);
+                }
+            }
+        }
+    }
+}

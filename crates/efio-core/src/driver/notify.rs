@@ -1,0 +1,70 @@
+//! Whom to tell: events for callers that were told "would block", and turns for files that wait for
+//! memory.
+
+use super::Driver;
+use super::file::OpenFile;
+use crate::backend::Backend;
+use crate::event::EventKind;
+use crate::fd::{Fd, Slot, Waiting};
+
+impl<B: Backend> Driver<B> {
+    pub(super) fn notify_reader(&self, slot: &Slot, fd: Fd) {
+        if slot.take_waiting(Waiting::DATA) {
+            self.shared.emit(fd, EventKind::Readable);
+        }
+    }
+
+    /// Room in the file's share was freed: half of it has to be free before a writer is told, so
+    /// that it does not come back for a few bytes at a time.
+    pub(super) fn notify_writer(&self, slot: &Slot, file: &OpenFile<B::File>) {
+        let share = self.shared.config.write_behind() as u64;
+        let roomy = file.backlog(slot) <= share / 2 && self.shared.pool.has_room();
+        if roomy && slot.take_waiting(Waiting::ROOM) {
+            self.shared.emit(file.fd, EventKind::Writable);
+        }
+    }
+
+    /// Everything accepted is written: who waits for that is told.
+    pub(super) fn notify_flusher(&self, slot: &Slot, file: &OpenFile<B::File>) {
+        if file.backlog(slot) == 0 && slot.take_waiting(Waiting::FLUSHED) {
+            self.shared.emit(file.fd, EventKind::Writable);
+        }
+    }
+
+    /// Whoever waits for the file gets its error now.
+    pub(super) fn notify_all(&self, slot: &Slot, fd: Fd) {
+        self.notify_reader(slot, fd);
+        if slot.take_waiting(Waiting::ROOM.and(Waiting::FLUSHED)) {
+            self.shared.emit(fd, EventKind::Writable);
+        }
+    }
+
+    /// Puts a file on the list of those that wait for memory.
+    pub(super) fn starve(&mut self, file: &mut OpenFile<B::File>) {
+        if !file.starved {
+            file.starved = true;
+            self.starved.push_back(file.fd);
+        }
+    }
+
+    /// Lets the files that wait for memory try again, each once, in order.
+    pub(super) fn feed_starved(&mut self) {
+        if self.starved.is_empty() {
+            return;
+        }
+        self.shared.pool.keep_ready();
+        for _ in 0..self.starved.len() {
+            let Some(fd) = self.starved.pop_front() else {
+                return;
+            };
+            self.with_file(fd.index(), |driver, slot, file| {
+                if file.fd != fd {
+                    return;
+                }
+                file.starved = false;
+                driver.notify_writer(slot, file);
+                driver.pump(slot, file);
+            });
+        }
+    }
+}
