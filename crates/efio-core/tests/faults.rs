@@ -291,10 +291,8 @@ fn the_file_size_limit_is_an_error() {
         rlim_max: 100_000,
     };
     // SAFETY: a limit for this process, which exists for this test alone.
-    assert_eq!(
-        unsafe { libc::setrlimit(libc::RLIMIT_FSIZE, &raw const limit) },
-        0
-    );
+    let result = unsafe { libc::setrlimit(libc::RLIMIT_FSIZE, &raw const limit) };
+    assert_eq!(result, 0);
     let dir = Dir::new();
     let engine = Engine::builder().io_mode(IoMode::Cached).start().unwrap();
     let file = engine.open(dir.join("file"), &create()).unwrap();

@@ -1,0 +1,218 @@
+//! What a call of efio-core costs its caller, beside the calls that it stands for.
+//!
+//! The disk's share is not measured: a write that finds no room, and a read that finds nothing,
+//! wait outside the clock. Rounds alternate between the candidates, and ratios are taken round by
+//! round, so that they hold when the machine's speed drifts.
+
+use efio_core::{Engine, EventKind, File, OpenOptions};
+use std::fs;
+use std::hint::black_box;
+use std::io::{BufWriter, Read, Write};
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+const LINE: usize = 100;
+const LINES: usize = 200_000;
+const PAGE: usize = 4096;
+const PAGES: usize = 16_384;
+const ROUNDS: usize = 9;
+
+/// One candidate: runs a round and says how many nanoseconds a call took.
+type Candidate<'a> = (&'a str, Box<dyn FnMut() -> f64 + 'a>);
+
+fn main() {
+    let dir =
+        PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("core-{}", std::process::id()));
+    fs::create_dir_all(&dir).expect("a directory for the files");
+    let engine = Engine::new().expect("an engine");
+    writes(&engine, &dir);
+    reads(&engine, &dir);
+    drop(engine);
+    fs::remove_dir_all(&dir).expect("the directory is ours");
+}
+
+fn writes(engine: &Engine, dir: &Path) {
+    let line = [b'x'; LINE];
+    let mut memory = vec![0u8; LINE * 1000];
+    let memcpy = || {
+        per_call(LINES, |call| {
+            let at = call % 1000 * LINE;
+            memory[at..at + LINE].copy_from_slice(black_box(&line));
+            black_box(&mut memory);
+        })
+    };
+    let (mine, buffered, plain) = (dir.join("mine"), dir.join("buffered"), dir.join("plain"));
+    compare(
+        "write of 100 bytes",
+        vec![
+            (
+                "efio File::write",
+                Box::new(|| efio_writes(engine, &mine, &line)),
+            ),
+            ("memcpy", Box::new(memcpy)),
+            (
+                "BufWriter 64 KiB",
+                Box::new(|| {
+                    let file = fs::File::create(&buffered).expect("a file");
+                    let mut file = BufWriter::with_capacity(64 << 10, file);
+                    per_call(LINES, |_| file.write_all(black_box(&line)).expect("room"))
+                }),
+            ),
+            (
+                "write(2)",
+                Box::new(|| {
+                    let mut file = fs::File::create(&plain).expect("a file");
+                    per_call(LINES, |_| file.write_all(black_box(&line)).expect("room"))
+                }),
+            ),
+        ],
+    );
+}
+
+fn efio_writes(engine: &Engine, path: &Path, line: &[u8]) -> f64 {
+    let options = OpenOptions::new().write(true).create(true).truncate(true);
+    let file = opened(engine, path, &options);
+    let start = Instant::now();
+    let mut waited = Duration::ZERO;
+    for _ in 0..LINES {
+        let mut rest = line;
+        while !rest.is_empty() {
+            match file.write(black_box(rest)) {
+                Ok(n) => rest = &rest[n..],
+                Err(_) => waited += wait(engine),
+            }
+        }
+    }
+    let spent = start.elapsed() - waited;
+    closed(engine, file);
+    spent.as_nanos() as f64 / LINES as f64
+}
+
+fn reads(engine: &Engine, dir: &Path) {
+    let path = dir.join("pages");
+    fs::write(&path, vec![7u8; PAGE * PAGES]).expect("room");
+    let source = vec![7u8; PAGE * PAGES];
+    let (mut to, mut from_kernel) = (vec![0u8; PAGE], vec![0u8; PAGE]);
+    let memcpy = || {
+        per_call(PAGES, |call| {
+            to.copy_from_slice(black_box(&source[call * PAGE..][..PAGE]));
+            black_box(&mut to);
+        })
+    };
+    compare(
+        "read of 4 KiB that is there",
+        vec![
+            ("efio File::read", Box::new(|| efio_reads(engine, &path))),
+            ("memcpy", Box::new(memcpy)),
+            (
+                "read(2), warm",
+                Box::new(|| {
+                    let mut file = fs::File::open(&path).expect("the file");
+                    per_call(PAGES, |_| {
+                        file.read_exact(black_box(&mut from_kernel)).expect("data")
+                    })
+                }),
+            ),
+        ],
+    );
+}
+
+fn efio_reads(engine: &Engine, path: &Path) -> f64 {
+    let file = opened(engine, path, &OpenOptions::new().read(true).prefetch(true));
+    let mut page = vec![0u8; PAGE];
+    let start = Instant::now();
+    let mut waited = Duration::ZERO;
+    let mut rest = PAGE * PAGES;
+    while rest > 0 {
+        match file.read(black_box(&mut page)) {
+            Ok(n) => rest -= n,
+            Err(_) => waited += wait(engine),
+        }
+    }
+    let spent = start.elapsed() - waited;
+    closed(engine, file);
+    spent.as_nanos() as f64 / PAGES as f64
+}
+
+/// Nanoseconds per call over `calls` of them.
+fn per_call(calls: usize, mut call: impl FnMut(usize)) -> f64 {
+    let start = Instant::now();
+    (0..calls).for_each(&mut call);
+    start.elapsed().as_nanos() as f64 / calls as f64
+}
+
+fn opened(engine: &Engine, path: &Path, options: &OpenOptions) -> File {
+    let file = engine.open(path, options).expect("a descriptor");
+    while !file.open_status().expect("the file opens") {
+        wait(engine);
+    }
+    file
+}
+
+fn closed(engine: &Engine, file: File) {
+    file.close().expect("no error");
+    loop {
+        wait_for_event(engine);
+        if engine
+            .events()
+            .drain()
+            .any(|event| matches!(event.kind, EventKind::Closed { .. }))
+        {
+            return;
+        }
+    }
+}
+
+/// Waits for news and drops them; how long that took.
+fn wait(engine: &Engine) -> Duration {
+    let start = Instant::now();
+    wait_for_event(engine);
+    engine.events().drain().for_each(drop);
+    start.elapsed()
+}
+
+fn wait_for_event(engine: &Engine) {
+    let fd = engine.events().as_raw_fd();
+    let mut poll = libc::pollfd {
+        fd,
+        events: libc::POLLIN,
+        revents: 0,
+    };
+    // SAFETY: one pollfd that lives through the call.
+    unsafe { libc::poll(&raw mut poll, 1, 1000) };
+}
+
+/// Runs the candidates in alternating rounds; prints each one's median and its ratio to the first.
+fn compare(title: &str, mut candidates: Vec<Candidate<'_>>) {
+    let mut rounds: Vec<Vec<f64>> = vec![Vec::new(); candidates.len()];
+    for round in 0..=ROUNDS {
+        for (times, (_, run)) in rounds.iter_mut().zip(&mut candidates) {
+            let time = run();
+            // The first round warms up.
+            if round > 0 {
+                times.push(time);
+            }
+        }
+    }
+    println!("{title}, {ROUNDS} rounds");
+    for (index, (name, _)) in candidates.iter().enumerate() {
+        let ratios = rounds[index]
+            .iter()
+            .zip(&rounds[0])
+            .map(|(other, mine)| other / mine);
+        let (low, ratio, high) = spread(ratios.collect());
+        let (_, nanos, _) = spread(rounds[index].clone());
+        println!("  {name:<18} {nanos:>8.1} ns/call   {ratio:>6.2} × efio ({low:.2} … {high:.2})");
+    }
+}
+
+/// Minimum, median, maximum.
+fn spread(mut values: Vec<f64>) -> (f64, f64, f64) {
+    values.sort_by(f64::total_cmp);
+    (
+        values[0],
+        values[values.len() / 2],
+        values[values.len() - 1],
+    )
+}
