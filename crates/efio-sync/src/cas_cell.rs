@@ -7,7 +7,24 @@ use core::ops::{Deref, DerefMut};
 use crate::shim::cell::{MutPtr, UnsafeCell};
 use crate::{CasGuard, CasLock};
 
-/// A value that the holder of a [`CasLock`] may use.
+/// A value that the holder of a [`CasLock`] may use. What is said there about fairness, progress
+/// and cost holds here.
+///
+/// ```
+/// use efio_sync::CasCell;
+/// use std::num::NonZeroU32;
+///
+/// let [mine, yours] = [1, 2].map(|tag| NonZeroU32::new(tag).unwrap());
+/// let page = CasCell::new(Vec::new());
+///
+/// let mut bytes = page.acquire(mine);
+/// bytes.extend_from_slice(b"efio");
+/// assert_eq!(page.try_acquire(yours).unwrap_err(), mine);
+///
+/// bytes.hand_over(yours);
+/// let bytes = page.adopt(yours).expect("handed over to us");
+/// assert_eq!(*bytes, b"efio");
+/// ```
 pub struct CasCell<T: ?Sized> {
     lock: CasLock,
     value: UnsafeCell<T>,

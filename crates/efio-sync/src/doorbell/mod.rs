@@ -49,9 +49,47 @@ impl<A: Alarm + ?Sized> Alarm for crate::shim::Arc<A> {
 ///
 /// | state | `ring` | `arm` | `disarm` |
 /// |---|---|---|---|
-/// | awake | → rung | → asleep, `true` | stays |
-/// | rung | stays | → awake, `false` | → awake |
-/// | asleep | → rung, wakes | – | → awake |
+/// | awake | → rung, `false` | → asleep, `true` | stays, `false` |
+/// | rung | stays, `false` | → awake, `false` | → awake, `true` |
+/// | asleep | → rung, wakes, `true` | (not called) | → awake, `false` |
+///
+/// The sleeper looks for work, and when there is none it arms the bell and sleeps:
+///
+/// ```text
+///   sleeper                              ringer
+///   loop {                               write the work
+///       do all work that is there        ring()
+///       if arm() { sleep; disarm() }
+///   }
+/// ```
+///
+/// No ring is lost: one before `arm` makes it return `false`, one after it wakes, and both change
+/// the same word, so there is nothing in between. Whatever a ringer wrote before its `ring` is
+/// visible when `arm` has returned `false` or `disarm` or [`wait`](Self::wait) `true`, also for
+/// rings that were absorbed.
+///
+/// - Progress: `ring` is wait-free: one swap, and if the sleeper sleeps, the system call of the
+///   [`Alarm`]; other rings until the sleeper has looked are absorbed.
+/// - Cost: 2.2 ns to ring a sleeper that is awake, where a write to an eventfd takes 256.
+///
+/// **One sleeper at a time** calls `arm`, `disarm` and `wait`. With two nothing is undefined, but
+/// one may take the ring that the other sleeps for.
+///
+/// ```
+/// use efio_sync::{Doorbell, Parker};
+/// use std::sync::atomic::{AtomicU32, Ordering};
+///
+/// static BELL: Doorbell<Parker> = Doorbell::new(Parker::new());
+/// static NEWS: AtomicU32 = AtomicU32::new(0);
+///
+/// let ringer = std::thread::spawn(|| {
+///     NEWS.store(1, Ordering::Relaxed);
+///     BELL.ring();
+/// });
+/// assert!(BELL.wait(None));
+/// assert_eq!(NEWS.load(Ordering::Relaxed), 1);
+/// ringer.join().unwrap();
+/// ```
 pub struct Doorbell<A> {
     state: AtomicU32,
     alarm: A,

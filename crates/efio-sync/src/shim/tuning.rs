@@ -12,4 +12,4 @@ pub const HINT_LIMIT: u32 = if cfg!(loom) { 0 } else { 512 };
 
 /// Turns of [`Backoff`](crate::Backoff) of a waiter before it goes to sleep: all of the busy ones,
 /// and then as many yields as take about as long as falling asleep and being woken.
-pub const PARK_LIMIT: u32 = if cfg!(loom) { 0 } else { SPIN_LIMIT + 40 };
+pub const PARK_LIMIT: u32 = if cfg!(loom) { 0 } else { SPIN_LIMIT + 120 };
