@@ -60,6 +60,9 @@ impl Default for SimOptions {
     }
 }
 
+/// The largest file that the disk takes.
+const MAX_FILE: usize = 64 << 20;
+
 /// An open file of a [`SimDisk`].
 #[derive(Debug)]
 pub struct SimFile {
@@ -76,6 +79,8 @@ pub struct SimInode {
     pub durable: Vec<u8>,
     /// Whether the name survives a power cut.
     pub name_durable: bool,
+    /// A sync failed: the kernel dropped what was not durable, and says OK from then on.
+    pub forgotten: bool,
 }
 
 /// A seeded disk.
@@ -118,6 +123,7 @@ impl SimDisk {
             durable: bytes.clone(),
             current: bytes,
             name_durable: true,
+            forgotten: false,
         };
         self.inodes.insert(path, inode);
     }
@@ -260,6 +266,9 @@ impl SimDisk {
         } else {
             offset as usize
         };
+        if offset + n > MAX_FILE {
+            return Outcome::Failed(Errno(libc::EFBIG));
+        }
         let grows = ((offset + n).saturating_sub(inode.current.len())) as u64;
         let free = self.options.capacity.saturating_sub(used);
         let n = n - grows.saturating_sub(free).min(n as u64) as usize;
@@ -286,11 +295,13 @@ impl SimDisk {
             .get_mut(&file.path)
             .expect("an open file exists");
         if failed {
-            // The kernel forgets: the next sync would say OK.
+            inode.forgotten = true;
             return Outcome::Failed(Errno(libc::EIO));
         }
-        inode.durable = inode.current.clone();
-        inode.name_durable |= name_too;
+        if !inode.forgotten {
+            inode.durable.clone_from(&inode.current);
+            inode.name_durable |= name_too;
+        }
         Outcome::Done(0)
     }
 

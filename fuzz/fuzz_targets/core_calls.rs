@@ -1,0 +1,160 @@
+//! Any sequence of calls with any arguments: each gives an answer or an errno, nothing panics, and
+//! when all is closed nothing is left.
+
+#![no_main]
+
+use arbitrary::Arbitrary;
+use efio_core::sim::Simulation;
+use efio_core::{Config, Fd, File, IoMode, OpenOptions, SimOptions};
+use libfuzzer_sys::fuzz_target;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::time::Duration;
+
+#[derive(Arbitrary, Debug)]
+enum Call {
+    Open {
+        path: Vec<u8>,
+        options: u8,
+        mode: u8,
+    },
+    Write {
+        file: u8,
+        len: u16,
+    },
+    Read {
+        file: u8,
+        len: u16,
+    },
+    Seek {
+        file: u8,
+        to: u64,
+    },
+    Sync {
+        file: u8,
+    },
+    Close {
+        file: u8,
+        durable: bool,
+    },
+    Wild {
+        fd: u64,
+        call: u8,
+    },
+    Turn {
+        millis: u16,
+    },
+}
+
+#[derive(Arbitrary, Debug)]
+struct Input {
+    seed: u64,
+    short: u16,
+    transient: u16,
+    errors: u8,
+    calls: Vec<Call>,
+}
+
+fuzz_target!(|input: Input| {
+    let options = SimOptions {
+        short: u32::from(input.short % 500),
+        transient: u32::from(input.transient % 300),
+        read_errors: u32::from(input.errors % 50),
+        write_errors: u32::from(input.errors / 50),
+        ..SimOptions::default()
+    };
+    let config = Config {
+        memory_budget: 4 << 20,
+        max_files: 4,
+        ..Config::default()
+    };
+    let mut simulation = Simulation::new(config, input.seed, options).expect("a valid setting");
+    let mut files: Vec<File> = Vec::new();
+    for call in input.calls {
+        step(&mut simulation, &mut files, call);
+        simulation.engine().events().drain().for_each(drop);
+    }
+    files.clear();
+    simulation.disk().set_options(SimOptions::default());
+    for _ in 0..400 {
+        simulation.turn(Duration::from_millis(100));
+    }
+    assert_eq!(simulation.memory_used(), 0, "pages leaked");
+    assert_eq!(
+        simulation.disk().at_work(),
+        (0, 0),
+        "ops or kernel files leaked"
+    );
+});
+
+fn step(simulation: &mut Simulation, files: &mut Vec<File>, call: Call) {
+    if let Call::Turn { millis } = call {
+        return simulation.turn(Duration::from_millis(u64::from(millis)));
+    }
+    let engine = simulation.engine();
+    let pick = |file: u8| files.get(usize::from(file) % files.len().max(1));
+    match call {
+        Call::Open {
+            path,
+            options,
+            mode,
+        } => {
+            let bit = |bit: u8| options >> bit & 1 == 1;
+            let modes = [
+                IoMode::Auto,
+                IoMode::Direct,
+                IoMode::Uncached,
+                IoMode::Cached,
+            ];
+            let options = OpenOptions::new()
+                .read(bit(0))
+                .write(bit(1))
+                .append(bit(2))
+                .truncate(bit(3))
+                .create(bit(4))
+                .create_new(bit(5))
+                .prefetch(bit(6))
+                .io_mode(modes[usize::from(mode % 4)]);
+            files.extend(engine.open(OsStr::from_bytes(&path), &options));
+        }
+        Call::Write { file, len } => {
+            if let Some(Ok(n)) = pick(file).map(|file| file.write(&vec![1; usize::from(len)])) {
+                assert!(n <= usize::from(len));
+            }
+        }
+        Call::Read { file, len } => {
+            if let Some(Ok(n)) = pick(file).map(|file| file.read(&mut vec![0; usize::from(len)])) {
+                assert!(n <= usize::from(len));
+            }
+        }
+        Call::Seek { file, to } => {
+            drop(pick(file).map(|file| file.seek(to % (1 << 22)).or(file.seek(to))))
+        }
+        Call::Sync { file } => drop(pick(file).map(File::sync)),
+        Call::Close { file, durable } => {
+            if !files.is_empty() {
+                let file = files.swap_remove(usize::from(file) % files.len());
+                drop(if durable {
+                    file.close_sync()
+                } else {
+                    file.close()
+                });
+            }
+        }
+        Call::Wild { fd, call } => {
+            let fd = Fd::from_bits(fd);
+            if files.iter().any(|file| file.fd() == fd) {
+                return;
+            }
+            let result = match call % 5 {
+                0 => engine.read(fd, &mut [0; 8]).map(drop),
+                1 => engine.write(fd, b"wild").map(drop),
+                2 => engine.sync(fd).map(drop),
+                3 => engine.close(fd),
+                _ => engine.progress(fd).map(drop),
+            };
+            assert!(result.is_err(), "{fd:?} was never issued, or is closed");
+        }
+        Call::Turn { .. } => {}
+    }
+}
