@@ -36,3 +36,69 @@ pub fn heavy() -> bool {
         }
     }
 }
+
+#[cfg(all(test, feature = "std", not(loom)))]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::thread;
+
+    use super::{heavy, light};
+    use crate::CachePadded;
+
+    /// The picture of the module, many times over: never do both sides miss the other's write.
+    #[test]
+    fn one_of_two_sides_sees_the_other() {
+        // The sides set out after every combination of two delays, so that in some rounds the write
+        // of each is on its way while the other looks. (Without the system call in `heavy`, 42 rounds
+        // failed on a machine that was idle otherwise; none when the two shared a core.)
+        const DELAYS: u32 = 128;
+        const ROUNDS: u32 = DELAYS * DELAYS;
+        let delay = |steps: u32| (0..steps).for_each(|step| _ = std::hint::black_box(step));
+        let line = || CachePadded::new(AtomicU32::new(0));
+        let (a, b, arrived) = (line(), line(), line());
+        if !heavy() {
+            return; // Forbidden here, so nothing is promised.
+        }
+        // Both begin a round together; then each writes the round's number and looks for it.
+        let meet = |round: u32| {
+            arrived.fetch_add(1, Ordering::AcqRel);
+            let mut turns = 0;
+            while arrived.load(Ordering::Acquire) < 2 * round {
+                turns += 1;
+                if turns % 1024 == 0 {
+                    thread::yield_now();
+                }
+                std::hint::spin_loop();
+            }
+        };
+        let [seen_by_a, seen_by_b] = thread::scope(|scope| {
+            let often = scope.spawn(|| {
+                let round = |round| {
+                    meet(round);
+                    delay(round % DELAYS);
+                    a.store(round, Ordering::Release);
+                    light();
+                    b.load(Ordering::Relaxed) == round
+                };
+                (1..=ROUNDS).map(round).collect::<Vec<_>>()
+            });
+            let rarely = scope.spawn(|| {
+                let round = |round| {
+                    meet(round);
+                    delay(round / DELAYS);
+                    b.store(round, Ordering::Release);
+                    assert!(heavy());
+                    a.load(Ordering::Relaxed) == round
+                };
+                (1..=ROUNDS).map(round).collect::<Vec<_>>()
+            });
+            [often.join().unwrap(), rarely.join().unwrap()]
+        });
+        let missed = seen_by_a
+            .iter()
+            .zip(&seen_by_b)
+            .filter(|(a, b)| !**a && !**b)
+            .count();
+        assert_eq!(missed, 0, "of {ROUNDS}");
+    }
+}

@@ -15,6 +15,10 @@ cfg_if::cfg_if! {
         mod linux;
         pub use linux::{WakeFd, futex_wait, futex_wake_one, heavy_barrier, light_barrier};
         pub use std::thread::yield_now;
+        // Not used here, but tested.
+        #[cfg(test)]
+        #[allow(dead_code, reason = "the tests need a part of it")]
+        mod portable;
     } else if #[cfg(feature = "std")] {
         mod portable;
         pub use portable::{futex_wait, futex_wake_one, heavy_barrier, light_barrier};

@@ -141,3 +141,56 @@ pub mod pipe {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+    use std::time::Instant;
+
+    use super::*;
+
+    #[test]
+    fn wait_returns_when_the_word_has_another_value() {
+        futex_wait(&AtomicU32::new(1), 0, None);
+    }
+
+    #[test]
+    fn wait_ends_at_its_timeout() {
+        let begin = Instant::now();
+        let time = Duration::from_millis(5);
+        futex_wait(&AtomicU32::new(0), 0, Some(time));
+        assert!(begin.elapsed() >= time);
+    }
+
+    #[test]
+    fn no_wake_is_lost() {
+        // Two threads pass a turn to and fro: 0, 1, 0, …
+        const PASSES: u32 = 10_000;
+        let turn = AtomicU32::new(0);
+        let play = |me: u32| {
+            for _ in 0..PASSES {
+                while turn.load(Ordering::Acquire) != me {
+                    futex_wait(&turn, 1 - me, None);
+                }
+                turn.store(1 - me, Ordering::Release);
+                futex_wake_one(&turn);
+            }
+        };
+        thread::scope(|scope| {
+            scope.spawn(|| play(0));
+            scope.spawn(|| play(1));
+        });
+        assert_eq!(turn.into_inner(), 0);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn pipe_is_readable_from_write_to_clear() {
+        let fd = pipe::WakeFd::new().unwrap();
+        assert!(!fd.clear());
+        // More than a pipe holds: the writer must not block.
+        (0..100_000).for_each(|_| fd.write());
+        assert!(fd.clear());
+        assert!(!fd.clear());
+    }
+}
