@@ -377,11 +377,10 @@ impl<T: ?Sized> McsGuard<'_, '_, T> {
     /// before anybody who asks later, be it the thread that has the guard now.
     #[inline]
     pub fn has_waiter(&self) -> bool {
-        let node = self.release.0;
+        let Release(node, lock) = &self.release;
         let me: *const Waiter = &*node.waiter;
-        // `held` is ours to look at: the guard is borrowed where it lives, and is not `Send`, but
-        // it may be `Sync`; so go by the lock's tail alone.
-        self.release.1.tail.load(Ordering::Relaxed).cast_const() != me
+        // Relaxed: our own swap is before, so this is our node or a later one.
+        lock.tail.load(Ordering::Relaxed).cast_const() != me
     }
 }
 

@@ -11,5 +11,6 @@ pub const YIELD_LIMIT: u32 = if cfg!(loom) { 1 } else { 10 };
 pub const HINT_LIMIT: u32 = if cfg!(loom) { 0 } else { 512 };
 
 /// Turns of [`Backoff`](crate::Backoff) of a waiter before it goes to sleep: all of the busy ones,
-/// and then as many yields as take about as long as falling asleep and being woken.
+/// and then yields for about 50 µs. A few times what falling asleep and being woken costs, because
+/// the holder pays a part of that: see the measurements in docs/BENCHMARKS.md.
 pub const PARK_LIMIT: u32 = if cfg!(loom) { 0 } else { SPIN_LIMIT + 120 };
