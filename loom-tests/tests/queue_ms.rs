@@ -218,6 +218,37 @@ fn recycling_under_producers() {
     });
 }
 
+/// A node whose item was won comes back only when the slow winner is out of it.
+fn a_slow_consumer(pop: fn(&MsQueue<u32, 2>) -> Option<u32>) {
+    check(2, move || {
+        let queue = queue::<2>();
+        queue.push(10).unwrap();
+        queue.push(11).unwrap();
+        let slow = {
+            let queue = queue.clone();
+            thread::spawn(move || pop(&queue).into_iter().collect::<Vec<u32>>())
+        };
+        let mine: Vec<u32> = queue.pop().into_iter().collect();
+        (20..25).for_each(|item| queue.push(item).unwrap());
+        let theirs = slow.join().unwrap();
+        settle(&queue, &[&mine, &theirs], vec![10, 11, 20, 21, 22, 23, 24]);
+    });
+}
+
+#[test]
+fn a_slow_consumer_of_one() {
+    a_slow_consumer(|queue| queue.pop());
+}
+
+#[test]
+fn a_slow_consumer_of_a_batch() {
+    a_slow_consumer(|queue| {
+        let mut out = vec![];
+        queue.pop_batch(&mut out, 1);
+        out.pop()
+    });
+}
+
 /// Claims of several items at once against single ones.
 fn batches<const FIRST: usize>() {
     let queue = queue::<FIRST>();

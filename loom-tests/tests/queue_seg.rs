@@ -224,6 +224,37 @@ fn recycling_under_producers() {
     });
 }
 
+/// A segment whose last slot was taken comes back only when a slow consumer is out of the others.
+fn a_slow_consumer(pop: fn(&SegQueue<u32, 2>) -> Option<u32>) {
+    check(2, move || {
+        let queue = queue::<2>();
+        queue.push(10).unwrap();
+        queue.push(11).unwrap();
+        let slow = {
+            let queue = queue.clone();
+            thread::spawn(move || pop(&queue).into_iter().collect::<Vec<u32>>())
+        };
+        let mine: Vec<u32> = queue.pop().into_iter().collect();
+        (20..25).for_each(|item| queue.push(item).unwrap());
+        let theirs = slow.join().unwrap();
+        settle(&queue, &[&mine, &theirs], vec![10, 11, 20, 21, 22, 23, 24]);
+    });
+}
+
+#[test]
+fn a_slow_consumer_of_one() {
+    a_slow_consumer(|queue| queue.pop());
+}
+
+#[test]
+fn a_slow_consumer_of_a_batch() {
+    a_slow_consumer(|queue| {
+        let mut out = vec![];
+        queue.pop_batch(&mut out, 1);
+        out.pop()
+    });
+}
+
 /// Claims of several slots at once, over the ends of segments, against single ones.
 fn batches<const SLOTS: usize>() {
     let queue = queue::<SLOTS>();
