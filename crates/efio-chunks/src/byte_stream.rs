@@ -8,8 +8,9 @@ use crate::aligned::{AlignedBuf, Shelf};
 use crate::buffer::Buffer;
 use crate::options::Options;
 use crate::piece::Popped;
+use crate::push_error::PushError;
 use crate::reader::ChunkReader;
-use crate::writer::{ChunkWriter, PushError};
+use crate::writer::ChunkWriter;
 
 /// A byte stream without a bound: carries any [`Buffer`] and copies what is appended into tails of
 /// its own.

@@ -35,6 +35,7 @@ mod node;
 mod notify;
 mod options;
 mod piece;
+mod push_error;
 mod reader;
 mod watched;
 mod writer;
@@ -46,8 +47,9 @@ pub use chunk::{AppendChunk, Chunk};
 pub use notify::{Notify, TaskWaker};
 pub use options::{Options, bounded, unbounded};
 pub use piece::{Front, Piece, Pieces, Popped};
+pub use push_error::PushError;
 pub use reader::ChunkReader;
-pub use writer::{ChunkWriter, PushError};
+pub use writer::ChunkWriter;
 
 /// The example of the README, compiled and run.
 #[cfg(doctest)]

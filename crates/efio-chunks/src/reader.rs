@@ -1,18 +1,21 @@
 //! The end that takes bytes out.
 
+mod look;
+
 use core::cell::Cell;
 use core::fmt;
 use core::marker::PhantomData;
 use core::ptr::{self, NonNull};
-use std::io::IoSlice;
 use std::sync::Arc;
 
 use crate::chunk::Chunk;
-use crate::link::{End, Link, Next};
+use crate::link::{Link, Next};
 use crate::node::{Extent, Node, Rest, Shared};
 use crate::notify::Notify;
-use crate::piece::{Piece, Pieces, Popped};
+use crate::piece::{Piece, Popped};
 use crate::writer::ChunkWriter;
+
+use look::Counted;
 
 /// The reading end of a stream of chunks.
 ///
@@ -44,27 +47,6 @@ pub struct ChunkReader<C: Chunk> {
     counted: Cell<Counted<C>>,
     hook: Option<Arc<dyn Notify>>,
     _owns: PhantomData<C>,
-}
-
-/// A node whose start lies `position` bytes into the stream; null: none counted yet.
-struct Counted<C> {
-    node: *mut Node<C>,
-    position: usize,
-}
-
-impl<C> Clone for Counted<C> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<C> Copy for Counted<C> {}
-
-impl<C> Counted<C> {
-    const NONE: Self = Self {
-        node: ptr::null_mut(),
-        position: 0,
-    };
 }
 
 // SAFETY: chunks are `Send`, what both ends share is reached only through the protocol of
@@ -150,30 +132,6 @@ impl<C: Chunk> ChunkReader<C> {
         filled
     }
 
-    /// Copies bytes out from `offset` bytes ahead, without consuming any. Returns how many there
-    /// were: fewer than asked for when the stream ends before, zero when `offset` is past its end.
-    pub fn peek(&self, offset: u64, buf: &mut [u8]) -> usize {
-        let mut skip = offset;
-        let mut filled = 0;
-        for piece in self.pieces() {
-            let bytes = piece.bytes();
-            if skip >= bytes.len() as u64 {
-                skip -= bytes.len() as u64;
-                continue;
-            }
-            // It is less than a length, so it fits.
-            let bytes = &bytes[skip as usize..];
-            skip = 0;
-            let count = bytes.len().min(buf.len() - filled);
-            buf[filled..filled + count].copy_from_slice(&bytes[..count]);
-            filled += count;
-            if filled == buf.len() {
-                break;
-            }
-        }
-        filled
-    }
-
     /// Drops up to `count` bytes from the front. Returns how many there were.
     pub fn consume(&mut self, count: usize) -> usize {
         let mut left = count;
@@ -187,27 +145,6 @@ impl<C: Chunk> ChunkReader<C> {
             self.settle(1);
         }
         count - left
-    }
-
-    /// The bytes of the oldest chunk that has any, without a copy; empty if there are none now.
-    pub fn chunk(&self) -> &[u8] {
-        self.pieces().next().map_or(&[], |piece| piece.bytes())
-    }
-
-    /// The pieces of the stream in order, without consuming them.
-    pub fn chunks(&self) -> Pieces<'_, C> {
-        self.pieces()
-    }
-
-    /// Fills `slices` from the front for a vectored write, returns how many it set. What was
-    /// written is then to be [`consume`](Self::consume)d.
-    pub fn io_slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
-        let mut count = 0;
-        for (slice, piece) in slices.iter_mut().zip(self.pieces()) {
-            *slice = IoSlice::new(piece.bytes());
-            count += 1;
-        }
-        count
     }
 
     /// Moves chunks to the end of another stream without copying them, for as long as they are
@@ -230,63 +167,6 @@ impl<C: Chunk> ChunkReader<C> {
             moved += bytes;
         }
         moved
-    }
-
-    /// How many bytes are there to read. The writer may add more at any moment.
-    ///
-    /// Each chunk is counted once in its life, however often this is called.
-    pub fn len(&self) -> usize {
-        let Counted {
-            mut node,
-            mut position,
-        } = self.counted.get();
-        if node.is_null() {
-            (node, position) = if self.node.is_null() {
-                match self.shared().first().get() {
-                    Next::Node(first) => (first, self.consumed),
-                    Next::Nothing | Next::End(_) => return 0,
-                }
-            } else {
-                // SAFETY: the reader's own node is alive.
-                let begin = unsafe { (*self.node).begin };
-                (self.node, self.consumed.wrapping_sub(self.offset - begin))
-            };
-        }
-        loop {
-            // SAFETY: nodes from the reader's own on are alive.
-            let current = unsafe { &*node };
-            let extent = current.extent();
-            let end = position.wrapping_add(extent.end - current.begin);
-            if extent.sealed {
-                if let Next::Node(next) = current.next.get() {
-                    (node, position) = (next, end);
-                    continue;
-                }
-            }
-            self.counted.set(Counted { node, position });
-            return end.wrapping_sub(self.consumed);
-        }
-    }
-
-    /// Whether there is nothing to read now. More may come unless [`is_closed`](Self::is_closed).
-    pub fn is_empty(&self) -> bool {
-        self.pieces().next().is_none()
-    }
-
-    /// End of file: the writer has closed or aborted the stream, and everything is consumed.
-    pub fn is_closed(&self) -> bool {
-        self.end().is_some()
-    }
-
-    /// End of file before the writer was done: it [aborted](ChunkWriter::abort) the stream, and
-    /// everything that it wrote is consumed.
-    pub fn is_aborted(&self) -> bool {
-        self.end() == Some(End::Aborted)
-    }
-
-    /// Whether the writer has left. There may be bytes in the stream still.
-    pub fn is_writer_gone(&self) -> bool {
-        self.shared().writer_gone()
     }
 
     /// Asks for the hook of [`Options::on_readable`](crate::Options::on_readable) to be called once
@@ -406,20 +286,6 @@ impl<C: Chunk> ChunkReader<C> {
         } else {
             // SAFETY: the reader's own node is alive.
             unsafe { &(*self.node).next }
-        }
-    }
-
-    fn pieces(&self) -> Pieces<'_, C> {
-        // SAFETY: these are the reader's own, and it is borrowed.
-        unsafe { Pieces::new(self.shared(), self.node, self.spent, self.offset) }
-    }
-
-    /// How the stream ended, if it did and everything is consumed.
-    fn end(&self) -> Option<End> {
-        let mut pieces = self.pieces();
-        match pieces.next() {
-            Some(_) => None,
-            None => pieces.end(),
         }
     }
 

@@ -1,17 +1,20 @@
 //! The end that puts bytes in.
 
+mod open;
+
 use core::fmt;
 use core::marker::PhantomData;
-use core::mem::MaybeUninit;
 use core::ptr::{self, NonNull};
-use core::slice;
 use std::sync::Arc;
 
-use crate::chunk::{AppendChunk, Chunk};
+use crate::chunk::Chunk;
 use crate::link::{End, Link};
 use crate::node::{Extent, Node, Shared};
 use crate::notify::Notify;
 use crate::piece::Popped;
+use crate::push_error::PushError;
+
+use open::OpenTail;
 
 /// The largest chunk: two bits of a word are taken.
 const MAX_CHUNK: usize = usize::MAX >> 2;
@@ -54,72 +57,9 @@ pub struct ChunkWriter<C: Chunk> {
     _owns: PhantomData<C>,
 }
 
-/// Where `append` copies to.
-struct OpenTail {
-    memory: *mut u8,
-    len: usize,
-    capacity: usize,
-}
-
-impl OpenTail {
-    const NONE: Self = Self {
-        memory: ptr::null_mut(),
-        len: 0,
-        capacity: 0,
-    };
-
-    #[inline(always)]
-    fn is_open(&self) -> bool {
-        !self.memory.is_null()
-    }
-
-    #[inline(always)]
-    fn room(&self) -> usize {
-        self.capacity - self.len
-    }
-}
-
 // SAFETY: chunks are `Send`, what both ends share is reached only through the protocol of
 // `node.rs`, and the hook is `Send + Sync`.
 unsafe impl<C: Chunk> Send for ChunkWriter<C> {}
-
-/// Why a chunk was not taken; gives it back.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum PushError<C> {
-    /// The stream is bounded and holds too many bytes.
-    Full(C),
-    /// There is no reader any more.
-    ReaderGone(C),
-}
-
-impl<C> PushError<C> {
-    /// The chunk.
-    pub fn into_inner(self) -> C {
-        match self {
-            Self::Full(chunk) | Self::ReaderGone(chunk) => chunk,
-        }
-    }
-}
-
-impl<C> fmt::Debug for PushError<C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Full(_) => "Full(..)",
-            Self::ReaderGone(_) => "ReaderGone(..)",
-        })
-    }
-}
-
-impl<C> fmt::Display for PushError<C> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Full(_) => "the stream is full",
-            Self::ReaderGone(_) => "the stream has no reader any more",
-        })
-    }
-}
-
-impl<C> std::error::Error for PushError<C> {}
 
 impl<C: Chunk> ChunkWriter<C> {
     /// # Safety
@@ -377,101 +317,6 @@ impl<C: Chunk> ChunkWriter<C> {
         // SAFETY: called once, from drop or in its place, after the list was ended.
         unsafe { Shared::writer_leaves(self.shared.as_ptr()) };
         self.notify_if(woken);
-    }
-}
-
-impl<C: AppendChunk> ChunkWriter<C> {
-    /// Makes `chunk` the open tail: its bytes are in the stream at once, and
-    /// [`append`](Self::append) copies behind them. Seals the open tail before it, if there is one.
-    ///
-    /// # Errors
-    /// As for [`push`](Self::push), by the bytes that it has now.
-    ///
-    /// # Panics
-    /// On a capacity of more than a quarter of the address space.
-    pub fn open(&mut self, chunk: C) -> Result<(), PushError<C>> {
-        let len = chunk.len();
-        let chunk = self.admit(chunk, len)?;
-        assert!(chunk.capacity() <= MAX_CHUNK, "chunk too large");
-        self.seal();
-        let node = Node::new(
-            chunk,
-            0,
-            Extent {
-                end: len,
-                sealed: false,
-            },
-        );
-        // SAFETY: the node is ours; the pointer stays valid while the chunk stays in it, which is
-        // until the reader has seen it sealed.
-        let chunk = unsafe { (*node).chunk() };
-        self.open = OpenTail {
-            memory: chunk.as_mut_ptr(),
-            len,
-            capacity: chunk.capacity(),
-        };
-        self.written = self.written.wrapping_add(len);
-        self.link(node);
-        Ok(())
-    }
-
-    /// Copies bytes behind the open tail's, as many as [`room`](Self::room) allows, and shows them
-    /// to the reader at once. Returns how many; the rest needs another tail or patience.
-    ///
-    /// Costs the copy, a load and one Release store.
-    #[inline]
-    pub fn append(&mut self, bytes: &[u8]) -> usize {
-        let count = self.grant(bytes.len().min(self.open.room()));
-        if count == 0 {
-            return 0;
-        }
-        // SAFETY: there are `room` writable bytes behind `len`, nobody else touches them, and
-        // `count` is no more than that; `bytes` is not among them since they are not published.
-        unsafe {
-            ptr::copy_nonoverlapping(bytes.as_ptr(), self.open.memory.add(self.open.len), count);
-        }
-        self.advance(count);
-        count
-    }
-
-    #[inline(always)]
-    fn advance(&mut self, count: usize) {
-        self.open.len += count;
-        self.written = self.written.wrapping_add(count);
-        self.publish(false);
-    }
-
-    /// The room of the open tail, to be filled in place; then [`commit`](Self::commit). It is as
-    /// long as [`room`](Self::room) says, empty where that is zero.
-    pub fn spare(&mut self) -> &mut [MaybeUninit<u8>] {
-        let room = self.room();
-        if room == 0 {
-            return &mut [];
-        }
-        // SAFETY: as in `append`; the slice borrows the writer, so nothing is appended meanwhile.
-        unsafe { slice::from_raw_parts_mut(self.open.memory.add(self.open.len).cast(), room) }
-    }
-
-    /// Shows the first `count` bytes of [`spare`](Self::spare) to the reader.
-    ///
-    /// # Safety
-    /// They are initialised, and `spare` was at least that long.
-    pub unsafe fn commit(&mut self, count: usize) {
-        debug_assert!(count <= self.open.room());
-        if count != 0 {
-            self.advance(count);
-        }
-    }
-
-    /// The open tail, `None` if there is none. Its `len()` is what it was when it came.
-    pub fn open_chunk(&self) -> Option<&C> {
-        // SAFETY: the tail is open and stays so while the reference borrows the writer.
-        self.open.is_open().then(|| unsafe { (*self.tail).chunk() })
-    }
-
-    /// How many bytes of the open tail are published, zero when there is none.
-    pub fn open_len(&self) -> usize {
-        self.open.len
     }
 }
 

@@ -1,0 +1,136 @@
+//! The open tail: the chunk behind whose bytes the writer copies more.
+//!
+//! ```text
+//!            begin            published = len              capacity
+//!  chunk  ├────┼──────────────────┼──────────────────────────┤
+//!               the reader's view   the writer's room
+//! ```
+
+use core::mem::MaybeUninit;
+use core::ptr;
+use core::slice;
+
+use crate::chunk::AppendChunk;
+use crate::node::{Extent, Node};
+use crate::push_error::PushError;
+use crate::writer::{ChunkWriter, MAX_CHUNK};
+
+/// Where `append` copies to.
+pub(super) struct OpenTail {
+    memory: *mut u8,
+    pub(super) len: usize,
+    capacity: usize,
+}
+
+impl OpenTail {
+    pub(super) const NONE: Self = Self {
+        memory: ptr::null_mut(),
+        len: 0,
+        capacity: 0,
+    };
+
+    #[inline(always)]
+    pub(super) fn is_open(&self) -> bool {
+        !self.memory.is_null()
+    }
+
+    #[inline(always)]
+    pub(super) fn room(&self) -> usize {
+        self.capacity - self.len
+    }
+}
+
+impl<C: AppendChunk> ChunkWriter<C> {
+    /// Makes `chunk` the open tail: its bytes are in the stream at once, and
+    /// [`append`](Self::append) copies behind them. Seals the open tail before it, if there is one.
+    ///
+    /// # Errors
+    /// As for [`push`](Self::push), by the bytes that it has now.
+    ///
+    /// # Panics
+    /// On a capacity of more than a quarter of the address space.
+    pub fn open(&mut self, chunk: C) -> Result<(), PushError<C>> {
+        let len = chunk.len();
+        let chunk = self.admit(chunk, len)?;
+        assert!(chunk.capacity() <= MAX_CHUNK, "chunk too large");
+        self.seal();
+        let node = Node::new(
+            chunk,
+            0,
+            Extent {
+                end: len,
+                sealed: false,
+            },
+        );
+        // SAFETY: the node is ours; the pointer stays valid while the chunk stays in it, which is
+        // until the reader has seen it sealed.
+        let chunk = unsafe { (*node).chunk() };
+        self.open = OpenTail {
+            memory: chunk.as_mut_ptr(),
+            len,
+            capacity: chunk.capacity(),
+        };
+        self.written = self.written.wrapping_add(len);
+        self.link(node);
+        Ok(())
+    }
+
+    /// Copies bytes behind the open tail's, as many as [`room`](Self::room) allows, and shows them
+    /// to the reader at once. Returns how many; the rest needs another tail or patience.
+    ///
+    /// Costs the copy, a load and one Release store.
+    #[inline]
+    pub fn append(&mut self, bytes: &[u8]) -> usize {
+        let count = self.grant(bytes.len().min(self.open.room()));
+        if count == 0 {
+            return 0;
+        }
+        // SAFETY: there are `room` writable bytes behind `len`, nobody else touches them, and
+        // `count` is no more than that; `bytes` is not among them since they are not published.
+        unsafe {
+            ptr::copy_nonoverlapping(bytes.as_ptr(), self.open.memory.add(self.open.len), count);
+        }
+        self.advance(count);
+        count
+    }
+
+    #[inline(always)]
+    fn advance(&mut self, count: usize) {
+        self.open.len += count;
+        self.written = self.written.wrapping_add(count);
+        self.publish(false);
+    }
+
+    /// The room of the open tail, to be filled in place; then [`commit`](Self::commit). It is as
+    /// long as [`room`](Self::room) says, empty where that is zero.
+    pub fn spare(&mut self) -> &mut [MaybeUninit<u8>] {
+        let room = self.room();
+        if room == 0 {
+            return &mut [];
+        }
+        // SAFETY: as in `append`; the slice borrows the writer, so nothing is appended meanwhile.
+        unsafe { slice::from_raw_parts_mut(self.open.memory.add(self.open.len).cast(), room) }
+    }
+
+    /// Shows the first `count` bytes of [`spare`](Self::spare) to the reader.
+    ///
+    /// # Safety
+    /// They are initialised, and `spare` was at least that long.
+    pub unsafe fn commit(&mut self, count: usize) {
+        debug_assert!(count <= self.open.room());
+        if count != 0 {
+            self.advance(count);
+        }
+    }
+
+    /// The open tail, `None` if there is none. Its `len()` is what it was when it came.
+    pub fn open_chunk(&self) -> Option<&C> {
+        // SAFETY: the tail is open and stays so while the reference borrows the writer.
+        self.open.is_open().then(|| unsafe { (*self.tail).chunk() })
+    }
+
+    /// How many bytes of the open tail are published, zero when there is none.
+    pub fn open_len(&self) -> usize {
+        self.open.len
+    }
+}
