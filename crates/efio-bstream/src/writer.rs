@@ -344,3 +344,20 @@ impl<F: Framing + fmt::Debug> fmt::Debug for BufferedWriter<F> {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_that_appeared_in_between_is_used() {
+        // As if the reader had made it after an append that found none.
+        let (mut writer, reader) = efio_chunks::bounded_byte_stream(1);
+        assert_eq!(append_again(&mut writer, b"x").unwrap(), 1);
+        let full = append_again(&mut writer, b"y").unwrap_err();
+        assert_eq!(full.kind(), io::ErrorKind::WouldBlock);
+        drop(reader);
+        let gone = append_again(&mut writer, b"y").unwrap_err();
+        assert_eq!(gone.kind(), io::ErrorKind::BrokenPipe);
+    }
+}
