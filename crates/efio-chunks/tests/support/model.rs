@@ -155,7 +155,7 @@ impl Pair {
     }
 
     /// Everything that can be seen without changing it.
-    fn check(&mut self) {
+    fn check(&mut self, counting: bool) {
         let bytes = self.model.bytes();
         if let Some(writer) = &mut self.writer {
             assert_eq!(writer.is_reader_gone(), self.reader.is_none());
@@ -168,7 +168,9 @@ impl Pair {
         let Some(reader) = &mut self.reader else {
             return;
         };
-        assert_eq!(reader.len(), bytes.len());
+        if counting {
+            assert_eq!(reader.len(), bytes.len());
+        }
         assert_eq!(reader.is_empty(), bytes.is_empty());
         let ended = self.model.ended.filter(|_| bytes.is_empty());
         assert_eq!(reader.is_closed(), ended.is_some());
@@ -204,6 +206,7 @@ impl Pair {
 pub struct Machine {
     pairs: [Pair; 2],
     next: u8,
+    steps: usize,
     alive: Arc<AtomicUsize>,
 }
 
@@ -214,6 +217,7 @@ impl Machine {
         Self {
             pairs,
             next: 0,
+            steps: 0,
             alive: Arc::default(),
         }
     }
@@ -227,7 +231,10 @@ impl Machine {
             self.write(index, op);
             self.read(index, op);
         }
-        self.pairs.iter_mut().for_each(Pair::check);
+        // `len` remembers how far it has counted, so it must not be asked after each step.
+        self.steps += 1;
+        let counting = self.steps % 3 == 0;
+        self.pairs.iter_mut().for_each(|pair| pair.check(counting));
     }
 
     /// Drops what is left; every chunk must go.
