@@ -32,6 +32,7 @@ use core::panic::{RefUnwindSafe, UnwindSafe};
 use core::ptr::{self, NonNull};
 
 use efio_sync::shim::atomic::{AtomicPtr, AtomicU64, Ordering};
+use efio_sync::shim::tuning::SPIN_LIMIT;
 use efio_sync::{Backoff, CachePadded};
 
 use crate::PushError;
@@ -46,8 +47,8 @@ use segment::{Segment, no_memory};
 const CLOSED: u64 = 1 << 63;
 
 /// Steps of backoff, 2⁵ - 1 spin hints in all, for which a pop that finds no value waits before it looks
-/// at the tail. Without it one idle consumer made a producer four times slower.
-const MOMENT: u32 = 5;
+/// at the tail; none under loom. Without it one idle consumer made a producer several times slower.
+const MOMENT: u32 = if SPIN_LIMIT < 5 { SPIN_LIMIT } else { 5 };
 
 /// An unbounded queue for any number of producers and consumers: the fast one.
 ///
