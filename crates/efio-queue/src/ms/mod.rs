@@ -10,7 +10,7 @@
 //!   race when another pop wins. Here the winner alone reads, afterwards. The node must therefore
 //!   outlive its time as the dummy until its value is out: it is free when it is both TAKEN (by the
 //!   winner of its value) and UNLINKED (by the next winner, for whom it was the dummy).
-//! - Pointers with counters are indices with tags ([`link`]) into an [`arena`]: one word, and memory that
+//! - Pointers with counters are indices with tags (`link.rs`) into an arena (`arena.rs`): one word, and memory that
 //!   stays nodes, which is what makes a late look at a recycled node harmless.
 //! - `close` puts a mark behind the last node, where the next push would have linked its own: after
 //!   it no push can succeed.

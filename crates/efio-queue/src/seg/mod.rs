@@ -17,7 +17,7 @@
 //! "claimed, not yet written".
 //!
 //! Looking before claiming needs memory that stays what it is: segments are recycled through the
-//! [`pool`] and freed only with `&mut self`. What a late pop sees in a segment that moved on is
+//! pool (`pool.rs`) and freed only with `&mut self`. What a late pop sees in a segment that moved on is
 //! the stamp of another position, or its compare-and-swap fails, because a position never comes back.
 
 mod exclusive;
