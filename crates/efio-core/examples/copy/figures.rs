@@ -1,6 +1,7 @@
-//! How long the calls took.
+//! How long the calls took, and how much of that the calling thread ran.
 
 use efio_core::Stats;
+use std::io;
 use std::time::{Duration, Instant};
 
 /// All figures of a copy.
@@ -15,39 +16,61 @@ pub struct Figures {
 #[derive(Default)]
 pub struct Calls {
     bytes: u64,
-    nanos: Vec<u32>,
+    times: Vec<Time>,
+}
+
+/// One call. The rest of `wall` is the scheduler's: other threads ran on this one's core.
+#[derive(Clone, Copy, Default)]
+struct Time {
+    wall: Duration,
+    cpu: Duration,
 }
 
 impl Calls {
     /// Runs a call and notes how long it took and what it moved.
-    pub fn time(
-        &mut self,
-        call: impl FnOnce() -> std::io::Result<usize>,
-    ) -> std::io::Result<usize> {
+    pub fn time(&mut self, call: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
+        let ran_before = thread_time();
         let start = Instant::now();
         let result = call();
-        let nanos = start.elapsed().as_nanos();
-        self.nanos.push(u32::try_from(nanos).unwrap_or(u32::MAX));
+        let wall = start.elapsed();
+        self.times.push(Time {
+            wall,
+            cpu: thread_time() - ran_before,
+        });
         self.bytes += result.as_ref().map_or(0, |&n| n as u64);
         result
     }
 
+    fn longest(&self) -> Time {
+        self.times
+            .iter()
+            .copied()
+            .max_by_key(|time| time.wall)
+            .unwrap_or_default()
+    }
+
     fn print(&self, name: &str) {
-        let mut sorted = self.nanos.clone();
-        sorted.sort_unstable();
-        let micros = |rank: f64| {
-            let at = ((sorted.len() as f64 * rank) as usize).min(sorted.len().saturating_sub(1));
-            sorted
-                .get(at)
-                .map_or(0.0, |&nanos| f64::from(nanos) / 1000.0)
+        let mut walls: Vec<Duration> = self.times.iter().map(|time| time.wall).collect();
+        walls.sort_unstable();
+        let at = |rank: f64| {
+            let index = ((walls.len() as f64 * rank) as usize).min(walls.len().saturating_sub(1));
+            micros(walls.get(index).copied().unwrap_or_default())
         };
+        let most_cpu = self
+            .times
+            .iter()
+            .map(|time| time.cpu)
+            .max()
+            .unwrap_or_default();
         println!(
-            "{name:>6} {:>8} calls, µs: {:>7.1} median {:>8.1} p99 {:>8.1} p99.9 {:>9.1} longest",
-            sorted.len(),
-            micros(0.5),
-            micros(0.99),
-            micros(0.999),
-            micros(1.0),
+            "{name:>6} {:>8} calls, µs: {:>6.1} median {:>7.1} p99 {:>7.1} p99.9 {:>8.1} longest \
+             {:>7.1} most CPU time",
+            walls.len(),
+            at(0.5),
+            at(0.99),
+            at(0.999),
+            at(1.0),
+            micros(most_cpu),
         );
     }
 }
@@ -66,22 +89,20 @@ impl Figures {
         let elapsed = self.start.elapsed().max(Duration::from_nanos(1));
         let bytes = self.writes.bytes;
         let speed = bytes as f64 / 1e6 / elapsed.as_secs_f64();
-        let longest = self
-            .reads
-            .nanos
-            .iter()
-            .chain(&self.writes.nanos)
-            .max()
-            .copied()
-            .unwrap_or(0);
         println!(
             "{bytes} bytes in {:.3} s, {speed:.0} MB/s, durable",
             elapsed.as_secs_f64()
         );
+        let longest = [&self.reads, &self.writes].map(Calls::longest);
+        let longest = longest
+            .into_iter()
+            .max_by_key(|time| time.wall)
+            .unwrap_or_default();
         println!(
-            "{} calls, the longest {:.1} µs",
-            self.reads.nanos.len() + self.writes.nanos.len(),
-            f64::from(longest) / 1000.0
+            "{} calls, the longest {:.1} µs, of which its thread ran {:.1}",
+            self.reads.times.len() + self.writes.times.len(),
+            micros(longest.wall),
+            micros(longest.cpu.min(longest.wall)),
         );
         self.reads.print("read");
         self.writes.print("write");
@@ -94,4 +115,19 @@ impl Figures {
             stats.fallbacks
         );
     }
+}
+
+fn micros(time: Duration) -> f64 {
+    time.as_nanos() as f64 / 1000.0
+}
+
+/// How long this thread has run on a processor.
+fn thread_time() -> Duration {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: room for the answer.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
