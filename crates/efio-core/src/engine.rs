@@ -139,7 +139,7 @@ impl Builder {
     /// when it refuses memory, descriptors or threads.
     pub fn start(self) -> io::Result<Engine> {
         let shared = Shared::new(self.config)?;
-        let backend = backend::start(&shared.config, Arc::clone(&shared.bell))?;
+        let backend = backend::start(&shared.config, Arc::clone(shared.attention.bell()))?;
         let driver = Driver::new(Arc::clone(&shared), backend);
         let (report, ended) = sync_channel(1);
         thread::Builder::new()

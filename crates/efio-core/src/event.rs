@@ -2,13 +2,12 @@
 
 use crate::error::{Errno, Failure};
 use crate::fd::Fd;
+use crate::signalled::SignalledQueue;
 use crate::sys::fork::Birthplace;
-use efio_queue::SegQueue;
-use efio_sync::{Alarm, EventFd};
+use efio_sync::EventFd;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// News of one file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,29 +50,19 @@ pub enum EventKind {
 /// be stale, when somebody else used the file in between; the call then says "would block" again.
 #[derive(Debug)]
 pub struct EventQueue {
-    queue: SegQueue<Event>,
-    fd: EventFd,
-    /// Whether `fd` is readable, or is about to be made so.
-    signalled: AtomicBool,
+    queue: SignalledQueue<Event, EventFd>,
     /// A forked child must not take what is the parent's.
     birthplace: Arc<Birthplace>,
 }
 
 impl EventQueue {
     pub(crate) fn new(birthplace: Arc<Birthplace>) -> io::Result<Self> {
-        Ok(Self {
-            queue: SegQueue::new(),
-            fd: EventFd::new()?,
-            signalled: AtomicBool::new(false),
-            birthplace,
-        })
+        let queue = SignalledQueue::new(EventFd::new()?);
+        Ok(Self { queue, birthplace })
     }
 
     pub(crate) fn push(&self, event: Event) {
-        if self.queue.push(event).is_err() {
-            unreachable!("the event queue is never closed");
-        }
-        self.signal();
+        self.queue.push(event);
     }
 
     /// Takes the oldest event; `None` when none waits. When the last one is taken the descriptor
@@ -83,44 +72,23 @@ impl EventQueue {
         if self.birthplace.is_elsewhere() {
             return None;
         }
-        if let Some(event) = self.queue.pop() {
-            return Some(event);
-        }
-        // Relaxed: the swap below synchronises; this only spares an idle poll the system call.
-        if !self.signalled.load(Ordering::Relaxed) {
-            return None;
-        }
-        self.fd.clear();
-        // AcqRel: with the swap in `signal`. A push that found the flag still set comes before
-        // this, so its event is seen below; one that comes later makes `fd` readable again.
-        self.signalled.swap(false, Ordering::AcqRel);
-        let event = self.queue.pop()?;
-        // Others may be waiting behind this one.
-        self.signal();
-        Some(event)
+        self.queue.next()
     }
 
     /// All events that wait now, oldest first; ends when [`next`](Self::next) gives `None`.
     pub fn drain(&self) -> impl Iterator<Item = Event> + '_ {
         std::iter::from_fn(|| self.next())
     }
-
-    fn signal(&self) {
-        // AcqRel: with the swap in `next`, see there.
-        if !self.signalled.swap(true, Ordering::AcqRel) {
-            self.fd.wake();
-        }
-    }
 }
 
 impl AsFd for EventQueue {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
+        self.queue.signal().as_fd()
     }
 }
 
 impl AsRawFd for EventQueue {
     fn as_raw_fd(&self) -> RawFd {
-        self.fd.as_raw_fd()
+        self.queue.signal().as_raw_fd()
     }
 }

@@ -27,14 +27,19 @@ mod error;
 mod event;
 mod fd;
 mod file;
+mod inbox;
 mod op;
 mod options;
 mod page;
 mod plan;
 mod shared;
+mod signalled;
 mod stats;
 mod sys;
 
+/// The protocols between caller and driver, for the loom models. Not part of the stable API.
+#[doc(hidden)]
+pub mod model;
 /// An engine over a simulated disk, for tests. Not part of the stable API.
 #[doc(hidden)]
 pub mod sim;

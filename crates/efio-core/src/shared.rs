@@ -4,16 +4,16 @@ use crate::config::Config;
 use crate::error::Errno;
 use crate::event::{Event, EventKind, EventQueue};
 use crate::fd::{Attention, Fd, FdTable, Slot};
+use crate::inbox::Inbox;
 use crate::op::OpenSpec;
 use crate::page::{Page, PagePool};
 use crate::stats::Counters;
 use crate::sys::fork::Birthplace;
 use efio_chunks::{ChunkReader, ChunkWriter};
-use efio_queue::SegQueue;
-use efio_sync::{Doorbell, EventFd};
+use efio_sync::EventFd;
+use efio_sync::shim::atomic::{AtomicBool, Ordering};
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// The engine's shared state; see the picture in the crate's documentation.
@@ -25,9 +25,7 @@ pub struct Shared {
     /// The memory of all streams.
     pub pool: Arc<PagePool>,
     /// News for the driver.
-    pub attention: SegQueue<Command>,
-    /// Wakes the driver.
-    pub bell: Arc<Doorbell<EventFd>>,
+    pub attention: Inbox<EventFd>,
     /// News for the callers.
     pub events: EventQueue,
     /// Statistics.
@@ -73,8 +71,7 @@ impl Shared {
         Ok(Arc::new(Self {
             table: FdTable::new(config.max_files),
             pool: PagePool::new(config.memory_budget)?,
-            attention: SegQueue::new(),
-            bell: Arc::new(Doorbell::new(EventFd::new()?)),
+            attention: Inbox::new(EventFd::new()?),
             events: EventQueue::new(Arc::clone(&birthplace))?,
             counters: Counters::default(),
             stopped: AtomicBool::new(false),
@@ -85,10 +82,7 @@ impl Shared {
 
     /// Gives the driver something to look at.
     pub fn command(&self, command: Command) {
-        if self.attention.push(command).is_err() {
-            unreachable!("the attention queue is never closed");
-        }
-        if self.bell.ring() {
+        if self.attention.send(command) {
             self.counters.doorbell_calls.add(1);
         }
     }
@@ -96,8 +90,8 @@ impl Shared {
     /// Makes the driver look at a file, unless it is going to already.
     #[inline]
     pub fn attend(&self, index: u32, slot: &Slot, bits: Attention) {
-        if slot.attend(bits) {
-            self.command(Command::Attend(index));
+        if self.attention.attend(index, slot, bits) {
+            self.counters.doorbell_calls.add(1);
         }
     }
 

@@ -11,10 +11,12 @@
 //! - `submit` and `reap` never wait for a disk. `wait` is where the driver sleeps: it returns when a
 //!   completion may be there, when the driver's doorbell was rung, or at the timeout.
 
+mod crew;
 mod pool;
 mod select;
 mod sim;
 
+pub use crew::Crew;
 pub use pool::PoolBackend;
 pub use select::start;
 pub use sim::{SimDisk, SimInode, SimOptions};

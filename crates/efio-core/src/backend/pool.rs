@@ -1,24 +1,20 @@
 //! The pool backend: worker threads that make the blocking system calls.
 //!
 //! ```text
-//!  Driver ── work queue ──► workers ── done queue ──► Driver
-//!        └─ idle list: whose bell to ring   └─ the driver's doorbell
+//!  Driver ── crew: work queue ──► workers ── done queue ──► Driver
+//!                                       └─ the driver's doorbell
 //! ```
-//!
-//! Both queues are MPMC; an idle worker lists itself and then looks at the work queue once more,
-//! so that a request pushed in between is seen by one side or the other.
 
-use super::Backend;
+use super::{Backend, Crew};
 use crate::error::Errno;
 use crate::op::{Completion, Op, Outcome, ReadNow, Request};
 use crate::sys::file::KernelFile;
 use crate::sys::signals;
 use efio_queue::SegQueue;
-use efio_sync::{Doorbell, EventFd, Parker};
+use efio_sync::{Doorbell, EventFd};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -30,19 +26,9 @@ pub struct PoolBackend {
 }
 
 struct Shared {
-    work: SegQueue<Request<KernelFile>>,
+    crew: Crew<Request<KernelFile>>,
     done: SegQueue<Completion<KernelFile>>,
-    workers: Vec<Worker>,
-    /// Workers that found nothing to do.
-    idle: SegQueue<usize>,
     driver: Arc<Doorbell<EventFd>>,
-    stop: AtomicBool,
-}
-
-struct Worker {
-    bell: Doorbell<Parker>,
-    /// Whether it stands in the idle list.
-    listed: AtomicBool,
 }
 
 impl PoolBackend {
@@ -52,17 +38,10 @@ impl PoolBackend {
     ///
     /// What spawning a thread says (F40); the threads started so far end.
     pub fn start(workers: usize, driver: Arc<Doorbell<EventFd>>) -> io::Result<Self> {
-        let worker = || Worker {
-            bell: Doorbell::new(Parker::new()),
-            listed: AtomicBool::new(false),
-        };
         let shared = Arc::new(Shared {
-            work: SegQueue::new(),
+            crew: Crew::new(workers),
             done: SegQueue::new(),
-            workers: (0..workers).map(|_| worker()).collect(),
-            idle: SegQueue::new(),
             driver,
-            stop: AtomicBool::new(false),
         });
         let mut pool = Self {
             shared,
@@ -84,20 +63,8 @@ impl Backend for PoolBackend {
     type File = KernelFile;
 
     fn submit(&mut self, request: Request<KernelFile>) -> Result<(), Request<KernelFile>> {
-        self.shared
-            .work
-            .push(request)
-            .map_err(|refused| refused.into_inner())?;
+        self.shared.crew.submit(request);
         self.in_flight += 1;
-        // SeqCst: pairs with the fence in `Shared::work`. Of "push, look for an idle worker" here
-        // and "list myself, look for work" there, one looks after the other wrote.
-        fence(Ordering::SeqCst);
-        if let Some(number) = self.shared.idle.pop() {
-            let worker = &self.shared.workers[number];
-            // Release: pairs with the swap in `Shared::work`: off the list before listed again.
-            worker.listed.store(false, Ordering::Release);
-            worker.bell.ring();
-        }
         Ok(())
     }
 
@@ -121,11 +88,7 @@ impl Drop for PoolBackend {
     /// Ends the workers. With ops in flight it does not wait for them: a hung disk must not hang
     /// the caller (F45). The threads own what they use.
     fn drop(&mut self) {
-        // Release: pairs with the load in `Shared::work`.
-        self.shared.stop.store(true, Ordering::Release);
-        for worker in &self.shared.workers {
-            worker.bell.ring();
-        }
+        self.shared.crew.stop();
         if self.in_flight == 0 {
             for thread in self.threads.drain(..) {
                 // A worker catches what an op throws; nothing is left to report.
@@ -139,25 +102,8 @@ impl Shared {
     /// The life of worker `number`.
     fn work(&self, number: usize) {
         signals::block_all();
-        let me = &self.workers[number];
-        loop {
-            while let Some(request) = self.work.pop() {
-                self.complete(perform(request));
-            }
-            // Acquire: pairs with the store in `drop`.
-            if self.stop.load(Ordering::Acquire) {
-                return;
-            }
-            // AcqRel: pairs with the store in `submit`.
-            if !me.listed.swap(true, Ordering::AcqRel) && self.idle.push(number).is_err() {
-                unreachable!("the idle list is never closed");
-            }
-            // SeqCst: pairs with the fence in `submit`.
-            fence(Ordering::SeqCst);
-            match self.work.pop() {
-                Some(request) => self.complete(perform(request)),
-                None => drop(me.bell.wait(None)),
-            }
+        while let Some(request) = self.crew.next(number) {
+            self.complete(perform(request));
         }
     }
 

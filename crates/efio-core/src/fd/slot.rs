@@ -150,6 +150,12 @@ pub struct Slot {
     read_now: SpinLock<Option<Arc<dyn ReadNow>>>,
 }
 
+impl Default for Slot {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Slot {
     /// A free slot.
     pub fn new() -> Self {

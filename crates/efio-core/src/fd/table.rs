@@ -9,8 +9,8 @@
 
 use super::slot::Slot;
 use efio_queue::SegQueue;
+use efio_sync::shim::atomic::{AtomicU32, Ordering};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 const FIRST: u32 = 64;
 const SEGMENTS: usize = 26;
@@ -47,9 +47,17 @@ impl FdTable {
     pub fn allocate(&self) -> Option<(u32, &Slot)> {
         let index = self.free.pop().or_else(|| self.fresh_index())?;
         let (segment, offset) = locate(index);
-        let slots = self.segments[segment]
-            .get_or_init(|| (0..FIRST << segment).map(|_| Slot::new()).collect());
+        let slots = self.segments[segment].get_or_init(|| self.segment(segment));
         Some((index, &slots[offset]))
+    }
+
+    /// Fresh slots for a segment, as many as the limit allows.
+    fn segment(&self, number: usize) -> Box<[Slot]> {
+        let size = FIRST << number;
+        let first = size - FIRST;
+        (0..size.min(self.limit - first))
+            .map(|_| Slot::new())
+            .collect()
     }
 
     fn fresh_index(&self) -> Option<u32> {

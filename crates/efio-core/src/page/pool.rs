@@ -13,11 +13,11 @@
 use super::buddy::{Buddy, SLAB_BYTES, UNIT_BYTES};
 use crate::sys::memory::Mapping;
 use efio_sync::SpinLock;
+use efio_sync::shim::atomic::{AtomicUsize, Ordering};
 use std::fmt;
 use std::io;
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A pool of page memory with a fixed upper bound.
 pub struct PagePool {

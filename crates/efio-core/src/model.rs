@@ -1,0 +1,10 @@
+//! What the loom models drive: the protocols between caller and driver, as they ship.
+
+pub use crate::backend::{Backend, Crew};
+pub use crate::config::Config;
+pub use crate::driver::Driver;
+pub use crate::fd::{Attention, CALLER, DRIVER, FdTable, Slot, Waiting};
+pub use crate::inbox::Inbox;
+pub use crate::op::{Completion, FileFacts, Op, Outcome, Request};
+pub use crate::shared::{Command, Shared};
+pub use crate::signalled::{Signal, SignalledQueue};
