@@ -1,16 +1,31 @@
 //! A queue with a level-triggered signal: the signal is up while items wait.
 //!
 //! ```text
-//!  push: queue ── raised: false → true? ──► signal up
-//!  next: queue empty? ── signal down ── raised: true → false ── look once more
+//!            push                 its signal is up
+//!   DOWN ───────────► RAISING ─────────────────────► UP ─┐
+//!     ▲                                                  │ next found the queue empty
+//!     └──────────────── LOWERING ◄───────────────────────┘
+//!   look once more      takes the signal down
 //! ```
 //!
-//! The signal is an eventfd in an engine, so the flag in front of it spares a push the system call
-//! while the signal is up anyway, and a look at an empty queue the one that takes it down.
+//! The signal is an eventfd in an engine, so the state in front of it spares a push the system call
+//! while the signal is up anyway, and a look at an empty queue the one that takes it down. One
+//! thread at a time changes the signal: the one that left DOWN or UP. So the signal is down in DOWN
+//! and up in UP, and a signal that was raised late cannot stay up over an empty queue for ever.
 
 use efio_queue::SegQueue;
-use efio_sync::shim::atomic::{AtomicBool, Ordering};
+use efio_sync::shim::atomic::{AtomicU32, Ordering};
 use efio_sync::{Alarm, EventFd};
+
+/// The signal is down.
+const DOWN: u32 = 0;
+/// Set in each state but DOWN: a push has nothing to do. Alone: a push is raising the signal.
+const RAISING: u32 = 1;
+const UP_BIT: u32 = 1 << 1;
+/// The signal is up.
+const UP: u32 = RAISING | UP_BIT;
+/// A look at the empty queue is taking the signal down, and looks again afterwards.
+const LOWERING: u32 = RAISING | 1 << 2;
 
 /// A signal that stays up until it is taken down.
 pub trait Signal: Alarm {
@@ -29,8 +44,8 @@ impl Signal for EventFd {
 pub struct SignalledQueue<T, S> {
     queue: SegQueue<T>,
     signal: S,
-    /// Whether `signal` is up, or is about to be.
-    raised: AtomicBool,
+    /// DOWN, RAISING, UP or LOWERING.
+    state: AtomicU32,
 }
 
 impl<T, S: Signal> SignalledQueue<T, S> {
@@ -39,7 +54,7 @@ impl<T, S: Signal> SignalledQueue<T, S> {
         Self {
             queue: SegQueue::new(),
             signal,
-            raised: AtomicBool::new(false),
+            state: AtomicU32::new(DOWN),
         }
     }
 
@@ -61,14 +76,20 @@ impl<T, S: Signal> SignalledQueue<T, S> {
         if let Some(item) = self.queue.pop() {
             return Some(item);
         }
-        // Relaxed: the swap below synchronises; this only spares an idle look the system call.
-        if !self.raised.load(Ordering::Relaxed) {
+        // Relaxed: only spares an idle look what follows. An old value does no harm: while items
+        // wait the signal is up, or somebody is about to raise it or to look again.
+        if self.state.load(Ordering::Relaxed) != UP {
             return None;
         }
+        // Acquire: pairs with the Release of `raise`: the signal is up before it is taken down.
+        self.state
+            .compare_exchange(UP, LOWERING, Ordering::Acquire, Ordering::Relaxed)
+            .ok()?;
         self.signal.clear();
-        // AcqRel: with the swap in `raise`. A push that found the flag still set comes before
-        // this, so its item is seen below; one that comes later raises the signal again.
-        self.raised.swap(false, Ordering::AcqRel);
+        // Acquire: pairs with `raise`. A push that found LOWERING or UP comes before this, so its
+        // item is seen below; one that comes later finds DOWN and raises the signal. Release: by
+        // then it has been taken down.
+        self.state.swap(DOWN, Ordering::AcqRel);
         let item = self.queue.pop()?;
         // Others may be waiting behind this one.
         self.raise();
@@ -76,9 +97,13 @@ impl<T, S: Signal> SignalledQueue<T, S> {
     }
 
     fn raise(&self) {
-        // AcqRel: with the swap in `next`, see there.
-        if !self.raised.swap(true, Ordering::AcqRel) {
+        // All changes of the state are read-modify-writes, so each continues the release sequence
+        // of the pushes before it. Release: pairs with the swap in `next`, for the item. Acquire:
+        // with the same, so that the signal goes up after it went down.
+        if self.state.fetch_or(RAISING, Ordering::AcqRel) == DOWN {
             self.signal.wake();
+            // Release: pairs with the exchange in `next`.
+            self.state.fetch_or(UP_BIT, Ordering::Release);
         }
     }
 }

@@ -1,0 +1,163 @@
+//! The real callers' side and the real driver, over a disk that answers at once.
+//!
+//! loom does not watch the bytes of a page, which are plain memory. So each byte of a file has a
+//! loom cell beside it, written before the byte is and read by the disk: a byte without its
+//! happens-before edge is reported there.
+#![allow(dead_code, reason = "no model uses all of it")]
+
+use efio_core::model::{
+    Backend, Completion, Config, Driver, FileFacts, Op, Outcome, Request, Shared,
+};
+use efio_core::{Event, EventKind, Fd, IoMode, OpenOptions};
+use loom::cell::UnsafeCell;
+use loom::sync::Arc;
+use std::path::Path;
+use std::time::Duration;
+
+/// Explores all interleavings with at most `preemptions` preemptions.
+pub fn check(preemptions: usize, model: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(preemptions);
+    builder.max_branches = 20_000;
+    builder.check(model);
+}
+
+/// One cell per byte of a file.
+#[derive(Clone)]
+pub struct Trail(Arc<[UnsafeCell<u8>; 4]>);
+
+// SAFETY: that this is sound is what the models show; loom reports a race.
+unsafe impl Send for Trail {}
+// SAFETY: as above.
+unsafe impl Sync for Trail {}
+
+impl Trail {
+    pub fn new() -> Self {
+        Self(Arc::new(std::array::from_fn(|_| UnsafeCell::new(0))))
+    }
+
+    pub fn write(&self, position: usize, byte: u8) {
+        // SAFETY: loom checks the access.
+        self.0[position].with_mut(|cell| unsafe { *cell = byte });
+    }
+
+    pub fn check(&self, position: usize, byte: u8) {
+        // SAFETY: loom checks the access.
+        assert_eq!(self.0[position].with(|cell| unsafe { *cell }), byte);
+    }
+}
+
+/// A disk with one file, which completes each op as it is submitted.
+pub struct Disk {
+    pub bytes: Vec<u8>,
+    /// Checked for each byte that arrives.
+    pub trail: Option<Trail>,
+    done: Vec<Completion<()>>,
+}
+
+impl Backend for Disk {
+    type File = ();
+
+    fn submit(&mut self, request: Request<()>) -> Result<(), Request<()>> {
+        let Request { id, op } = request;
+        let (outcome, block) = match op {
+            Op::Open(_) => (Outcome::Opened((), self.facts()), None),
+            Op::Read {
+                offset,
+                mut block,
+                len,
+                ..
+            } => {
+                let rest = &self.bytes[self.bytes.len().min(offset as usize)..];
+                let n = rest.len().min(len);
+                block.as_mut_slice()[..n].copy_from_slice(&rest[..n]);
+                (Outcome::Done(n), Some(block))
+            }
+            Op::Write { offset, slices, .. } => {
+                let incoming: Vec<u8> = slices
+                    .iter()
+                    .flat_map(|slice| slice.as_slice().to_vec())
+                    .collect();
+                let offset = offset as usize;
+                self.bytes.truncate(offset);
+                assert_eq!(self.bytes.len(), offset, "a hole in what was accepted");
+                for (position, byte) in incoming.iter().enumerate() {
+                    if let Some(trail) = &self.trail {
+                        trail.check(offset + position, *byte);
+                    }
+                }
+                self.bytes.extend(&incoming);
+                (Outcome::Done(incoming.len()), None)
+            }
+            Op::Sync { .. } | Op::Close(()) => (Outcome::Done(0), None),
+        };
+        self.done.push(Completion { id, outcome, block });
+        Ok(())
+    }
+
+    fn reap(&mut self, out: &mut Vec<Completion<()>>) {
+        out.append(&mut self.done);
+    }
+
+    fn wait(&mut self, _timeout: Option<Duration>) {
+        unreachable!("the models drive the turns")
+    }
+}
+
+impl Disk {
+    fn facts(&self) -> FileFacts {
+        FileFacts {
+            size: self.bytes.len() as u64,
+            ..FileFacts::default()
+        }
+    }
+}
+
+/// The flush interval of the models.
+pub const INTERVAL: Duration = Duration::from_secs(1);
+
+/// The callers' side and the driver, with room for `files`.
+pub fn engine(files: u32, bytes: &[u8]) -> (std::sync::Arc<Shared>, Driver<Disk>) {
+    let config = Config {
+        io_mode: IoMode::Cached,
+        memory_budget: 4 << 20,
+        write_behind: Some(4096),
+        flush_interval: INTERVAL,
+        max_files: files,
+        ..Config::default()
+    };
+    let shared = Shared::new(config).unwrap();
+    let disk = Disk {
+        bytes: bytes.to_vec(),
+        trail: None,
+        done: vec![],
+    };
+    let driver = Driver::new(std::sync::Arc::clone(&shared), disk);
+    (shared, driver)
+}
+
+/// Opens the file for reading and writing; the driver has opened it when this returns.
+pub fn open(shared: &Shared, driver: &mut Driver<Disk>) -> Fd {
+    let options = OpenOptions::new().read(true).write(true).clone();
+    let fd = shared.open(Path::new("/file"), &options).unwrap();
+    settle(driver, Duration::ZERO);
+    assert_eq!(
+        shared.events.next().map(|event| event.kind),
+        Some(EventKind::Opened)
+    );
+    fd
+}
+
+/// Turns at `now` until nothing is left to do.
+pub fn settle(driver: &mut Driver<Disk>, now: Duration) {
+    while driver.turn(now) {}
+}
+
+/// The kinds of all events that wait.
+pub fn events(shared: &Shared) -> Vec<EventKind> {
+    shared
+        .events
+        .drain()
+        .map(|event: Event| event.kind)
+        .collect()
+}
