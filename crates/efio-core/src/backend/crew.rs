@@ -7,32 +7,49 @@
 //!
 //! Both lists are MPMC; an idle worker lists itself and then looks at the work queue once more, so
 //! that a task pushed in between is seen by one side or the other.
+//!
+//! A worker may find a task while it stands in the list, and cannot leave it: it is marked busy
+//! there, and passed over. If it was chosen just before that, it passes the choice on, so that no
+//! task waits behind one that hangs while another worker is idle (F45).
+//!
+//! | worker's state | `next` finds nothing | finds a task | comes up in the list |
+//! |---|---|---|---|
+//! | unlisted | → idle, lists itself | stays; wakes another if there is more | – |
+//! | idle | stays | → busy | → unlisted, is rung |
+//! | busy | → idle | stays | → unlisted, the next one comes up |
 
 use efio_queue::SegQueue;
-use efio_sync::shim::atomic::{AtomicBool, Ordering, fence};
+use efio_sync::shim::atomic::{AtomicBool, AtomicU32, Ordering, fence};
 use efio_sync::{Doorbell, Parker};
 
 /// A fixed number of workers, and their tasks.
 pub struct Crew<T> {
     work: SegQueue<T>,
     workers: Vec<Worker>,
-    /// Workers that found nothing to do.
+    /// Workers that found nothing to do, and some that found something since.
     idle: SegQueue<usize>,
     stop: AtomicBool,
 }
 
 struct Worker {
     bell: Doorbell<Parker>,
-    /// Whether it stands in the idle list.
-    listed: AtomicBool,
+    /// UNLISTED, IDLE or BUSY.
+    state: AtomicU32,
 }
+
+/// Not in the list.
+const UNLISTED: u32 = 0;
+/// In the list, and about to sleep.
+const IDLE: u32 = 1;
+/// In the list, and at work.
+const BUSY: u32 = 2;
 
 impl<T> Crew<T> {
     /// A crew of `workers`, numbered from 0.
     pub fn new(workers: usize) -> Self {
         let worker = || Worker {
             bell: Doorbell::new(Parker::new()),
-            listed: AtomicBool::new(false),
+            state: AtomicU32::new(UNLISTED),
         };
         Self {
             work: SegQueue::new(),
@@ -50,11 +67,19 @@ impl<T> Crew<T> {
         // SeqCst: pairs with the fence in `next`. Of "push, look for an idle worker" here and
         // "list myself, look for work" there, one looks after the other wrote.
         fence(Ordering::SeqCst);
-        if let Some(number) = self.idle.pop() {
+        self.wake_one();
+    }
+
+    /// Wakes a worker of the idle list, if one is idle.
+    fn wake_one(&self) {
+        while let Some(number) = self.idle.pop() {
             let worker = &self.workers[number];
-            // Release: pairs with the swap in `next`: off the list before listed again.
-            worker.listed.store(false, Ordering::Release);
-            worker.bell.ring();
+            // Release: pairs with the exchange in `got_task`, which sees what there is to do.
+            // Acquire: with the swap in `next`.
+            if worker.state.swap(UNLISTED, Ordering::AcqRel) == IDLE {
+                worker.bell.ring();
+                return;
+            }
         }
     }
 
@@ -64,22 +89,38 @@ impl<T> Crew<T> {
         let me = &self.workers[number];
         loop {
             if let Some(task) = self.work.pop() {
+                self.got_task(me);
                 return Some(task);
             }
             // Acquire: pairs with the store in `stop`.
             if self.stop.load(Ordering::Acquire) {
                 return None;
             }
-            // AcqRel: pairs with the store in `submit`.
-            if !me.listed.swap(true, Ordering::AcqRel) && self.idle.push(number).is_err() {
+            // AcqRel: with the swap in `wake_one`: off the list before listed again.
+            let before = me.state.swap(IDLE, Ordering::AcqRel);
+            if before == UNLISTED && self.idle.push(number).is_err() {
                 unreachable!("the idle list is never closed");
             }
             // SeqCst: pairs with the fence in `submit`.
             fence(Ordering::SeqCst);
-            match self.work.pop() {
-                Some(task) => return Some(task),
-                None => drop(me.bell.wait(None)),
+            if let Some(task) = self.work.pop() {
+                self.got_task(me);
+                return Some(task);
             }
+            me.bell.wait(None);
+        }
+    }
+
+    /// A worker is about to be busy. It may have been chosen for another task than the one that it
+    /// found.
+    fn got_task(&self, me: &Worker) {
+        // AcqRel: with the swap in `wake_one`. Either that one finds BUSY and passes us over, or
+        // it came first, and the task that it was for is seen here.
+        let marked = me
+            .state
+            .compare_exchange(IDLE, BUSY, Ordering::AcqRel, Ordering::Acquire);
+        if marked == Err(UNLISTED) && !self.work.is_empty() {
+            self.wake_one();
         }
     }
 

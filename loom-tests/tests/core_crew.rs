@@ -1,0 +1,71 @@
+//! The workers of the pool backend: no task waits while its worker sleeps, and a worker that is
+//! held up holds up nobody else. A task that nobody does is a deadlock, which loom reports.
+#![cfg(loom)]
+
+mod core_engine;
+
+use core_engine::{Trail, check};
+use efio_core::model::Crew;
+use loom::sync::Arc;
+use loom::thread;
+
+#[test]
+fn a_worker_that_goes_idle_misses_no_task() {
+    check(3, || {
+        let crew = Arc::new(Crew::new(1));
+        let trail = Trail::new();
+        let worker = {
+            let (crew, trail) = (crew.clone(), trail.clone());
+            thread::spawn(move || {
+                for task in 0..2 {
+                    assert_eq!(crew.next(0), Some(task));
+                    trail.check(task, 1);
+                }
+            })
+        };
+        for task in 0..2 {
+            trail.write(task, 1);
+            crew.submit(task);
+        }
+        worker.join().unwrap();
+    });
+}
+
+/// F45: a worker that got a task never comes back, as a hung disk might have it; the other one gets
+/// the other task.
+#[test]
+fn a_task_that_hangs_holds_up_nobody() {
+    check(1, || {
+        let crew = Arc::new(Crew::new(2));
+        let workers = [0, 1].map(|number| {
+            let crew = crew.clone();
+            thread::spawn(move || crew.next(number).unwrap())
+        });
+        crew.submit(1);
+        crew.submit(2);
+        let done: usize = workers
+            .into_iter()
+            .map(|worker| worker.join().unwrap())
+            .sum();
+        assert_eq!(done, 3);
+    });
+}
+
+/// What was done before the stop is seen by those who go home.
+#[test]
+fn a_stop_is_seen_with_what_came_before() {
+    check(3, || {
+        let crew = Arc::new(Crew::<usize>::new(1));
+        let trail = Trail::new();
+        let worker = {
+            let (crew, trail) = (crew.clone(), trail.clone());
+            thread::spawn(move || {
+                assert_eq!(crew.next(0), None);
+                trail.check(0, 1);
+            })
+        };
+        trail.write(0, 1);
+        crew.stop();
+        worker.join().unwrap();
+    });
+}
