@@ -2,7 +2,7 @@
 
 use super::EAGAIN;
 use crate::error::Failure;
-use crate::fd::{Attention, Ends, Fd, OpenState, Progress, Waiting};
+use crate::fd::{Attention, Ends, Fd, OpenState, Progress, Slot, Waiting};
 use crate::shared::Shared;
 use std::io;
 
@@ -58,23 +58,24 @@ impl Shared {
 
     /// The three marks.
     pub fn progress(&self, fd: Fd) -> io::Result<Progress> {
-        Ok(self.slot(fd)?.marks.progress())
+        self.look(fd, |slot| slot.marks.progress())
     }
 
     /// What poisoned the file.
     pub fn failure(&self, fd: Fd) -> io::Result<Option<Failure>> {
-        Ok(self.slot(fd)?.failure())
+        self.look(fd, Slot::failure)
     }
 
     /// Whether the kernel has opened the file: `Ok(false)` while it works on it.
     pub fn open_status(&self, fd: Fd) -> io::Result<bool> {
-        let slot = self.slot(fd)?;
-        match slot.open_state() {
+        let (state, failure) = self.look(fd, |slot| (slot.open_state(), slot.failure()))?;
+        match state {
             OpenState::Pending => Ok(false),
             OpenState::Open => Ok(true),
-            OpenState::Refused => Err(slot
-                .failure()
-                .map_or_else(|| io::Error::from_raw_os_error(libc::EIO), io::Error::from)),
+            OpenState::Refused => {
+                Err(failure
+                    .map_or_else(|| io::Error::from_raw_os_error(libc::EIO), io::Error::from))
+            }
         }
     }
 }

@@ -36,13 +36,20 @@ impl Shared {
         call(slot, &mut ends)
     }
 
-    /// The slot of an open file, for looking at what needs no custody.
-    pub fn slot(&self, fd: Fd) -> io::Result<&Slot> {
+    /// Looks at what needs no custody of an open file.
+    pub fn look<R>(&self, fd: Fd, look: impl FnOnce(&Slot) -> R) -> io::Result<R> {
         self.check_process()?;
         let slot = self.table.get(fd.index()).ok_or(EBADF)?;
-        if slot.generation() != fd.generation() || fd.generation() % 2 == 0 {
+        let is_current = || slot.generation() == fd.generation() && fd.generation() % 2 == 1;
+        if !is_current() {
             return Err(EBADF.into());
         }
-        Ok(slot)
+        let seen = look(slot);
+        // Who saw anything of the next file sees here that this one ended: what `look` loads is
+        // loaded with Acquire and stored with Release, by `Slot::begin` too.
+        if !is_current() {
+            return Err(EBADF.into());
+        }
+        Ok(seen)
     }
 }

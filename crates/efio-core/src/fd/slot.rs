@@ -202,9 +202,10 @@ impl Slot {
         ] {
             word.store(0, Ordering::Relaxed);
         }
+        // Release: who looks at them through a stale descriptor sees then that its file ended.
         self.state
-            .store(OpenState::Pending as u8, Ordering::Relaxed);
-        self.failed.store(0, Ordering::Relaxed);
+            .store(OpenState::Pending as u8, Ordering::Release);
+        self.failed.store(0, Ordering::Release);
         let generation = self.generation.load(Ordering::Relaxed) + 1;
         debug_assert_eq!(generation % 2, 1, "the slot was free");
         // Release: pairs with `generation`.

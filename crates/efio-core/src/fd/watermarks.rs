@@ -28,8 +28,8 @@ impl Watermarks {
     /// Back to zero, for the next file of a slot.
     pub fn reset(&self) {
         for mark in [&self.durable, &self.written, &self.accepted] {
-            // Relaxed: the slot reaches its next user through the generation.
-            mark.store(0, Ordering::Relaxed);
+            // Release: who looks at a mark through a stale descriptor sees then that its file ended.
+            mark.store(0, Ordering::Release);
         }
     }
 

@@ -1,0 +1,140 @@
+//! One descriptor, several threads: callers beside each other, a close and a reuse beside a stale
+//! number, and the driver that leaves a clean file alone beside a write.
+#![cfg(loom)]
+
+mod core_engine;
+
+use core_engine::{INTERVAL, Trail, check, engine, events, open, settle};
+use efio_core::{EventKind, OpenOptions};
+use loom::thread;
+use std::path::Path;
+use std::time::Duration;
+
+/// F50: each call happens before or after the other one.
+#[test]
+fn two_callers_take_turns() {
+    check(2, || {
+        let (shared, mut driver) = engine(1, b"");
+        let fd = open(&shared, &mut driver);
+        let other = {
+            let shared = shared.clone();
+            thread::spawn(move || assert_eq!(shared.write(fd, b"aa").unwrap(), 2))
+        };
+        assert_eq!(shared.write(fd, b"bb").unwrap(), 2);
+        other.join().unwrap();
+        assert_eq!(shared.progress(fd).unwrap().accepted, 4);
+        shared.close(fd, false).unwrap();
+        settle(&mut driver, Duration::ZERO);
+        let bytes = &driver.backend_mut().bytes;
+        assert!(bytes == b"aabb" || bytes == b"bbaa");
+    });
+}
+
+/// The accepted bytes of a file go to disk though the driver stopped watching it at that moment.
+#[test]
+fn a_write_is_not_overlooked_by_a_driver_that_stops_watching() {
+    check(2, || {
+        let (shared, mut driver) = engine(1, b"");
+        let trail = Trail::new();
+        driver.backend_mut().trail = Some(trail.clone());
+        let fd = open(&shared, &mut driver);
+        // Written by the first interval; at the end of the second the file is left alone.
+        trail.write(0, b'x');
+        shared.write(fd, b"x").unwrap();
+        settle(&mut driver, Duration::ZERO);
+        settle(&mut driver, INTERVAL);
+        assert_eq!(driver.backend_mut().bytes, b"x");
+        let turning = thread::spawn(move || {
+            settle(&mut driver, 2 * INTERVAL);
+            driver
+        });
+        trail.write(1, b'y');
+        assert_eq!(shared.write(fd, b"y").unwrap(), 1);
+        let mut driver = turning.join().unwrap();
+        for intervals in 2..5 {
+            settle(&mut driver, intervals * INTERVAL);
+        }
+        assert_eq!(driver.backend_mut().bytes, b"xy", "accepted and forgotten");
+    });
+}
+
+/// The driver flushes an open page while the caller appends to it: what is below the mark is there.
+#[test]
+fn a_flush_takes_what_is_below_the_mark() {
+    check(2, || {
+        let (shared, mut driver) = engine(1, b"");
+        let trail = Trail::new();
+        driver.backend_mut().trail = Some(trail.clone());
+        let fd = open(&shared, &mut driver);
+        trail.write(0, b'x');
+        shared.write(fd, b"x").unwrap();
+        settle(&mut driver, Duration::ZERO);
+        let turning = thread::spawn(move || {
+            settle(&mut driver, INTERVAL);
+            driver
+        });
+        trail.write(1, b'y');
+        assert_eq!(shared.write(fd, b"y").unwrap(), 1);
+        let mut driver = turning.join().unwrap();
+        let written = shared.progress(fd).unwrap().written;
+        assert!((1..=2).contains(&written));
+        assert_eq!(driver.backend_mut().bytes, &b"xy"[..written as usize]);
+        shared.close(fd, false).unwrap();
+        settle(&mut driver, INTERVAL);
+        assert_eq!(driver.backend_mut().bytes, b"xy");
+    });
+}
+
+/// F8: a write that was accepted is on disk after the close, one that came too late is EBADF.
+#[test]
+fn a_call_comes_before_the_close_or_is_refused() {
+    check(2, || {
+        let (shared, mut driver) = engine(1, b"");
+        let fd = open(&shared, &mut driver);
+        let closing = {
+            let shared = shared.clone();
+            thread::spawn(move || shared.close(fd, false).unwrap())
+        };
+        let accepted = shared.write(fd, b"x");
+        closing.join().unwrap();
+        settle(&mut driver, Duration::ZERO);
+        match accepted {
+            Ok(n) => assert_eq!((n, &driver.backend_mut().bytes[..]), (1, &b"x"[..])),
+            Err(error) => {
+                assert_eq!(error.raw_os_error(), Some(9));
+                assert!(driver.backend_mut().bytes.is_empty());
+            }
+        }
+        assert_eq!(events(&shared), [EventKind::Closed { error: None }]);
+    });
+}
+
+/// F9: a number that was closed never reaches the file that lives in its slot now.
+#[test]
+fn a_stale_descriptor_never_reaches_the_next_file() {
+    check(2, || {
+        let (shared, mut driver) = engine(1, b"");
+        let stale = open(&shared, &mut driver);
+        let late = {
+            let shared = shared.clone();
+            thread::spawn(move || {
+                let written = shared.write(stale, b"x").is_ok();
+                let known = shared
+                    .progress(stale)
+                    .is_ok_and(|progress| progress.accepted > 1);
+                assert!(!known, "marks of the next file");
+                written
+            })
+        };
+        shared.close(stale, false).unwrap();
+        settle(&mut driver, Duration::ZERO);
+        let before = driver.backend_mut().bytes.len();
+        let options = OpenOptions::new().write(true).clone();
+        let fd = shared.open(Path::new("/next"), &options).unwrap();
+        assert_eq!(fd.index(), stale.index());
+        assert_eq!(shared.write(fd, b"zz").unwrap(), 2);
+        let written = late.join().unwrap();
+        assert_eq!(before, usize::from(written));
+        assert_eq!(shared.progress(fd).unwrap().accepted, 2);
+    });
+}

@@ -1,0 +1,61 @@
+//! Would-block against publication, with the callers' code and the driver's: a call that says
+//! "would block" is followed by its event, and what a driver published before is found.
+#![cfg(loom)]
+
+mod core_engine;
+
+use core_engine::{check, engine, events, open, settle};
+use efio_core::EventKind;
+use loom::thread;
+use std::io::ErrorKind;
+use std::time::Duration;
+
+/// A read against the turn that delivers, and the end of file behind the last byte.
+#[test]
+fn a_read_finds_its_data_or_an_event_follows() {
+    check(2, || {
+        let (shared, mut driver) = engine(1, b"A");
+        let fd = open(&shared, &mut driver);
+        // Begins the run.
+        assert!(shared.read(fd, &mut [0]).is_err());
+        let turning = thread::spawn(move || {
+            settle(&mut driver, Duration::ZERO);
+            driver
+        });
+        let mut byte = [0];
+        let result = shared.read(fd, &mut byte);
+        let mut driver = turning.join().unwrap();
+        settle(&mut driver, Duration::ZERO);
+        match result {
+            Ok(n) => assert_eq!((n, byte), (1, *b"A"), "no end of file before the bytes"),
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::WouldBlock);
+                assert_eq!(events(&shared), [EventKind::Readable]);
+                assert_eq!(shared.read(fd, &mut byte).unwrap(), 1);
+            }
+        }
+        assert_eq!(shared.read(fd, &mut byte).unwrap(), 0);
+    });
+}
+
+/// A write into a full share against the turn that frees it.
+#[test]
+fn a_write_finds_room_or_an_event_follows() {
+    check(2, || {
+        let (shared, mut driver) = engine(1, b"");
+        let fd = open(&shared, &mut driver);
+        assert_eq!(shared.write(fd, &[0; 4096]).unwrap(), 4096);
+        let turning = thread::spawn(move || {
+            settle(&mut driver, Duration::ZERO);
+            driver
+        });
+        let result = shared.write(fd, b"B");
+        let mut driver = turning.join().unwrap();
+        settle(&mut driver, Duration::ZERO);
+        if let Err(error) = result {
+            assert_eq!(error.kind(), ErrorKind::WouldBlock);
+            assert_eq!(events(&shared), [EventKind::Writable]);
+            assert_eq!(shared.write(fd, b"B").unwrap(), 1);
+        }
+    });
+}
