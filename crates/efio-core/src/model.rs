@@ -3,7 +3,7 @@
 pub use crate::backend::{Backend, Crew};
 pub use crate::config::Config;
 pub use crate::driver::Driver;
-pub use crate::fd::{Attention, CALLER, DRIVER, FdTable, Slot, Waiting};
+pub use crate::fd::{Attention, OpenState, Slot, Waiting};
 pub use crate::inbox::Inbox;
 pub use crate::op::{Completion, FileFacts, Op, Outcome, Request};
 pub use crate::shared::{Command, Shared};
