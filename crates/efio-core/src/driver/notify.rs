@@ -64,6 +64,10 @@ impl<B: Backend> Driver<B> {
                 file.starved = false;
                 driver.notify_writer(slot, file);
                 driver.pump(slot, file);
+                if slot.is_waiting(Waiting::ROOM) {
+                    // Others have all the memory; theirs comes back without a word to this file.
+                    driver.starve(file);
+                }
             });
         }
     }

@@ -254,6 +254,12 @@ impl Slot {
         self.waiting.fetch_or(bits.0, Ordering::AcqRel);
     }
 
+    /// Whether any of `bits` is owed.
+    pub fn is_waiting(&self, bits: Waiting) -> bool {
+        // Relaxed: the driver asks again in a later turn; `take_waiting` decides.
+        self.waiting.load(Ordering::Relaxed) & bits.0 != 0
+    }
+
     /// Takes the waiting bits among `bits`; whether any was set.
     pub fn take_waiting(&self, bits: Waiting) -> bool {
         // AcqRel: with `wait_for`, see there.
