@@ -44,13 +44,13 @@ impl Shared {
         let result = loop {
             let reader = ends.reader.as_mut().expect("checked by the caller");
             let (n, page_done) = copy_out(reader, ends.epoch, buf);
+            ends.position += n as u64;
+            ends.consumed += n as u64;
+            slot.set_consumed(ends.consumed);
+            if page_done {
+                self.attend(fd.index(), slot, Attention::CONSUMED);
+            }
             if n > 0 {
-                ends.position += n as u64;
-                ends.consumed += n as u64;
-                slot.set_consumed(ends.consumed);
-                if page_done {
-                    self.attend(fd.index(), slot, Attention::CONSUMED);
-                }
                 break Ok(n);
             }
             if slot.run_ended(ends.epoch) {
@@ -105,7 +105,10 @@ impl Shared {
                 return Ok(());
             }
             ends.position = position;
-            end_run(ends);
+            if end_run(ends) {
+                // Somebody may wait for this memory.
+                self.attend(fd.index(), slot, Attention::CONSUMED);
+            }
             if let Some(writer) = &mut ends.writer {
                 // The next byte belongs elsewhere in the file: it begins a page of its own.
                 writer.seal();
@@ -152,27 +155,33 @@ fn begin_run(slot: &Slot, ends: &mut Ends) -> Result<(), Errno> {
     Ok(())
 }
 
-/// The position moved: what was read ahead is void, and goes back to the pool.
-pub(super) fn end_run(ends: &mut Ends) {
+/// The position moved: what was read ahead is void, and goes back to the pool. Whether there was
+/// anything.
+pub(super) fn end_run(ends: &mut Ends) -> bool {
     ends.reading = false;
+    let mut freed = false;
     if let Some(reader) = &mut ends.reader {
         while let Some(len) = reader.front().map(|piece| piece.bytes().len()) {
             reader.consume(len);
+            freed = true;
         }
     }
+    freed
 }
 
-/// Copies what is there of run `epoch`; how many bytes, and whether a page was read to its end.
+/// Copies what is there of run `epoch`; how many bytes, and whether a page went back to the pool.
 #[inline]
 fn copy_out(reader: &mut ChunkReader<Page>, epoch: u32, buf: &mut [u8]) -> (usize, bool) {
+    let mut page_done = false;
     while let Some(piece) = reader.front() {
         let len = piece.bytes().len();
         if piece.chunk().epoch() == epoch {
             let n = reader.read(buf);
-            return (n, n >= len);
+            return (n, page_done || n >= len);
         }
         // A page of an earlier run that was under way when the position moved (F18).
         reader.consume(len);
+        page_done = true;
     }
-    (0, false)
+    (0, page_done)
 }

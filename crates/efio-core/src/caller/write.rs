@@ -33,8 +33,8 @@ impl Shared {
                 return Err(EINVAL.into());
             }
             let mut n = writer.append(buf);
-            if ends.reading {
-                end_run(ends);
+            if ends.reading && end_run(ends) {
+                self.attend(fd.index(), slot, Attention::CONSUMED);
             }
             if n < buf.len() {
                 n += self.write_pages(fd, slot, ends, &buf[n..], n);
