@@ -227,6 +227,7 @@ impl Slot {
         self.generation() >= u32::MAX - 1
     }
 
+    /// As after two thousand million files.
     #[cfg(test)]
     pub fn wear_out(&self) {
         self.generation.store(u32::MAX - 1, Ordering::Release);
