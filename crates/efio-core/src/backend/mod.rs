@@ -25,7 +25,7 @@ use crate::op::{Completion, ReadNow, Request};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Does what ops say; see the [module](self) for the contract.
+/// Does what ops say; the contract is in the documentation of the module.
 pub trait Backend {
     /// An open file.
     type File;
