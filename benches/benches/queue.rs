@@ -13,7 +13,7 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::collections::VecDeque;
-use std::hint::{black_box, spin_loop};
+use std::hint::black_box;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Barrier, Mutex, mpsc};
 use std::thread;
@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 
 use concurrent_queue::ConcurrentQueue;
 use efio_queue::{MsQueue, SegQueue};
+use efio_sync::Backoff;
 
 /// What all candidates can do. Items are `u64`.
 trait Candidate: Sync {
@@ -196,6 +197,7 @@ fn entries() -> Vec<Entry> {
 /// Who pushes and who pops.
 struct Shape {
     name: &'static str,
+    /// 0: the queue stays empty, and one thread pops.
     producers: usize,
     /// 0: one thread pushes and pops.
     consumers: usize,
@@ -215,7 +217,8 @@ const fn shape(name: &'static str, producers: usize, consumers: usize, batch: us
     }
 }
 
-const SHAPES: [Shape; 14] = [
+const SHAPES: [Shape; 15] = [
+    shape("pop of an empty queue", 0, 0, 1),
     shape("same-thread", 1, 0, 1),
     Shape {
         fills: true,
@@ -238,9 +241,10 @@ const SHAPES: [Shape; 14] = [
 impl Shape {
     /// How long it takes for `items` to go through `queue`.
     fn run<Q: Candidate>(&self, queue: &Q, items: usize) -> Duration {
-        match (self.consumers, self.fills) {
-            (0, false) => self.same_thread(queue, items),
-            (0, true) => fill_drain(queue, items),
+        match (self.producers, self.consumers, self.fills) {
+            (0, ..) => pop_empty(queue, items),
+            (_, 0, false) => self.same_thread(queue, items),
+            (_, 0, true) => fill_drain(queue, items),
             _ => self.threads(queue, items),
         }
     }
@@ -306,7 +310,8 @@ impl Shape {
     fn consume<Q: Candidate>(&self, queue: &Q, popped: &AtomicUsize, total: usize) {
         let mut items = Vec::with_capacity(self.batch);
         // Published every so often, so that the count is not what is measured.
-        let (mut mine, mut idle) = (0, 0u32);
+        let mut mine = 0;
+        let backoff = Backoff::new();
         loop {
             let count = if self.batch == 1 {
                 usize::from(black_box(queue.pop()).is_some())
@@ -327,15 +332,21 @@ impl Shape {
                 }
             }
             if count > 0 {
-                idle = 0;
-            } else if idle < 64 {
-                idle += 1;
-                spin_loop();
+                backoff.reset();
             } else {
-                thread::yield_now();
+                backoff.snooze();
             }
         }
     }
+}
+
+/// The queue was used before, so that its memory is there to look at.
+fn pop_empty<Q: Candidate>(queue: &Q, items: usize) -> Duration {
+    queue.push(0);
+    queue.pop();
+    let start = Instant::now();
+    (0..items).for_each(|_| _ = black_box(queue.pop()));
+    start.elapsed()
 }
 
 fn fill_drain<Q: Candidate>(queue: &Q, items: usize) -> Duration {

@@ -32,7 +32,6 @@ use core::panic::{RefUnwindSafe, UnwindSafe};
 use core::ptr::{self, NonNull};
 
 use efio_sync::shim::atomic::{AtomicPtr, AtomicU64, Ordering};
-use efio_sync::shim::tuning::SPIN_LIMIT;
 use efio_sync::{Backoff, CachePadded};
 
 use crate::PushError;
@@ -45,10 +44,6 @@ use segment::{Segment, no_memory};
 
 /// Set in the tail position: no more pushes.
 const CLOSED: u64 = 1 << 63;
-
-/// Steps of backoff, 2⁵ - 1 spin hints in all, for which a pop that finds no value waits before it looks
-/// at the tail; none under loom. Without it one idle consumer made a producer several times slower.
-const MOMENT: u32 = if SPIN_LIMIT < 5 { SPIN_LIMIT } else { 5 };
 
 /// An unbounded queue for any number of producers and consumers: the fast one.
 ///
@@ -243,8 +238,8 @@ impl<T, const SLOTS: usize> SegQueue<T, SLOTS> {
 
     /// Takes the item at the front of the queue. `None`: the queue is empty.
     ///
-    /// An empty queue is said to be empty after a second look, some 30 spin hints later: an idle
-    /// consumer that polls should not slow the producers down.
+    /// It says so at once. A caller that tries again and again should wait a little in between, longer
+    /// each time ([`Backoff`](efio_sync::Backoff)): each look takes cache lines away from the producers.
     #[inline]
     pub fn pop(&self) -> Option<T> {
         self.claim_written::<Shared>(1)?.next()
@@ -362,7 +357,6 @@ impl<T, const SLOTS: usize> SegQueue<T, SLOTS> {
     #[inline(always)]
     fn claim_written<A: Access>(&self, want: usize) -> Option<Run<'_, T, SLOTS>> {
         let backoff = Backoff::new();
-        let mut looked_again = false;
         loop {
             // Acquire pairs with the Release of the advance below, as in `claim`.
             let position = self.head.position.load(Ordering::Acquire);
@@ -390,15 +384,6 @@ impl<T, const SLOTS: usize> SegQueue<T, SLOTS> {
                     backoff.spin();
                     continue;
                 }
-            }
-            // To look again at once would take the lines of the slot and of the tail away from the
-            // producers again and again; give them a moment to get ahead.
-            if !looked_again {
-                looked_again = true;
-                for _ in 0..MOMENT {
-                    backoff.spin();
-                }
-                continue;
             }
             // SeqCst pairs with that of `claim`: of two threads that push to one queue and then
             // find the other empty, one is told the truth, as it is if they agree on an order.
