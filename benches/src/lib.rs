@@ -1,1 +1,4 @@
-//! Shared parts of the benchmarks: peers live here and nowhere else in the workspace.
+//! Shared parts of the benchmarks: how candidates are measured beside each other. The peers
+//! themselves are known to the benches alone.
+
+pub mod rounds;
