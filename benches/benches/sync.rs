@@ -12,17 +12,15 @@
 
 #[path = "sync/rivals.rs"]
 mod rivals;
-#[path = "sync/rounds.rs"]
-mod rounds;
 
 use std::hint::black_box;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
+use efio_benches::rounds::{self, Reference, Rounds, Spread, Table};
 use efio_sync::{Alarm, CasCell, Doorbell, EventFd, McsLock, Parker, RwSpinLock, SpinLock};
 use rivals::{Data, Exclusive, Shared};
-use rounds::{Candidate, compare};
 use spin::mutex::TicketMutex;
 
 fn main() {
@@ -45,6 +43,9 @@ fn main() {
     bench.rwlocks();
     bench.doorbells();
 }
+
+/// Runs for about the given time.
+type Candidate = rounds::Candidate<'static, Duration>;
 
 /// What is to be run, and for how long.
 struct Bench {
@@ -87,44 +88,52 @@ fn compute(seed: u64, steps: u32) -> u64 {
 }
 
 impl Bench {
-    fn compare(&self, scenario: &str, candidates: &[Candidate]) {
-        if self
+    fn compare(&self, scenario: &str, mut candidates: Vec<Candidate>) {
+        if !self
             .words
             .iter()
             .all(|word| scenario.split(' ').any(|part| part == word))
         {
-            compare(scenario, candidates, self.rounds, self.slice);
+            return;
         }
+        let measured = Rounds::new(self.rounds, self.slice)
+            .warm_up(self.slice / 4)
+            .measure(&mut candidates);
+        Table::new(scenario, "ns/op", Spread::Deciles)
+            .against(Reference::BestRival)
+            .against(Reference::Named("parking_lot"))
+            .print(&measured);
     }
 
     fn mutexes(&self) {
-        fn candidate<L: Exclusive>(
-            name: &'static str,
-            ours: bool,
-            threads: usize,
-            section: Section,
-        ) -> Candidate {
-            Candidate::new(name, ours, move |slice| {
+        fn turn<L: Exclusive>(threads: usize, section: Section) -> impl Fn(Duration) -> f64 {
+            move |slice| {
                 throughput(threads, slice, Arc::new(L::new()), move |lock: &L, _| {
                     lock.with(|data| section.run(data));
                 })
-            })
+            }
         }
         let unfair = |threads, section| {
             vec![
-                candidate::<SpinLock<Data>>("SpinLock", true, threads, section),
-                candidate::<CasCell<Data>>("CasCell", true, threads, section),
-                candidate::<std::sync::Mutex<Data>>("std", false, threads, section),
-                candidate::<parking_lot::Mutex<Data>>("parking_lot", false, threads, section),
-                candidate::<spin::Mutex<Data>>("spin", false, threads, section),
+                Candidate::ours("SpinLock", turn::<SpinLock<Data>>(threads, section)),
+                Candidate::ours("CasCell", turn::<CasCell<Data>>(threads, section)),
+                Candidate::rival("std", turn::<std::sync::Mutex<Data>>(threads, section)),
+                Candidate::rival(
+                    "parking_lot",
+                    turn::<parking_lot::Mutex<Data>>(threads, section),
+                ),
+                Candidate::rival("spin", turn::<spin::Mutex<Data>>(threads, section)),
             ]
         };
         // First come, first served: each hand-over goes from one core to another.
         let fair = |threads, section| {
             vec![
-                candidate::<McsLock<Data>>("McsLock", true, threads, section),
-                candidate::<parking_lot::FairMutex<Data>>("parking_lot", false, threads, section),
-                candidate::<TicketMutex<Data>>("spin (ticket)", false, threads, section),
+                Candidate::ours("McsLock", turn::<McsLock<Data>>(threads, section)),
+                Candidate::rival(
+                    "parking_lot",
+                    turn::<parking_lot::FairMutex<Data>>(threads, section),
+                ),
+                Candidate::rival("spin (ticket)", turn::<TicketMutex<Data>>(threads, section)),
             ]
         };
         for (kind, candidates) in [
@@ -133,12 +142,12 @@ impl Bench {
         ] {
             self.compare(
                 &format!("{kind} 1 thread uncontended"),
-                &candidates(1, Section::Short),
+                candidates(1, Section::Short),
             );
             for threads in [2, 4, 8] {
                 for section in [Section::Short, Section::Long] {
                     let scenario = format!("{kind} {threads} threads {section:?}").to_lowercase();
-                    self.compare(&scenario, &candidates(threads, section));
+                    self.compare(&scenario, candidates(threads, section));
                 }
             }
         }
@@ -146,14 +155,12 @@ impl Bench {
 
     fn rwlocks(&self) {
         /// One write in `every` operations; 0: none.
-        fn candidate<L: Shared>(
-            name: &'static str,
-            ours: bool,
+        fn turn<L: Shared>(
             threads: usize,
             section: Section,
             every: u64,
-        ) -> Candidate {
-            Candidate::new(name, ours, move |slice| {
+        ) -> impl Fn(Duration) -> f64 {
+            move |slice| {
                 throughput(threads, slice, Arc::new(L::new()), move |lock: &L, turn| {
                     if every != 0 && turn % every == 0 {
                         lock.with(|data| section.run(data));
@@ -161,32 +168,35 @@ impl Bench {
                         lock.read(|data| section.look(data));
                     }
                 })
-            })
+            }
         }
         let candidates = |threads, section, every| {
-            [
-                candidate::<RwSpinLock<Data>>("RwSpinLock", true, threads, section, every),
-                candidate::<std::sync::RwLock<Data>>("std", false, threads, section, every),
-                candidate::<parking_lot::RwLock<Data>>(
-                    "parking_lot",
-                    false,
-                    threads,
-                    section,
-                    every,
+            vec![
+                Candidate::ours(
+                    "RwSpinLock",
+                    turn::<RwSpinLock<Data>>(threads, section, every),
                 ),
-                candidate::<spin::RwLock<Data>>("spin", false, threads, section, every),
+                Candidate::rival(
+                    "std",
+                    turn::<std::sync::RwLock<Data>>(threads, section, every),
+                ),
+                Candidate::rival(
+                    "parking_lot",
+                    turn::<parking_lot::RwLock<Data>>(threads, section, every),
+                ),
+                Candidate::rival("spin", turn::<spin::RwLock<Data>>(threads, section, every)),
             ]
         };
-        self.compare("rwlock 1 thread read", &candidates(1, Section::Short, 0));
-        self.compare("rwlock 1 thread write", &candidates(1, Section::Short, 1));
+        self.compare("rwlock 1 thread read", candidates(1, Section::Short, 0));
+        self.compare("rwlock 1 thread write", candidates(1, Section::Short, 1));
         for threads in [2, 4, 8] {
             self.compare(
                 &format!("rwlock {threads} threads short (5 % writes)"),
-                &candidates(threads, Section::Short, 20),
+                candidates(threads, Section::Short, 20),
             );
             self.compare(
                 &format!("rwlock {threads} threads long (5 % writes)"),
-                &candidates(threads, Section::Long, 20),
+                candidates(threads, Section::Long, 20),
             );
         }
     }
@@ -205,22 +215,20 @@ impl Bench {
         let thread = std::thread::current();
         self.compare(
             "doorbell ring of a sleeper that is awake",
-            &[
-                Candidate::new("Doorbell", true, move |slice| {
+            vec![
+                Candidate::ours("Doorbell", move |slice| {
                     repeat(|| _ = black_box(bell.ring()), slice)
                 }),
-                Candidate::new("eventfd write", false, move |slice| {
-                    repeat(|| fd.wake(), slice)
-                }),
-                Candidate::new("Thread::unpark", false, move |slice| {
+                Candidate::rival("eventfd write", move |slice| repeat(|| fd.wake(), slice)),
+                Candidate::rival("Thread::unpark", move |slice| {
                     repeat(|| thread.unpark(), slice)
                 }),
             ],
         );
         self.compare(
             "doorbell round trip of two sleepers",
-            &[
-                Candidate::new("Doorbell<Parker>", true, |slice| {
+            vec![
+                Candidate::ours("Doorbell<Parker>", |slice| {
                     ping_pong(
                         || Doorbell::new(Parker::new()),
                         |bell| _ = bell.ring(),
@@ -228,7 +236,7 @@ impl Bench {
                         slice,
                     )
                 }),
-                Candidate::new("Doorbell<EventFd>", true, |slice| {
+                Candidate::ours("Doorbell<EventFd>", |slice| {
                     ping_pong(
                         || Doorbell::new(EventFd::new().expect("an eventfd")),
                         |bell| _ = bell.ring(),
@@ -236,7 +244,7 @@ impl Bench {
                         slice,
                     )
                 }),
-                Candidate::new("mpsc::sync_channel(1)", false, |slice| {
+                Candidate::rival("mpsc::sync_channel(1)", |slice| {
                     ping_pong(
                         || {
                             let (sender, receiver) = std::sync::mpsc::sync_channel(1);
