@@ -16,7 +16,7 @@ use efio_bstream::{
 use efio_chunks::{Buffer, bounded_byte_stream};
 use ringbuf::traits::Split;
 
-use streams::{CAPACITY, Candidate, Lane, compare, run};
+use streams::{CAPACITY, Candidate, Lane, Work, compare, run};
 
 fn count(result: io::Result<usize>) -> usize {
     match result {
@@ -198,14 +198,14 @@ impl Lane for Piper {
 }
 
 fn main() {
-    let candidates: [Candidate; 7] = [
-        ("Write and Read", run::<Copying>),
-        ("Write and BufRead", run::<Lending>),
-        ("chunked coding", run::<InChunks>),
-        ("length-prefixed frames", run::<InFrames>),
-        ("rtrb, Write and Read", run::<Rtrb>),
-        ("ringbuf, Write and Read", run::<Ringbuf>),
-        ("piper", run::<Piper>),
+    let mut candidates: [Candidate; 7] = [
+        Candidate::ours("Write and Read", run::<Copying>),
+        Candidate::ours("Write and BufRead", run::<Lending>),
+        Candidate::ours("chunked coding", run::<InChunks>),
+        Candidate::ours("length-prefixed frames", run::<InFrames>),
+        Candidate::rival("rtrb, Write and Read", run::<Rtrb>),
+        Candidate::rival("ringbuf, Write and Read", run::<Ringbuf>),
+        Candidate::rival("piper", run::<Piper>),
     ];
     let sizes = [
         (64, 32 << 20),
@@ -214,6 +214,6 @@ fn main() {
         (1 << 20, 256 << 20),
     ];
     for (block, total) in sizes {
-        compare("io traits", &candidates, block, total);
+        compare("io traits", &mut candidates, Work { block, total });
     }
 }

@@ -18,7 +18,7 @@ use efio_chunks::{Buffer, ByteReader, ByteWriter, ChunkReader, ChunkWriter};
 use ringbuf::traits::{Consumer, Producer, Split};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use streams::{CAPACITY, Candidate, Lane, compare, run};
+use streams::{CAPACITY, Candidate, Lane, Work, compare, run};
 
 struct Efio;
 
@@ -338,19 +338,19 @@ impl Lane for LockedOfBytes {
 }
 
 fn main() {
-    let copying: [Candidate; 6] = [
-        ("efio-chunks", run::<Efio>),
-        ("rtrb", run::<Rtrb>),
-        ("ringbuf", run::<Ringbuf>),
-        ("piper", run::<Piper>),
-        ("tokio::io::duplex", run::<Duplex>),
-        ("Mutex<VecDeque<Bytes>>", run::<Locked>),
+    let mut copying: [Candidate; 6] = [
+        Candidate::ours("efio-chunks", run::<Efio>),
+        Candidate::rival("rtrb", run::<Rtrb>),
+        Candidate::rival("ringbuf", run::<Ringbuf>),
+        Candidate::rival("piper", run::<Piper>),
+        Candidate::rival("tokio::io::duplex", run::<Duplex>),
+        Candidate::rival("Mutex<VecDeque<Bytes>>", run::<Locked>),
     ];
-    let handing: [Candidate; 4] = [
-        ("efio-chunks of Bytes", run::<EfioPush>),
-        ("efio-chunks of any buffer", run::<EfioPushBuffer>),
-        ("rtrb of Bytes", run::<RtrbOfBytes>),
-        ("Mutex<VecDeque<Bytes>>", run::<LockedOfBytes>),
+    let mut handing: [Candidate; 4] = [
+        Candidate::ours("efio-chunks of Bytes", run::<EfioPush>),
+        Candidate::ours("efio-chunks of any buffer", run::<EfioPushBuffer>),
+        Candidate::rival("rtrb of Bytes", run::<RtrbOfBytes>),
+        Candidate::rival("Mutex<VecDeque<Bytes>>", run::<LockedOfBytes>),
     ];
     let sizes: [(usize, usize, usize); 4] = [
         (64, 64 << 20, 1 << 19),
@@ -359,22 +359,23 @@ fn main() {
         (1 << 20, 512 << 20, 1 << 19),
     ];
     for (block, total, _) in sizes {
-        compare("copying", &copying, block, total);
+        compare("copying", &mut copying, Work { block, total });
     }
     for (block, _, count) in sizes {
-        compare("handing over", &handing, block, block * count);
+        let total = block * count;
+        compare("handing over", &mut handing, Work { block, total });
     }
-    let both: [Candidate; 2] = [
-        ("handing over", |block, total| run::<EfioPush>(block, total)),
+    let mut both: [Candidate; 2] = [
+        Candidate::ours("handing over", run::<EfioPush>),
         // A fraction of the bytes, or it would take minutes.
-        ("copying", |block, total| {
-            run::<Efio>(block, total / 256) * 256
+        Candidate::ours("copying", |Work { block, total }| {
+            let total = (total / 256).max(block);
+            run::<Efio>(Work { block, total })
         }),
     ];
-    compare(
-        "efio-chunks, handing over beside copying",
-        &both,
-        1 << 20,
-        1 << 37,
-    );
+    let work = Work {
+        block: 1 << 20,
+        total: 1 << 37,
+    };
+    compare("efio-chunks, handing over beside copying", &mut both, work);
 }

@@ -1,11 +1,13 @@
 //! How streams are measured: one producer thread and one consumer thread, each on a core of its own,
-//! candidates in alternating rounds of one run. Reported are medians of the rounds' ratios: absolute
-//! figures drift, ratios within a round do not.
+//! candidates in alternating rounds of one run. The ratios are to the first of ours, above 1 for a
+//! candidate that takes longer than it.
 
 use std::hint;
 use std::sync::{Arc, Barrier};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
+
+use efio_benches::rounds::{self, Reference, Rounds, Spread, Table};
 
 /// What every candidate may hold.
 pub const CAPACITY: usize = 256 << 10;
@@ -29,8 +31,15 @@ pub trait Lane {
     fn take(reader: &mut Self::Reader, bytes: &mut [u8]) -> usize;
 }
 
-/// Time for `total` bytes to go through in blocks of `block`.
-pub fn run<L: Lane>(block: usize, total: usize) -> Duration {
+/// How many bytes are to go through, in blocks of how many.
+#[derive(Clone, Copy)]
+pub struct Work {
+    pub block: usize,
+    pub total: usize,
+}
+
+/// Nanoseconds per block.
+pub fn run<L: Lane>(Work { block, total }: Work) -> f64 {
     let (mut writer, mut reader) = L::ends(block);
     let start = Arc::new(Barrier::new(2));
     let theirs = start.clone();
@@ -81,7 +90,7 @@ pub fn run<L: Lane>(block: usize, total: usize) -> Duration {
     });
     let elapsed = consumer.join().expect("the consumer");
     drop(producer.join().expect("the producer"));
-    elapsed
+    elapsed.as_nanos() as f64 / (total / block) as f64
 }
 
 /// Spins a little, then lets others run.
@@ -112,69 +121,32 @@ fn pin(core: usize) {
     }
 }
 
-/// A candidate's name and its measurement.
-pub type Candidate = (&'static str, fn(usize, usize) -> Duration);
+/// Work through a lane, at a cost per block.
+pub type Candidate = rounds::Candidate<'static, Work>;
 
-/// Measures the candidates at one block size and prints a table. The first is ours. Numbers on the
-/// command line choose block sizes.
-pub fn compare(title: &str, candidates: &[Candidate], block: usize, total: usize) {
+/// Measures the candidates at one block size and prints a table. Numbers on the command line choose
+/// block sizes.
+pub fn compare(title: &str, candidates: &mut [Candidate], mut work: Work) {
     let only: Vec<usize> = std::env::args()
         .filter_map(|arg| arg.parse().ok())
         .collect();
-    if !only.is_empty() && !only.contains(&block) {
+    if !only.is_empty() && !only.contains(&work.block) {
         return;
     }
     let rounds = if quick() { 1 } else { 9 };
-    // Frames of 16 KiB must come out even.
-    let total = if quick() {
-        (block * 4).max(64 << 10)
-    } else {
-        total
-    };
-    let mut times = vec![Vec::new(); candidates.len()];
-    for round in 0..rounds {
-        for turn in 0..candidates.len() {
-            let index = (turn + round) % candidates.len();
-            times[index].push(candidates[index].1(block, total).as_secs_f64());
-        }
+    if quick() {
+        // Frames of 16 KiB must come out even.
+        work.total = (work.block * 4).max(64 << 10);
     }
-    let blocks = (total / block) as f64;
-    println!("\n{title}, blocks of {block} bytes, {rounds} rounds");
-    println!(
-        "{:<28} {:>12} {:>10} {:>8} {:>17}",
-        "", "ns/block", "MB/s", "ratio", "spread"
-    );
-    for (index, (name, _)) in candidates.iter().enumerate() {
-        // How many times faster ours is.
-        let ratios: Vec<f64> = times[index]
-            .iter()
-            .zip(&times[0])
-            .map(|(t, o)| t / o)
-            .collect();
-        let (low, ratio, high) = spread(&ratios);
-        let (_, time, _) = spread(&times[index]);
-        println!(
-            "{name:<28} {:>12.1} {:>10.0} {ratio:>8.2} {:>8.2}–{:<8.2}",
-            time / blocks * 1e9,
-            total as f64 / time / 1e6,
-            low,
-            high,
-        );
-    }
-}
-
-/// Least, median, greatest.
-pub fn spread(values: &[f64]) -> (f64, f64, f64) {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    (
-        sorted[0],
-        sorted[sorted.len() / 2],
-        sorted[sorted.len() - 1],
-    )
+    let measured = Rounds::new(rounds, work).measure(candidates);
+    let title = format!("{title}, blocks of {} bytes", work.block);
+    Table::new(title, "ns/block", Spread::Extremes)
+        .throughput(work.block)
+        .against(Reference::Ours)
+        .print(&measured);
 }
 
 /// `cargo test` runs benches too, to see that they work; only `cargo bench` measures.
-pub fn quick() -> bool {
+fn quick() -> bool {
     !std::env::args().any(|arg| arg == "--bench")
 }
