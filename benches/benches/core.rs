@@ -1,9 +1,9 @@
 //! What a call of efio-core costs its caller, beside the calls that it stands for.
 //!
 //! The disk's share is not measured: a write that finds no room, and a read that finds nothing,
-//! wait outside the clock. Rounds alternate between the candidates, and ratios are taken round by
-//! round, so that they hold when the machine's speed drifts.
+//! wait outside the clock. The ratios are to efio, above 1 for a call that takes longer.
 
+use efio_benches::rounds::{Candidate, Reference, Rounds, Spread, Table};
 use efio_core::{Engine, EventKind, File, OpenOptions};
 use std::fs;
 use std::hint::black_box;
@@ -17,9 +17,6 @@ const LINES: usize = 200_000;
 const PAGE: usize = 4096;
 const PAGES: usize = 16_384;
 const ROUNDS: usize = 9;
-
-/// One candidate: runs a round and says how many nanoseconds a call took.
-type Candidate<'a> = (&'a str, Box<dyn FnMut() -> f64 + 'a>);
 
 fn main() {
     let dir =
@@ -35,7 +32,7 @@ fn main() {
 fn writes(engine: &Engine, dir: &Path) {
     let line = [b'x'; LINE];
     let mut memory = vec![0u8; LINE * 1000];
-    let memcpy = || {
+    let memcpy = |()| {
         per_call(LINES, |call| {
             let at = call % 1000 * LINE;
             memory[at..at + LINE].copy_from_slice(black_box(&line));
@@ -45,27 +42,18 @@ fn writes(engine: &Engine, dir: &Path) {
     let (mine, buffered, plain) = (dir.join("mine"), dir.join("buffered"), dir.join("plain"));
     compare(
         "write of 100 bytes",
-        vec![
-            (
-                "efio File::write",
-                Box::new(|| efio_writes(engine, &mine, &line)),
-            ),
-            ("memcpy", Box::new(memcpy)),
-            (
-                "BufWriter 64 KiB",
-                Box::new(|| {
-                    let file = fs::File::create(&buffered).expect("a file");
-                    let mut file = BufWriter::with_capacity(64 << 10, file);
-                    per_call(LINES, |_| file.write_all(black_box(&line)).expect("room"))
-                }),
-            ),
-            (
-                "write(2)",
-                Box::new(|| {
-                    let mut file = fs::File::create(&plain).expect("a file");
-                    per_call(LINES, |_| file.write_all(black_box(&line)).expect("room"))
-                }),
-            ),
+        &mut [
+            Candidate::ours("efio File::write", |()| efio_writes(engine, &mine, &line)),
+            Candidate::rival("memcpy", memcpy),
+            Candidate::rival("BufWriter 64 KiB", |()| {
+                let file = fs::File::create(&buffered).expect("a file");
+                let mut file = BufWriter::with_capacity(64 << 10, file);
+                per_call(LINES, |_| file.write_all(black_box(&line)).expect("room"))
+            }),
+            Candidate::rival("write(2)", |()| {
+                let mut file = fs::File::create(&plain).expect("a file");
+                per_call(LINES, |_| file.write_all(black_box(&line)).expect("room"))
+            }),
         ],
     );
 }
@@ -94,7 +82,7 @@ fn reads(engine: &Engine, dir: &Path) {
     fs::write(&path, vec![7u8; PAGE * PAGES]).expect("room");
     let source = vec![7u8; PAGE * PAGES];
     let (mut to, mut from_kernel) = (vec![0u8; PAGE], vec![0u8; PAGE]);
-    let memcpy = || {
+    let memcpy = |()| {
         per_call(PAGES, |call| {
             to.copy_from_slice(black_box(&source[call * PAGE..][..PAGE]));
             black_box(&mut to);
@@ -102,18 +90,15 @@ fn reads(engine: &Engine, dir: &Path) {
     };
     compare(
         "read of 4 KiB that is there",
-        vec![
-            ("efio File::read", Box::new(|| efio_reads(engine, &path))),
-            ("memcpy", Box::new(memcpy)),
-            (
-                "read(2), warm",
-                Box::new(|| {
-                    let mut file = fs::File::open(&path).expect("the file");
-                    per_call(PAGES, |_| {
-                        file.read_exact(black_box(&mut from_kernel)).expect("data")
-                    })
-                }),
-            ),
+        &mut [
+            Candidate::ours("efio File::read", |()| efio_reads(engine, &path)),
+            Candidate::rival("memcpy", memcpy),
+            Candidate::rival("read(2), warm", |()| {
+                let mut file = fs::File::open(&path).expect("the file");
+                per_call(PAGES, |_| {
+                    file.read_exact(black_box(&mut from_kernel)).expect("data")
+                })
+            }),
         ],
     );
 }
@@ -183,36 +168,9 @@ fn wait_for_event(engine: &Engine) {
     unsafe { libc::poll(&raw mut poll, 1, 1000) };
 }
 
-/// Runs the candidates in alternating rounds; prints each one's median and its ratio to the first.
-fn compare(title: &str, mut candidates: Vec<Candidate<'_>>) {
-    let mut rounds: Vec<Vec<f64>> = vec![Vec::new(); candidates.len()];
-    for round in 0..=ROUNDS {
-        for (times, (_, run)) in rounds.iter_mut().zip(&mut candidates) {
-            let time = run();
-            // The first round warms up.
-            if round > 0 {
-                times.push(time);
-            }
-        }
-    }
-    println!("{title}, {ROUNDS} rounds");
-    for (index, (name, _)) in candidates.iter().enumerate() {
-        let ratios = rounds[index]
-            .iter()
-            .zip(&rounds[0])
-            .map(|(other, mine)| other / mine);
-        let (low, ratio, high) = spread(ratios.collect());
-        let (_, nanos, _) = spread(rounds[index].clone());
-        println!("  {name:<18} {nanos:>8.1} ns/call   {ratio:>6.2} × efio ({low:.2} … {high:.2})");
-    }
-}
-
-/// Minimum, median, maximum.
-fn spread(mut values: Vec<f64>) -> (f64, f64, f64) {
-    values.sort_by(f64::total_cmp);
-    (
-        values[0],
-        values[values.len() / 2],
-        values[values.len() - 1],
-    )
+fn compare(title: &str, candidates: &mut [Candidate<'_>]) {
+    let measured = Rounds::new(ROUNDS, ()).warm_up(()).measure(candidates);
+    Table::new(title, "ns/call", Spread::Extremes)
+        .against(Reference::Ours)
+        .print(&measured);
 }
