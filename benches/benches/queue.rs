@@ -1,9 +1,7 @@
 //! The queues beside their peers, in alternating rounds of one run.
 //!
-//! Each shape runs every candidate once a round, in an order that rotates, and compares within the
-//! round: the figure is the median over the rounds of (peer's time ÷ our time), so that a machine
-//! that is slow for a while is slow for all. Printed: nanoseconds per item (median, and the middle
-//! half of the rounds in brackets), then the ratio to `SegQueue`.
+//! Printed are nanoseconds per item (median, and the middle half of the rounds in brackets), then the
+//! ratio to our `SegQueue`: (peer's time ÷ our time) of each round, above 1 is ours.
 //!
 //! ```text
 //! cargo bench -p efio-benches --bench queue              # all shapes
@@ -20,6 +18,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use concurrent_queue::ConcurrentQueue;
+use efio_benches::rounds::{self, Reference, Rounds, Spread, Table};
 use efio_queue::{MsQueue, SegQueue};
 use efio_sync::Backoff;
 
@@ -142,56 +141,47 @@ impl Candidate for Mpsc {
     }
 }
 
-/// A candidate's name and how to run a shape on a new one of it, compiled for its type.
-struct Entry {
-    name: &'static str,
-    run: fn(&Shape, usize) -> Duration,
-    one_consumer: bool,
-}
-
 const ARRAY: usize = 4096;
 
-fn entries() -> Vec<Entry> {
-    fn entry(name: &'static str, run: fn(&Shape, usize) -> Duration) -> Entry {
-        Entry {
-            name,
-            run,
-            one_consumer: false,
-        }
-    }
-    vec![
-        entry("efio SegQueue", |shape, items| {
+/// Those that can take the shape, each compiled for its type. A turn is given a number of items, and
+/// starts with a new queue.
+fn entries(shape: &Shape) -> Vec<rounds::Candidate<'_, usize>> {
+    type Run = fn(&Shape, usize) -> Duration;
+    let per_item = |run: Run| move |items| run(shape, items).as_nanos() as f64 / items as f64;
+    let ours = |name, run: Run| rounds::Candidate::ours(name, per_item(run));
+    let rival = |name, run: Run| rounds::Candidate::rival(name, per_item(run));
+    let mut entries = vec![
+        ours("efio SegQueue", |shape, items| {
             shape.run(&SegQueue::new(), items)
         }),
-        entry("efio MsQueue", |shape, items| {
+        ours("efio MsQueue", |shape, items| {
             shape.run(&MsQueue::new(), items)
         }),
-        entry("crossbeam SegQueue", |shape, items| {
+        rival("crossbeam SegQueue", |shape, items| {
             shape.run(&crossbeam_queue::SegQueue::new(), items)
         }),
-        entry("crossbeam ArrayQueue", |shape, items| {
+        rival("crossbeam ArrayQueue", |shape, items| {
             let capacity = if shape.fills { items } else { ARRAY };
             shape.run(&crossbeam_queue::ArrayQueue::new(capacity), items)
         }),
-        entry("concurrent-queue", |shape, items| {
+        rival("concurrent-queue", |shape, items| {
             shape.run(&ConcurrentQueue::unbounded(), items)
         }),
-        entry("flume", |shape, items| {
+        rival("flume", |shape, items| {
             let (sender, receiver) = flume::unbounded();
             shape.run(&Flume(sender, receiver), items)
         }),
-        Entry {
-            name: "std mpsc",
-            run: |shape, items| {
-                let (sender, receiver) = mpsc::channel();
-                shape.run(&Mpsc(sender, OneConsumer(receiver)), items)
-            },
-            one_consumer: true,
-        },
-        entry("Mutex<VecDeque>", |shape, items| {
-            shape.run(&Mutex::new(VecDeque::new()), items)
-        }),
-    ]
+    ];
+    if shape.consumers < 2 {
+        entries.push(rival("std mpsc", |shape, items| {
+            let (sender, receiver) = mpsc::channel();
+            shape.run(&Mpsc(sender, OneConsumer(receiver)), items)
+        }));
+    }
+    entries.push(rival("Mutex<VecDeque>", |shape, items| {
+        shape.run(&Mutex::new(VecDeque::new()), items)
+    }));
+    entries
 }
 
 /// Who pushes and who pops.
@@ -356,45 +346,17 @@ fn fill_drain<Q: Candidate>(queue: &Q, items: usize) -> Duration {
     start.elapsed()
 }
 
-fn median(mut values: Vec<f64>) -> [f64; 3] {
-    values.sort_by(f64::total_cmp);
-    [1, 2, 3].map(|quarter| values[(values.len() - 1) * quarter / 4])
-}
-
 fn setting(name: &str, default: usize) -> usize {
     std::env::var(name).map_or(default, |value| value.parse().expect("a number"))
 }
 
 fn compare(shape: &Shape, rounds: usize, items: usize) {
-    let entries: Vec<Entry> = entries()
-        .into_iter()
-        .filter(|entry| !entry.one_consumer || shape.consumers < 2)
-        .collect();
-    let mut times = vec![vec![]; entries.len()];
-    for round in 0..=rounds {
-        for turn in 0..entries.len() {
-            let index = (round + turn) % entries.len();
-            let time = (entries[index].run)(shape, items).as_nanos() as f64 / items as f64;
-            // The first round warms up.
-            if round > 0 {
-                times[index].push(time);
-            }
-        }
-    }
-    println!("\n{}", shape.name);
-    for (entry, theirs) in entries.iter().zip(&times) {
-        let [low, middle, high] = median(theirs.clone());
-        let ratios = theirs
-            .iter()
-            .zip(&times[0])
-            .map(|(theirs, ours)| theirs / ours)
-            .collect();
-        let [ratio_low, ratio, ratio_high] = median(ratios);
-        println!(
-            "  {:<22}{middle:>8.1} ns [{low:.1} .. {high:.1}]   × {ratio:.2} [{ratio_low:.2} .. {ratio_high:.2}]",
-            entry.name
-        );
-    }
+    let measured = Rounds::new(rounds, items)
+        .warm_up(items)
+        .measure(&mut entries(shape));
+    Table::new(shape.name, "ns/item", Spread::Quartiles)
+        .against(Reference::Ours)
+        .print(&measured);
 }
 
 /// The heap, counted.
