@@ -1,6 +1,7 @@
 //! The engine: start, open, events, shutdown.
 
 use crate::backend;
+use crate::command::Command;
 use crate::config::{BackendKind, Config, IoMode};
 use crate::driver::{Driver, Report};
 use crate::error::Failure;
@@ -8,7 +9,7 @@ use crate::event::EventQueue;
 use crate::fd::{Fd, Progress};
 use crate::file::File;
 use crate::options::OpenOptions;
-use crate::shared::{Command, Shared};
+use crate::shared::Shared;
 use crate::stats::Stats;
 use crate::sys::signals;
 use std::io;

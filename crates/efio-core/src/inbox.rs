@@ -8,8 +8,8 @@
 //! A file stands in the queue once, however often it wants attention: who turns its attention
 //! word from zero queues it, and the driver takes the word back to zero when it looks.
 
+use crate::command::Command;
 use crate::fd::{Attention, Slot};
-use crate::shared::Command;
 use efio_queue::SegQueue;
 use efio_sync::{Alarm, Doorbell};
 use std::sync::Arc;

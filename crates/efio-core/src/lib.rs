@@ -20,6 +20,7 @@
 
 mod backend;
 mod caller;
+mod command;
 mod config;
 mod driver;
 mod engine;

@@ -1,20 +1,18 @@
 //! What callers and the driver of one engine share.
 
+use crate::command::Command;
 use crate::config::Config;
 use crate::error::Errno;
 use crate::event::{Event, EventKind, EventQueue};
 use crate::fd::{Attention, Fd, FdTable, Slot};
 use crate::inbox::Inbox;
-use crate::op::OpenSpec;
-use crate::page::{Page, PagePool};
+use crate::page::PagePool;
 use crate::stats::Counters;
 use crate::sys::fork::Birthplace;
-use efio_chunks::{ChunkReader, ChunkWriter};
 use efio_sync::EventFd;
 use efio_sync::shim::atomic::{AtomicBool, Ordering};
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// The engine's shared state; see the picture in the crate's documentation.
 pub struct Shared {
@@ -32,30 +30,6 @@ pub struct Shared {
     pub counters: Counters,
     stopped: AtomicBool,
     birthplace: Arc<Birthplace>,
-}
-
-/// News for the driver.
-pub enum Command {
-    /// Look at the attention bits of the slot with this index.
-    Attend(u32),
-    /// Open a file.
-    Open(Box<OpenCommand>),
-    /// Close all files, and end when that is done or after this time.
-    Shutdown(Duration),
-}
-
-/// The driver's half of a file that is being opened.
-pub struct OpenCommand {
-    /// Its descriptor.
-    pub fd: Fd,
-    /// What to open.
-    pub spec: OpenSpec,
-    /// The driver's end of the write stream.
-    pub writes: Option<ChunkReader<Page>>,
-    /// The driver's end of the read stream.
-    pub reads: Option<ChunkWriter<Page>>,
-    /// Whether the first read is to be anticipated.
-    pub prefetch: bool,
 }
 
 impl Shared {

@@ -1,11 +1,12 @@
 //! Opening: checks what can be checked without the kernel, takes a slot, tells the driver.
 
 use super::EINVAL;
+use crate::command::{Command, OpenCommand};
 use crate::error::Errno;
 use crate::fd::{CALLER, Ends, Fd};
 use crate::op::OpenSpec;
 use crate::options::OpenOptions;
-use crate::shared::{Command, OpenCommand, Shared};
+use crate::shared::Shared;
 use std::ffi::{CString, OsStr};
 use std::io;
 use std::os::unix::ffi::OsStrExt;

@@ -19,12 +19,13 @@ mod shutdown;
 pub use shutdown::Report;
 
 use crate::backend::Backend;
+use crate::command::{Command, OpenCommand};
 use crate::error::Errno;
 use crate::event::EventKind;
 use crate::fd::{Attention, DRIVER, Fd, Slot};
 use crate::op::{Completion, Op, Request};
 use crate::plan::Step;
-use crate::shared::{Command, OpenCommand, Shared};
+use crate::shared::Shared;
 use file::OpenFile;
 use ops::{OpTable, Purpose};
 use std::collections::VecDeque;

@@ -1,0 +1,31 @@
+//! What callers ask of the driver.
+
+use crate::fd::Fd;
+use crate::op::OpenSpec;
+use crate::page::Page;
+use efio_chunks::{ChunkReader, ChunkWriter};
+use std::time::Duration;
+
+/// News for the driver.
+pub enum Command {
+    /// Look at the attention bits of the slot with this index.
+    Attend(u32),
+    /// Open a file.
+    Open(Box<OpenCommand>),
+    /// Close all files, and end when that is done or after this time.
+    Shutdown(Duration),
+}
+
+/// The driver's half of a file that is being opened.
+pub struct OpenCommand {
+    /// Its descriptor.
+    pub fd: Fd,
+    /// What to open.
+    pub spec: OpenSpec,
+    /// The driver's end of the write stream.
+    pub writes: Option<ChunkReader<Page>>,
+    /// The driver's end of the read stream.
+    pub reads: Option<ChunkWriter<Page>>,
+    /// Whether the first read is to be anticipated.
+    pub prefetch: bool,
+}
