@@ -217,7 +217,7 @@ impl Table {
 
     /// Prints the table to the standard output.
     pub fn print(&self, measured: &Measured) {
-        println!("\n{}", self.render(measured));
+        print!("\n{}", self.render(measured));
     }
 
     fn render(&self, measured: &Measured) -> String {
