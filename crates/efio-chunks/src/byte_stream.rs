@@ -39,6 +39,21 @@ pub fn bounded_byte_stream(max_bytes: usize) -> (ByteWriter, ByteReader) {
     Options::new().max_bytes(max_bytes).build_bytes()
 }
 
+impl Options {
+    /// The two ends of a new byte stream, whose writer makes its own tails. A bound of zero counts
+    /// as one, so that bytes can pass.
+    pub fn build_bytes(mut self) -> (ByteWriter, ByteReader) {
+        self.max_bytes = self.max_bytes.map(|bytes| bytes.max(1));
+        let bound = self.max_bytes.unwrap_or(usize::MAX);
+        let (first, largest) = (*self.chunk_size.start(), *self.chunk_size.end());
+        let (writer, reader) = self.build();
+        (
+            ByteWriter::new(writer, first.min(bound), largest.min(bound)),
+            reader,
+        )
+    }
+}
+
 /// The reading end of a [`byte_stream`].
 pub type ByteReader = ChunkReader<Buffer>;
 

@@ -5,7 +5,6 @@ use core::ops::RangeInclusive;
 use core::ptr::NonNull;
 use std::sync::Arc;
 
-use crate::byte_stream::{ByteReader, ByteWriter};
 use crate::chunk::Chunk;
 use crate::node::Shared;
 use crate::notify::Notify;
@@ -46,8 +45,8 @@ pub fn bounded<C: Chunk>(max_bytes: usize) -> (ChunkWriter<C>, ChunkReader<C>) {
 /// ```
 #[derive(Clone)]
 pub struct Options {
-    chunk_size: RangeInclusive<usize>,
-    max_bytes: Option<usize>,
+    pub(crate) chunk_size: RangeInclusive<usize>,
+    pub(crate) max_bytes: Option<usize>,
     on_readable: Option<Arc<dyn Notify>>,
     on_writable: Option<Arc<dyn Notify>>,
 }
@@ -81,7 +80,7 @@ impl Options {
         self
     }
 
-    /// The capacity in bytes of the first tail that a [`ByteWriter`] makes for itself, and of the
+    /// The capacity in bytes of the first tail that a [`ByteWriter`](crate::ByteWriter) makes for itself, and of the
     /// largest one; each is twice as large as the one before. A bounded stream makes none that is
     /// larger than its bound.
     ///
@@ -94,19 +93,6 @@ impl Options {
         );
         self.chunk_size = range;
         self
-    }
-
-    /// The two ends of a new byte stream, whose writer makes its own tails. A bound of zero counts
-    /// as one, so that bytes can pass.
-    pub fn build_bytes(mut self) -> (ByteWriter, ByteReader) {
-        self.max_bytes = self.max_bytes.map(|bytes| bytes.max(1));
-        let bound = self.max_bytes.unwrap_or(usize::MAX);
-        let (first, largest) = (*self.chunk_size.start(), *self.chunk_size.end());
-        let (writer, reader) = self.build();
-        (
-            ByteWriter::new(writer, first.min(bound), largest.min(bound)),
-            reader,
-        )
     }
 
     /// The two ends of a new stream.
