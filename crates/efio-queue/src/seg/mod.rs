@@ -239,7 +239,7 @@ impl<T, const SLOTS: usize> SegQueue<T, SLOTS> {
     /// Takes the item at the front of the queue. `None`: the queue is empty.
     ///
     /// It says so at once. A caller that tries again and again should wait a little in between, longer
-    /// each time ([`Backoff`](efio_sync::Backoff)): each look takes cache lines away from the producers.
+    /// each time ([`Backoff`]): each look takes cache lines away from the producers.
     #[inline]
     pub fn pop(&self) -> Option<T> {
         self.claim_written::<Shared>(1)?.next()
