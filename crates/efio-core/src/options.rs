@@ -66,7 +66,8 @@ impl OpenOptions {
         self
     }
 
-    /// Each write goes to where the file ends at that moment, also when others append to it.
+    /// Each write goes to where the file ends at that moment, also when others append to it. What
+    /// one call accepted reaches the kernel in one piece, unless 8 MiB and more are waiting.
     #[must_use]
     pub fn append(mut self, append: bool) -> Self {
         self.append = append;

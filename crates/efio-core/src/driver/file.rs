@@ -113,12 +113,14 @@ impl<F> OpenFile<F> {
     }
 
     /// Moves accepted bytes from the stream to the queue: whole pages, and the open one as far as
-    /// it goes if it is due.
+    /// it goes if it is due. In append mode the open one goes along with a whole one: what is taken
+    /// then ends where a call of the caller ended, and a line that lies across two pages is not
+    /// torn by somebody else who appends.
     fn collect(&mut self, accepted: u64) {
         let Some(stream) = &mut self.writes else {
             return;
         };
-        let open_too = self.write.due() > self.collected;
+        let mut open_too = self.write.due() > self.collected;
         while let Some(piece) = stream.front() {
             // The stream may be ahead of the mark, which the caller raises last.
             let rest = usize::try_from(accepted - self.collected).unwrap_or(usize::MAX);
@@ -129,6 +131,7 @@ impl<F> OpenFile<F> {
             // SAFETY: the stream published these bytes, and a stream never changes what it has
             // published; the slice keeps the page alive.
             let slice = unsafe { PageSlice::new(piece.chunk().clone(), start, len) };
+            open_too |= self.append && piece.is_sealed();
             stream.consume(len);
             self.collected += len as u64;
             // One slice per page, so that direct IO finds its memory aligned.
