@@ -11,7 +11,7 @@
 use super::read::end_run;
 use super::{EAGAIN, EBADF, EINVAL};
 use crate::fd::{Attention, Ends, Fd, Slot, Waiting};
-use crate::page::{Page, SLAB_ORDER, UNIT_BYTES};
+use crate::page::{Page, SLAB_ORDER, UNIT_BYTES, order_for};
 use crate::shared::Shared;
 use std::io;
 
@@ -122,10 +122,4 @@ impl Shared {
         let share = (self.config.write_behind() / 4 / UNIT_BYTES).max(1);
         (share.ilog2() as u8).min(SLAB_ORDER)
     }
-}
-
-/// The smallest order whose page holds `len` bytes, at most a slab.
-fn order_for(len: usize) -> u8 {
-    let units = len.div_ceil(UNIT_BYTES).next_power_of_two();
-    (units.ilog2() as u8).min(SLAB_ORDER)
 }

@@ -23,6 +23,12 @@ pub const SLAB_BYTES: usize = UNIT_BYTES << SLAB_ORDER;
 
 const UNITS: usize = 1 << SLAB_ORDER;
 
+/// The smallest order whose block holds `len` bytes, at most that of a slab.
+pub fn order_for(len: usize) -> u8 {
+    let units = len.div_ceil(UNIT_BYTES).next_power_of_two();
+    (units.ilog2() as u8).min(SLAB_ORDER)
+}
+
 /// The free space of one slab.
 pub struct Buddy {
     /// 1 + order of the largest free block below each node; index 0 is unused.

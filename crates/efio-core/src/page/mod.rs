@@ -9,7 +9,7 @@
 mod buddy;
 mod pool;
 
-pub use buddy::{SLAB_BYTES, SLAB_ORDER, UNIT_BYTES};
+pub use buddy::{SLAB_BYTES, SLAB_ORDER, UNIT_BYTES, order_for};
 pub use pool::{Block, PagePool};
 
 use efio_chunks::{AppendChunk, Chunk};

@@ -15,7 +15,7 @@
 
 use crate::error::Errno;
 use crate::op::Route;
-use crate::page::{SLAB_ORDER, UNIT_BYTES};
+use crate::page::{SLAB_ORDER, UNIT_BYTES, order_for};
 use std::collections::VecDeque;
 
 /// The least that direct IO moves.
@@ -354,11 +354,6 @@ impl<P> ReadAhead<P> {
         let bound = (self.limits.window / 2).max(UNIT_BYTES as u64);
         earned.min(1 << bound.ilog2())
     }
-}
-
-/// The smallest order whose page holds `len` bytes.
-fn order_for(len: usize) -> u8 {
-    len.div_ceil(UNIT_BYTES).next_power_of_two().ilog2() as u8
 }
 
 #[cfg(test)]
