@@ -13,8 +13,8 @@
 #[inline(always)]
 pub fn light() {
     cfg_if::cfg_if! {
-        if #[cfg(loom)] {
-            loom::sync::atomic::fence(loom::sync::atomic::Ordering::SeqCst);
+        if #[cfg(any(loom, shuttle))] {
+            super::atomic::fence(super::atomic::Ordering::SeqCst);
         } else {
             super::platform::light_barrier();
         }
@@ -28,8 +28,8 @@ pub fn light() {
 #[must_use]
 pub fn heavy() -> bool {
     cfg_if::cfg_if! {
-        if #[cfg(loom)] {
-            loom::sync::atomic::fence(loom::sync::atomic::Ordering::SeqCst);
+        if #[cfg(any(loom, shuttle))] {
+            super::atomic::fence(super::atomic::Ordering::SeqCst);
             true
         } else {
             super::platform::heavy_barrier()
@@ -37,7 +37,7 @@ pub fn heavy() -> bool {
     }
 }
 
-#[cfg(all(test, feature = "std", not(loom)))]
+#[cfg(all(test, feature = "std", not(any(loom, shuttle))))]
 mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
     use std::thread;

@@ -1,4 +1,4 @@
-//! A word that threads can sleep on: the futex of the platform, or loom's mutex and condvar.
+//! A word that threads can sleep on: the futex of the platform, or a modelled mutex and condvar.
 
 use core::ops::Deref;
 use core::time::Duration;
@@ -13,8 +13,8 @@ use super::atomic::AtomicU32;
 #[derive(Debug)]
 pub struct Futex {
     word: AtomicU32,
-    #[cfg(loom)]
-    bucket: (loom::sync::Mutex<()>, loom::sync::Condvar),
+    #[cfg(any(loom, shuttle))]
+    bucket: (super::Mutex<()>, super::Condvar),
 }
 
 impl Deref for Futex {
@@ -27,17 +27,19 @@ impl Deref for Futex {
 }
 
 cfg_if::cfg_if! {
-    if #[cfg(loom)] {
+    if #[cfg(any(loom, shuttle))] {
         impl Futex {
-            /// A word with value `value`.
-            pub fn new(value: u32) -> Self {
-                Self {
-                    word: AtomicU32::new(value),
-                    bucket: (loom::sync::Mutex::new(()), loom::sync::Condvar::new()),
+            crate::const_unless_loom! {
+                /// A word with value `value`.
+                pub const fn new(value: u32) -> Self {
+                    Self {
+                        word: AtomicU32::new(value),
+                        bucket: (super::Mutex::new(()), super::Condvar::new()),
+                    }
                 }
             }
 
-            /// Sleeps while the word is `expected`. Loom has no time: `timeout` never passes.
+            /// Sleeps while the word is `expected`. Models have no time: `timeout` never passes.
             pub fn wait(&self, expected: u32, _timeout: Option<Duration>) {
                 let (lock, condvar) = &self.bucket;
                 let awake = lock.lock().unwrap();

@@ -1,15 +1,15 @@
-//! The one place where the workspace chooses between the real primitives and loom's.
+//! The one place where the workspace chooses between the real primitives, loom's and shuttle's.
 //!
 //! Every crate of efio takes its atomics, cells, `Arc` and spin hints from here, so that the
-//! models in `loom-tests/` run the code that ships. Build with `RUSTFLAGS="--cfg loom"` for loom's
-//! versions. Not part of the public API.
+//! models in `loom-tests/` and the schedules in `shuttle-tests/` run the code that ships. Build with
+//! `RUSTFLAGS="--cfg loom"` or `"--cfg shuttle"` for their versions. Not part of the public API.
 //!
 //! ```text
 //!             locks and doorbell of this crate · efio-queue · efio-chunks · efio-core
 //!                                      │
 //!   shim:  atomic  cell  hint  thread  Arc  │  Futex  barrier  yield_now  tuning
 //!              │                            │         │
-//!       core/alloc/std | loom        platform (futex, membarrier, eventfd) | loom
+//!  core/alloc/std | loom | shuttle   platform (futex, membarrier, eventfd) | loom | shuttle
 //! ```
 
 pub mod barrier;
@@ -25,6 +25,16 @@ cfg_if::cfg_if! {
         pub use loom::thread;
         pub use loom::sync::Arc;
         pub use loom::thread::yield_now;
+        use loom::sync::{Condvar, Mutex};
+    } else if #[cfg(shuttle)] {
+        pub mod cell;
+
+        pub use shuttle::sync::atomic;
+        pub use shuttle::hint;
+        pub use shuttle::thread;
+        pub use shuttle::sync::Arc;
+        pub use shuttle::thread::yield_now;
+        use shuttle::sync::{Condvar, Mutex};
     } else {
         pub mod cell;
 
