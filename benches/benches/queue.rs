@@ -112,6 +112,16 @@ impl Candidate for Mutex<VecDeque<u64>> {
     }
 }
 
+/// The other queue with a node for each item.
+impl Candidate for scc::Queue<u64> {
+    fn push(&self, item: u64) {
+        scc::Queue::push(self, item);
+    }
+    fn pop(&self) -> Option<u64> {
+        scc::Queue::pop(self).map(|entry| **entry)
+    }
+}
+
 /// A channel, both ends.
 struct Flume(flume::Sender<u64>, flume::Receiver<u64>);
 
@@ -166,6 +176,9 @@ fn entries(shape: &Shape) -> Vec<rounds::Candidate<'_, usize>> {
         }),
         rival("concurrent-queue", |shape, items| {
             shape.run(&ConcurrentQueue::unbounded(), items)
+        }),
+        rival("scc Queue", |shape, items| {
+            shape.run(&scc::Queue::default(), items)
         }),
         rival("flume", |shape, items| {
             let (sender, receiver) = flume::unbounded();
@@ -405,6 +418,7 @@ fn memory(items: usize) {
         crossbeam_queue::ArrayQueue::new(items)
     });
     burst("concurrent-queue", items, ConcurrentQueue::unbounded);
+    burst("scc Queue", items, scc::Queue::default);
     burst("flume", items, || {
         let (sender, receiver) = flume::unbounded();
         Flume(sender, receiver)
