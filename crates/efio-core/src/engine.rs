@@ -3,15 +3,16 @@
 use crate::backend;
 use crate::command::Command;
 use crate::config::{BackendKind, Config, IoMode};
-use crate::driver::{Driver, Report};
-use crate::error::Failure;
-use crate::event::EventQueue;
+use crate::driver::{Driver, Driving, Report, is_driven_here};
+use crate::error::{Errno, Failure};
+use crate::event::{Callback, Event, EventQueue};
 use crate::fd::{Fd, Progress};
 use crate::file::File;
 use crate::options::OpenOptions;
 use crate::shared::Shared;
 use crate::stats::Stats;
 use crate::sys::signals;
+use std::fmt;
 use std::io;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -60,9 +61,19 @@ pub struct Engine {
 ///     .start()?;
 /// # drop(engine); Ok(()) }
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Builder {
     config: Config,
+    callback: Option<Callback>,
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("config", &self.config)
+            .field("on_event", &self.callback.is_some())
+            .finish()
+    }
 }
 
 impl Builder {
@@ -131,6 +142,38 @@ impl Builder {
         self
     }
 
+    /// All events go to `callback` instead of the queue. The engine's thread runs it, in the
+    /// order of the events and never inside another call of efio, with nothing locked: the
+    /// callback may use every file and the engine itself. What it takes long for, all files wait
+    /// for; a loop of one's own is better woken than run here. A panic is caught and counted in
+    /// [`Stats::callback_panics`].
+    ///
+    /// Only what waits for the engine fails in the callback, with `EDEADLK`:
+    /// [`shutdown`](Engine::shutdown), which then goes on in the background as if the engine had been dropped.
+    /// The callback goes when the engine ends. An [`Engine`] that it owned would never end: give
+    /// it a [`Weak`](std::sync::Weak).
+    ///
+    /// ```
+    /// use efio_core::{Engine, EventKind, OpenOptions};
+    /// use std::sync::mpsc::channel;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// # let path = std::env::temp_dir().join(format!("efio-on-event-{}", std::process::id()));
+    /// let (news, heard) = channel();
+    /// let engine = Engine::builder()
+    ///     .on_event(move |event| drop(news.send(event)))
+    ///     .start()?;
+    /// let file = engine.open(&path, &OpenOptions::new().write(true).create(true))?;
+    /// let first = heard.recv().expect("the engine is there");
+    /// assert_eq!((first.fd, first.kind), (file.fd(), EventKind::Opened));
+    /// # std::fs::remove_file(path) }
+    /// ```
+    #[must_use]
+    pub fn on_event(mut self, callback: impl Fn(Event) + Send + Sync + 'static) -> Self {
+        self.callback = Some(Arc::new(callback));
+        self
+    }
+
     /// Starts the engine: its driver thread and its backend.
     ///
     /// # Errors
@@ -141,13 +184,17 @@ impl Builder {
     pub fn start(self) -> io::Result<Engine> {
         let shared = Shared::new(self.config)?;
         let backend = backend::start(&shared.config, Arc::clone(shared.attention.bell()))?;
-        let driver = Driver::new(Arc::clone(&shared), backend);
+        let mut driver = Driver::new(Arc::clone(&shared), backend);
+        if let Some(callback) = self.callback {
+            driver.on_event(callback);
+        }
         let (report, ended) = sync_channel(1);
+        let shared_there = Arc::clone(&shared);
         thread::Builder::new()
             .name("efio-driver".into())
             .spawn(move || {
                 // Nobody waits for the report of an engine that was dropped at its deadline.
-                let _ = report.send(drive(driver));
+                let _ = report.send(drive(&shared_there, driver));
             })?;
         Ok(Engine {
             shared,
@@ -157,8 +204,11 @@ impl Builder {
 }
 
 /// The life of the driver thread.
-fn drive<B: backend::Backend>(mut driver: Driver<B>) -> Report {
+fn drive<B: backend::Backend>(shared: &Shared, driver: Driver<B>) -> Report {
     signals::block_all();
+    // Dropped before the mark: what the callback owned may be an engine.
+    let _driving = Driving::of(shared);
+    let mut driver = driver;
     let start = Instant::now();
     loop {
         let more = driver.turn(start.elapsed());
@@ -307,7 +357,8 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// `EIO` when the driver died, which would be a bug of efio.
+    /// `EDEADLK` in a callback of this engine, which waits for nobody: the engine then ends in the
+    /// background. `EIO` when the driver died, which would be a bug of efio.
     pub fn shutdown(mut self, patience: Duration) -> io::Result<Report> {
         self.stop(patience)
     }
@@ -320,6 +371,10 @@ impl Engine {
         self.shared.check_process()?;
         self.shared.stop();
         self.shared.command(Command::Shutdown(patience));
+        if is_driven_here(&self.shared) {
+            // The driver itself: it cannot wait for its own end.
+            return Err(Errno(libc::EDEADLK).into());
+        }
         // The lock is there to make the engine `Sync`; nobody else can hold it here.
         let ended = ended.into_inner().unwrap_or_else(PoisonError::into_inner);
         ended

@@ -3,8 +3,8 @@
 use crate::command::Command;
 use crate::config::Config;
 use crate::error::Errno;
-use crate::event::{Event, EventKind, EventQueue};
-use crate::fd::{Attention, Fd, FdTable, Slot};
+use crate::event::EventQueue;
+use crate::fd::{Attention, FdTable, Slot};
 use crate::inbox::Inbox;
 use crate::page::PagePool;
 use crate::stats::Counters;
@@ -67,11 +67,6 @@ impl Shared {
         if self.attention.attend(index, slot, bits) {
             self.counters.doorbell_calls.add(1);
         }
-    }
-
-    /// Tells the callers.
-    pub fn emit(&self, fd: Fd, kind: EventKind) {
-        self.events.push(Event { fd, kind });
     }
 
     /// Fails in a forked child: the engine is the parent's (F51).

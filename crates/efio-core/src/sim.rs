@@ -4,6 +4,7 @@ use crate::backend::{SimDisk, SimOptions};
 use crate::config::Config;
 use crate::driver::Driver;
 use crate::engine::Engine;
+use crate::event::Event;
 use crate::shared::Shared;
 use std::io;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use std::time::Duration;
 
 /// The real driver and plans over a [`SimDisk`], in virtual time.
 pub struct Simulation {
-    engine: Engine,
+    engine: Arc<Engine>,
     shared: Arc<Shared>,
     driver: Driver<SimDisk>,
     now: Duration,
@@ -26,7 +27,7 @@ impl Simulation {
     pub fn new(config: Config, seed: u64, options: SimOptions) -> io::Result<Self> {
         let shared = Shared::new(config)?;
         let driver = Driver::new(Arc::clone(&shared), SimDisk::new(seed, options));
-        let engine = Engine::without_driver(Arc::clone(&shared));
+        let engine = Arc::new(Engine::without_driver(Arc::clone(&shared)));
         Ok(Self {
             engine,
             shared,
@@ -35,8 +36,13 @@ impl Simulation {
         })
     }
 
-    /// The caller's side.
-    pub fn engine(&self) -> &Engine {
+    /// Events go to `callback` at the end of the turn that they happen in, instead of the queue.
+    pub fn on_event(&mut self, callback: impl Fn(Event) + Send + Sync + 'static) {
+        self.driver.on_event(Arc::new(callback));
+    }
+
+    /// The caller's side; a callback may hold on to it.
+    pub fn engine(&self) -> &Arc<Engine> {
         &self.engine
     }
 

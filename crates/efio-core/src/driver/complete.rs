@@ -65,15 +65,15 @@ impl<B: Backend> Driver<B> {
                     slot.offer_read_now(B::read_now(kernel));
                 }
                 slot.set_open_state(OpenState::Open);
-                self.shared.emit(file.fd, EventKind::Opened);
+                self.tell(file, EventKind::Opened);
             }
             Outcome::Failed(errno) => {
                 let failure = file.write.refused(errno);
                 file.life.refused(errno);
                 slot.poison(failure);
                 slot.set_open_state(OpenState::Refused);
-                self.shared.emit(file.fd, EventKind::Failed(failure));
-                self.notify_all(slot, file.fd);
+                self.tell(file, EventKind::Failed(failure));
+                self.notify_all(slot, file);
             }
             Outcome::Done(_) => unreachable!("an open gives a file or an error"),
         }
@@ -99,7 +99,7 @@ impl<B: Backend> Driver<B> {
                 Err(result.err().unwrap_or(Errno(libc::EIO))),
             );
             file.read.stop();
-            return self.notify_reader(slot, file.fd);
+            return self.notify_reader(slot, file);
         };
         if let Some(route) = file.read.route_of(number) {
             let counters = &self.shared.counters;
@@ -114,7 +114,7 @@ impl<B: Backend> Driver<B> {
         let delivered = file.deliver(slot);
         self.shared.counters.fallbacks.add(delivered.fallbacks);
         if delivered.news {
-            self.notify_reader(slot, file.fd);
+            self.notify_reader(slot, file);
         }
     }
 
@@ -151,7 +151,7 @@ impl<B: Backend> Driver<B> {
                 self.shared.counters.syncs.add(1);
                 // After `Failed` no success is told any more; the mark itself is true.
                 if slot.failure().is_none() {
-                    self.shared.emit(file.fd, EventKind::Synced { upto });
+                    self.tell(file, EventKind::Synced { upto });
                 }
             }
         }
@@ -169,8 +169,8 @@ impl<B: Backend> Driver<B> {
                     failure.offset = pending.map_or(failure.offset, |low| low.min(failure.offset));
                     slot.poison(failure);
                     file.life.failed(failure.errno);
-                    self.shared.emit(file.fd, EventKind::Failed(failure));
-                    self.notify_all(slot, file.fd);
+                    self.tell(file, EventKind::Failed(failure));
+                    self.notify_all(slot, file);
                 }
             }
         }

@@ -12,16 +12,18 @@
 
 mod complete;
 mod file;
+mod here;
 mod notify;
 mod ops;
 mod shutdown;
 
+pub use here::{Driving, is_driven_here};
 pub use shutdown::Report;
 
 use crate::backend::Backend;
 use crate::command::{Command, OpenCommand};
 use crate::error::Errno;
-use crate::event::EventKind;
+use crate::event::{Callback, EventKind, Outbox};
 use crate::fd::{Attention, DRIVER, Fd, Slot};
 use crate::op::{Completion, Op, Request};
 use crate::plan::Step;
@@ -47,6 +49,7 @@ pub struct Driver<B: Backend> {
     /// Files that wait for memory.
     starved: VecDeque<Fd>,
     completions: Vec<Completion<B::File>>,
+    outbox: Outbox,
     now: Duration,
     /// Set by a shutdown: when to give up.
     deadline: Option<Duration>,
@@ -65,14 +68,23 @@ impl<B: Backend> Driver<B> {
             timers: VecDeque::new(),
             starved: VecDeque::new(),
             completions: Vec::new(),
+            outbox: Outbox::default(),
             now: Duration::ZERO,
             deadline: None,
         }
     }
 
-    /// One step: looks at what callers and the backend have to say, and acts on it. `now` is the
-    /// time since some fixed moment. Returns whether there may be more to do at once.
+    /// From now on events go to `callback` instead of the queue.
+    pub fn on_event(&mut self, callback: Callback) {
+        self.outbox = Outbox::for_callback(callback);
+    }
+
+    /// One step: looks at what callers and the backend have to say, acts on it, and runs the
+    /// callback for the events of the turn. `now` is the time since some fixed moment. Returns
+    /// whether there may be more to do at once.
     pub fn turn(&mut self, now: Duration) -> bool {
+        let shared = Arc::clone(&self.shared);
+        let _driving = Driving::of(&shared);
         self.now = now;
         self.shared.counters.turns.add(1);
         let heard = self.hear_callers();
@@ -83,6 +95,8 @@ impl<B: Backend> Driver<B> {
             self.shared.pool.keep_ready();
         }
         self.feed_starved();
+        let panics = self.outbox.deliver();
+        self.shared.counters.callback_panics.add(panics);
         heard || reaped
     }
 
@@ -175,7 +189,7 @@ impl<B: Backend> Driver<B> {
     }
 
     /// A read found nothing: begin the run it asks for, or go on with it.
-    fn want_data(&self, slot: &Slot, file: &mut OpenFile<B::File>) {
+    fn want_data(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) {
         let (epoch, from, after) = slot.requested_run();
         if epoch != file.read.epoch() {
             self.shared
@@ -191,7 +205,7 @@ impl<B: Backend> Driver<B> {
         }
         if slot.failure().is_some() && file.write.written() < file.read_after {
             // What the read waits for will not come: it gets the error.
-            self.notify_reader(slot, file.fd);
+            self.notify_reader(slot, file);
         }
     }
 
@@ -265,12 +279,8 @@ impl<B: Backend> Driver<B> {
         self.files[file.fd.index() as usize] = None;
         self.live -= 1;
         self.shared.table.release(file.fd.index());
-        self.shared.emit(
-            file.fd,
-            EventKind::Closed {
-                error: result.err(),
-            },
-        );
+        let error = result.err();
+        self.tell(file, EventKind::Closed { error });
     }
 
     fn submit(&mut self, index: u32, purpose: Purpose, op: Op<B::File>) {

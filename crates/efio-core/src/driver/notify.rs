@@ -1,41 +1,47 @@
-//! Whom to tell: events for callers that were told "would block", and turns for files that wait for
-//! memory.
+//! Whom to tell: events, above all for callers that were told "would block", and turns for files
+//! that wait for memory.
 
 use super::Driver;
 use super::file::OpenFile;
 use crate::backend::Backend;
-use crate::event::EventKind;
-use crate::fd::{Fd, Slot, Waiting};
+use crate::event::{Event, EventKind};
+use crate::fd::{Slot, Waiting};
 
 impl<B: Backend> Driver<B> {
-    pub(super) fn notify_reader(&self, slot: &Slot, fd: Fd) {
+    /// News of a file.
+    pub(super) fn tell(&mut self, file: &OpenFile<B::File>, kind: EventKind) {
+        let event = Event { fd: file.fd, kind };
+        self.outbox.put(event, &self.shared.events);
+    }
+
+    pub(super) fn notify_reader(&mut self, slot: &Slot, file: &OpenFile<B::File>) {
         if slot.take_waiting(Waiting::DATA) {
-            self.shared.emit(fd, EventKind::Readable);
+            self.tell(file, EventKind::Readable);
         }
     }
 
     /// Room in the file's share was freed: half of it has to be free before a writer is told, so
     /// that it does not come back for a few bytes at a time.
-    pub(super) fn notify_writer(&self, slot: &Slot, file: &OpenFile<B::File>) {
+    pub(super) fn notify_writer(&mut self, slot: &Slot, file: &OpenFile<B::File>) {
         let share = self.shared.config.write_behind() as u64;
         let roomy = file.backlog(slot) <= share / 2 && self.shared.pool.has_room();
         if roomy && slot.take_waiting(Waiting::ROOM) {
-            self.shared.emit(file.fd, EventKind::Writable);
+            self.tell(file, EventKind::Writable);
         }
     }
 
     /// Everything accepted is written: who waits for that is told.
-    pub(super) fn notify_flusher(&self, slot: &Slot, file: &OpenFile<B::File>) {
+    pub(super) fn notify_flusher(&mut self, slot: &Slot, file: &OpenFile<B::File>) {
         if file.backlog(slot) == 0 && slot.take_waiting(Waiting::FLUSHED) {
-            self.shared.emit(file.fd, EventKind::Writable);
+            self.tell(file, EventKind::Writable);
         }
     }
 
     /// Whoever waits for the file gets its error now.
-    pub(super) fn notify_all(&self, slot: &Slot, fd: Fd) {
-        self.notify_reader(slot, fd);
+    pub(super) fn notify_all(&mut self, slot: &Slot, file: &OpenFile<B::File>) {
+        self.notify_reader(slot, file);
         if slot.take_waiting(Waiting::ROOM.and(Waiting::FLUSHED)) {
-            self.shared.emit(fd, EventKind::Writable);
+            self.tell(file, EventKind::Writable);
         }
     }
 

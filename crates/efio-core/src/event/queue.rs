@@ -1,7 +1,6 @@
-//! Events: what became ready, and the queue that carries the news to an event loop.
+//! The queue of events, for any event loop that can watch a descriptor.
 
-use crate::error::{Errno, Failure};
-use crate::fd::Fd;
+use super::Event;
 use crate::signalled::SignalledQueue;
 use crate::sys::fork::Birthplace;
 use efio_sync::EventFd;
@@ -9,41 +8,9 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
 
-/// News of one file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Event {
-    /// The file.
-    pub fd: Fd,
-    /// The news.
-    pub kind: EventKind,
-}
-
-/// What happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum EventKind {
-    /// The kernel opened the file. Once per file, unless it failed.
-    Opened,
-    /// A read that said "would block" can be repeated.
-    Readable,
-    /// A write that said "would block" can be repeated.
-    Writable,
-    /// A sync ended: every byte accepted before the mark `upto` is durable.
-    Synced {
-        /// The durable mark.
-        upto: u64,
-    },
-    /// The file is closed and its descriptor free. The last event of a file.
-    Closed {
-        /// The first error of the file, if there was one: an accepted byte may be lost.
-        error: Option<Errno>,
-    },
-    /// The open, a write or a sync failed: the file accepts no more bytes. Once per file.
-    Failed(Failure),
-}
-
 /// The events of an engine. Its descriptor is readable while events wait, level-triggered, so that
-/// any poll, epoll or event loop can watch it.
+/// any poll, epoll or event loop can watch it. It stays empty in an engine with a
+/// [callback](crate::Builder::on_event).
 ///
 /// Several threads may take events; each event is given out once. Readable and Writable are
 /// edge-triggered per file: one event after a call said "would block". An event may turn out to

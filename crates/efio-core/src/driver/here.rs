@@ -1,0 +1,36 @@
+//! Knowing that this thread is the driver, in the middle of a turn or at its end: in a callback, or
+//! in whatever else it runs for somebody. Who waits for the driver there waits for ever (`EDEADLK`).
+
+use crate::shared::Shared;
+use std::cell::Cell;
+use std::ptr;
+
+thread_local! {
+    /// The engine that this thread drives right now; compared, never followed.
+    static DRIVEN: Cell<*const Shared> = const { Cell::new(ptr::null()) };
+}
+
+/// For as long as it lives, this thread drives an engine.
+pub struct Driving {
+    before: *const Shared,
+}
+
+impl Driving {
+    /// This thread drives `shared` now.
+    pub fn of(shared: &Shared) -> Self {
+        Self {
+            before: DRIVEN.replace(shared),
+        }
+    }
+}
+
+impl Drop for Driving {
+    fn drop(&mut self) {
+        DRIVEN.set(self.before);
+    }
+}
+
+/// Whether this thread is the engine's driver.
+pub fn is_driven_here(shared: &Shared) -> bool {
+    ptr::eq(DRIVEN.get(), shared)
+}

@@ -1,0 +1,49 @@
+//! Events: what became ready, and the two ways by which the news reaches an event loop.
+//!
+//! ```text
+//!                ┌─ queue.rs: at once, for any thread to take; an eventfd says that some wait
+//!  driver ── tell┤
+//!                └─ sink.rs: kept until the turn is over, then handed to the callback in order
+//! ```
+
+mod queue;
+mod sink;
+
+pub use queue::EventQueue;
+pub use sink::{Callback, Outbox};
+
+use crate::error::{Errno, Failure};
+use crate::fd::Fd;
+
+/// News of one file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// The file.
+    pub fd: Fd,
+    /// The news.
+    pub kind: EventKind,
+}
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EventKind {
+    /// The kernel opened the file. Once per file, unless it failed.
+    Opened,
+    /// A read that said "would block" can be repeated.
+    Readable,
+    /// A write that said "would block" can be repeated.
+    Writable,
+    /// A sync ended: every byte accepted before the mark `upto` is durable.
+    Synced {
+        /// The durable mark.
+        upto: u64,
+    },
+    /// The file is closed and its descriptor free. The last event of a file.
+    Closed {
+        /// The first error of the file, if there was one: an accepted byte may be lost.
+        error: Option<Errno>,
+    },
+    /// The open, a write or a sync failed: the file accepts no more bytes. Once per file.
+    Failed(Failure),
+}

@@ -1,0 +1,90 @@
+//! Events for a callback: collected during a turn of the driver, handed out when it is over.
+//!
+//! In the middle of a turn a file is taken out of the driver's table and its plans are half way
+//! through something. After it nothing is borrowed and no lock is held, so the callback may call
+//! anything of efio (F46): its calls leave their wishes at the driver's door like those of any
+//! thread, and the driver looks there again before it sleeps.
+
+use super::{Event, EventQueue};
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+/// What [`Builder::on_event`](crate::Builder::on_event) takes.
+pub type Callback = Arc<dyn Fn(Event) + Send + Sync>;
+
+/// Where the driver leaves its events. It belongs to the driver, so that a callback which owns
+/// files goes when the driver does, and with it the last that keeps the engine's memory.
+#[derive(Default)]
+pub struct Outbox {
+    callback: Option<Callback>,
+    /// Events of this turn for the callback, oldest first.
+    events: Vec<Event>,
+}
+
+impl Outbox {
+    /// An outbox whose events go to `callback`.
+    pub fn for_callback(callback: Callback) -> Self {
+        Self {
+            callback: Some(callback),
+            events: Vec::new(),
+        }
+    }
+
+    /// Takes an event: into `queue` at once, unless there is a callback.
+    pub fn put(&mut self, event: Event, queue: &EventQueue) {
+        if self.callback.is_some() {
+            self.events.push(event);
+        } else {
+            queue.push(event);
+        }
+    }
+
+    /// Runs the callback for what was collected, in order; how often it panicked.
+    pub fn deliver(&mut self) -> u64 {
+        let Some(callback) = &self.callback else {
+            return 0;
+        };
+        let panics = self
+            .events
+            .drain(..)
+            .filter_map(|event| contain(|| callback(event)).err());
+        panics.count() as u64
+    }
+}
+
+/// Runs code of somebody else; its panic stays here (F53).
+fn contain(code: impl FnOnce()) -> Result<(), Panicked> {
+    // What the code left half done is its own: nothing of ours is borrowed.
+    catch_unwind(AssertUnwindSafe(code)).map_err(Panicked::new)
+}
+
+/// A panic was caught.
+struct Panicked(());
+
+impl Panicked {
+    fn new(payload: Box<dyn Any + Send>) -> Self {
+        // The payload is somebody else's, too. What its drop throws is not dropped again.
+        if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+            std::mem::forget(second);
+        }
+        Self(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_that_panics_again_is_contained() {
+        struct Bomb;
+        impl Drop for Bomb {
+            fn drop(&mut self) {
+                panic!("again");
+            }
+        }
+        assert!(contain(|| std::panic::panic_any(Bomb)).is_err());
+        assert!(contain(|| ()).is_ok());
+    }
+}
