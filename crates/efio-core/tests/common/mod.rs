@@ -2,15 +2,31 @@
 
 #![allow(dead_code, reason = "each test takes what it needs")]
 
+pub mod beds;
+pub mod child;
+pub mod mount;
+
 use efio_core::{Engine, Errno, Event, EventKind, Fd, File};
-use std::io::{self, ErrorKind};
+use std::collections::BTreeSet;
+use std::io::{self, ErrorKind, Write};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// Far longer than anything here takes: running into it is a hang.
 pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Says that something could not be tested here, and why. Once for each reason, and past the harness,
+/// which keeps what a test prints to itself.
+pub fn skip(why: &str) {
+    static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    if SAID.lock().unwrap().insert(why.to_owned()) {
+        // Without a place to say it the test goes on all the same.
+        let _ = writeln!(io::stderr(), "\nSKIPPED: {why}");
+    }
+}
 
 /// A directory that goes with the test.
 pub struct Dir(PathBuf);
@@ -54,7 +70,7 @@ impl Tmpfs {
         if status.is_ok_and(|status| status.success()) {
             return Some(Self(dir));
         }
-        eprintln!("SKIPPED: mounting a tmpfs is not allowed here");
+        skip("mounting a tmpfs is not allowed here");
         None
     }
 

@@ -1,0 +1,76 @@
+//! One suite for every combination: {io_uring, pool} × {Direct, Uncached, Cached, Auto} on each file
+//! system that is to be had. What must come out is written once: it is the same everywhere.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod appends;
+mod follow;
+mod huge;
+mod many;
+mod mixed;
+mod sizes;
+mod sparse;
+mod stream;
+mod truncation;
+
+use common::beds::{each, each_on};
+
+#[test]
+fn files_of_every_size_come_back() {
+    each(sizes::files_of_every_size_come_back);
+}
+
+#[test]
+fn writes_of_every_size_follow_each_other() {
+    each(sizes::writes_of_every_size_follow_each_other);
+}
+
+#[test]
+fn reads_of_every_size_follow_each_other() {
+    each(sizes::reads_of_every_size_follow_each_other);
+}
+
+#[test]
+fn a_stream_is_longer_than_the_memory() {
+    each(stream::a_stream_is_longer_than_the_memory);
+}
+
+#[test]
+fn reads_and_writes_mix_through_one_descriptor() {
+    each(mixed::reads_and_writes_mix_through_one_descriptor);
+}
+
+#[test]
+fn holes_are_zeros() {
+    each(sparse::holes_are_zeros);
+}
+
+#[test]
+fn a_file_is_longer_than_four_gib() {
+    each(huge::a_file_is_longer_than_four_gib);
+}
+
+#[test]
+fn two_processes_append() {
+    appends::if_told();
+    each(appends::two_processes_append);
+}
+
+#[test]
+fn a_reader_follows_a_growing_file() {
+    each(follow::a_reader_follows_a_growing_file);
+}
+
+#[test]
+fn a_file_is_cut_under_its_reader() {
+    each(truncation::a_file_is_cut_under_its_reader);
+}
+
+#[test]
+fn ten_thousand_files_are_open_at_once() {
+    each_on(
+        common::beds::disk(),
+        many::ten_thousand_files_are_open_at_once,
+    );
+}

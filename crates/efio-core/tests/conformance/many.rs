@@ -1,0 +1,86 @@
+//! Ten thousand files at once.
+
+use crate::common::beds::{Bed, both};
+use crate::common::{PATIENCE, readable, ready, skip, write_all};
+use efio_core::{Engine, EventKind, File, IoMode};
+use std::time::{Duration, Instant};
+
+/// All are open, each holds what was written to it, and none is left at the end.
+pub fn ten_thousand_files_are_open_at_once(bed: &Bed) {
+    let count = allowed(bed);
+    let engine = bed.engine();
+    let content = |number: usize| format!("file {number}, {}", number * 7).into_bytes();
+    let files: Vec<File> = (0..count)
+        .map(|number| engine.open(bed.join(&number.to_string()), &both()).unwrap())
+        .collect();
+    wait(&engine, count, |kind| match kind {
+        EventKind::Opened => true,
+        EventKind::Failed(failure) => panic!("{failure:?}"),
+        _ => false,
+    });
+    assert!(files.iter().all(|file| file.open_status().unwrap()));
+    for (number, file) in files.iter().enumerate() {
+        write_all(&engine, file, &content(number)).unwrap();
+    }
+    for (number, file) in files.iter().enumerate() {
+        file.seek(0).unwrap();
+        let buffer = std::cell::RefCell::new([0; 99]);
+        let n = ready(&engine, file.fd(), || file.read(&mut *buffer.borrow_mut())).unwrap();
+        assert_eq!(buffer.borrow()[..n], content(number), "file {number}");
+    }
+    drop(files);
+    wait(&engine, count, |kind| match kind {
+        EventKind::Closed { error } => {
+            assert!(error.is_none(), "{error:?}");
+            true
+        }
+        _ => false,
+    });
+    assert!(engine.shutdown(PATIENCE).unwrap().is_clean());
+    for number in (0..count).step_by(97) {
+        let path = bed.join(&number.to_string());
+        assert_eq!(std::fs::read(path).unwrap(), content(number));
+    }
+}
+
+/// Takes events until `count` of them are `wanted`.
+fn wait(engine: &Engine, count: usize, wanted: impl Fn(&EventKind) -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    let mut seen = 0;
+    while seen < count {
+        assert!(Instant::now() < deadline, "{seen} of {count}");
+        readable(engine, Duration::from_secs(1));
+        seen += engine
+            .events()
+            .drain()
+            .filter(|event| wanted(&event.kind))
+            .count();
+    }
+}
+
+/// Ten thousand, or what this process may have: a file with direct IO takes two descriptors of the
+/// kernel's.
+fn allowed(bed: &Bed) -> usize {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: room for the answer.
+    unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) };
+    limit.rlim_cur = limit.rlim_max;
+    // SAFETY: raises the soft limit to the hard one, which anyone may do.
+    unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) };
+    let each = match bed.mode {
+        IoMode::Direct | IoMode::Auto => 2,
+        IoMode::Uncached | IoMode::Cached => 1,
+    };
+    let most = (limit.rlim_cur as usize).saturating_sub(500) / each;
+    if most < 10_000 {
+        let descriptors = limit.rlim_cur;
+        skip(&format!(
+            "more than {most} files in {:?}, for RLIMIT_NOFILE is {descriptors}",
+            bed.mode
+        ));
+    }
+    most.min(10_000)
+}
