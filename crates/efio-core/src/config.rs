@@ -24,12 +24,16 @@ pub enum IoMode {
 /// Which backend does the system calls.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum BackendKind {
-    /// The best one that works here: at present the thread pool.
+    /// What the environment variable `EFIO_BACKEND` says, `pool` or `uring`; without it io_uring
+    /// where the kernel allows it, the thread pool elsewhere. [`Engine::backend`] tells which.
+    ///
+    /// [`Engine::backend`]: crate::Engine::backend
     #[default]
     Auto,
     /// Worker threads with `preadv2` and `pwritev2`; works everywhere.
     Pool,
-    /// io_uring. Not built yet: choosing it fails with [`io::ErrorKind::Unsupported`].
+    /// io_uring for direct IO and for reads, worker threads for the rest. Needs Linux 5.19;
+    /// choosing it where it is not to be had fails with [`io::ErrorKind::Unsupported`].
     Uring,
 }
 
@@ -51,7 +55,7 @@ pub struct Config {
     pub write_behind: Option<usize>,
     /// Bytes that one file may read ahead. An eighth of the budget unless set.
     pub read_ahead: Option<usize>,
-    /// Worker threads of the pool backend.
+    /// Worker threads, of both backends.
     pub workers: usize,
     /// How long a dropped engine may take to write what it accepted.
     pub drop_deadline: Duration,

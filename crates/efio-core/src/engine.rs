@@ -1,6 +1,6 @@
 //! The engine: start, open, events, shutdown.
 
-use crate::backend;
+use crate::backend::{self, Backend, BackendInfo, Selected};
 use crate::command::Command;
 use crate::config::{BackendKind, Config, IoMode};
 use crate::driver::{Driver, Driving, Report, is_driven_here};
@@ -15,7 +15,7 @@ use crate::sys::signals;
 use std::fmt;
 use std::io;
 use std::path::Path;
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -47,6 +47,7 @@ use std::time::{Duration, Instant};
 /// ```
 pub struct Engine {
     shared: Arc<Shared>,
+    backend: BackendInfo,
     /// Where the driver reports how it ended; taken by the shutdown.
     ended: Option<Mutex<Receiver<Report>>>,
 }
@@ -127,7 +128,7 @@ impl Builder {
         self
     }
 
-    /// Worker threads of the pool backend; 4 unless set.
+    /// Worker threads, of both backends; 4 unless set.
     #[must_use]
     pub fn workers(mut self, workers: usize) -> Self {
         self.config.workers = workers;
@@ -178,37 +179,67 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::InvalidInput`] for a limit out of range, with its name;
-    /// [`io::ErrorKind::Unsupported`] for a backend that is not to be had; what the kernel says
-    /// when it refuses memory, descriptors or threads.
+    /// [`io::ErrorKind::InvalidInput`] for a limit out of range, with its name, and for an
+    /// `EFIO_BACKEND` that names no backend; [`io::ErrorKind::Unsupported`] for a backend that was
+    /// asked for and is not to be had; what the kernel says when it refuses memory, descriptors or
+    /// threads.
     pub fn start(self) -> io::Result<Engine> {
         let shared = Shared::new(self.config)?;
-        let backend = backend::start(&shared.config, Arc::clone(shared.attention.bell()))?;
-        let mut driver = Driver::new(Arc::clone(&shared), backend);
-        if let Some(callback) = self.callback {
-            driver.on_event(callback);
-        }
+        let (started, start) = sync_channel(1);
         let (report, ended) = sync_channel(1);
-        let shared_there = Arc::clone(&shared);
+        let theirs = Arc::clone(&shared);
         thread::Builder::new()
             .name("efio-driver".into())
-            .spawn(move || {
-                // Nobody waits for the report of an engine that was dropped at its deadline.
-                let _ = report.send(drive(&shared_there, driver));
-            })?;
+            .spawn(move || live(theirs, self.callback, &started, &report))?;
+        // The thread is gone without a word when it panicked, which would be a bug of efio.
+        let backend = start
+            .recv()
+            .map_err(|_| io::Error::from_raw_os_error(libc::EIO))??;
         Ok(Engine {
             shared,
+            backend,
             ended: Some(Mutex::new(ended)),
         })
     }
 }
 
-/// The life of the driver thread.
-fn drive<B: backend::Backend>(shared: &Shared, driver: Driver<B>) -> Report {
+/// The life of the driver thread: it makes the backend, because a ring belongs to the thread that
+/// made it, and tells how that went; then it drives.
+fn live(
+    shared: Arc<Shared>,
+    callback: Option<Callback>,
+    started: &SyncSender<io::Result<BackendInfo>>,
+    report: &SyncSender<Report>,
+) {
     signals::block_all();
+    let bell = Arc::clone(shared.attention.bell());
+    let selected = backend::start(&shared.config, bell, Arc::clone(&shared.counters));
+    // Whoever starts the engine waits for one of the two answers.
+    let backend = match selected {
+        Ok((backend, info)) => {
+            let _ = started.send(Ok(info));
+            backend
+        }
+        Err(error) => {
+            let _ = started.send(Err(error));
+            return;
+        }
+    };
+    let end = match backend {
+        Selected::Uring(backend) => drive(&shared, *backend, callback),
+        Selected::Pool(backend) => drive(&shared, backend, callback),
+    };
+    // Nobody waits for the report of an engine that was dropped at its deadline.
+    let _ = report.send(end);
+}
+
+fn drive<B: Backend>(shared: &Arc<Shared>, backend: B, callback: Option<Callback>) -> Report {
     // Dropped before the mark: what the callback owned may be an engine.
     let _driving = Driving::of(shared);
-    let mut driver = driver;
+    let mut driver = Driver::new(Arc::clone(shared), backend);
+    if let Some(callback) = callback {
+        driver.on_event(callback);
+    }
     let start = Instant::now();
     loop {
         let more = driver.turn(start.elapsed());
@@ -235,6 +266,7 @@ impl Engine {
     pub(crate) fn without_driver(shared: Arc<Shared>) -> Self {
         Self {
             shared,
+            backend: BackendInfo::simulated(),
             ended: None,
         }
     }
@@ -262,6 +294,11 @@ impl Engine {
     /// What became ready.
     pub fn events(&self) -> &EventQueue {
         &self.shared.events
+    }
+
+    /// Who makes the system calls, and why it is that one.
+    pub fn backend(&self) -> &BackendInfo {
+        &self.backend
     }
 
     /// What the engine has done so far.

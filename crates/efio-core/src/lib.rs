@@ -47,6 +47,7 @@ pub mod sim;
 #[doc(hidden)]
 pub use backend::{SimDisk, SimInode, SimOptions};
 
+pub use backend::BackendInfo;
 pub use config::{BackendKind, Config, IoMode};
 pub use driver::Report;
 pub use engine::{Builder, Engine};

@@ -27,7 +27,7 @@ pub struct Shared {
     /// News for the callers.
     pub events: EventQueue,
     /// Statistics.
-    pub counters: Counters,
+    pub counters: Arc<Counters>,
     stopped: AtomicBool,
     birthplace: Arc<Birthplace>,
 }
@@ -47,7 +47,7 @@ impl Shared {
             pool: PagePool::new(config.memory_budget)?,
             attention: Inbox::new(EventFd::new()?),
             events: EventQueue::new(Arc::clone(&birthplace))?,
-            counters: Counters::default(),
+            counters: Arc::default(),
             stopped: AtomicBool::new(false),
             birthplace,
             config,

@@ -60,6 +60,15 @@ counters! {
     callback_panics,
     /// Turns of the driver's loop.
     turns,
+    /// Reads and writes that went through the ring of the io_uring backend.
+    ring_ops,
+    /// Of those, the ones whose memory is not registered with the ring: writes of several pages,
+    /// and all of them where the kernel allows no more locked memory.
+    ring_unregistered,
+    /// Times the io_uring backend entered the kernel to submit, to wait, or both.
+    ring_enters,
+    /// Rings that the kernel refused under way (1 at most): the worker threads do everything since.
+    rings_lost,
 }
 
 /// A statistic: exact when it is read at rest, never a synchronisation.

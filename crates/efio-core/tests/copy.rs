@@ -47,7 +47,11 @@ fn refusal(src: &Path, dst: &Path) -> String {
 fn copies_are_identical_and_leave_no_pages() {
     let dir = Dir::new();
     let (src, dst) = (dir.join("src"), dir.join("dst"));
-    for mode in ["direct", "uncached", "cached", "auto"] {
+    let modes = ["direct", "uncached", "cached", "auto"];
+    for (mode, backend) in modes
+        .map(|mode| [(mode, "pool"), (mode, "auto")])
+        .as_flattened()
+    {
         for len in [0, 1, 4096, 4097, (1 << 20) - 1, (1 << 20) + 1, 9_999_999] {
             std::fs::write(&src, pattern(len)).unwrap();
             std::fs::write(&dst, pattern(len / 2 + 5000)).unwrap();
@@ -56,16 +60,21 @@ fn copies_are_identical_and_leave_no_pages() {
                 dst.as_os_str(),
                 "--io-mode".as_ref(),
                 mode.as_ref(),
+                "--backend".as_ref(),
+                backend.as_ref(),
             ]);
             let text = String::from_utf8_lossy(&output.stdout).into_owned();
             let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-            assert!(output.status.success(), "{mode}, {len} bytes: {errors}");
+            assert!(
+                output.status.success(),
+                "{mode}, {backend}, {len} bytes: {errors}"
+            );
             assert!(
                 std::fs::read(&dst).unwrap() == pattern(len),
-                "{mode}, {len} bytes"
+                "{mode}, {backend}, {len} bytes"
             );
             assert!(text.starts_with(&format!("{len} bytes in ")), "{text}");
-            if mode == "direct" && text.contains(" 0 fallbacks") {
+            if *mode == "direct" && text.contains(" 0 fallbacks") {
                 for name in ["SRC", "DST"] {
                     let line = text.lines().find(|line| line.contains(name)).unwrap();
                     let resident: usize = line.split_whitespace().nth(1).unwrap().parse().unwrap();
@@ -135,19 +144,4 @@ fn a_full_file_system_is_told_by_name() {
         std::fs::read(&src).unwrap() == pattern(3 << 20),
         "SRC is untouched"
     );
-}
-
-#[test]
-fn what_is_not_built_yet_says_so() {
-    let dir = Dir::new();
-    let (src, dst) = (dir.join("src"), dir.join("dst"));
-    std::fs::write(&src, "x").unwrap();
-    let output = copy([
-        src.as_os_str(),
-        dst.as_os_str(),
-        "--backend".as_ref(),
-        "uring".as_ref(),
-    ]);
-    assert_eq!(output.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("not built yet"));
 }

@@ -159,7 +159,9 @@ fn copy(options: &Options) -> Result<(), Stop> {
     closed(&engine, dst_fd, src_fd).map_err(about(&options.dst))?;
     bar.finish_and_clear();
 
+    let backend = engine.backend();
     figures.print(&engine.stats());
+    println!("backend {:?}: {}", backend.kind, backend.reason);
     println!("pages left in the page cache");
     for (name, path) in [("SRC", &options.src), ("DST", &options.dst)] {
         let pages = page_cache::resident_pages(path).map_err(about(path))?;

@@ -15,11 +15,13 @@ mod crew;
 mod pool;
 mod select;
 mod sim;
+mod uring;
 
 pub use crew::Crew;
 pub use pool::PoolBackend;
-pub use select::start;
+pub use select::{BackendInfo, Selected, start};
 pub use sim::{SimDisk, SimInode, SimOptions};
+pub use uring::UringBackend;
 
 use crate::op::{Completion, ReadNow, Request};
 use std::sync::Arc;

@@ -10,7 +10,7 @@ mod buddy;
 mod pool;
 
 pub use buddy::{SLAB_BYTES, SLAB_ORDER, UNIT_BYTES, order_for};
-pub use pool::{Block, PagePool};
+pub use pool::{Block, PagePool, Slab};
 
 use efio_chunks::{AppendChunk, Chunk};
 use std::fmt;
@@ -124,6 +124,11 @@ impl PageSlice {
     pub fn as_slice(&self) -> &[u8] {
         // SAFETY: the contract of `new`: initialised and immutable, and inside the block.
         unsafe { std::slice::from_raw_parts(self.page.as_ptr().add(self.start), self.len) }
+    }
+
+    /// The slab that they lie in.
+    pub fn slab(&self) -> Slab {
+        self.page.0.block.slab()
     }
 
     /// How many bytes.

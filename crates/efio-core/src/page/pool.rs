@@ -164,6 +164,15 @@ pub struct Block {
     order: u8,
 }
 
+/// A slab, as a backend may register it with the kernel.
+#[derive(Clone, Copy, Debug)]
+pub struct Slab {
+    /// Its number; slabs are numbered from 0 and stay as long as their pool.
+    pub number: u32,
+    /// Its first byte.
+    pub base: NonNull<u8>,
+}
+
 // SAFETY: a block is the only handle to its memory, like a `Box<[u8]>`; the pool is thread-safe.
 unsafe impl Send for Block {}
 // SAFETY: `&Block` gives out only the pointer and the size; see the methods.
@@ -179,6 +188,16 @@ impl Block {
     /// The address of the first byte, aligned to 4 KiB.
     pub fn as_ptr(&self) -> *mut u8 {
         self.ptr.as_ptr()
+    }
+
+    /// The slab that it lies in.
+    pub fn slab(&self) -> Slab {
+        // SAFETY: the block begins that many units behind the base of its slab.
+        let base = unsafe { self.ptr.sub(usize::from(self.first) * UNIT_BYTES) };
+        Slab {
+            number: self.slab,
+            base,
+        }
     }
 
     /// The whole block for writing: the bytes are initialised (the kernel zeroed them once) but

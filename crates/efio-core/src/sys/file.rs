@@ -115,17 +115,7 @@ impl KernelFile {
     ///
     /// What `pwritev2(2)` says.
     pub fn write(&self, route: Route, offset: u64, slices: &[PageSlice]) -> io::Result<usize> {
-        let iovs: Vec<libc::iovec> = slices
-            .iter()
-            .take(MAX_SLICES)
-            .map(|slice| {
-                let bytes = slice.as_slice();
-                libc::iovec {
-                    iov_base: bytes.as_ptr().cast_mut().cast(),
-                    iov_len: bytes.len(),
-                }
-            })
-            .collect();
+        let iovs = io_vectors(slices);
         let (fd, flags) = self.routed(route);
         // SAFETY: the iovecs point at published bytes that the slices keep alive for the length of
         // the call, and the kernel only reads through them.
@@ -157,13 +147,26 @@ impl KernelFile {
         close(self.buffered).and(direct)
     }
 
-    fn routed(&self, route: Route) -> (RawFd, i32) {
+    /// The descriptor and the flags of `preadv2(2)` for a route.
+    pub fn routed(&self, route: Route) -> (RawFd, i32) {
         match (route, &self.direct) {
             (Route::Direct, Some(direct)) => (direct.as_raw_fd(), 0),
             (Route::Uncached, _) => (self.buffered.as_raw_fd(), RWF_DONTCACHE),
             _ => (self.buffered.as_raw_fd(), 0),
         }
     }
+}
+
+/// The slices as the kernel takes them, as many as go in one system call.
+pub fn io_vectors(slices: &[PageSlice]) -> Vec<libc::iovec> {
+    let vector = |slice: &PageSlice| {
+        let bytes = slice.as_slice();
+        libc::iovec {
+            iov_base: bytes.as_ptr().cast_mut().cast(),
+            iov_len: bytes.len(),
+        }
+    };
+    slices.iter().take(MAX_SLICES).map(vector).collect()
 }
 
 impl Name {

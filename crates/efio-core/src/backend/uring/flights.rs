@@ -1,0 +1,179 @@
+//! The ops that the ring has: what their memory is, and what the kernel is told to do.
+
+use super::buffers::Buffers;
+use super::ring::Ring;
+use crate::error::Errno;
+use crate::op::{Completion, Op, Outcome, Request};
+use crate::page::PageSlice;
+use crate::sys::file::{KernelFile, MAX_SLICES, io_vectors};
+use io_uring::squeue::Entry;
+use io_uring::{opcode, types};
+
+/// An op that was pushed and has not completed.
+pub struct Flight {
+    request: Request<KernelFile>,
+    /// What a vectored write reads its pieces from.
+    vectors: Vec<libc::iovec>,
+    /// Entries that were pushed before its own.
+    place: u64,
+}
+
+/// All flights. The ring names one by the number of its slot and the count of its uses, so that a
+/// second completion finds nothing (F43).
+#[derive(Default)]
+pub struct Flights {
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+}
+
+#[derive(Default)]
+struct Slot {
+    uses: u32,
+    flight: Option<Flight>,
+}
+
+impl Flights {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    /// Pushes a read or write. Whether its memory is registered; any other op comes back.
+    ///
+    /// # Errors
+    ///
+    /// The request, unless it is a read or a write.
+    pub fn push(
+        &mut self,
+        ring: &mut Ring,
+        buffers: &mut Buffers,
+        request: Request<KernelFile>,
+    ) -> Result<bool, Request<KernelFile>> {
+        let mut vectors = Vec::new();
+        let Some((entry, fixed)) = entry(&request.op, &mut vectors, ring, buffers) else {
+            return Err(request);
+        };
+        let number = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot::default());
+            self.slots.len() as u32 - 1
+        });
+        let slot = &mut self.slots[number as usize];
+        slot.uses = slot.uses.wrapping_add(1);
+        let entry = entry.user_data(u64::from(slot.uses) << 32 | u64::from(number));
+        // SAFETY: the flight owns the memory and holds the file, and the vectors do not move with
+        // it. It stays in its slot until the completion; at the end of the ring, `salvage` keeps
+        // the memory of what the kernel may still be at.
+        let place = unsafe { ring.push(&entry) };
+        slot.flight = Some(Flight {
+            request,
+            vectors,
+            place,
+        });
+        Ok(fixed)
+    }
+
+    /// The op named `name` ended with `result`; `None` if there is none such.
+    pub fn landed(&mut self, name: u64, result: i32) -> Option<Completion<KernelFile>> {
+        let (uses, number) = ((name >> 32) as u32, name as u32);
+        let slot = self.slots.get_mut(number as usize)?;
+        if slot.uses != uses {
+            return None;
+        }
+        let flight = slot.flight.take()?;
+        self.free.push(number);
+        let outcome = match usize::try_from(result) {
+            Ok(n) => Outcome::Done(n),
+            Err(_) => Outcome::Failed(Errno(-result)),
+        };
+        let block = match flight.request.op {
+            Op::Read { block, .. } => Some(block),
+            _ => None,
+        };
+        Some(Completion {
+            id: flight.request.id,
+            outcome,
+            block,
+        })
+    }
+
+    /// Gives up every flight: the requests that the kernel never took come back, in order. The
+    /// memory of the others may be read or filled at any time from now on, so it is never used for
+    /// anything again, nor unmapped: lost for the process, and safe (F42, F45).
+    pub fn salvage(&mut self, taken: u64) -> Vec<Request<KernelFile>> {
+        let flights = self.slots.drain(..).filter_map(|slot| slot.flight);
+        let (mut waiting, lost): (Vec<_>, Vec<_>) =
+            flights.partition(|flight| flight.place >= taken);
+        self.free.clear();
+        for flight in lost {
+            match flight.request.op {
+                Op::Read { block, .. } => std::mem::forget(block),
+                Op::Write { slices, .. } => std::mem::forget(slices),
+                _ => {}
+            }
+            // The kernel copied the vectors, and has a reference of its own to the file.
+            drop(flight.vectors);
+        }
+        waiting.sort_by_key(|flight| flight.place);
+        waiting.into_iter().map(|flight| flight.request).collect()
+    }
+}
+
+/// The entry for a read or write, and whether its memory is registered.
+fn entry(
+    op: &Op<KernelFile>,
+    vectors: &mut Vec<libc::iovec>,
+    ring: &Ring,
+    buffers: &mut Buffers,
+) -> Option<(Entry, bool)> {
+    match op {
+        Op::Read {
+            file,
+            route,
+            offset,
+            block,
+            len,
+        } => {
+            let (fd, flags) = file.routed(*route);
+            let (fd, memory, len) = (types::Fd(fd), block.as_ptr(), *len as u32);
+            Some(match buffers.number(ring, block.slab()) {
+                Some(number) => {
+                    let read = opcode::ReadFixed::new(fd, memory, len, number);
+                    (read.offset(*offset).rw_flags(flags).build(), true)
+                }
+                None => {
+                    let read = opcode::Read::new(fd, memory, len);
+                    (read.offset(*offset).rw_flags(flags).build(), false)
+                }
+            })
+        }
+        Op::Write {
+            file,
+            route,
+            offset,
+            slices,
+        } => {
+            let (fd, flags) = file.routed(*route);
+            let fd = types::Fd(fd);
+            if let Some((slice, number)) = single_registered(slices, ring, buffers) {
+                let bytes = slice.as_slice();
+                let write = opcode::WriteFixed::new(fd, bytes.as_ptr(), bytes.len() as u32, number);
+                return Some((write.offset(*offset).rw_flags(flags).build(), true));
+            }
+            *vectors = io_vectors(slices);
+            debug_assert!(vectors.len() <= MAX_SLICES);
+            let write = opcode::Writev::new(fd, vectors.as_ptr(), vectors.len() as u32);
+            Some((write.offset(*offset).rw_flags(flags).build(), false))
+        }
+        _ => None,
+    }
+}
+
+/// The one slice of a write, and the fixed buffer that it lies in.
+fn single_registered<'a>(
+    slices: &'a [PageSlice],
+    ring: &Ring,
+    buffers: &mut Buffers,
+) -> Option<(&'a PageSlice, u16)> {
+    let [slice] = slices else { return None };
+    Some((slice, buffers.number(ring, slice.slab())?))
+}

@@ -1,0 +1,225 @@
+//! The uring backend: direct reads and writes through one io_uring, everything else on a crew.
+//!
+//! ```text
+//!          ┌─ direct IO, reads ──► ring ──┐ one io_uring_enter submits,
+//!  Driver ─┤                              ├─ waits for completions, for the
+//!          └─ open, buffered writes, ─► crew ─┘ doorbell and for the time
+//!             sync, close
+//! ```
+//!
+//! What has to wait inside the kernel would be given to a kernel thread by the ring: an open that
+//! makes a file, a sync, and each buffered write on most file systems. Our own crew, which is the
+//! one of the pool backend, does the same at a lower price, and the ring never waits.
+//!
+//! The driver thread makes the ring, is the only one to use it, and drops it. The descriptor is
+//! close-on-exec (F56); a forked child has neither the driver thread nor the ring's memory, so it
+//! cannot submit anything (F51).
+
+mod buffers;
+mod doorbell;
+mod flights;
+mod ring;
+
+use super::{Backend, PoolBackend};
+use crate::config::Config;
+use crate::op::{Completion, Op, ReadNow, Request, Route};
+use crate::stats::Counters;
+use crate::sys::file::KernelFile;
+use buffers::Buffers;
+use doorbell::{BellPoll, DOORBELL};
+use efio_sync::{Doorbell, EventFd};
+use flights::Flights;
+use io_uring::opcode;
+use ring::{Entered, Ring};
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Ops that the ring has at a time, the poll of the doorbell among them.
+const DEPTH: u32 = 256;
+/// Turns that an op may wait for others to go along in one system call.
+const PATIENCE: u32 = 2;
+/// How long to stay away from a kernel that has no memory for us now.
+const NOT_NOW: Duration = Duration::from_millis(1);
+/// How long a dropped backend waits for what the kernel has.
+const GRACE: Duration = Duration::from_millis(50);
+/// Marks the completion of the operation that tries the ring out.
+const TRIAL: u64 = u64::MAX - 1;
+
+/// An io_uring and a crew beside it.
+pub struct UringBackend {
+    // The ring goes first: only then may the memory of its ops go. What the kernel is still at,
+    // `drop` has put aside by then.
+    ring: Ring,
+    flights: Flights,
+    buffers: Buffers,
+    bell: BellPoll,
+    crew: PoolBackend,
+    driver: Arc<Doorbell<EventFd>>,
+    counters: Arc<Counters>,
+    /// Turns since something was pushed that the kernel has not taken.
+    waited: u32,
+    /// The kernel refuses to be entered: the crew does everything.
+    refused: bool,
+}
+
+impl UringBackend {
+    /// Makes the ring and tries it out, and starts the crew. To be called by the driver thread.
+    ///
+    /// # Errors
+    ///
+    /// What [`Ring::new`] says, `EPERM` or the like when only entering is forbidden; and what
+    /// [`PoolBackend::start`] says.
+    pub fn start(
+        config: &Config,
+        driver: Arc<Doorbell<EventFd>>,
+        counters: Arc<Counters>,
+    ) -> io::Result<Self> {
+        let mut ring = Ring::new(DEPTH)?;
+        let mut bell = BellPoll::new(driver.alarm());
+        bell.arm(&mut ring);
+        try_out(&mut ring, &mut bell)?;
+        Ok(Self {
+            buffers: Buffers::new(&ring, config.memory_budget),
+            ring,
+            flights: Flights::default(),
+            bell,
+            crew: PoolBackend::start(config.workers, Arc::clone(&driver))?,
+            driver,
+            counters,
+            waited: 0,
+            refused: false,
+        })
+    }
+
+    /// Enters the kernel, which may refuse.
+    fn enter(&mut self, wait: bool, timeout: Option<Duration>) {
+        self.waited = 0;
+        self.counters.ring_enters.add(1);
+        match self.ring.enter(wait, timeout) {
+            Entered::Well => {}
+            // Completions are there, or will be told by the bell.
+            Entered::NotNow if wait => {
+                let short = timeout.map_or(NOT_NOW, |timeout| timeout.min(NOT_NOW));
+                self.driver.alarm().wait(Some(short));
+                self.driver.alarm().clear();
+            }
+            Entered::NotNow => {}
+            Entered::Refused => self.give_up(),
+        }
+    }
+
+    /// From now on the crew does everything. What the kernel took and never told is lost, and its
+    /// memory with it; the driver waits for it no longer than for a disk that hangs.
+    fn give_up(&mut self) {
+        self.refused = true;
+        self.counters.rings_lost.add(1);
+        let taken = self.ring.taken();
+        for request in self.flights.salvage(taken) {
+            self.crew.begin(request);
+        }
+    }
+
+    /// Takes the completions out of the ring.
+    fn collect(&mut self, mut take: impl FnMut(Completion<KernelFile>)) {
+        while let Some(entry) = self.ring.pop() {
+            match entry.user_data() {
+                DOORBELL => self.bell.rang(&entry),
+                name => match self.flights.landed(name, entry.result()) {
+                    Some(completion) => take(completion),
+                    None => self.counters.stray_completions.add(1),
+                },
+            }
+        }
+    }
+}
+
+/// Whether the kernel lets us enter, too, and polls a doorbell: one operation that does nothing.
+fn try_out(ring: &mut Ring, bell: &mut BellPoll) -> io::Result<()> {
+    let nop = opcode::Nop::new().build().user_data(TRIAL);
+    // SAFETY: it names no memory and no descriptor.
+    unsafe { ring.push(&nop) };
+    ring.submitter().submit_and_wait(1)?;
+    while let Some(entry) = ring.pop() {
+        if entry.result() < 0 {
+            return Err(io::Error::from_raw_os_error(-entry.result()));
+        }
+        if entry.user_data() == DOORBELL {
+            bell.rang(&entry);
+        }
+    }
+    Ok(())
+}
+
+impl Backend for UringBackend {
+    type File = KernelFile;
+
+    fn submit(&mut self, request: Request<KernelFile>) -> Result<(), Request<KernelFile>> {
+        if self.refused || !is_for_the_ring(&request.op) {
+            return self.crew.submit(request);
+        }
+        if self.flights.len() + 1 >= DEPTH as usize {
+            return Err(request);
+        }
+        let fixed = self
+            .flights
+            .push(&mut self.ring, &mut self.buffers, request)?;
+        self.counters.ring_ops.add(1);
+        self.counters.ring_unregistered.add(u64::from(!fixed));
+        Ok(())
+    }
+
+    fn reap(&mut self, out: &mut Vec<Completion<KernelFile>>) {
+        self.crew.reap(out);
+        if !self.refused {
+            let behind = self.ring.taken() < self.ring.pushed();
+            self.waited += u32::from(behind);
+            if self.waited > PATIENCE || self.ring.owes_news() {
+                self.enter(false, None);
+            }
+        }
+        self.collect(|completion| out.push(completion));
+    }
+
+    fn read_now(file: &Arc<KernelFile>) -> Option<Arc<dyn ReadNow>> {
+        PoolBackend::read_now(file)
+    }
+
+    fn wait(&mut self, timeout: Option<Duration>) {
+        if self.refused {
+            return self.crew.wait(timeout);
+        }
+        if self.driver.arm() {
+            self.bell.arm(&mut self.ring);
+            self.enter(true, timeout);
+            self.driver.disarm();
+        }
+    }
+}
+
+/// Whether the kernel can begin the op without waiting.
+fn is_for_the_ring(op: &Op<KernelFile>) -> bool {
+    match op {
+        Op::Read { .. } => true,
+        Op::Write { route, .. } => *route == Route::Direct,
+        _ => false,
+    }
+}
+
+impl Drop for UringBackend {
+    /// Waits a moment for what the kernel has, and gives up the memory of what is not done then: a
+    /// hung disk must not hang the caller (F45), and closing a ring does not wait for its ops.
+    fn drop(&mut self) {
+        let end = Instant::now() + GRACE;
+        while !self.refused && self.flights.len() > 0 {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            self.enter(true, Some(left));
+            self.collect(drop);
+        }
+        let taken = self.ring.taken();
+        drop(self.flights.salvage(taken));
+    }
+}
