@@ -115,11 +115,8 @@ fn copy(options: &Options) -> Result<(), Stop> {
             _ => engine_error(error),
         })?;
 
-    let src = open(
-        &engine,
-        &options.src,
-        &OpenOptions::new().read(true).prefetch(true),
-    )?;
+    // No prefetch: a read under way may hold a page that is to be dropped below.
+    let src = open(&engine, &options.src, &OpenOptions::new().read(true))?;
     if same_file(&options.src, &options.dst) {
         return Err(Stop(
             format!("{}: is the source as well", options.dst.display()),
