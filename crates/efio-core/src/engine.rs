@@ -315,6 +315,15 @@ impl Engine {
         self.shared.read(fd, buf)
     }
 
+    /// How many bytes, at least, a read would copy at once; see [`File::available`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`File::read`].
+    pub fn available(&self, fd: Fd) -> io::Result<usize> {
+        self.shared.available(fd)
+    }
+
     /// Writes; see [`File::write`].
     ///
     /// # Errors

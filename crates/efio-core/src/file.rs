@@ -5,6 +5,8 @@ use crate::fd::{Fd, Progress};
 use crate::shared::Shared;
 use std::fmt;
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::mem::ManuallyDrop;
+use std::ptr;
 use std::sync::Arc;
 
 /// An open file. Dropping it closes the file in the background; what was accepted is written.
@@ -28,6 +30,14 @@ impl File {
         self.fd
     }
 
+    /// Gives up the handle: the file stays open under its number, until somebody closes that.
+    pub fn into_fd(self) -> Fd {
+        let this = ManuallyDrop::new(self);
+        // SAFETY: `this` is not used or dropped afterwards, so its share is taken once.
+        drop(unsafe { ptr::read(&this.shared) });
+        this.fd
+    }
+
     /// Reads from the position on, and moves it. Returns the number of bytes, at most
     /// `buf.len()`; 0 at the end of file, which is where the kernel says that it is now: a file
     /// that grows reads on. Bytes that this descriptor wrote before are seen.
@@ -39,6 +49,16 @@ impl File {
     /// bytes before it; the next read tries again. After a failed open, its error.
     pub fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
         self.shared.read(self.fd, buf)
+    }
+
+    /// How many bytes, at least, a read would copy at once; 0 at the end of file. Moves nothing,
+    /// but asks for bytes as a read does.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`read`](Self::read).
+    pub fn available(&self) -> io::Result<usize> {
+        self.shared.available(self.fd)
     }
 
     /// Copies bytes into memory, from where they go to the file at the position, which moves.

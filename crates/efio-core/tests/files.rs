@@ -109,6 +109,56 @@ fn a_read_sees_what_was_written_before() {
     }
 }
 
+/// Looking takes nothing: what was announced, bytes or the end, is what the next read gives at once.
+#[test]
+fn what_is_available_can_be_read() {
+    let dir = Dir::new();
+    for mode in MODES {
+        let engine = engine(mode);
+        let path = dir.join("looked-at");
+        let bytes = pattern(3_000_001);
+        std::fs::write(&path, &bytes).unwrap();
+        let fd = engine.open(&path, &reading()).unwrap().into_fd();
+        let mut read = Vec::new();
+        let mut buf = vec![0; 70_000];
+        loop {
+            let available = ready(&engine, fd, || engine.available(fd)).unwrap();
+            assert!(engine.available(fd).unwrap() >= available);
+            let n = engine.read(fd, &mut buf).unwrap();
+            assert!(
+                n >= available.min(buf.len()),
+                "{mode:?}: {n} of {available}"
+            );
+            assert_eq!(n == 0, available == 0, "{mode:?}");
+            if n == 0 {
+                break;
+            }
+            read.extend_from_slice(&buf[..n]);
+        }
+        assert!(read == bytes, "{mode:?}");
+
+        // A position that moved takes what was announced with it.
+        ready(&engine, fd, || engine.available(fd)).unwrap();
+        engine.seek(fd, 2_999_999).unwrap();
+        assert!(matches!(
+            ready(&engine, fd, || engine.available(fd)),
+            Ok(1..=2)
+        ));
+        engine.close(fd).unwrap();
+        assert_eq!(closed(&engine, fd), Ok(()));
+        assert_eq!(errno(engine.available(fd)), libc::EBADF);
+
+        let writer = engine.open(dir.join("new"), &create()).unwrap();
+        assert_eq!(errno(writer.available()), libc::EBADF);
+        let missing = engine
+            .open(dir.join("missing"), &reading())
+            .unwrap()
+            .into_fd();
+        let refused = ready(&engine, missing, || engine.available(missing));
+        assert_eq!(errno(refused), libc::ENOENT);
+    }
+}
+
 /// F29: whatever others append, nobody's bytes are overwritten or cut off.
 #[test]
 fn appends_of_two_writers_all_arrive() {

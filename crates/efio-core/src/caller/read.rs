@@ -35,30 +35,70 @@ impl Shared {
                 }
                 begin_run(slot, ends)?;
             }
-            self.read_run(fd, slot, ends, buf)
+            let found = self.read_run(fd, slot, ends, |ends| {
+                let reader = ends.reader.as_mut().expect("checked above");
+                let (n, page_done) = copy_out(reader, ends.epoch, buf);
+                ends.position += n as u64;
+                ends.consumed += n as u64;
+                slot.set_consumed(ends.consumed);
+                (n, page_done)
+            })?;
+            if let Some(n) = found {
+                return Ok(n);
+            }
+            // The next read begins anew: the file may have grown, or be in memory by then.
+            ends.reading = false;
+            slot.take_run_end()?;
+            Ok(0)
         })
     }
 
-    fn read_run(&self, fd: Fd, slot: &Slot, ends: &mut Ends, buf: &mut [u8]) -> io::Result<usize> {
+    /// How many bytes, at least, a read would copy at once; 0 at the end of file.
+    pub fn available(&self, fd: Fd) -> io::Result<usize> {
+        self.with_ends(fd, |slot, ends| {
+            if ends.reader.is_none() {
+                return Err(EBADF.into());
+            }
+            if !ends.reading {
+                begin_run(slot, ends)?;
+            }
+            let found = self.read_run(fd, slot, ends, |ends| {
+                let reader = ends.reader.as_mut().expect("checked above");
+                drop_stale(reader, ends.epoch)
+            })?;
+            if let Some(n) = found {
+                return Ok(n);
+            }
+            // The end stays: it is the next read's to take.
+            slot.run_end()?;
+            Ok(0)
+        })
+    }
+
+    /// What `take` finds in the current run: how many bytes, and whether a page went back to the
+    /// pool. `None` at the end of the run; else "would block".
+    #[inline]
+    fn read_run(
+        &self,
+        fd: Fd,
+        slot: &Slot,
+        ends: &mut Ends,
+        mut take: impl FnMut(&mut Ends) -> (usize, bool),
+    ) -> io::Result<Option<usize>> {
         let mut announced = false;
-        let result = loop {
-            let reader = ends.reader.as_mut().expect("checked by the caller");
-            let (n, page_done) = copy_out(reader, ends.epoch, buf);
-            ends.position += n as u64;
-            ends.consumed += n as u64;
-            slot.set_consumed(ends.consumed);
+        let found = loop {
+            let (n, page_done) = take(ends);
             if page_done {
                 self.attend(fd.index(), slot, Attention::CONSUMED);
             }
             if n > 0 {
-                break Ok(n);
+                break Some(n);
             }
             if slot.run_ended(ends.epoch) {
                 // The end was told behind the last bytes: what is in the stream now is all.
+                let reader = ends.reader.as_ref().expect("checked by the caller");
                 if reader.is_empty() {
-                    // The next read begins anew: the file may have grown, or be in memory by then.
-                    ends.reading = false;
-                    break slot.take_run_end().map(|()| 0);
+                    break None;
                 }
                 continue;
             }
@@ -77,7 +117,7 @@ impl Shared {
             // The answer came after all: no event is owed.
             slot.take_waiting(Waiting::DATA);
         }
-        Ok(result?)
+        Ok(found)
     }
 
     /// Moves the position of `fd` from its start or from where it is.
@@ -172,14 +212,24 @@ pub(super) fn end_run(ends: &mut Ends) -> bool {
 /// Copies what is there of run `epoch`; how many bytes, and whether a page went back to the pool.
 #[inline]
 fn copy_out(reader: &mut ChunkReader<Page>, epoch: u32, buf: &mut [u8]) -> (usize, bool) {
+    let (front, page_done) = drop_stale(reader, epoch);
+    if front == 0 {
+        return (0, page_done);
+    }
+    let n = reader.read(buf);
+    (n, page_done || n >= front)
+}
+
+/// Drops pages of an earlier run that was under way when the position moved (F18). How many bytes
+/// are in front of run `epoch`, and whether a page went back to the pool.
+#[inline]
+fn drop_stale(reader: &mut ChunkReader<Page>, epoch: u32) -> (usize, bool) {
     let mut page_done = false;
     while let Some(piece) = reader.front() {
         let len = piece.bytes().len();
         if piece.chunk().epoch() == epoch {
-            let n = reader.read(buf);
-            return (n, page_done || n >= len);
+            return (len, page_done);
         }
-        // A page of an earlier run that was under way when the position moved (F18).
         reader.consume(len);
         page_done = true;
     }

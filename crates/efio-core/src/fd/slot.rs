@@ -353,10 +353,17 @@ impl Slot {
 
     /// Takes the end of a run that [`run_ended`](Self::run_ended).
     pub fn take_run_end(&self) -> Result<(), Errno> {
-        // Relaxed: `run_ended` has synchronised. The driver stores the next end only after the
-        // caller asked for more, so this store cannot overwrite one.
-        let end = self.read_end.load(Ordering::Relaxed);
+        let result = self.run_end();
+        // Relaxed: the driver stores the next end only after the caller asked for more, so this
+        // store cannot overwrite one.
         self.read_end.store(0, Ordering::Relaxed);
+        result
+    }
+
+    /// How a run ended that [`run_ended`](Self::run_ended).
+    pub fn run_end(&self) -> Result<(), Errno> {
+        // Relaxed: `run_ended` has synchronised.
+        let end = self.read_end.load(Ordering::Relaxed);
         match (end as u32) as i32 - 1 {
             0 => Ok(()),
             errno => Err(Errno(errno)),
