@@ -45,7 +45,7 @@ pub mod model;
 #[doc(hidden)]
 pub mod sim;
 #[doc(hidden)]
-pub use backend::{SimDisk, SimInode, SimOptions};
+pub use sim::SimOptions;
 
 pub use backend::BackendInfo;
 pub use config::{BackendKind, Config, IoMode};

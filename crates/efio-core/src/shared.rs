@@ -6,7 +6,7 @@ use crate::error::Errno;
 use crate::event::EventQueue;
 use crate::fd::{Attention, FdTable, Slot};
 use crate::inbox::Inbox;
-use crate::page::PagePool;
+use crate::page::{KernelMemory, PagePool, SlabSource};
 use crate::stats::Counters;
 use crate::sys::fork::Birthplace;
 use efio_sync::EventFd;
@@ -40,11 +40,20 @@ impl Shared {
     /// `InvalidInput` for a limit out of range; what the kernel says to the first memory and the
     /// two eventfds.
     pub fn new(config: Config) -> io::Result<Arc<Self>> {
+        Self::with_memory(config, Arc::new(KernelMemory))
+    }
+
+    /// The state of a new engine whose pages lie in memory from `source`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`new`](Self::new).
+    pub fn with_memory(config: Config, source: Arc<dyn SlabSource>) -> io::Result<Arc<Self>> {
         config.validate()?;
         let birthplace = Arc::new(Birthplace::here()?);
         Ok(Arc::new(Self {
             table: FdTable::new(config.max_files),
-            pool: PagePool::new(config.memory_budget)?,
+            pool: PagePool::new(config.memory_budget, source)?,
             attention: Inbox::new(EventFd::new()?),
             events: EventQueue::new(Arc::clone(&birthplace))?,
             counters: Arc::default(),

@@ -1,8 +1,11 @@
 //! An engine over a simulated disk, driven step by step: no thread, no clock, one seed.
 
-use crate::backend::{SimDisk, SimOptions};
+pub use crate::backend::{Foreign, SimDisk, SimInode, SimMemory, SimOptions, SimStore};
+
+use crate::backend::Memory;
+use crate::command::Command;
 use crate::config::Config;
-use crate::driver::Driver;
+use crate::driver::{Driver, Report};
 use crate::engine::Engine;
 use crate::event::Event;
 use crate::shared::Shared;
@@ -15,6 +18,7 @@ pub struct Simulation {
     engine: Arc<Engine>,
     shared: Arc<Shared>,
     driver: Driver<SimDisk>,
+    memory: Arc<Memory>,
     now: Duration,
 }
 
@@ -25,13 +29,31 @@ impl Simulation {
     ///
     /// As for [`Builder::start`](crate::Builder::start), threads excepted.
     pub fn new(config: Config, seed: u64, options: SimOptions) -> io::Result<Self> {
-        let shared = Shared::new(config)?;
-        let driver = Driver::new(Arc::clone(&shared), SimDisk::new(seed, options));
+        let (store, memory) = (SimStore::default(), SimMemory::new());
+        Self::on_disk(config, seed, options, store, &memory)
+    }
+
+    /// A fresh engine over the files of `store`, with pages in slabs of `memory`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Builder::start`](crate::Builder::start), threads excepted.
+    pub fn on_disk(
+        config: Config,
+        seed: u64,
+        options: SimOptions,
+        store: SimStore,
+        memory: &SimMemory,
+    ) -> io::Result<Self> {
+        let memory = Memory::new(memory, seed, options.no_memory);
+        let shared = Shared::with_memory(config, Arc::clone(&memory) as _)?;
+        let driver = Driver::new(Arc::clone(&shared), SimDisk::new(seed, options, store));
         let engine = Arc::new(Engine::without_driver(Arc::clone(&shared)));
         Ok(Self {
             engine,
             shared,
             driver,
+            memory,
             now: Duration::ZERO,
         })
     }
@@ -46,15 +68,26 @@ impl Simulation {
         &self.engine
     }
 
-    /// The disk.
-    pub fn disk(&mut self) -> &mut SimDisk {
-        self.driver.backend_mut()
+    /// The files.
+    pub fn store(&mut self) -> &mut SimStore {
+        self.driver.backend_mut().store()
     }
 
-    /// Lets `time` pass, then lets the driver do one turn.
-    pub fn turn(&mut self, time: Duration) {
+    /// Lets `time` pass, then lets the driver do one turn; whether it may have more to do at once.
+    pub fn turn(&mut self, time: Duration) -> bool {
         self.now += time;
-        self.driver.turn(self.now);
+        self.driver.turn(self.now)
+    }
+
+    /// No trouble from now on.
+    pub fn calm_down(&mut self) {
+        self.driver.backend_mut().calm_down();
+        self.memory.calm_down();
+    }
+
+    /// Ops in flight, and kernel files open.
+    pub fn at_work(&mut self) -> (usize, usize) {
+        self.driver.backend_mut().at_work()
     }
 
     /// Bytes of page memory that are in use.
@@ -65,5 +98,26 @@ impl Simulation {
     /// Bytes of page memory that are mapped.
     pub fn memory_mapped(&self) -> usize {
         self.shared.pool.mapped()
+    }
+
+    /// Begins what [`Engine::shutdown`] does.
+    pub fn begin_shutdown(&mut self, patience: Duration) {
+        self.shared.stop();
+        self.shared.command(Command::Shutdown(patience));
+    }
+
+    /// The report, once the shutdown is over.
+    pub fn report(&self) -> Option<Report> {
+        self.driver.finished()
+    }
+
+    /// The process dies: what the kernel was given stays.
+    pub fn kill(mut self) -> SimStore {
+        self.driver.backend_mut().kill()
+    }
+
+    /// The power fails: what was synced stays, and of the rest what happened to be written.
+    pub fn power_cut(mut self) -> SimStore {
+        self.driver.backend_mut().power_cut()
     }
 }

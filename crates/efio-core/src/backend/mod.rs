@@ -20,7 +20,7 @@ mod uring;
 pub use crew::Crew;
 pub use pool::PoolBackend;
 pub use select::{BackendInfo, Selected, start};
-pub use sim::{SimDisk, SimInode, SimOptions};
+pub use sim::{Foreign, Memory, SimDisk, SimInode, SimMemory, SimOptions, SimStore};
 pub use uring::UringBackend;
 
 use crate::op::{Completion, ReadNow, Request};

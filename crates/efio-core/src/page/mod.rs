@@ -10,7 +10,7 @@ mod buddy;
 mod pool;
 
 pub use buddy::{SLAB_BYTES, SLAB_ORDER, UNIT_BYTES, order_for};
-pub use pool::{Block, PagePool, Slab};
+pub use pool::{Block, KernelMemory, PagePool, Slab, SlabSource};
 
 use efio_chunks::{AppendChunk, Chunk};
 use std::fmt;

@@ -19,8 +19,33 @@ use std::io;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
+/// Where a pool gets its slabs.
+pub trait SlabSource: Send + Sync {
+    /// Memory of `len` bytes, aligned to `len` and touched.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM` as a rule.
+    fn map(&self, len: usize) -> io::Result<Mapping>;
+
+    /// The pool is gone, and with it the last user of `slab`.
+    fn take_back(&self, slab: Mapping) {
+        drop(slab);
+    }
+}
+
+/// The kernel, which gives slabs in huge pages.
+pub struct KernelMemory;
+
+impl SlabSource for KernelMemory {
+    fn map(&self, len: usize) -> io::Result<Mapping> {
+        Mapping::huge(len)
+    }
+}
+
 /// A pool of page memory with a fixed upper bound.
 pub struct PagePool {
+    source: Arc<dyn SlabSource>,
     slabs: SpinLock<Slabs>,
     max_slabs: usize,
     /// Bytes of blocks that are out. Written under the lock, read without it as an estimate.
@@ -41,12 +66,13 @@ impl PagePool {
     /// # Errors
     ///
     /// `ENOMEM` when the first slab cannot be mapped; `EINVAL` when the budget is below one slab.
-    pub fn new(budget: usize) -> io::Result<Arc<Self>> {
+    pub fn new(budget: usize, source: Arc<dyn SlabSource>) -> io::Result<Arc<Self>> {
         let max_slabs = budget / SLAB_BYTES;
         if max_slabs == 0 {
             return Err(io::Error::from_raw_os_error(libc::EINVAL));
         }
         let pool = Arc::new(Self {
+            source,
             slabs: SpinLock::new(Slabs::default()),
             max_slabs,
             used: AtomicUsize::new(0),
@@ -66,7 +92,7 @@ impl PagePool {
         }
         // Mapped outside the lock: touching 2 MiB takes far longer than anyone should spin. Only
         // the driver grows a pool, so nobody else passes the check above in the meantime.
-        let mapping = Mapping::huge(SLAB_BYTES)?;
+        let mapping = self.source.map(SLAB_BYTES)?;
         let mut slabs = self.slabs.lock();
         slabs.maps.push(mapping);
         let buddy = Buddy::new();
@@ -154,6 +180,14 @@ impl PagePool {
     }
 }
 
+impl Drop for PagePool {
+    fn drop(&mut self) {
+        for slab in self.slabs.lock().maps.drain(..) {
+            self.source.take_back(slab);
+        }
+    }
+}
+
 /// One block of page memory with a single owner. Its bytes are whatever the last user left:
 /// nothing of it may be published that was not written first.
 pub struct Block {
@@ -225,9 +259,13 @@ impl Drop for Block {
 mod tests {
     use super::*;
 
+    fn of(budget: usize) -> io::Result<Arc<PagePool>> {
+        PagePool::new(budget, Arc::new(KernelMemory))
+    }
+
     #[test]
     fn the_budget_is_a_hard_bound() {
-        let pool = PagePool::new(2 * SLAB_BYTES).unwrap();
+        let pool = of(2 * SLAB_BYTES).unwrap();
         assert_eq!(pool.mapped(), SLAB_BYTES);
         let first = pool.take(9).unwrap();
         assert!(pool.take(0).is_none(), "the second slab is not mapped yet");
@@ -243,7 +281,7 @@ mod tests {
 
     #[test]
     fn a_smaller_block_serves_when_large_ones_are_gone() {
-        let pool = PagePool::new(SLAB_BYTES).unwrap();
+        let pool = of(SLAB_BYTES).unwrap();
         let half = pool.take(8).unwrap();
         assert_eq!(pool.take_at_most(9, 0).unwrap().len(), SLAB_BYTES / 2);
         assert_eq!(
@@ -251,6 +289,6 @@ mod tests {
             0,
             "blocks are aligned to their size"
         );
-        assert!(PagePool::new(SLAB_BYTES - 1).is_err());
+        assert!(of(SLAB_BYTES - 1).is_err());
     }
 }

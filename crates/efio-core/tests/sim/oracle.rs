@@ -1,172 +1,403 @@
-//! What must hold for one file, whatever the disk does.
+//! What must hold for one descriptor, whatever the disk does.
 
+use super::history::{Call, History, put};
+use super::noise::noise;
+use efio_core::sim::{Foreign, SimInode};
 use efio_core::{Errno, EventKind, Failure, Progress};
 
 /// The model of a file with one descriptor.
 pub struct Oracle {
+    pub history: History,
     /// What the file holds once everything accepted is written.
     pub content: Vec<u8>,
+    /// What it held before others changed it, since read-ahead began.
+    past: Vec<Vec<u8>>,
+    /// Others wrote it while we only read.
+    is_others: bool,
     /// Where the next read or write goes.
     pub position: usize,
-    /// Whether writes go to the end.
-    pub append: bool,
-    /// The file as it was at each accepted mark that a sync was asked for.
-    pub syncs: Vec<(u64, Vec<u8>)>,
-    /// Bytes accepted.
-    pub accepted: u64,
-    /// The highest marks seen.
-    marks: Progress,
+    pub marks: Progress,
     pub failed: Option<Failure>,
-    /// A read, a write said "would block" and no event has come since.
-    pub owed_readable: bool,
-    pub owed_writable: bool,
     pub opened: bool,
-    /// Lowest offset of each write with its mark, to check a failure's offset.
-    pub writes: Vec<(u64, u64, u64)>,
+    /// What a power cut left for sure when the file was opened.
+    pub floor: Vec<u8>,
+    /// The name must survive a power cut.
+    pub named: bool,
+    creates: bool,
+    /// "Would block" answers and the events that came, of each kind.
+    pub readable: Owed,
+    pub writable: Owed,
+    /// The highest mark that a sync was asked for, and that was told to be durable.
+    asked: Option<u64>,
+    told: Option<u64>,
+    /// Bytes found on the disk so far.
+    checked: u64,
+}
+
+/// Events that follow a "would block".
+#[derive(Clone, Copy, Default)]
+pub struct Owed {
+    answers: u32,
+    events: u32,
+    pub due: bool,
+}
+
+impl Owed {
+    pub fn would_block(&mut self) {
+        self.answers += 1;
+        self.due = true;
+    }
+
+    fn event(&mut self, name: &str) {
+        self.events += 1;
+        self.due = false;
+        assert!(self.events <= self.answers, "{name} that nobody waited for");
+    }
 }
 
 impl Oracle {
-    pub fn new(content: Vec<u8>, append: bool) -> Self {
+    pub fn new(content: Vec<u8>, append: bool, creates: bool) -> Self {
         Self {
+            history: History::new(content.clone(), append),
             content,
+            past: Vec::new(),
+            is_others: false,
             position: 0,
-            append,
-            syncs: Vec::new(),
-            accepted: 0,
             marks: Progress::default(),
             failed: None,
-            owed_readable: false,
-            owed_writable: false,
             opened: false,
-            writes: Vec::new(),
+            floor: Vec::new(),
+            named: false,
+            creates,
+            readable: Owed::default(),
+            writable: Owed::default(),
+            asked: None,
+            told: None,
+            checked: 0,
         }
     }
 
+    pub fn accepted(&self) -> u64 {
+        self.history.accepted()
+    }
+
     /// `write` accepted these bytes.
-    pub fn wrote(&mut self, bytes: &[u8]) {
+    pub fn wrote(&mut self, bytes: &'static [u8]) {
         if bytes.is_empty() {
-            // Nothing happens, also behind the end of file: it does not grow.
             return;
         }
-        let at = if self.append {
+        let at = if self.history.append {
             self.content.len()
         } else {
             self.position
         };
-        let end = at + bytes.len();
-        if self.content.len() < end {
-            self.content.resize(end, 0);
-        }
-        self.content[at..end].copy_from_slice(bytes);
-        self.writes
-            .push((self.accepted, at as u64, bytes.len() as u64));
+        put(&mut self.content, at, bytes);
+        self.history.calls.push(Call {
+            mark: self.accepted(),
+            at: at as u64,
+            bytes,
+        });
         self.position += bytes.len();
-        self.accepted += bytes.len() as u64;
+        self.past.clear();
     }
 
     /// `read` returned these bytes.
     pub fn read(&mut self, bytes: &[u8]) {
-        let end = self.position + bytes.len();
-        assert!(end <= self.content.len(), "read behind the end of file");
-        assert!(
-            bytes == &self.content[self.position..end],
-            "wrong bytes at {}",
-            self.position
-        );
+        let from = self.position;
+        let end = from + bytes.len();
         self.position = end;
+        if self.content.get(from..end) == Some(bytes) {
+            return;
+        }
+        for (at, byte) in (from..end).zip(bytes) {
+            let known = |file: &Vec<u8>| file.get(at) == Some(byte);
+            assert!(
+                known(&self.content) || self.past.iter().any(known),
+                "wrong byte at {at} of a read of {from}..{end}; the file has {}",
+                self.content.len()
+            );
+        }
     }
 
     /// `read` returned 0.
-    pub fn read_end(&self) {
+    pub fn read_end(&mut self) {
+        let ends = |file: &Vec<u8>| self.position >= file.len();
         assert!(
-            self.position >= self.content.len(),
-            "a false end of file (F16)"
+            ends(&self.content) || self.past.iter().any(ends),
+            "a false end of file (F16) at {} of {}",
+            self.position,
+            self.content.len()
         );
+        self.begin_anew();
     }
 
-    /// The marks of the file.
-    pub fn progress(&mut self, marks: Progress) {
+    /// What is read next comes from the disk of now.
+    pub fn begin_anew(&mut self) {
+        self.past.clear();
+    }
+
+    pub fn seek(&mut self, to: usize) {
+        if to != self.position {
+            self.begin_anew();
+        }
+        self.position = to;
+    }
+
+    /// Another process changed the file.
+    pub fn interfere(&mut self, change: Foreign, start: u32, taken: u64) {
+        self.past.push(self.content.clone());
+        match change {
+            Foreign::Appended(len) => self.content.extend_from_slice(noise(start, len)),
+            Foreign::Resized(size) => self.content.resize(size, 0),
+        }
+        match change {
+            Foreign::Appended(len) if self.history.append => {
+                self.history.others_appended(taken, start, len);
+            }
+            _ => {
+                self.is_others = true;
+                self.history.replace_base(&self.content);
+            }
+        }
+    }
+
+    /// A sync was asked for.
+    pub fn syncs(&mut self) {
+        self.asked = Some(self.accepted());
+    }
+
+    /// The marks of the file; `inode` is what is true of it.
+    pub fn progress(&mut self, marks: Progress, inode: Option<&SimInode>) {
         assert_eq!(
-            marks.accepted, self.accepted,
+            marks.accepted,
+            self.accepted(),
             "accepted is what the writes returned"
         );
+        self.lower_marks(marks, inode);
+    }
+
+    /// Those that the driver sets.
+    fn lower_marks(&mut self, marks: Progress, inode: Option<&SimInode>) {
         assert!(
             marks.accepted >= marks.written && marks.written >= marks.durable,
             "{marks:?}"
         );
-        assert!(marks.written >= self.marks.written && marks.durable >= self.marks.durable);
+        assert!(
+            marks.written >= self.marks.written && marks.durable >= self.marks.durable,
+            "{marks:?} after {:?}",
+            self.marks
+        );
         self.marks = marks;
+        if marks.written > 0 {
+            let taken = inode.map_or(0, SimInode::taken);
+            assert!(
+                marks.written <= taken,
+                "written {}, but the kernel has {taken}",
+                marks.written
+            );
+        }
+        if let Some(inode) = inode {
+            self.is_durable(marks.durable, inode);
+        }
     }
 
-    /// An event of the file; `disk` is what the kernel has of it, `durable` what the disk keeps.
-    pub fn event(&mut self, kind: EventKind, durable: &[u8]) {
+    /// Each accepted byte below the mark is on the disk, unless a later one took its place.
+    fn is_durable(&mut self, mark: u64, inode: &SimInode) {
+        for (at, bytes) in self.history.last_words(self.checked..mark) {
+            let there = inode.durable().get(at..at + bytes.len());
+            assert!(
+                there == Some(bytes),
+                "below the durable mark {mark}, but not on the disk: {at} + {}",
+                bytes.len()
+            );
+        }
+        self.checked = self.checked.max(mark);
+    }
+
+    /// An event of the file.
+    pub fn event(&mut self, kind: EventKind, inode: Option<&SimInode>) {
         match kind {
             EventKind::Opened => {
-                assert!(!std::mem::replace(&mut self.opened, true), "Opened twice");
+                assert!(!self.opened && self.failed.is_none(), "Opened twice");
+                let inode = inode.expect("an opened file exists");
+                self.opened = true;
+                self.named = inode.name_is_durable();
+                self.floor = inode.durable().to_vec();
             }
-            EventKind::Readable => self.owed_readable = false,
-            EventKind::Writable => self.owed_writable = false,
-            EventKind::Synced { upto } => {
-                assert!(self.failed.is_none(), "success after a failure (F30)");
-                let asked = self.syncs.iter().rfind(|(mark, _)| *mark <= upto);
-                let (mark, snapshot) = asked.expect("nobody asked for a sync");
-                // What was accepted later may be there as well, over these bytes; so only files
-                // without later writes can be compared.
-                if *mark == self.accepted {
-                    let same = durable
-                        .iter()
-                        .zip(snapshot)
-                        .take_while(|(a, b)| a == b)
-                        .count();
-                    assert!(
-                        durable == snapshot,
-                        "synced bytes are not durable: {same} of {} equal, {} on disk, mark {mark}",
-                        snapshot.len(),
-                        durable.len(),
-                    );
-                }
-            }
+            EventKind::Readable => self.readable.event("Readable"),
+            EventKind::Writable => self.writable.event("Writable"),
+            EventKind::Synced { upto } => self.synced(upto, inode),
             EventKind::Failed(failure) => {
                 assert!(self.failed.replace(failure).is_none(), "Failed twice");
+                if let Some(inode) = inode {
+                    self.lost_from(failure, inode);
+                }
             }
             _ => {}
         }
     }
 
-    /// The file is closed.
-    pub fn closed(&self, error: Option<Errno>, current: &[u8]) {
-        assert_eq!(
-            error,
-            self.failed.map(|failure| failure.errno),
-            "close returns the first error"
+    fn synced(&mut self, upto: u64, inode: Option<&SimInode>) {
+        assert!(self.failed.is_none(), "success after a failure (F30)");
+        assert!(self.asked.is_some(), "nobody asked for a sync");
+        assert!(upto <= self.accepted(), "synced what was not accepted");
+        let inode = inode.expect("a synced file exists");
+        if self.creates {
+            assert!(inode.name_is_durable(), "a synced file has a name (F35)");
+            self.named = true;
+        }
+        self.told = self.told.max(Some(upto));
+        self.is_durable(upto, inode);
+    }
+
+    /// Every sync that was asked for was answered.
+    pub fn heard_of_syncs(&self) {
+        assert!(
+            self.failed.is_some() || self.told >= self.asked,
+            "a sync up to {:?}, told {:?}",
+            self.asked,
+            self.told
         );
-        if self.failed.is_none() {
-            assert!(
-                current == self.content,
-                "accepted bytes are not in the file"
+    }
+
+    /// F21: the lowest lost offset is exact; in append mode, where only the kernel knows offsets, it
+    /// is counted in accepted bytes.
+    fn lost_from(&self, failure: Failure, inode: &SimInode) {
+        if !self.opened {
+            return assert_eq!(failure.offset, 0, "nothing of it was written");
+        }
+        let lowest = |kept: u64| {
+            let lost = self.history.pieces(kept..self.accepted());
+            let lowest = lost.into_iter().map(|(at, _)| at as u64).min();
+            if self.history.append {
+                Some(kept)
+            } else {
+                lowest
+            }
+        };
+        let mut right = Vec::new();
+        if inode.write_failed() == Some(failure.errno) {
+            right.push(lowest(inode.taken()));
+        }
+        if failure.errno == Errno(libc::EIO) {
+            // A sync: what was written and not made durable is lost as well, or any of the file if
+            // there was nothing of ours.
+            right.push(lowest(self.marks.durable.max(self.told.unwrap_or(0))));
+            right.push(Some(0));
+        }
+        assert!(
+            right.contains(&Some(failure.offset)),
+            "{failure:?}, not {right:?}; {:?}",
+            self.marks
+        );
+    }
+
+    /// The file is closed.
+    pub fn closed(&mut self, error: Option<Errno>, durable: bool, inode: Option<&SimInode>) {
+        let first = self.failed.map(|failure| failure.errno);
+        let close_failed = inode.is_some_and(SimInode::close_failed);
+        let expected = first.or(close_failed.then_some(Errno(libc::EIO)));
+        assert_eq!(error, expected, "close returns the first error");
+        if !self.opened {
+            return;
+        }
+        let inode = inode.expect("an opened file exists");
+        if first.is_none() {
+            assert_eq!(
+                inode.taken(),
+                self.accepted(),
+                "close writes what was accepted"
+            );
+            self.heard_of_syncs();
+        }
+        self.is_prefix(inode.current(), inode.taken());
+        if durable && first.is_none() {
+            self.is_durable(self.accepted(), inode);
+        }
+    }
+
+    /// The file holds the first `taken` accepted bytes and nothing else (F25, F52).
+    pub fn is_prefix(&self, file: &[u8], taken: u64) {
+        assert!(
+            (self.marks.written..=self.accepted()).contains(&taken),
+            "the kernel has {taken} of {:?}",
+            self.marks
+        );
+        let expected = self.history.replay(taken);
+        let same = file
+            .iter()
+            .zip(&expected)
+            .take_while(|(a, b)| a == b)
+            .count();
+        assert!(
+            file == expected,
+            "{taken} bytes written; the file has {} bytes, should have {}, {same} are right",
+            file.len(),
+            expected.len()
+        );
+    }
+
+    /// After a power cut: what was durable is there, and nothing that nobody wrote.
+    pub fn survives(&self, file: Option<&[u8]>) {
+        let Some(file) = file else {
+            return assert!(!self.named, "the name of a synced file is gone (F35)");
+        };
+        if self.is_others {
+            return;
+        }
+        let durable = self.history.pieces(0..self.marks.durable);
+        let later = self.history.pieces(self.marks.durable..self.accepted());
+        let end = |(at, bytes): &(usize, &[u8])| at + bytes.len();
+        let least = durable.iter().map(end).max().unwrap_or(0);
+        let most = durable.iter().chain(&later).map(end).max().unwrap_or(0);
+        let most = most.max(self.floor.len()).max(self.history.base().len());
+        let whole = self.history.replay(self.accepted());
+        let most = most.max(whole.len());
+        assert!(
+            (least..=most).contains(&file.len()),
+            "{} bytes after the power cut, not {least} to {most}",
+            file.len()
+        );
+        let mut known = self.old_bytes(file, &whole);
+        for (at, bytes) in durable {
+            mark(file, &mut known, at, bytes, |_, right| right);
+        }
+        for (at, bytes) in later {
+            mark(file, &mut known, at, bytes, |known, right| known || right);
+        }
+        if let Some(at) = known.iter().position(|known| !known) {
+            let durable = self.marks.durable;
+            panic!(
+                "byte {at} of {} is lost or was never written; durable {durable}",
+                file.len()
             );
         }
     }
 
-    /// F21: the lowest lost offset is exact. After a failed sync it may lie lower: bytes that were
-    /// written but not synced are lost as well.
-    pub fn lost_from(&self, failure: Failure, written: u64) {
-        if self.append {
-            assert!(failure.offset <= written, "{failure:?}");
-            return;
-        }
-        let unwritten = self
-            .writes
-            .iter()
-            .filter(|(start, _, len)| start + len > written);
-        let lowest = unwritten
-            .map(|(start, offset, _)| offset + written.saturating_sub(*start))
-            .min();
-        if let Some(lowest) = lowest {
-            assert!(failure.offset <= lowest, "{failure:?}, lost from {lowest}");
-            if failure.errno == Errno(libc::ENOSPC) {
-                assert_eq!(failure.offset, lowest, "{failure:?}");
-            }
-        }
+    /// Which bytes are as they were before the first of our writes, or somebody else's, or in a hole.
+    fn old_bytes(&self, file: &[u8], whole: &[u8]) -> Vec<bool> {
+        let base = self.history.base();
+        let hole = base.len().min(self.floor.len());
+        let old = |(at, &byte): (usize, &u8)| {
+            base.get(at) == Some(&byte)
+                || self.floor.get(at) == Some(&byte)
+                || whole.get(at) == Some(&byte)
+                || (at >= hole && byte == 0)
+        };
+        file.iter().enumerate().map(old).collect()
+    }
+}
+
+/// Says of each byte that `bytes` covers whether it is one of them.
+fn mark(
+    file: &[u8],
+    known: &mut [bool],
+    at: usize,
+    bytes: &[u8],
+    combine: impl Fn(bool, bool) -> bool,
+) {
+    let end = (at + bytes.len()).min(file.len());
+    for (index, &byte) in (at..end).zip(bytes) {
+        known[index] = combine(known[index], file[index] == byte);
     }
 }

@@ -1,0 +1,367 @@
+//! What outlives an engine: files as the kernel holds them, and as the disk does.
+//!
+//! ```text
+//!  write ──► current ── sync ──► durable
+//!               │                   │
+//!               ├── kill ──► current, whole, is the file
+//!               └── power cut ──► durable, and of each sector that was not synced: all, nothing,
+//!                                 or a piece; the old size, the new one, or one between
+//! ```
+
+use super::random::Random;
+use crate::error::Errno;
+use crate::page::PageSlice;
+use std::collections::BTreeMap;
+use std::ffi::{CStr, CString};
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// What a disk writes as a whole or not at all, if it is lucky.
+const SECTOR: usize = 512;
+/// The largest file that the disk takes.
+const MAX_FILE: usize = 64 << 20;
+
+/// What another process did to a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Foreign {
+    /// It appended so many of the bytes it was given.
+    Appended(usize),
+    /// It cut the file off, or made it longer.
+    Resized(usize),
+}
+
+/// A file as the kernel sees it and as the disk holds it.
+#[derive(Debug, Default)]
+pub struct SimInode {
+    current: Vec<u8>,
+    durable: Vec<u8>,
+    /// Sectors that differ between the two, one bit each.
+    dirty: Vec<u64>,
+    name_durable: bool,
+    taken: u64,
+    write_failed: Option<Errno>,
+    close_failed: bool,
+    /// Each write fails with this.
+    broken: Option<Errno>,
+    /// Sectors that cannot be read.
+    bad: Range<usize>,
+}
+
+impl SimInode {
+    /// What a read returns.
+    pub fn current(&self) -> &[u8] {
+        &self.current
+    }
+
+    /// What a power cut leaves for sure.
+    pub fn durable(&self) -> &[u8] {
+        &self.durable
+    }
+
+    /// Whether the name survives a power cut.
+    pub fn name_is_durable(&self) -> bool {
+        self.name_durable
+    }
+
+    /// Bytes that the writes since the last open moved.
+    pub fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    /// The error of the write that failed since the last open, if one did for good.
+    pub fn write_failed(&self) -> Option<Errno> {
+        self.write_failed
+    }
+
+    /// Whether the close since the last open failed.
+    pub fn close_failed(&self) -> bool {
+        self.close_failed
+    }
+
+    pub(super) fn opened(&mut self, truncate: bool) {
+        self.taken = 0;
+        self.write_failed = None;
+        self.close_failed = false;
+        if truncate {
+            self.resize(0);
+        }
+    }
+
+    pub(super) fn fail_writes(&mut self, errno: Errno, lasting: bool) {
+        self.write_failed = Some(errno);
+        if lasting {
+            self.broken = Some(errno);
+        }
+    }
+
+    pub(super) fn fail_close(&mut self) {
+        self.close_failed = true;
+    }
+
+    pub(super) fn fail_reads(&mut self, offset: usize) {
+        let sector = offset / SECTOR * SECTOR;
+        self.bad = sector..sector + SECTOR;
+    }
+
+    pub(super) fn broken(&self) -> Option<Errno> {
+        self.broken
+    }
+
+    /// The trouble is over.
+    pub(super) fn mend(&mut self) {
+        self.broken = None;
+        self.bad = 0..0;
+    }
+
+    /// The bytes from `offset` on, at most `len` and up to the first bad sector.
+    pub(super) fn read(&self, offset: usize, len: usize) -> Result<&[u8], Errno> {
+        let from = offset.min(self.current.len());
+        let to = (offset + len).min(self.current.len());
+        if self.bad.contains(&from) && from < to {
+            return Err(Errno(libc::EIO));
+        }
+        let to = if !self.bad.is_empty() && (from..to).contains(&self.bad.start) {
+            self.bad.start
+        } else {
+            to
+        };
+        Ok(&self.current[from..to])
+    }
+
+    /// Writes the first `n` bytes of `slices`.
+    pub(super) fn write(
+        &mut self,
+        offset: usize,
+        slices: &[PageSlice],
+        n: usize,
+    ) -> Result<(), Errno> {
+        if offset + n > MAX_FILE {
+            return Err(Errno(libc::EFBIG));
+        }
+        if self.current.len() < offset + n {
+            self.resize(offset + n);
+        }
+        let mut room = &mut self.current[offset..offset + n];
+        for slice in slices {
+            let part = slice.len().min(room.len());
+            let (here, rest) = room.split_at_mut(part);
+            here.copy_from_slice(&slice.as_slice()[..part]);
+            room = rest;
+        }
+        self.soil(offset..offset + n);
+        self.taken += n as u64;
+        if self.bad.start < offset + n && offset < self.bad.end {
+            self.bad = 0..0;
+        }
+        Ok(())
+    }
+
+    pub(super) fn resize(&mut self, size: usize) {
+        let old = self.current.len();
+        self.current.resize(size, 0);
+        self.soil(old.min(size)..old.max(size));
+    }
+
+    pub(super) fn append(&mut self, bytes: &[u8]) {
+        let end = self.current.len();
+        self.current.extend_from_slice(bytes);
+        self.soil(end..end + bytes.len());
+    }
+
+    fn soil(&mut self, range: Range<usize>) {
+        let sectors = range.start / SECTOR..range.end.div_ceil(SECTOR);
+        let words = sectors.end.div_ceil(64);
+        if self.dirty.len() < words {
+            self.dirty.resize(words, 0);
+        }
+        for sector in sectors {
+            self.dirty[sector / 64] |= 1 << (sector % 64);
+        }
+    }
+
+    pub(super) fn sync(&mut self, name_too: bool) {
+        self.durable.resize(self.current.len(), 0);
+        for range in take_dirty(&mut self.dirty) {
+            let range = range.start.min(self.current.len())..range.end.min(self.current.len());
+            self.durable[range.clone()].copy_from_slice(&self.current[range]);
+        }
+        self.name_durable |= name_too;
+    }
+
+    /// The kernel drops what is dirty and keeps no memory of it (F30).
+    pub(super) fn forget(&mut self) {
+        self.dirty.clear();
+    }
+
+    /// The power is back: what the disk has is the file.
+    fn cut(&mut self, random: &mut Random) {
+        let (old, new) = (self.durable.len(), self.current.len());
+        let size = match random.below(3) {
+            0 => old,
+            1 => new,
+            _ => old.min(new) + random.below((old.max(new) - old.min(new)) as u64 + 1) as usize,
+        };
+        self.durable.resize(size, 0);
+        for sectors in take_dirty(&mut self.dirty) {
+            for start in sectors.step_by(SECTOR) {
+                let end = (start + SECTOR).min(size).min(new);
+                let len = end.saturating_sub(start);
+                let kept = match random.below(3) {
+                    0 => 0,
+                    1 => len,
+                    _ => random.below(len as u64 + 1) as usize,
+                };
+                self.durable[start.min(size)..][..kept]
+                    .copy_from_slice(&self.current[start.min(new)..][..kept]);
+            }
+        }
+        self.current.clone_from(&self.durable);
+        self.mend();
+    }
+}
+
+/// The byte ranges of all dirty sectors, which are clean afterwards.
+fn take_dirty(dirty: &mut Vec<u64>) -> impl Iterator<Item = Range<usize>> + use<> {
+    let words = std::mem::take(dirty);
+    let mut at = 0;
+    let is_dirty = move |words: &[u64], sector: usize| {
+        words
+            .get(sector / 64)
+            .is_some_and(|word| word >> (sector % 64) & 1 == 1)
+    };
+    std::iter::from_fn(move || {
+        while at < words.len() * 64 && !is_dirty(&words, at) {
+            let clean = words[at / 64] >> (at % 64) == 0;
+            at = if clean { (at / 64 + 1) * 64 } else { at + 1 };
+        }
+        let start = at;
+        while is_dirty(&words, at) {
+            at += 1;
+        }
+        (start < at).then_some(start * SECTOR..at * SECTOR)
+    })
+}
+
+/// The files of a disk by name.
+#[derive(Debug, Default)]
+pub struct SimStore {
+    names: BTreeMap<CString, Arc<Mutex<SimInode>>>,
+}
+
+impl SimStore {
+    /// Puts a durable file on the disk.
+    pub fn put(&mut self, path: &str, bytes: &[u8]) {
+        let inode = SimInode {
+            durable: bytes.to_vec(),
+            current: bytes.to_vec(),
+            name_durable: true,
+            ..SimInode::default()
+        };
+        let path = CString::new(path).expect("a path without NUL");
+        self.names.insert(path, Arc::new(Mutex::new(inode)));
+    }
+
+    /// A file, as it is now.
+    pub fn inode(&self, path: &str) -> Option<MutexGuard<'_, SimInode>> {
+        let path = CString::new(path).ok()?;
+        self.names.get(&path).map(|inode| lock(inode))
+    }
+
+    pub(super) fn find(&self, path: &CStr) -> Option<Arc<Mutex<SimInode>>> {
+        self.names.get(path).map(Arc::clone)
+    }
+
+    pub(super) fn create(&mut self, path: CString) -> Arc<Mutex<SimInode>> {
+        Arc::clone(self.names.entry(path).or_default())
+    }
+
+    /// Bytes of all files together.
+    pub(super) fn used(&self) -> u64 {
+        let sizes = self.names.values().map(|inode| lock(inode).current.len());
+        sizes.sum::<usize>() as u64
+    }
+
+    pub(super) fn mend(&mut self) {
+        for inode in self.names.values() {
+            lock(inode).mend();
+        }
+    }
+
+    pub(super) fn cut(&mut self, random: &mut Random) {
+        self.names
+            .retain(|_, inode| lock(inode).name_durable || random.below(2) == 0);
+        for inode in self.names.values() {
+            let mut inode = lock(inode);
+            inode.name_durable = true;
+            inode.cut(random);
+        }
+    }
+
+    /// Another process changes a file, behind the engine's back.
+    pub fn interfere(&mut self, path: &str, change: Foreign, bytes: &[u8]) {
+        if let Some(mut inode) = self.inode(path) {
+            match change {
+                Foreign::Appended(len) => inode.append(&bytes[..len]),
+                Foreign::Resized(size) => inode.resize(size),
+            }
+        }
+    }
+}
+
+/// The state of a file is one thread's; the lock is there because callers may look for themselves.
+pub(super) fn lock(inode: &Mutex<SimInode>) -> MutexGuard<'_, SimInode> {
+    inode.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dirty(inode: &mut SimInode) -> Vec<Range<usize>> {
+        take_dirty(&mut inode.dirty).collect()
+    }
+
+    #[test]
+    fn only_what_was_written_is_dirty() {
+        let mut inode = SimInode::default();
+        inode.append(&[1; 600]);
+        inode.resize(70 * 512);
+        assert_eq!(dirty(&mut inode)[0], 0..70 * 512);
+        inode.soil(513..514);
+        inode.soil(65 * 512..66 * 512 + 1);
+        assert_eq!(dirty(&mut inode), [512..1024, 65 * 512..67 * 512]);
+        assert_eq!(dirty(&mut inode), []);
+    }
+
+    /// F30, F34.
+    #[test]
+    fn a_cut_takes_what_was_not_synced_or_was_forgotten() {
+        let (mut lost, mut kept) = (0, 0);
+        for seed in 0..100 {
+            let mut inode = SimInode::default();
+            inode.append(&[1; 700]);
+            inode.sync(true);
+            inode.append(&[2; 700]);
+            inode.cut(&mut Random::new(seed));
+            assert!(inode.current[..700].iter().all(|&byte| byte == 1), "synced");
+            assert!(
+                inode.current[700..]
+                    .iter()
+                    .all(|&byte| byte == 0 || byte == 2)
+            );
+            lost += usize::from(inode.current != [[1; 700], [2; 700]].concat());
+            kept += usize::from(inode.current.len() == 1400);
+
+            let mut inode = SimInode::default();
+            inode.append(&[3; 700]);
+            inode.forget();
+            inode.sync(true);
+            inode.cut(&mut Random::new(seed));
+            assert_eq!(
+                inode.current, [0; 700],
+                "the size is there, the bytes are not"
+            );
+        }
+        assert!(lost > 50 && kept > 20, "{lost} {kept}");
+    }
+}

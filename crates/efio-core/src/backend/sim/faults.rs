@@ -1,0 +1,110 @@
+//! What goes wrong on a simulated disk, and how often.
+
+use super::random::Random;
+use crate::error::Errno;
+use crate::op::Route;
+
+/// How often what goes wrong, in thousandths, and what the file system can do.
+#[derive(Clone, Debug)]
+pub struct SimOptions {
+    /// Transfers that move fewer bytes than asked.
+    pub short: u32,
+    /// Transfers and syncs that fail with EINTR, or with EAGAIN.
+    pub transient: u32,
+    /// Opens that fail.
+    pub open_errors: u32,
+    /// Reads that fail with EIO.
+    pub read_errors: u32,
+    /// Writes that fail: EIO, ENOSPC, EDQUOT, EFBIG.
+    pub write_errors: u32,
+    /// Syncs that fail with EIO once and then say OK, with the dirty bytes gone (F30).
+    pub sync_errors: u32,
+    /// Closes that fail with EIO (F33).
+    pub close_errors: u32,
+    /// Errors of a read or write that last: a bad sector, a file that takes no more writes.
+    pub lasting: u32,
+    /// Completions that come a second time, some of them late (F43).
+    pub duplicates: u32,
+    /// Submissions that are refused for the moment.
+    pub refusals: u32,
+    /// Turns after which nothing that was submitted since the last one was begun: all of it
+    /// comes back with EAGAIN (F42).
+    pub aborted: u32,
+    /// Turns at which the disk begins to hang for a while (F45).
+    pub stalls: u32,
+    /// Slabs of page memory that the kernel refuses (F36).
+    pub no_memory: u32,
+    /// Reads that find their bytes in the kernel's memory without waiting.
+    pub cached: u32,
+    /// Alignment of direct IO; 0 when there is none.
+    pub block: u32,
+    /// Whether `RWF_DONTCACHE` is known.
+    pub uncached: bool,
+    /// Bytes that all files together may have.
+    pub capacity: u64,
+    /// The longest latency of an op, in turns of `reap`.
+    pub latency: u64,
+}
+
+impl Default for SimOptions {
+    fn default() -> Self {
+        Self {
+            short: 0,
+            transient: 0,
+            open_errors: 0,
+            read_errors: 0,
+            write_errors: 0,
+            sync_errors: 0,
+            close_errors: 0,
+            lasting: 0,
+            duplicates: 0,
+            refusals: 0,
+            aborted: 0,
+            stalls: 0,
+            no_memory: 0,
+            cached: 0,
+            block: 4096,
+            uncached: true,
+            capacity: u64::MAX,
+            latency: 8,
+        }
+    }
+}
+
+impl SimOptions {
+    /// The same disk without trouble.
+    #[must_use]
+    pub fn calm(&self) -> Self {
+        Self {
+            block: self.block,
+            uncached: self.uncached,
+            capacity: self.capacity,
+            ..Self::default()
+        }
+    }
+
+    /// How much of `len` bytes a transfer moves: direct ones stop between sectors.
+    pub(super) fn transferred(&self, random: &mut Random, route: Route, len: usize) -> usize {
+        let sector = if route == Route::Direct { 512 } else { 1 };
+        if len > sector && random.happens(self.short) {
+            random.part_of(len, sector)
+        } else {
+            len
+        }
+    }
+
+    /// What fails before a transfer begins, and is to be tried again or otherwise.
+    pub(super) fn hindrance(&self, random: &mut Random, route: Route) -> Option<Errno> {
+        if route == Route::Uncached && !self.uncached {
+            return Some(Errno(libc::EOPNOTSUPP));
+        }
+        self.interruption(random, &[libc::EINTR, libc::EAGAIN])
+    }
+
+    /// One of the errors that come and go.
+    pub(super) fn interruption(&self, random: &mut Random, errors: &[i32]) -> Option<Errno> {
+        random
+            .happens(self.transient)
+            .then(|| Errno(random.one_of(errors)))
+    }
+}

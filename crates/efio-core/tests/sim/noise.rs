@@ -1,0 +1,19 @@
+//! Bytes to write: no two places of a file are likely to hold the same, whoever wrote them.
+
+use std::sync::LazyLock;
+
+/// Where noise may begin.
+pub const STARTS: u32 = 1 << 20;
+/// The most bytes in one piece.
+pub const LONGEST: usize = 1 << 19;
+
+static NOISE: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let mut noise = vec![0; STARTS as usize + LONGEST];
+    fastrand::Rng::with_seed(1).fill(&mut noise);
+    noise
+});
+
+/// `len` bytes that begin at `start` in the noise.
+pub fn noise(start: u32, len: usize) -> &'static [u8] {
+    &NOISE[start as usize..][..len]
+}
