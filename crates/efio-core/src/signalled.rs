@@ -15,6 +15,7 @@
 
 use efio_queue::SegQueue;
 use efio_sync::shim::atomic::{AtomicU32, Ordering};
+use efio_sync::shim::yield_now;
 use efio_sync::{Alarm, EventFd};
 
 /// The signal is down.
@@ -78,7 +79,14 @@ impl<T, S: Signal> SignalledQueue<T, S> {
         }
         // Relaxed: only spares an idle look what follows. An old value does no harm: while items
         // wait the signal is up, or somebody is about to raise it or to look again.
-        if self.state.load(Ordering::Relaxed) != UP {
+        let mut state = self.state.load(Ordering::Relaxed);
+        if state == RAISING {
+            // The signal woke us in the middle of a push, maybe on the pusher's processor: it needs
+            // that for a moment more, and until then a poll would answer at once, again and again.
+            yield_now();
+            state = self.state.load(Ordering::Relaxed);
+        }
+        if state != UP {
             return None;
         }
         // Acquire: pairs with the Release of `raise`: the signal is up before it is taken down.
