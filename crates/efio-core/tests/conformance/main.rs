@@ -68,9 +68,6 @@ fn a_file_is_cut_under_its_reader() {
 }
 
 #[test]
-fn ten_thousand_files_are_open_at_once() {
-    each_on(
-        common::beds::disk(),
-        many::ten_thousand_files_are_open_at_once,
-    );
+fn many_files_are_open_at_once() {
+    each_on(common::beds::disk(), many::many_files_are_open_at_once);
 }

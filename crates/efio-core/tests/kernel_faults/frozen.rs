@@ -1,0 +1,206 @@
+//! F45: the disk hangs. A frozen file system holds every write, open for writing and sync until it is
+//! thawed.
+
+use crate::common::beds::{Bed, MODES, backends, both, create};
+use crate::common::mount::{Kind, Mount};
+use crate::common::{PATIENCE, closed, event, pattern, write_all};
+use efio_core::{EventKind, File};
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::MetadataExt;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// `FIFREEZE` of `<linux/fs.h>`.
+const FREEZE: libc::c_ulong = 0xc004_5877;
+
+/// The longest that a call which must not wait for the disk may take here, where others want the
+/// processor too.
+const AT_ONCE: Duration = Duration::from_millis(500);
+
+/// A frozen file system. Another process thaws it when this is dropped, and also when this process is
+/// killed.
+struct Frozen {
+    thaw: Child,
+}
+
+impl Frozen {
+    fn new(mount: &Mount) -> Self {
+        let thaw = Command::new("sh")
+            .args(["-c", "cat; exec fsfreeze --unfreeze /proc/self/fd/1"])
+            .stdin(Stdio::piped())
+            .stdout(mount.root().try_clone().unwrap())
+            .spawn()
+            .unwrap();
+        mount.ioctl(FREEZE, 0).unwrap();
+        Self { thaw }
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        drop(self.thaw.stdin.take());
+        let status = self.thaw.wait().unwrap();
+        assert!(status.success() || std::thread::panicking(), "{status}");
+    }
+}
+
+/// Makes a call and sees that it returns at once.
+fn at_once<R>(what: &str, call: impl FnOnce() -> R) -> R {
+    let start = Instant::now();
+    let result = call();
+    let took = start.elapsed();
+    assert!(took < AT_ONCE, "{what} took {took:?}");
+    result
+}
+
+/// Every backend and mode on a file system that can be frozen.
+fn each(check: impl Fn(&Bed, &Mount)) {
+    let Some(mount) = Mount::new(Kind::Ext4, 256 << 20) else {
+        return;
+    };
+    for &backend in backends() {
+        for mode in MODES {
+            check(&Bed::new("ext4", backend, mode, mount.join("")), &mount);
+        }
+    }
+}
+
+/// Every call of a live caller returns at once; a file elsewhere goes on; the shutdown ends at its
+/// deadline and says what is left.
+#[test]
+fn a_disk_that_hangs_holds_up_nobody() {
+    const DEADLINE: Duration = Duration::from_millis(300);
+    each(|bed, mount| {
+        let engine = bed.builder().memory_budget(16 << 20).start().unwrap();
+        let path = bed.join("hung");
+        fs::write(&path, pattern(100_000)).unwrap();
+        let hung = engine.open(&path, &both()).unwrap();
+        event(&engine, |event| event.kind == EventKind::Opened);
+
+        let frozen = Frozen::new(mount);
+        let accepted = write_until_blocked(&hung);
+        assert!(
+            accepted >= 1 << 20,
+            "{accepted}: memory takes this much at least"
+        );
+        let mark = at_once("sync", || hung.sync()).unwrap();
+        assert_eq!(mark, accepted);
+        at_once("seek", || hung.seek(0)).unwrap();
+        let read = at_once("read", || hung.read(&mut [0; 100]));
+        assert_eq!(read.unwrap_err().kind(), ErrorKind::WouldBlock);
+        let late = at_once("open", || engine.open(bed.join("late"), &create())).unwrap();
+        write_all(&engine, &late, b"accepted while it opens").unwrap();
+        let late_fd = late.fd();
+        at_once("close", || late.close()).unwrap();
+        elsewhere(&engine);
+        let progress = at_once("progress", || hung.progress()).unwrap();
+        assert_eq!((progress.accepted, progress.durable), (accepted, 0));
+
+        let start = Instant::now();
+        let report = engine.shutdown(DEADLINE).unwrap();
+        let took = start.elapsed();
+        assert!((DEADLINE..DEADLINE + AT_ONCE).contains(&took), "{took:?}");
+        let mut left = report.unfinished;
+        left.sort_by_key(|&(fd, _)| fd != hung.fd());
+        let expected = [
+            (hung.fd(), accepted - progress.written),
+            (late_fd, b"accepted while it opens".len() as u64),
+        ];
+        assert_eq!(left, expected, "{bed}");
+        drop(frozen);
+    });
+}
+
+/// How many bytes a file takes until it says "would block", each call at once.
+fn write_until_blocked(file: &File) -> u64 {
+    let bytes = pattern(300_000);
+    let deadline = Instant::now() + PATIENCE;
+    let mut accepted = 0;
+    loop {
+        match at_once("write", || file.write(&bytes)) {
+            Ok(n) => accepted += n as u64,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return accepted,
+            Err(error) => panic!("{error}"),
+        }
+        assert!(Instant::now() < deadline, "memory is unbounded");
+    }
+}
+
+/// A file on another disk is written as ever.
+fn elsewhere(engine: &efio_core::Engine) {
+    let dir = crate::common::Dir::new();
+    let file = engine.open(dir.join("file"), &create()).unwrap();
+    write_all(engine, &file, &pattern(50_000)).unwrap();
+    let fd = file.fd();
+    file.close_sync().unwrap();
+    assert_eq!(closed(engine, fd), Ok(()));
+    assert!(fs::read(dir.join("file")).unwrap() == pattern(50_000));
+}
+
+/// F45: once the disk is back, what hung goes on as if nothing had been.
+#[test]
+fn a_disk_that_comes_back_loses_nothing() {
+    each(|bed, mount| {
+        let engine = bed.engine();
+        let file = engine.open(bed.join("file"), &create()).unwrap();
+        let bytes = pattern(3_000_000);
+        write_all(&engine, &file, &bytes[..1_000_000]).unwrap();
+        let frozen = Frozen::new(mount);
+        write_all(&engine, &file, &bytes[1_000_000..]).unwrap();
+        let mark = file.sync().unwrap();
+        std::thread::sleep(Duration::from_millis(50));
+        assert!(file.progress().unwrap().durable < mark, "it is frozen");
+        drop(frozen);
+        let synced = EventKind::Synced { upto: mark };
+        event(&engine, |event| event.kind == synced);
+        assert!(fs::read(bed.join("file")).unwrap() == bytes, "{bed}");
+    });
+}
+
+/// How many kernel descriptors of this process are open on files of `mount`.
+fn descriptors(mount: &Mount) -> usize {
+    let device = mount.root().metadata().unwrap().dev();
+    let open = fs::read_dir("/proc/self/fd").unwrap().flatten();
+    open.filter_map(|entry| fs::metadata(entry.path()).ok())
+        .filter(|file| file.is_file() && file.dev() == device)
+        .count()
+}
+
+/// F12: a file that is closed while its write is in flight keeps its kernel descriptor until the write
+/// is over. F13: a file that is dropped before its open came through is closed once it did.
+#[test]
+fn kernel_descriptors_close_after_the_last_completion() {
+    each(|bed, mount| {
+        let engine = bed.engine();
+        let file = engine.open(bed.join("file"), &create()).unwrap();
+        event(&engine, |event| event.kind == EventKind::Opened);
+        let before = descriptors(mount);
+        assert!(before > 0);
+        let frozen = Frozen::new(mount);
+        file.write(&pattern(1 << 20)).unwrap();
+        let fd = file.fd();
+        file.close().unwrap();
+        let dropped = engine.open(bed.join("dropped"), &create()).unwrap();
+        drop(dropped);
+        let refused = |error: io::Error| error.kind() == ErrorKind::WouldBlock;
+        assert!(
+            !engine.read(fd, &mut [0]).is_err_and(refused),
+            "it is closed"
+        );
+        std::thread::sleep(Duration::from_millis(50));
+        assert!(
+            descriptors(mount) >= before,
+            "{bed}: closed under its write"
+        );
+        drop(frozen);
+        assert_eq!(closed(&engine, fd), Ok(()));
+        let deadline = Instant::now() + PATIENCE;
+        while descriptors(mount) > 0 {
+            assert!(Instant::now() < deadline, "{bed}: a descriptor leaked");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert!(fs::read(bed.join("file")).unwrap() == pattern(1 << 20));
+        assert!(bed.join("dropped").exists());
+    });
+}

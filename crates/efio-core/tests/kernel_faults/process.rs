@@ -1,0 +1,186 @@
+//! The process around the engine: fork, exec, umask, and somebody who closes what is not his.
+
+use crate::common::beds::{Bed, MODES, backends, both, create};
+use crate::common::child::{run_again, told};
+use crate::common::{Dir, PATIENCE, closed, errno, event, pattern, readable, write_all};
+use efio_core::{Engine, EventKind, File, IoMode, OpenOptions};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+
+/// F51: in a forked child every call fails cleanly, whatever is under way, and so do the drops; the
+/// parent's files hold what the parent wrote.
+#[test]
+fn a_forked_child_disturbs_nobody() {
+    let dir = Dir::new();
+    for &backend in backends() {
+        for mode in MODES {
+            let bed = Bed::new("disk", backend, mode, dir.path().to_owned());
+            let engine = bed.engine();
+            let file = engine.open(bed.join("file"), &both()).unwrap();
+            let bytes = pattern(5_000_000);
+            write_all(&engine, &file, &bytes[..1_000_000]).unwrap();
+            file.sync().unwrap();
+            // SAFETY: the child calls efio, which takes no lock in a child, and leaves by `_exit`.
+            let child = unsafe { libc::fork() };
+            if child == 0 {
+                let clean = child_is_refused(&engine, &file);
+                drop((file, engine));
+                // SAFETY: ends the child without the parent's atexit handlers.
+                unsafe { libc::_exit(i32::from(!clean)) };
+            }
+            write_all(&engine, &file, &bytes[1_000_000..]).unwrap();
+            let mut status = 0;
+            // SAFETY: waits for the child made above.
+            assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+            assert_eq!(status, 0, "{bed}: the child");
+            let fd = file.fd();
+            file.close().unwrap();
+            assert_eq!(closed(&engine, fd), Ok(()), "{bed}");
+            assert!(fs::read(bed.join("file")).unwrap() == bytes, "{bed}");
+        }
+    }
+}
+
+fn child_is_refused(engine: &Engine, file: &File) -> bool {
+    let refused = |result: std::io::Result<()>| {
+        result.is_err_and(|error| error.raw_os_error() == Some(libc::ESHUTDOWN))
+    };
+    refused(file.write(b"of the child").map(drop))
+        && refused(file.read(&mut [0; 4]).map(drop))
+        && refused(file.seek(0))
+        && refused(file.sync().map(drop))
+        && refused(engine.close(file.fd()))
+        && refused(engine.open("/dev/shm/of-the-child", &create()).map(drop))
+        && engine.events().next().is_none()
+}
+
+/// F56: a program that is started inherits no descriptor of the engine: no file, no eventfd, no ring.
+#[test]
+fn exec_leaks_no_descriptor() {
+    let dir = Dir::new();
+    for &backend in backends() {
+        for mode in MODES {
+            let bed = Bed::new("disk", backend, mode, dir.path().to_owned());
+            let engine = bed.engine();
+            let root = fs::File::open(bed.join("")).unwrap();
+            let file = engine.open(bed.join("one"), &both()).unwrap();
+            let other = engine.open("two", &create().beneath(root)).unwrap();
+            for file in [&file, &other] {
+                write_all(&engine, file, &pattern(100_000)).unwrap();
+            }
+            file.sync().unwrap();
+            event(&engine, |event| {
+                matches!(event.kind, EventKind::Synced { .. })
+            });
+            let output = Command::new("ls")
+                .args(["-l", "/proc/self/fd"])
+                .output()
+                .unwrap();
+            let list = String::from_utf8(output.stdout).unwrap();
+            let links = list.lines().filter(|line| line.contains(" -> "));
+            let ours = |line: &&str| {
+                ["eventfd", "io_uring", "bed-"]
+                    .iter()
+                    .any(|part| line.contains(part))
+            };
+            let leaked: Vec<_> = links.filter(ours).collect();
+            assert!(list.contains("/proc/"), "the list is empty: {list}");
+            assert_eq!(leaked, [""; 0], "{bed}");
+        }
+    }
+}
+
+/// F59: files get their permissions by the umask, which nobody touches, in a process of its own.
+#[test]
+fn the_umask_stays_as_it_is() {
+    if told().is_none() {
+        return run_again("process::the_umask_stays_as_it_is", "");
+    }
+    // SAFETY: a property of this process, which exists for this test alone.
+    unsafe { libc::umask(0o027) };
+    let dir = Dir::new();
+    for &backend in backends() {
+        for mode in MODES {
+            let bed = Bed::new("disk", backend, mode, dir.path().to_owned());
+            let engine = bed.engine();
+            for (name, asked, expected) in [
+                ("a", 0o666, 0o640),
+                ("b", 0o777, 0o750),
+                ("c", 0o600, 0o600),
+            ] {
+                let options = OpenOptions::new().write(true).create_new(true).mode(asked);
+                let file = engine.open(bed.join(name), &options).unwrap();
+                event(&engine, |event| event.kind == EventKind::Opened);
+                let mode = fs::metadata(bed.join(name)).unwrap().permissions().mode();
+                assert_eq!(mode & 0o777, expected, "{bed}: {name}");
+                assert_eq!(umask(), "0027", "{bed}");
+                drop(file);
+            }
+            // O_EXCL is offered: a file that is there is not opened.
+            let options = OpenOptions::new().write(true).create_new(true);
+            let file = engine.open(bed.join("a"), &options).unwrap();
+            event(&engine, |event| matches!(event.kind, EventKind::Failed(_)));
+            assert_eq!(errno(file.open_status()), libc::EEXIST, "{bed}");
+            assert!(engine.shutdown(PATIENCE).unwrap().is_clean());
+            assert_eq!(umask(), "0027", "{bed}");
+        }
+    }
+}
+
+/// The umask of this process, without changing it.
+fn umask() -> String {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("Umask"))
+        .unwrap();
+    line.split_whitespace().nth(1).unwrap().to_owned()
+}
+
+/// F14: somebody closes the kernel's descriptors of a file behind our back. In a process of its own:
+/// others would lose theirs.
+#[test]
+fn a_descriptor_closed_behind_our_back_poisons_the_file() {
+    if told().is_none() {
+        return run_again(
+            "process::a_descriptor_closed_behind_our_back_poisons_the_file",
+            "",
+        );
+    }
+    let dir = Dir::new();
+    for &backend in backends() {
+        for mode in [IoMode::Direct, IoMode::Cached] {
+            let bed = Bed::new("disk", backend, mode, dir.path().to_owned());
+            let engine = bed.engine();
+            let path = bed.join("file");
+            let file = engine.open(&path, &create()).unwrap();
+            event(&engine, |event| event.kind == EventKind::Opened);
+            close_all_of(&path);
+            write_all(&engine, &file, &pattern(1 << 20)).unwrap();
+            let _ = file.sync();
+            event(&engine, |event| matches!(event.kind, EventKind::Failed(_)));
+            assert_eq!(errno(file.sync()), libc::EBADF, "{bed}");
+            assert_eq!(errno(file.write(b"more")), libc::EBADF, "{bed}");
+            let fd = file.fd();
+            assert_eq!(errno(file.close()), libc::EBADF);
+            assert_eq!(closed(&engine, fd).unwrap_err().0, libc::EBADF);
+            assert!(
+                !readable(&engine, std::time::Duration::ZERO) || engine.events().next().is_none()
+            );
+        }
+    }
+}
+
+/// Closes the descriptors of this process that are open on `path`.
+fn close_all_of(path: &Path) {
+    for entry in fs::read_dir("/proc/self/fd").unwrap().flatten() {
+        if fs::read_link(entry.path()).is_ok_and(|link| link == path) {
+            let fd = entry.file_name().to_string_lossy().parse().unwrap();
+            // SAFETY: not ours to close, which is what this is about; whoever has it learns of it
+            // from the kernel.
+            assert_eq!(unsafe { libc::close(fd) }, 0);
+        }
+    }
+}

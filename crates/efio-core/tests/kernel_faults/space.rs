@@ -1,0 +1,138 @@
+//! No room: a full file system, a quota, a limit on the size of files.
+
+use crate::common::beds::{Bed, MODES, backends, create};
+use crate::common::child::{limit, run_again, told};
+use crate::common::mount::{Kind, Mount, run};
+use crate::common::{Dir, PATIENCE, closed, errno, event, pattern, skip, write_all};
+use efio_core::{EventKind, Failure};
+use std::process::Command;
+
+/// Writes more than there is room for: the file is poisoned with `expected`, holds an exact prefix up
+/// to the offset that the failure names, and every later call says the same. Returns that offset.
+fn runs_out(bed: &Bed, len: usize, expected: i32) -> u64 {
+    let engine = bed.engine();
+    let path = bed.join("file");
+    let file = engine.open(&path, &create()).unwrap();
+    let bytes = pattern(len);
+    // The failure may come while there is still something to accept.
+    let _ = write_all(&engine, &file, &bytes).map_err(|error| {
+        assert_eq!(error.raw_os_error(), Some(expected), "{bed}");
+    });
+    let failure = match file.failure().unwrap() {
+        Some(failure) => failure,
+        None => failed(&engine),
+    };
+    assert_eq!(failure.errno.0, expected, "{bed}");
+    let there = std::fs::read(&path).unwrap();
+    assert_eq!(failure.offset, there.len() as u64, "{bed}: the lost offset");
+    assert!(there == bytes[..there.len()], "{bed}: not a prefix");
+    assert_eq!(file.progress().unwrap().written, failure.offset);
+    assert_eq!(errno(file.write(b"more")), expected);
+    assert_eq!(errno(file.sync()), expected);
+    let fd = file.fd();
+    assert_eq!(errno(file.close()), expected);
+    assert_eq!(closed(&engine, fd), Err(failure.errno));
+    assert!(engine.shutdown(PATIENCE).unwrap().is_clean());
+    failure.offset
+}
+
+fn failed(engine: &efio_core::Engine) -> Failure {
+    let event = event(engine, |event| matches!(event.kind, EventKind::Failed(_)));
+    let EventKind::Failed(failure) = event.kind else {
+        unreachable!()
+    };
+    failure
+}
+
+/// Every backend and mode in the root of `mount`.
+fn each(fs: &'static str, mount: &Mount, check: impl Fn(&Bed)) {
+    for &backend in backends() {
+        for mode in MODES {
+            check(&Bed::new(fs, backend, mode, mount.join("")));
+        }
+    }
+}
+
+/// F21: a file system with room for 6 MiB.
+#[test]
+fn a_full_file_system_poisons_the_file() {
+    for (kind, bytes) in [
+        (Kind::Ext4, 24 << 20),
+        (Kind::Xfs, 320 << 20),
+        (Kind::Btrfs, 128 << 20),
+    ] {
+        let Some(mount) = Mount::new(kind, bytes) else {
+            continue;
+        };
+        fill(&mount, 6 << 20);
+        each(kind.name(), &mount, |bed| {
+            let lost = runs_out(bed, 16 << 20, libc::ENOSPC);
+            assert!(lost > 1 << 20, "{bed}: {lost} of some 6 MiB");
+        });
+    }
+}
+
+/// Takes all room of a file system but `left` bytes.
+fn fill(mount: &Mount, left: u64) {
+    let size = mount.free().saturating_sub(left);
+    let name = mount.join("ballast");
+    let ballast = std::fs::File::create(&name).unwrap();
+    run(Command::new("fallocate")
+        .args(["-l", &size.to_string()])
+        .arg(&name))
+    .unwrap();
+    ballast.sync_all().unwrap();
+}
+
+/// F22: a quota on a subvolume of btrfs.
+#[test]
+fn a_quota_poisons_the_file() {
+    let Some(mount) = Mount::new(Kind::Btrfs, 512 << 20) else {
+        return;
+    };
+    let subvolume = mount.join("limited");
+    let btrfs = |args: &[&str]| run(Command::new("btrfs").args(args).arg(&subvolume));
+    let made = btrfs(&["subvolume", "create"])
+        .and_then(|()| {
+            run(Command::new("btrfs")
+                .args(["quota", "enable"])
+                .arg(mount.join("")))
+        })
+        .and_then(|()| btrfs(&["qgroup", "limit", "8M"]));
+    if let Err(why) = made {
+        return skip(&format!("a quota: {why}"));
+    }
+    for &backend in backends() {
+        for mode in MODES {
+            let bed = Bed::new("btrfs", backend, mode, subvolume.clone());
+            let lost = runs_out(&bed, 16 << 20, libc::EDQUOT);
+            assert!(lost > 1 << 20, "{bed}: {lost} of 8 MiB");
+            drop(bed);
+            // What was removed counts until the transaction is over.
+            run(Command::new("btrfs")
+                .args(["filesystem", "sync"])
+                .arg(&subvolume))
+            .unwrap();
+        }
+    }
+}
+
+/// F22, F44: the limit of the process is an error, and not the signal that kills.
+#[test]
+fn the_file_size_limit_is_the_same_error_everywhere() {
+    const LIMIT: u64 = 3_000_001;
+    if told().is_none() {
+        return run_again(
+            "space::the_file_size_limit_is_the_same_error_everywhere",
+            "",
+        );
+    }
+    limit(libc::RLIMIT_FSIZE, LIMIT);
+    let dir = Dir::new();
+    for &backend in backends() {
+        for mode in MODES {
+            let bed = Bed::new("disk", backend, mode, dir.path().to_owned());
+            assert_eq!(runs_out(&bed, 5_000_000, libc::EFBIG), LIMIT, "{bed}");
+        }
+    }
+}
