@@ -2,7 +2,8 @@
 
 use crate::fd::Fd;
 use crate::op::OpenSpec;
-use crate::page::Page;
+use crate::page::{Block, Page};
+use crate::plan::Asked;
 use efio_chunks::{ChunkReader, ChunkWriter};
 use std::time::Duration;
 
@@ -14,6 +15,14 @@ pub enum Command {
     Open(Box<OpenCommand>),
     /// Close all files, and end when that is done or after this time.
     Shutdown(Duration),
+}
+
+/// A positional op, on its way to the driver.
+pub struct AtCommand {
+    /// The file.
+    pub fd: Fd,
+    /// What to do.
+    pub asked: Asked<Block>,
 }
 
 /// The driver's half of a file that is being opened.

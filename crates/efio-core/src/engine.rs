@@ -4,11 +4,12 @@ use crate::backend::{self, Backend, BackendInfo, Selected};
 use crate::command::Command;
 use crate::config::{BackendKind, Config, IoMode};
 use crate::driver::{Driver, Driving, Report, is_driven_here};
-use crate::error::{Errno, Failure};
+use crate::error::{Errno, Failure, Refused};
 use crate::event::{Callback, Event, EventQueue};
 use crate::fd::{Fd, Progress};
 use crate::file::File;
 use crate::options::OpenOptions;
+use crate::page::Buffer;
 use crate::shared::Shared;
 use crate::stats::Stats;
 use crate::sys::signals;
@@ -340,6 +341,44 @@ impl Engine {
     /// Those of [`File::seek`].
     pub fn seek(&self, fd: Fd, position: u64) -> io::Result<()> {
         self.shared.seek(fd, position)
+    }
+
+    /// Memory for positional IO: `len` zero bytes of the engine's budget, aligned for direct IO.
+    /// Buffers are meant to be used again and again. This call may map memory.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` for no bytes or more than [`Buffer::MAX_LEN`], `EAGAIN` when the budget is used up,
+    /// `ENOMEM` when the kernel refuses memory.
+    pub fn buffer(&self, len: usize) -> io::Result<Buffer> {
+        self.shared.buffer(len)
+    }
+
+    /// Reads at an offset; see [`File::read_at`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`File::read_at`].
+    pub fn read_at(&self, fd: Fd, offset: u64, buffer: Buffer, token: u64) -> Result<(), Refused> {
+        self.shared.read_at(fd, offset, buffer, token)
+    }
+
+    /// Writes at an offset; see [`File::write_at`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`File::write_at`].
+    pub fn write_at(&self, fd: Fd, offset: u64, buffer: Buffer, token: u64) -> Result<(), Refused> {
+        self.shared.write_at(fd, offset, buffer, token)
+    }
+
+    /// Sets the length; see [`File::truncate`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`File::truncate`].
+    pub fn truncate(&self, fd: Fd, len: u64) -> io::Result<()> {
+        self.shared.truncate(fd, len)
     }
 
     /// Asks for durability; see [`File::sync`].

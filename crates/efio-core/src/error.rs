@@ -1,5 +1,6 @@
 //! Errors: the kernel's errno everywhere, and the sticky failure of a file.
 
+use crate::page::Buffer;
 use std::fmt;
 use std::io;
 
@@ -36,6 +37,33 @@ impl From<io::Error> for Errno {
     /// `EIO` for an error that did not come from the kernel.
     fn from(error: io::Error) -> Self {
         Self(error.raw_os_error().unwrap_or(libc::EIO))
+    }
+}
+
+/// A positional op that was refused at once, with the buffer that it was given.
+#[derive(Debug)]
+pub struct Refused {
+    /// Why.
+    pub error: io::Error,
+    /// The buffer, as it was.
+    pub buffer: Buffer,
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl std::error::Error for Refused {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.error)
+    }
+}
+
+impl From<Refused> for io::Error {
+    fn from(refused: Refused) -> Self {
+        refused.error
     }
 }
 

@@ -1,7 +1,8 @@
 //! The owning handle of an open file.
 
-use crate::error::Failure;
+use crate::error::{Failure, Refused};
 use crate::fd::{Fd, Progress};
+use crate::page::Buffer;
 use crate::shared::Shared;
 use std::fmt;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -83,6 +84,55 @@ impl File {
     /// `EINVAL` beyond the range of file offsets, `EBADF` when closed.
     pub fn seek(&self, position: u64) -> io::Result<()> {
         self.shared.seek(self.fd, position)
+    }
+
+    /// Reads into `buffer` from `offset` on, in the background: a
+    /// [`Completed`](crate::EventKind::Completed) event with `token` brings the buffer back. The
+    /// position stays where it is.
+    ///
+    /// It waits for every write to these bytes and every truncation made through this descriptor
+    /// before it, and sees them. It does not wait for other positional reads, nor for positional
+    /// writes to other places: they complete in any order, and each makes the file as long as it
+    /// needs when it does.
+    ///
+    /// # Errors
+    ///
+    /// The buffer comes back with the reason. `EBADF`: closed, or not open for reading. `EINVAL`:
+    /// the range is not one of file offsets. The file's failure, if the open failed or bytes
+    /// accepted before will not be written. All other errors come with the event.
+    pub fn read_at(&self, offset: u64, buffer: Buffer, token: u64) -> Result<(), Refused> {
+        self.shared.read_at(self.fd, offset, buffer, token)
+    }
+
+    /// Writes `buffer` at `offset`, in the background: a
+    /// [`Completed`](crate::EventKind::Completed) event with `token` brings the buffer back. The
+    /// position stays where it is.
+    ///
+    /// The bytes are accepted at once: they count in [`progress`](Self::progress), a
+    /// [`sync`](Self::sync) and the close cover them, later reads see them, later writes to the same
+    /// place come after them. If they cannot be written, the file has failed like after any write.
+    ///
+    /// # Errors
+    ///
+    /// The buffer comes back with the reason. `EBADF`: closed, or not open for writing. `EINVAL`:
+    /// the range is not one of file offsets, or the file was opened to append. After a failure, its
+    /// error. All other errors come with the event.
+    pub fn write_at(&self, offset: u64, buffer: Buffer, token: u64) -> Result<(), Refused> {
+        self.shared.write_at(self.fd, offset, buffer, token)
+    }
+
+    /// Makes the file `len` bytes long, in the background: after what was accepted before, and
+    /// before what is accepted later. A [`Truncated`](crate::EventKind::Truncated) event, or
+    /// [`Failed`](crate::EventKind::Failed), follows. The position stays where it is. It counts as
+    /// one byte in [`progress`](Self::progress), so that the mark of a later [`sync`](Self::sync)
+    /// includes it.
+    ///
+    /// # Errors
+    ///
+    /// `EBADF`: closed, or not open for writing. `EINVAL`: no file can be that long. After a
+    /// failure, its error.
+    pub fn truncate(&self, len: u64) -> io::Result<()> {
+        self.shared.truncate(self.fd, len)
     }
 
     /// Asks that every byte accepted so far becomes durable, and a new file's name as well.

@@ -51,11 +51,12 @@ pub use backend::BackendInfo;
 pub use config::{BackendKind, Config, IoMode};
 pub use driver::Report;
 pub use engine::{Builder, Engine};
-pub use error::{Errno, Failure};
-pub use event::{Event, EventKind, EventQueue};
+pub use error::{Errno, Failure, Refused};
+pub use event::{Completed, Event, EventKind, EventQueue};
 pub use fd::{Fd, Progress};
 pub use file::File;
 pub use options::OpenOptions;
+pub use page::Buffer;
 pub use stats::Stats;
 
 pub use efio_bstream as bstream;

@@ -72,7 +72,7 @@ pub struct FileFacts {
 pub enum Op<F> {
     /// Opens a regular file.
     Open(Box<OpenSpec>),
-    /// Reads `len` bytes from `offset` on into the start of `block`.
+    /// Reads `len` bytes from `offset` on into `block`, from its byte `start` on.
     Read {
         /// The file.
         file: Arc<F>,
@@ -82,7 +82,9 @@ pub enum Op<F> {
         offset: u64,
         /// The memory, owned by the op until its completion.
         block: Block,
-        /// How many bytes, at most the block's length.
+        /// Where in the block.
+        start: usize,
+        /// How many bytes; they end inside the block.
         len: usize,
     },
     /// Writes the slices one behind the other from `offset` on; at the end of file for a file
@@ -96,6 +98,28 @@ pub enum Op<F> {
         offset: u64,
         /// The bytes.
         slices: Vec<PageSlice>,
+    },
+    /// Writes `len` bytes of `block`, from its byte `start` on, at `offset`.
+    WriteBlock {
+        /// The file.
+        file: Arc<F>,
+        /// How.
+        route: Route,
+        /// Where in the file.
+        offset: u64,
+        /// The memory, owned by the op until its completion.
+        block: Block,
+        /// Where in the block.
+        start: usize,
+        /// How many bytes; they end inside the block.
+        len: usize,
+    },
+    /// Sets the length of the file.
+    Truncate {
+        /// The file.
+        file: Arc<F>,
+        /// The new length.
+        len: u64,
     },
     /// Makes what was written durable.
     Sync {
@@ -122,7 +146,7 @@ pub struct Request<F> {
 pub enum Outcome<F> {
     /// An open succeeded.
     Opened(F, FileFacts),
-    /// A read or write moved this many bytes, possibly fewer than asked; 0 for sync and close.
+    /// A read or write moved this many bytes, possibly fewer than asked; 0 for the other ops.
     Done(usize),
     /// The kernel said no.
     Failed(Errno),
@@ -135,6 +159,6 @@ pub struct Completion<F> {
     pub id: OpId,
     /// How it ended.
     pub outcome: Outcome<F>,
-    /// The memory of a read.
+    /// The memory of a read or of a block written.
     pub block: Option<Block>,
 }

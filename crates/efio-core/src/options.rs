@@ -124,6 +124,10 @@ impl OpenOptions {
         self
     }
 
+    pub(crate) fn appends(&self) -> bool {
+        self.append
+    }
+
     pub(crate) fn writes(&self) -> bool {
         self.write || self.append
     }

@@ -1,6 +1,6 @@
 //! What callers and the driver of one engine share.
 
-use crate::command::Command;
+use crate::command::{AtCommand, Command};
 use crate::config::Config;
 use crate::error::Errno;
 use crate::event::EventQueue;
@@ -9,6 +9,7 @@ use crate::inbox::Inbox;
 use crate::page::{KernelMemory, PagePool, SlabSource};
 use crate::stats::Counters;
 use crate::sys::fork::Birthplace;
+use efio_queue::SegQueue;
 use efio_sync::EventFd;
 use efio_sync::shim::atomic::{AtomicBool, Ordering};
 use std::io;
@@ -24,6 +25,9 @@ pub struct Shared {
     pub pool: Arc<PagePool>,
     /// News for the driver.
     pub attention: Inbox<EventFd>,
+    /// Positional ops for the driver, in the order in which they take their places in the sequence
+    /// of each file: pushed with custody of it.
+    pub positional: SegQueue<AtCommand>,
     /// News for the callers.
     pub events: EventQueue,
     /// Statistics.
@@ -55,6 +59,7 @@ impl Shared {
             table: FdTable::new(config.max_files),
             pool: PagePool::new(config.memory_budget, source)?,
             attention: Inbox::new(EventFd::new()?),
+            positional: SegQueue::new(),
             events: EventQueue::new(Arc::clone(&birthplace))?,
             counters: Arc::default(),
             stopped: AtomicBool::new(false),
@@ -66,6 +71,16 @@ impl Shared {
     /// Gives the driver something to look at.
     pub fn command(&self, command: Command) {
         if self.attention.send(command) {
+            self.counters.doorbell_calls.add(1);
+        }
+    }
+
+    /// Gives the driver a positional op.
+    pub fn send_at(&self, command: AtCommand) {
+        if self.positional.push(command).is_err() {
+            unreachable!("the queue is never closed");
+        }
+        if self.attention.bell().ring() {
             self.counters.doorbell_calls.add(1);
         }
     }

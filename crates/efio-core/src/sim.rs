@@ -107,7 +107,7 @@ impl Simulation {
     }
 
     /// The report, once the shutdown is over.
-    pub fn report(&self) -> Option<Report> {
+    pub fn report(&mut self) -> Option<Report> {
         self.driver.finished()
     }
 

@@ -89,6 +89,23 @@ impl Backend for Disk {
                 self.bytes.extend(&incoming);
                 (Outcome::Done(incoming.len()), None)
             }
+            Op::WriteBlock {
+                offset,
+                block,
+                start,
+                len,
+                ..
+            } => {
+                let offset = offset as usize;
+                let end = offset + len;
+                self.bytes.resize(self.bytes.len().max(end), 0);
+                self.bytes[offset..end].copy_from_slice(&block.as_slice()[start..][..len]);
+                (Outcome::Done(len), Some(block))
+            }
+            Op::Truncate { len, .. } => {
+                self.bytes.resize(len as usize, 0);
+                (Outcome::Done(0), None)
+            }
             Op::Sync { .. } | Op::Close(()) => (Outcome::Done(0), None),
         };
         self.done.push(Completion { id, outcome, block });

@@ -148,11 +148,24 @@ fn call(op: Op<KernelFile>) -> (Outcome<KernelFile>, Option<crate::page::Block>)
             route,
             offset,
             mut block,
+            start,
             len,
         } => {
-            let result = file.read(route, offset, &mut block.as_mut_slice()[..len]);
+            let result = file.read(route, offset, &mut block.as_mut_slice()[start..][..len]);
             (result, Some(block))
         }
+        Op::WriteBlock {
+            file,
+            route,
+            offset,
+            block,
+            start,
+            len,
+        } => {
+            let result = file.write_bytes(route, offset, &block.as_slice()[start..][..len]);
+            (result, Some(block))
+        }
+        Op::Truncate { file, len } => (file.truncate(len).map(|()| 0), None),
         Op::Write {
             file,
             route,

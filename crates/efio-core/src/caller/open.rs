@@ -37,6 +37,7 @@ impl Shared {
             generation: fd.generation(),
             writer,
             reader,
+            append: options.appends(),
             ..Ends::default()
         };
         if options.prefetch && ends.reader.is_some() {

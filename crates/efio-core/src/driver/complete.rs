@@ -36,6 +36,7 @@ impl<B: Backend> Driver<B> {
                 (Purpose::Fetch(number), outcome) => {
                     driver.fetched(slot, file, number, outcome, block);
                 }
+                (Purpose::At(key), outcome) => driver.moved(slot, file, key, outcome, block),
                 (Purpose::Write, outcome) => driver.wrote(slot, file, outcome),
                 (Purpose::Sync, outcome) => driver.synced(slot, file, outcome),
                 (Purpose::Close, outcome) => {
@@ -158,7 +159,7 @@ impl<B: Backend> Driver<B> {
     }
 
     /// Acts on what an error means for the file.
-    fn judge(&mut self, slot: &Slot, file: &mut OpenFile<B::File>, verdict: Verdict) {
+    pub(super) fn judge(&mut self, slot: &Slot, file: &mut OpenFile<B::File>, verdict: Verdict) {
         match verdict {
             Verdict::Retry => {}
             Verdict::FellBack => self.shared.counters.fallbacks.add(1),

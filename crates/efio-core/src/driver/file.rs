@@ -5,7 +5,10 @@ use crate::config::{Config, IoMode};
 use crate::fd::{Fd, Slot};
 use crate::op::{FileFacts, Op, OpenSpec, Route};
 use crate::page::{Block, Page, PagePool, PageSlice, UNIT_BYTES};
-use crate::plan::{Cut, Delivery, Fetch, Lifecycle, ReadAhead, ReadLimits, Ready, WriteBehind};
+use crate::plan::{
+    Asked, Cut, Delivery, Fetch, Kind, Lifecycle, Positional, ReadAhead, ReadLimits, Ready, Routes,
+    WriteBehind,
+};
 use efio_chunks::{ChunkReader, ChunkWriter};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -27,6 +30,12 @@ pub struct OpenFile<F> {
     pub write: WriteBehind,
     /// What comes from disk.
     pub read: ReadAhead<Block>,
+    /// Reads, writes and truncations at an offset, once there was one.
+    pub at: Option<Box<Positional<Block>>>,
+    /// What positional ops may use.
+    pub routes: Routes,
+    /// Positional changes heard of.
+    changes: u32,
     /// The kernel's file, once open.
     pub kernel: Option<Arc<F>>,
     /// Ops in flight.
@@ -67,6 +76,12 @@ impl<F> OpenFile<F> {
             life: Lifecycle::new(),
             write: WriteBehind::new(append, MAX_CUT),
             read: ReadAhead::new(limits),
+            at: None,
+            routes: Routes {
+                buffered: Route::Cached,
+                block: 0,
+            },
+            changes: 0,
             kernel: None,
             busy: 0,
             timed: false,
@@ -91,13 +106,22 @@ impl<F> OpenFile<F> {
         };
         self.write.opened(buffered, facts.block, self.may_be_new);
         self.read.opened(buffered, facts.block, facts.size);
+        self.routes = Routes {
+            buffered,
+            block: facts.block,
+        };
         self.kernel = Some(Arc::new(kernel));
         self.life.opened();
     }
 
     /// The next write to submit.
     pub fn next_write(&mut self, slot: &Slot) -> Option<(Purpose, Op<F>)> {
-        self.collect(slot.marks.accepted());
+        let accepted = slot.marks.accepted();
+        if slot.changes() != self.changes {
+            // Some of what is accepted stands behind a change that was not heard of yet.
+            return None;
+        }
+        self.collect(accepted.min(self.limit()));
         let cut = self.write.next_write(self.ready()?)?;
         let Cut { offset, route, .. } = cut;
         let (file, slices) = (self.kernel()?, self.slices(cut));
@@ -123,7 +147,8 @@ impl<F> OpenFile<F> {
         let mut open_too = self.write.due() > self.collected;
         while let Some(piece) = stream.front() {
             // The stream may be ahead of the mark, which the caller raises last.
-            let rest = usize::try_from(accepted - self.collected).unwrap_or(usize::MAX);
+            let rest =
+                usize::try_from(accepted.saturating_sub(self.collected)).unwrap_or(usize::MAX);
             let (start, len) = (piece.offset(), piece.bytes().len().min(rest));
             if len == 0 || !(piece.is_sealed() || open_too) {
                 return;
@@ -143,13 +168,49 @@ impl<F> OpenFile<F> {
         }
     }
 
+    /// Takes a positional op.
+    pub fn ask(&mut self, asked: Asked<Block>) {
+        // What was accepted before it has to be written first.
+        self.write.flush(asked.place);
+        self.changes = self.changes.wrapping_add(u32::from(asked.width() > 0));
+        self.at
+            .get_or_insert_with(|| Box::new(Positional::new()))
+            .push(asked);
+    }
+
+    /// Stream bytes from this place of the sequence on wait for a positional change.
+    fn limit(&self) -> u64 {
+        self.at.as_ref().map_or(u64::MAX, |at| at.limit())
+    }
+
+    /// A positional change ended well; it may count as written now.
+    pub fn changed(&mut self, kind: Kind, offset: u64) {
+        let Some(at) = &mut self.at else { return };
+        self.write.changed(offset);
+        if kind == Kind::Truncate {
+            self.read.resized(offset);
+        }
+        let written = at.settle(self.write.written());
+        if written > self.write.written() {
+            // After a failure the rest was collected to tell what is lost.
+            self.collected = self.collected.max(written);
+            self.write.skip_to(written);
+        }
+    }
+
+    /// Whether a positional op is not over.
+    pub fn has_positional(&self) -> bool {
+        self.at.as_ref().is_some_and(|at| !at.is_idle())
+    }
+
     /// The lowest file offset of all accepted bytes that the kernel does not have; `None` in append
     /// mode, where only the kernel knows offsets.
     pub fn lowest_pending(&mut self, accepted: u64) -> Option<u64> {
         self.write.flush(accepted);
-        self.collect(accepted);
+        self.collect(u64::MAX);
         let queued = self.queue.iter().filter(|_| !self.append);
-        queued.map(PageSlice::offset).min()
+        let changes = self.at.as_ref().and_then(|at| at.lowest_pending());
+        queued.map(PageSlice::offset).chain(changes).min()
     }
 
     /// The bytes at the head of the queue that can go in one write.
@@ -204,7 +265,8 @@ impl<F> OpenFile<F> {
         }
     }
 
-    fn kernel(&self) -> Option<Arc<F>> {
+    /// The kernel's file, to be used by an op.
+    pub fn kernel(&self) -> Option<Arc<F>> {
         self.kernel.as_ref().map(Arc::clone)
     }
 
@@ -251,6 +313,7 @@ impl<F> OpenFile<F> {
                 route,
                 offset,
                 block,
+                start: 0,
                 len,
             },
         )))

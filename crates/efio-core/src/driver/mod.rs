@@ -10,6 +10,7 @@
 //! A turn never waits and reads no clock: time comes in as `now`, so that a simulation can drive
 //! it with a disk and a time of its own.
 
+mod at;
 mod complete;
 mod file;
 mod here;
@@ -21,7 +22,7 @@ pub use here::{Driving, is_driven_here};
 pub use shutdown::Report;
 
 use crate::backend::Backend;
-use crate::command::{Command, OpenCommand};
+use crate::command::{AtCommand, Command, OpenCommand};
 use crate::error::Errno;
 use crate::event::{Callback, EventKind, Outbox};
 use crate::fd::{Attention, DRIVER, Fd, Slot};
@@ -44,6 +45,8 @@ pub struct Driver<B: Backend> {
     ops: OpTable,
     /// Requests that the backend had no room for.
     backlog: VecDeque<Request<B::File>>,
+    /// Positional ops of files that were not heard of yet.
+    early: Vec<AtCommand>,
     /// When to flush which file; in order, for the interval is the same for all.
     timers: VecDeque<(Duration, Fd)>,
     /// Files that wait for memory.
@@ -65,6 +68,7 @@ impl<B: Backend> Driver<B> {
             live: 0,
             ops: OpTable::default(),
             backlog: VecDeque::new(),
+            early: Vec::new(),
             timers: VecDeque::new(),
             starved: VecDeque::new(),
             completions: Vec::new(),
@@ -123,7 +127,7 @@ impl<B: Backend> Driver<B> {
                 Command::Shutdown(patience) => self.begin_shutdown(patience),
             }
         }
-        heard
+        self.hear_positional() || heard
     }
 
     fn open(&mut self, command: OpenCommand) {
@@ -145,6 +149,9 @@ impl<B: Backend> Driver<B> {
         self.files[index] = Some(Box::new(file));
         self.live += 1;
         self.submit(fd.index(), Purpose::Open, Op::Open(Box::new(spec)));
+        if !self.early.is_empty() {
+            self.place_early();
+        }
         if self.deadline.is_some() {
             self.close_for_shutdown(fd);
         }
@@ -152,8 +159,17 @@ impl<B: Backend> Driver<B> {
 
     /// Looks at why a file wants attention.
     fn attend(&mut self, index: u32) {
+        // A file that was closed leaves its bits alone: they are those of the next one already.
+        let is_open = matches!(self.files.get(index as usize), Some(Some(_)));
+        let Some(slot) = self.shared.table.get(index).filter(|_| is_open) else {
+            return;
+        };
+        let bits = slot.take_attention();
+        if bits.has(Attention::CLOSE.and(Attention::CLOSE_SYNC)) {
+            // What was asked for before the close.
+            self.hear_positional();
+        }
         self.with_file(index, |driver, slot, file| {
-            let bits = slot.take_attention();
             if bits.has(Attention::DIRTY) && !file.timed {
                 file.timed = true;
                 driver
@@ -237,17 +253,18 @@ impl<B: Backend> Driver<B> {
     fn pump(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) {
         let index = file.fd.index();
         if file.life.is_serving() {
+            self.pump_positional(slot, file);
             while let Some((purpose, op)) = file.next_write(slot).or_else(|| file.next_sync()) {
                 file.busy += 1;
                 self.submit(index, purpose, op);
             }
             self.pump_reads(slot, file);
+        } else if let Some(failure) = file.write.failure() {
+            // The kernel refused to open it.
+            self.cancel_positional(file, failure.errno);
         }
-        let accepted = slot.marks.accepted();
-        match file
-            .life
-            .step(file.write.is_drained(accepted), file.busy > 0)
-        {
+        let drained = file.write.is_drained(slot.marks.accepted()) && !file.has_positional();
+        match file.life.step(drained, file.busy > 0) {
             Step::Wait => {}
             Step::CloseKernelFile => {
                 let kernel = file.kernel.take().and_then(Arc::into_inner);
@@ -284,7 +301,10 @@ impl<B: Backend> Driver<B> {
     }
 
     fn submit(&mut self, index: u32, purpose: Purpose, op: Op<B::File>) {
-        if matches!(purpose, Purpose::Fetch(_) | Purpose::Write | Purpose::Sync) {
+        if matches!(
+            purpose,
+            Purpose::Fetch(_) | Purpose::Write | Purpose::Sync | Purpose::At(_)
+        ) {
             self.shared.counters.ops.add(1);
         }
         let request = Request {

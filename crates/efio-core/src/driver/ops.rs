@@ -11,6 +11,8 @@ pub enum Purpose {
     Fetch(u64),
     /// Writes the cut of its write-behind.
     Write,
+    /// Moves the positional op of this key.
+    At(u32),
     /// Syncs it.
     Sync,
     /// Closes it.

@@ -2,6 +2,7 @@
 
 use super::Driver;
 use crate::backend::Backend;
+use crate::error::Errno;
 use crate::fd::{Attention, DRIVER, Ends, Fd};
 use std::time::Duration;
 
@@ -44,12 +45,25 @@ impl<B: Backend> Driver<B> {
         self.attend(fd.index());
     }
 
+    /// At the deadline: positional ops that did not begin end here. Those that the disk has keep
+    /// their memory, and are not heard of any more.
+    fn give_up_positional(&mut self) {
+        for index in 0..self.files.len() as u32 {
+            self.with_file(index, |driver, _, file| {
+                driver.cancel_positional(file, Errno(libc::ECANCELED));
+            });
+        }
+        let panics = self.outbox.deliver();
+        self.shared.counters.callback_panics.add(panics);
+    }
+
     /// The report, once the shutdown is over.
-    pub fn finished(&self) -> Option<Report> {
+    pub fn finished(&mut self) -> Option<Report> {
         let deadline = self.deadline?;
         if self.live > 0 && self.now < deadline {
             return None;
         }
+        self.give_up_positional();
         let left = |fd: Fd| {
             let marks = self
                 .shared

@@ -14,9 +14,10 @@ pub use sink::{Callback, Outbox};
 
 use crate::error::{Errno, Failure};
 use crate::fd::Fd;
+use crate::page::Buffer;
 
 /// News of one file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Event {
     /// The file.
     pub fd: Fd,
@@ -25,9 +26,16 @@ pub struct Event {
 }
 
 /// What happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EventKind {
+    /// A [`read_at`](crate::File::read_at) or [`write_at`](crate::File::write_at) is over.
+    Completed(Completed),
+    /// The length of the file was set to `len`, in its turn among what was accepted.
+    Truncated {
+        /// The new length.
+        len: u64,
+    },
     /// The kernel opened the file. Once per file, unless it failed.
     Opened,
     /// A read that said "would block" can be repeated.
@@ -46,4 +54,17 @@ pub enum EventKind {
     },
     /// The open, a write or a sync failed: the file accepts no more bytes. Once per file.
     Failed(Failure),
+}
+
+/// A positional read or write that is over. Each comes exactly once.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Completed {
+    /// What the caller named it.
+    pub token: u64,
+    /// The bytes moved: for a read fewer than the buffer's length only at the end of file. After an
+    /// error some may have been moved.
+    pub result: Result<usize, Errno>,
+    /// The buffer that the op was given. It is empty should the memory have been lost with a worker
+    /// that died.
+    pub buffer: Buffer,
 }

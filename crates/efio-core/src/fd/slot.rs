@@ -114,6 +114,10 @@ pub struct Ends {
     pub reading: bool,
     /// The current run.
     pub epoch: u32,
+    /// Positional changes asked for so far.
+    pub changes: u32,
+    /// Whether writes go to the end of the file.
+    pub append: bool,
     /// Bytes consumed in this run.
     pub consumed: u64,
     /// In cached mode: the kernel's file, for what is in memory.
@@ -141,6 +145,8 @@ pub struct Slot {
     read_after: AtomicU64,
     read_from: AtomicU64,
     read_epoch: AtomicU32,
+    /// Positional changes that have places in the accepted sequence.
+    changes: AtomicU32,
     consumed: AtomicU64,
     /// How a run ended: `epoch << 32 | 1 + errno`; 0 while it goes on.
     read_end: AtomicU64,
@@ -171,6 +177,7 @@ impl Slot {
             read_after: AtomicU64::new(0),
             read_from: AtomicU64::new(0),
             read_epoch: AtomicU32::new(0),
+            changes: AtomicU32::new(0),
             consumed: AtomicU64::new(0),
             read_end: AtomicU64::new(0),
             sync_to: AtomicU64::new(0),
@@ -189,7 +196,12 @@ impl Slot {
     pub fn begin(&self, index: u32) -> Fd {
         self.marks.reset();
         // Relaxed: nobody knows the new generation before it is stored below.
-        for word in [&self.attention, &self.waiting, &self.read_epoch] {
+        for word in [
+            &self.attention,
+            &self.waiting,
+            &self.read_epoch,
+            &self.changes,
+        ] {
             word.store(0, Ordering::Relaxed);
         }
         for word in [
@@ -379,6 +391,18 @@ impl Slot {
     /// Takes what was offered.
     pub fn take_read_now(&self) -> Option<Arc<dyn ReadNow>> {
         self.read_now.lock().take()
+    }
+
+    /// Counts a positional change, before the accepted mark is raised over it.
+    pub fn set_changes(&self, count: u32) {
+        // Relaxed: the accepted mark publishes it.
+        self.changes.store(count, Ordering::Relaxed);
+    }
+
+    /// How many positional changes there are below the accepted mark, or above it, for whoever has
+    /// looked at the mark.
+    pub fn changes(&self) -> u32 {
+        self.changes.load(Ordering::Relaxed)
     }
 
     /// Asks for a sync up to `mark`; an attention bit follows, which publishes it.

@@ -7,9 +7,11 @@
 //! | [`PageSlice`] | shared, counted | published bytes of a page, for a write op |
 
 mod buddy;
+mod buffer;
 mod pool;
 
 pub use buddy::{SLAB_BYTES, SLAB_ORDER, UNIT_BYTES, order_for};
+pub use buffer::Buffer;
 pub use pool::{Block, KernelMemory, PagePool, Slab, SlabSource};
 
 use efio_chunks::{AppendChunk, Chunk};

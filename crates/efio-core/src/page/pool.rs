@@ -6,9 +6,9 @@
 //!          └─ at most budget / 2 MiB of them
 //! ```
 //!
-//! Callers take blocks only from slabs that are mapped and touched already; the driver alone
-//! [`grow`](PagePool::grow)s the pool, so that a caller never pays for the page faults of a new
-//! slab. A block goes back when its last owner drops it, on whatever thread that is.
+//! Reads and writes take blocks only from slabs that are mapped and touched already; the driver
+//! [`grow`](PagePool::grow)s the pool, so that a call on the data path never pays for the page faults
+//! of a new slab. A block goes back when its last owner drops it, on whatever thread that is.
 
 use super::buddy::{Buddy, SLAB_BYTES, UNIT_BYTES};
 use crate::sys::memory::Mapping;
@@ -58,6 +58,8 @@ struct Slabs {
     buddies: Vec<Buddy>,
     /// `Buddy::largest` of each slab, side by side, so that the search reads one cache line.
     largest: Vec<u8>,
+    /// Slabs that are being mapped.
+    coming: usize,
 }
 
 impl PagePool {
@@ -87,13 +89,18 @@ impl PagePool {
     ///
     /// `ENOMEM` when the kernel refuses the memory.
     pub fn grow(&self) -> io::Result<bool> {
-        if self.slabs.lock().maps.len() >= self.max_slabs {
-            return Ok(false);
+        {
+            let mut slabs = self.slabs.lock();
+            if slabs.maps.len() + slabs.coming >= self.max_slabs {
+                return Ok(false);
+            }
+            slabs.coming += 1;
         }
-        // Mapped outside the lock: touching 2 MiB takes far longer than anyone should spin. Only
-        // the driver grows a pool, so nobody else passes the check above in the meantime.
-        let mapping = self.source.map(SLAB_BYTES)?;
+        // Mapped outside the lock: touching 2 MiB takes far longer than anyone should spin.
+        let mapping = self.source.map(SLAB_BYTES);
         let mut slabs = self.slabs.lock();
+        slabs.coming -= 1;
+        let mapping = mapping?;
         slabs.maps.push(mapping);
         let buddy = Buddy::new();
         slabs.largest.push(buddy.largest());
@@ -137,6 +144,23 @@ impl PagePool {
         match self.grow() {
             Ok(true) => self.take(order),
             Ok(false) | Err(_) => self.take_at_most(order, 0),
+        }
+    }
+
+    /// Takes a block of `order`, from a new slab if none is ready: for callers that allocate and do
+    /// not mind the time that mapping takes.
+    ///
+    /// # Errors
+    ///
+    /// `EAGAIN` when the budget is used up, `ENOMEM` when the kernel refuses memory (F36).
+    pub fn take_or_map(self: &Arc<Self>, order: u8) -> io::Result<Block> {
+        loop {
+            if let Some(block) = self.take(order) {
+                return Ok(block);
+            }
+            if !self.grow()? {
+                return Err(io::Error::from_raw_os_error(libc::EAGAIN));
+            }
         }
     }
 
@@ -232,6 +256,12 @@ impl Block {
             number: self.slab,
             base,
         }
+    }
+
+    /// The whole block: initialised, and as stale as in [`as_mut_slice`](Self::as_mut_slice).
+    pub fn as_slice(&self) -> &[u8] {
+        // SAFETY: as in `as_mut_slice`; nobody writes while the block is borrowed.
+        unsafe { std::slice::from_raw_parts(self.ptr.as_ptr(), self.len()) }
     }
 
     /// The whole block for writing: the bytes are initialised (the kernel zeroed them once) but

@@ -5,12 +5,18 @@
 //! |---|---|
 //! | [`ReadAhead`] | what to read, in which sizes, how far ahead; order, end of file, short reads |
 //! | [`WriteBehind`] | what may go to disk, in what form, and what is durable |
+//! | [`Positional`] | when reads, writes and truncations that name their offset may go, and how |
+//! | [`Routes`] | what is left of direct and uncached IO after refusals |
 //! | [`Lifecycle`] | open → serve → drain → close |
 
 mod lifecycle;
+mod positional;
 mod read_ahead;
+mod routes;
 mod write_behind;
 
 pub use lifecycle::{Lifecycle, Step};
+pub use positional::{After, Asked, Finished, Kind, Next, Positional, Transfer};
 pub use read_ahead::{Delivery, Fetch, ReadAhead, ReadLimits};
+pub use routes::Routes;
 pub use write_behind::{Cut, Ready, Verdict, WriteBehind};

@@ -128,6 +128,11 @@ impl<P> ReadAhead<P> {
         self.size_hint = size;
     }
 
+    /// The file was made `size` bytes long.
+    pub fn resized(&mut self, size: u64) {
+        self.size_hint = size;
+    }
+
     /// The run that requests belong to.
     pub fn epoch(&self) -> u32 {
         self.epoch

@@ -125,6 +125,28 @@ impl WriteBehind {
         self.sync.wanted = Some(self.sync.wanted.unwrap_or(0).max(mark));
     }
 
+    /// A positional change at `offset` was made: the next sync covers it.
+    pub fn changed(&mut self, offset: u64) {
+        let from = self.sync.unsynced_from.get_or_insert(offset);
+        *from = (*from).min(offset);
+    }
+
+    /// Positional changes fill the sequence up to `mark`, from where the stream stands.
+    pub fn skip_to(&mut self, mark: u64) {
+        debug_assert!(self.in_flight.is_none() && mark >= self.written);
+        self.written = mark;
+    }
+
+    /// What poisoned the file.
+    pub fn failure(&self) -> Option<Failure> {
+        self.failure
+    }
+
+    /// A positional change failed; the offset is that of its first byte that was not written.
+    pub fn change_failed(&mut self, errno: Errno, offset: u64) -> Verdict {
+        self.poison(errno, offset)
+    }
+
     /// How many bytes the kernel has taken.
     pub fn written(&self) -> u64 {
         self.written

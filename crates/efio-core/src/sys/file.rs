@@ -122,6 +122,31 @@ impl KernelFile {
         count(unsafe { libc::pwritev2(fd, iovs.as_ptr(), iovs.len() as i32, offset as i64, flags) })
     }
 
+    /// Writes the bytes; how many were written.
+    ///
+    /// # Errors
+    ///
+    /// What `pwritev2(2)` says.
+    pub fn write_bytes(&self, route: Route, offset: u64, bytes: &[u8]) -> io::Result<usize> {
+        let iov = libc::iovec {
+            iov_base: bytes.as_ptr().cast_mut().cast(),
+            iov_len: bytes.len(),
+        };
+        let (fd, flags) = self.routed(route);
+        // SAFETY: one iovec over `bytes`, which the kernel only reads during the call.
+        count(unsafe { libc::pwritev2(fd, &raw const iov, 1, offset as i64, flags) })
+    }
+
+    /// Sets the length of the file.
+    ///
+    /// # Errors
+    ///
+    /// What `ftruncate(2)` says.
+    pub fn truncate(&self, len: u64) -> io::Result<()> {
+        // SAFETY: an open descriptor of ours.
+        check(unsafe { libc::ftruncate(self.buffered.as_raw_fd(), len as i64) })
+    }
+
     /// Makes the file's data durable, and its directory entry if `name_too`.
     ///
     /// # Errors

@@ -88,7 +88,7 @@ impl Drop for Tmpfs {
 }
 
 /// Waits for the event that `wanted` accepts; others are dropped.
-pub fn event(engine: &Engine, wanted: impl Fn(&Event) -> bool) -> Event {
+pub fn event(engine: &Engine, mut wanted: impl FnMut(&Event) -> bool) -> Event {
     let deadline = Instant::now() + PATIENCE;
     loop {
         while let Some(event) = engine.events().next() {

@@ -215,8 +215,8 @@ impl Oracle {
     }
 
     /// An event of the file.
-    pub fn event(&mut self, kind: EventKind, inode: Option<&SimInode>) {
-        match kind {
+    pub fn event(&mut self, kind: &EventKind, inode: Option<&SimInode>) {
+        match *kind {
             EventKind::Opened => {
                 assert!(!self.opened && self.failed.is_none(), "Opened twice");
                 let inode = inode.expect("an opened file exists");

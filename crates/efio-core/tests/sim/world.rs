@@ -419,7 +419,7 @@ impl<'a> World<'a> {
                     "{failure:?}"
                 );
             }
-            open.oracle.event(event.kind, inode.as_deref());
+            open.oracle.event(&event.kind, inode.as_deref());
             let EventKind::Closed { error } = event.kind else {
                 continue;
             };

@@ -10,7 +10,6 @@
 
 use super::random::Random;
 use crate::error::Errno;
-use crate::page::PageSlice;
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
 use std::ops::Range;
@@ -128,13 +127,8 @@ impl SimInode {
         Ok(&self.current[from..to])
     }
 
-    /// Writes the first `n` bytes of `slices`.
-    pub(super) fn write(
-        &mut self,
-        offset: usize,
-        slices: &[PageSlice],
-        n: usize,
-    ) -> Result<(), Errno> {
+    /// Writes the first `n` bytes of `parts`.
+    pub(super) fn write(&mut self, offset: usize, parts: &[&[u8]], n: usize) -> Result<(), Errno> {
         if offset + n > MAX_FILE {
             return Err(Errno(libc::EFBIG));
         }
@@ -142,10 +136,10 @@ impl SimInode {
             self.resize(offset + n);
         }
         let mut room = &mut self.current[offset..offset + n];
-        for slice in slices {
-            let part = slice.len().min(room.len());
-            let (here, rest) = room.split_at_mut(part);
-            here.copy_from_slice(&slice.as_slice()[..part]);
+        for part in parts {
+            let len = part.len().min(room.len());
+            let (here, rest) = room.split_at_mut(len);
+            here.copy_from_slice(&part[..len]);
             room = rest;
         }
         self.soil(offset..offset + n);
@@ -160,6 +154,15 @@ impl SimInode {
         let old = self.current.len();
         self.current.resize(size, 0);
         self.soil(old.min(size)..old.max(size));
+    }
+
+    /// Sets the length, as `ftruncate(2)` does.
+    pub(super) fn truncate(&mut self, len: u64) -> Result<(), Errno> {
+        if len > MAX_FILE as u64 {
+            return Err(Errno(libc::EFBIG));
+        }
+        self.resize(len as usize);
+        Ok(())
     }
 
     pub(super) fn append(&mut self, bytes: &[u8]) {

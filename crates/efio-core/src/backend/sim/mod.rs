@@ -24,7 +24,7 @@ use super::Backend;
 use crate::config::IoMode;
 use crate::error::Errno;
 use crate::op::{Completion, FileFacts, Op, OpId, OpenSpec, Outcome, ReadNow, Request, Route};
-use crate::page::PageSlice;
+use crate::page::{Block, PageSlice};
 use disk::lock;
 use random::Random;
 use std::io;
@@ -105,19 +105,25 @@ impl SimDisk {
     /// what it was given.
     pub fn kill(&mut self) -> SimStore {
         for flying in std::mem::take(&mut self.flying) {
-            if let Op::Write {
-                file,
-                offset,
-                slices,
-                ..
-            } = &flying.request.op
-            {
-                let len: usize = slices.iter().map(PageSlice::len).sum();
-                let n = self.random.below(len as u64 + 1) as usize;
-                if n > 0 {
-                    // A file that has grown too long gets nothing more.
-                    let _ = put(file, *offset, slices, n);
+            let (file, offset) = match &flying.request.op {
+                Op::Write { file, offset, .. } | Op::WriteBlock { file, offset, .. } => {
+                    (file, *offset)
                 }
+                Op::Truncate { file, len } => {
+                    if self.random.happens(500) {
+                        // A length that no file has changes nothing.
+                        let _ = lock(&file.inode).truncate(*len);
+                    }
+                    continue;
+                }
+                _ => continue,
+            };
+            let parts = parts(&flying.request.op);
+            let len: usize = parts.iter().map(|part| part.len()).sum();
+            let n = self.random.below(len as u64 + 1) as usize;
+            if n > 0 {
+                // A file that has grown too long gets nothing more.
+                let _ = put(file, offset, &parts, n);
             }
         }
         std::mem::take(&mut self.store)
@@ -132,6 +138,11 @@ impl SimDisk {
 
     fn complete(&mut self, flying: Flying) -> Completion<SimFile> {
         let Request { id, op } = flying.request;
+        assert_eq!(
+            checksum(&parts(&op)),
+            flying.sum,
+            "memory changed under a write (F27)"
+        );
         let (outcome, block) = match op {
             Op::Open(spec) => (self.open(*spec), None),
             Op::Read {
@@ -139,24 +150,28 @@ impl SimDisk {
                 route,
                 offset,
                 mut block,
+                start,
                 len,
             } => {
-                let outcome = self.read(&file, route, offset, &mut block.as_mut_slice()[..len]);
-                (outcome, Some(block))
+                let buf = &mut block.as_mut_slice()[start..][..len];
+                (self.read(&file, route, offset, buf), Some(block))
             }
             Op::Write {
-                file,
+                ref file,
                 route,
                 offset,
-                slices,
+                ..
+            } => (self.write(file, route, offset, &parts(&op)), None),
+            Op::WriteBlock {
+                ref file,
+                route,
+                offset,
+                ..
             } => {
-                assert_eq!(
-                    checksum(&slices),
-                    flying.sum,
-                    "memory changed under a write (F27)"
-                );
-                (self.write(&file, route, offset, &slices), None)
+                let outcome = self.write(file, route, offset, &parts(&op));
+                (outcome, memory(op))
             }
+            Op::Truncate { file, len } => (self.truncate(&file, len), None),
             Op::Sync { file, name_too } => (self.sync(&file, name_too), None),
             Op::Close(file) => (self.close(&file), None),
         };
@@ -241,13 +256,13 @@ impl SimDisk {
         file: &SimFile,
         route: Route,
         offset: u64,
-        slices: &[PageSlice],
+        parts: &[&[u8]],
     ) -> Outcome<SimFile> {
         if let Some(errno) = self.options.hindrance(&mut self.random, route) {
             return Outcome::Failed(errno);
         }
         let used = self.store.used();
-        let len: usize = slices.iter().map(PageSlice::len).sum();
+        let len: usize = parts.iter().map(|part| part.len()).sum();
         let mut inode = lock(&file.inode);
         if self.random.happens(self.options.write_errors) {
             let errors = [libc::EIO, libc::ENOSPC, libc::EDQUOT, libc::EFBIG];
@@ -270,7 +285,24 @@ impl SimDisk {
             return Outcome::Failed(Errno(libc::ENOSPC));
         }
         drop(inode);
-        done(put(file, offset, slices, n))
+        done(put(file, offset, parts, n))
+    }
+
+    fn truncate(&mut self, file: &SimFile, len: u64) -> Outcome<SimFile> {
+        if let Some(errno) = self.options.interruption(&mut self.random, &[libc::EINTR]) {
+            return Outcome::Failed(errno);
+        }
+        let mut inode = lock(&file.inode);
+        let errno = if self.random.happens(self.options.write_errors) {
+            Some(Errno(libc::EIO))
+        } else {
+            inode.broken()
+        };
+        if let Some(errno) = errno {
+            inode.fail_writes(errno, false);
+            return Outcome::Failed(errno);
+        }
+        done(inode.truncate(len).map(|()| 0))
     }
 
     fn sync(&mut self, file: &SimFile, name_too: bool) -> Outcome<SimFile> {
@@ -300,18 +332,17 @@ impl SimDisk {
         let turn = self.turn;
         let fresh = |flying: &Flying| {
             flying.submitted == turn
-                && matches!(flying.request.op, Op::Read { .. } | Op::Write { .. })
+                && matches!(
+                    flying.request.op,
+                    Op::Read { .. } | Op::Write { .. } | Op::WriteBlock { .. }
+                )
         };
         while let Some(at) = self.flying.iter().position(fresh) {
             let flying = self.flying.swap_remove(at);
-            let block = match flying.request.op {
-                Op::Read { block, .. } => Some(block),
-                _ => None,
-            };
             out.push(Completion {
                 id: flying.request.id,
                 outcome: Outcome::Failed(Errno(libc::EAGAIN)),
-                block,
+                block: memory(flying.request.op),
             });
         }
     }
@@ -327,11 +358,20 @@ impl SimDisk {
                 route: Route::Direct,
                 offset,
                 block,
+                start,
+                len,
+                ..
+            }
+            | Op::WriteBlock {
+                route: Route::Direct,
+                offset,
+                block,
+                start,
                 len,
                 ..
             } => {
-                let at = block.as_ptr() as usize;
-                assert!(aligned(*offset, at, *len), "misaligned read");
+                let at = block.as_ptr() as usize + start;
+                assert!(aligned(*offset, at, *len), "misaligned block");
             }
             Op::Write {
                 route: Route::Direct,
@@ -367,10 +407,7 @@ impl Backend for SimDisk {
             return Err(request);
         }
         self.check(&request.op);
-        let sum = match &request.op {
-            Op::Write { slices, .. } => checksum(slices),
-            _ => 0,
-        };
+        let sum = checksum(&parts(&request.op));
         let due = self.turn + 1 + self.random.below(self.options.latency.max(1));
         self.flying.push(Flying {
             due,
@@ -429,15 +466,34 @@ impl ReadNow for SimFile {
     }
 }
 
+/// The bytes that an op writes.
+fn parts(op: &Op<SimFile>) -> Vec<&[u8]> {
+    match op {
+        Op::Write { slices, .. } => slices.iter().map(PageSlice::as_slice).collect(),
+        Op::WriteBlock {
+            block, start, len, ..
+        } => vec![&block.as_slice()[*start..][..*len]],
+        _ => Vec::new(),
+    }
+}
+
+/// The memory that goes back with the completion.
+fn memory(op: Op<SimFile>) -> Option<Block> {
+    match op {
+        Op::Read { block, .. } | Op::WriteBlock { block, .. } => Some(block),
+        _ => None,
+    }
+}
+
 /// Writes at `offset`, or where the file ends.
-fn put(file: &SimFile, offset: u64, slices: &[PageSlice], n: usize) -> Result<usize, Errno> {
+fn put(file: &SimFile, offset: u64, parts: &[&[u8]], n: usize) -> Result<usize, Errno> {
     let mut inode = lock(&file.inode);
     let at = if file.append {
         inode.current().len()
     } else {
         offset as usize
     };
-    inode.write(at, slices, n)?;
+    inode.write(at, parts, n)?;
     Ok(n)
 }
 
@@ -446,11 +502,11 @@ fn done(result: Result<usize, Errno>) -> Outcome<SimFile> {
 }
 
 /// Fowler-Noll-Vo over words, in four lanes, which is enough to see a change.
-fn checksum(slices: &[PageSlice]) -> u64 {
+fn checksum(parts: &[&[u8]]) -> u64 {
     let mix = |sum: u64, word: u64| (sum ^ word).wrapping_mul(0x0100_0000_01b3);
     let mut lanes = [0xcbf2_9ce4_8422_2325_u64, 1, 2, 3];
-    for slice in slices {
-        let mut quads = slice.as_slice().chunks_exact(32);
+    for part in parts {
+        let mut quads = part.chunks_exact(32);
         for quad in quads.by_ref() {
             for (lane, word) in lanes.iter_mut().zip(quad.chunks_exact(8)) {
                 *lane = mix(

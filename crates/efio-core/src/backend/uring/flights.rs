@@ -86,7 +86,7 @@ impl Flights {
             Err(_) => Outcome::Failed(Errno(-result)),
         };
         let block = match flight.request.op {
-            Op::Read { block, .. } => Some(block),
+            Op::Read { block, .. } | Op::WriteBlock { block, .. } => Some(block),
             _ => None,
         };
         Some(Completion {
@@ -106,7 +106,9 @@ impl Flights {
         self.free.clear();
         for flight in lost {
             match flight.request.op {
-                Op::Read { block, .. } => std::mem::forget(block),
+                Op::Read { block, .. } | Op::WriteBlock { block, .. } => {
+                    std::mem::forget(block);
+                }
                 Op::Write { slices, .. } => std::mem::forget(slices),
                 _ => {}
             }
@@ -131,10 +133,12 @@ fn entry(
             route,
             offset,
             block,
+            start,
             len,
         } => {
             let (fd, flags) = file.routed(*route);
-            let (fd, memory, len) = (types::Fd(fd), block.as_ptr(), *len as u32);
+            let memory = block.as_ptr().wrapping_add(*start);
+            let (fd, len) = (types::Fd(fd), *len as u32);
             Some(match buffers.number(ring, block.slab()) {
                 Some(number) => {
                     let read = opcode::ReadFixed::new(fd, memory, len, number);
@@ -143,6 +147,28 @@ fn entry(
                 None => {
                     let read = opcode::Read::new(fd, memory, len);
                     (read.offset(*offset).rw_flags(flags).build(), false)
+                }
+            })
+        }
+        Op::WriteBlock {
+            file,
+            route,
+            offset,
+            block,
+            start,
+            len,
+        } => {
+            let (fd, flags) = file.routed(*route);
+            let memory = block.as_ptr().wrapping_add(*start);
+            let (fd, len) = (types::Fd(fd), *len as u32);
+            Some(match buffers.number(ring, block.slab()) {
+                Some(number) => {
+                    let write = opcode::WriteFixed::new(fd, memory, len, number);
+                    (write.offset(*offset).rw_flags(flags).build(), true)
+                }
+                None => {
+                    let write = opcode::Write::new(fd, memory, len);
+                    (write.offset(*offset).rw_flags(flags).build(), false)
                 }
             })
         }

@@ -201,7 +201,7 @@ impl Backend for UringBackend {
 fn is_for_the_ring(op: &Op<KernelFile>) -> bool {
     match op {
         Op::Read { .. } => true,
-        Op::Write { route, .. } => *route == Route::Direct,
+        Op::Write { route, .. } | Op::WriteBlock { route, .. } => *route == Route::Direct,
         _ => false,
     }
 }

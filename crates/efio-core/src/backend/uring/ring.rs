@@ -29,12 +29,13 @@ pub enum Entered {
 }
 
 /// The operations that have to be there.
-const NEEDED: [u8; 6] = [
+const NEEDED: [u8; 7] = [
     opcode::Nop::CODE,
     opcode::PollAdd::CODE,
     opcode::Read::CODE,
     opcode::ReadFixed::CODE,
     opcode::Writev::CODE,
+    opcode::Write::CODE,
     opcode::WriteFixed::CODE,
 ];
 

@@ -1,0 +1,126 @@
+//! Positional IO and truncation: requests to the driver; the answers are events.
+//!
+//! Each change takes its place in the sequence of accepted bytes, under custody. So the marks tell
+//! of it as they tell of what `write` accepted, and whoever waits for a mark waits for the change.
+
+use super::read::end_run;
+use super::{EBADF, EINVAL};
+use crate::command::AtCommand;
+use crate::error::{Errno, Refused};
+use crate::fd::{Attention, Ends, Fd, OpenState, Slot};
+use crate::page::Buffer;
+use crate::plan::{Asked, Kind};
+use crate::shared::Shared;
+use std::io;
+
+impl Shared {
+    /// Memory for positional IO.
+    pub fn buffer(&self, len: usize) -> io::Result<Buffer> {
+        self.check_process()?;
+        Buffer::take(&self.pool, len)
+    }
+
+    /// Reads into the buffer in the background.
+    pub fn read_at(&self, fd: Fd, offset: u64, buffer: Buffer, token: u64) -> Result<(), Refused> {
+        self.start_at(fd, Kind::Read, offset, buffer, token)
+    }
+
+    /// Writes the buffer in the background.
+    pub fn write_at(&self, fd: Fd, offset: u64, buffer: Buffer, token: u64) -> Result<(), Refused> {
+        self.start_at(fd, Kind::Write, offset, buffer, token)
+    }
+
+    fn start_at(
+        &self,
+        fd: Fd,
+        kind: Kind,
+        offset: u64,
+        buffer: Buffer,
+        token: u64,
+    ) -> Result<(), Refused> {
+        let mut buffer = Some(buffer);
+        let started = self.with_ends(fd, |slot, ends| {
+            let len = buffer.as_ref().map_or(0, |buffer| buffer.len());
+            let end = offset.checked_add(len as u64);
+            check(slot, ends, kind, end)?;
+            let asked = Asked {
+                kind,
+                place: ends.accepted,
+                offset,
+                len,
+                token,
+                memory: buffer.take().and_then(Buffer::into_block),
+            };
+            self.ask(fd, slot, ends, asked);
+            Ok(())
+        });
+        started.map_err(|error| Refused {
+            error,
+            buffer: buffer.expect("nothing fails once it is given away"),
+        })
+    }
+
+    /// Sets the length of the file, in its turn among what was accepted.
+    pub fn truncate(&self, fd: Fd, len: u64) -> io::Result<()> {
+        self.with_ends(fd, |slot, ends| {
+            check(slot, ends, Kind::Truncate, Some(len))?;
+            let asked = Asked {
+                kind: Kind::Truncate,
+                place: ends.accepted,
+                offset: len,
+                len: 0,
+                token: 0,
+                memory: None,
+            };
+            self.ask(fd, slot, ends, asked);
+            Ok(())
+        })
+    }
+
+    fn ask(&self, fd: Fd, slot: &Slot, ends: &mut Ends, asked: Asked<crate::page::Block>) {
+        let width = asked.width();
+        if width > 0 {
+            ends.accepted += width;
+            ends.changes = ends.changes.wrapping_add(1);
+            // The mark is up before the driver can have written anything above it. Should it see
+            // the mark before it hears of the change, the count tells that one is coming.
+            slot.set_changes(ends.changes);
+            slot.marks.set_accepted(ends.accepted);
+        }
+        self.send_at(AtCommand { fd, asked });
+        if width > 0 {
+            // What was read ahead may be what has just been changed.
+            if ends.reading && end_run(ends) {
+                self.attend(fd.index(), slot, Attention::CONSUMED);
+            }
+        }
+    }
+}
+
+/// What can be known to be wrong before the kernel is asked; `end` is the offset behind the last
+/// byte.
+fn check(slot: &Slot, ends: &Ends, kind: Kind, end: Option<u64>) -> Result<(), Errno> {
+    let allowed = match kind {
+        Kind::Read => ends.reader.is_some(),
+        Kind::Write | Kind::Truncate => ends.writer.is_some(),
+    };
+    if !allowed {
+        return Err(EBADF);
+    }
+    if let Some(failure) = slot.failure() {
+        let in_vain = kind != Kind::Read
+            || slot.open_state() == OpenState::Refused
+            || slot.marks.written() < ends.accepted;
+        if in_vain {
+            return Err(failure.errno);
+        }
+    }
+    // The kernel would put the bytes at the end, whatever the offset says.
+    if kind == Kind::Write && ends.append {
+        return Err(EINVAL);
+    }
+    match end {
+        Some(end) if end <= i64::MAX as u64 => Ok(()),
+        _ => Err(EINVAL),
+    }
+}

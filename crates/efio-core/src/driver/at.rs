@@ -1,0 +1,203 @@
+//! Positional ops between the callers, their plan and the backend.
+
+use super::Driver;
+use super::file::OpenFile;
+use super::ops::Purpose;
+use crate::backend::Backend;
+use crate::command::AtCommand;
+use crate::error::Errno;
+use crate::event::{Completed, EventKind};
+use crate::fd::Slot;
+use crate::op::{Op, Outcome, Route};
+use crate::page::{Block, Buffer};
+use crate::plan::{After, Finished, Kind, Next, Transfer};
+use std::sync::Arc;
+
+impl<B: Backend> Driver<B> {
+    /// Takes what callers asked for. One whose file was not heard of yet waits for its open.
+    pub(super) fn hear_positional(&mut self) -> bool {
+        let mut heard = false;
+        while let Some(command) = self.shared.positional.pop() {
+            heard = true;
+            if let Some(early) = self.place_positional(command) {
+                self.early.push(early);
+            }
+        }
+        heard
+    }
+
+    /// Gives a file that is new the ops that came before it.
+    pub(super) fn place_early(&mut self) {
+        for command in std::mem::take(&mut self.early) {
+            if let Some(early) = self.place_positional(command) {
+                self.early.push(early);
+            }
+        }
+    }
+
+    /// Gives the op to its file, or gives it back.
+    fn place_positional(&mut self, command: AtCommand) -> Option<AtCommand> {
+        let AtCommand { fd, asked } = command;
+        let mut asked = Some(asked);
+        self.with_file(fd.index(), |driver, slot, file| {
+            if file.fd == fd {
+                if let Some(asked) = asked.take() {
+                    file.ask(asked);
+                    driver.pump(slot, file);
+                }
+            }
+        });
+        asked.map(|asked| AtCommand { fd, asked })
+    }
+
+    /// Does what the plan says now.
+    pub(super) fn pump_positional(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) {
+        while let Some(at) = &mut file.at {
+            let failure = file.write.failure().map(|failure| failure.errno);
+            let Some(next) = at.next(file.write.written(), failure, file.routes) else {
+                return;
+            };
+            match next {
+                Next::Submit(transfer) => {
+                    let Some(kernel) = file.kernel() else {
+                        unreachable!("a file is served only while it is open")
+                    };
+                    let key = transfer.key;
+                    file.busy += 1;
+                    self.submit(file.fd.index(), Purpose::At(key), op(transfer, kernel));
+                }
+                Next::Finish(finished) => self.positional_over(slot, file, finished),
+            }
+        }
+    }
+
+    /// The file will not be served: every op that waits ends.
+    pub(super) fn cancel_positional(&mut self, file: &mut OpenFile<B::File>, errno: Errno) {
+        while let Some(finished) = file.at.as_mut().and_then(|at| at.cancel(errno)) {
+            self.tell_over(file, finished);
+        }
+    }
+
+    /// An op of the backend ended.
+    pub(super) fn moved(
+        &mut self,
+        slot: &Slot,
+        file: &mut OpenFile<B::File>,
+        key: u32,
+        outcome: Outcome<B::File>,
+        block: Option<Block>,
+    ) {
+        let result = match outcome {
+            Outcome::Done(n) => Ok(n),
+            Outcome::Failed(errno) => Err(errno),
+            Outcome::Opened(..) => unreachable!("a positional op opens nothing"),
+        };
+        let Some(at) = &mut file.at else {
+            unreachable!("the plan stays")
+        };
+        let (kind, route) = at.kind_and_route(key);
+        let bytes = result.unwrap_or(0) as u64;
+        let counters = &self.shared.counters;
+        match (kind, route) {
+            (Kind::Read, Route::Direct) => counters.read_direct.add(bytes),
+            (Kind::Read, _) => counters.read_buffered.add(bytes),
+            (Kind::Write, Route::Direct) => counters.written_direct.add(bytes),
+            (Kind::Write, _) => counters.written_buffered.add(bytes),
+            (Kind::Truncate, _) => {}
+        }
+        match at.completed(key, block, result, &mut file.routes) {
+            After::Again => {}
+            After::FellBack => counters.fallbacks.add(1),
+            After::Finished(finished) => self.positional_over(slot, file, finished),
+        }
+    }
+
+    /// What the end of an op means for its file, and for the caller.
+    fn positional_over(
+        &mut self,
+        slot: &Slot,
+        file: &mut OpenFile<B::File>,
+        finished: Finished<Block>,
+    ) {
+        let Finished {
+            kind,
+            offset,
+            moved,
+            result,
+            ..
+        } = finished;
+        if kind == Kind::Read {
+            return self.tell_over(file, finished);
+        }
+        match result {
+            Ok(()) => {
+                file.changed(kind, offset);
+                slot.marks.set_written(file.write.written());
+                self.tell_over(file, finished);
+                self.notify_writer(slot, file);
+                self.notify_flusher(slot, file);
+            }
+            Err(errno) => {
+                let verdict = file.write.change_failed(errno, offset + moved as u64);
+                // The file has failed by the time its op tells so.
+                self.judge(slot, file, verdict);
+                self.tell_over(file, finished);
+            }
+        }
+    }
+
+    fn tell_over(&mut self, file: &OpenFile<B::File>, finished: Finished<Block>) {
+        let Finished {
+            kind,
+            token,
+            offset,
+            len,
+            moved,
+            result,
+            memory,
+        } = finished;
+        let news = match (kind, result) {
+            (Kind::Truncate, Ok(())) => EventKind::Truncated { len: offset },
+            // `Failed` tells.
+            (Kind::Truncate, Err(_)) => return,
+            _ => EventKind::Completed(Completed {
+                token,
+                result: result.map(|()| moved),
+                buffer: Buffer::of(memory, len),
+            }),
+        };
+        self.tell(file, news);
+    }
+}
+
+fn op<F>(transfer: Transfer<Block>, file: Arc<F>) -> Op<F> {
+    let Transfer {
+        kind,
+        offset,
+        start,
+        len,
+        route,
+        memory,
+        ..
+    } = transfer;
+    match (kind, memory) {
+        (Kind::Read, Some(block)) => Op::Read {
+            file,
+            route,
+            offset,
+            block,
+            start,
+            len,
+        },
+        (Kind::Write, Some(block)) => Op::WriteBlock {
+            file,
+            route,
+            offset,
+            block,
+            start,
+            len,
+        },
+        (Kind::Truncate, _) => Op::Truncate { file, len: offset },
+        (_, None) => unreachable!("bytes have memory"),
+    }
+}

@@ -1,0 +1,394 @@
+//! By hand, and by proptest beside a file that does one thing after the other.
+
+use super::*;
+use proptest::prelude::*;
+
+const BUFFERED: Routes = Routes {
+    buffered: Route::Uncached,
+    block: 0,
+};
+const DIRECT: Routes = Routes {
+    buffered: Route::Uncached,
+    block: 4096,
+};
+const EIO: Errno = Errno(libc::EIO);
+
+fn asked(kind: Kind, place: u64, offset: u64, len: usize, token: u64) -> Asked<u64> {
+    let memory = (kind != Kind::Truncate).then_some(token);
+    Asked {
+        kind,
+        place,
+        offset,
+        len,
+        token,
+        memory,
+    }
+}
+
+fn submitted(next: Option<Next<u64>>) -> Transfer<u64> {
+    match next {
+        Some(Next::Submit(transfer)) => transfer,
+        other => panic!("nothing to submit: {other:?}"),
+    }
+}
+
+fn finished(after: After<u64>) -> Finished<u64> {
+    match after {
+        After::Finished(finished) => finished,
+        other => panic!("not over: {other:?}"),
+    }
+}
+
+#[test]
+fn short_transfers_go_on_and_change_their_route() {
+    let mut plan = Positional::new();
+    let mut routes = DIRECT;
+    plan.push(asked(Kind::Read, 0, 8192, 8192, 7));
+    let first = submitted(plan.next(0, None, routes));
+    assert_eq!(
+        (first.route, first.start, first.len),
+        (Route::Direct, 0, 8192)
+    );
+    assert_eq!(
+        plan.completed(first.key, Some(7), Ok(512), &mut routes),
+        After::Again
+    );
+    let rest = submitted(plan.next(0, None, routes));
+    assert_eq!(
+        (rest.route, rest.offset),
+        (Route::Uncached, 8704),
+        "not aligned any more"
+    );
+    assert_eq!((rest.start, rest.len, rest.memory), (512, 7680, Some(7)));
+    // F24.
+    for errno in [libc::EINTR, libc::EAGAIN] {
+        let again = plan.completed(rest.key, Some(7), Err(Errno(errno)), &mut routes);
+        assert_eq!(again, After::Again);
+        assert_eq!(submitted(plan.next(0, None, routes)).start, 512);
+    }
+    // F28.
+    let refused = Err(Errno(libc::EOPNOTSUPP));
+    assert_eq!(
+        plan.completed(rest.key, Some(7), refused, &mut routes),
+        After::FellBack
+    );
+    let rest = submitted(plan.next(0, None, routes));
+    assert_eq!(rest.route, Route::Cached);
+    assert_eq!(
+        plan.completed(rest.key, Some(7), Ok(100), &mut routes),
+        After::Again
+    );
+    let rest = submitted(plan.next(0, None, routes));
+    let end = finished(plan.completed(rest.key, Some(7), Ok(0), &mut routes));
+    assert_eq!(
+        (end.moved, end.result, end.token),
+        (612, Ok(()), 7),
+        "the end of file"
+    );
+    assert!(plan.is_idle());
+}
+
+/// F15, F23: an error after a part is an error, and says how far it came.
+#[test]
+fn an_error_ends_the_op_and_the_file() {
+    let mut plan = Positional::new();
+    let mut routes = BUFFERED;
+    plan.push(asked(Kind::Write, 0, 1000, 100, 1));
+    plan.push(asked(Kind::Write, 100, 500, 100, 2));
+    plan.push(asked(Kind::Write, 200, 550, 100, 3));
+    plan.push(asked(Kind::Read, 300, 0, 100, 4));
+    let first = submitted(plan.next(0, None, routes));
+    let second = submitted(plan.next(0, None, routes));
+    let read = submitted(plan.next(0, None, routes));
+    assert_eq!((first.offset, second.offset, read.offset), (1000, 500, 0));
+    assert_eq!(
+        plan.next(0, None, routes),
+        None,
+        "the third overlaps the second"
+    );
+    plan.completed(first.key, Some(1), Ok(30), &mut routes);
+    let first = submitted(plan.next(0, None, routes));
+    let end = finished(plan.completed(first.key, Some(1), Err(EIO), &mut routes));
+    assert_eq!((end.offset, end.moved, end.result), (1000, 30, Err(EIO)));
+    assert_eq!(plan.lowest_pending(), Some(500), "in flight or waiting");
+    let Some(Next::Finish(third)) = plan.next(0, Some(EIO), routes) else {
+        panic!("not begun any more")
+    };
+    assert_eq!(
+        (third.token, third.result, third.memory),
+        (3, Err(EIO), Some(3))
+    );
+    let end = finished(plan.completed(second.key, Some(2), Ok(100), &mut routes));
+    assert_eq!(end.result, Ok(()));
+    assert_eq!(
+        plan.settle(0),
+        0,
+        "nothing behind the failed one is written"
+    );
+    finished(plan.completed(read.key, Some(4), Ok(100), &mut routes));
+    assert!(plan.is_idle());
+}
+
+/// A write that moves nothing is an error; memory that is lost ends its op (F54).
+#[test]
+fn what_cannot_go_on_ends() {
+    let mut plan = Positional::new();
+    let mut routes = BUFFERED;
+    plan.push(asked(Kind::Write, 0, 0, 10, 1));
+    plan.push(asked(Kind::Read, 10, 50, 10, 2));
+    let write = submitted(plan.next(0, None, routes));
+    let read = submitted(plan.next(0, None, routes));
+    let end = finished(plan.completed(write.key, Some(1), Ok(0), &mut routes));
+    assert_eq!(end.result, Err(EIO));
+    let end = finished(plan.completed(read.key, None, Err(Errno(libc::EINTR)), &mut routes));
+    assert_eq!((end.result, end.memory), (Err(Errno(libc::EINTR)), None));
+}
+
+/// F19: the stream's bytes come first, and those behind a change wait for it.
+#[test]
+fn ops_and_stream_bytes_keep_their_order() {
+    let mut plan = Positional::new();
+    let mut routes = BUFFERED;
+    plan.push(asked(Kind::Read, 100, 0, 10, 1));
+    plan.push(asked(Kind::Write, 100, 0, 10, 2));
+    plan.push(asked(Kind::Write, 110, 90, 10, 3));
+    plan.push(asked(Kind::Write, 200, 50, 10, 4));
+    assert_eq!(plan.next(99, None, routes), None);
+    assert_eq!(plan.limit(), 100);
+    let read = submitted(plan.next(100, None, routes));
+    let third = submitted(plan.next(100, None, routes));
+    assert_eq!((read.memory, third.memory), (Some(1), Some(3)));
+    assert_eq!(
+        plan.next(100, None, routes),
+        None,
+        "2 overlaps the read, 4 waits for the stream"
+    );
+    finished(plan.completed(third.key, Some(3), Ok(10), &mut routes));
+    assert_eq!(plan.settle(100), 100, "2 is not done");
+    finished(plan.completed(read.key, Some(1), Ok(10), &mut routes));
+    let second = submitted(plan.next(100, None, routes));
+    finished(plan.completed(second.key, Some(2), Ok(10), &mut routes));
+    assert_eq!(plan.settle(100), 120);
+    assert_eq!(plan.limit(), 200);
+    assert_eq!(plan.next(120, None, routes), None);
+    assert_eq!(submitted(plan.next(200, None, routes)).memory, Some(4));
+}
+
+#[test]
+fn a_truncation_runs_alone() {
+    let mut plan = Positional::new();
+    let mut routes = BUFFERED;
+    plan.push(asked(Kind::Read, 0, 0, 10, 1));
+    plan.push(asked(Kind::Truncate, 0, 5, 0, 0));
+    plan.push(asked(Kind::Read, 1, 0, 10, 2));
+    let read = submitted(plan.next(0, None, routes));
+    assert_eq!(plan.next(0, None, routes), None);
+    finished(plan.completed(read.key, Some(1), Ok(10), &mut routes));
+    let truncate = submitted(plan.next(0, None, routes));
+    assert_eq!((truncate.kind, truncate.offset), (Kind::Truncate, 5));
+    assert_eq!(
+        plan.next(0, None, routes),
+        None,
+        "the second read has to see it"
+    );
+    let transient = Err(Errno(libc::EINTR));
+    assert_eq!(
+        plan.completed(truncate.key, None, transient, &mut routes),
+        After::Again
+    );
+    let truncate = submitted(plan.next(0, None, routes));
+    finished(plan.completed(truncate.key, None, Ok(0), &mut routes));
+    assert_eq!(plan.settle(0), 1);
+    assert_eq!(submitted(plan.next(1, None, routes)).memory, Some(2));
+}
+
+/// F2.
+#[test]
+fn an_op_without_bytes_needs_no_kernel() {
+    let mut plan = Positional::new();
+    plan.push(asked(Kind::Write, 0, 5, 0, 1));
+    let Some(Next::Finish(end)) = plan.next(0, None, BUFFERED) else {
+        panic!("submitted")
+    };
+    assert_eq!((end.result, end.moved), (Ok(()), 0));
+    assert_eq!((plan.settle(0), plan.limit()), (0, u64::MAX));
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Op(bool, u64, usize),
+    Stream(u64),
+    Truncate(u64),
+    /// Completes one of those in flight, or writes stream bytes, with a result by number.
+    Complete(usize, u8),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        3 => (any::<bool>(), 0..200u64, 0..60usize).prop_map(|(w, o, l)| Step::Op(w, o, l)),
+        1 => (1..50u64).prop_map(Step::Stream),
+        1 => (0..200u64).prop_map(Step::Truncate),
+        5 => (any::<usize>(), any::<u8>()).prop_map(|(i, r)| Step::Complete(i, r)),
+    ];
+    proptest::collection::vec(step, 1..120)
+}
+
+/// The file as it was when each call was made, and as the kernel has it.
+#[derive(Default)]
+struct Model {
+    plan: Option<Positional<u64>>,
+    /// After every call so far.
+    wanted: Vec<u8>,
+    kernel: Vec<u8>,
+    accepted: u64,
+    written: u64,
+    /// Places of stream bytes.
+    stream: VecDeque<(u64, u64)>,
+    flying: Vec<Transfer<u64>>,
+    /// What each read has to see and what it saw, by token; what a write writes.
+    reads: Vec<(Vec<u8>, Vec<u8>)>,
+    over: Vec<bool>,
+}
+
+fn put(file: &mut Vec<u8>, offset: usize, bytes: &[u8]) {
+    if !bytes.is_empty() {
+        file.resize(file.len().max(offset + bytes.len()), 0);
+        file[offset..offset + bytes.len()].copy_from_slice(bytes);
+    }
+}
+
+fn get(file: &[u8], offset: usize, len: usize) -> Vec<u8> {
+    let start = offset.min(file.len());
+    file[start..(start + len).min(file.len())].to_vec()
+}
+
+impl Model {
+    fn call(&mut self, kind: Kind, offset: u64, len: usize) {
+        let token = self.over.len() as u64;
+        let asked = asked(kind, self.accepted, offset, len, token);
+        self.accepted += asked.width();
+        let expected = match kind {
+            Kind::Read => get(&self.wanted, offset as usize, len),
+            Kind::Write => {
+                let bytes = vec![token as u8; len];
+                put(&mut self.wanted, offset as usize, &bytes);
+                bytes
+            }
+            Kind::Truncate => {
+                self.wanted.resize(offset as usize, 0);
+                Vec::new()
+            }
+        };
+        self.reads.push((expected, Vec::new()));
+        self.over.push(false);
+        self.plan.as_mut().unwrap().push(asked);
+    }
+
+    fn pump(&mut self) {
+        let plan = self.plan.as_mut().unwrap();
+        while let Some(next) = plan.next(self.written, None, BUFFERED) {
+            match next {
+                Next::Submit(transfer) => self.flying.push(transfer),
+                Next::Finish(end) => {
+                    assert!(!std::mem::replace(&mut self.over[end.token as usize], true));
+                }
+            }
+        }
+    }
+
+    fn complete(&mut self, pick: usize, result: u8) {
+        if self.flying.is_empty() {
+            // The stream writes, as far as it may.
+            let limit = self.plan.as_ref().unwrap().limit();
+            if let Some(&(place, len)) = self.stream.front() {
+                if place < limit && place == self.written {
+                    self.stream.pop_front();
+                    self.written += len;
+                    self.written = self.plan.as_mut().unwrap().settle(self.written);
+                }
+            }
+            return;
+        }
+        let transfer = self.flying.swap_remove(pick % self.flying.len());
+        let most = transfer.len;
+        let offset = transfer.offset as usize;
+        let result = match (result % 4, transfer.kind) {
+            (0, _) => Err(Errno(libc::EINTR)),
+            (_, Kind::Truncate) => {
+                self.kernel.resize(offset, 0);
+                Ok(0)
+            }
+            (some, Kind::Read) => {
+                let n = if some == 1 { most.div_ceil(2) } else { most };
+                let bytes = get(&self.kernel, offset, n);
+                let token = transfer.memory.unwrap() as usize;
+                self.reads[token].1.extend(&bytes);
+                Ok(bytes.len())
+            }
+            (some, Kind::Write) => {
+                let n = if some == 1 { most.div_ceil(2) } else { most };
+                put(
+                    &mut self.kernel,
+                    offset,
+                    &vec![transfer.memory.unwrap() as u8; n],
+                );
+                Ok(n)
+            }
+        };
+        let plan = self.plan.as_mut().unwrap();
+        if let After::Finished(end) =
+            plan.completed(transfer.key, transfer.memory, result, &mut { BUFFERED })
+        {
+            assert_eq!(end.result, Ok(()));
+            if end.kind != Kind::Truncate {
+                assert!(
+                    !std::mem::replace(&mut self.over[end.token as usize], true),
+                    "twice"
+                );
+            }
+            if end.kind == Kind::Read {
+                let (expected, seen) = &self.reads[end.token as usize];
+                assert_eq!(end.moved, seen.len());
+                // A write far behind the end makes zeros of what was no part of the file; one that
+                // does not overlap the read may do so before it or after it.
+                let common = expected.len().min(seen.len());
+                let mut rest = expected[common..].iter().chain(&seen[common..]);
+                assert!(
+                    expected[..common] == seen[..common] && rest.all(|&byte| byte == 0),
+                    "as if in order: {expected:?}, {seen:?}"
+                );
+            }
+            self.written = plan.settle(self.written);
+        }
+    }
+}
+
+proptest! {
+    /// Whatever completes when: each op is over once, each read sees the calls before it and none
+    /// behind it, and in the end the file is as if one call had followed the other.
+    #[test]
+    fn as_if_one_after_the_other(steps in steps()) {
+        let mut model = Model { plan: Some(Positional::new()), ..Model::default() };
+        for step in steps {
+            match step {
+                Step::Op(true, offset, len) => model.call(Kind::Write, offset, len),
+                Step::Op(false, offset, len) => model.call(Kind::Read, offset, len),
+                Step::Truncate(len) => model.call(Kind::Truncate, len, 0),
+                // The stream's own bytes do not matter here, only when they are written.
+                Step::Stream(len) => {
+                    model.stream.push_back((model.accepted, len));
+                    model.accepted += len;
+                }
+                Step::Complete(pick, result) => model.complete(pick, result),
+            }
+            model.pump();
+        }
+        for round in 0..10_000 {
+            model.complete(round, 2);
+            model.pump();
+        }
+        prop_assert_eq!(model.written, model.accepted, "everything drains");
+        prop_assert!(model.plan.as_ref().unwrap().is_idle());
+        prop_assert_eq!(&model.kernel, &model.wanted);
+    }
+}
