@@ -1,0 +1,94 @@
+//! The flags of open(2) as options of the engine.
+
+use crate::border::error;
+use crate::descriptors::Access;
+use efio_core::{IoMode, OpenOptions};
+use std::ffi::c_int;
+use std::io;
+
+/// Flags that change nothing here: each descriptor is close-on-exec, no call waits, offsets have
+/// 64 bits, and a terminal is refused.
+const WITHOUT_EFFECT: c_int =
+    libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_LARGEFILE | libc::O_NOCTTY;
+
+/// Flags that are obeyed.
+const OBEYED: c_int = libc::O_ACCMODE
+    | libc::O_APPEND
+    | libc::O_CREAT
+    | libc::O_EXCL
+    | libc::O_TRUNC
+    | libc::O_DIRECT;
+
+/// What `flags` and `mode` ask for, and what the file is open for then.
+///
+/// # Errors
+///
+/// `EINVAL` for an access mode that there is not, for a flag that could not be obeyed, and for a
+/// file that would be appended to without being open for writing.
+pub fn options(flags: c_int, mode: u32) -> io::Result<(OpenOptions, Access)> {
+    let has = |flag| flags & flag != 0;
+    // On 64-bit platforms the C library's O_LARGEFILE is 0, but a program may bring the kernel's.
+    if flags & !(OBEYED | WITHOUT_EFFECT) != 0 {
+        return Err(error(libc::EINVAL));
+    }
+    let (read, write) = match flags & libc::O_ACCMODE {
+        libc::O_RDONLY => (true, false),
+        libc::O_WRONLY => (false, true),
+        libc::O_RDWR => (true, true),
+        _ => return Err(error(libc::EINVAL)),
+    };
+    if has(libc::O_APPEND) && !write {
+        return Err(error(libc::EINVAL));
+    }
+    let creates = has(libc::O_CREAT);
+    let mut options = OpenOptions::new()
+        .read(read)
+        .write(write)
+        .append(has(libc::O_APPEND))
+        .create(creates)
+        .create_new(creates && has(libc::O_EXCL))
+        .truncate(has(libc::O_TRUNC));
+    if creates {
+        options = options.mode(mode);
+    }
+    if has(libc::O_DIRECT) {
+        options = options.io_mode(IoMode::Direct);
+    }
+    Ok((options, Access { read, write }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use libc::{
+        O_APPEND, O_CREAT, O_DIRECT, O_EXCL, O_PATH, O_RDONLY, O_RDWR, O_SYNC, O_TRUNC, O_WRONLY,
+    };
+
+    #[test]
+    fn flags_are_obeyed_or_refused() {
+        for flags in [
+            O_RDONLY,
+            O_WRONLY,
+            O_RDWR | O_APPEND | O_CREAT,
+            O_WRONLY | O_CREAT | O_TRUNC | O_DIRECT,
+            O_RDWR | O_CREAT | O_EXCL | libc::O_CLOEXEC | libc::O_NONBLOCK,
+            O_RDONLY | libc::O_NOCTTY | libc::O_LARGEFILE,
+        ] {
+            let (_, access) = options(flags, 0o600).expect("obeyed");
+            assert_eq!(access.read, flags & libc::O_ACCMODE != O_WRONLY);
+            assert_eq!(access.write, flags & libc::O_ACCMODE != O_RDONLY);
+        }
+        for flags in [
+            libc::O_ACCMODE,
+            O_RDONLY | O_APPEND,
+            O_WRONLY | O_SYNC,
+            O_RDONLY | O_PATH,
+            O_RDONLY | libc::O_NOFOLLOW,
+            O_RDONLY | libc::O_DIRECTORY,
+            -1,
+        ] {
+            let error = options(flags, 0).err().expect("refused");
+            assert_eq!(error.raw_os_error(), Some(libc::EINVAL), "{flags:o}");
+        }
+    }
+}

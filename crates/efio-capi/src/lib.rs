@@ -1,0 +1,26 @@
+//! The C library of efio: the API of the original `ef_io.h`, and what efio has beyond it.
+//!
+//! ```text
+//!  C program ─► api (one function per entry) ─► border: no panic out, errors are errno
+//!                 │                               │
+//!                 ├─ locks, queue, stream         ├─ gate ─► Library { Engine, Desk }
+//!                 │                               └─ descriptors: int ─► Fd
+//!  callback ◄─ caller thread ◄─┐
+//!  ef_next_event ◄── news ◄────┴─ desk ◄─ events of the engine's driver
+//! ```
+//!
+//! The header `include/efio.h` is made from `api` by cbindgen; `tests/header.rs` keeps the two in
+//! step. The functions are documented in `docs/C-API.md` of the repository.
+#![allow(clippy::missing_safety_doc)]
+
+mod api;
+mod border;
+mod callback;
+mod descriptors;
+mod desk;
+mod event;
+mod flags;
+mod gate;
+mod library;
+mod options;
+mod segments;

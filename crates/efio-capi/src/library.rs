@@ -1,0 +1,166 @@
+//! The one engine of the process, and how calls get to it.
+
+use crate::border::error;
+use crate::callback::{SUBSCRIPTION, is_callback_thread};
+use crate::descriptors::{DESCRIPTORS, Descriptor};
+use crate::desk::Desk;
+use crate::gate::{Gate, Pass};
+use crate::options::Options;
+use efio_core::{Engine, Fd, Report};
+use std::ffi::c_int;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::Duration;
+
+static LIBRARY: Gate<Library> = Gate::new();
+/// The options of the next engine. Held while the engine starts and ends.
+static LIFE: Mutex<Option<Options>> = Mutex::new(None);
+
+/// A running engine and its desk.
+pub struct Library {
+    /// The engine.
+    pub engine: Engine,
+    /// Where its events go.
+    pub desk: Arc<Desk>,
+    /// How many files may be open at once.
+    pub max_files: u32,
+    /// Bytes that one file may have accepted and not written.
+    pub write_behind: u64,
+    /// Whether a close makes the file durable.
+    pub durable_close: bool,
+}
+
+/// The running engine.
+///
+/// # Errors
+///
+/// `EBADF` before ef_init and after ef_shutdown: no descriptor names a file then.
+#[inline]
+pub fn library() -> io::Result<Pass<'static, Library>> {
+    LIBRARY.enter().ok_or_else(|| error(libc::EBADF))
+}
+
+/// The running engine and a descriptor.
+///
+/// # Errors
+///
+/// `EBADF` without an engine, and for a number that was never given out.
+#[inline]
+pub fn descriptor(number: c_int) -> io::Result<(Pass<'static, Library>, &'static Descriptor)> {
+    Ok((library()?, DESCRIPTORS.get(number)?))
+}
+
+impl Library {
+    fn start(options: &Options) -> io::Result<Self> {
+        let desk = Arc::new(Desk::new()?);
+        let teller = Arc::clone(&desk);
+        let engine = options
+            .builder()
+            .on_event(move |event| teller.tell(event))
+            .start()
+            .map_err(invalid)?;
+        Ok(Self {
+            engine,
+            desk,
+            max_files: options.max_files(),
+            write_behind: options.write_behind(),
+            durable_close: options.durable_close(),
+        })
+    }
+
+    /// Fails with `ESHUTDOWN` in a forked child, where the engine is not.
+    pub fn check_process(&self) -> io::Result<()> {
+        // Nobody ever has this descriptor.
+        match self.engine.open_status(Fd::from_bits(0)) {
+            Err(error) if error.raw_os_error() == Some(libc::ESHUTDOWN) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Closes a file whose descriptor the caller has claimed.
+    pub fn close(&self, descriptor: &Descriptor) -> io::Result<()> {
+        if self.durable_close {
+            self.engine.close_sync(descriptor.fd())
+        } else {
+            self.engine.close(descriptor.fd())
+        }
+    }
+}
+
+/// A limit out of range has a text in Rust, and a number in C.
+fn invalid(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::InvalidInput => crate::border::error(libc::EINVAL),
+        io::ErrorKind::Unsupported => crate::border::error(libc::ENOTSUP),
+        _ => error,
+    }
+}
+
+/// The lock of start and end.
+///
+/// # Errors
+///
+/// `EDEADLK` in a callback while another thread shuts the engine down and waits for the callback.
+fn life() -> io::Result<MutexGuard<'static, Option<Options>>> {
+    if !is_callback_thread() {
+        return Ok(LIFE.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+    match LIFE.try_lock() {
+        Ok(guard) => Ok(guard),
+        Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
+        Err(TryLockError::WouldBlock) => Err(error(libc::EDEADLK)),
+    }
+}
+
+/// Sets an option of the next engine.
+///
+/// # Errors
+///
+/// `EBUSY` when one is running; those of [`Options::set`].
+pub fn set_option(option: c_int, value: u64) -> io::Result<()> {
+    let mut life = life()?;
+    if LIBRARY.enter().is_some() {
+        return Err(error(libc::EBUSY));
+    }
+    life.get_or_insert_with(Options::new).set(option, value)
+}
+
+/// Starts the engine unless it is running.
+///
+/// # Errors
+///
+/// `EINVAL` for an option out of range, `ENOTSUP` for a backend that is not to be had, `ESHUTDOWN`
+/// in a forked child, `EDEADLK` as for [`life`]; what the kernel says to memory and threads.
+pub fn start() -> io::Result<()> {
+    let mut life = life()?;
+    if let Some(library) = LIBRARY.enter() {
+        return library.check_process();
+    }
+    let library = Library::start(life.get_or_insert_with(Options::new))?;
+    if SUBSCRIPTION.is_wanted() {
+        library.desk.caller.start()?;
+    }
+    LIBRARY.open(library);
+    Ok(())
+}
+
+/// Writes what was accepted, ends the engine, and says what was left.
+///
+/// # Errors
+///
+/// `EBADF` when none is running; `EDEADLK` in a callback; `ESHUTDOWN` in a forked child.
+pub fn stop(patience: Duration) -> io::Result<Report> {
+    if is_callback_thread() {
+        return Err(error(libc::EDEADLK));
+    }
+    let _life = life()?;
+    library()?.check_process()?;
+    let Some(library) = LIBRARY.close() else {
+        return Err(error(libc::EBADF));
+    };
+    let Library { engine, desk, .. } = *library;
+    let report = engine.shutdown(patience);
+    desk.caller.stop();
+    DESCRIPTORS.forget_files();
+    report
+}

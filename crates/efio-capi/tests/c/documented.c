@@ -1,0 +1,426 @@
+/*
+ * What the original's header says, and where the original was known to fail: reads of more than
+ * 1 MiB, a thousand files at once, errors of writes, stale descriptors. In the directory DIR.
+ */
+#include "check.h"
+#include <ef_io.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+static const char *dir;
+
+static char *path_of(const char *name)
+{
+    static char path[4096];
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    return path;
+}
+
+static int opened(int fd)
+{
+    int status;
+    while ((status = ef_open_status(fd)) == -1 && errno == EAGAIN) {
+        usleep(50);
+    }
+    return status;
+}
+
+static int closed(int fd)
+{
+    int status;
+    while ((status = ef_close_status(fd)) == -1 && errno == EAGAIN) {
+        usleep(50);
+    }
+    return status;
+}
+
+static ssize_t read_now(int fd, void *buf, size_t len)
+{
+    ssize_t count;
+    while ((count = ef_read(fd, buf, len)) == -1 && errno == EAGAIN) {
+        usleep(50);
+    }
+    return count;
+}
+
+static void before_init(void)
+{
+    char byte;
+    FAILS(ef_open(path_of("early"), O_RDONLY), EBADF);
+    FAILS(ef_open_status(0), EBADF);
+    FAILS(ef_read(0, &byte, 1), EBADF);
+    FAILS(ef_close(0), EBADF);
+    FAILS(ef_event_fd(), EBADF);
+    FAILS(ef_shutdown(0, NULL), EBADF);
+    FAILS(ef_set_option(0, 1), EINVAL);
+    FAILS(ef_set_option(EF_OPTION_BACKEND, 77), EINVAL);
+    FAILS(ef_set_option(EF_OPTION_DURABLE_CLOSE, 2), EINVAL);
+    CHECK(ef_set_option(EF_OPTION_WORKERS, 0) == 0);
+    FAILS(ef_init(), EINVAL);
+    CHECK(ef_set_option(EF_OPTION_WORKERS, 4) == 0);
+}
+
+/* The whole file with as few reads as it takes; each may be larger than 1 MiB. */
+static void large_reads(void)
+{
+    enum { SIZE = 9000001 };
+    unsigned char *bytes = (unsigned char *)malloc(SIZE);
+    unsigned char *read = (unsigned char *)malloc(SIZE);
+    for (size_t i = 0; i < SIZE; i++) {
+        bytes[i] = (unsigned char)(i ^ (i >> 8) ^ (i >> 16));
+    }
+    char *path = path_of("large");
+    int fd = ef_open(path, O_RDWR | O_CREAT, 0600);
+    CHECK(opened(fd) == fd);
+    CHECK(ef_write(fd, bytes, SIZE) == SIZE);
+    CHECK(ef_seek(fd, 0) == 0);
+    size_t count = 0, largest = 0;
+    for (;;) {
+        ssize_t n = read_now(fd, read + count, count < SIZE ? SIZE - count : 1);
+        CHECK(n >= 0);
+        if (n <= 0) {
+            break;
+        }
+        count += (size_t)n;
+        largest = (size_t)n > largest ? (size_t)n : largest;
+        usleep(20000); /* time to read ahead */
+    }
+    CHECK(count == SIZE);
+    CHECK(largest > 1 << 20);
+    CHECK(memcmp(bytes, read, SIZE) == 0);
+    CHECK(ef_sync(fd) == 0);
+    struct ef_progress marks;
+    do {
+        usleep(1000);
+        CHECK(ef_get_progress(fd, &marks) == 0);
+    } while (marks.durable < SIZE && failures == 0);
+    CHECK(marks.accepted == SIZE && marks.written == SIZE && marks.durable == SIZE);
+    CHECK(ef_error(fd, NULL) == 0);
+    CHECK(ef_close_immediate(fd) == 0);
+    free(bytes);
+    free(read);
+}
+
+static void thousand_files(void)
+{
+    enum { FILES = 1000 };
+    static int fds[FILES];
+    for (int i = 0; i < FILES; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "file-%d", i);
+        fds[i] = ef_open(path_of(name), O_RDWR | O_CREAT, 0600);
+        CHECK(fds[i] >= 0);
+    }
+    for (int i = 0; i < FILES; i++) {
+        CHECK(opened(fds[i]) == fds[i]);
+        CHECK(ef_write(fds[i], &i, sizeof i) == sizeof i);
+    }
+    for (int i = 0; i < FILES; i++) {
+        int value = -1;
+        CHECK(ef_seek(fds[i], 0) == 0);
+        CHECK(read_now(fds[i], &value, sizeof value) == sizeof value);
+        CHECK(value == i);
+        CHECK(ef_close(fds[i]) == 0);
+    }
+    for (int i = 0; i < FILES; i++) {
+        CHECK(closed(fds[i]) == 0);
+    }
+}
+
+/* A file that may not grow beyond 64 KiB: the error comes with the calls and with the close. */
+static void write_errors(void)
+{
+    static char block[64 << 10];
+    int fd = ef_open(path_of("limited"), O_WRONLY | O_CREAT, 0600);
+    CHECK(opened(fd) == fd);
+    struct rlimit old, limit;
+    CHECK(getrlimit(RLIMIT_FSIZE, &old) == 0);
+    limit = old;
+    limit.rlim_cur = sizeof block;
+    CHECK(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+    CHECK(ef_write(fd, block, sizeof block) == sizeof block);
+    CHECK(ef_write(fd, block, 10) == 10);
+    uint64_t lost_from = 0;
+    int error = 0;
+    ef_sync(fd);
+    while ((error = ef_error(fd, &lost_from)) == 0) {
+        usleep(1000);
+    }
+    CHECK(error == EFBIG);
+    CHECK(lost_from == sizeof block);
+    FAILS(ef_write(fd, block, 1), EFBIG);
+    FAILS(ef_sync(fd), EFBIG);
+    FAILS(ef_close(fd), EFBIG);
+    CHECK(closed(fd) == -1 && errno == EFBIG);
+
+    fd = ef_open(path_of("limited-too"), O_WRONLY | O_CREAT, 0600);
+    CHECK(opened(fd) == fd);
+    CHECK(ef_write(fd, block, sizeof block) == sizeof block);
+    CHECK(ef_write(fd, block, sizeof block) == sizeof block);
+    FAILS(ef_close_immediate(fd), EFBIG);
+    FAILS(ef_close_status(fd), EFBIG);
+    CHECK(setrlimit(RLIMIT_FSIZE, &old) == 0);
+}
+
+static void stale_and_wild_descriptors(void)
+{
+    char byte = 'x';
+    uint64_t number;
+    struct ef_progress marks;
+    int fd = ef_open(path_of("stale"), O_RDWR | O_CREAT, 0600);
+    CHECK(opened(fd) == fd);
+    FAILS(ef_close_status(fd), EINVAL);
+    CHECK(ef_close_immediate(fd) == 0);
+    CHECK(ef_close_status(fd) == 0);
+    /* Another file does not get the number that was closed a moment ago. */
+    int other = ef_open(path_of("other"), O_RDWR | O_CREAT, 0600);
+    CHECK(other >= 0 && other != fd);
+    const int wild[] = {fd, -1, -1000, 60000, 0x7fffffff, (int)0x80000000};
+    for (size_t i = 0; i < sizeof wild / sizeof *wild; i++) {
+        FAILS(ef_read(wild[i], &byte, 1), EBADF);
+        FAILS(ef_write(wild[i], &byte, 1), EBADF);
+        FAILS(ef_file_ready_for_read(wild[i]), EBADF);
+        FAILS(ef_poll(wild[i]), EBADF);
+        FAILS(ef_sync(wild[i]), EBADF);
+        FAILS(ef_sync_mark(wild[i], &number), EBADF);
+        FAILS(ef_get_progress(wild[i], &marks), EBADF);
+        FAILS(ef_error(wild[i], &number), EBADF);
+        FAILS(ef_seek(wild[i], 0), EBADF);
+        FAILS(ef_open_status(wild[i]), EBADF);
+        FAILS(ef_close(wild[i]), EBADF);
+        FAILS(ef_close_immediate(wild[i]), EBADF);
+    }
+    FAILS(ef_read(other, NULL, 1), EINVAL);
+    FAILS(ef_read(other, &byte, 0), EINVAL);
+    FAILS(ef_read(other, &byte, (size_t)-1), EINVAL);
+    FAILS(ef_write(other, NULL, 1), EINVAL);
+    FAILS(ef_write(other, &byte, 0), EINVAL);
+    FAILS(ef_get_progress(other, NULL), EINVAL);
+    FAILS(ef_next_event(NULL), EINVAL);
+    FAILS(ef_seek(other, (uint64_t)-1), EINVAL);
+    CHECK(ef_close_immediate(other) == 0);
+}
+
+static void opens_that_fail(void)
+{
+    char byte = 'x';
+    FAILS(ef_open(NULL, O_RDONLY), EINVAL);
+    FAILS(ef_open("", O_RDONLY), EINVAL);
+    FAILS(ef_open(path_of("x"), O_APPEND), EINVAL);
+    FAILS(ef_open(path_of("x"), O_ACCMODE), EINVAL);
+    int fd = ef_open(path_of("missing"), O_RDONLY);
+    CHECK(fd >= 0);
+    CHECK(opened(fd) == -1 && errno == ENOENT);
+    FAILS(ef_open_status(fd), EBADF); /* the failed open has closed it */
+    FAILS(ef_read(fd, &byte, 1), EBADF);
+    fd = ef_open(dir, O_RDONLY);
+    CHECK(opened(fd) == -1 && errno == EISDIR);
+    /* A program that closes what failed gets the error once more. */
+    fd = ef_open(path_of("missing"), O_RDONLY);
+    usleep(20000);
+    FAILS(ef_close_immediate(fd), ENOENT);
+    /* Access is checked. */
+    fd = ef_open(path_of("other"), O_RDONLY);
+    CHECK(opened(fd) == fd);
+    FAILS(ef_write(fd, &byte, 1), EBADF);
+    CHECK(ef_close_immediate(fd) == 0);
+    fd = ef_open(path_of("other"), O_WRONLY);
+    CHECK(opened(fd) == fd);
+    FAILS(ef_read(fd, &byte, 1), EBADF);
+    CHECK(ef_poll(fd) == 1);
+    CHECK(ef_close_immediate(fd) == 0);
+}
+
+static void readiness(void)
+{
+    char buf[16];
+    ssize_t ready;
+    int fd = ef_open(path_of("ready"), O_RDWR | O_CREAT, 0600);
+    CHECK(opened(fd) == fd);
+    CHECK(ef_write(fd, "0123456789", 10) == 10);
+    CHECK(ef_seek(fd, 4) == 0);
+    while ((ready = ef_file_ready_for_read(fd)) == -1 && errno == EAGAIN) {
+        usleep(50);
+    }
+    CHECK(ready == 1);
+    CHECK(ef_poll(fd) == 3);
+    CHECK(ef_read(fd, buf, sizeof buf) == 6);
+    CHECK(memcmp(buf, "456789", 6) == 0);
+    while ((ready = ef_file_ready_for_read(fd)) == -1 && errno == EAGAIN) {
+        usleep(50);
+    }
+    CHECK(ready == 0);
+    CHECK(ef_read(fd, buf, sizeof buf) == 0);
+    CHECK(ef_close_immediate(fd) == 0);
+}
+
+struct told {
+    pthread_mutex_t lock;
+    int count[3];
+    int inner; /* result of a close that the callback waited for */
+    int shutdown;
+};
+
+static void on_completed(int fd, int oper, void *data)
+{
+    struct told *told = (struct told *)data;
+    pthread_mutex_lock(&told->lock);
+    int is_first_open = ++told->count[oper] == 1 && oper == 0;
+    pthread_mutex_unlock(&told->lock);
+    if (is_first_open) {
+        /* A callback may call anything, even what waits; all but the end. */
+        int other = ef_open(path_of("ready"), O_RDONLY);
+        while (ef_open_status(other) == -1 && errno == EAGAIN) {
+            usleep(50);
+        }
+        ef_unset_cb_func();
+        ef_set_cb_func(on_completed, data);
+        told->shutdown = ef_shutdown(0, NULL) == -1 && errno == EDEADLK;
+        told->inner = ef_close_immediate(other);
+        (void)fd;
+    }
+}
+
+static void callbacks(void)
+{
+    struct told told = {PTHREAD_MUTEX_INITIALIZER, {0, 0, 0}, -1, 0};
+    char byte;
+    int fd = ef_open(path_of("ready"), O_RDONLY);
+    CHECK(opened(fd) == fd);
+    CHECK(ef_set_cb_func(on_completed, &told) == 0);
+    CHECK(ef_close_immediate(fd) == 0);
+    pthread_mutex_lock(&told.lock);
+    CHECK(told.count[2] == 1); /* told before ef_close_immediate returned, as in the original */
+    pthread_mutex_unlock(&told.lock);
+    ef_set_cb_func(NULL, NULL);
+    CHECK(told.count[0] == 0);
+
+    ef_set_cb_func(on_completed, &told);
+    fd = ef_open(path_of("missing"), O_RDONLY);
+    CHECK(opened(fd) == -1 && errno == ENOENT); /* told as an open, and its close is not told */
+    for (int i = 0; i < 2000 && told.inner == -1; i++) {
+        usleep(1000);
+    }
+    ef_unset_cb_func(); /* waits for a callback that runs */
+    CHECK(told.count[0] >= 1);
+    CHECK(told.inner == 0 && told.shutdown);
+    int before = told.count[0] + told.count[1] + told.count[2];
+    fd = ef_open(path_of("ready"), O_RDONLY);
+    CHECK(opened(fd) == fd);
+    read_now(fd, &byte, 1);
+    CHECK(ef_close_immediate(fd) == 0);
+    CHECK(told.count[0] + told.count[1] + told.count[2] == before);
+}
+
+/* The queue of events beside the calls. */
+static void events(void)
+{
+    struct ef_event event;
+    uint64_t mark = 0;
+    int seen[6] = {0, 0, 0, 0, 0, 0};
+    CHECK(ef_event_fd() >= 0);
+    int fd = ef_open(path_of("told"), O_RDWR | O_CREAT, 0600);
+    CHECK(ef_write(fd, "abc", 3) == 3);
+    CHECK(ef_sync_mark(fd, &mark) == 0);
+    CHECK(mark == 3);
+    for (int i = 0; i < 5000 && !seen[EF_KIND_CLOSED]; i++) {
+        while (ef_next_event(&event) == 1) {
+            CHECK(event.fd == fd && event.kind < 6);
+            seen[event.kind]++;
+            if (event.kind == EF_KIND_SYNCED && seen[EF_KIND_SYNCED] == 1) {
+                CHECK(event.value == 3 && event.error == 0);
+                CHECK(ef_close(fd) == 0);
+            }
+        }
+        usleep(1000);
+    }
+    CHECK(seen[EF_KIND_OPENED] == 1 && seen[EF_KIND_SYNCED] >= 1 && seen[EF_KIND_CLOSED] == 1);
+    CHECK(seen[EF_KIND_FAILED] == 0);
+}
+
+/* In a child every call fails, and the parent does not notice. */
+static void forked_child(void)
+{
+    int fd = ef_open(path_of("parent"), O_RDWR | O_CREAT, 0600);
+    CHECK(opened(fd) == fd);
+    int ends[2];
+    CHECK(pipe(ends) == 0);
+    pid_t child = fork();
+    if (child == 0) {
+        struct ef_event event;
+        char byte = 'x';
+        failures = 0;
+        FAILS(ef_write(fd, &byte, 1), ESHUTDOWN);
+        FAILS(ef_read(fd, &byte, 1), ESHUTDOWN);
+        FAILS(ef_open(path_of("child"), O_RDONLY), ESHUTDOWN);
+        FAILS(ef_next_event(&event), ESHUTDOWN);
+        FAILS(ef_close_immediate(fd), ESHUTDOWN);
+        FAILS(ef_init(), ESHUTDOWN);
+        FAILS(ef_shutdown(0, NULL), ESHUTDOWN);
+        ssize_t told = write(ends[1], &failures, sizeof failures);
+        /* An exit would have a leak checker look for what the parent's threads own. */
+        kill(getpid(), told == sizeof failures ? SIGKILL : SIGABRT);
+    }
+    int status, of_child = -1;
+    CHECK(waitpid(child, &status, 0) == child && WIFSIGNALED(status));
+    CHECK(read(ends[0], &of_child, sizeof of_child) == sizeof of_child && of_child == 0);
+    close(ends[0]);
+    close(ends[1]);
+    CHECK(ef_write(fd, "x", 1) == 1);
+    CHECK(ef_close_immediate(fd) == 0);
+}
+
+static void shutdown_and_again(void)
+{
+    uint64_t unwritten = 1;
+    int left = ef_open(path_of("left-open"), O_WRONLY | O_CREAT, 0600);
+    CHECK(opened(left) == left);
+    CHECK(ef_write(left, "kept", 4) == 4);
+    FAILS(ef_set_option(EF_OPTION_WORKERS, 2), EBUSY);
+    CHECK(ef_init() == 0); /* a second time: nothing */
+    CHECK(ef_shutdown(10000, &unwritten) == 0);
+    CHECK(unwritten == 0);
+    FAILS(ef_write(left, "lost", 4), EBADF);
+    FAILS(ef_shutdown(0, NULL), EBADF);
+    FILE *file = fopen(path_of("left-open"), "r");
+    char text[8] = "";
+    CHECK(file != NULL && fread(text, 1, sizeof text, file) == 4);
+    CHECK(memcmp(text, "kept", 4) == 0);
+    fclose(file);
+
+    /* Two files at once, and the number of neither is valid before both were used. */
+    CHECK(ef_set_option(EF_OPTION_MAX_FILES, 2) == 0);
+    CHECK(ef_init() == 0);
+    FAILS(ef_write(left, "lost", 4), EBADF);
+    int one = ef_open(path_of("one"), O_RDWR | O_CREAT, 0600);
+    int two = ef_open(path_of("two"), O_RDWR | O_CREAT, 0600);
+    CHECK(one >= 0 && two >= 0 && one != two);
+    FAILS(ef_open(path_of("three"), O_RDWR | O_CREAT, 0600), EMFILE);
+    CHECK(ef_close_immediate(one) == 0);
+    CHECK(ef_close_immediate(two) == 0);
+    CHECK(ef_shutdown(10000, NULL) == 0);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 2) {
+        fprintf(stderr, "usage: %s DIR\n", argv[0]);
+        return 2;
+    }
+    dir = argv[1];
+    before_init();
+    CHECK(ef_init() == 0);
+    large_reads();
+    thousand_files();
+    write_errors();
+    stale_and_wild_descriptors();
+    opens_that_fail();
+    readiness();
+    callbacks();
+    events();
+    forked_child();
+    shutdown_and_again();
+    return failures == 0 ? 0 : 1;
+}

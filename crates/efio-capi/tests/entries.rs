@@ -1,0 +1,28 @@
+//! Every function that C can call is one call of the helper that lets no panic out.
+
+use std::fs;
+use std::path::Path;
+
+#[test]
+fn every_entry_goes_through_the_border() {
+    let api = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/api");
+    let mut entries = 0;
+    for file in fs::read_dir(api).unwrap() {
+        let path = file.unwrap().path();
+        let source = fs::read_to_string(&path).unwrap();
+        for part in source.split("#[unsafe(no_mangle)]").skip(1) {
+            entries += 1;
+            let (signature, body) = part.split_once("{\n").unwrap();
+            assert!(signature.contains("extern \"C\" fn"), "{signature}");
+            let first = body.trim_start();
+            // Or it is another entry with fewer arguments.
+            let forwards = first.starts_with("// SAFETY: null is allowed.\n    unsafe { ef_");
+            assert!(
+                first.starts_with("enter(|| ") || forwards,
+                "{}: {signature}",
+                path.display()
+            );
+        }
+    }
+    assert!(entries > 40, "{entries} entries: the search found nothing");
+}
