@@ -1,6 +1,7 @@
 //! The engine: start, open, events, shutdown.
 
 use crate::backend::{self, Backend, BackendInfo, Selected};
+use crate::caller::Unwritten;
 use crate::command::Command;
 use crate::config::{BackendKind, Config, IoMode};
 use crate::driver::{Driver, Driving, Report, is_driven_here};
@@ -415,6 +416,15 @@ impl Engine {
     /// `EBADF` for a descriptor that is not open.
     pub fn failure(&self, fd: Fd) -> io::Result<Option<Failure>> {
         self.shared.failure(fd)
+    }
+
+    /// Takes back what was not written; see [`File::take_unwritten`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`File::take_unwritten`].
+    pub fn take_unwritten(&self, fd: Fd) -> io::Result<Vec<Unwritten>> {
+        self.shared.take_unwritten(fd)
     }
 
     /// Closes the file; see [`File::close`].

@@ -1,5 +1,6 @@
 //! The owning handle of an open file.
 
+use crate::caller::Unwritten;
 use crate::error::{Failure, Refused};
 use crate::fd::{Fd, Progress};
 use crate::page::Buffer;
@@ -172,6 +173,22 @@ impl File {
     /// `EBADF` when closed.
     pub fn failure(&self) -> io::Result<Option<Failure>> {
         self.shared.failure(self.fd)
+    }
+
+    /// Takes back the accepted bytes that the kernel did not take, after the file has failed: in
+    /// ranges, in the order in which they were accepted, so that the caller can save them elsewhere.
+    /// Their memory is free afterwards; until then, or until the close, they count in the budget. A
+    /// second call returns nothing. Buffers of [`write_at`](Self::write_at) come back with their
+    /// completions. After a failed sync, bytes that were written and may be lost all the same are
+    /// those from the failure's offset on, and not here.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`: the file has not failed. `WouldBlock`: a write is still in flight; a
+    /// [`Writable`](crate::EventKind::Writable) event follows. `ENOMEM`: no memory for the copy,
+    /// nothing was taken. `EBADF`: closed, or not open for writing.
+    pub fn take_unwritten(&self) -> io::Result<Vec<Unwritten>> {
+        self.shared.take_unwritten(self.fd)
     }
 
     /// Closes the file: the descriptor is stale at once, accepted bytes go to the kernel in the

@@ -48,6 +48,7 @@ pub mod sim;
 pub use sim::SimOptions;
 
 pub use backend::BackendInfo;
+pub use caller::Unwritten;
 pub use config::{BackendKind, Config, IoMode};
 pub use driver::Report;
 pub use engine::{Builder, Engine};

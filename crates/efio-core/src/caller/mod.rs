@@ -8,7 +8,10 @@ mod at;
 mod close;
 mod open;
 mod read;
+mod unwritten;
 mod write;
+
+pub use unwritten::{Lost, Unwritten};
 
 use crate::error::Errno;
 use crate::fd::{CALLER, Ends, Fd, Slot};

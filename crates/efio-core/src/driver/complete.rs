@@ -4,12 +4,13 @@ use super::Driver;
 use super::file::OpenFile;
 use super::ops::Purpose;
 use crate::backend::Backend;
-use crate::error::Errno;
+use crate::error::{Errno, Failure};
 use crate::event::EventKind;
-use crate::fd::{OpenState, Slot};
+use crate::fd::{DRIVER, Ends, OpenState, Slot};
 use crate::op::{Completion, Outcome, Route};
 use crate::page::Block;
 use crate::plan::{Step, Verdict};
+use efio_sync::CasCellGuard;
 
 impl<B: Backend> Driver<B> {
     pub(super) fn reap(&mut self) -> bool {
@@ -69,9 +70,9 @@ impl<B: Backend> Driver<B> {
                 self.tell(file, EventKind::Opened);
             }
             Outcome::Failed(errno) => {
-                let failure = file.write.refused(errno);
+                let mut failure = file.write.refused(errno);
                 file.life.refused(errno);
-                slot.poison(failure);
+                self.poison(slot, file, &mut failure);
                 slot.set_open_state(OpenState::Refused);
                 self.tell(file, EventKind::Failed(failure));
                 self.notify_all(slot, file);
@@ -136,6 +137,10 @@ impl<B: Backend> Driver<B> {
         };
         slot.marks.set_written(file.write.written());
         self.judge(slot, file, verdict);
+        if slot.failure().is_some() {
+            let ends = slot.ends.acquire(DRIVER);
+            rescue(file, ends);
+        }
         self.notify_writer(slot, file);
         self.notify_flusher(slot, file);
     }
@@ -158,6 +163,18 @@ impl<B: Backend> Driver<B> {
         }
     }
 
+    /// Poisons the file, and leaves to the caller what was accepted for nothing. Takes custody, so
+    /// that whatever a call accepted is seen here; a caller inside a call takes no longer than a
+    /// memcpy.
+    fn poison(&mut self, slot: &Slot, file: &mut OpenFile<B::File>, failure: &mut Failure) {
+        let ends = slot.ends.acquire(DRIVER);
+        // What waits behind the failed write is lost as well, and may lie before it.
+        let pending = file.lowest_pending();
+        failure.offset = pending.map_or(failure.offset, |low| low.min(failure.offset));
+        slot.poison(*failure);
+        rescue(file, ends);
+    }
+
     /// Acts on what an error means for the file.
     pub(super) fn judge(&mut self, slot: &Slot, file: &mut OpenFile<B::File>, verdict: Verdict) {
         match verdict {
@@ -165,15 +182,26 @@ impl<B: Backend> Driver<B> {
             Verdict::FellBack => self.shared.counters.fallbacks.add(1),
             Verdict::Failed(mut failure) => {
                 if slot.failure().is_none() {
-                    // What waits behind the failed write is lost as well, and may lie before it.
-                    let pending = file.lowest_pending(slot.marks.accepted());
-                    failure.offset = pending.map_or(failure.offset, |low| low.min(failure.offset));
-                    slot.poison(failure);
+                    self.poison(slot, file, &mut failure);
                     file.life.failed(failure.errno);
                     self.tell(file, EventKind::Failed(failure));
                     self.notify_all(slot, file);
                 }
             }
         }
+    }
+}
+
+/// Leaves what was lost in the caller's ends, unless the caller is gone or a write is in flight.
+fn rescue<F>(file: &mut OpenFile<F>, mut ends: CasCellGuard<'_, Ends>) {
+    if ends.generation != file.fd.generation() {
+        // Closed: nobody can ask for it any more.
+        return;
+    }
+    if let Some(writer) = &mut ends.writer {
+        writer.seal();
+    }
+    if let Some(lost) = file.take_lost() {
+        ends.lost = Some(lost);
     }
 }

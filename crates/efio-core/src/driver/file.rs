@@ -1,6 +1,7 @@
 //! One file as the driver sees it: the streams' far ends, the plans, and the ops they ask for.
 
 use super::ops::Purpose;
+use crate::caller::Lost;
 use crate::config::{Config, IoMode};
 use crate::fd::{Fd, Slot};
 use crate::op::{FileFacts, Op, OpenSpec, Route};
@@ -50,6 +51,8 @@ pub struct OpenFile<F> {
     reads: Option<ChunkWriter<Page>>,
     /// Published bytes that wait for the kernel, oldest first.
     queue: VecDeque<PageSlice>,
+    /// What was lost is with the caller.
+    rescued: bool,
     append: bool,
     may_be_new: bool,
     io_mode: IoMode,
@@ -90,6 +93,7 @@ impl<F> OpenFile<F> {
             writes,
             reads,
             queue: VecDeque::new(),
+            rescued: false,
             append,
             may_be_new: spec.flags & libc::O_CREAT != 0,
             io_mode: spec.io_mode,
@@ -205,12 +209,27 @@ impl<F> OpenFile<F> {
 
     /// The lowest file offset of all accepted bytes that the kernel does not have; `None` in append
     /// mode, where only the kernel knows offsets.
-    pub fn lowest_pending(&mut self, accepted: u64) -> Option<u64> {
-        self.write.flush(accepted);
+    pub fn lowest_pending(&mut self) -> Option<u64> {
+        self.write.flush(u64::MAX);
         self.collect(u64::MAX);
         let queued = self.queue.iter().filter(|_| !self.append);
         let changes = self.at.as_ref().and_then(|at| at.lowest_pending());
         queued.map(PageSlice::offset).chain(changes).min()
+    }
+
+    /// All accepted bytes that the kernel did not take, after a failure, once no write is in flight.
+    /// The caller's end of the stream has sealed its open page.
+    pub fn take_lost(&mut self) -> Option<Box<Lost>> {
+        if self.rescued || self.write.route_in_flight().is_some() || self.write.failure().is_none()
+        {
+            return None;
+        }
+        self.rescued = true;
+        self.collect(u64::MAX);
+        Some(Box::new(Lost {
+            slices: std::mem::take(&mut self.queue),
+            place: self.append.then(|| self.write.written()),
+        }))
     }
 
     /// The bytes at the head of the queue that can go in one write.

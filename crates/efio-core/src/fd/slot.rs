@@ -14,6 +14,7 @@
 
 use super::Fd;
 use super::watermarks::Watermarks;
+use crate::caller::Lost;
 use crate::error::{Errno, Failure};
 use crate::op::ReadNow;
 use crate::page::Page;
@@ -120,6 +121,8 @@ pub struct Ends {
     pub append: bool,
     /// Bytes consumed in this run.
     pub consumed: u64,
+    /// After a failure: what was accepted and not written, once nothing of it is in flight.
+    pub lost: Option<Box<Lost>>,
     /// In cached mode: the kernel's file, for what is in memory.
     pub read_now: Option<Arc<dyn ReadNow>>,
 }

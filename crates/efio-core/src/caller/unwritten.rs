@@ -1,0 +1,91 @@
+//! After a failure: the accepted bytes that the kernel did not take, back to the caller.
+
+use super::{EAGAIN, EBADF, EINVAL};
+use crate::error::Errno;
+use crate::fd::{Fd, Waiting};
+use crate::page::PageSlice;
+use crate::shared::Shared;
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+
+/// Accepted bytes that did not reach the kernel, one behind the other in the file.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Unwritten {
+    /// File offset of the first one. For a file opened to append, whose offsets only the kernel
+    /// knows, its place among the bytes accepted through the descriptor.
+    pub offset: u64,
+    /// The bytes.
+    pub bytes: Vec<u8>,
+}
+
+impl fmt::Debug for Unwritten {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Unwritten({} + {})", self.offset, self.bytes.len())
+    }
+}
+
+/// What the driver leaves in the caller's ends once the file has failed.
+pub struct Lost {
+    /// In the order in which they were accepted.
+    pub slices: VecDeque<PageSlice>,
+    /// In append mode: the place of the first byte in the accepted sequence.
+    pub place: Option<u64>,
+}
+
+impl Lost {
+    /// A copy of the bytes in ranges as long as possible.
+    fn ranges(&self) -> Result<Vec<Unwritten>, Errno> {
+        let mut ranges: Vec<Unwritten> = Vec::new();
+        let mut place = self.place;
+        for slice in &self.slices {
+            let offset = place.unwrap_or(slice.offset());
+            place = place.map(|place| place + slice.len() as u64);
+            let bytes = slice.as_slice();
+            match ranges.last_mut() {
+                Some(last) if last.offset + last.bytes.len() as u64 == offset => {
+                    reserve(&mut last.bytes, bytes.len())?;
+                    last.bytes.extend_from_slice(bytes);
+                }
+                _ => {
+                    let mut copy = Vec::new();
+                    reserve(&mut copy, bytes.len())?;
+                    copy.extend_from_slice(bytes);
+                    reserve(&mut ranges, 1)?;
+                    ranges.push(Unwritten {
+                        offset,
+                        bytes: copy,
+                    });
+                }
+            }
+        }
+        Ok(ranges)
+    }
+}
+
+/// Room for `more` items, or `ENOMEM` (F36).
+fn reserve<T>(items: &mut Vec<T>, more: usize) -> Result<(), Errno> {
+    items.try_reserve(more).map_err(|_| Errno(libc::ENOMEM))
+}
+
+impl Shared {
+    /// Gives out what was accepted through `fd` and not written, once.
+    pub fn take_unwritten(&self, fd: Fd) -> io::Result<Vec<Unwritten>> {
+        self.with_ends(fd, |slot, ends| {
+            if ends.writer.is_none() {
+                return Err(EBADF.into());
+            }
+            if slot.failure().is_none() {
+                return Err(EINVAL.into());
+            }
+            let Some(lost) = &mut ends.lost else {
+                // The driver needs custody to leave it here, and takes the bit afterwards.
+                slot.wait_for(Waiting::FLUSHED);
+                return Err(EAGAIN.into());
+            };
+            let ranges = lost.ranges()?;
+            lost.slices = VecDeque::new();
+            Ok(ranges)
+        })
+    }
+}
