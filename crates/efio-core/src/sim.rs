@@ -69,7 +69,7 @@ impl Simulation {
     }
 
     /// The files.
-    pub fn store(&mut self) -> &mut SimStore {
+    pub fn store(&mut self) -> &SimStore {
         self.driver.backend_mut().store()
     }
 
@@ -112,12 +112,12 @@ impl Simulation {
     }
 
     /// The process dies: what the kernel was given stays.
-    pub fn kill(mut self) -> SimStore {
-        self.driver.backend_mut().kill()
+    pub fn kill(mut self) {
+        self.driver.backend_mut().kill();
     }
 
     /// The power fails: what was synced stays, and of the rest what happened to be written.
-    pub fn power_cut(mut self) -> SimStore {
-        self.driver.backend_mut().power_cut()
+    pub fn power_cut(mut self) {
+        self.driver.backend_mut().power_cut();
     }
 }

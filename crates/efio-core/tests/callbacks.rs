@@ -285,7 +285,13 @@ fn a_simulation_delivers_at_the_end_of_a_turn() {
     assert!(kinds.contains(&EventKind::Writable), "it was held back");
     assert!(simulation.engine().events().next().is_none());
     assert_eq!(
-        simulation.store().inode("/file").unwrap().durable(),
+        simulation
+            .store()
+            .inode("/file")
+            .unwrap()
+            .lock()
+            .unwrap()
+            .durable(),
         [7; 100_000]
     );
     assert!(file.close().is_err(), "closed by number");

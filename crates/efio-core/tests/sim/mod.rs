@@ -14,6 +14,7 @@ mod noise;
 mod oracle;
 mod shrink;
 mod steps;
+mod user;
 mod world;
 
 pub use efio_core::sim::SimMemory;
@@ -73,11 +74,15 @@ pub fn replay(seed: u64, memory: &SimMemory, shrinking: Duration) -> Result<(), 
         config,
         trouble,
         steps,
+        inside,
         ..
     } = &smaller;
     let _ = writeln!(report, "{config:?}\n{trouble:?}\n{} steps:", steps.len());
     for step in steps {
         let _ = writeln!(report, "  {step:?}");
+    }
+    for step in inside.iter().flatten() {
+        let _ = writeln!(report, "  inside: {step:?}");
     }
     if let Err(failure) = try_out(&smaller, memory) {
         let _ = writeln!(report, "lead to {failure}");

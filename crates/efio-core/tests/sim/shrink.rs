@@ -121,6 +121,7 @@ impl Shrinker<'_> {
     }
 
     fn leave_out(&mut self) {
+        self.without_callback();
         let mut chunk = self.plan.steps.len() / 2;
         while chunk > 0 {
             let mut at = 0;
@@ -133,6 +134,27 @@ impl Shrinker<'_> {
                 }
             }
             chunk /= 2;
+        }
+    }
+
+    /// The queue instead of callbacks, or callbacks that call less.
+    fn without_callback(&mut self) {
+        let mut plan = self.plan.clone();
+        plan.inside = None;
+        self.accept(plan);
+        while self
+            .plan
+            .inside
+            .as_ref()
+            .is_some_and(|inside| !inside.is_empty())
+        {
+            let mut plan = self.plan.clone();
+            if let Some(inside) = &mut plan.inside {
+                inside.truncate(inside.len() / 2);
+            }
+            if !self.accept(plan) {
+                break;
+            }
         }
     }
 

@@ -22,6 +22,9 @@ pub struct Plan {
     pub config: Config,
     pub trouble: SimOptions,
     pub steps: Vec<Step>,
+    /// Events go to a callback, which takes the next of these steps each time (F46); `None`: they
+    /// go to the queue.
+    pub inside: Option<Vec<Step>>,
 }
 
 /// One thing that happens. `file` is a place at the user's table: the file there is meant, or the
@@ -75,6 +78,20 @@ pub enum Step {
     PowerCut,
 }
 
+impl Step {
+    /// Whether it is a call of the user, and nothing that happens to him.
+    fn is_call(&self) -> bool {
+        !matches!(
+            self,
+            Self::Turns { .. }
+                | Self::Interfere { .. }
+                | Self::Shutdown { .. }
+                | Self::Kill
+                | Self::PowerCut
+        )
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 pub enum Closing {
     Drop,
@@ -106,11 +123,17 @@ impl Plan {
         let config = config(&mut random);
         let taste = Taste::new(&mut random);
         let steps = (0..300).map(|_| taste.step(&mut random)).collect();
+        let by_callback = random.u8(0..3) == 0;
+        let inside = by_callback.then(|| {
+            let steps = (0..100).map(|_| taste.step(&mut random));
+            steps.filter(Step::is_call).collect()
+        });
         Self {
             seed,
             config,
             trouble,
             steps,
+            inside,
         }
     }
 }

@@ -245,15 +245,15 @@ fn take_dirty(dirty: &mut Vec<u64>) -> impl Iterator<Item = Range<usize>> + use<
     })
 }
 
-/// The files of a disk by name.
-#[derive(Debug, Default)]
+/// The files of a disk by name. A clone is the same disk.
+#[derive(Clone, Debug, Default)]
 pub struct SimStore {
-    names: BTreeMap<CString, Arc<Mutex<SimInode>>>,
+    names: Arc<Mutex<BTreeMap<CString, Arc<Mutex<SimInode>>>>>,
 }
 
 impl SimStore {
     /// Puts a durable file on the disk.
-    pub fn put(&mut self, path: &str, bytes: &[u8]) {
+    pub fn put(&self, path: &str, bytes: &[u8]) {
         let inode = SimInode {
             durable: bytes.to_vec(),
             current: bytes.to_vec(),
@@ -261,39 +261,39 @@ impl SimStore {
             ..SimInode::default()
         };
         let path = CString::new(path).expect("a path without NUL");
-        self.names.insert(path, Arc::new(Mutex::new(inode)));
+        lock(&self.names).insert(path, Arc::new(Mutex::new(inode)));
     }
 
-    /// A file, as it is now.
-    pub fn inode(&self, path: &str) -> Option<MutexGuard<'_, SimInode>> {
-        let path = CString::new(path).ok()?;
-        self.names.get(&path).map(|inode| lock(inode))
+    /// A file.
+    pub fn inode(&self, path: &str) -> Option<Arc<Mutex<SimInode>>> {
+        self.find(&CString::new(path).ok()?)
     }
 
     pub(super) fn find(&self, path: &CStr) -> Option<Arc<Mutex<SimInode>>> {
-        self.names.get(path).map(Arc::clone)
+        lock(&self.names).get(path).map(Arc::clone)
     }
 
-    pub(super) fn create(&mut self, path: CString) -> Arc<Mutex<SimInode>> {
-        Arc::clone(self.names.entry(path).or_default())
+    pub(super) fn create(&self, path: CString) -> Arc<Mutex<SimInode>> {
+        Arc::clone(lock(&self.names).entry(path).or_default())
     }
 
     /// Bytes of all files together.
     pub(super) fn used(&self) -> u64 {
-        let sizes = self.names.values().map(|inode| lock(inode).current.len());
+        let names = lock(&self.names);
+        let sizes = names.values().map(|inode| lock(inode).current.len());
         sizes.sum::<usize>() as u64
     }
 
-    pub(super) fn mend(&mut self) {
-        for inode in self.names.values() {
+    pub(super) fn mend(&self) {
+        for inode in lock(&self.names).values() {
             lock(inode).mend();
         }
     }
 
-    pub(super) fn cut(&mut self, random: &mut Random) {
-        self.names
-            .retain(|_, inode| lock(inode).name_durable || random.below(2) == 0);
-        for inode in self.names.values() {
+    pub(super) fn cut(&self, random: &mut Random) {
+        let mut names = lock(&self.names);
+        names.retain(|_, inode| lock(inode).name_durable || random.below(2) == 0);
+        for inode in names.values() {
             let mut inode = lock(inode);
             inode.name_durable = true;
             inode.cut(random);
@@ -301,19 +301,19 @@ impl SimStore {
     }
 
     /// Another process changes a file, behind the engine's back.
-    pub fn interfere(&mut self, path: &str, change: Foreign, bytes: &[u8]) {
-        if let Some(mut inode) = self.inode(path) {
+    pub fn interfere(&self, path: &str, change: Foreign, bytes: &[u8]) {
+        if let Some(inode) = self.inode(path) {
             match change {
-                Foreign::Appended(len) => inode.append(&bytes[..len]),
-                Foreign::Resized(size) => inode.resize(size),
+                Foreign::Appended(len) => lock(&inode).append(&bytes[..len]),
+                Foreign::Resized(size) => lock(&inode).resize(size),
             }
         }
     }
 }
 
 /// The state of a file is one thread's; the lock is there because callers may look for themselves.
-pub(super) fn lock(inode: &Mutex<SimInode>) -> MutexGuard<'_, SimInode> {
-    inode.lock().unwrap_or_else(PoisonError::into_inner)
+pub(super) fn lock<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -85,8 +85,8 @@ impl SimDisk {
     }
 
     /// The files.
-    pub fn store(&mut self) -> &mut SimStore {
-        &mut self.store
+    pub fn store(&self) -> &SimStore {
+        &self.store
     }
 
     /// No trouble from now on: what lasted is mended.
@@ -103,7 +103,7 @@ impl SimDisk {
 
     /// The process dies; the kernel ends the writes that it has begun, or a part of them, and keeps
     /// what it was given.
-    pub fn kill(&mut self) -> SimStore {
+    pub fn kill(&mut self) {
         for flying in std::mem::take(&mut self.flying) {
             let (file, offset) = match &flying.request.op {
                 Op::Write { file, offset, .. } | Op::WriteBlock { file, offset, .. } => {
@@ -126,14 +126,12 @@ impl SimDisk {
                 let _ = put(file, offset, &parts, n);
             }
         }
-        std::mem::take(&mut self.store)
     }
 
     /// The power fails: of what was not synced, the disk has what it happened to write.
-    pub fn power_cut(&mut self) -> SimStore {
-        let mut store = self.kill();
-        store.cut(&mut self.random);
-        store
+    pub fn power_cut(&mut self) {
+        self.kill();
+        self.store.cut(&mut self.random);
     }
 
     fn complete(&mut self, flying: Flying) -> Completion<SimFile> {
