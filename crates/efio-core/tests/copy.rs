@@ -2,7 +2,9 @@
 
 mod common;
 
+use common::beds::backends;
 use common::{Dir, Tmpfs, pattern};
+use efio_core::BackendKind;
 use std::ffi::{CString, OsStr};
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
@@ -47,10 +49,15 @@ fn refusal(src: &Path, dst: &Path) -> String {
 fn copies_are_identical_and_leave_no_pages() {
     let dir = Dir::new();
     let (src, dst) = (dir.join("src"), dir.join("dst"));
+    let backends = backends().iter().map(|backend| match backend {
+        BackendKind::Uring => "uring",
+        BackendKind::Pool => "pool",
+        BackendKind::Auto => "auto",
+    });
     let modes = ["direct", "uncached", "cached", "auto"];
-    for (mode, backend) in modes
-        .map(|mode| [(mode, "pool"), (mode, "auto")])
-        .as_flattened()
+    for (mode, backend) in backends
+        .chain(["auto"])
+        .flat_map(|backend| modes.map(|mode| (mode, backend)))
     {
         for len in [0, 1, 4096, 4097, (1 << 20) - 1, (1 << 20) + 1, 9_999_999] {
             std::fs::write(&src, pattern(len)).unwrap();
@@ -74,7 +81,7 @@ fn copies_are_identical_and_leave_no_pages() {
                 "{mode}, {backend}, {len} bytes"
             );
             assert!(text.starts_with(&format!("{len} bytes in ")), "{text}");
-            if *mode == "direct" && text.contains(" 0 fallbacks") {
+            if mode == "direct" && text.contains(" 0 fallbacks") {
                 for name in ["SRC", "DST"] {
                     let line = text.lines().find(|line| line.contains(name)).unwrap();
                     let resident: usize = line.split_whitespace().nth(1).unwrap().parse().unwrap();

@@ -12,6 +12,7 @@ mod mixed;
 mod sizes;
 mod sparse;
 mod stream;
+mod threads;
 mod truncation;
 
 use common::beds::{each, each_on};
@@ -39,6 +40,11 @@ fn a_stream_is_longer_than_the_memory() {
 #[test]
 fn reads_and_writes_mix_through_one_descriptor() {
     each(mixed::reads_and_writes_mix_through_one_descriptor);
+}
+
+#[test]
+fn threads_share_a_descriptor() {
+    each(threads::threads_share_a_descriptor);
 }
 
 #[test]
