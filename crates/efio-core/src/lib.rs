@@ -37,6 +37,7 @@ mod shared;
 mod signalled;
 mod stats;
 mod sys;
+pub mod transfer;
 
 /// The protocols between caller and driver, for the loom models. Not part of the stable API.
 #[doc(hidden)]

@@ -8,6 +8,7 @@ mod at;
 mod close;
 mod open;
 mod read;
+pub mod transfer;
 mod unwritten;
 mod write;
 

@@ -15,6 +15,16 @@ use crate::page::{Page, SLAB_ORDER, UNIT_BYTES, order_for};
 use crate::shared::Shared;
 use std::io;
 
+/// Whether there is a page to write into.
+pub(super) enum Room {
+    /// A new one is the open tail.
+    Opened,
+    /// The file has as many bytes unwritten as it may.
+    ShareUsedUp,
+    /// The pool has none; the driver should hear of it.
+    BudgetUsedUp,
+}
+
 impl Shared {
     /// Writes at the position of `fd`; how many bytes were accepted.
     pub fn write(&self, fd: Fd, buf: &[u8]) -> io::Result<usize> {
@@ -49,7 +59,7 @@ impl Shared {
 
     /// Counts `n` bytes that are in the stream.
     #[inline]
-    fn accept(&self, fd: Fd, slot: &Slot, ends: &mut Ends, n: usize) {
+    pub(super) fn accept(&self, fd: Fd, slot: &Slot, ends: &mut Ends, n: usize) {
         ends.position += n as u64;
         ends.accepted += n as u64;
         slot.marks.set_accepted(ends.accepted);
@@ -63,28 +73,22 @@ impl Shared {
     /// or the file's share is used up.
     #[cold]
     fn write_pages(&self, fd: Fd, slot: &Slot, ends: &mut Ends, buf: &[u8], ahead: usize) -> usize {
-        let writer = ends.writer.as_mut().expect("checked by the caller");
         let written = slot.marks.written();
         let mut copied = 0;
         let mut bits = Attention(0);
         while copied < buf.len() {
-            let backlog = ends.accepted + (ahead + copied) as u64 - written;
-            if backlog >= self.config.write_behind() as u64 {
-                break;
+            match self.open_page(ends, written, ahead + copied, buf.len() - copied) {
+                Room::Opened => bits = bits.and(Attention::SEALED),
+                Room::ShareUsedUp => break,
+                Room::BudgetUsedUp => {
+                    bits = bits.and(Attention::WANT_ROOM);
+                    break;
+                }
             }
-            let order = ends.order.max(order_for(buf.len() - copied));
-            let Some(block) = self.pool.take_at_most(order.min(self.largest_order()), 0) else {
-                bits = bits.and(Attention::WANT_ROOM);
-                break;
-            };
-            ends.order = (order + 2).min(SLAB_ORDER);
-            let offset = ends.position + (ahead + copied) as u64;
-            if writer.open(Page::open(block, offset)).is_err() {
-                unreachable!("the stream has no bound of its own");
-            }
-            bits = bits.and(Attention::SEALED);
+            let writer = ends.writer.as_mut().expect("checked by the caller");
             copied += writer.append(&buf[copied..]);
         }
+        let writer = ends.writer.as_mut().expect("checked by the caller");
         if writer.room() == 0 {
             writer.seal();
         }
@@ -95,6 +99,30 @@ impl Shared {
             self.attend(fd.index(), slot, bits);
         }
         copied
+    }
+
+    /// Opens a page for `wanted` bytes that begin `ahead` bytes behind the position.
+    pub(super) fn open_page(
+        &self,
+        ends: &mut Ends,
+        written: u64,
+        ahead: usize,
+        wanted: usize,
+    ) -> Room {
+        if ends.accepted + ahead as u64 - written >= self.config.write_behind() as u64 {
+            return Room::ShareUsedUp;
+        }
+        let order = ends.order.max(order_for(wanted));
+        let Some(block) = self.pool.take_at_most(order.min(self.largest_order()), 0) else {
+            return Room::BudgetUsedUp;
+        };
+        ends.order = (order + 2).min(SLAB_ORDER);
+        let page = Page::open(block, ends.position + ahead as u64);
+        let writer = ends.writer.as_mut().expect("checked by the caller");
+        if writer.open(page).is_err() {
+            unreachable!("the stream has no bound of its own");
+        }
+        Room::Opened
     }
 
     /// There was no room: an event is owed unless there is some now.
