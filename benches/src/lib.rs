@@ -1,4 +1,6 @@
-//! Shared parts of the benchmarks: how candidates are measured beside each other. The peers
-//! themselves are known to the benches alone.
+//! Shared parts of the benchmarks: how candidates are measured beside each other, and what a
+//! comparison leaves behind. The peers themselves are known to the benches and binaries alone.
 
+pub mod catalog;
+pub mod record;
 pub mod rounds;

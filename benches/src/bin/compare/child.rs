@@ -1,0 +1,66 @@
+//! One turn: one peer, one scenario, a process of its own.
+
+use crate::Options;
+use crate::measure::cache;
+use crate::scenarios::{Case, Meter};
+use efio_benches::record::Figures;
+use serde::{Deserialize, Serialize};
+use std::io;
+
+/// What the process says at its end.
+#[derive(Serialize, Deserialize)]
+pub enum Answer {
+    Done { steal: f64, figures: Box<Figures> },
+    Absent(String),
+    Failed(String),
+}
+
+/// Runs the turn that the options name, and prints the answer.
+pub fn turn(options: &Options, number: usize) -> io::Result<()> {
+    let (scenario, peer) = (options.scenarios()?[0], options.peers()?[0]);
+    let files = options.files.first().copied().unwrap_or(scenario.files[0]);
+    let case = Case {
+        scenario,
+        files,
+        quick: options.quick,
+        input: crate::conduct::input_dir(options, scenario, files),
+        output: crate::conduct::output_dir(options, scenario, peer, number),
+    };
+    many_descriptors();
+    let mut meter = Meter::new(&options.dir);
+    let answer = match (peer.run)(&case, &mut meter) {
+        Ok(()) => finish(&case, meter).unwrap_or_else(|error| Answer::Failed(error.to_string())),
+        Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+            Answer::Absent(error.to_string())
+        }
+        Err(error) => Answer::Failed(error.to_string()),
+    };
+    serde_json::to_writer(io::stdout(), &answer)?;
+    Ok(())
+}
+
+/// Looks at what the turn left behind.
+fn finish(case: &Case, meter: Meter) -> io::Result<Answer> {
+    let (steal, mut figures) = meter.finish();
+    for path in case.paths()? {
+        let (resident, pages) = cache::resident(&path)?;
+        figures.resident.0 += resident;
+        figures.resident.1 += pages;
+    }
+    case.verify()?;
+    Ok(Answer::Done {
+        steal,
+        figures: Box::new(figures),
+    })
+}
+
+/// As many descriptors as this process may have.
+fn many_descriptors() {
+    // SAFETY: room for the answer, and the same structure given back.
+    unsafe {
+        let mut limit: libc::rlimit = std::mem::zeroed();
+        libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit);
+        limit.rlim_cur = limit.rlim_max;
+        libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit);
+    }
+}

@@ -1,0 +1,232 @@
+//! The run as a whole: rounds, turns, and what is done between them.
+
+use crate::child::Answer;
+use crate::measure::{cache, system};
+use crate::peers::Entry;
+use crate::scenarios::Case;
+use crate::{Options, memory};
+use efio_benches::catalog::Scenario;
+use efio_benches::record::{Machine, Measurement, Outcome, Record};
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+/// From this fraction of a processor on that the host takes, a turn is measured again.
+const STEAL: f64 = 0.1;
+const REPEATS: usize = 3;
+/// A turn that takes longer is ended, and has failed.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Where the files to read are: the same for all peers.
+pub fn input_dir(options: &Options, scenario: &Scenario, files: usize) -> PathBuf {
+    let kind = match scenario.name {
+        "random" => "read",
+        other => other,
+    };
+    let size = if options.quick && kind == scenario.name {
+        "-quick"
+    } else {
+        ""
+    };
+    options.dir.join(format!("in-{kind}-{files}{size}"))
+}
+
+/// Where the files of a turn go that are written. They are kept until the end of the scenario, if
+/// they are many and small: a file system is slow at reusing what was just deleted.
+pub fn output_dir(options: &Options, scenario: &Scenario, peer: &Entry, turn: usize) -> PathBuf {
+    let turn = format!("{}-{turn}", peer.name);
+    options
+        .dir
+        .join(format!("out-{}", scenario.name))
+        .join(turn)
+}
+
+/// Runs all that the options ask for.
+pub fn all(options: &Options) -> io::Result<()> {
+    fs::create_dir_all(&options.dir)?;
+    let machine = system::machine(&options.dir);
+    println!(
+        "{}, Linux {}, {}",
+        machine.processor, machine.kernel, machine.storage
+    );
+    for scenario in options.scenarios()? {
+        for &files in scenario.files {
+            if !options.files.is_empty() && !options.files.contains(&files) {
+                continue;
+            }
+            let measurements = one(options, scenario, files)?;
+            if let Some(path) = &options.json {
+                save(path.clone(), machine.clone(), measurements)?;
+            }
+        }
+    }
+    if options.keep {
+        return Ok(());
+    }
+    fs::remove_dir_all(&options.dir)
+}
+
+fn save(path: PathBuf, machine: Machine, measurements: Vec<Measurement>) -> io::Result<()> {
+    let mut record = Record::load(&path)?;
+    record.merge(Record {
+        machine,
+        measurements,
+    })?;
+    record.save(&path)
+}
+
+/// One scenario with one number of files, all rounds.
+fn one(
+    options: &Options,
+    scenario: &'static Scenario,
+    files: usize,
+) -> io::Result<Vec<Measurement>> {
+    println!("\n{}; {files} at once", scenario.title);
+    let peers = options.peers()?;
+    let rounds = options.rounds.unwrap_or(if options.quick { 2 } else { 5 });
+    let mut measurements = Vec::new();
+    for round in 0..rounds {
+        for place in 0..peers.len() {
+            let peer = peers[(round + place) % peers.len()];
+            let mut case = Case {
+                scenario,
+                files,
+                quick: options.quick,
+                input: input_dir(options, scenario, files),
+                output: output_dir(options, scenario, peer, 0),
+            };
+            let measurement = turn(options, &mut case, peer, round)?;
+            say(scenario, &measurement);
+            measurements.push(measurement);
+        }
+    }
+    remove(&options.dir.join(format!("out-{}", scenario.name)))?;
+    if !options.keep {
+        remove(&input_dir(options, scenario, files))?;
+    }
+    Ok(measurements)
+}
+
+fn turn(options: &Options, case: &mut Case, peer: &Entry, round: usize) -> io::Result<Measurement> {
+    case.prepare()?;
+    for repeats in 0.. {
+        let number = round * (REPEATS + 1) + repeats;
+        case.output = output_dir(options, case.scenario, peer, number);
+        let (steal, outcome) = match process(options, case, peer, number)? {
+            Answer::Done { steal, figures } => (steal, Outcome::Done(figures)),
+            Answer::Absent(why) => (0.0, Outcome::Absent(why)),
+            Answer::Failed(why) => (0.0, Outcome::Failed(why)),
+        };
+        if !case.writes_many_small() {
+            remove(&case.output)?;
+        }
+        if steal <= STEAL || repeats == REPEATS {
+            return Ok(Measurement {
+                scenario: case.scenario.name.to_owned(),
+                files: case.files,
+                peer: peer.name.to_owned(),
+                round,
+                steal,
+                repeats: repeats as u32,
+                outcome,
+            });
+        }
+    }
+    unreachable!("the last repeat returns")
+}
+
+fn remove(dir: &PathBuf) -> io::Result<()> {
+    match fs::remove_dir_all(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}
+
+/// Gets everything ready for a turn, and has it in a process of its own.
+fn process(options: &Options, case: &Case, peer: &Entry, number: usize) -> io::Result<Answer> {
+    fs::create_dir_all(&case.output)?;
+    cache::drop_all(&case.paths()?)?;
+    memory::touch(case.memory() as usize)?;
+    let mut command = Command::new(std::env::current_exe()?);
+    command
+        .args(["--turn", &number.to_string()])
+        .args(["--scenario", case.scenario.name])
+        .args(["--files", &case.files.to_string()])
+        .args(["--peers", peer.name])
+        .arg("--dir")
+        .arg(&options.dir)
+        .args(options.quick.then_some("--quick"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let child = command.spawn()?;
+    let (id, over) = (child.id(), Arc::new(AtomicBool::new(false)));
+    let guard = Arc::clone(&over);
+    let watch = thread::spawn(move || {
+        thread::park_timeout(PATIENCE);
+        if !guard.load(Ordering::Relaxed) {
+            // SAFETY: a child of ours that was not waited for yet.
+            unsafe { libc::kill(id as i32, libc::SIGKILL) };
+        }
+    });
+    // The child is a zombie until this returns: its number is not somebody else's.
+    let output = child.wait_with_output();
+    over.store(true, Ordering::Relaxed);
+    watch.thread().unpark();
+    let _ = watch.join();
+    let output = output?;
+    Ok(serde_json::from_slice(&output.stdout).unwrap_or_else(|_| {
+        let said = String::from_utf8_lossy(&output.stderr);
+        let last = said
+            .lines()
+            .find(|line| !line.trim().is_empty())
+            .unwrap_or("");
+        Answer::Failed(format!("{}: {last}", output.status))
+    }))
+}
+
+/// One line for a turn.
+fn say(scenario: &Scenario, measurement: &Measurement) {
+    let name = format!("  {} {:<17}", measurement.round, measurement.peer);
+    match &measurement.outcome {
+        Outcome::Absent(why) => println!("{name} – {why}"),
+        Outcome::Failed(why) => println!("{name} FAILED: {why}"),
+        Outcome::Done(figures) => {
+            let metrics = scenario.metrics.iter().map(|metric| {
+                let value = figures
+                    .metrics
+                    .get(metric.name)
+                    .copied()
+                    .unwrap_or(f64::NAN);
+                format!("{value:>10.2} {}", metric.name)
+            });
+            let metrics: Vec<_> = metrics.collect();
+            let micros = |time: u64| time as f64 / 1000.0;
+            let latency = figures.latency.as_ref().map_or(String::new(), |latency| {
+                let (tail, longest) = (micros(latency.at(0.999)), micros(latency.at(1.0)));
+                format!("  p99.9 {tail:.1} µs, longest {longest:.0} µs")
+            });
+            let late = figures.lateness.as_ref().map_or(String::new(), |late| {
+                format!(
+                    ", ticks {:.0} / {:.0} µs late",
+                    micros(late.at(0.99)),
+                    micros(late.at(1.0))
+                )
+            });
+            println!(
+                "{name}{}  cpu {:.2} of {:.2} s  {:>4} MiB  resident {} of {}{latency}{late}",
+                metrics.join("  "),
+                figures.cpu,
+                figures.cpu_machine,
+                figures.peak_memory >> 20,
+                figures.resident.0,
+                figures.resident.1,
+            );
+        }
+    }
+}

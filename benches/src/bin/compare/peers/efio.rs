@@ -1,0 +1,246 @@
+//! efio itself: one engine, its event queue polled by the loop beside everything else.
+
+use super::{CALL, Demand, Peer, Places, Reader, Writer};
+use crate::bell::{self, Bell};
+use efio_core::{BackendKind, Engine, Errno, EventKind, Fd, File, OpenOptions};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::marker::PhantomData;
+use std::os::fd::AsRawFd;
+use std::path::Path;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+/// Which backend is asked for.
+pub trait Choice: 'static {
+    const BACKEND: BackendKind;
+}
+
+pub struct Auto;
+pub struct Uring;
+pub struct Pool;
+
+impl Choice for Auto {
+    const BACKEND: BackendKind = BackendKind::Auto;
+}
+
+impl Choice for Uring {
+    const BACKEND: BackendKind = BackendKind::Uring;
+}
+
+impl Choice for Pool {
+    const BACKEND: BackendKind = BackendKind::Pool;
+}
+
+pub struct Efio<C> {
+    shared: Rc<Shared>,
+    choice: PhantomData<C>,
+}
+
+struct Shared {
+    engine: Engine,
+    waiting: RefCell<HashMap<Fd, Waiting>>,
+}
+
+/// A file's task, and what it was told since it looked last.
+#[derive(Default)]
+struct Waiting {
+    waker: Option<Waker>,
+    news: bool,
+    closed: Option<Option<Errno>>,
+}
+
+impl Shared {
+    fn dispatch(&self) {
+        let mut waiting = self.waiting.borrow_mut();
+        for event in self.engine.events().drain() {
+            let file = waiting.entry(event.fd).or_default();
+            file.news = true;
+            if let EventKind::Closed { error } = event.kind {
+                file.closed = Some(error);
+            }
+            if let Some(waker) = file.waker.take() {
+                waker.wake();
+            }
+        }
+    }
+
+    /// Until there is an event of this file.
+    async fn news(&self, fd: Fd) {
+        poll_fn(|cx| {
+            let mut waiting = self.waiting.borrow_mut();
+            let file = waiting.entry(fd).or_default();
+            if std::mem::take(&mut file.news) {
+                return Poll::Ready(());
+            }
+            file.waker = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// Repeats a call that would block after each event of the file.
+    async fn until_done<T>(
+        &self,
+        fd: Fd,
+        mut call: impl FnMut() -> io::Result<T>,
+    ) -> io::Result<T> {
+        loop {
+            match call() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.news(fd).await,
+                result => return result,
+            }
+        }
+    }
+
+    async fn closed(&self, fd: Fd) -> io::Result<()> {
+        loop {
+            let closed = self.waiting.borrow().get(&fd).and_then(|file| file.closed);
+            if let Some(error) = closed {
+                self.waiting.borrow_mut().remove(&fd);
+                return error.map_or(Ok(()), |errno| Err(errno.into()));
+            }
+            self.news(fd).await;
+        }
+    }
+}
+
+impl<C: Choice> Peer for Efio<C> {
+    type Reader = EfioReader;
+    type Writer = EfioWriter;
+    type Places = EfioPlaces;
+
+    fn run<T>(_: Demand, body: impl AsyncFnOnce(&Self) -> io::Result<T>) -> io::Result<T> {
+        let bell = Bell::new()?;
+        let engine = Engine::builder().backend(C::BACKEND).start()?;
+        let shared = Rc::new(Shared {
+            engine,
+            waiting: RefCell::default(),
+        });
+        let peer = Self {
+            shared: Rc::clone(&shared),
+            choice: PhantomData,
+        };
+        let mut task = pin!(body(&peer));
+        let waker = bell.waker();
+        let fds = [shared.engine.events().as_raw_fd(), bell.fd()];
+        loop {
+            if bell.take()
+                && let Poll::Ready(value) = task.as_mut().poll(&mut Context::from_waker(&waker))
+            {
+                return value;
+            }
+            if !bell.is_rung() {
+                bell::wait(&fds);
+                bell.silence();
+            }
+            shared.dispatch();
+        }
+    }
+
+    async fn reader(&self, path: &Path) -> io::Result<EfioReader> {
+        let options = OpenOptions::new().read(true).prefetch(true);
+        let file = self.shared.engine.open(path, &options)?;
+        Ok(EfioReader {
+            shared: Rc::clone(&self.shared),
+            file,
+            buffer: vec![0; CALL],
+        })
+    }
+
+    async fn writer(&self, path: &Path) -> io::Result<EfioWriter> {
+        let options = OpenOptions::new().write(true).create(true).truncate(true);
+        let file = self.shared.engine.open(path, &options)?;
+        Ok(EfioWriter {
+            shared: Rc::clone(&self.shared),
+            file,
+            scratch: Vec::new(),
+        })
+    }
+
+    async fn places(&self, _: &Path) -> io::Result<EfioPlaces> {
+        Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            "no reads at places yet",
+        ))
+    }
+
+    fn note(&self) -> String {
+        let backend = self.shared.engine.backend();
+        format!(
+            "{:?}, {}; {:?}",
+            backend.kind,
+            backend.reason,
+            self.shared.engine.stats()
+        )
+    }
+}
+
+pub struct EfioReader {
+    shared: Rc<Shared>,
+    file: File,
+    buffer: Vec<u8>,
+}
+
+impl Reader for EfioReader {
+    async fn next(&mut self) -> io::Result<&[u8]> {
+        let (file, buffer) = (&self.file, &mut self.buffer);
+        let len = self
+            .shared
+            .until_done(file.fd(), || file.read(buffer))
+            .await?;
+        Ok(&self.buffer[..len])
+    }
+
+    async fn close(self) -> io::Result<()> {
+        let fd = self.file.fd();
+        self.file.close()?;
+        self.shared.closed(fd).await
+    }
+}
+
+pub struct EfioWriter {
+    shared: Rc<Shared>,
+    file: File,
+    scratch: Vec<u8>,
+}
+
+impl Writer for EfioWriter {
+    async fn put(&mut self, len: usize, fill: impl FnOnce(&mut [u8])) -> io::Result<()> {
+        if self.scratch.len() < len {
+            self.scratch.resize(len, 0);
+        }
+        fill(&mut self.scratch[..len]);
+        let mut rest = &self.scratch[..len];
+        while !rest.is_empty() {
+            let file = &self.file;
+            let wrote = self
+                .shared
+                .until_done(file.fd(), || file.write(rest))
+                .await?;
+            rest = &rest[wrote..];
+        }
+        Ok(())
+    }
+
+    async fn finish(self, durable: bool) -> io::Result<()> {
+        let fd = self.file.fd();
+        if durable {
+            self.file.close_sync()?;
+        } else {
+            self.file.close()?;
+        }
+        self.shared.closed(fd).await
+    }
+}
+
+pub enum EfioPlaces {}
+
+impl Places for EfioPlaces {
+    async fn read_at(&self, _: u64, _: usize, _: impl FnOnce(&[u8])) -> io::Result<()> {
+        match *self {}
+    }
+}

@@ -1,0 +1,97 @@
+//! Who is compared, behind one seam: a peer reads and writes streams, or reads at places. What a
+//! scenario does is written once against [`Peer`]; a peer that moves blocks is only a [`Disk`](blocks::Disk).
+
+pub mod blocks;
+mod efio;
+mod ring;
+mod standard;
+mod std_buffered;
+
+use crate::scenarios::{Case, Meter, run};
+use std::io;
+use std::path::Path;
+
+/// What a peer is going to be used for: it may size its buffers by it.
+#[derive(Clone, Copy, Debug)]
+pub struct Demand {
+    /// Bytes of each file, about.
+    pub len: u64,
+    /// Files open at once.
+    pub files: usize,
+}
+
+/// One way to read and write files from one thread.
+pub trait Peer: Sized {
+    /// A file that is read from its begin to its end.
+    type Reader: Reader;
+    /// A file that is written from its begin to its end.
+    type Writer: Writer;
+    /// A file that is read here and there.
+    type Places: Places;
+
+    /// Runs a body on this thread, with all that the peer needs beside it.
+    fn run<T>(demand: Demand, body: impl AsyncFnOnce(&Self) -> io::Result<T>) -> io::Result<T>;
+
+    /// Opens a file to read.
+    async fn reader(&self, path: &Path) -> io::Result<Self::Reader>;
+    /// Creates a file.
+    async fn writer(&self, path: &Path) -> io::Result<Self::Writer>;
+    /// Opens a file to read at places.
+    async fn places(&self, path: &Path) -> io::Result<Self::Places>;
+
+    /// What there is to say of itself.
+    fn note(&self) -> String {
+        String::new()
+    }
+}
+
+/// Reads one file.
+pub trait Reader {
+    /// The next bytes, at most 64 KiB; none at the end of file.
+    async fn next(&mut self) -> io::Result<&[u8]>;
+    /// Closes it.
+    async fn close(self) -> io::Result<()>;
+}
+
+/// Writes one file.
+pub trait Writer {
+    /// Appends `len` bytes, at most 64 KiB, that `fill` makes where the peer wants them.
+    async fn put(&mut self, len: usize, fill: impl FnOnce(&mut [u8])) -> io::Result<()>;
+    /// Gives all of it to the kernel, or makes it durable, and closes it.
+    async fn finish(self, durable: bool) -> io::Result<()>;
+}
+
+/// Reads one file at places.
+pub trait Places {
+    /// Passes `len` bytes at `offset` to `look`; several reads may be under way at once.
+    async fn read_at(&self, offset: u64, len: usize, look: impl FnOnce(&[u8])) -> io::Result<()>;
+}
+
+/// The bytes that a caller gets or gives at once in a stream.
+pub const CALL: usize = 64 << 10;
+
+/// A name on the command line and what runs a case for it.
+pub struct Entry {
+    pub name: &'static str,
+    pub about: &'static str,
+    pub run: fn(&Case, &mut Meter) -> io::Result<()>,
+}
+
+macro_rules! peers {
+    ($($(#[$cfg:meta])* $name:literal, $about:literal, $peer:ty;)*) => {
+        &[$($(#[$cfg])* Entry { name: $name, about: $about, run: run::<$peer> },)*]
+    };
+}
+
+/// Everyone, in the order of the tables.
+pub const PEERS: &[Entry] = peers! {
+    "efio", "efio with its default settings", efio::Efio<efio::Auto>;
+    "efio-uring", "efio, io_uring asked for", efio::Efio<efio::Uring>;
+    "efio-pool", "efio, worker threads asked for", efio::Efio<efio::Pool>;
+    "limit", "a bare io_uring, O_DIRECT, 4 × 2 MiB registered in huge pages", blocks::Blocks<ring::Ring<{ 2 << 20 }>>;
+    "ring-1m", "the same with 4 × 1 MiB", blocks::Blocks<ring::Ring<{ 1 << 20 }>>;
+    "std", "std::fs, a system call for each call", blocks::Blocks<standard::Std>;
+    "direct", "std::fs with O_DIRECT, 1 MiB at once", blocks::Blocks<standard::Direct>;
+    "dontcache", "RWF_DONTCACHE, 2 MiB at once", blocks::Blocks<standard::DontCache>;
+    "bufwriter", "std::io::BufWriter, 64 KiB", std_buffered::Buffered;
+};

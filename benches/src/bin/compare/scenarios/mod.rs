@@ -1,0 +1,207 @@
+//! What is done with the peers. Each scenario is written once, for all of them.
+
+mod growth;
+mod log;
+mod meter;
+mod random;
+mod small;
+mod stall;
+mod stream;
+mod tick;
+mod uploads;
+
+pub use meter::Meter;
+
+use crate::pattern;
+use crate::peers::{Demand, Peer};
+use efio_benches::catalog::Scenario;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+/// One turn: a scenario with so many files, in a directory.
+pub struct Case {
+    pub scenario: &'static Scenario,
+    pub files: usize,
+    /// An eighth of everything.
+    pub quick: bool,
+    /// Where the files to read are.
+    pub input: PathBuf,
+    /// Where the files to write go.
+    pub output: PathBuf,
+}
+
+/// So many files of one length, numbered from 0.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Set {
+    pub count: usize,
+    pub len: u64,
+}
+
+/// What a scenario reads and writes.
+struct Work {
+    input: Set,
+    output: Set,
+}
+
+const MIB: u64 = 1 << 20;
+
+impl Case {
+    fn scaled(&self, amount: u64) -> u64 {
+        if self.quick { amount / 8 } else { amount }
+    }
+
+    fn work(&self) -> Work {
+        let set = |count: usize, len: u64| Set { count, len };
+        let none = Set::default();
+        let files = self.files;
+        let share = (self.scaled(256 * MIB) / files as u64).next_multiple_of(4096);
+        let (input, output) = match self.scenario.name {
+            "read" => (set(1, self.scaled(1024 * MIB)), none),
+            "write" => (none, set(1, self.scaled(1024 * MIB))),
+            "stall" => (set(8, self.scaled(64 * MIB)), set(4, self.scaled(64 * MIB))),
+            "small-write" => (none, set(self.scaled(5_000) as usize, 8192)),
+            "small-read" => (set(self.scaled(5_000) as usize, 8192), none),
+            "random" => (set(1, 1024 * MIB), none),
+            "uploads" => (none, set(1_000, self.scaled(MIB))),
+            "growth-read" => (set(files, share), none),
+            "growth-write" => (none, set(files, share)),
+            _ => (none, none),
+        };
+        Work { input, output }
+    }
+
+    pub fn input(&self) -> Set {
+        self.work().input
+    }
+
+    pub fn output(&self) -> Set {
+        self.work().output
+    }
+
+    /// Bytes of the most memory that a turn makes the kernel or the peer use, about.
+    pub fn memory(&self) -> u64 {
+        let Work { input, output } = self.work();
+        input.count as u64 * input.len + output.count as u64 * output.len + 128 * MIB
+    }
+
+    /// Whether there are so many files that deleting them would disturb the next turn, and so small
+    /// that they can stay.
+    pub fn writes_many_small(&self) -> bool {
+        let Set { count, len } = self.output();
+        count >= 500 && count as u64 * len <= 256 * MIB + count as u64 * 4096
+    }
+
+    fn demand(&self) -> Demand {
+        let Work { input, output } = self.work();
+        let len = match self.scenario.name {
+            "log" => 1024 * MIB,
+            "growth-log" => growth::LINES * 150 / self.files as u64 + 1,
+            _ => input.len.max(output.len),
+        };
+        Demand {
+            len,
+            files: self.files,
+        }
+    }
+
+    fn in_path(&self, file: usize) -> PathBuf {
+        self.input.join(format!("{file}"))
+    }
+
+    pub fn out_path(&self, file: usize) -> PathBuf {
+        self.output.join(format!("{file}"))
+    }
+
+    /// All files that a turn has to do with and that are there.
+    pub fn paths(&self) -> io::Result<Vec<PathBuf>> {
+        let mut paths: Vec<_> = (0..self.input().count)
+            .map(|file| self.in_path(file))
+            .collect();
+        if self.output.exists() {
+            for entry in fs::read_dir(&self.output)? {
+                paths.push(entry?.path());
+            }
+        }
+        Ok(paths)
+    }
+
+    /// Makes the files to read, if they are not there.
+    pub fn prepare(&self) -> io::Result<()> {
+        let Set { count, len } = self.input();
+        fs::create_dir_all(&self.input)?;
+        let mut bytes = vec![0; MIB as usize];
+        for index in 0..count {
+            let path = self.in_path(index);
+            if fs::metadata(&path).is_ok_and(|meta| meta.len() == len) {
+                continue;
+            }
+            let mut file = File::create(&path)?;
+            let mut offset = 0;
+            while offset < len {
+                let part = &mut bytes[..MIB.min(len - offset) as usize];
+                pattern::fill(index as u64, offset, part);
+                file.write_all(part)?;
+                offset += part.len() as u64;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads back what was written.
+    pub fn verify(&self) -> io::Result<()> {
+        if self.scenario.name.ends_with("log") {
+            return log::verify(self);
+        }
+        let Set { count, len } = self.output();
+        let mut bytes = vec![0; MIB as usize];
+        for index in 0..count {
+            let path = self.out_path(index);
+            let file = File::open(&path)?;
+            if file.metadata()?.len() != len {
+                return Err(wrong(&path, file.metadata()?.len()));
+            }
+            let mut offset = 0;
+            while offset < len {
+                let part = &mut bytes[..MIB.min(len - offset) as usize];
+                file.read_exact_at(part, offset)?;
+                if !pattern::check(index as u64, offset, part) {
+                    return Err(wrong(&path, offset));
+                }
+                offset += part.len() as u64;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn wrong(path: &Path, at: u64) -> io::Error {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        format!("file {name} is wrong at {at}"),
+    )
+}
+
+/// Runs a case for one peer.
+pub fn run<P: Peer>(case: &Case, meter: &mut Meter) -> io::Result<()> {
+    P::run(case.demand(), async |peer| {
+        match case.scenario.name {
+            "read" => stream::read(peer, case, meter).await?,
+            "write" => stream::write(peer, case, meter).await?,
+            "log" => log::log(peer, case, meter).await?,
+            "stall" => stall::stall(peer, case, meter).await?,
+            "small-write" => small::write(peer, case, meter).await?,
+            "small-read" => small::read(peer, case, meter).await?,
+            "random" => random::random(peer, case, meter).await?,
+            "uploads" => uploads::uploads(peer, case, meter).await?,
+            "growth-read" => growth::read(peer, case, meter).await?,
+            "growth-write" => growth::write(peer, case, meter).await?,
+            "growth-log" => growth::log(peer, case, meter).await?,
+            other => return Err(io::Error::other(format!("no scenario {other}"))),
+        }
+        meter.note(peer.note());
+        Ok(())
+    })
+}

@@ -1,0 +1,43 @@
+//! Reads of a page here and there, 64 at once.
+
+use super::{Case, Meter, Set, wrong};
+use crate::pattern::{self, mix};
+use crate::peers::{Peer, Places};
+use futures::future::try_join_all;
+use std::cell::Cell;
+use std::io;
+use std::time::Instant;
+
+const READ: usize = 4096;
+const DEPTH: usize = 64;
+const READS: u64 = 64_000;
+
+pub async fn random<P: Peer>(peer: &P, case: &Case, meter: &mut Meter) -> io::Result<()> {
+    let Set { len, .. } = case.input();
+    let reads = case.scaled(READS);
+    let places = peer.places(&case.in_path(0)).await?;
+    meter.start()?;
+    {
+        let (meter, places, next) = (&*meter, &places, &Cell::new(0));
+        let one = |_| async move {
+            while next.get() < reads {
+                let offset = mix(next.get()) % (len / READ as u64) * READ as u64;
+                next.set(next.get() + 1);
+                let begun = Instant::now();
+                let mut right = false;
+                let look =
+                    |bytes: &[u8]| right = bytes.len() == READ && pattern::check(0, offset, bytes);
+                places.read_at(offset, READ, look).await?;
+                meter.took(begun.elapsed());
+                if !right {
+                    return Err(wrong(&case.in_path(0), offset));
+                }
+            }
+            Ok(())
+        };
+        try_join_all((0..DEPTH).map(one)).await?;
+    }
+    let seconds = meter.stop(reads * READ as u64)?;
+    meter.metric("reads/s", reads as f64 / seconds);
+    Ok(())
+}

@@ -1,0 +1,74 @@
+//! Many small files, 64 of them at once.
+
+use super::{Case, Meter, Set, wrong};
+use crate::measure::cache::sync_file_system;
+use crate::pattern;
+use crate::peers::{Peer, Reader, Writer};
+use futures::stream::{self, StreamExt, TryStreamExt};
+use std::io;
+use std::time::Instant;
+
+pub async fn write<P: Peer>(peer: &P, case: &Case, meter: &mut Meter) -> io::Result<()> {
+    let Set { count, len } = case.output();
+    let start = meter.start()?;
+    {
+        let meter = &*meter;
+        let one = |file: usize| async move {
+            let begun = Instant::now();
+            let mut writer = peer.writer(&case.out_path(file)).await?;
+            writer
+                .put(len as usize, |bytes| pattern::fill(file as u64, 0, bytes))
+                .await?;
+            writer.finish(false).await?;
+            meter.took(begun.elapsed());
+            Ok(())
+        };
+        all(count, case.files, one).await?;
+    }
+    let closed = start.elapsed().as_secs_f64();
+    sync_file_system(&case.output)?;
+    let durable = meter.stop(count as u64 * len)?;
+    meter.metric("files/s, closed", count as f64 / closed);
+    meter.metric("files/s, durable", count as f64 / durable);
+    Ok(())
+}
+
+pub async fn read<P: Peer>(peer: &P, case: &Case, meter: &mut Meter) -> io::Result<()> {
+    let Set { count, len } = case.input();
+    meter.start()?;
+    {
+        let meter = &*meter;
+        let one = |file: usize| async move {
+            let begun = Instant::now();
+            let path = case.in_path(file);
+            let mut reader = peer.reader(&path).await?;
+            let mut offset = 0;
+            // Who serves files knows their lengths.
+            while offset < len {
+                let bytes = reader.next().await?;
+                if bytes.is_empty() || !pattern::check(file as u64, offset, bytes) {
+                    return Err(wrong(&path, offset));
+                }
+                offset += bytes.len() as u64;
+            }
+            reader.close().await?;
+            meter.took(begun.elapsed());
+            Ok(())
+        };
+        all(count, case.files, one).await?;
+    }
+    let seconds = meter.stop(count as u64 * len)?;
+    meter.metric("files/s", count as f64 / seconds);
+    Ok(())
+}
+
+/// Does it for each of `count` files, for so many at once.
+async fn all<F>(count: usize, at_once: usize, one: impl FnMut(usize) -> F) -> io::Result<()>
+where
+    F: Future<Output = io::Result<()>>,
+{
+    stream::iter((0..count).map(one))
+        .buffer_unordered(at_once)
+        .try_for_each(async |()| Ok(()))
+        .await
+}

@@ -1,0 +1,85 @@
+//! One loop thread serves readers and writers at once, while a tick wants to be noticed.
+
+use super::meter::give_way;
+use super::tick::Ticker;
+use super::{Case, Meter, Set, wrong};
+use crate::pattern;
+use crate::peers::{CALL, Peer, Reader, Writer};
+use futures::future::{Either, LocalBoxFuture, select, try_join_all};
+use std::io;
+use std::pin::pin;
+
+pub async fn stall<P: Peer>(peer: &P, case: &Case, meter: &mut Meter) -> io::Result<()> {
+    let (input, output) = (case.input(), case.output());
+    meter.start()?;
+    {
+        let meter = &*meter;
+        let ticker = Ticker::start();
+        let ticks = pin!(async {
+            loop {
+                meter.late(ticker.next().await);
+            }
+        });
+        let readers = (0..input.count).map(|file| {
+            Box::pin(read(peer, case, meter, file)) as LocalBoxFuture<'_, io::Result<()>>
+        });
+        let writers = (0..output.count).map(|file| {
+            Box::pin(write(peer, case, meter, file)) as LocalBoxFuture<'_, io::Result<()>>
+        });
+        let all = try_join_all(readers.chain(writers));
+        let ticks: LocalBoxFuture<'_, ()> = Box::pin(ticks);
+        match select(all, ticks).await {
+            Either::Left((result, _)) => result.map(drop)?,
+            Either::Right(_) => unreachable!("the ticks never end"),
+        }
+    }
+    let moved = input.count as u64 * input.len + output.count as u64 * output.len;
+    let seconds = meter.stop(moved)?;
+    meter.metric("s", seconds);
+    Ok(())
+}
+
+/// Reads one file of the set to its end, giving way after each call.
+pub async fn read<P: Peer>(peer: &P, case: &Case, meter: &Meter, file: usize) -> io::Result<()> {
+    let path = case.in_path(file);
+    let mut reader = meter.held(peer.reader(&path)).await?;
+    let mut offset = 0;
+    loop {
+        let bytes = meter.held(reader.next()).await?;
+        if bytes.is_empty() {
+            break;
+        }
+        if !pattern::check(file as u64, offset, bytes) {
+            return Err(wrong(&path, offset));
+        }
+        offset += bytes.len() as u64;
+        give_way().await;
+    }
+    if offset != case.input().len {
+        return Err(wrong(&path, offset));
+    }
+    meter.held(reader.close()).await
+}
+
+async fn write<P: Peer>(peer: &P, case: &Case, meter: &Meter, file: usize) -> io::Result<()> {
+    let Set { len, .. } = case.output();
+    let mut writer = meter.held(peer.writer(&case.out_path(file))).await?;
+    pour::<P>(&mut writer, meter, file, len).await?;
+    meter.held(writer.finish(true)).await
+}
+
+/// Puts the bytes of a file into a writer, giving way after each call.
+pub async fn pour<P: Peer>(
+    writer: &mut P::Writer,
+    meter: &Meter,
+    file: usize,
+    len: u64,
+) -> io::Result<()> {
+    for offset in (0..len).step_by(CALL) {
+        let part = CALL.min((len - offset) as usize);
+        let call = writer.put(part, |bytes| pattern::fill(file as u64, offset, bytes));
+        meter.held(call).await?;
+        give_way().await;
+    }
+    Ok(())
+}

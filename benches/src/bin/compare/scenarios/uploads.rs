@@ -1,0 +1,35 @@
+//! Many uploads at once: pieces as they come off a network, in turn, and each file durable at its end.
+
+use super::meter::give_way;
+use super::{Case, Meter, Set};
+use crate::pattern;
+use crate::peers::{Peer, Writer};
+use futures::future::try_join_all;
+use std::io;
+use std::time::Instant;
+
+const PIECE: usize = 16 << 10;
+
+pub async fn uploads<P: Peer>(peer: &P, case: &Case, meter: &mut Meter) -> io::Result<()> {
+    let Set { count, len } = case.output();
+    meter.start()?;
+    {
+        let meter = &*meter;
+        let one = |file: usize| async move {
+            let begun = Instant::now();
+            let mut writer = peer.writer(&case.out_path(file)).await?;
+            for offset in (0..len).step_by(PIECE) {
+                let fill = |bytes: &mut [u8]| pattern::fill(file as u64, offset, bytes);
+                writer.put(PIECE, fill).await?;
+                give_way().await;
+            }
+            writer.finish(true).await?;
+            meter.took(begun.elapsed());
+            io::Result::Ok(())
+        };
+        try_join_all((0..count).map(one)).await?;
+    }
+    let seconds = meter.stop(count as u64 * len)?;
+    meter.metric("uploads/s", count as f64 / seconds);
+    Ok(())
+}

@@ -1,0 +1,122 @@
+//! The scenarios of the comparison: their names, and which figure decides.
+
+/// A scenario.
+#[derive(Debug)]
+pub struct Scenario {
+    /// On the command line.
+    pub name: &'static str,
+    /// What is done, for a heading.
+    pub title: &'static str,
+    /// The figures by name, the one that decides first.
+    pub metrics: &'static [Metric],
+    /// What the distribution of times is of.
+    pub latency: &'static str,
+    /// Numbers of files open at once that it is measured with.
+    pub files: &'static [usize],
+}
+
+/// A figure of a scenario.
+#[derive(Debug)]
+pub struct Metric {
+    /// Its name and unit.
+    pub name: &'static str,
+    /// Less is better.
+    pub less: bool,
+}
+
+const fn more(name: &'static str) -> Metric {
+    Metric { name, less: false }
+}
+
+const fn less(name: &'static str) -> Metric {
+    Metric { name, less: true }
+}
+
+const GROWTH: &[usize] = &[1, 10, 100, 1_000, 10_000];
+const HELD: &str = "time that a call holds its thread";
+
+/// Every scenario, in the order of the tables.
+pub const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "read",
+        title: "Read 1 GiB, cold",
+        metrics: &[more("MB/s")],
+        latency: HELD,
+        files: &[1],
+    },
+    Scenario {
+        name: "write",
+        title: "Write 1 GiB and sync",
+        metrics: &[more("MB/s")],
+        latency: HELD,
+        files: &[1],
+    },
+    Scenario {
+        name: "log",
+        title: "Log lines of 100 to 200 bytes",
+        metrics: &[less("ns/line"), more("MB/s, durable")],
+        latency: HELD,
+        files: &[1],
+    },
+    Scenario {
+        name: "stall",
+        title: "Loop: 8 cold files in, 4 out, 64 MiB each, on one thread",
+        metrics: &[less("s")],
+        latency: HELD,
+        files: &[12],
+    },
+    Scenario {
+        name: "small-write",
+        title: "Write 5 000 files of 8 KiB",
+        metrics: &[more("files/s, durable"), more("files/s, closed")],
+        latency: "a file, from open to close",
+        files: &[64],
+    },
+    Scenario {
+        name: "small-read",
+        title: "Read 5 000 files of 8 KiB, cold",
+        metrics: &[more("files/s")],
+        latency: "a file, from open to close",
+        files: &[64],
+    },
+    Scenario {
+        name: "random",
+        title: "Read 4 KiB at random places, 64 at once",
+        metrics: &[more("reads/s")],
+        latency: "a read, from the call to the bytes",
+        files: &[1],
+    },
+    Scenario {
+        name: "uploads",
+        title: "1 000 concurrent uploads of 1 MiB, each synced",
+        metrics: &[more("uploads/s")],
+        latency: "an upload, from open to durable",
+        files: &[1_000],
+    },
+    Scenario {
+        name: "growth-read",
+        title: "Read 256 MiB from so many files at once, cold",
+        metrics: &[more("MB/s")],
+        latency: HELD,
+        files: GROWTH,
+    },
+    Scenario {
+        name: "growth-write",
+        title: "Write 256 MiB to so many files at once, and sync",
+        metrics: &[more("MB/s")],
+        latency: HELD,
+        files: GROWTH,
+    },
+    Scenario {
+        name: "growth-log",
+        title: "Log 400 000 lines to so many files in turn",
+        metrics: &[less("ns/line")],
+        latency: HELD,
+        files: GROWTH,
+    },
+];
+
+/// The scenario of that name.
+pub fn find(name: &str) -> Option<&'static Scenario> {
+    SCENARIOS.iter().find(|scenario| scenario.name == name)
+}
