@@ -114,7 +114,7 @@ fn who_waits_is_seen_or_sees() {
             let (slot, news) = (slot.clone(), news.clone());
             thread::spawn(move || {
                 news.store(true, loom::sync::atomic::Ordering::Relaxed);
-                slot.take_waiting(Waiting::DATA)
+                slot.take_waiting(Waiting::DATA).any()
             })
         };
         slot.wait_for(Waiting::DATA);

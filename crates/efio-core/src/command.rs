@@ -1,5 +1,6 @@
 //! What callers ask of the driver.
 
+use crate::answer::Promise;
 use crate::fd::Fd;
 use crate::op::OpenSpec;
 use crate::page::{Block, Page};
@@ -13,6 +14,8 @@ pub enum Command {
     Attend(u32),
     /// Open a file.
     Open(Box<OpenCommand>),
+    /// Say how the close of this file went, which follows.
+    TellClosed(Fd, Promise<()>),
     /// Close all files, and end when that is done or after this time.
     Shutdown(Duration),
 }
@@ -37,4 +40,6 @@ pub struct OpenCommand {
     pub reads: Option<ChunkWriter<Page>>,
     /// Whether the first read is to be anticipated.
     pub prefetch: bool,
+    /// Whether the file's events are for the tasks that poll it alone.
+    pub wakers: bool,
 }

@@ -6,8 +6,8 @@ use crate::command::Command;
 use crate::config::{BackendKind, Config, IoMode};
 use crate::driver::{Driver, Driving, Report, is_driven_here};
 use crate::error::{Errno, Failure, Refused};
-use crate::event::{Callback, Event, EventQueue};
-use crate::fd::{Fd, Progress};
+use crate::event::{Callback, Event, EventQueue, Readiness};
+use crate::fd::{Asker, Fd, Progress};
 use crate::file::File;
 use crate::options::OpenOptions;
 use crate::page::Buffer;
@@ -15,7 +15,7 @@ use crate::shared::Shared;
 use crate::stats::Stats;
 use crate::sys::signals;
 use std::fmt;
-use std::io;
+use std::io::{self, IoSlice, IoSliceMut};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -48,7 +48,7 @@ use std::time::{Duration, Instant};
 /// # Ok(()) }
 /// ```
 pub struct Engine {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     backend: BackendInfo,
     /// Where the driver reports how it ended; taken by the shutdown.
     ended: Option<Mutex<Receiver<Report>>>,
@@ -151,8 +151,9 @@ impl Builder {
     /// for; a loop of one's own is better woken than run here. A panic is caught and counted in
     /// [`Stats::callback_panics`].
     ///
-    /// Only what waits for the engine fails in the callback, with `EDEADLK`:
-    /// [`shutdown`](Engine::shutdown), which then goes on in the background as if the engine had been dropped.
+    /// Only what waits for the engine fails in the callback, with `EDEADLK`: the `wait_` calls,
+    /// [`close_wait`](Engine::close_wait), and [`shutdown`](Engine::shutdown), which then goes on
+    /// in the background as if the engine had been dropped.
     /// The callback goes when the engine ends. An [`Engine`] that it owned would never end: give
     /// it a [`Weak`](std::sync::Weak).
     ///
@@ -323,7 +324,7 @@ impl Engine {
     ///
     /// Those of [`File::read`].
     pub fn available(&self, fd: Fd) -> io::Result<usize> {
-        self.shared.available(fd)
+        self.shared.available_for(fd, Asker::Loop)
     }
 
     /// Writes; see [`File::write`].
@@ -333,6 +334,34 @@ impl Engine {
     /// Those of [`File::write`].
     pub fn write(&self, fd: Fd, buf: &[u8]) -> io::Result<usize> {
         self.shared.write(fd, buf)
+    }
+
+    /// Whether calls on the file would be answered at once. It asks for nothing: a file that nobody
+    /// reads has nothing to read. A direction that the file is not open for is not ready.
+    ///
+    /// # Errors
+    ///
+    /// `EBADF` for a descriptor that is not open.
+    pub fn poll(&self, fd: Fd) -> io::Result<Readiness> {
+        self.shared.poll(fd)
+    }
+
+    /// Reads into several buffers; see [`File::read_vectored`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`File::read`].
+    pub fn read_vectored(&self, fd: Fd, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        self.shared.read_vectored(fd, bufs, Asker::Loop)
+    }
+
+    /// Writes several buffers; see [`File::write_vectored`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`File::write`].
+    pub fn write_vectored(&self, fd: Fd, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.shared.write_vectored(fd, bufs, Asker::Loop)
     }
 
     /// Moves the position; see [`File::seek`].

@@ -1,15 +1,14 @@
 //! The owning handle of an open file.
 
+use crate::answer::Answer;
 use crate::caller::Unwritten;
-use crate::caller::transfer::{Loan, Received};
 use crate::error::{Failure, Refused};
-use crate::fd::{Fd, Progress};
-use crate::page::{Buffer, PageSlice};
+use crate::fd::{Asker, Fd, Progress};
+use crate::page::Buffer;
 use crate::shared::Shared;
 use std::fmt;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, IoSlice, IoSliceMut, Read, Seek, SeekFrom, Write};
 use std::mem::ManuallyDrop;
-use std::os::fd::BorrowedFd;
 use std::ptr;
 use std::sync::Arc;
 
@@ -19,13 +18,19 @@ use std::sync::Arc;
 /// [`WouldBlock`](io::ErrorKind::WouldBlock), and an event says when to repeat it. Calls from
 /// several threads happen one after the other.
 pub struct File {
-    shared: Arc<Shared>,
-    fd: Fd,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) fd: Fd,
+    /// Once `poll_close` has begun to close it: how that goes.
+    pub(crate) closing: Option<Answer<()>>,
 }
 
 impl File {
     pub(crate) fn new(shared: Arc<Shared>, fd: Fd) -> Self {
-        Self { shared, fd }
+        Self {
+            shared,
+            fd,
+            closing: None,
+        }
     }
 
     /// The descriptor: what events name the file by, and what [`Engine`](crate::Engine)'s calls
@@ -36,7 +41,8 @@ impl File {
 
     /// Gives up the handle: the file stays open under its number, until somebody closes that.
     pub fn into_fd(self) -> Fd {
-        let this = ManuallyDrop::new(self);
+        let mut this = ManuallyDrop::new(self);
+        drop(this.closing.take());
         // SAFETY: `this` is not used or dropped afterwards, so its share is taken once.
         drop(unsafe { ptr::read(&this.shared) });
         this.fd
@@ -62,7 +68,7 @@ impl File {
     ///
     /// Those of [`read`](Self::read).
     pub fn available(&self) -> io::Result<usize> {
-        self.shared.available(self.fd)
+        self.shared.available_for(self.fd, Asker::Loop)
     }
 
     /// Copies bytes into memory, from where they go to the file at the position, which moves.
@@ -77,6 +83,26 @@ impl File {
     /// error, whatever is written.
     pub fn write(&self, buf: &[u8]) -> io::Result<usize> {
         self.shared.write(self.fd, buf)
+    }
+
+    /// Reads into one buffer after the other, as one [`read`](Self::read): as far as bytes are in
+    /// memory.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`read`](Self::read).
+    pub fn read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        self.shared.read_vectored(self.fd, bufs, Asker::Loop)
+    }
+
+    /// Writes one buffer after the other, as one [`write`](Self::write): nothing of another caller
+    /// comes in between.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`write`](Self::write).
+    pub fn write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.shared.write_vectored(self.fd, bufs, Asker::Loop)
     }
 
     /// Moves the position of the next read or write to `position` bytes from the start. In append
@@ -193,26 +219,6 @@ impl File {
         self.shared.take_unwritten(self.fd)
     }
 
-    pub(crate) fn lend(&self, pages: usize, most: usize) -> io::Result<Loan> {
-        self.shared.lend(self.fd, pages, most)
-    }
-
-    pub(crate) fn return_loan(&self, loan: Loan, n: usize) -> io::Result<()> {
-        self.shared.return_loan(self.fd, loan, n)
-    }
-
-    pub(crate) fn receive(&self, from: BorrowedFd<'_>, most: usize) -> io::Result<Received> {
-        self.shared.receive(self.fd, from, most)
-    }
-
-    pub(crate) fn take_page(&self, most: usize) -> io::Result<Option<PageSlice>> {
-        self.shared.take_page(self.fd, most)
-    }
-
-    pub(crate) fn give_page(&self, held: &mut Option<PageSlice>) -> io::Result<usize> {
-        self.shared.give_page(self.fd, held)
-    }
-
     /// Closes the file: the descriptor is stale at once, accepted bytes go to the kernel in the
     /// background, and a [`Closed`](crate::EventKind::Closed) event brings the first error.
     ///
@@ -240,12 +246,20 @@ impl Read for &File {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         self.shared.read(self.fd, buf)
     }
+
+    fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        self.shared.read_vectored(self.fd, bufs, Asker::Loop)
+    }
 }
 
 /// In the non-blocking sense: `WouldBlock`, and an event follows.
 impl Write for &File {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         self.shared.write(self.fd, buf)
+    }
+
+    fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.shared.write_vectored(self.fd, bufs, Asker::Loop)
     }
 
     /// Every byte accepted so far goes to the kernel now. `WouldBlock` until it has them; a
@@ -268,12 +282,20 @@ impl Read for File {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         self.shared.read(self.fd, buf)
     }
+
+    fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        self.shared.read_vectored(self.fd, bufs, Asker::Loop)
+    }
 }
 
 /// As for `&File`.
 impl Write for File {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         self.shared.write(self.fd, buf)
+    }
+
+    fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.shared.write_vectored(self.fd, bufs, Asker::Loop)
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -18,6 +18,7 @@
 //!
 //! The crates below are re-exported: [`sync`], [`queue`], [`chunks`], [`bstream`].
 
+mod answer;
 mod backend;
 mod caller;
 mod command;
@@ -37,7 +38,8 @@ mod shared;
 mod signalled;
 mod stats;
 mod sys;
-pub mod transfer;
+mod tasks;
+mod waits;
 
 /// The protocols between caller and driver, for the loom models. Not part of the stable API.
 #[doc(hidden)]
@@ -54,7 +56,7 @@ pub use config::{BackendKind, Config, IoMode};
 pub use driver::Report;
 pub use engine::{Builder, Engine};
 pub use error::{Errno, Failure, Refused};
-pub use event::{Completed, Event, EventKind, EventQueue};
+pub use event::{Completed, Event, EventKind, EventQueue, Readiness};
 pub use fd::{Fd, Progress};
 pub use file::File;
 pub use options::OpenOptions;

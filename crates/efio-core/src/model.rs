@@ -1,10 +1,11 @@
 //! What the loom models drive: the protocols between caller and driver, as they ship.
 
+pub use crate::answer::answer;
 pub use crate::backend::{Backend, Crew};
 pub use crate::command::Command;
 pub use crate::config::Config;
 pub use crate::driver::Driver;
-pub use crate::fd::{Attention, OpenState, Slot, Waiting};
+pub use crate::fd::{Asker, Attention, OpenState, Slot, Waiting};
 pub use crate::inbox::Inbox;
 pub use crate::op::{Completion, FileFacts, Op, Outcome, Request};
 pub use crate::shared::Shared;

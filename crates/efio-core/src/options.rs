@@ -26,6 +26,7 @@ pub struct OpenOptions {
     pub(crate) mode: u32,
     pub(crate) io_mode: Option<IoMode>,
     pub(crate) prefetch: bool,
+    pub(crate) wakers: bool,
     pub(crate) beneath: Option<Arc<OwnedFd>>,
 }
 
@@ -48,6 +49,7 @@ impl OpenOptions {
             mode: 0o666,
             io_mode: None,
             prefetch: false,
+            wakers: false,
             beneath: None,
         }
     }
@@ -113,6 +115,15 @@ impl OpenOptions {
     #[must_use]
     pub fn prefetch(mut self, prefetch: bool) -> Self {
         self.prefetch = prefetch;
+        self
+    }
+
+    /// The file belongs to tasks: what happens wakes those that poll it or wait for it, and nothing
+    /// of it goes to the queue or the callback. Only the completion of a positional call does,
+    /// because it carries a buffer.
+    #[must_use]
+    pub fn wakers(mut self, wakers: bool) -> Self {
+        self.wakers = wakers;
         self
     }
 

@@ -3,7 +3,7 @@
 use crate::command::{AtCommand, Command};
 use crate::config::Config;
 use crate::error::Errno;
-use crate::event::EventQueue;
+use crate::event::{EventQueue, contain};
 use crate::fd::{Attention, FdTable, Slot};
 use crate::inbox::Inbox;
 use crate::page::{KernelMemory, PagePool, SlabSource};
@@ -33,6 +33,7 @@ pub struct Shared {
     /// Statistics.
     pub counters: Arc<Counters>,
     stopped: AtomicBool,
+    abandoned: AtomicBool,
     birthplace: Arc<Birthplace>,
 }
 
@@ -63,6 +64,7 @@ impl Shared {
             events: EventQueue::new(Arc::clone(&birthplace))?,
             counters: Arc::default(),
             stopped: AtomicBool::new(false),
+            abandoned: AtomicBool::new(false),
             birthplace,
             config,
         }))
@@ -107,6 +109,29 @@ impl Shared {
     pub fn stop(&self) {
         // Release: pairs with `is_stopped`.
         self.stopped.store(true, Ordering::Release);
+    }
+
+    /// There is no driver any more. What callers asked for and nobody will hear is dropped, and
+    /// with it the promises of answers; who waits is woken, to hear of the end.
+    pub fn abandon(&self) {
+        // AcqRel: with `is_abandoned` on the same word. Either that one comes later and says so,
+        // or it came earlier, and what its caller left in the queue and in the lists is found now.
+        self.abandoned.swap(true, Ordering::AcqRel);
+        while self.attention.pop().is_some() {}
+        let mut wakers = Vec::new();
+        for slot in (0..).map_while(|index| self.table.get(index)) {
+            slot.waiters.clear(&mut wakers);
+        }
+        for waker in wakers {
+            // The driver's own thread, on its way out: nobody is left to count.
+            let _ = contain(|| waker.wake());
+        }
+    }
+
+    /// Whether nobody will ever answer. Asked after something was left for the driver.
+    pub fn is_abandoned(&self) -> bool {
+        // AcqRel: with `abandon`, see there.
+        self.abandoned.fetch_or(false, Ordering::AcqRel)
     }
 
     /// Whether the engine was shut down.

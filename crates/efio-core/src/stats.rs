@@ -56,7 +56,7 @@ counters! {
     stray_completions,
     /// Times a caller had to wake the driver with a system call.
     doorbell_calls,
-    /// Panics of the event callback that were caught.
+    /// Panics of the event callback, or of the code behind a waker, that were caught.
     callback_panics,
     /// Turns of the driver's loop.
     turns,

@@ -1,8 +1,10 @@
-//! Sync and close: requests to the driver; the answers are events.
+//! Sync, flush and close: requests to the driver; the answers are events or wake-ups.
 
 use super::EAGAIN;
+use crate::answer::{Answer, answer};
+use crate::command::Command;
 use crate::error::Failure;
-use crate::fd::{Attention, Ends, Fd, OpenState, Progress, Slot, Waiting};
+use crate::fd::{Asker, Attention, Ends, Fd, OpenState, Progress, Slot, Waiting};
 use crate::shared::Shared;
 use std::io;
 
@@ -21,39 +23,74 @@ impl Shared {
 
     /// Whether the kernel has every byte accepted so far; asks for it otherwise.
     pub fn flush(&self, fd: Fd) -> io::Result<()> {
+        self.flush_for(fd, Asker::Loop)
+    }
+
+    /// [`flush`](Self::flush) for whoever asks.
+    pub fn flush_for(&self, fd: Fd, asker: Asker<'_>) -> io::Result<()> {
         self.with_ends(fd, |slot, ends| {
-            let mut announced = false;
-            loop {
-                if let Some(failure) = slot.failure() {
-                    return Err(failure.into());
-                }
-                if slot.marks.written() >= ends.accepted {
-                    return Ok(());
-                }
-                if announced {
-                    self.attend(fd.index(), slot, Attention::FLUSH);
-                    return Err(EAGAIN.into());
-                }
-                slot.wait_for(Waiting::FLUSHED);
-                announced = true;
-            }
+            let look = || match slot.failure() {
+                Some(failure) => Some(Err(failure.into())),
+                None => (slot.marks.written() >= ends.accepted).then_some(Ok(())),
+            };
+            self.look_or_wait(fd, slot, Waiting::FLUSHED, Attention::FLUSH, asker, look)
         })
+    }
+
+    /// What `look` finds. If that is nothing, `asker` waits for `bit`, the driver is told why it
+    /// should look, and the answer is "would block".
+    pub(super) fn look_or_wait<R>(
+        &self,
+        fd: Fd,
+        slot: &Slot,
+        bit: Waiting,
+        bits: Attention,
+        asker: Asker<'_>,
+        mut look: impl FnMut() -> Option<io::Result<R>>,
+    ) -> io::Result<R> {
+        if let Some(found) = look() {
+            return found;
+        }
+        let announced = slot.announce(bit, asker);
+        if let Some(found) = look() {
+            slot.withdraw(announced, asker);
+            return found;
+        }
+        if bits != Attention::NONE {
+            self.attend(fd.index(), slot, bits);
+        }
+        Err(EAGAIN.into())
     }
 
     /// Ends the descriptor; the driver writes what is left and closes the kernel's file.
     pub fn close(&self, fd: Fd, durable: bool) -> io::Result<()> {
         self.with_ends(fd, |slot, ends| {
-            slot.end();
-            // Dropping the caller's ends seals the open page and gives unread pages back.
-            *ends = Ends::default();
-            let bits = if durable {
-                Attention::CLOSE_SYNC
-            } else {
-                Attention::CLOSE
-            };
-            self.attend(fd.index(), slot, bits);
+            self.end_file(fd, slot, ends, durable);
             slot.failure().map_or(Ok(()), |failure| Err(failure.into()))
         })
+    }
+
+    /// Like [`close`](Self::close); the first error of the file comes as an answer.
+    pub fn close_answered(&self, fd: Fd) -> io::Result<Answer<()>> {
+        self.with_ends(fd, |slot, ends| {
+            let (promise, answer) = answer();
+            // Ahead of the close in the driver's queue.
+            self.command(Command::TellClosed(fd, promise));
+            self.end_file(fd, slot, ends, false);
+            Ok(answer)
+        })
+    }
+
+    fn end_file(&self, fd: Fd, slot: &Slot, ends: &mut Ends, durable: bool) {
+        slot.end();
+        // Dropping the caller's ends seals the open page and gives unread pages back.
+        *ends = Ends::default();
+        let bits = if durable {
+            Attention::CLOSE_SYNC
+        } else {
+            Attention::CLOSE
+        };
+        self.attend(fd.index(), slot, bits);
     }
 
     /// The three marks.

@@ -7,9 +7,10 @@
 mod at;
 mod close;
 mod open;
+mod poll;
 mod read;
-pub mod transfer;
 mod unwritten;
+mod wait;
 mod write;
 
 pub use unwritten::{Lost, Unwritten};
@@ -24,8 +25,10 @@ pub(crate) const EINVAL: Errno = Errno(libc::EINVAL);
 pub(crate) const EAGAIN: Errno = Errno(libc::EAGAIN);
 
 impl Shared {
-    /// Runs `call` with custody of the file that `fd` names, or fails with `EBADF`.
-    #[inline]
+    /// Runs `call` with custody of the file that `fd` names, or fails with `EBADF`. Left to the
+    /// compiler it becomes a function of its own, to which the arguments of `call` go through
+    /// memory: 4 ns of a write of 100 bytes that takes 12.
+    #[inline(always)]
     pub fn with_ends<R>(
         &self,
         fd: Fd,

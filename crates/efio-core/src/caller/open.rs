@@ -54,6 +54,7 @@ impl Shared {
             writes,
             reads,
             prefetch,
+            wakers: options.wakers,
         })));
         Ok(fd)
     }

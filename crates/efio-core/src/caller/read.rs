@@ -4,57 +4,134 @@
 //!            data ──────────────────────────────────────────────► copy, return
 //!  stream ─┤
 //!            empty ─ run ended? ──────────────────────────────────► end of file, or its error
-//!                        └ no ─ say that an event is owed, look once more ─ empty ─► EAGAIN
+//!                        └ no ─ say who waits, look once more ─ empty ─► EAGAIN
 //! ```
 
 use super::{EAGAIN, EBADF, EINVAL};
 use crate::error::Errno;
-use crate::fd::{Attention, Ends, Fd, OpenState, Slot, Waiting};
+use crate::fd::{Asker, Attention, Ends, Fd, OpenState, Slot, Waiting};
 use crate::page::Page;
 use crate::shared::Shared;
 use efio_chunks::ChunkReader;
-use std::io::{self, SeekFrom};
+use std::io::{self, IoSliceMut, SeekFrom};
 
 impl Shared {
     /// Reads from the position of `fd`; 0 bytes at the end of file.
     pub fn read(&self, fd: Fd, buf: &mut [u8]) -> io::Result<usize> {
+        self.read_for(fd, buf, Asker::Loop)
+    }
+
+    /// [`read`](Self::read) for whoever asks.
+    #[inline(always)]
+    pub fn read_for(&self, fd: Fd, buf: &mut [u8], asker: Asker<'_>) -> io::Result<usize> {
         self.with_ends(fd, |slot, ends| {
-            let Ends {
-                reader: Some(_), ..
-            } = ends
-            else {
+            if ends.reader.is_none() {
                 return Err(EBADF.into());
-            };
+            }
             if buf.is_empty() {
                 return Ok(0);
             }
-            if !ends.reading {
-                if let Some(n) = read_now(slot, ends, buf) {
-                    self.counters.reads_from_cache.add(1);
-                    return Ok(n);
-                }
-                begin_run(slot, ends)?;
-            }
-            let found = self.read_run(fd, slot, ends, |ends| {
-                let reader = ends.reader.as_mut().expect("checked above");
-                let (n, page_done) = copy_out(reader, ends.epoch, buf);
-                ends.position += n as u64;
-                ends.consumed += n as u64;
-                slot.set_consumed(ends.consumed);
-                (n, page_done)
-            })?;
-            if let Some(n) = found {
-                return Ok(n);
-            }
-            // The next read begins anew: the file may have grown, or be in memory by then.
-            ends.reading = false;
-            slot.take_run_end()?;
-            Ok(0)
+            self.read_some(fd, slot, ends, buf, asker)
         })
     }
 
+    /// Reads into one buffer after the other, as far as bytes are there.
+    pub fn read_vectored(
+        &self,
+        fd: Fd,
+        bufs: &mut [IoSliceMut<'_>],
+        asker: Asker<'_>,
+    ) -> io::Result<usize> {
+        self.with_ends(fd, |slot, ends| {
+            if ends.reader.is_none() {
+                return Err(EBADF.into());
+            }
+            let mut total = 0;
+            for buf in bufs.iter_mut().filter(|buf| !buf.is_empty()) {
+                let n = if total == 0 {
+                    self.read_some(fd, slot, ends, buf, asker)?
+                } else if ends.reading {
+                    self.take_from_run(fd, slot, ends, buf)
+                } else {
+                    self.read_now(slot, ends, buf).unwrap_or(0)
+                };
+                total += n;
+                if n < buf.len() {
+                    break;
+                }
+            }
+            Ok(total)
+        })
+    }
+
+    #[inline]
+    fn read_some(
+        &self,
+        fd: Fd,
+        slot: &Slot,
+        ends: &mut Ends,
+        buf: &mut [u8],
+        asker: Asker<'_>,
+    ) -> io::Result<usize> {
+        if !ends.reading {
+            if let Some(n) = self.read_now(slot, ends, buf) {
+                return Ok(n);
+            }
+            begin_run(slot, ends)?;
+        }
+        let found = self.read_run(fd, slot, ends, asker, |ends| copy_out(slot, ends, buf))?;
+        if let Some(n) = found {
+            return Ok(n);
+        }
+        // The next read begins anew: the file may have grown, or be in memory by then.
+        ends.reading = false;
+        slot.take_run_end()?;
+        Ok(0)
+    }
+
+    /// What is there now, be it nothing.
+    fn take_from_run(&self, fd: Fd, slot: &Slot, ends: &mut Ends, buf: &mut [u8]) -> usize {
+        let (n, page_done) = copy_out(slot, ends, buf);
+        if page_done {
+            self.attend(fd.index(), slot, Attention::CONSUMED);
+        }
+        n
+    }
+
+    /// In cached mode: what the kernel holds in memory costs one system call and no switch.
+    fn read_now(&self, slot: &Slot, ends: &mut Ends, buf: &mut [u8]) -> Option<usize> {
+        let n = peek_now(slot, ends, buf)?;
+        if let Some(writer) = &mut ends.writer {
+            // As in `begin_run`.
+            writer.seal();
+        }
+        ends.position += n as u64;
+        self.counters.reads_from_cache.add(1);
+        Some(n)
+    }
+
+    /// Whether a read would be answered at once, be it with the end of file or an error. Asks for
+    /// nothing.
+    pub(super) fn is_readable(&self, fd: Fd, slot: &Slot, ends: &mut Ends) -> bool {
+        if slot.open_state() == OpenState::Refused {
+            return true;
+        }
+        if !ends.reading {
+            let lost = slot.failure().is_some() && slot.marks.written() < ends.accepted;
+            return lost || peek_now(slot, ends, &mut [0]).is_some();
+        }
+        let epoch = ends.epoch;
+        let ended = slot.run_ended(epoch);
+        let reader = ends.reader.as_mut().expect("checked by the caller");
+        let (front, page_done) = drop_stale(reader, epoch);
+        if page_done {
+            self.attend(fd.index(), slot, Attention::CONSUMED);
+        }
+        front > 0 || ended
+    }
+
     /// How many bytes, at least, a read would copy at once; 0 at the end of file.
-    pub fn available(&self, fd: Fd) -> io::Result<usize> {
+    pub fn available_for(&self, fd: Fd, asker: Asker<'_>) -> io::Result<usize> {
         self.with_ends(fd, |slot, ends| {
             if ends.reader.is_none() {
                 return Err(EBADF.into());
@@ -62,7 +139,7 @@ impl Shared {
             if !ends.reading {
                 begin_run(slot, ends)?;
             }
-            let found = self.read_run(fd, slot, ends, |ends| {
+            let found = self.read_run(fd, slot, ends, asker, |ends| {
                 let reader = ends.reader.as_mut().expect("checked above");
                 drop_stale(reader, ends.epoch)
             })?;
@@ -78,14 +155,15 @@ impl Shared {
     /// What `take` finds in the current run: how many bytes, and whether a page went back to the
     /// pool. `None` at the end of the run; else "would block".
     #[inline]
-    pub(super) fn read_run(
+    fn read_run(
         &self,
         fd: Fd,
         slot: &Slot,
         ends: &mut Ends,
+        asker: Asker<'_>,
         mut take: impl FnMut(&mut Ends) -> (usize, bool),
     ) -> io::Result<Option<usize>> {
-        let mut announced = false;
+        let mut announced = None;
         let found = loop {
             let (n, page_done) = take(ends);
             if page_done {
@@ -105,17 +183,15 @@ impl Shared {
             if slot.open_state() == OpenState::Refused {
                 return Err(slot.failure().map_or(EBADF.into(), io::Error::from));
             }
-            if announced {
+            if announced.is_some() {
                 self.counters.reads_blocked.add(1);
                 self.attend(fd.index(), slot, Attention::WANT_DATA);
                 return Err(EAGAIN.into());
             }
-            slot.wait_for(Waiting::DATA);
-            announced = true;
+            announced = Some(slot.announce(Waiting::DATA, asker));
         };
-        if announced {
-            // The answer came after all: no event is owed.
-            slot.take_waiting(Waiting::DATA);
+        if let Some(announced) = announced {
+            slot.withdraw(announced, asker);
         }
         Ok(found)
     }
@@ -159,26 +235,20 @@ impl Shared {
     }
 }
 
-/// In cached mode: what the kernel holds in memory costs one system call and no switch.
-fn read_now(slot: &Slot, ends: &mut Ends, buf: &mut [u8]) -> Option<usize> {
+/// In cached mode: reads at the position what the kernel holds in memory.
+fn peek_now(slot: &Slot, ends: &mut Ends, buf: &mut [u8]) -> Option<usize> {
     if slot.marks.written() < ends.accepted {
         return None;
     }
     if ends.read_now.is_none() {
         ends.read_now = slot.take_read_now();
     }
-    let n = ends.read_now.as_ref()?.read_now(ends.position, buf).ok()?;
-    if let Some(writer) = &mut ends.writer {
-        // As in `begin_run`.
-        writer.seal();
-    }
-    ends.position += n as u64;
-    Some(n)
+    ends.read_now.as_ref()?.read_now(ends.position, buf).ok()
 }
 
 /// Asks for bytes from the position on; accepted bytes go to the kernel first, so that the read
 /// sees them (F19).
-pub(super) fn begin_run(slot: &Slot, ends: &mut Ends) -> Result<(), Errno> {
+fn begin_run(slot: &Slot, ends: &mut Ends) -> Result<(), Errno> {
     if let Some(failure) = slot.failure() {
         if slot.marks.written() < ends.accepted {
             return Err(failure.errno);
@@ -209,21 +279,26 @@ pub(super) fn end_run(ends: &mut Ends) -> bool {
     freed
 }
 
-/// Copies what is there of run `epoch`; how many bytes, and whether a page went back to the pool.
+/// Copies what is there of the current run; how many bytes, and whether a page went back to the
+/// pool.
 #[inline]
-fn copy_out(reader: &mut ChunkReader<Page>, epoch: u32, buf: &mut [u8]) -> (usize, bool) {
-    let (front, page_done) = drop_stale(reader, epoch);
+fn copy_out(slot: &Slot, ends: &mut Ends, buf: &mut [u8]) -> (usize, bool) {
+    let reader = ends.reader.as_mut().expect("checked by the caller");
+    let (front, page_done) = drop_stale(reader, ends.epoch);
     if front == 0 {
         return (0, page_done);
     }
     let n = reader.read(buf);
+    ends.position += n as u64;
+    ends.consumed += n as u64;
+    slot.set_consumed(ends.consumed);
     (n, page_done || n >= front)
 }
 
 /// Drops pages of an earlier run that was under way when the position moved (F18). How many bytes
 /// are in front of run `epoch`, and whether a page went back to the pool.
 #[inline]
-pub(super) fn drop_stale(reader: &mut ChunkReader<Page>, epoch: u32) -> (usize, bool) {
+fn drop_stale(reader: &mut ChunkReader<Page>, epoch: u32) -> (usize, bool) {
     let mut page_done = false;
     while let Some(piece) = reader.front() {
         let len = piece.bytes().len();

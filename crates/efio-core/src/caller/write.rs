@@ -5,61 +5,85 @@
 //!  page full ─ seal, take the next one ─► copy on
 //!  no page to be had: budget or the file's share used up
 //!      ├─ something was copied ─────────► short count
-//!      └─ nothing ─ say that an event is owed, try once more ─ still nothing ─► EAGAIN
+//!      └─ nothing ─ say who waits, try once more ─ still nothing ─► EAGAIN
 //! ```
 
 use super::read::end_run;
 use super::{EAGAIN, EBADF, EINVAL};
-use crate::fd::{Attention, Ends, Fd, Slot, Waiting};
+use crate::error::Errno;
+use crate::fd::{Asker, Attention, Ends, Fd, Slot, Waiting};
 use crate::page::{Page, SLAB_ORDER, UNIT_BYTES, order_for};
 use crate::shared::Shared;
-use std::io;
+use std::io::{self, IoSlice};
+use std::slice;
 
-/// Whether there is a page to write into.
-pub(super) enum Room {
-    /// A new one is the open tail.
-    Opened,
-    /// The file has as many bytes unwritten as it may.
-    ShareUsedUp,
-    /// The pool has none; the driver should hear of it.
-    BudgetUsedUp,
+/// What a call has copied so far, and what the driver has to know of it.
+struct Copied {
+    bytes: usize,
+    bits: Attention,
 }
 
 impl Shared {
     /// Writes at the position of `fd`; how many bytes were accepted.
     pub fn write(&self, fd: Fd, buf: &[u8]) -> io::Result<usize> {
+        self.write_for(fd, buf, Asker::Loop)
+    }
+
+    /// [`write`](Self::write) for whoever asks.
+    #[inline(always)]
+    pub fn write_for(&self, fd: Fd, buf: &[u8], asker: Asker<'_>) -> io::Result<usize> {
         self.with_ends(fd, |slot, ends| {
-            let Some(writer) = &mut ends.writer else {
-                return Err(EBADF.into());
-            };
-            if let Some(failure) = slot.failure() {
-                return Err(failure.into());
-            }
+            check_write(slot, ends, buf.len())?;
             if buf.is_empty() {
                 return Ok(0);
             }
-            let end = ends.position.checked_add(buf.len() as u64);
-            if end.is_none_or(|end| end > i64::MAX as u64) {
-                return Err(EINVAL.into());
-            }
-            let mut n = writer.append(buf);
+            let writer = ends.writer.as_mut().expect("checked above");
+            let n = writer.append(buf);
             if ends.reading && end_run(ends) {
                 self.attend(fd.index(), slot, Attention::CONSUMED);
             }
             if n < buf.len() {
-                n += self.write_pages(fd, slot, ends, &buf[n..], n);
-            }
-            if n == 0 {
-                n = self.write_once_more(fd, slot, ends, buf)?;
+                return self.write_rest(fd, slot, ends, buf, n, asker);
             }
             self.accept(fd, slot, ends, n);
             Ok(n)
         })
     }
 
+    /// Writes one buffer after the other, as one call: others who append come before or behind
+    /// all that it accepted.
+    pub fn write_vectored(
+        &self,
+        fd: Fd,
+        bufs: &[IoSlice<'_>],
+        asker: Asker<'_>,
+    ) -> io::Result<usize> {
+        self.with_ends(fd, |slot, ends| {
+            let len = bufs
+                .iter()
+                .try_fold(0usize, |len, buf| len.checked_add(buf.len()));
+            let len = len.ok_or(EINVAL)?;
+            check_write(slot, ends, len)?;
+            if len == 0 {
+                return Ok(0);
+            }
+            if ends.reading && end_run(ends) {
+                self.attend(fd.index(), slot, Attention::CONSUMED);
+            }
+            self.write_pages(fd, slot, ends, bufs, 0, asker)
+        })
+    }
+
+    /// A look whether a write would accept at least a byte.
+    pub(super) fn room(&self, ends: &mut Ends) -> impl Fn(&Slot) -> bool {
+        let in_page = ends.writer.as_mut().map_or(0, |writer| writer.room()) > 0;
+        let (accepted, share) = (ends.accepted, self.config.write_behind() as u64);
+        move |slot| in_page || (accepted - slot.marks.written() < share && self.pool.has_room())
+    }
+
     /// Counts `n` bytes that are in the stream.
     #[inline]
-    pub(super) fn accept(&self, fd: Fd, slot: &Slot, ends: &mut Ends, n: usize) {
+    fn accept(&self, fd: Fd, slot: &Slot, ends: &mut Ends, n: usize) {
         ends.position += n as u64;
         ends.accepted += n as u64;
         slot.marks.set_accepted(ends.accepted);
@@ -69,80 +93,94 @@ impl Shared {
         }
     }
 
-    /// Copies into new pages, `ahead` bytes behind the position, until all is copied or the budget
-    /// or the file's share is used up.
+    /// The open page is full after the first `n` bytes of `buf`.
     #[cold]
-    fn write_pages(&self, fd: Fd, slot: &Slot, ends: &mut Ends, buf: &[u8], ahead: usize) -> usize {
-        let written = slot.marks.written();
-        let mut copied = 0;
-        let mut bits = Attention(0);
-        while copied < buf.len() {
-            match self.open_page(ends, written, ahead + copied, buf.len() - copied) {
-                Room::Opened => bits = bits.and(Attention::SEALED),
-                Room::ShareUsedUp => break,
-                Room::BudgetUsedUp => {
-                    bits = bits.and(Attention::WANT_ROOM);
-                    break;
-                }
-            }
-            let writer = ends.writer.as_mut().expect("checked by the caller");
-            copied += writer.append(&buf[copied..]);
-        }
-        let writer = ends.writer.as_mut().expect("checked by the caller");
-        if writer.room() == 0 {
-            writer.seal();
-        }
-        if bits != Attention(0) {
-            // The page mark has to be up before the driver looks: `accept` follows only later.
-            slot.marks
-                .set_accepted(ends.accepted + (ahead + copied) as u64);
-            self.attend(fd.index(), slot, bits);
-        }
-        copied
-    }
-
-    /// Opens a page for `wanted` bytes that begin `ahead` bytes behind the position.
-    pub(super) fn open_page(
-        &self,
-        ends: &mut Ends,
-        written: u64,
-        ahead: usize,
-        wanted: usize,
-    ) -> Room {
-        if ends.accepted + ahead as u64 - written >= self.config.write_behind() as u64 {
-            return Room::ShareUsedUp;
-        }
-        let order = ends.order.max(order_for(wanted));
-        let Some(block) = self.pool.take_at_most(order.min(self.largest_order()), 0) else {
-            return Room::BudgetUsedUp;
-        };
-        ends.order = (order + 2).min(SLAB_ORDER);
-        let page = Page::open(block, ends.position + ahead as u64);
-        let writer = ends.writer.as_mut().expect("checked by the caller");
-        if writer.open(page).is_err() {
-            unreachable!("the stream has no bound of its own");
-        }
-        Room::Opened
-    }
-
-    /// There was no room: an event is owed unless there is some now.
-    #[cold]
-    fn write_once_more(
+    fn write_rest(
         &self,
         fd: Fd,
         slot: &Slot,
         ends: &mut Ends,
         buf: &[u8],
+        n: usize,
+        asker: Asker<'_>,
     ) -> io::Result<usize> {
-        slot.wait_for(Waiting::ROOM);
-        let n = self.write_pages(fd, slot, ends, buf, 0);
-        if n > 0 {
-            slot.take_waiting(Waiting::ROOM);
-            return Ok(n);
+        let rest = IoSlice::new(&buf[n..]);
+        self.write_pages(fd, slot, ends, slice::from_ref(&rest), n, asker)
+    }
+
+    /// Writes with new pages, when the first `ahead` bytes of the call are in the stream already.
+    fn write_pages(
+        &self,
+        fd: Fd,
+        slot: &Slot,
+        ends: &mut Ends,
+        bufs: &[IoSlice<'_>],
+        ahead: usize,
+        asker: Asker<'_>,
+    ) -> io::Result<usize> {
+        let mut copied = Copied {
+            bytes: ahead,
+            bits: Attention::NONE,
+        };
+        self.copy_all(slot, ends, bufs, &mut copied);
+        if copied.bytes == 0 {
+            let announced = slot.announce(Waiting::ROOM, asker);
+            self.copy_all(slot, ends, bufs, &mut copied);
+            if copied.bytes == 0 {
+                self.counters.writes_blocked.add(1);
+                self.attend(fd.index(), slot, Attention::WANT_ROOM);
+                return Err(EAGAIN.into());
+            }
+            slot.withdraw(announced, asker);
         }
-        self.counters.writes_blocked.add(1);
-        self.attend(fd.index(), slot, Attention::WANT_ROOM);
-        Err(EAGAIN.into())
+        self.accept(fd, slot, ends, copied.bytes);
+        if copied.bits != Attention::NONE {
+            // Behind the mark, which has to be up before the driver looks.
+            self.attend(fd.index(), slot, copied.bits);
+        }
+        Ok(copied.bytes)
+    }
+
+    /// Copies one buffer after the other until all is copied or there is no room.
+    fn copy_all(&self, slot: &Slot, ends: &mut Ends, bufs: &[IoSlice<'_>], copied: &mut Copied) {
+        for buf in bufs {
+            let before = copied.bytes;
+            self.copy_one(slot, ends, buf, copied);
+            if copied.bytes - before < buf.len() {
+                break;
+            }
+        }
+        let writer = ends.writer.as_mut().expect("checked by the caller");
+        if writer.room() == 0 {
+            writer.seal();
+        }
+    }
+
+    fn copy_one(&self, slot: &Slot, ends: &mut Ends, buf: &[u8], copied: &mut Copied) {
+        let writer = ends.writer.as_mut().expect("checked by the caller");
+        let written = slot.marks.written();
+        let mut done = writer.append(buf);
+        while done < buf.len() {
+            let ahead = (copied.bytes + done) as u64;
+            if ends.accepted + ahead - written >= self.config.write_behind() as u64 {
+                break;
+            }
+            let order = ends.order.max(order_for(buf.len() - done));
+            let Some(block) = self.pool.take_at_most(order.min(self.largest_order()), 0) else {
+                copied.bits = copied.bits.and(Attention::WANT_ROOM);
+                break;
+            };
+            ends.order = (order + 2).min(SLAB_ORDER);
+            if writer
+                .open(Page::open(block, ends.position + ahead))
+                .is_err()
+            {
+                unreachable!("the stream has no bound of its own");
+            }
+            copied.bits = copied.bits.and(Attention::SEALED);
+            done += writer.append(&buf[done..]);
+        }
+        copied.bytes += done;
     }
 
     /// The largest page that one file may take: a quarter of its share.
@@ -150,4 +188,20 @@ impl Shared {
         let share = (self.config.write_behind() / 4 / UNIT_BYTES).max(1);
         (share.ilog2() as u8).min(SLAB_ORDER)
     }
+}
+
+/// Whether a write of `len` bytes may be tried.
+#[inline]
+fn check_write(slot: &Slot, ends: &Ends, len: usize) -> Result<(), Errno> {
+    if ends.writer.is_none() {
+        return Err(EBADF);
+    }
+    if let Some(failure) = slot.failure() {
+        return Err(failure.errno);
+    }
+    let end = ends.position.checked_add(len as u64);
+    if end.is_none_or(|end| end > i64::MAX as u64) {
+        return Err(EINVAL);
+    }
+    Ok(())
 }

@@ -6,7 +6,7 @@ use super::ops::Purpose;
 use crate::backend::Backend;
 use crate::error::{Errno, Failure};
 use crate::event::EventKind;
-use crate::fd::{DRIVER, Ends, OpenState, Slot};
+use crate::fd::{DRIVER, Ends, OpenState, Slot, Waiting};
 use crate::op::{Completion, Outcome, Route};
 use crate::page::Block;
 use crate::plan::{Step, Verdict};
@@ -68,6 +68,7 @@ impl<B: Backend> Driver<B> {
                 }
                 slot.set_open_state(OpenState::Open);
                 self.tell(file, EventKind::Opened);
+                self.notify(slot, file, Waiting::OPENED, None);
             }
             Outcome::Failed(errno) => {
                 let mut failure = file.write.refused(errno);
@@ -154,10 +155,14 @@ impl<B: Backend> Driver<B> {
             _ => {
                 let upto = file.write.sync_done();
                 slot.marks.set_durable(upto);
+                if file.write.syncs_are_answered() {
+                    slot.answer_syncs(file.syncs_heard);
+                }
                 self.shared.counters.syncs.add(1);
                 // After `Failed` no success is told any more; the mark itself is true.
                 if slot.failure().is_none() {
                     self.tell(file, EventKind::Synced { upto });
+                    self.notify(slot, file, Waiting::SYNCED, None);
                 }
             }
         }

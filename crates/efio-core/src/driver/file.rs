@@ -1,6 +1,7 @@
 //! One file as the driver sees it: the streams' far ends, the plans, and the ops they ask for.
 
 use super::ops::Purpose;
+use crate::answer::Promise;
 use crate::caller::Lost;
 use crate::config::{Config, IoMode};
 use crate::fd::{Fd, Slot};
@@ -45,6 +46,12 @@ pub struct OpenFile<F> {
     pub timed: bool,
     /// In the list of files that wait for memory.
     pub starved: bool,
+    /// Its events are for the tasks that poll it alone.
+    pub wakers: bool,
+    /// How many of the syncs that callers asked for the plan knows of.
+    pub syncs_heard: u32,
+    /// Who is told how the close went.
+    pub tell_closed: Option<Promise<()>>,
     /// Nothing is read before this many accepted bytes are written.
     pub read_after: u64,
     writes: Option<ChunkReader<Page>>,
@@ -89,6 +96,9 @@ impl<F> OpenFile<F> {
             busy: 0,
             timed: false,
             starved: false,
+            wakers: false,
+            syncs_heard: 0,
+            tell_closed: None,
             read_after: 0,
             writes,
             reads,

@@ -25,7 +25,7 @@ use crate::backend::Backend;
 use crate::command::{AtCommand, Command, OpenCommand};
 use crate::error::Errno;
 use crate::event::{Callback, EventKind, Outbox};
-use crate::fd::{Attention, DRIVER, Fd, Slot};
+use crate::fd::{Attention, DRIVER, Fd, Slot, Waiting};
 use crate::op::{Completion, Op, Request};
 use crate::plan::Step;
 use crate::shared::Shared;
@@ -124,6 +124,9 @@ impl<B: Backend> Driver<B> {
             match command {
                 Command::Attend(index) => self.attend(index),
                 Command::Open(command) => self.open(*command),
+                Command::TellClosed(fd, promise) => {
+                    self.with_file(fd.index(), |_, _, file| file.tell_closed = Some(promise));
+                }
                 Command::Shutdown(patience) => self.begin_shutdown(patience),
             }
         }
@@ -137,12 +140,14 @@ impl<B: Backend> Driver<B> {
             writes,
             reads,
             prefetch,
+            wakers,
         } = command;
         let index = fd.index() as usize;
         if self.files.len() <= index {
             self.files.resize_with(index + 1, || None);
         }
         let mut file = OpenFile::new(fd, &spec, writes, reads, &self.shared.config);
+        file.wakers = wakers;
         if prefetch {
             file.read.start(1, 0);
         }
@@ -181,6 +186,7 @@ impl<B: Backend> Driver<B> {
                 driver.notify_flusher(slot, file);
             }
             if bits.has(Attention::SYNC) {
+                file.syncs_heard = slot.syncs_asked();
                 file.write.sync(slot.requested_sync());
             }
             if bits.has(Attention::WANT_DATA) {
@@ -193,6 +199,8 @@ impl<B: Backend> Driver<B> {
                 let accepted = slot.marks.accepted();
                 // The caller's ends are gone, and with this the last other user of the file.
                 slot.offer_read_now(None);
+                // Tasks that wait for the file learn that it is closed.
+                driver.wake(slot, Waiting::ALL);
                 file.life.ask_close();
                 file.stop_reading();
                 file.write.flush(accepted);
@@ -295,7 +303,13 @@ impl<B: Backend> Driver<B> {
     fn finish(&mut self, file: &mut OpenFile<B::File>, result: Result<(), Errno>) {
         self.files[file.fd.index() as usize] = None;
         self.live -= 1;
+        if let Some(slot) = self.shared.table.get(file.fd.index()) {
+            slot.waiters.clear(&mut self.outbox.wakers);
+        }
         self.shared.table.release(file.fd.index());
+        let promise = file.tell_closed.take();
+        let waker = promise.and_then(|promise| promise.give(result));
+        self.outbox.wakers.extend(waker);
         let error = result.err();
         self.tell(file, EventKind::Closed { error });
     }

@@ -10,14 +10,39 @@ use crate::fd::{Slot, Waiting};
 impl<B: Backend> Driver<B> {
     /// News of a file.
     pub(super) fn tell(&mut self, file: &OpenFile<B::File>, kind: EventKind) {
+        // A completion brings a buffer back, which a waker cannot.
+        if file.wakers && !matches!(kind, EventKind::Completed(_)) {
+            return;
+        }
         let event = Event { fd: file.fd, kind };
         self.outbox.put(event, &self.shared.events);
     }
 
-    pub(super) fn notify_reader(&mut self, slot: &Slot, file: &OpenFile<B::File>) {
-        if slot.take_waiting(Waiting::DATA) {
-            self.tell(file, EventKind::Readable);
+    /// Has the tasks woken that wait for any of `bits`.
+    pub(super) fn wake(&mut self, slot: &Slot, bits: Waiting) {
+        slot.waiters.take(bits, &mut self.outbox.wakers);
+    }
+
+    /// Whoever waits for any of `bits` is told: event loops by `event`, if it is not told in any
+    /// case, and tasks by their wakers.
+    pub(super) fn notify(
+        &mut self,
+        slot: &Slot,
+        file: &OpenFile<B::File>,
+        bits: Waiting,
+        event: Option<EventKind>,
+    ) {
+        let owed = slot.take_waiting(bits);
+        if let (true, Some(event)) = (owed.event, event) {
+            self.tell(file, event);
         }
+        if owed.wakeups {
+            self.wake(slot, bits);
+        }
+    }
+
+    pub(super) fn notify_reader(&mut self, slot: &Slot, file: &OpenFile<B::File>) {
+        self.notify(slot, file, Waiting::DATA, Some(EventKind::Readable));
     }
 
     /// Room in the file's share was freed: half of it has to be free before a writer is told, so
@@ -25,24 +50,25 @@ impl<B: Backend> Driver<B> {
     pub(super) fn notify_writer(&mut self, slot: &Slot, file: &OpenFile<B::File>) {
         let share = self.shared.config.write_behind() as u64;
         let roomy = file.backlog(slot) <= share / 2 && self.shared.pool.has_room();
-        if roomy && slot.take_waiting(Waiting::ROOM) {
-            self.tell(file, EventKind::Writable);
+        if roomy {
+            self.notify(slot, file, Waiting::ROOM, Some(EventKind::Writable));
         }
     }
 
     /// Everything accepted is written: who waits for that is told.
     pub(super) fn notify_flusher(&mut self, slot: &Slot, file: &OpenFile<B::File>) {
-        if file.backlog(slot) == 0 && slot.take_waiting(Waiting::FLUSHED) {
-            self.tell(file, EventKind::Writable);
+        if file.backlog(slot) == 0 {
+            self.notify(slot, file, Waiting::FLUSHED, Some(EventKind::Writable));
         }
     }
 
     /// Whoever waits for the file gets its error now.
     pub(super) fn notify_all(&mut self, slot: &Slot, file: &OpenFile<B::File>) {
         self.notify_reader(slot, file);
-        if slot.take_waiting(Waiting::ROOM.and(Waiting::FLUSHED)) {
-            self.tell(file, EventKind::Writable);
-        }
+        let writer = Waiting::ROOM.and(Waiting::FLUSHED);
+        self.notify(slot, file, writer, Some(EventKind::Writable));
+        let others = Waiting::OPENED.and(Waiting::SYNCED);
+        self.notify(slot, file, others, None);
     }
 
     /// Puts a file on the list of those that wait for memory.

@@ -21,6 +21,12 @@ impl Report {
     }
 }
 
+impl<B: Backend> Drop for Driver<B> {
+    fn drop(&mut self) {
+        self.shared.abandon();
+    }
+}
+
 impl<B: Backend> Driver<B> {
     /// Closes every file; gives up after `patience`.
     pub(super) fn begin_shutdown(&mut self, patience: Duration) {

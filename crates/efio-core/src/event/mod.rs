@@ -1,16 +1,17 @@
-//! Events: what became ready, and the two ways by which the news reaches an event loop.
+//! Events: what became ready, and the ways by which the news reaches whoever waits for it.
 //!
 //! ```text
-//!                ┌─ queue.rs: at once, for any thread to take; an eventfd says that some wait
-//!  driver ── tell┤
-//!                └─ sink.rs: kept until the turn is over, then handed to the callback in order
+//!                 ┌─ queue.rs: at once, for any thread to take; an eventfd says that some wait
+//!  driver ── tell ┤
+//!     │           └─ sink.rs: kept until the turn is over, then handed to the callback in order
+//!     └───── wake ── sink.rs: wakers out of the slot, woken at the end of the turn as well
 //! ```
 
 mod queue;
 mod sink;
 
 pub use queue::EventQueue;
-pub use sink::{Callback, Outbox};
+pub use sink::{Callback, Outbox, contain};
 
 use crate::error::{Errno, Failure};
 use crate::fd::Fd;
@@ -67,4 +68,14 @@ pub struct Completed {
     /// The buffer that the op was given. It is empty should the memory have been lost with a worker
     /// that died.
     pub buffer: Buffer,
+}
+
+/// What calls on a file would find now; see [`Engine::poll`](crate::Engine::poll).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Readiness {
+    /// A read would be answered at once: with bytes, with the end of file, or with an error.
+    pub readable: bool,
+    /// A write would be answered at once: it would accept at least a byte, or fail.
+    pub writable: bool,
 }

@@ -1,14 +1,15 @@
-//! Events for a callback: collected during a turn of the driver, handed out when it is over.
+//! What the driver hands out when a turn is over: events for a callback, and wake-ups of tasks.
 //!
 //! In the middle of a turn a file is taken out of the driver's table and its plans are half way
 //! through something. After it nothing is borrowed and no lock is held, so the callback may call
-//! anything of efio (F46): its calls leave their wishes at the driver's door like those of any
-//! thread, and the driver looks there again before it sleeps.
+//! anything of efio (F46), and so may the code behind a waker: their calls leave their wishes at
+//! the driver's door like those of any thread, and the driver looks there again before it sleeps.
 
 use super::{Event, EventQueue};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::task::Waker;
 
 /// What [`Builder::on_event`](crate::Builder::on_event) takes.
 pub type Callback = Arc<dyn Fn(Event) + Send + Sync>;
@@ -20,6 +21,8 @@ pub struct Outbox {
     callback: Option<Callback>,
     /// Events of this turn for the callback, oldest first.
     events: Vec<Event>,
+    /// Tasks that waited for what this turn brought.
+    pub wakers: Vec<Waker>,
 }
 
 impl Outbox {
@@ -27,7 +30,7 @@ impl Outbox {
     pub fn for_callback(callback: Callback) -> Self {
         Self {
             callback: Some(callback),
-            events: Vec::new(),
+            ..Self::default()
         }
     }
 
@@ -40,27 +43,30 @@ impl Outbox {
         }
     }
 
-    /// Runs the callback for what was collected, in order; how often it panicked.
+    /// Runs the callback for the events that were collected, in order, and wakes the tasks; how
+    /// often something panicked there.
     pub fn deliver(&mut self) -> u64 {
-        let Some(callback) = &self.callback else {
-            return 0;
-        };
-        let panics = self
-            .events
-            .drain(..)
-            .filter_map(|event| contain(|| callback(event)).err());
-        panics.count() as u64
+        let mut panics = 0;
+        if let Some(callback) = &self.callback {
+            for event in self.events.drain(..) {
+                panics += u64::from(contain(|| callback(event)).is_err());
+            }
+        }
+        for waker in self.wakers.drain(..) {
+            panics += u64::from(contain(|| waker.wake()).is_err());
+        }
+        panics
     }
 }
 
 /// Runs code of somebody else; its panic stays here (F53).
-fn contain(code: impl FnOnce()) -> Result<(), Panicked> {
+pub fn contain(code: impl FnOnce()) -> Result<(), Panicked> {
     // What the code left half done is its own: nothing of ours is borrowed.
     catch_unwind(AssertUnwindSafe(code)).map_err(Panicked::new)
 }
 
 /// A panic was caught.
-struct Panicked(());
+pub struct Panicked(());
 
 impl Panicked {
     fn new(payload: Box<dyn Any + Send>) -> Self {

@@ -2,10 +2,13 @@
 
 mod slot;
 mod table;
+mod waiters;
+mod waiting;
 mod watermarks;
 
-pub use slot::{Attention, CALLER, DRIVER, Ends, OpenState, Slot, Waiting};
+pub use slot::{Attention, CALLER, DRIVER, Ends, OpenState, Slot};
 pub use table::FdTable;
+pub use waiting::{Asker, Waiting};
 pub use watermarks::Progress;
 
 use std::fmt;

@@ -13,6 +13,7 @@
 //! ```
 
 use super::Fd;
+use super::waiters::Waiters;
 use super::watermarks::Watermarks;
 use crate::caller::Lost;
 use crate::error::{Errno, Failure};
@@ -34,6 +35,8 @@ pub const DRIVER: NonZeroU32 = NonZeroU32::new(2).unwrap();
 pub struct Attention(pub u32);
 
 impl Attention {
+    /// No reason.
+    pub const NONE: Self = Self(0);
     /// A file that was clean has bytes to flush: its interval begins.
     pub const DIRTY: Self = Self(1);
     /// A page is full or finished.
@@ -62,24 +65,6 @@ impl Attention {
     /// Whether any bit of `other` is set.
     pub const fn has(self, other: Self) -> bool {
         self.0 & other.0 != 0
-    }
-}
-
-/// Which would-block answers are owed an event; a set of bits.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Waiting(pub u32);
-
-impl Waiting {
-    /// A Readable event.
-    pub const DATA: Self = Self(1);
-    /// A Writable event.
-    pub const ROOM: Self = Self(1 << 1);
-    /// A Writable event once everything accepted is written.
-    pub const FLUSHED: Self = Self(1 << 2);
-
-    /// Both sets together.
-    pub const fn and(self, other: Self) -> Self {
-        Self(self.0 | other.0)
     }
 }
 
@@ -137,8 +122,10 @@ pub struct Slot {
     generation: AtomicU32,
     /// [`Attention`] bits.
     attention: AtomicU32,
-    /// [`Waiting`] bits.
-    waiting: AtomicU32,
+    /// [`Waiting`](super::Waiting) bits, of event loops and of tasks.
+    pub(super) waiting: AtomicU32,
+    /// The tasks.
+    pub waiters: Waiters,
     /// [`OpenState`].
     state: AtomicU8,
     /// 0, or the errno that poisoned the file.
@@ -155,6 +142,9 @@ pub struct Slot {
     read_end: AtomicU64,
     /// The mark of the last sync asked for.
     sync_to: AtomicU64,
+    /// How many syncs were asked for, and how many of them are answered.
+    syncs_asked: AtomicU32,
+    syncs_answered: AtomicU32,
     /// On its way from the driver to the caller's ends.
     read_now: SpinLock<Option<Arc<dyn ReadNow>>>,
 }
@@ -174,6 +164,7 @@ impl Slot {
             generation: AtomicU32::new(0),
             attention: AtomicU32::new(0),
             waiting: AtomicU32::new(0),
+            waiters: Waiters::default(),
             state: AtomicU8::new(0),
             failed: AtomicI32::new(0),
             lost_from: AtomicU64::new(0),
@@ -184,6 +175,8 @@ impl Slot {
             consumed: AtomicU64::new(0),
             read_end: AtomicU64::new(0),
             sync_to: AtomicU64::new(0),
+            syncs_asked: AtomicU32::new(0),
+            syncs_answered: AtomicU32::new(0),
             read_now: SpinLock::new(None),
         }
     }
@@ -204,6 +197,8 @@ impl Slot {
             &self.waiting,
             &self.read_epoch,
             &self.changes,
+            &self.syncs_asked,
+            &self.syncs_answered,
         ] {
             word.store(0, Ordering::Relaxed);
         }
@@ -260,26 +255,6 @@ impl Slot {
     pub fn take_attention(&self) -> Attention {
         // AcqRel: with `attend`, see there.
         Attention(self.attention.swap(0, Ordering::AcqRel))
-    }
-
-    /// Says that an event is owed. The caller looks once more afterwards.
-    pub fn wait_for(&self, bits: Waiting) {
-        // AcqRel: with `take_waiting` on the same word. Either that one comes later and finds the
-        // bits, or it came earlier and what was published before it is seen by the look that
-        // follows.
-        self.waiting.fetch_or(bits.0, Ordering::AcqRel);
-    }
-
-    /// Whether any of `bits` is owed.
-    pub fn is_waiting(&self, bits: Waiting) -> bool {
-        // Relaxed: the driver asks again in a later turn; `take_waiting` decides.
-        self.waiting.load(Ordering::Relaxed) & bits.0 != 0
-    }
-
-    /// Takes the waiting bits among `bits`; whether any was set.
-    pub fn take_waiting(&self, bits: Waiting) -> bool {
-        // AcqRel: with `wait_for`, see there.
-        self.waiting.fetch_and(!bits.0, Ordering::AcqRel) & bits.0 != 0
     }
 
     /// How far the open has come.
@@ -411,6 +386,24 @@ impl Slot {
     /// Asks for a sync up to `mark`; an attention bit follows, which publishes it.
     pub fn request_sync(&self, mark: u64) {
         self.sync_to.store(mark, Ordering::Relaxed);
+        self.syncs_asked.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many syncs were asked for; the driver looks behind an attention bit.
+    pub fn syncs_asked(&self) -> u32 {
+        self.syncs_asked.load(Ordering::Relaxed)
+    }
+
+    /// The driver's: the first `count` syncs that were asked for are answered.
+    pub fn answer_syncs(&self, count: u32) {
+        // Release: pairs with `syncs_are_answered`, for the durable mark.
+        self.syncs_answered.store(count, Ordering::Release);
+    }
+
+    /// Whether every sync that was asked for is answered. The caller has custody.
+    pub fn syncs_are_answered(&self) -> bool {
+        // Acquire: pairs with `answer_syncs`.
+        self.syncs_answered.load(Ordering::Acquire) == self.syncs_asked()
     }
 
     /// The mark of the last sync asked for.

@@ -259,6 +259,11 @@ impl WriteBehind {
         covered
     }
 
+    /// Whether no sync is asked for that was not answered.
+    pub fn syncs_are_answered(&self) -> bool {
+        self.sync.wanted.is_none()
+    }
+
     /// The sync in flight failed. Unless the kernel never began it, it is not tried again: the
     /// kernel forgets the error and the pages (F30).
     pub fn sync_failed(&mut self, errno: Errno) -> Verdict {

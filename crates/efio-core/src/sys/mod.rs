@@ -4,4 +4,3 @@ pub mod file;
 pub mod fork;
 pub mod memory;
 pub mod signals;
-pub mod socket;

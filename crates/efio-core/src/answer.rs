@@ -1,0 +1,69 @@
+//! An answer that the driver gives once, to whoever holds the other half: how a close went, or how
+//! long a file is.
+//!
+//! It outlives the descriptor, which a waker in the slot could not.
+
+use crate::error::Errno;
+use crate::event::contain;
+use efio_sync::SpinLock;
+use efio_sync::shim;
+use std::task::Waker;
+
+/// The asker's half.
+pub struct Answer<T>(shim::Arc<SpinLock<State<T>>>);
+
+/// The driver's half. Dropped without an answer it says `ESHUTDOWN`: the engine ended before.
+pub struct Promise<T: Copy>(Option<shim::Arc<SpinLock<State<T>>>>);
+
+enum State<T> {
+    Open(Option<Waker>),
+    Given(Result<T, Errno>),
+}
+
+/// Both halves.
+pub fn answer<T: Copy>() -> (Promise<T>, Answer<T>) {
+    let state = shim::Arc::new(SpinLock::new(State::Open(None)));
+    (Promise(Some(state.clone())), Answer(state))
+}
+
+impl<T: Copy> Answer<T> {
+    /// The answer, as often as it is asked for; until it is there, `waker` is kept to be woken.
+    pub fn get(&self, waker: &Waker) -> Option<Result<T, Errno>> {
+        let mut mine = Some(waker.clone());
+        let mut state = self.0.lock();
+        let old = match &mut *state {
+            State::Given(result) => return Some(*result),
+            State::Open(kept) => std::mem::replace(kept, mine.take()),
+        };
+        drop(state);
+        // A waker's drop is somebody else's code: not under the lock.
+        drop(old);
+        None
+    }
+}
+
+impl<T: Copy> Promise<T> {
+    /// Gives the answer; the waker to wake for it.
+    pub fn give(mut self, result: Result<T, Errno>) -> Option<Waker> {
+        let state = self.0.take()?;
+        give(&state, result)
+    }
+}
+
+fn give<T>(state: &SpinLock<State<T>>, result: Result<T, Errno>) -> Option<Waker> {
+    match std::mem::replace(&mut *state.lock(), State::Given(result)) {
+        State::Open(waker) => waker,
+        State::Given(_) => None,
+    }
+}
+
+impl<T: Copy> Drop for Promise<T> {
+    fn drop(&mut self) {
+        let state = self.0.take();
+        let waker = state.and_then(|state| give(&state, Err(Errno(libc::ESHUTDOWN))));
+        if let Some(waker) = waker {
+            // Whoever drops us has other things to do than to panic.
+            let _ = contain(|| waker.wake());
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Calls for tasks: the same as for event loops, but who waits is woken by its waker and gets no
+//! event. And the look at what a call would find, which asks for nothing.
+
+use super::{EBADF, EINVAL};
+use crate::answer::Answer;
+use crate::error::Errno;
+use crate::event::Readiness;
+use crate::fd::{Asker, Attention, Fd, OpenState, Waiting};
+use crate::shared::Shared;
+use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
+use std::task::{Context, Poll, Waker};
+
+impl Shared {
+    /// Ready once the kernel has answered the open.
+    pub fn poll_open(&self, fd: Fd, waker: &Waker) -> Poll<io::Result<()>> {
+        self.polled(self.with_ends(fd, |slot, _| {
+            let look = || match slot.open_state() {
+                OpenState::Pending => None,
+                OpenState::Open => Some(Ok(())),
+                OpenState::Refused => Some(Err(slot.failure().map_or(EBADF, |f| f.errno).into())),
+            };
+            let asker = Asker::Task(waker);
+            self.look_or_wait(fd, slot, Waiting::OPENED, Attention::NONE, asker, look)
+        }))
+    }
+
+    /// Reads, or has the task woken.
+    pub fn poll_read(
+        &self,
+        fd: Fd,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        self.polled(self.read_for(fd, buf, Asker::Task(cx.waker())))
+    }
+
+    /// The vectored form.
+    pub fn poll_read_vectored(
+        &self,
+        fd: Fd,
+        cx: &mut Context<'_>,
+        bufs: &mut [IoSliceMut<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.polled(self.read_vectored(fd, bufs, Asker::Task(cx.waker())))
+    }
+
+    /// Writes, or has the task woken.
+    pub fn poll_write(&self, fd: Fd, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.polled(self.write_for(fd, buf, Asker::Task(cx.waker())))
+    }
+
+    /// The vectored form.
+    pub fn poll_write_vectored(
+        &self,
+        fd: Fd,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.polled(self.write_vectored(fd, bufs, Asker::Task(cx.waker())))
+    }
+
+    /// Ready once everything accepted is written.
+    pub fn poll_flush(&self, fd: Fd, waker: &Waker) -> Poll<io::Result<()>> {
+        self.polled(self.flush_for(fd, Asker::Task(waker)))
+    }
+
+    /// Ready once every byte below `mark` is durable and every sync that was asked for answered.
+    /// Asks for one if nobody has.
+    pub fn poll_sync(&self, fd: Fd, mark: u64, waker: &Waker) -> Poll<io::Result<()>> {
+        self.polled(self.with_ends(fd, |slot, ends| {
+            if mark > ends.accepted {
+                return Err(EINVAL.into());
+            }
+            let look = || {
+                if let Some(failure) = slot.failure() {
+                    return Some(Err(failure.into()));
+                }
+                let answered = slot.syncs_are_answered();
+                let durable = slot.marks.progress().durable;
+                // A mark beyond ours: a sync that began after ours was asked for.
+                let done = durable > mark || (durable == mark && answered);
+                done.then_some(Ok(()))
+            };
+            let mut bits = Attention::NONE;
+            if look().is_none() && slot.syncs_are_answered() {
+                slot.request_sync(ends.accepted);
+                bits = Attention::SYNC;
+            }
+            self.look_or_wait(fd, slot, Waiting::SYNCED, bits, Asker::Task(waker), look)
+        }))
+    }
+
+    /// Ready once a read would be answered at once. Asks for bytes as a read does.
+    pub fn poll_readable(&self, fd: Fd, waker: &Waker) -> Poll<io::Result<()>> {
+        let in_memory = |ready: Readiness| ready.readable;
+        if self.poll(fd).is_ok_and(in_memory) {
+            return Poll::Ready(Ok(()));
+        }
+        let asker = Asker::Task(waker);
+        let found = self.available_for(fd, asker).map(drop);
+        match self.polled(found) {
+            // An error of the file is what the read will say; one of the descriptor is ours.
+            Poll::Ready(Err(_)) if self.poll(fd).is_ok_and(in_memory) => Poll::Ready(Ok(())),
+            polled => polled,
+        }
+    }
+
+    /// Ready once a write would be answered at once.
+    pub fn poll_writable(&self, fd: Fd, waker: &Waker) -> Poll<io::Result<()>> {
+        self.polled(self.with_ends(fd, |slot, ends| {
+            if ends.writer.is_none() {
+                return Err(EBADF.into());
+            }
+            let room = self.room(ends);
+            let look = || (slot.failure().is_some() || room(slot)).then_some(Ok(()));
+            let (bit, bits) = (Waiting::ROOM, Attention::WANT_ROOM);
+            self.look_or_wait(fd, slot, bit, bits, Asker::Task(waker), look)
+        }))
+    }
+
+    /// Ready once the driver has answered.
+    pub fn poll_answer<T: Copy>(&self, answer: &Answer<T>, waker: &Waker) -> Poll<io::Result<T>> {
+        if let Err(errno) = self.check_process() {
+            return Poll::Ready(Err(errno.into()));
+        }
+        let mut given = answer.get(waker);
+        if given.is_none() && self.is_abandoned() {
+            // The driver gave its last answers before it went.
+            given = answer.get(waker).or(Some(Err(Errno(libc::ESHUTDOWN))));
+        }
+        match given {
+            Some(result) => Poll::Ready(result.map_err(io::Error::from)),
+            None => Poll::Pending,
+        }
+    }
+
+    /// What calls would find now.
+    pub fn poll(&self, fd: Fd) -> io::Result<Readiness> {
+        self.with_ends(fd, |slot, ends| {
+            let readable = ends.reader.is_some() && self.is_readable(fd, slot, ends);
+            let failed = slot.failure().is_some();
+            let writable = ends.writer.is_some() && (failed || self.room(ends)(slot));
+            Ok(Readiness { readable, writable })
+        })
+    }
+
+    /// The task that was told to wait is woken; unless nobody is left to do it.
+    fn polled<T>(&self, result: io::Result<T>) -> Poll<io::Result<T>> {
+        match result {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                if self.is_abandoned() {
+                    return Poll::Ready(Err(Errno(libc::ESHUTDOWN).into()));
+                }
+                Poll::Pending
+            }
+            result => Poll::Ready(result),
+        }
+    }
+}

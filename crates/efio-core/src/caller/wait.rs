@@ -1,0 +1,82 @@
+//! Waiting on the caller's thread, for programs and tests that have nothing else to do.
+
+use crate::driver::is_driven_here;
+use crate::error::Errno;
+use crate::fd::{Fd, Waiting};
+use crate::shared::Shared;
+use efio_sync::{Doorbell, Parker};
+use std::io;
+use std::sync::Arc;
+use std::task::{Poll, Wake, Waker};
+use std::time::{Duration, Instant};
+
+/// A thread that sleeps like a task.
+struct Sleeper(Doorbell<Parker>);
+
+impl Wake for Sleeper {
+    fn wake(self: Arc<Self>) {
+        self.0.ring();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.ring();
+    }
+}
+
+impl Shared {
+    /// Polls until there is an answer; `TimedOut` when there is none within `timeout`.
+    ///
+    /// In a callback the thread is the driver's: it would wait for itself (`EDEADLK`).
+    pub fn block_on<T>(
+        &self,
+        timeout: Option<Duration>,
+        mut poll: impl FnMut(&Waker) -> Poll<io::Result<T>>,
+    ) -> io::Result<T> {
+        self.check_process()?;
+        if is_driven_here(self) {
+            return Err(Errno(libc::EDEADLK).into());
+        }
+        // A time too far away to be told is for ever.
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let sleeper = Arc::new(Sleeper(Doorbell::new(Parker::new())));
+        let waker = Waker::from(Arc::clone(&sleeper));
+        loop {
+            if let Poll::Ready(result) = poll(&waker) {
+                return result;
+            }
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            if left.is_some_and(|left| left.is_zero()) {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            sleeper.0.wait(left);
+        }
+    }
+
+    /// [`block_on`](Self::block_on) a poll of the file `fd`.
+    pub fn wait<T>(
+        &self,
+        fd: Fd,
+        timeout: Option<Duration>,
+        mut poll: impl FnMut(&Self, &Waker) -> Poll<io::Result<T>>,
+    ) -> io::Result<T> {
+        let mut last = None;
+        let result = self.block_on(timeout, |waker| {
+            last.get_or_insert_with(|| waker.clone());
+            poll(self, waker)
+        });
+        if let (Err(error), Some(waker)) = (&result, last) {
+            if error.kind() == io::ErrorKind::TimedOut {
+                // Whoever waits again and again for nothing leaves nothing behind.
+                self.forget(fd, &waker);
+            }
+        }
+        result
+    }
+
+    /// Nobody is to be woken for `fd` by `waker` any more.
+    fn forget(&self, fd: Fd, waker: &Waker) {
+        if let Some(slot) = self.table.get(fd.index()) {
+            slot.waiters.forget(waker, Waiting::ALL);
+        }
+    }
+}

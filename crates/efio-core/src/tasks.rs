@@ -1,0 +1,104 @@
+//! Files for tasks: the calls that have a waker woken instead of sending an event.
+
+use crate::file::File;
+use std::io::{self, IoSlice, IoSliceMut};
+use std::task::{Context, Poll, Waker};
+
+/// For tasks of any runtime: a call that cannot be answered yet has the task woken when it can.
+/// They work on any file; with [`OpenOptions::wakers`](crate::OpenOptions::wakers) it sends no
+/// events besides. Dropping what polls them loses nothing: what was accepted is accepted, and a
+/// byte is read only by the call that gives it out.
+impl File {
+    /// Ready once the kernel has opened the file.
+    ///
+    /// # Errors
+    ///
+    /// The error of the open; `EBADF` when closed, `ESHUTDOWN` when the engine ended.
+    pub fn poll_open(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.shared.poll_open(self.fd, cx.waker())
+    }
+
+    /// [`read`](Self::read) for a task.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`read`](Self::read), but for `WouldBlock`.
+    pub fn poll_read(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        self.shared.poll_read(self.fd, cx, buf)
+    }
+
+    /// [`read_vectored`](Self::read_vectored) for a task.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`read`](Self::read), but for `WouldBlock`.
+    pub fn poll_read_vectored(
+        &self,
+        cx: &mut Context<'_>,
+        bufs: &mut [IoSliceMut<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.shared.poll_read_vectored(self.fd, cx, bufs)
+    }
+
+    /// [`write`](Self::write) for a task.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`write`](Self::write), but for `WouldBlock`.
+    pub fn poll_write(&self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.shared.poll_write(self.fd, cx, buf)
+    }
+
+    /// [`write_vectored`](Self::write_vectored) for a task.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`write`](Self::write), but for `WouldBlock`.
+    pub fn poll_write_vectored(
+        &self,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.shared.poll_write_vectored(self.fd, cx, bufs)
+    }
+
+    /// Has every byte accepted so far written; ready once the kernel has them. This is not
+    /// [`poll_sync`](Self::poll_sync).
+    ///
+    /// # Errors
+    ///
+    /// The file's failure, if there was one. `EBADF` when closed.
+    pub fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.shared.poll_flush(self.fd, cx.waker())
+    }
+
+    /// Ready once every byte below `mark`, which [`sync`](Self::sync) gave, is durable. Asks for
+    /// the sync itself if nobody has.
+    ///
+    /// # Errors
+    ///
+    /// The file's failure, if there was one. `EINVAL` for a mark beyond what was accepted, `EBADF`
+    /// when closed.
+    pub fn poll_sync(&self, cx: &mut Context<'_>, mark: u64) -> Poll<io::Result<()>> {
+        self.shared.poll_sync(self.fd, mark, cx.waker())
+    }
+
+    /// Closes the file as [`close`](Self::close) does; ready once it is closed, as often as it is
+    /// asked. The descriptor is stale from the first call on.
+    ///
+    /// # Errors
+    ///
+    /// The first error of the file. `EBADF` when it was closed by other means before, `ESHUTDOWN`
+    /// when the engine ended and left it unwritten.
+    pub fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_closed(cx.waker())
+    }
+
+    pub(crate) fn poll_closed(&mut self, waker: &Waker) -> Poll<io::Result<()>> {
+        let answer = match &mut self.closing {
+            Some(answer) => answer,
+            none => none.insert(self.shared.close_answered(self.fd)?),
+        };
+        self.shared.poll_answer(answer, waker)
+    }
+}

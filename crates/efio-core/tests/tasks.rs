@@ -1,0 +1,247 @@
+//! Files for tasks, polled by hand: who is woken, and what goes to the queue.
+
+mod common;
+
+use efio_core::sim::Simulation;
+use efio_core::{Config, EventKind, File, OpenOptions, SimOptions};
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+#[derive(Default)]
+struct Count(AtomicUsize);
+
+impl Wake for Count {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// A task that counts how often it is woken.
+struct Task {
+    count: Arc<Count>,
+    waker: Waker,
+}
+
+impl Task {
+    fn new() -> Self {
+        let count = Arc::new(Count::default());
+        let waker = Waker::from(Arc::clone(&count));
+        Self { count, waker }
+    }
+
+    fn woken(&self) -> usize {
+        self.count.0.swap(0, Ordering::Relaxed)
+    }
+
+    fn cx(&self) -> Context<'_> {
+        Context::from_waker(&self.waker)
+    }
+}
+
+struct World {
+    simulation: Simulation,
+}
+
+impl World {
+    fn new() -> Self {
+        Self::with(SimOptions::default())
+    }
+
+    fn with(options: SimOptions) -> Self {
+        let config = Config {
+            memory_budget: 4 << 20,
+            write_behind: Some(8192),
+            ..Config::default()
+        };
+        let mut simulation = Simulation::new(config, 3, options).unwrap();
+        simulation.store().put("/file", &[7; 100_000]);
+        Self { simulation }
+    }
+
+    fn open(&self, wakers: bool) -> File {
+        let options = OpenOptions::new().read(true).write(true).wakers(wakers);
+        self.simulation.engine().open("/file", &options).unwrap()
+    }
+
+    /// Time passes; the events of it.
+    fn settle(&mut self) -> Vec<EventKind> {
+        for _ in 0..20 {
+            self.simulation.turn(Duration::from_millis(100));
+        }
+        let events = self.simulation.engine().events();
+        events.drain().map(|event| event.kind).collect()
+    }
+}
+
+fn pending<T: std::fmt::Debug>(poll: Poll<io::Result<T>>) {
+    assert!(poll.is_pending(), "{poll:?}");
+}
+
+fn ready<T>(poll: Poll<io::Result<T>>) -> T {
+    match poll {
+        Poll::Ready(result) => result.unwrap(),
+        Poll::Pending => panic!("pending"),
+    }
+}
+
+/// F47, for tasks: each thing that a task waits for wakes it, once.
+#[test]
+fn every_wait_is_woken() {
+    let mut world = World::new();
+    let mut file = world.open(true);
+    let task = Task::new();
+    pending(file.poll_open(&mut task.cx()));
+    assert_eq!(world.settle(), []);
+    assert_eq!(task.woken(), 1);
+    ready(file.poll_open(&mut task.cx()));
+
+    let mut buf = [0; 100];
+    pending(file.poll_read(&mut task.cx(), &mut buf));
+    pending(file.poll_read(&mut task.cx(), &mut buf));
+    assert_eq!(world.settle(), []);
+    assert_eq!(task.woken(), 1, "polled twice, woken once");
+    assert_eq!(ready(file.poll_read(&mut task.cx(), &mut buf)), 100);
+
+    while let Poll::Ready(result) = file.poll_write(&mut task.cx(), &[1; 5000]) {
+        assert!(result.unwrap() > 0);
+    }
+    assert_eq!(world.settle(), []);
+    assert_eq!(task.woken(), 1);
+    assert!(ready(file.poll_write(&mut task.cx(), &[1; 5000])) > 0);
+
+    pending(file.poll_flush(&mut task.cx()));
+    assert_eq!(world.settle(), []);
+    assert_eq!(task.woken(), 1);
+    ready(file.poll_flush(&mut task.cx()));
+
+    let mark = file.sync().unwrap();
+    pending(file.poll_sync(&mut task.cx(), mark));
+    assert_eq!(world.settle(), []);
+    assert_eq!(task.woken(), 1);
+    ready(file.poll_sync(&mut task.cx(), mark));
+
+    pending(file.poll_close(&mut task.cx()));
+    assert_eq!(world.settle(), []);
+    assert_eq!(task.woken(), 1);
+    ready(file.poll_close(&mut task.cx()));
+    ready(file.poll_close(&mut task.cx()));
+}
+
+/// Beside the queue: what happens once is told to both, and a call that blocked is answered in
+/// the way in which it was made.
+#[test]
+fn an_ordinary_file_serves_tasks_and_the_queue() {
+    let mut world = World::new();
+    let mut file = world.open(false);
+    let task = Task::new();
+    pending(file.poll_open(&mut task.cx()));
+    assert_eq!(world.settle(), [EventKind::Opened]);
+    assert_eq!(task.woken(), 1);
+
+    pending(file.poll_read(&mut task.cx(), &mut [0; 10]));
+    assert_eq!(world.settle(), [], "the task waits, and no loop");
+    assert_eq!(task.woken(), 1);
+    file.seek(50_000).unwrap();
+    assert!(file.read(&mut [0; 10]).is_err());
+    assert_eq!(world.settle(), [EventKind::Readable]);
+    assert_eq!(task.woken(), 0, "the loop waits, and no task");
+    file.seek(20_000).unwrap();
+    assert!(file.read(&mut [0; 10]).is_err());
+    pending(file.poll_read(&mut task.cx(), &mut [0; 10]));
+    assert_eq!(world.settle(), [EventKind::Readable]);
+    assert_eq!(task.woken(), 1);
+
+    pending(file.poll_close(&mut task.cx()));
+    assert_eq!(world.settle(), [EventKind::Closed { error: None }]);
+    assert_eq!(task.woken(), 1);
+}
+
+/// Two tasks at one file; one that finds bytes leaves the other's wake-up alone.
+#[test]
+fn nobody_is_woken_in_another_ones_place() {
+    let mut world = World::new();
+    let file = world.open(true);
+    world.settle();
+    let (one, two) = (Task::new(), Task::new());
+    pending(file.poll_read(&mut one.cx(), &mut [0; 10]));
+    pending(file.poll_read(&mut two.cx(), &mut [0; 10]));
+    world.settle();
+    assert_eq!((one.woken(), two.woken()), (1, 1));
+    file.seek(10).unwrap();
+    pending(file.poll_read(&mut one.cx(), &mut [0; 10]));
+    file.write(b"bytes").unwrap();
+    pending(file.poll_flush(&mut two.cx()));
+    world.settle();
+    ready(file.poll_flush(&mut two.cx()));
+    assert_eq!(two.woken(), 1);
+    assert_eq!(one.woken(), 1, "the write ended what it waited for");
+    pending(file.poll_read(&mut one.cx(), &mut [0; 10]));
+    world.settle();
+    assert_eq!((one.woken(), two.woken()), (1, 0));
+}
+
+/// A file that goes wakes those that wait for it.
+#[test]
+fn a_close_wakes_all() {
+    let mut world = World::new();
+    let mut file = world.open(true);
+    let (one, two) = (Task::new(), Task::new());
+    pending(file.poll_open(&mut one.cx()));
+    pending(file.poll_read(&mut one.cx(), &mut [0; 10]));
+    pending(file.poll_close(&mut two.cx()));
+    world.settle();
+    assert_eq!((one.woken(), two.woken()), (2, 1));
+    let Poll::Ready(Err(error)) = file.poll_read(&mut one.cx(), &mut [0; 10]) else {
+        panic!()
+    };
+    assert_eq!(error.raw_os_error(), Some(libc::EBADF));
+}
+
+/// F53, for the code behind a waker.
+#[test]
+fn a_panicking_waker_is_counted() {
+    struct Bomb;
+    impl Wake for Bomb {
+        fn wake(self: Arc<Self>) {
+            panic!("planned");
+        }
+    }
+    let mut world = World::new();
+    let file = world.open(true);
+    let task = Task::new();
+    let bomb = Waker::from(Arc::new(Bomb));
+    pending(file.poll_open(&mut Context::from_waker(&bomb)));
+    pending(file.poll_open(&mut task.cx()));
+    world.settle();
+    assert_eq!(task.woken(), 1);
+    assert_eq!(world.simulation.engine().stats().callback_panics, 1);
+}
+
+/// The error of the file comes to each poll, and every wait ends.
+#[test]
+fn a_failure_wakes_all() {
+    let mut world = World::with(SimOptions {
+        sync_errors: 1000,
+        ..SimOptions::default()
+    });
+    let file = world.open(true);
+    world.settle();
+    file.write(b"bytes").unwrap();
+    let task = Task::new();
+    let mark = file.sync().unwrap();
+    pending(file.poll_sync(&mut task.cx(), mark));
+    assert_eq!(world.settle(), []);
+    assert_eq!(task.woken(), 1);
+    for poll in [
+        file.poll_sync(&mut task.cx(), mark),
+        file.poll_flush(&mut task.cx()),
+    ] {
+        let Poll::Ready(Err(error)) = poll else {
+            panic!("{poll:?}")
+        };
+        assert_eq!(error.raw_os_error(), Some(libc::EIO));
+    }
+}

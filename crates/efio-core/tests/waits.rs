@@ -1,0 +1,378 @@
+//! Waiting on the calling thread, readiness, and calls with several buffers.
+
+mod common;
+
+use common::{Dir, PATIENCE};
+use efio_core::sim::Simulation;
+use efio_core::{Config, Engine, EventKind, File, IoMode, OpenOptions, SimOptions};
+use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+const SOON: Option<Duration> = Some(PATIENCE);
+
+fn both() -> OpenOptions {
+    let options = OpenOptions::new().read(true).write(true).wakers(true);
+    options.create(true).truncate(true)
+}
+
+fn errno<R>(result: io::Result<R>) -> Option<i32> {
+    result.err().and_then(|error| error.raw_os_error())
+}
+
+fn simulation() -> Simulation {
+    let config = Config {
+        memory_budget: 4 << 20,
+        ..Config::default()
+    };
+    Simulation::new(config, 1, SimOptions::default()).unwrap()
+}
+
+fn write_all(file: &File, mut bytes: &[u8]) {
+    while !bytes.is_empty() {
+        match file.write(bytes) {
+            Ok(n) => bytes = &bytes[n..],
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::WouldBlock);
+                file.wait_writable(SOON).unwrap();
+            }
+        }
+    }
+}
+
+fn read_all(file: &File) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut buf = vec![0; 100_000];
+    loop {
+        file.wait_readable(SOON).unwrap();
+        match file.read(&mut buf).expect("it was said to be readable") {
+            0 => return bytes,
+            n => bytes.extend(&buf[..n]),
+        }
+    }
+}
+
+/// A program without an event loop; more bytes than memory, so that it waits for each thing.
+#[test]
+fn a_file_lives_by_waiting_alone() {
+    let dir = Dir::new();
+    let bytes: Vec<u8> = (0..10 << 20).map(|n: u32| (n / 5) as u8).collect();
+    for mode in [
+        IoMode::Auto,
+        IoMode::Direct,
+        IoMode::Uncached,
+        IoMode::Cached,
+    ] {
+        let engine = Engine::builder().memory_budget(4 << 20).io_mode(mode);
+        let engine = engine.start().unwrap();
+        let file = engine.open(dir.join("file"), &both()).unwrap();
+        file.wait_open(SOON).unwrap();
+        write_all(&file, &bytes);
+        file.wait_flushed(SOON).unwrap();
+        assert_eq!(file.progress().unwrap().written, bytes.len() as u64);
+        let mark = file.sync().unwrap();
+        file.wait_synced(mark, SOON).unwrap();
+        assert_eq!(file.progress().unwrap().durable, mark);
+        file.seek(0).unwrap();
+        assert!(read_all(&file) == bytes, "{mode:?}");
+        file.close_wait(SOON).unwrap();
+        assert!(engine.events().next().is_none(), "wakers, so no events");
+        assert!(std::fs::read(dir.join("file")).unwrap() == bytes);
+    }
+}
+
+/// A sync that nobody asked for is asked for; one of nothing is answered.
+#[test]
+fn a_sync_is_waited_for_whoever_asked() {
+    let dir = Dir::new();
+    let engine = Engine::new().unwrap();
+    let file = engine.open(dir.join("file"), &both()).unwrap();
+    file.wait_synced(0, SOON).unwrap();
+    assert_eq!(engine.stats().syncs, 0, "no byte is owed");
+    let mark = file.sync().unwrap();
+    file.wait_synced(mark, SOON).unwrap();
+    assert_eq!((mark, engine.stats().syncs), (0, 1), "the new name is");
+    file.write(b"bytes").unwrap();
+    file.wait_synced(5, SOON).unwrap();
+    assert_eq!(file.progress().unwrap().durable, 5);
+    assert_eq!(errno(file.wait_synced(6, SOON)), Some(libc::EINVAL));
+}
+
+#[test]
+fn errors_end_a_wait() {
+    let dir = Dir::new();
+    let engine = Engine::new().unwrap();
+    let read = OpenOptions::new().read(true).wakers(true);
+    let missing = engine.open(dir.join("missing"), &read).unwrap();
+    assert_eq!(errno(missing.wait_open(SOON)), Some(libc::ENOENT));
+    missing.wait_readable(SOON).unwrap();
+    assert_eq!(errno(missing.read(&mut [0])), Some(libc::ENOENT));
+    assert_eq!(errno(missing.wait_flushed(SOON)), Some(libc::ENOENT));
+    assert_eq!(errno(missing.wait_writable(SOON)), Some(libc::EBADF));
+    let fd = missing.fd();
+    assert_eq!(errno(missing.close_wait(SOON)), Some(libc::ENOENT));
+    assert_eq!(errno(engine.wait_open(fd, SOON)), Some(libc::EBADF));
+    assert_eq!(errno(engine.close_wait(fd, SOON)), Some(libc::EBADF));
+    let write = OpenOptions::new().write(true).create(true);
+    let file = engine.open(dir.join("file"), &write).unwrap();
+    assert_eq!(errno(file.wait_readable(SOON)), Some(libc::EBADF));
+    assert_eq!(errno(engine.poll(fd)), Some(libc::EBADF));
+}
+
+/// Nobody drives the simulation: each wait ends at its deadline, and not before.
+#[test]
+fn a_deadline_ends_a_wait() {
+    let simulation = simulation();
+    let file = simulation.engine().open("/file", &both()).unwrap();
+    file.write(b"bytes").unwrap();
+    let patience = Duration::from_millis(30);
+    type Wait<'a> = &'a dyn Fn(Duration) -> io::Result<()>;
+    let waits: [(&str, Wait<'_>); 4] = [
+        ("open", &|time| file.wait_open(Some(time))),
+        ("readable", &|time| file.wait_readable(Some(time))),
+        ("flushed", &|time| file.wait_flushed(Some(time))),
+        ("synced", &|time| file.wait_synced(5, Some(time))),
+    ];
+    for (name, wait) in waits {
+        let start = Instant::now();
+        assert_eq!(
+            wait(patience).unwrap_err().kind(),
+            ErrorKind::TimedOut,
+            "{name}"
+        );
+        assert!(start.elapsed() >= patience, "{name}");
+        assert_eq!(
+            wait(Duration::ZERO).unwrap_err().kind(),
+            ErrorKind::TimedOut
+        );
+    }
+    let closed = file.close_wait(Some(patience));
+    assert_eq!(closed.unwrap_err().kind(), ErrorKind::TimedOut);
+}
+
+/// F46: a callback does not wait for the thread that it runs on.
+#[test]
+fn a_callback_is_not_let_wait() {
+    let dir = Dir::new();
+    let file = Arc::new(Mutex::new(None::<File>));
+    let (news, heard) = channel();
+    let engine = {
+        let file = Arc::clone(&file);
+        Engine::builder().on_event(move |event| {
+            if event.kind == EventKind::Opened {
+                let file = file.lock().unwrap().take().unwrap();
+                let waits = [
+                    file.wait_open(None),
+                    file.wait_readable(SOON),
+                    file.wait_writable(None),
+                    file.wait_flushed(None),
+                    file.wait_synced(0, None),
+                    file.close_wait(None),
+                ];
+                let _ = news.send(waits.map(errno));
+            }
+        })
+    };
+    let engine = engine.start().unwrap();
+    let mut held = file.lock().unwrap();
+    let options = OpenOptions::new().read(true).write(true).create(true);
+    *held = Some(engine.open(dir.join("file"), &options).unwrap());
+    drop(held);
+    let errors = heard.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(errors, [Some(libc::EDEADLK); 6]);
+}
+
+/// The driver goes, or the file: who waits hears of it.
+#[test]
+fn the_end_of_the_engine_or_the_file_ends_a_wait() {
+    for by_close in [true, false] {
+        let mut simulation = simulation();
+        let file = Arc::new(simulation.engine().open("/file", &both()).unwrap());
+        file.write(b"bytes").unwrap();
+        let (fd, engine) = (file.fd(), Arc::clone(simulation.engine()));
+        let waits: [fn(&File) -> io::Result<()>; 4] = [
+            |file| file.wait_open(None),
+            |file| file.wait_readable(None),
+            |file| file.wait_flushed(None),
+            |file| file.wait_synced(5, None),
+        ];
+        let waiting = waits.map(|wait| {
+            let file = Arc::clone(&file);
+            thread::spawn(move || errno(wait(&file)))
+        });
+        // Most of them wait by now; the others hear of it at once.
+        thread::sleep(Duration::from_millis(20));
+        if by_close {
+            engine.close(fd).unwrap();
+            simulation.turn(Duration::ZERO);
+        } else {
+            drop(simulation);
+        }
+        let expected = if by_close {
+            libc::EBADF
+        } else {
+            libc::ESHUTDOWN
+        };
+        for thread in waiting {
+            assert_eq!(thread.join().unwrap(), Some(expected));
+        }
+    }
+}
+
+#[test]
+fn a_close_that_the_engine_leaves_behind_says_so() {
+    let mut simulation = simulation();
+    let file = simulation.engine().open("/file", &both()).unwrap();
+    let late = simulation.engine().open("/late", &both()).unwrap();
+    let closing = thread::spawn(move || errno(file.close_wait(None)));
+    simulation.turn(Duration::ZERO);
+    drop(simulation);
+    assert_eq!(closing.join().unwrap(), Some(libc::ESHUTDOWN));
+    assert_eq!(errno(late.wait_open(None)), Some(libc::ESHUTDOWN));
+    assert_eq!(errno(late.close_wait(None)), Some(libc::ESHUTDOWN));
+}
+
+#[test]
+fn a_wait_after_the_shutdown_does_not_hang() {
+    let dir = Dir::new();
+    let engine = Engine::new().unwrap();
+    let file = engine.open(dir.join("file"), &both()).unwrap();
+    file.write(b"bytes").unwrap();
+    assert!(engine.shutdown(PATIENCE).unwrap().is_clean());
+    assert_eq!(errno(file.wait_open(None)), Some(libc::EBADF));
+    assert_eq!(errno(file.wait_flushed(None)), Some(libc::EBADF));
+    assert_eq!(errno(file.close_wait(None)), Some(libc::EBADF));
+    assert_eq!(std::fs::read(dir.join("file")).unwrap(), b"bytes");
+}
+
+/// F51: a forked child has no driver, and does not wait for it.
+#[test]
+fn a_forked_child_does_not_wait() {
+    let dir = Dir::new();
+    let engine = Engine::new().unwrap();
+    let file = engine.open(dir.join("file"), &both()).unwrap();
+    // SAFETY: the child calls efio, which takes no lock in a child, and leaves by `_exit`.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        let gone = |result: io::Result<()>| errno(result) == Some(libc::ESHUTDOWN);
+        let clean = gone(file.wait_open(None))
+            && gone(file.wait_readable(None))
+            && gone(file.wait_synced(0, None))
+            && gone(engine.poll(file.fd()).map(drop))
+            && gone(file.close_wait(None));
+        // SAFETY: ends the child without the parent's atexit handlers.
+        unsafe { libc::_exit(if clean { 0 } else { 1 }) };
+    }
+    let mut status = 0;
+    // SAFETY: waits for the child made above.
+    assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+    assert_eq!(status, 0, "the child");
+    file.close_wait(SOON).unwrap();
+}
+
+#[test]
+fn readiness_is_what_a_call_would_find() {
+    let mut simulation = simulation();
+    simulation.store().put("/file", &[7; 5000]);
+    let options = OpenOptions::new().read(true).write(true);
+    let file = simulation.engine().open("/file", &options).unwrap();
+    let engine = Arc::clone(simulation.engine());
+    let ready = || {
+        let ready = engine.poll(file.fd()).unwrap();
+        (ready.readable, ready.writable)
+    };
+    let settle = |simulation: &mut Simulation| {
+        for _ in 0..20 {
+            simulation.turn(Duration::from_millis(100));
+        }
+    };
+    settle(&mut simulation);
+    assert_eq!(ready(), (false, true), "nobody asked for bytes");
+    let mut buf = [0; 5000];
+    assert!(file.read(&mut buf).is_err());
+    settle(&mut simulation);
+    assert_eq!(ready(), (true, true));
+    let mut read = 0;
+    while read < 5000 {
+        match file.read(&mut buf[read..]) {
+            Ok(n) => read += n,
+            Err(_) => {
+                assert!(!ready().0);
+                settle(&mut simulation);
+            }
+        }
+    }
+    settle(&mut simulation);
+    if !ready().0 {
+        assert!(file.read(&mut buf).is_err());
+        settle(&mut simulation);
+    }
+    assert_eq!(ready(), (true, true), "the end of file");
+    assert_eq!(file.read(&mut buf).unwrap(), 0);
+    while file.write(&[1; 100_000]).is_ok() {}
+    assert!(!ready().1, "no room");
+    settle(&mut simulation);
+    assert!(ready().1);
+}
+
+/// One custody for all buffers: beside another writer each call's bytes stay together.
+#[test]
+fn several_buffers_are_one_call() {
+    let dir = Dir::new();
+    let engine = Engine::new().unwrap();
+    let options = both().truncate(false).write(false).read(false).append(true);
+    let file = Arc::new(engine.open(dir.join("log"), &options).unwrap());
+    const CALLS: usize = 2000;
+    let writers: Vec<_> = [b'a', b'b']
+        .map(|letter| {
+            let file = Arc::clone(&file);
+            thread::spawn(move || {
+                let (head, body, tail) = ([letter; 3], [letter; 1000], [letter; 4]);
+                for _ in 0..CALLS {
+                    let bufs = [&head[..], &[], &body, &tail].map(IoSlice::new);
+                    while file.write_vectored(&bufs).is_err() {
+                        file.wait_writable(SOON).unwrap();
+                    }
+                }
+            })
+        })
+        .into();
+    for writer in writers {
+        writer.join().unwrap();
+    }
+    let accepted = file.progress().unwrap().accepted;
+    assert_eq!(
+        accepted,
+        2 * CALLS as u64 * 1007,
+        "none was short in so much room"
+    );
+    file.wait_flushed(SOON).unwrap();
+    let there = std::fs::read(dir.join("log")).unwrap();
+    for call in there.chunks(1007) {
+        assert!(call.iter().all(|&byte| byte == call[0]));
+    }
+
+    let options = OpenOptions::new().read(true).wakers(true);
+    for mode in [IoMode::Auto, IoMode::Cached] {
+        let log = engine
+            .open(dir.join("log"), &options.clone().io_mode(mode))
+            .unwrap();
+        let mut seen: Vec<u8> = Vec::new();
+        loop {
+            log.wait_readable(SOON).unwrap();
+            let (mut a, mut b, mut c) = ([0; 10], [0; 0], [0; 3000]);
+            let mut bufs = [&mut a[..], &mut b, &mut c].map(IoSliceMut::new);
+            let n = log.read_vectored(&mut bufs).unwrap();
+            if n == 0 {
+                break;
+            }
+            seen.extend(&a[..n.min(10)]);
+            seen.extend(&c[..n.saturating_sub(10)]);
+        }
+        assert!(seen == there, "{mode:?}");
+    }
+    assert_eq!(errno(file.read_vectored(&mut [])), Some(libc::EBADF));
+    assert_eq!(file.write_vectored(&[]).unwrap(), 0);
+}

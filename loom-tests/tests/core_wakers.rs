@@ -1,0 +1,176 @@
+//! Tasks that wait for a file: the waker that is registered against the driver that publishes, the
+//! file that is closed and the engine that ends meanwhile.
+#![cfg(loom)]
+
+mod core_engine;
+
+use core_engine::{check, engine, events, open, settle};
+use efio_core::OpenOptions;
+use efio_core::model::{Asker, Slot, Waiting, answer};
+use loom::sync::Arc;
+use loom::sync::atomic::{AtomicBool, Ordering};
+use loom::thread;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering as Plain};
+use std::task::{Poll, Wake, Waker};
+use std::time::Duration;
+
+/// Counts how often it is woken. What it counts with is not part of the model.
+#[derive(Default)]
+struct Count(AtomicUsize);
+
+impl Wake for Count {
+    fn wake(self: std::sync::Arc<Self>) {
+        self.0.fetch_add(1, Plain::SeqCst);
+    }
+}
+
+fn task() -> (std::sync::Arc<Count>, Waker) {
+    let count = std::sync::Arc::new(Count::default());
+    (count.clone(), Waker::from(count))
+}
+
+/// The protocol alone: who is told to wait is woken, or saw what was published.
+#[test]
+fn a_waker_in_the_list_is_woken_or_its_task_sees() {
+    loom::model(|| {
+        let slot = Arc::new(Slot::new());
+        let published = Arc::new(AtomicBool::new(false));
+        let (count, waker) = task();
+        let driver = {
+            let (slot, published) = (slot.clone(), published.clone());
+            thread::spawn(move || {
+                published.store(true, Ordering::Relaxed);
+                let mut wakers = Vec::new();
+                if slot.take_waiting(Waiting::DATA).wakeups {
+                    slot.waiters.take(Waiting::DATA, &mut wakers);
+                }
+                wakers.into_iter().for_each(Waker::wake);
+            })
+        };
+        let asker = Asker::Task(&waker);
+        let announced = slot.announce(Waiting::DATA, asker);
+        let seen = published.load(Ordering::Relaxed);
+        if seen {
+            slot.withdraw(announced, asker);
+        }
+        driver.join().unwrap();
+        assert!(seen || count.0.load(Plain::SeqCst) == 1, "a lost wake-up");
+    });
+}
+
+/// A task's read against the turn that delivers, with the callers' code and the driver.
+#[test]
+fn a_task_finds_its_data_or_is_woken() {
+    check(2, || {
+        let (shared, mut driver) = engine(1, b"A");
+        let fd = open(&shared, &mut driver);
+        // Begins the run.
+        assert!(shared.read(fd, &mut [0]).is_err());
+        let (count, waker) = task();
+        let mut cx = std::task::Context::from_waker(&waker);
+        let turning = thread::spawn(move || {
+            settle(&mut driver, Duration::ZERO);
+            driver
+        });
+        let mut byte = [0];
+        let first = shared.poll_read(fd, &mut cx, &mut byte);
+        let mut driver = turning.join().unwrap();
+        settle(&mut driver, Duration::ZERO);
+        if first.is_pending() {
+            assert_eq!(count.0.load(Plain::SeqCst), 1, "a lost wake-up");
+            assert!(matches!(
+                shared.poll_read(fd, &mut cx, &mut byte),
+                Poll::Ready(Ok(1))
+            ));
+        }
+        assert_eq!(byte, *b"A");
+        drop(events(&shared));
+    });
+}
+
+/// Two tasks at one file: one that finds its answer leaves the other's wake-up alone.
+#[test]
+fn two_tasks_are_woken_both() {
+    check(2, || {
+        let (shared, mut driver) = engine(1, b"");
+        let fd = open(&shared, &mut driver);
+        assert_eq!(shared.write(fd, b"x").unwrap(), 1);
+        let polling = [(); 2].map(|()| {
+            let shared = shared.clone();
+            thread::spawn(move || {
+                let (count, waker) = task();
+                (shared.poll_flush(fd, &waker).is_pending(), count)
+            })
+        });
+        settle(&mut driver, Duration::ZERO);
+        for thread in polling {
+            let (waits, count) = thread.join().unwrap();
+            settle(&mut driver, Duration::ZERO);
+            assert!(!waits || count.0.load(Plain::SeqCst) == 1, "a lost wake-up");
+        }
+    });
+}
+
+/// The file is closed while a task begins to wait for it.
+#[test]
+fn a_close_is_heard_of() {
+    check(2, || {
+        let (shared, mut driver) = engine(1, b"");
+        let options = OpenOptions::new().write(true);
+        let fd = shared.open(Path::new("/file"), &options).unwrap();
+        let closing = {
+            let shared = shared.clone();
+            thread::spawn(move || {
+                shared.close(fd, false).unwrap();
+                settle(&mut driver, Duration::ZERO);
+            })
+        };
+        let (count, waker) = task();
+        let waits = shared.poll_open(fd, &waker).is_pending();
+        closing.join().unwrap();
+        assert!(!waits || count.0.load(Plain::SeqCst) > 0, "a lost wake-up");
+    });
+}
+
+/// The driver goes while a task begins to wait for it.
+#[test]
+fn the_end_of_the_engine_is_heard_of() {
+    check(2, || {
+        let (shared, driver) = engine(1, b"");
+        let options = OpenOptions::new().write(true);
+        let fd = shared.open(Path::new("/file"), &options).unwrap();
+        let ending = thread::spawn(move || drop(driver));
+        let (count, waker) = task();
+        let waits = shared.poll_open(fd, &waker).is_pending();
+        let closed = shared.close_answered(fd).unwrap();
+        let closing = shared.poll_answer(&closed, &waker).is_pending();
+        ending.join().unwrap();
+        let woken = count.0.load(Plain::SeqCst);
+        let owed = usize::from(waits) + usize::from(closing);
+        assert!(woken >= owed, "{woken} of {owed} wake-ups");
+    });
+}
+
+/// An answer against the task that asks for it.
+#[test]
+fn an_answer_is_found_or_its_task_woken() {
+    loom::model(|| {
+        let (promise, answer) = answer::<u64>();
+        let (count, waker) = task();
+        let giving = thread::spawn(move || {
+            if let Some(waker) = promise.give(Ok(7)) {
+                waker.wake();
+            }
+        });
+        let first = answer.get(&waker);
+        giving.join().unwrap();
+        match first {
+            Some(result) => assert_eq!(result, Ok(7)),
+            None => {
+                assert_eq!(count.0.load(Plain::SeqCst), 1);
+                assert_eq!(answer.get(&waker), Some(Ok(7)));
+            }
+        }
+    });
+}
