@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -59,6 +59,7 @@ fn compile(dir: &Dir, source: &str, language: &str) -> PathBuf {
         .arg("-L")
         .arg(library_dir())
         .arg("-lefio")
+        .args((name == "copy_libev").then_some("-lev"))
         .arg("-o")
         .arg(&program)
         .status()
@@ -113,6 +114,30 @@ fn copies_by_polling() {
 fn copies_by_callback() {
     copies("copy_callback", "c");
     copies("copy_callback", "c++");
+}
+
+#[test]
+fn copies_in_a_libev_loop() {
+    let has_libev = Command::new("cc")
+        .args([
+            "-E",
+            "-include",
+            "ev.h",
+            "-x",
+            "c",
+            "/dev/null",
+            "-o",
+            "/dev/null",
+        ])
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success());
+    if !has_libev {
+        eprintln!("SKIPPED: there is no libev (Debian: libev-dev)");
+        return;
+    }
+    copies("copy_libev", "c");
+    copies("copy_libev", "c++");
 }
 
 #[test]

@@ -283,6 +283,37 @@ static void on_completed(int fd, int oper, void *data)
     }
 }
 
+static int count_of(struct told *told, int oper)
+{
+    pthread_mutex_lock(&told->lock);
+    int count = told->count[oper];
+    pthread_mutex_unlock(&told->lock);
+    return count;
+}
+
+static int slow_begun, slow_done;
+
+static void on_slow(int fd, int oper, void *data)
+{
+    (void)fd, (void)oper, (void)data;
+    __atomic_store_n(&slow_begun, 1, __ATOMIC_SEQ_CST);
+    usleep(100000);
+    __atomic_store_n(&slow_done, 1, __ATOMIC_SEQ_CST);
+}
+
+/* Who unsets a function may free what it uses. */
+static void unset_waits(void)
+{
+    ef_set_cb_func(on_slow, NULL);
+    int fd = ef_open(path_of("ready"), O_RDONLY);
+    while (!__atomic_load_n(&slow_begun, __ATOMIC_SEQ_CST)) {
+        usleep(100);
+    }
+    ef_unset_cb_func();
+    CHECK(__atomic_load_n(&slow_done, __ATOMIC_SEQ_CST));
+    CHECK(ef_close_immediate(fd) == 0);
+}
+
 static void callbacks(void)
 {
     struct told told = {PTHREAD_MUTEX_INITIALIZER, {0, 0, 0}, -1, 0};
@@ -300,11 +331,13 @@ static void callbacks(void)
     ef_set_cb_func(on_completed, &told);
     fd = ef_open(path_of("missing"), O_RDONLY);
     CHECK(opened(fd) == -1 && errno == ENOENT); /* told as an open, and its close is not told */
-    for (int i = 0; i < 2000 && told.inner == -1; i++) {
+    /* Of the file that the callback opened, and not of the one that could not be. */
+    for (int i = 0; i < 2000 && count_of(&told, 2) < 2; i++) {
         usleep(1000);
     }
-    ef_unset_cb_func(); /* waits for a callback that runs */
-    CHECK(told.count[0] >= 1);
+    usleep(20000);
+    ef_unset_cb_func();
+    CHECK(told.count[0] >= 1 && told.count[2] == 2);
     CHECK(told.inner == 0 && told.shutdown);
     int before = told.count[0] + told.count[1] + told.count[2];
     fd = ef_open(path_of("ready"), O_RDONLY);
@@ -419,6 +452,7 @@ int main(int argc, char **argv)
     opens_that_fail();
     readiness();
     callbacks();
+    unset_waits();
     events();
     forked_child();
     shutdown_and_again();
