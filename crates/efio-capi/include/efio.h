@@ -24,6 +24,11 @@
 #include <sys/types.h>
 
 /**
+ * The most bytes of one ef_read_at or ef_write_at.
+ */
+#define EF_AT_MAX 2097152
+
+/**
  * The operation codes of the callback. Those of the original.
  */
 typedef enum ef_operation {
@@ -69,6 +74,14 @@ typedef enum ef_kind {
      * The open, a write or a sync failed with `error`; bytes from offset `value` on may be lost.
      */
     EF_KIND_FAILED = 5,
+    /**
+     * An ef_read_at or ef_write_at with `token` has ended: `value` bytes were moved, or `error`.
+     */
+    EF_KIND_COMPLETED = 6,
+    /**
+     * An ef_truncate has ended: the file has `value` bytes.
+     */
+    EF_KIND_TRUNCATED = 7,
 } ef_kind;
 
 /**
@@ -384,6 +397,31 @@ int ef_error(int fd, uint64_t *lost_from);
 int ef_seek(int fd, uint64_t position);
 
 /**
+ * Reads up to `nbyte` bytes, EF_AT_MAX at most, from `offset` on. Returns 0 at once; an event
+ * EF_KIND_COMPLETED with `token` says how many there were, fewer only at the end of file. The
+ * bytes are copied to `buf` when ef_next_event gives that event: until then, or until ef_shutdown,
+ * `buf` must be there. The position does not move; what was written through the descriptor before
+ * is seen. -1: EBADF when closed or not open for reading, EINVAL for a null `buf`, for no or too
+ * many bytes, and beyond the range of offsets, EAGAIN when the memory budget is used up, ENOMEM.
+ */
+int ef_read_at(int fd, void *buf, size_t nbyte, uint64_t offset, uint64_t token);
+
+/**
+ * Writes `nbyte` bytes, EF_AT_MAX at most, at `offset`. They are copied before it returns 0; an
+ * event EF_KIND_COMPLETED with `token` says how it went. The position does not move; ef_sync
+ * covers it, and its failure is the file's. -1: as ef_read_at, EBADF when not open for writing,
+ * EINVAL in append mode, the file's failure.
+ */
+int ef_write_at(int fd, const void *buf, size_t nbyte, uint64_t offset, uint64_t token);
+
+/**
+ * Sets the length of the file, in its turn among what was written. Returns 0 at once; an event
+ * EF_KIND_TRUNCATED or EF_KIND_FAILED follows. -1: EBADF when closed or not open for writing,
+ * EINVAL beyond the range of offsets, the file's failure.
+ */
+int ef_truncate(int fd, uint64_t len);
+
+/**
  * Has `cb_func` called, with `cb_data`, when an open, a read that gave EAGAIN, or a close has
  * ended. It runs on a thread of the library that does nothing else, one call after the other, and
  * may call everything but ef_shutdown. Null: as ef_unset_cb_func. When this returns the function
@@ -400,7 +438,8 @@ void ef_unset_cb_func(void);
 /**
  * A descriptor for poll, epoll, libev and the like: it can be read while events wait, until
  * ef_next_event returns 0. It belongs to the library: do not read or close it. Events are kept
- * from the first call of this or of ef_next_event on, beside the callback. -1: EBADF when the
+ * from the first call of this, of ef_next_event or of ef_read_at or ef_write_at on, beside the
+ * callback. -1: EBADF when the
  * library is not running.
  */
 int ef_event_fd(void);

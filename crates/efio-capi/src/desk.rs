@@ -12,7 +12,7 @@
 use crate::border::error;
 use crate::callback::Caller;
 use crate::descriptors::{Access, DESCRIPTORS, Descriptor};
-use crate::event::{Letter, Operation, letter};
+use crate::event::{Letter, Operation, Pending, letter};
 use efio_core::model::SignalledQueue;
 use efio_core::{Errno, Event, EventKind, Fd};
 use efio_sync::EventFd;
@@ -20,7 +20,7 @@ use std::collections::HashMap;
 use std::ffi::c_int;
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 /// A file that is open.
@@ -69,6 +69,9 @@ pub struct Desk {
     /// event of a file finds its number.
     files: Mutex<HashMap<Fd, Holding>>,
     news: SignalledQueue<Letter, EventFd>,
+    /// Positional reads and writes under way, by the engine's tokens.
+    pending: Mutex<HashMap<u64, Pending>>,
+    next_token: AtomicU64,
     /// Somebody takes the news.
     is_watched: AtomicBool,
     /// The thread for callbacks.
@@ -87,6 +90,8 @@ impl Desk {
         Ok(Self {
             files: Mutex::default(),
             news: SignalledQueue::new(EventFd::new()?),
+            pending: Mutex::default(),
+            next_token: AtomicU64::new(0),
             is_watched: AtomicBool::new(false),
             caller: Caller::new(),
             changes: Mutex::default(),
@@ -167,7 +172,8 @@ impl Desk {
         };
         // Relaxed: see `watch`.
         if self.is_watched.load(Ordering::Relaxed) {
-            self.news.push(letter(number as c_int, event.kind));
+            let pending = |token| self.pending().remove(&token);
+            self.news.push(letter(number as c_int, event.kind, pending));
         }
         if let Some(result) = closed {
             DESCRIPTORS.give_back(number);
@@ -225,6 +231,26 @@ impl Desk {
                     .unwrap_or_else(PoisonError::into_inner);
             }
         }
+    }
+
+    fn pending(&self) -> MutexGuard<'_, HashMap<u64, Pending>> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has `start` begin a positional read or write under the token that it is given. Its
+    /// completion is news.
+    pub fn begin_at(
+        &self,
+        pending: Pending,
+        start: impl FnOnce(u64) -> io::Result<()>,
+    ) -> io::Result<()> {
+        self.watch();
+        // Relaxed: any number that nobody else has will do.
+        let token = self.next_token.fetch_add(1, Ordering::Relaxed);
+        self.pending().insert(token, pending);
+        start(token).inspect_err(|_| {
+            self.pending().remove(&token);
+        })
     }
 
     /// The descriptor that can be read while news waits. From now on there is news.

@@ -1,6 +1,6 @@
 //! Events as C sees them.
 
-use efio_core::EventKind;
+use efio_core::{Buffer, Completed, EventKind};
 use std::ffi::c_int;
 
 /// The operation codes of the callback. Those of the original.
@@ -31,6 +31,10 @@ pub enum Kind {
     Synced = 4,
     /// The open, a write or a sync failed with `error`; bytes from offset `value` on may be lost.
     Failed = 5,
+    /// An ef_read_at or ef_write_at with `token` has ended: `value` bytes were moved, or `error`.
+    Completed = 6,
+    /// An ef_truncate has ended: the file has `value` bytes.
+    Truncated = 7,
 }
 
 /// News of a file.
@@ -53,10 +57,53 @@ pub struct Event {
 pub struct Letter {
     /// What C gets.
     pub event: Event,
+    /// Bytes that C gets with it.
+    pub delivery: Option<Delivery>,
 }
 
-/// What C is told of `kind`, which happened to `number`.
-pub fn letter(number: c_int, kind: EventKind) -> Letter {
+/// Bytes of an `ef_read_at` and where they go: copied when C takes the event, on its own thread.
+pub struct Delivery {
+    to: Place,
+    len: usize,
+    buffer: Buffer,
+}
+
+/// Memory of C that `ef_read_at` was given.
+#[derive(Clone, Copy)]
+pub struct Place(pub *mut u8);
+
+// SAFETY: only whoever takes the event writes there, and C keeps the memory until it has it.
+unsafe impl Send for Place {}
+
+/// A positional read or write under way.
+pub struct Pending {
+    /// How C named it.
+    pub token: u64,
+    /// Where the bytes of a read go.
+    pub to: Option<Place>,
+}
+
+impl Delivery {
+    /// Copies the bytes.
+    pub fn deliver(self) {
+        let bytes = &self.buffer[..self.len];
+        // SAFETY: `ef_read_at` was promised so much memory until its event is taken, which is now,
+        // and no more than it asked for was read.
+        unsafe {
+            self.to
+                .0
+                .copy_from_nonoverlapping(bytes.as_ptr(), bytes.len())
+        };
+    }
+}
+
+/// What C is told of `kind`, which happened to `number`. `pending` finds what a token of the
+/// engine stands for.
+pub fn letter(
+    number: c_int,
+    kind: EventKind,
+    pending: impl FnOnce(u64) -> Option<Pending>,
+) -> Letter {
     let mut event = Event {
         fd: number,
         kind: 0,
@@ -64,6 +111,7 @@ pub fn letter(number: c_int, kind: EventKind) -> Letter {
         value: 0,
         token: 0,
     };
+    let mut delivery = None;
     event.kind = match kind {
         EventKind::Opened => Kind::Opened,
         EventKind::Readable => Kind::Readable,
@@ -80,8 +128,37 @@ pub fn letter(number: c_int, kind: EventKind) -> Letter {
             event.value = failure.offset;
             Kind::Failed
         }
+        EventKind::Completed(completed) => {
+            if let Some(pending) = pending(completed.token) {
+                event.token = pending.token;
+                delivery = completion(&mut event, completed, pending.to);
+            }
+            Kind::Completed
+        }
+        EventKind::Truncated { len } => {
+            event.value = len;
+            Kind::Truncated
+        }
         // Writable, and kinds of a later engine, of which C can only know that something changed.
         _ => Kind::Writable,
     } as c_int;
-    Letter { event }
+    Letter { event, delivery }
+}
+
+/// Fills in how it ended; what there is to copy.
+fn completion(event: &mut Event, completed: Completed, to: Option<Place>) -> Option<Delivery> {
+    match completed.result {
+        Ok(len) => {
+            event.value = len as u64;
+            to.map(|to| Delivery {
+                to,
+                len,
+                buffer: completed.buffer,
+            })
+        }
+        Err(errno) => {
+            event.error = errno.0;
+            None
+        }
+    }
 }

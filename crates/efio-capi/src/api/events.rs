@@ -45,7 +45,8 @@ pub extern "C" fn ef_unset_cb_func() {
 
 /// A descriptor for poll, epoll, libev and the like: it can be read while events wait, until
 /// ef_next_event returns 0. It belongs to the library: do not read or close it. Events are kept
-/// from the first call of this or of ef_next_event on, beside the callback. -1: EBADF when the
+/// from the first call of this, of ef_next_event or of ef_read_at or ef_write_at on, beside the
+/// callback. -1: EBADF when the
 /// library is not running.
 #[unsafe(no_mangle)]
 pub extern "C" fn ef_event_fd() -> c_int {
@@ -66,6 +67,9 @@ pub unsafe extern "C" fn ef_next_event(event: *mut Event) -> c_int {
         let Some(letter) = library.desk.next() else {
             return Ok(0);
         };
+        if let Some(delivery) = letter.delivery {
+            delivery.deliver();
+        }
         // SAFETY: not null, and what C promises.
         unsafe { event.write(letter.event) };
         Ok(1)

@@ -9,6 +9,8 @@ mod lifetime;
 
 mod file;
 
+mod at;
+
 mod events;
 
 mod queue;

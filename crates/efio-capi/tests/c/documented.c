@@ -373,6 +373,88 @@ static void events(void)
     CHECK(seen[EF_KIND_FAILED] == 0);
 }
 
+/* Waits for an event of `kind`; others are dropped. */
+static struct ef_event next_of(int kind)
+{
+    struct ef_event event;
+    for (int i = 0; i < 10000; i++) {
+        while (ef_next_event(&event) == 1) {
+            if (event.kind == kind) {
+                return event;
+            }
+        }
+        usleep(1000);
+    }
+    CHECK(!"the event comes");
+    event.fd = -1;
+    return event;
+}
+
+/* Reads and writes at an offset, whose bytes and results come with events. */
+static void positional(void)
+{
+    enum { LEN = 100000, PARTS = 8 };
+    static char written[PARTS][LEN], read[PARTS][LEN];
+    struct ef_event event;
+    int seen = 0;
+    while (ef_next_event(&event) == 1) {
+    }
+    int fd = ef_open(path_of("positional"), O_RDWR | O_CREAT, 0600);
+    CHECK(opened(fd) == fd);
+    for (int i = PARTS - 1; i >= 0; i--) {
+        memset(written[i], 'a' + i, LEN);
+        CHECK(ef_write_at(fd, written[i], LEN, (uint64_t)i * LEN, 1000 + (uint64_t)i) == 0);
+        memset(written[i], 0, LEN); /* it was copied */
+    }
+    for (int i = 0; i < PARTS; i++) {
+        event = next_of(EF_KIND_COMPLETED);
+        CHECK(event.fd == fd && event.error == 0 && event.value == LEN);
+        CHECK(event.token >= 1000 && event.token < 1000 + PARTS);
+        seen |= 1 << (event.token - 1000);
+    }
+    CHECK(seen == (1 << PARTS) - 1);
+    for (int i = 0; i < PARTS; i++) {
+        CHECK(ef_read_at(fd, read[i], LEN, (uint64_t)i * LEN, (uint64_t)i) == 0);
+    }
+    for (int i = 0; i < PARTS; i++) {
+        event = next_of(EF_KIND_COMPLETED);
+        CHECK(event.error == 0 && event.value == LEN && event.token < PARTS);
+        memset(written[0], 'a' + (int)event.token, LEN);
+        CHECK(memcmp(read[event.token], written[0], LEN) == 0);
+    }
+    /* Only the end of file makes it short, and then nothing more is touched. */
+    memset(read[0], '?', LEN);
+    CHECK(ef_read_at(fd, read[0], LEN, PARTS * LEN - 3, 7) == 0);
+    event = next_of(EF_KIND_COMPLETED);
+    CHECK(event.token == 7 && event.value == 3);
+    CHECK(memcmp(read[0], "hhh???", 6) == 0);
+
+    CHECK(ef_truncate(fd, 5) == 0);
+    event = next_of(EF_KIND_TRUNCATED);
+    CHECK(event.fd == fd && event.value == 5);
+    CHECK(read_now(fd, read[0], LEN) == 5); /* the position was never moved */
+    FAILS(ef_read_at(fd, NULL, 1, 0, 0), EINVAL);
+    FAILS(ef_read_at(fd, read[0], 0, 0, 0), EINVAL);
+    FAILS(ef_read_at(fd, read[0], EF_AT_MAX + 1, 0, 0), EINVAL);
+    FAILS(ef_write_at(fd, read[0], 1, (uint64_t)-1, 0), EINVAL);
+    FAILS(ef_truncate(fd, (uint64_t)-1), EINVAL);
+    CHECK(ef_close_immediate(fd) == 0);
+    FAILS(ef_read_at(fd, read[0], 1, 0, 0), EBADF);
+    FAILS(ef_write_at(fd, read[0], 1, 0, 0), EBADF);
+    FAILS(ef_truncate(fd, 0), EBADF);
+
+    fd = ef_open(path_of("positional"), O_RDONLY);
+    FAILS(ef_write_at(fd, read[0], 1, 0, 0), EBADF);
+    CHECK(ef_close_immediate(fd) == 0);
+    fd = ef_open(path_of("positional"), O_WRONLY | O_APPEND);
+    FAILS(ef_write_at(fd, read[0], 1, 0, 0), EINVAL);
+    FAILS(ef_read_at(fd, read[0], 1, 0, 0), EBADF);
+    CHECK(ef_close_immediate(fd) == 0);
+    while (ef_next_event(&event) == 1) {
+        CHECK(event.kind != EF_KIND_COMPLETED); /* nothing was begun */
+    }
+}
+
 /* In a child every call fails, and the parent does not notice. */
 static void forked_child(void)
 {
@@ -454,6 +536,7 @@ int main(int argc, char **argv)
     callbacks();
     unset_waits();
     events();
+    positional();
     forked_child();
     shutdown_and_again();
     return failures == 0 ? 0 : 1;
