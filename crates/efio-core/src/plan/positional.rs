@@ -290,7 +290,8 @@ impl<M> Positional<M> {
         let Asked { kind, place, .. } = entry.asked;
         if let Some(errno) = failure {
             // A change is not begun any more, and what a read waits for does not come.
-            let in_vain = kind != Kind::Read || place > self.open_to;
+            // One of the changes before it may be what failed, or what is not begun because of that.
+            let in_vain = kind != Kind::Read || place > written;
             if in_vain {
                 return Turn::Never(errno);
             }

@@ -39,6 +39,26 @@ fn finished(after: After<u64>) -> Finished<u64> {
     }
 }
 
+/// The second write waits for the first, which fails; the read waits for the second.
+#[test]
+fn a_read_does_not_pass_over_a_change_that_is_given_up() {
+    let mut plan = Positional::new();
+    let mut routes = BUFFERED;
+    plan.push(asked(Kind::Write, 0, 0, 100, 1));
+    plan.push(asked(Kind::Write, 100, 50, 100, 2));
+    plan.push(asked(Kind::Read, 200, 120, 10, 3));
+    let first = submitted(plan.next(0, None, routes));
+    assert_eq!(plan.next(0, None, routes), None);
+    let failed = finished(plan.completed(first.key, Some(1), Err(EIO), &mut routes));
+    assert_eq!((failed.token, failed.result), (1, Err(EIO)));
+    for token in [2, 3] {
+        match plan.next(0, Some(EIO), routes) {
+            Some(Next::Finish(over)) => assert_eq!((over.token, over.result), (token, Err(EIO))),
+            other => panic!("{token} is not over: {other:?}"),
+        }
+    }
+}
+
 #[test]
 fn short_transfers_go_on_and_change_their_route() {
     let mut plan = Positional::new();
