@@ -141,6 +141,8 @@ impl<B: Backend> Driver<B> {
         if slot.failure().is_some() {
             let ends = slot.ends.acquire(DRIVER);
             rescue(file, ends);
+            // Who asked for what was lost while this write was in flight finds it now.
+            self.notify_all(slot, file);
         }
         self.notify_writer(slot, file);
         self.notify_flusher(slot, file);
