@@ -19,7 +19,7 @@ impl World<'_> {
             let content = inode.as_ref().map(|inode| inode.current().to_vec());
             if open.oracle.opened {
                 let inode = inode.expect("an opened file exists");
-                open.oracle.is_prefix(inode.current(), inode.taken());
+                open.oracle.holds_a_prefix(&inode);
                 place.last = Some(open.oracle);
             } else {
                 assert!(content == place.content, "an open that did not happen");

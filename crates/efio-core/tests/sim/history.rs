@@ -4,20 +4,43 @@
 use super::noise::noise;
 use std::ops::Range;
 
-/// Bytes that one call accepted.
+/// What one call changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The bytes go behind those of the call before, as far as the kernel is concerned.
+    Stream,
+    /// The bytes go to the kernel in any order with other such calls.
+    At,
+    /// The file becomes `at` bytes long.
+    Truncate,
+}
+
+/// A call that was accepted.
 #[derive(Clone, Copy, Debug)]
 pub struct Call {
-    /// How many bytes were accepted before.
+    pub kind: Kind,
+    /// How much was accepted before.
     pub mark: u64,
-    /// Where they go; without a meaning in append mode.
+    /// Where the bytes go; in append mode only so long as nobody else appends.
     pub at: u64,
     pub bytes: &'static [u8],
 }
 
 impl Call {
     fn marks(&self) -> Range<u64> {
-        self.mark..self.mark + self.bytes.len() as u64
+        let width = match self.kind {
+            Kind::Truncate => 1,
+            Kind::Stream | Kind::At => self.bytes.len() as u64,
+        };
+        self.mark..self.mark + width
     }
+}
+
+/// What a call, or a part of one, does to a file.
+#[derive(Clone, Copy, Debug)]
+pub enum Change {
+    Put(Piece),
+    Cut(usize),
 }
 
 /// A piece of a file: its offset, and its bytes.
@@ -31,7 +54,7 @@ pub struct History {
     pub append: bool,
     pub calls: Vec<Call>,
     /// What others appended, and how many of our bytes the kernel had by then.
-    foreign: Vec<(u64, &'static [u8])>,
+    pub foreign: Vec<(u64, &'static [u8])>,
 }
 
 impl History {
@@ -67,29 +90,51 @@ impl History {
         mark == self.accepted() || self.calls.iter().any(|call| call.mark == mark)
     }
 
-    /// Where the bytes with marks in `marks` are in the file, in the order in which they came.
-    pub fn pieces(&self, marks: Range<u64>) -> Vec<Piece> {
-        let mut pieces = Vec::new();
+    /// Whether any call with a mark from `mark` on may overtake another one.
+    pub fn is_positional(&self, mark: u64) -> bool {
+        let mut late = self.calls.iter().filter(|call| call.marks().end > mark);
+        late.any(|call| call.kind == Kind::At)
+    }
+
+    /// Whether the file was truncated through this descriptor.
+    pub fn is_cut(&self) -> bool {
+        self.calls.iter().any(|call| call.kind == Kind::Truncate)
+    }
+
+    /// What the calls with marks in `marks` do, in the order in which they came.
+    pub fn changes(&self, marks: Range<u64>) -> Vec<Change> {
+        let mut changes = Vec::new();
         for call in &self.calls {
             let range = call.marks();
             let (mut from, to) = (range.start.max(marks.start), range.end.min(marks.end));
+            if call.kind == Kind::Truncate && from < to {
+                changes.push(Change::Cut(call.at as usize));
+                continue;
+            }
             while from < to {
                 // In append mode what others appended in between lies in between.
                 let next = self.foreign.iter().map(|&(taken, _)| taken);
-                let end = next
-                    .filter(|taken| *taken > from)
-                    .min()
-                    .map_or(to, |next| next.min(to));
+                let next = next.filter(|taken| *taken > from).min();
+                let end = next.map_or(to, |next| next.min(to));
                 let bytes = &call.bytes[(from - call.mark) as usize..(end - call.mark) as usize];
-                pieces.push((self.offset(call, from), bytes));
+                changes.push(Change::Put((self.offset(call, from), bytes)));
                 from = end;
             }
         }
-        pieces
+        changes
+    }
+
+    /// The bytes with marks in `marks`, and where they go.
+    pub fn pieces(&self, marks: Range<u64>) -> impl Iterator<Item = Piece> + use<> {
+        let changes = self.changes(marks).into_iter();
+        changes.filter_map(|change| match change {
+            Change::Put(piece) => Some(piece),
+            Change::Cut(_) => None,
+        })
     }
 
     fn offset(&self, call: &Call, mark: u64) -> usize {
-        if !self.append {
+        if self.foreign.is_empty() {
             return (call.at + mark - call.mark) as usize;
         }
         let others = self.foreign.iter().filter(|&&(taken, _)| taken <= mark);
@@ -107,39 +152,65 @@ impl History {
             }
         };
         let mut done = 0;
-        for (at, bytes) in self.pieces(0..mark) {
+        for change in self.changes(0..mark) {
             add_foreign(&mut file, done);
-            put(&mut file, at, bytes);
-            done += bytes.len() as u64;
+            match change {
+                Change::Put((at, bytes)) => {
+                    put(&mut file, at, bytes);
+                    done += bytes.len() as u64;
+                }
+                Change::Cut(len) => {
+                    file.resize(len, 0);
+                    done += 1;
+                }
+            }
         }
         add_foreign(&mut file, mark);
         file
     }
 
-    /// The pieces with marks in `marks`, without what later calls wrote over.
+    /// The pieces with marks in `marks`, without what later calls wrote over or cut off.
     pub fn last_words(&self, marks: Range<u64>) -> Vec<Piece> {
-        let pieces = self.pieces(marks.clone());
-        let later = self.pieces(marks.end..self.accepted());
+        let changes = self.changes(marks.clone());
+        let later = self.changes(marks.end..self.accepted());
         let mut words = Vec::new();
-        for (index, &piece) in pieces.iter().enumerate() {
+        for (index, &change) in changes.iter().enumerate() {
+            let Change::Put(piece) = change else { continue };
             let mut left = vec![piece];
-            for &cover in pieces[index + 1..].iter().chain(&later) {
-                left = left
-                    .into_iter()
-                    .flat_map(|piece| without(piece, cover))
-                    .collect();
+            for &cover in changes[index + 1..].iter().chain(&later) {
+                let (from, to) = match cover {
+                    Change::Put((at, bytes)) => (at, at + bytes.len()),
+                    Change::Cut(len) => (len, usize::MAX),
+                };
+                let parts = left.into_iter().flat_map(|piece| without(piece, from, to));
+                left = parts.collect();
             }
             words.extend(left);
         }
         words
     }
+
+    /// Accepted bytes that the kernel does not have, as `take_unwritten` gives them.
+    pub fn unwritten(&self, taken: u64) -> Vec<(u64, Vec<u8>)> {
+        let mut ranges: Vec<(u64, Vec<u8>)> = Vec::new();
+        let mut place = taken;
+        for (at, bytes) in self.pieces(taken..self.accepted()) {
+            let at = if self.append { place } else { at as u64 };
+            place += bytes.len() as u64;
+            match ranges.last_mut() {
+                Some((start, last)) if *start + last.len() as u64 == at => last.extend(bytes),
+                _ => ranges.push((at, bytes.to_vec())),
+            }
+        }
+        ranges
+    }
 }
 
-/// What of `piece` is not covered.
-fn without((at, bytes): Piece, (cover, covered): Piece) -> impl Iterator<Item = Piece> {
+/// What of `piece` does not lie from `from` to `to`.
+fn without((at, bytes): Piece, from: usize, to: usize) -> impl Iterator<Item = Piece> {
     let len = bytes.len();
-    let start = cover.clamp(at, at + len) - at;
-    let end = (cover + covered.len()).clamp(at, at + len) - at;
+    let start = from.clamp(at, at + len) - at;
+    let end = to.clamp(at, at + len) - at;
     let parts = if start < end {
         [(at, &bytes[..start]), (at + end, &bytes[end..])]
     } else {

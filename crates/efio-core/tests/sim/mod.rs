@@ -12,6 +12,7 @@ mod crash;
 mod history;
 mod noise;
 mod oracle;
+mod positional;
 mod shrink;
 mod steps;
 mod user;

@@ -1,7 +1,8 @@
 //! What must hold for one descriptor, whatever the disk does.
 
-use super::history::{Call, History, put};
+use super::history::{Call, Change, History, Kind, put};
 use super::noise::noise;
+use super::positional::Asked;
 use efio_core::sim::{Foreign, SimInode};
 use efio_core::{Errno, EventKind, Failure, Progress};
 
@@ -32,6 +33,12 @@ pub struct Oracle {
     told: Option<u64>,
     /// Bytes found on the disk so far.
     checked: u64,
+    /// Positional reads and writes under way.
+    pub under_way: Vec<Asked>,
+    /// Truncations that were asked for and not told of.
+    pub truncations: Vec<u64>,
+    /// What was not written was given back.
+    pub gave_back: bool,
 }
 
 /// Events that follow a "would block".
@@ -74,6 +81,9 @@ impl Oracle {
             asked: None,
             told: None,
             checked: 0,
+            under_way: Vec::new(),
+            truncations: Vec::new(),
+            gave_back: false,
         }
     }
 
@@ -91,13 +101,22 @@ impl Oracle {
         } else {
             self.position
         };
-        put(&mut self.content, at, bytes);
+        self.changed(Kind::Stream, at, bytes);
+        self.position += bytes.len();
+    }
+
+    /// A call that changes the file was accepted.
+    pub fn changed(&mut self, kind: Kind, at: usize, bytes: &'static [u8]) {
+        match kind {
+            Kind::Stream | Kind::At => put(&mut self.content, at, bytes),
+            Kind::Truncate => self.content.resize(at, 0),
+        }
         self.history.calls.push(Call {
+            kind,
             mark: self.accepted(),
             at: at as u64,
             bytes,
         });
-        self.position += bytes.len();
         self.past.clear();
     }
 
@@ -146,6 +165,7 @@ impl Oracle {
     /// Another process changed the file.
     pub fn interfere(&mut self, change: Foreign, start: u32, taken: u64) {
         self.past.push(self.content.clone());
+        self.reads_anything();
         match change {
             Foreign::Appended(len) => self.content.extend_from_slice(noise(start, len)),
             Foreign::Resized(size) => self.content.resize(size, 0),
@@ -227,6 +247,11 @@ impl Oracle {
             EventKind::Readable => self.readable.event("Readable"),
             EventKind::Writable => self.writable.event("Writable"),
             EventKind::Synced { upto } => self.synced(upto, inode),
+            EventKind::Completed(ref completed) => self.completed(completed),
+            EventKind::Truncated { len } => {
+                assert!(!self.truncations.is_empty(), "nobody truncates");
+                assert_eq!(len, self.truncations.remove(0), "in order");
+            }
             EventKind::Failed(failure) => {
                 assert!(self.failed.replace(failure).is_none(), "Failed twice");
                 if let Some(inode) = inode {
@@ -266,9 +291,18 @@ impl Oracle {
         if !self.opened {
             return assert_eq!(failure.offset, 0, "nothing of it was written");
         }
+        if self
+            .history
+            .calls
+            .iter()
+            .any(|call| call.kind != Kind::Stream)
+        {
+            // Which of them were written is known to the marks alone.
+            return;
+        }
         let lowest = |kept: u64| {
             let lost = self.history.pieces(kept..self.accepted());
-            let lowest = lost.into_iter().map(|(at, _)| at as u64).min();
+            let lowest = lost.map(|(at, _)| at as u64).min();
             if self.history.append {
                 Some(kept)
             } else {
@@ -310,19 +344,24 @@ impl Oracle {
             );
             self.heard_of_syncs();
         }
-        self.is_prefix(inode.current(), inode.taken());
+        self.holds_a_prefix(inode);
         if durable && first.is_none() {
             self.is_durable(self.accepted(), inode);
         }
     }
 
-    /// The file holds the first `taken` accepted bytes and nothing else (F25, F52).
-    pub fn is_prefix(&self, file: &[u8], taken: u64) {
+    /// The file holds what the kernel has of what was accepted, from the first byte on, and nothing
+    /// else (F25, F52). Positional writes may have overtaken each other.
+    pub fn holds_a_prefix(&self, inode: &SimInode) {
+        let (file, taken) = (inode.current(), inode.taken());
         assert!(
             (self.marks.written..=self.accepted()).contains(&taken),
             "the kernel has {taken} of {:?}",
             self.marks
         );
+        if taken < self.accepted() && self.history.is_positional(self.marks.written) {
+            return self.holds(file, self.marks.written, self.history.base());
+        }
         let expected = self.history.replay(taken);
         let same = file
             .iter()
@@ -342,54 +381,72 @@ impl Oracle {
         let Some(file) = file else {
             return assert!(!self.named, "the name of a synced file is gone (F35)");
         };
-        if self.is_others {
-            return;
-        }
-        let durable = self.history.pieces(0..self.marks.durable);
-        let later = self.history.pieces(self.marks.durable..self.accepted());
-        let end = |(at, bytes): &(usize, &[u8])| at + bytes.len();
-        let least = durable.iter().map(end).max().unwrap_or(0);
-        let most = durable.iter().chain(&later).map(end).max().unwrap_or(0);
-        let most = most.max(self.floor.len()).max(self.history.base().len());
-        let whole = self.history.replay(self.accepted());
-        let most = most.max(whole.len());
-        assert!(
-            (least..=most).contains(&file.len()),
-            "{} bytes after the power cut, not {least} to {most}",
-            file.len()
-        );
-        let mut known = self.old_bytes(file, &whole);
-        for (at, bytes) in durable {
-            mark(file, &mut known, at, bytes, |_, right| right);
-        }
-        for (at, bytes) in later {
-            mark(file, &mut known, at, bytes, |known, right| known || right);
-        }
-        if let Some(at) = known.iter().position(|known| !known) {
-            let durable = self.marks.durable;
-            panic!(
-                "byte {at} of {} is lost or was never written; durable {durable}",
-                file.len()
-            );
+        if !self.is_others {
+            self.holds(file, self.marks.durable, &self.floor);
         }
     }
 
-    /// Which bytes are as they were before the first of our writes, or somebody else's, or in a hole.
-    fn old_bytes(&self, file: &[u8], whole: &[u8]) -> Vec<bool> {
+    /// The file holds the changes below `mark`, and of the others, and of what was there before,
+    /// any part. `floor` is what else may have been there before.
+    fn holds(&self, file: &[u8], mark: u64, floor: &[u8]) {
+        let whole = self.history.replay(self.accepted());
         let base = self.history.base();
-        let hole = base.len().min(self.floor.len());
+        let hole = base.len().min(floor.len());
         let old = |(at, &byte): (usize, &u8)| {
             base.get(at) == Some(&byte)
-                || self.floor.get(at) == Some(&byte)
+                || floor.get(at) == Some(&byte)
                 || whole.get(at) == Some(&byte)
                 || (at >= hole && byte == 0)
         };
-        file.iter().enumerate().map(old).collect()
+        let mut known: Vec<bool> = file.iter().enumerate().map(old).collect();
+        let mut least = 0;
+        let mut most = base.len().max(floor.len()).max(whole.len());
+        for change in self.history.changes(0..mark) {
+            match change {
+                Change::Put((at, bytes)) => {
+                    least = least.max(at + bytes.len());
+                    most = most.max(least);
+                    mark_bytes(file, &mut known, at, bytes, |_, right| right);
+                }
+                Change::Cut(len) => {
+                    least = len;
+                    most = most.max(len);
+                    mark_hole(file, &mut known, len, |_, right| right);
+                }
+            }
+        }
+        for change in self.history.changes(mark..self.accepted()) {
+            match change {
+                Change::Put((at, bytes)) => {
+                    most = most.max(at + bytes.len());
+                    mark_bytes(file, &mut known, at, bytes, |known, right| known || right);
+                }
+                Change::Cut(len) => {
+                    (least, most) = (least.min(len), most.max(len));
+                    mark_hole(file, &mut known, len, |known, right| known || right);
+                }
+            }
+        }
+        let len = file.len();
+        assert!(
+            (least..=most).contains(&len),
+            "{len} bytes, not {least} to {most}"
+        );
+        if let Some(at) = known.iter().position(|known| !known) {
+            panic!("byte {at} of {len} is lost or was never written; {mark} had to be there");
+        }
+    }
+}
+
+/// Says of each byte from `from` on whether it is as in a hole.
+fn mark_hole(file: &[u8], known: &mut [bool], from: usize, combine: impl Fn(bool, bool) -> bool) {
+    for index in from..file.len() {
+        known[index] = combine(known[index], file[index] == 0);
     }
 }
 
 /// Says of each byte that `bytes` covers whether it is one of them.
-fn mark(
+fn mark_bytes(
     file: &[u8],
     known: &mut [bool],
     at: usize,

@@ -164,7 +164,7 @@ impl Shrinker<'_> {
                 let mut plan = self.plan.clone();
                 let before = plan.steps[at].size();
                 plan.steps[at].make_smaller();
-                if plan.steps[at].size() == before || !self.accept(plan) {
+                if plan.steps[at].size() >= before || !self.accept(plan) {
                     break;
                 }
             }
@@ -197,7 +197,9 @@ impl Step {
     fn sizes(&mut self) -> Vec<&mut u32> {
         match self {
             Self::Write { len, .. } | Self::Read { len, .. } => vec![len],
+            Self::ReadAt { at, len, .. } | Self::WriteAt { at, len, .. } => vec![at, len],
             Self::Seek { to, .. } => vec![to],
+            Self::Truncate { len, .. } => vec![len],
             Self::Open(opening) => opening.exists.iter_mut().map(|(len, _)| len).collect(),
             _ => Vec::new(),
         }
@@ -210,7 +212,7 @@ impl Step {
 
     fn make_smaller(&mut self) {
         for size in self.sizes() {
-            *size /= 2;
+            *size = size.div_ceil(2);
         }
     }
 }

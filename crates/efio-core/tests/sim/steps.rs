@@ -45,6 +45,24 @@ pub enum Step {
         file: u8,
         to: u32,
     },
+    ReadAt {
+        file: u8,
+        at: u32,
+        len: u32,
+    },
+    WriteAt {
+        file: u8,
+        at: u32,
+        len: u32,
+        noise: u32,
+    },
+    Truncate {
+        file: u8,
+        len: u32,
+    },
+    TakeUnwritten {
+        file: u8,
+    },
     Sync {
         file: u8,
     },
@@ -206,6 +224,10 @@ enum Kind {
     Open,
     Write,
     Read,
+    ReadAt,
+    WriteAt,
+    Truncate,
+    TakeUnwritten,
     Seek,
     Sync,
     Flush,
@@ -220,12 +242,18 @@ enum Kind {
 
 impl Taste {
     fn new(random: &mut Rng) -> Self {
+        // Every second seed knows no positional calls, for its order is stricter.
+        let positional = u32::from(random.bool());
         let mut weight = |least: u32, most: u32| random.u32(least..=most);
         // In thousandths, more or less; the end of an engine comes about once in two seeds.
         let weights = vec![
             (weight(40, 100), Kind::Open),
             (weight(0, 500), Kind::Write),
             (weight(0, 400), Kind::Read),
+            (positional * weight(0, 200), Kind::ReadAt),
+            (positional * weight(0, 200), Kind::WriteAt),
+            (positional * weight(0, 40), Kind::Truncate),
+            (weight(0, 20), Kind::TakeUnwritten),
             (weight(0, 60), Kind::Seek),
             (weight(0, 100), Kind::Sync),
             (weight(0, 20), Kind::Flush),
@@ -266,9 +294,25 @@ impl Taste {
                 file,
                 len: any_size(random, self.largest_read.into()) as u32,
             },
+            Kind::ReadAt => Step::ReadAt {
+                file,
+                at: self.place(random),
+                len: any_size(random, self.largest_read.into()).max(1) as u32,
+            },
+            Kind::WriteAt => Step::WriteAt {
+                file,
+                at: self.place(random),
+                len: self.write_len(random).max(1),
+                noise: random.u32(0..noise::STARTS),
+            },
+            Kind::Truncate => Step::Truncate {
+                file,
+                len: self.place(random),
+            },
+            Kind::TakeUnwritten => Step::TakeUnwritten { file },
             Kind::Seek => Step::Seek {
                 file,
-                to: any_size(random, u64::from(self.largest_file) * 2) as u32,
+                to: self.place(random),
             },
             Kind::Sync => Step::Sync { file },
             Kind::Flush => Step::Flush { file },
@@ -306,6 +350,11 @@ impl Taste {
             Kind::Kill => Step::Kill,
             Kind::PowerCut => Step::PowerCut,
         }
+    }
+
+    /// Somewhere in a file, or behind it.
+    fn place(&self, random: &mut Rng) -> u32 {
+        any_size(random, u64::from(self.largest_file) * 2) as u32
     }
 
     fn write_len(&self, random: &mut Rng) -> u32 {

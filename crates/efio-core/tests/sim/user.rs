@@ -33,7 +33,7 @@ pub struct Place {
 
 /// Who calls the engine: from outside, and from inside of callbacks.
 pub struct User {
-    engine: Arc<Engine>,
+    pub engine: Arc<Engine>,
     store: SimStore,
     trouble: SimOptions,
     /// The user's table.
@@ -43,6 +43,8 @@ pub struct User {
     /// What is still to be done inside of callbacks, last step first.
     pub inside: Vec<Step>,
     is_inside: bool,
+    /// Names of positional ops given so far.
+    pub tokens: u64,
     buffer: Vec<u8>,
 }
 
@@ -66,6 +68,7 @@ impl User {
             stale: Vec::new(),
             inside: Vec::new(),
             is_inside: false,
+            tokens: 0,
             buffer: vec![0; 1 << 17],
         }
     }
@@ -95,6 +98,15 @@ impl User {
                     self.read(index, len as usize);
                 }
             }
+            Step::ReadAt { file, at, len } => self.read_at(file, at as usize, len as usize),
+            Step::WriteAt {
+                file,
+                at,
+                len,
+                noise,
+            } => self.write_at(file, at as usize, len as usize, noise),
+            Step::Truncate { file, len } => self.truncate(file, len as usize),
+            Step::TakeUnwritten { file } => self.take_unwritten(file),
             Step::Seek { file, to } => self.seek(file, to as usize),
             Step::Sync { file } => self.sync(file),
             Step::Flush { file } => self.flush(file),
@@ -353,6 +365,7 @@ impl User {
             Foreign::Appended(_) if append => !open.readable,
             _ => !open.writable,
         };
+        let fits = fits && !open.oracle.history.is_cut();
         if !fits || !open.oracle.opened {
             return;
         }
@@ -376,7 +389,7 @@ impl User {
     }
 
     /// Bytes that the kernel has of the open file.
-    fn taken(&self, index: usize) -> u64 {
+    pub fn taken(&self, index: usize) -> u64 {
         let open = &self.files[index];
         let inode = self.inode(open.path).filter(|_| open.oracle.opened);
         inode.map_or(0, |inode| look(&inode).taken())
@@ -440,12 +453,18 @@ impl Opening {
 }
 
 impl Open {
+    /// What a call needs of it: handle, oracle, and whether it may be read and written.
+    pub fn parts(&mut self) -> Option<(&File, &mut Oracle, bool, bool)> {
+        let (readable, writable) = (self.readable, self.writable);
+        Some((self.file.as_ref()?, &mut self.oracle, readable, writable))
+    }
+
     /// Whether there is something to be read from it.
     pub fn is_readable(&self) -> bool {
         self.file.is_some() && self.readable && self.oracle.opened
     }
 
-    fn is_poisoned_by(&self, error: &std::io::Error) {
+    pub fn is_poisoned_by(&self, error: &std::io::Error) {
         let failure = self.file.as_ref().and_then(|file| file.failure().unwrap());
         let errno = failure.map(|failure| failure.errno.0);
         assert!(errno.is_some() && error.raw_os_error() == errno, "{error}");

@@ -62,7 +62,7 @@ impl SimInode {
         self.name_durable
     }
 
-    /// Bytes that the writes since the last open moved.
+    /// Bytes that the writes since the last open moved, and one for each truncation.
     pub fn taken(&self) -> u64 {
         self.taken
     }
@@ -162,6 +162,8 @@ impl SimInode {
             return Err(Errno(libc::EFBIG));
         }
         self.resize(len as usize);
+        // As in the accepted mark.
+        self.taken += 1;
         Ok(())
     }
 
