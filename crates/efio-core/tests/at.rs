@@ -182,6 +182,10 @@ fn bad_calls_give_the_buffer_back() {
             &OpenOptions::new().write(true).create(true),
         )
         .unwrap();
+    // Opens of one name overtake each other: the file has to be there.
+    while !writer.open_status().unwrap() {
+        std::thread::yield_now();
+    }
     let reader = engine
         .open(dir.join("file"), &OpenOptions::new().read(true))
         .unwrap();

@@ -19,6 +19,8 @@ use std::sync::Arc;
 const MAX_CUT: usize = 8 << 20;
 /// The most pages in one write: what one system call takes.
 const MAX_SLICES: usize = crate::sys::file::MAX_SLICES;
+/// What is shorter than this when it is first written, and in mode Auto, goes to the page cache.
+const SMALL: u64 = 64 << 10;
 /// The order of the first read of a run: 64 KiB.
 const FIRST_READ: u8 = 4;
 
@@ -63,6 +65,8 @@ pub struct OpenFile<F> {
     append: bool,
     may_be_new: bool,
     io_mode: IoMode,
+    /// Fewer bytes than this are a small file.
+    small: u64,
     /// Bytes taken out of the write stream so far.
     collected: u64,
 }
@@ -107,6 +111,8 @@ impl<F> OpenFile<F> {
             append,
             may_be_new: spec.flags & libc::O_CREAT != 0,
             io_mode: spec.io_mode,
+            // A file with a small share must not wait for more than that.
+            small: SMALL.min(config.write_behind() as u64 / 2),
             collected: 0,
         }
     }
@@ -119,6 +125,9 @@ impl<F> OpenFile<F> {
             IoMode::Auto | IoMode::Cached => Route::Cached,
         };
         self.write.opened(buffered, facts.block, self.may_be_new);
+        if self.io_mode == IoMode::Auto {
+            self.write.cache_below(self.small);
+        }
         self.read.opened(buffered, facts.block, facts.size);
         self.routes = Routes {
             buffered,

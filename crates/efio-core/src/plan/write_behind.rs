@@ -71,6 +71,8 @@ pub struct WriteBehind {
     buffered: Route,
     append: bool,
     max_cut: u64,
+    /// A file that has fewer bytes than this when they are due goes to the page cache.
+    small: u64,
     sync: Sync,
 }
 
@@ -102,6 +104,7 @@ impl WriteBehind {
             buffered: Route::Cached,
             append,
             max_cut: max_cut as u64,
+            small: 0,
             sync: Sync::default(),
         }
     }
@@ -112,6 +115,13 @@ impl WriteBehind {
         self.buffered = buffered;
         self.block = if self.append { 0 } else { u64::from(block) };
         self.sync.name_pending = may_be_new;
+    }
+
+    /// Below `bytes`, what is first written is for the page cache: the kernel takes it in a fraction
+    /// of the time of a direct write, and writes many small files back together. Until there are
+    /// that many, nothing is written that is not due.
+    pub fn cache_below(&mut self, bytes: u64) {
+        self.small = bytes;
     }
 
     /// Everything up to `mark` has to be written without waiting for more.
@@ -177,6 +187,10 @@ impl WriteBehind {
         };
         if self.block == 0 {
             return Some(buffered(len));
+        }
+        if self.written == 0 && len < self.small {
+            let route = Route::Cached;
+            return forced.then_some(Cut { offset, len, route });
         }
         let into_block = offset % self.block;
         if into_block != 0 {
@@ -321,6 +335,25 @@ mod tests {
         let mut plan = WriteBehind::new(false, 8 << 20);
         plan.opened(Route::Uncached, 4096, false);
         plan
+    }
+
+    #[test]
+    fn a_small_file_is_for_the_page_cache_and_a_large_one_is_not() {
+        let mut plan = direct();
+        plan.cache_below(65_536);
+        assert_eq!(plan.next_write(ready(0, 65_535)), None, "not due");
+        let cut = plan.next_write(ready(0, 65_536)).unwrap();
+        assert_eq!((cut.len, cut.route), (65_536, Route::Direct));
+
+        let mut plan = direct();
+        plan.cache_below(65_536);
+        plan.flush(10_000);
+        let cut = plan.next_write(ready(0, 10_000)).unwrap();
+        assert_eq!((cut.len, cut.route), (10_000, Route::Cached));
+        plan.write_done(10_000);
+        // From here on it is like any other.
+        let cut = plan.next_write(ready(10_000, 100_000)).unwrap();
+        assert_eq!((cut.len, cut.route), (2288, Route::Uncached));
     }
 
     #[test]

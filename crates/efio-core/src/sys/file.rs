@@ -8,17 +8,20 @@ use std::fmt;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// `RWF_DONTCACHE` of `<linux/fs.h>`, Linux 6.14.
 const RWF_DONTCACHE: i32 = 0x80;
 /// The most slices in one system call (`IOV_MAX`).
 pub const MAX_SLICES: usize = 1024;
 
-/// A regular file, open once through the page cache and, for direct IO, once more past it.
+/// A regular file, open through the page cache and, once there is direct IO, a second time past it.
 pub struct KernelFile {
     buffered: OwnedFd,
-    direct: Option<OwnedFd>,
+    /// Opened by the first op that is direct: most small files never have one.
+    direct: OnceLock<Option<OwnedFd>>,
+    /// The flags of the open.
+    flags: i32,
     name: Name,
 }
 
@@ -51,7 +54,7 @@ impl KernelFile {
         // Without O_NONBLOCK the open of a FIFO waits for its other end.
         let extra = libc::O_CLOEXEC | libc::O_NOCTTY | libc::O_NONBLOCK;
         let buffered = open_at(&spec, spec.flags | extra)?;
-        let size = regular_file_size(&buffered)?;
+        let (size, block) = regular_file(&buffered)?;
         // With O_NONBLOCK an io_uring read gives EAGAIN instead of waiting for the disk.
         set_flags(&buffered, spec.flags & libc::O_APPEND)?;
 
@@ -61,11 +64,8 @@ impl KernelFile {
             IoMode::Auto => !append,
             IoMode::Uncached | IoMode::Cached => false,
         };
-        let direct = wants_direct
-            .then(|| open_direct(&buffered, spec.flags))
-            .flatten();
-        let fell_back = spec.io_mode == IoMode::Direct && direct.is_none();
-        let (direct, block) = direct.map_or((None, 0), |(fd, block)| (Some(fd), block));
+        let block = if wants_direct { block } else { 0 };
+        let fell_back = spec.io_mode == IoMode::Direct && block == 0;
         let name = Name {
             path: spec.path,
             beneath: spec.beneath,
@@ -73,7 +73,8 @@ impl KernelFile {
         Ok((
             Self {
                 buffered,
-                direct,
+                direct: OnceLock::new(),
+                flags: spec.flags,
                 name,
             },
             FileFacts {
@@ -90,7 +91,7 @@ impl KernelFile {
     ///
     /// What `preadv2(2)` says.
     pub fn read(&self, route: Route, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
-        let (fd, flags) = self.routed(route);
+        let (fd, flags) = self.routed(route)?;
         self.read_flagged(fd, flags, offset, buf)
     }
 
@@ -116,7 +117,7 @@ impl KernelFile {
     /// What `pwritev2(2)` says.
     pub fn write(&self, route: Route, offset: u64, slices: &[PageSlice]) -> io::Result<usize> {
         let iovs = io_vectors(slices);
-        let (fd, flags) = self.routed(route);
+        let (fd, flags) = self.routed(route)?;
         // SAFETY: the iovecs point at published bytes that the slices keep alive for the length of
         // the call, and the kernel only reads through them.
         count(unsafe { libc::pwritev2(fd, iovs.as_ptr(), iovs.len() as i32, offset as i64, flags) })
@@ -132,7 +133,7 @@ impl KernelFile {
             iov_base: bytes.as_ptr().cast_mut().cast(),
             iov_len: bytes.len(),
         };
-        let (fd, flags) = self.routed(route);
+        let (fd, flags) = self.routed(route)?;
         // SAFETY: one iovec over `bytes`, which the kernel only reads during the call.
         count(unsafe { libc::pwritev2(fd, &raw const iov, 1, offset as i64, flags) })
     }
@@ -168,16 +169,28 @@ impl KernelFile {
             // SAFETY: the descriptor was ours and is given up here.
             check(unsafe { libc::close(fd.into_raw_fd()) })
         };
-        let direct = self.direct.map_or(Ok(()), close);
+        let direct = self.direct.into_inner().flatten().map_or(Ok(()), close);
         close(self.buffered).and(direct)
     }
 
-    /// The descriptor and the flags of `preadv2(2)` for a route.
-    pub fn routed(&self, route: Route) -> (RawFd, i32) {
-        match (route, &self.direct) {
-            (Route::Direct, Some(direct)) => (direct.as_raw_fd(), 0),
-            (Route::Uncached, _) => (self.buffered.as_raw_fd(), RWF_DONTCACHE),
-            _ => (self.buffered.as_raw_fd(), 0),
+    /// The descriptor and the flags of `preadv2(2)` for a route. The first call for direct IO opens
+    /// the file once more, which waits for no disk: the kernel has it in memory.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`, as for direct IO that is refused, when that open fails.
+    pub fn routed(&self, route: Route) -> io::Result<(RawFd, i32)> {
+        let buffered = self.buffered.as_raw_fd();
+        match route {
+            Route::Direct => {
+                let open = || open_direct(&self.buffered, self.flags);
+                let direct = self.direct.get_or_init(open).as_ref();
+                direct
+                    .map(|fd| (fd.as_raw_fd(), 0))
+                    .ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))
+            }
+            Route::Uncached => Ok((buffered, RWF_DONTCACHE)),
+            Route::Cached => Ok((buffered, 0)),
         }
     }
 }
@@ -252,17 +265,39 @@ fn open_beneath(directory: RawFd, path: &CStr, flags: i32, mode: u32) -> RawFd {
     fd as RawFd
 }
 
-/// The size of a regular file; an error for anything else.
-fn regular_file_size(fd: &OwnedFd) -> io::Result<u64> {
-    let mut stat = MaybeUninit::<libc::stat>::uninit();
-    // SAFETY: an open descriptor, and room for the answer.
-    check(unsafe { libc::fstat(fd.as_raw_fd(), stat.as_mut_ptr()) })?;
-    // SAFETY: fstat succeeded and filled it.
-    let stat = unsafe { stat.assume_init() };
-    match stat.st_mode & libc::S_IFMT {
-        libc::S_IFREG => Ok(stat.st_size as u64),
+/// The size of a regular file and the block of its direct IO, 0 when there is none; an error for
+/// anything else.
+fn regular_file(fd: &OwnedFd) -> io::Result<(u64, u32)> {
+    let mut answer = MaybeUninit::<libc::statx>::uninit();
+    // SAFETY: an open descriptor with an empty path, and room for the answer.
+    check(unsafe {
+        libc::statx(
+            fd.as_raw_fd(),
+            c"".as_ptr(),
+            libc::AT_EMPTY_PATH,
+            libc::STATX_TYPE | libc::STATX_SIZE | libc::STATX_DIOALIGN,
+            answer.as_mut_ptr(),
+        )
+    })?;
+    // SAFETY: statx succeeded and filled it.
+    let answer = unsafe { answer.assume_init() };
+    match u32::from(answer.stx_mode) & libc::S_IFMT {
+        libc::S_IFREG => Ok((answer.stx_size, direct_block(&answer))),
         libc::S_IFDIR => Err(io::Error::from_raw_os_error(libc::EISDIR)),
         _ => Err(io::Error::from_raw_os_error(libc::ESPIPE)),
+    }
+}
+
+/// The block for direct IO: what the file system wants, at least the 4 KiB of a cache page, so that
+/// a direct and a buffered write never meet in one; 0 when it has none that fits our pages.
+fn direct_block(answer: &libc::statx) -> u32 {
+    let told = answer.stx_mask & libc::STATX_DIOALIGN != 0;
+    let fits = (1..=SLAB_BYTES as u32).contains(&answer.stx_dio_offset_align)
+        && answer.stx_dio_mem_align as usize <= UNIT_BYTES;
+    if told && fits {
+        answer.stx_dio_offset_align.max(UNIT_BYTES as u32)
+    } else {
+        0
     }
 }
 
@@ -272,38 +307,14 @@ fn set_flags(fd: &OwnedFd, flags: i32) -> io::Result<()> {
     check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, flags) })
 }
 
-/// Opens the same file once more with O_DIRECT, if it can do that with blocks that fit our pages.
-fn open_direct(buffered: &OwnedFd, flags: i32) -> Option<(OwnedFd, u32)> {
-    let block = direct_block(buffered)?;
+/// Opens the same file once more with O_DIRECT.
+fn open_direct(buffered: &OwnedFd, flags: i32) -> Option<OwnedFd> {
     let again = CString::new(format!("/proc/self/fd/{}", buffered.as_raw_fd())).ok()?;
     let keep = flags & (libc::O_ACCMODE | libc::O_APPEND);
     // SAFETY: a NUL-terminated path.
     let fd = unsafe { libc::open(again.as_ptr(), keep | libc::O_DIRECT | libc::O_CLOEXEC) };
     // SAFETY: a new descriptor that nobody else owns.
-    (fd >= 0).then(|| (unsafe { OwnedFd::from_raw_fd(fd) }, block))
-}
-
-/// The block for direct IO: what the file system wants, at least the 4 KiB of a cache page, so that
-/// a direct and a buffered write never meet in one.
-fn direct_block(fd: &OwnedFd) -> Option<u32> {
-    let mut answer = MaybeUninit::<libc::statx>::uninit();
-    // SAFETY: an open descriptor with an empty path, and room for the answer.
-    check(unsafe {
-        libc::statx(
-            fd.as_raw_fd(),
-            c"".as_ptr(),
-            libc::AT_EMPTY_PATH,
-            libc::STATX_DIOALIGN,
-            answer.as_mut_ptr(),
-        )
-    })
-    .ok()?;
-    // SAFETY: statx succeeded and filled it.
-    let answer = unsafe { answer.assume_init() };
-    let told = answer.stx_mask & libc::STATX_DIOALIGN != 0;
-    let fits = (1..=SLAB_BYTES as u32).contains(&answer.stx_dio_offset_align)
-        && answer.stx_dio_mem_align as usize <= UNIT_BYTES;
-    (told && fits).then(|| answer.stx_dio_offset_align.max(UNIT_BYTES as u32))
+    (fd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 fn check(result: i32) -> io::Result<()> {

@@ -38,11 +38,11 @@ impl Flights {
         self.slots.len() - self.free.len()
     }
 
-    /// Pushes a read or write. Whether its memory is registered; any other op comes back.
+    /// Pushes a read or write. Whether its memory is registered.
     ///
     /// # Errors
     ///
-    /// The request, unless it is a read or a write.
+    /// The request, when it is neither or its file has no descriptor for its route.
     pub fn push(
         &mut self,
         ring: &mut Ring,
@@ -136,7 +136,7 @@ fn entry(
             start,
             len,
         } => {
-            let (fd, flags) = file.routed(*route);
+            let (fd, flags) = file.routed(*route).ok()?;
             let memory = block.as_ptr().wrapping_add(*start);
             let (fd, len) = (types::Fd(fd), *len as u32);
             Some(match buffers.number(ring, block.slab()) {
@@ -158,7 +158,7 @@ fn entry(
             start,
             len,
         } => {
-            let (fd, flags) = file.routed(*route);
+            let (fd, flags) = file.routed(*route).ok()?;
             let memory = block.as_ptr().wrapping_add(*start);
             let (fd, len) = (types::Fd(fd), *len as u32);
             Some(match buffers.number(ring, block.slab()) {
@@ -178,7 +178,7 @@ fn entry(
             offset,
             slices,
         } => {
-            let (fd, flags) = file.routed(*route);
+            let (fd, flags) = file.routed(*route).ok()?;
             let fd = types::Fd(fd);
             if let Some((slice, number)) = single_registered(slices, ring, buffers) {
                 let bytes = slice.as_slice();

@@ -161,12 +161,18 @@ impl Backend for UringBackend {
         if self.flights.len() + 1 >= DEPTH as usize {
             return Err(request);
         }
-        let fixed = self
+        let pushed = self
             .flights
-            .push(&mut self.ring, &mut self.buffers, request)?;
-        self.counters.ring_ops.add(1);
-        self.counters.ring_unregistered.add(u64::from(!fixed));
-        Ok(())
+            .push(&mut self.ring, &mut self.buffers, request);
+        match pushed {
+            Ok(fixed) => {
+                self.counters.ring_ops.add(1);
+                self.counters.ring_unregistered.add(u64::from(!fixed));
+                Ok(())
+            }
+            // The crew says what is wrong with it.
+            Err(request) => self.crew.submit(request),
+        }
     }
 
     fn reap(&mut self, out: &mut Vec<Completion<KernelFile>>) {
