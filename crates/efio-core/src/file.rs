@@ -2,13 +2,15 @@
 
 use crate::answer::Answer;
 use crate::caller::Unwritten;
+use crate::caller::transfer::{Loan, Received};
 use crate::error::{Failure, Refused};
 use crate::fd::{Asker, Fd, Progress};
-use crate::page::Buffer;
+use crate::page::{Buffer, PageSlice};
 use crate::shared::Shared;
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut, Read, Seek, SeekFrom, Write};
 use std::mem::ManuallyDrop;
+use std::os::fd::BorrowedFd;
 use std::ptr;
 use std::sync::Arc;
 
@@ -217,6 +219,26 @@ impl File {
     /// nothing was taken. `EBADF`: closed, or not open for writing.
     pub fn take_unwritten(&self) -> io::Result<Vec<Unwritten>> {
         self.shared.take_unwritten(self.fd)
+    }
+
+    pub(crate) fn lend(&self, pages: usize, most: usize) -> io::Result<Loan> {
+        self.shared.lend(self.fd, pages, most, Asker::Loop)
+    }
+
+    pub(crate) fn return_loan(&self, loan: Loan, n: usize) -> io::Result<()> {
+        self.shared.return_loan(self.fd, loan, n)
+    }
+
+    pub(crate) fn receive(&self, from: BorrowedFd<'_>, most: usize) -> io::Result<Received> {
+        self.shared.receive(self.fd, from, most)
+    }
+
+    pub(crate) fn take_page(&self, most: usize) -> io::Result<Option<PageSlice>> {
+        self.shared.take_page(self.fd, most)
+    }
+
+    pub(crate) fn give_page(&self, held: &mut Option<PageSlice>) -> io::Result<usize> {
+        self.shared.give_page(self.fd, held)
     }
 
     /// Closes the file: the descriptor is stale at once, accepted bytes go to the kernel in the

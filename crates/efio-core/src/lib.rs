@@ -39,6 +39,7 @@ mod signalled;
 mod stats;
 mod sys;
 mod tasks;
+pub mod transfer;
 mod waits;
 
 /// The protocols between caller and driver, for the loom models. Not part of the stable API.

@@ -9,6 +9,7 @@ mod close;
 mod open;
 mod poll;
 mod read;
+pub mod transfer;
 mod unwritten;
 mod wait;
 mod write;

@@ -155,7 +155,7 @@ impl Shared {
     /// What `take` finds in the current run: how many bytes, and whether a page went back to the
     /// pool. `None` at the end of the run; else "would block".
     #[inline]
-    fn read_run(
+    pub(super) fn read_run(
         &self,
         fd: Fd,
         slot: &Slot,
@@ -248,7 +248,7 @@ fn peek_now(slot: &Slot, ends: &mut Ends, buf: &mut [u8]) -> Option<usize> {
 
 /// Asks for bytes from the position on; accepted bytes go to the kernel first, so that the read
 /// sees them (F19).
-fn begin_run(slot: &Slot, ends: &mut Ends) -> Result<(), Errno> {
+pub(super) fn begin_run(slot: &Slot, ends: &mut Ends) -> Result<(), Errno> {
     if let Some(failure) = slot.failure() {
         if slot.marks.written() < ends.accepted {
             return Err(failure.errno);
@@ -298,7 +298,7 @@ fn copy_out(slot: &Slot, ends: &mut Ends, buf: &mut [u8]) -> (usize, bool) {
 /// Drops pages of an earlier run that was under way when the position moved (F18). How many bytes
 /// are in front of run `epoch`, and whether a page went back to the pool.
 #[inline]
-fn drop_stale(reader: &mut ChunkReader<Page>, epoch: u32) -> (usize, bool) {
+pub(super) fn drop_stale(reader: &mut ChunkReader<Page>, epoch: u32) -> (usize, bool) {
     let mut page_done = false;
     while let Some(piece) = reader.front() {
         let len = piece.bytes().len();

@@ -23,6 +23,16 @@ struct Copied {
     bits: Attention,
 }
 
+/// Whether there is a page to write into.
+pub(super) enum Room {
+    /// A new one is the open tail.
+    Opened,
+    /// The file has as many bytes unwritten as it may.
+    ShareUsedUp,
+    /// The pool has none; the driver should hear of it.
+    BudgetUsedUp,
+}
+
 impl Shared {
     /// Writes at the position of `fd`; how many bytes were accepted.
     pub fn write(&self, fd: Fd, buf: &[u8]) -> io::Result<usize> {
@@ -83,7 +93,7 @@ impl Shared {
 
     /// Counts `n` bytes that are in the stream.
     #[inline]
-    fn accept(&self, fd: Fd, slot: &Slot, ends: &mut Ends, n: usize) {
+    pub(super) fn accept(&self, fd: Fd, slot: &Slot, ends: &mut Ends, n: usize) {
         ends.position += n as u64;
         ends.accepted += n as u64;
         slot.marks.set_accepted(ends.accepted);
@@ -157,30 +167,48 @@ impl Shared {
     }
 
     fn copy_one(&self, slot: &Slot, ends: &mut Ends, buf: &[u8], copied: &mut Copied) {
-        let writer = ends.writer.as_mut().expect("checked by the caller");
         let written = slot.marks.written();
-        let mut done = writer.append(buf);
+        let append = |ends: &mut Ends, bytes: &[u8]| {
+            let writer = ends.writer.as_mut().expect("checked by the caller");
+            writer.append(bytes)
+        };
+        let mut done = append(ends, buf);
         while done < buf.len() {
-            let ahead = (copied.bytes + done) as u64;
-            if ends.accepted + ahead - written >= self.config.write_behind() as u64 {
-                break;
+            match self.open_page(ends, written, copied.bytes + done, buf.len() - done) {
+                Room::Opened => copied.bits = copied.bits.and(Attention::SEALED),
+                Room::ShareUsedUp => break,
+                Room::BudgetUsedUp => {
+                    copied.bits = copied.bits.and(Attention::WANT_ROOM);
+                    break;
+                }
             }
-            let order = ends.order.max(order_for(buf.len() - done));
-            let Some(block) = self.pool.take_at_most(order.min(self.largest_order()), 0) else {
-                copied.bits = copied.bits.and(Attention::WANT_ROOM);
-                break;
-            };
-            ends.order = (order + 2).min(SLAB_ORDER);
-            if writer
-                .open(Page::open(block, ends.position + ahead))
-                .is_err()
-            {
-                unreachable!("the stream has no bound of its own");
-            }
-            copied.bits = copied.bits.and(Attention::SEALED);
-            done += writer.append(&buf[done..]);
+            done += append(ends, &buf[done..]);
         }
         copied.bytes += done;
+    }
+
+    /// Opens a page for `wanted` bytes that begin `ahead` bytes behind the position.
+    pub(super) fn open_page(
+        &self,
+        ends: &mut Ends,
+        written: u64,
+        ahead: usize,
+        wanted: usize,
+    ) -> Room {
+        if ends.accepted + ahead as u64 - written >= self.config.write_behind() as u64 {
+            return Room::ShareUsedUp;
+        }
+        let order = ends.order.max(order_for(wanted));
+        let Some(block) = self.pool.take_at_most(order.min(self.largest_order()), 0) else {
+            return Room::BudgetUsedUp;
+        };
+        ends.order = (order + 2).min(SLAB_ORDER);
+        let page = Page::open(block, ends.position + ahead as u64);
+        let writer = ends.writer.as_mut().expect("checked by the caller");
+        if writer.open(page).is_err() {
+            unreachable!("the stream has no bound of its own");
+        }
+        Room::Opened
     }
 
     /// The largest page that one file may take: a quarter of its share.
@@ -192,7 +220,7 @@ impl Shared {
 
 /// Whether a write of `len` bytes may be tried.
 #[inline]
-fn check_write(slot: &Slot, ends: &Ends, len: usize) -> Result<(), Errno> {
+pub(super) fn check_write(slot: &Slot, ends: &Ends, len: usize) -> Result<(), Errno> {
     if ends.writer.is_none() {
         return Err(EBADF);
     }

@@ -162,6 +162,28 @@ impl PageSlice {
         }
     }
 
+    /// Makes them a page of their own for file offset `offset`, without copying them.
+    ///
+    /// # Errors
+    ///
+    /// The slice comes back when others have a part of the page, or when memory and file offset
+    /// would not be congruent modulo 4 KiB.
+    pub fn into_page(self, offset: u64) -> Result<Page, Self> {
+        let Self { page, start, len } = self;
+        let lead = page.0.lead as usize + start;
+        if (offset % UNIT_BYTES as u64) as usize != lead % UNIT_BYTES {
+            return Err(Self { page, start, len });
+        }
+        match Arc::try_unwrap(page.0) {
+            Ok(inner) => Ok(Page::filled(inner.block, offset, lead, len, 0)),
+            Err(shared) => Err(Self {
+                page: Page(shared),
+                start,
+                len,
+            }),
+        }
+    }
+
     /// Takes `next` in when it is the bytes right behind these in the same page; gives it back
     /// otherwise.
     ///
@@ -193,5 +215,41 @@ impl PageSlice {
 impl fmt::Debug for PageSlice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "PageSlice({} + {})", self.offset(), self.len)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Offset 5000 of one file, at 904 of its second cache page.
+    fn slice() -> PageSlice {
+        let pool = PagePool::new(SLAB_BYTES, Arc::new(KernelMemory)).unwrap();
+        let mut block = pool.take(1).unwrap();
+        block.as_mut_slice()[904..1004].fill(7);
+        // SAFETY: initialised above, and the page is not appended to.
+        unsafe { PageSlice::new(Page::filled(block, 5000, 904, 100, 3), 0, 100) }
+    }
+
+    #[test]
+    fn a_page_changes_files_where_it_fits() {
+        let before = slice();
+        let address = before.as_slice().as_ptr();
+        let page = before.into_page(4096 * 7 + 904).unwrap();
+        assert_eq!(page.as_ptr(), address, "nothing was copied");
+        assert_eq!((page.offset(), page.len()), (4096 * 7 + 904, 100));
+
+        let mut middle = slice();
+        middle.advance(10);
+        let page = middle.into_page(914).unwrap();
+        assert_eq!((page.offset(), page.len()), (914, 90));
+    }
+
+    #[test]
+    fn a_page_stays_where_others_have_it_or_direct_io_would_not_find_it_aligned() {
+        assert_eq!(slice().into_page(905).err().unwrap().offset(), 5000);
+        let shared = slice();
+        let other = shared.clone();
+        assert_eq!(shared.into_page(904).err().unwrap().len(), other.len());
     }
 }

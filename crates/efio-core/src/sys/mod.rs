@@ -4,3 +4,4 @@ pub mod file;
 pub mod fork;
 pub mod memory;
 pub mod signals;
+pub mod socket;

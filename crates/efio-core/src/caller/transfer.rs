@@ -1,0 +1,286 @@
+//! What transfers do under custody: lend pages that were read, fill the open page from a socket,
+//! move a page from one file's stream to another's. No code of a user runs under custody.
+//!
+//! ```text
+//!  lend ──► slices of the pages in front ─ written to a socket, without custody ─► return_loan(n)
+//!  receive: recv(2) straight into the open page
+//!  take_page ──► the page in front, out of the read stream ─► give_page: into a write stream
+//! ```
+
+use super::read::{begin_run, drop_stale, end_run};
+use super::write::{Room, check_write};
+use super::{EAGAIN, EBADF, EINVAL};
+use crate::error::Errno;
+use crate::fd::{Asker, Attention, Ends, Fd, Slot, Waiting};
+use crate::page::{Page, PageSlice};
+use crate::shared::Shared;
+use crate::sys::socket;
+use efio_chunks::ChunkReader;
+use std::io;
+use std::os::fd::BorrowedFd;
+
+/// The least that the first page of a stream should have room for.
+const FIRST_PAGE: usize = 64 << 10;
+
+/// Pages that the reader of a file lends: they stay in its stream meanwhile.
+pub struct Loan {
+    slices: Vec<PageSlice>,
+    epoch: u32,
+    position: u64,
+}
+
+impl Loan {
+    /// The bytes, in order; none at the end of file.
+    pub fn slices(&self) -> &[PageSlice] {
+        &self.slices
+    }
+}
+
+/// How a receive went.
+pub enum Received {
+    /// That many bytes are accepted.
+    Bytes(usize),
+    /// The peer sends no more.
+    End,
+    /// The socket has nothing now.
+    Nothing,
+    /// The file has no room; a Writable event follows.
+    NoRoom,
+}
+
+impl Shared {
+    /// Lends up to `most` bytes in up to `pages` pages from the position on, without moving it.
+    pub fn lend(&self, fd: Fd, pages: usize, most: usize, asker: Asker<'_>) -> io::Result<Loan> {
+        self.with_ends(fd, |slot, ends| {
+            let slices = self.run_for_transfer(fd, slot, ends, asker, |reader| {
+                (0, slices_of(reader, pages, most))
+            })?;
+            Ok(Loan {
+                slices: slices.unwrap_or_default(),
+                epoch: ends.epoch,
+                position: ends.position,
+            })
+        })
+    }
+
+    /// Takes a loan back of which `n` bytes were used: the position moves behind them.
+    pub fn return_loan(&self, fd: Fd, loan: Loan, n: usize) -> io::Result<()> {
+        let Loan {
+            slices,
+            epoch,
+            position,
+        } = loan;
+        // Before the driver hears that a page is free.
+        drop(slices);
+        if n == 0 {
+            return Ok(());
+        }
+        self.with_ends(fd, |slot, ends| {
+            if (ends.epoch, ends.position, ends.reading) != (epoch, position, true) {
+                // Somebody else read or moved the position meanwhile.
+                return Err(Errno(libc::EBUSY).into());
+            }
+            self.run_for_transfer(fd, slot, ends, Asker::Loop, |reader| {
+                (reader.consume(n), ())
+            })?;
+            Ok(())
+        })
+    }
+
+    /// Takes the page in front out of the stream, at most `most` bytes of it count; the position
+    /// moves behind them. `None` at the end of file.
+    pub fn take_page(&self, fd: Fd, most: usize) -> io::Result<Option<PageSlice>> {
+        self.with_ends(fd, |slot, ends| {
+            self.run_for_transfer(fd, slot, ends, Asker::Loop, |reader| {
+                let slice = slices_of(reader, 1, most).pop().expect("there is a page");
+                (reader.consume(slice.len()), slice)
+            })
+        })
+    }
+
+    /// Accepts bytes of another file: their page goes into the write stream as it is, if memory and
+    /// file offset fit together, and else they are copied. How many were accepted; they are gone
+    /// from `held`.
+    pub fn give_page(&self, fd: Fd, held: &mut Option<PageSlice>) -> io::Result<usize> {
+        if let Some(n) = self.with_ends(fd, |slot, ends| self.adopt(fd, slot, ends, held))? {
+            return Ok(n);
+        }
+        let Some(bytes) = held else { return Ok(0) };
+        let n = self.write(fd, bytes.as_slice())?;
+        bytes.advance(n);
+        if bytes.is_empty() {
+            *held = None;
+        }
+        Ok(n)
+    }
+
+    /// The part of `give_page` that copies nothing; `None` when it has to be a copy.
+    fn adopt(
+        &self,
+        fd: Fd,
+        slot: &Slot,
+        ends: &mut Ends,
+        held: &mut Option<PageSlice>,
+    ) -> io::Result<Option<usize>> {
+        let len = held.as_ref().map_or(0, PageSlice::len);
+        check_write(slot, ends, len)?;
+        self.wait_for_share(fd, slot, ends)?;
+        let page = match held.take().map(|bytes| bytes.into_page(ends.position)) {
+            Some(Ok(page)) => page,
+            Some(Err(bytes)) => {
+                *held = Some(bytes);
+                return Ok(None);
+            }
+            None => return Ok(None),
+        };
+        let writer = ends.writer.as_mut().expect("checked above");
+        if writer.push(page).is_err() {
+            unreachable!("the stream has no bound of its own");
+        }
+        if ends.reading && end_run(ends) {
+            self.attend(fd.index(), slot, Attention::CONSUMED);
+        }
+        self.accept(fd, slot, ends, len);
+        self.attend(fd.index(), slot, Attention::SEALED);
+        Ok(Some(len))
+    }
+
+    /// Whether the file may have more bytes unwritten; else an event is owed.
+    fn wait_for_share(&self, fd: Fd, slot: &Slot, ends: &Ends) -> io::Result<()> {
+        let share = self.config.write_behind() as u64;
+        let is_used_up = || ends.accepted - slot.marks.written() >= share;
+        if !is_used_up() {
+            return Ok(());
+        }
+        let announced = slot.announce(Waiting::ROOM, Asker::Loop);
+        if is_used_up() {
+            self.counters.writes_blocked.add(1);
+            self.attend(fd.index(), slot, Attention::WANT_ROOM);
+            return Err(EAGAIN.into());
+        }
+        slot.withdraw(announced, Asker::Loop);
+        Ok(())
+    }
+
+    /// Receives up to `most` bytes, at least one, from a socket straight into the open page: one `recv(2)`.
+    pub fn receive(&self, fd: Fd, from: BorrowedFd<'_>, most: usize) -> io::Result<Received> {
+        self.with_ends(fd, |slot, ends| {
+            check_write(slot, ends, 0)?;
+            let most = most.min((i64::MAX as u64 - ends.position) as usize);
+            if most == 0 {
+                return Err(EINVAL.into());
+            }
+            if !self.has_open_page(fd, slot, ends, most) {
+                return Ok(Received::NoRoom);
+            }
+            let writer = ends.writer.as_mut().expect("checked above");
+            let room = writer.spare();
+            let len = room.len().min(most);
+            let n = match socket::receive(from, &mut room[..len]) {
+                Ok(0) => return Ok(Received::End),
+                Ok(n) => n,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Ok(Received::Nothing);
+                }
+                Err(error) => return Err(error),
+            };
+            // SAFETY: the kernel filled the first `n` bytes of the room.
+            unsafe { writer.commit(n) };
+            let is_full = writer.room() == 0;
+            if is_full {
+                writer.seal();
+            }
+            if ends.reading && end_run(ends) {
+                self.attend(fd.index(), slot, Attention::CONSUMED);
+            }
+            self.accept(fd, slot, ends, n);
+            if is_full {
+                self.attend(fd.index(), slot, Attention::SEALED);
+            }
+            Ok(Received::Bytes(n))
+        })
+    }
+
+    /// Makes sure that there is a page with room; else an event is owed.
+    fn has_open_page(&self, fd: Fd, slot: &Slot, ends: &mut Ends, wanted: usize) -> bool {
+        let mut announced = None;
+        loop {
+            let writer = ends.writer.as_mut().expect("checked by the caller");
+            if writer.room() > 0 {
+                break;
+            }
+            match self.open_page(ends, slot.marks.written(), 0, wanted.min(FIRST_PAGE)) {
+                Room::Opened => {
+                    self.attend(fd.index(), slot, Attention::SEALED);
+                    break;
+                }
+                Room::ShareUsedUp | Room::BudgetUsedUp if announced.is_some() => {
+                    self.counters.writes_blocked.add(1);
+                    self.attend(fd.index(), slot, Attention::WANT_ROOM);
+                    return false;
+                }
+                Room::ShareUsedUp | Room::BudgetUsedUp => {
+                    announced = Some(slot.announce(Waiting::ROOM, Asker::Loop));
+                }
+            }
+        }
+        if let Some(announced) = announced {
+            slot.withdraw(announced, Asker::Loop);
+        }
+        true
+    }
+
+    /// A look at the run that serves the position; one begins if there is none.
+    fn run_for_transfer<R>(
+        &self,
+        fd: Fd,
+        slot: &Slot,
+        ends: &mut Ends,
+        asker: Asker<'_>,
+        mut take: impl FnMut(&mut ChunkReader<Page>) -> (usize, R),
+    ) -> io::Result<Option<R>> {
+        if ends.reader.is_none() {
+            return Err(EBADF.into());
+        }
+        if !ends.reading {
+            begin_run(slot, ends)?;
+        }
+        let mut answer = None;
+        self.read_run(fd, slot, ends, asker, |ends| {
+            let reader = ends.reader.as_mut().expect("checked above");
+            let (front, stale) = drop_stale(reader, ends.epoch);
+            if front == 0 {
+                return (0, stale);
+            }
+            let (n, taken) = take(reader);
+            answer = Some(taken);
+            ends.position += n as u64;
+            ends.consumed += n as u64;
+            slot.set_consumed(ends.consumed);
+            (front, stale || n >= front)
+        })?;
+        if answer.is_none() {
+            // As in `read`: the next one begins anew.
+            ends.reading = false;
+            slot.take_run_end()?;
+        }
+        Ok(answer)
+    }
+}
+
+/// Up to `most` bytes of up to `pages` pages in front.
+fn slices_of(reader: &ChunkReader<Page>, pages: usize, most: usize) -> Vec<PageSlice> {
+    let mut left = most;
+    let mut slices = Vec::with_capacity(pages);
+    for piece in reader.chunks().take(pages) {
+        let len = piece.bytes().len().min(left);
+        if len == 0 {
+            break;
+        }
+        left -= len;
+        // SAFETY: the stream published these bytes and never changes them; the slice keeps the
+        // page.
+        slices.push(unsafe { PageSlice::new(piece.chunk().clone(), piece.offset(), len) });
+    }
+    slices
+}

@@ -1,0 +1,82 @@
+//! A file to a file: the page that was read becomes the page that is written.
+
+use super::{Left, Step};
+use crate::file::File;
+use crate::page::PageSlice;
+use std::io::{self, ErrorKind};
+
+/// Copies a file, or a part of it, into another one, from and to where their positions are.
+///
+/// ```
+/// use efio_core::transfer::{Copy, Step};
+/// # use efio_core::{Engine, OpenOptions};
+/// # fn main() -> std::io::Result<()> {
+/// # let name = |what| std::env::temp_dir().join(format!("efio-{what}-{}", std::process::id()));
+/// # let (source, target) = (name("source"), name("target"));
+/// # std::fs::write(&source, b"hello, world")?;
+/// # let engine = Engine::new()?;
+/// let from = engine.open(&source, &OpenOptions::new().read(true).prefetch(true))?;
+/// let to = engine.open(&target, &OpenOptions::new().write(true).create(true))?;
+/// let mut copy = Copy::new(None);
+/// while copy.step(&from, &to)? != Step::Done {
+///     std::thread::yield_now(); // a loop goes on with what else is ready
+/// }
+/// assert_eq!(copy.moved(), 12);
+/// # drop((from, to));
+/// # engine.shutdown(std::time::Duration::from_secs(10))?;
+/// # assert_eq!(std::fs::read(&target)?, b"hello, world");
+/// # std::fs::remove_file(source)?;
+/// # std::fs::remove_file(target)?;
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+pub struct Copy {
+    left: Left,
+    /// Read, and not accepted yet.
+    held: Option<PageSlice>,
+}
+
+impl Copy {
+    /// `len` bytes, or all up to the end of the source.
+    pub fn new(len: Option<u64>) -> Self {
+        Self {
+            left: Left::new(len),
+            held: None,
+        }
+    }
+
+    /// Bytes that the target accepted so far.
+    pub fn moved(&self) -> u64 {
+        self.left.moved
+    }
+
+    /// Moves one page. A page that the target had no room for stays here, in front of the next
+    /// step: the position of the source is behind it already.
+    ///
+    /// # Errors
+    ///
+    /// `UnexpectedEof` when the source ends before `len` bytes; those of [`File::read`] and
+    /// [`File::write`], `WouldBlock` excepted.
+    pub fn step(&mut self, from: &File, to: &File) -> io::Result<Step> {
+        if self.held.is_none() {
+            let most = self.left.at_most(usize::MAX);
+            if most == 0 {
+                return Ok(Step::Done);
+            }
+            self.held = match from.take_page(most) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    return Ok(Step::WaitSource);
+                }
+                result => result?,
+            };
+            if self.held.is_none() {
+                return self.left.source_ended();
+            }
+        }
+        match to.give_page(&mut self.held) {
+            Ok(n) => Ok(self.left.moved(n)),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(Step::WaitTarget),
+            Err(error) => Err(error),
+        }
+    }
+}

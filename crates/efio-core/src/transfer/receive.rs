@@ -1,0 +1,75 @@
+//! A socket to a file, straight into the page that will be written.
+
+use super::{Left, Step};
+use crate::caller::transfer::Received;
+use crate::file::File;
+use std::io;
+use std::os::fd::AsFd;
+
+/// Bytes per step: one `recv(2)`, which copies them in about ten microseconds.
+const STEP: usize = 64 << 10;
+
+/// Receives into a file at its position.
+///
+/// The kernel copies from the socket into the open page under custody of the file: accepted, in
+/// order, as after [`File::write`], without a copy in between. That is why the source is a
+/// socket's descriptor and not any reader: nobody's code runs under custody. Bytes that have to be
+/// looked at first (TLS, a chunked body) go through [`File::write`], which is one copy.
+///
+/// ```
+/// use efio_core::transfer::{Receive, Step};
+/// # use efio_core::{Engine, OpenOptions};
+/// # use std::io::Write;
+/// # fn main() -> std::io::Result<()> {
+/// # let path = std::env::temp_dir().join(format!("efio-receive-{}", std::process::id()));
+/// # let engine = Engine::new()?;
+/// let (mut peer, socket) = std::os::unix::net::UnixStream::pair()?;
+/// peer.write_all(b"hello, world")?;
+/// let file = engine.open(&path, &OpenOptions::new().write(true).create(true))?;
+/// let mut receive = Receive::new(Some(5)); // the rest stays in the socket
+/// while receive.step(&file, &socket)? != Step::Done {}
+/// assert_eq!(file.progress()?.accepted, 5);
+/// # drop(file);
+/// # engine.shutdown(std::time::Duration::from_secs(10))?;
+/// # assert_eq!(std::fs::read(&path)?, b"hello");
+/// # std::fs::remove_file(path)?;
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+pub struct Receive {
+    left: Left,
+}
+
+impl Receive {
+    /// `len` bytes, or all until the peer sends no more.
+    pub fn new(len: Option<u64>) -> Self {
+        Self {
+            left: Left::new(len),
+        }
+    }
+
+    /// Bytes that the file accepted so far.
+    pub fn moved(&self) -> u64 {
+        self.left.moved
+    }
+
+    /// Moves what can be moved now, with one call of `recv(2)` that does not wait even if the
+    /// socket would.
+    ///
+    /// # Errors
+    ///
+    /// `UnexpectedEof` when the peer ends before `len` bytes; those of [`File::write`],
+    /// `WouldBlock` excepted; those of `recv(2)`, `ENOTSOCK` among them.
+    pub fn step(&mut self, file: &File, from: impl AsFd) -> io::Result<Step> {
+        let most = self.left.at_most(STEP);
+        if most == 0 {
+            return Ok(Step::Done);
+        }
+        match file.receive(from.as_fd(), most)? {
+            Received::Bytes(n) => Ok(self.left.moved(n)),
+            Received::End => self.left.source_ended(),
+            Received::Nothing => Ok(Step::WaitSource),
+            Received::NoRoom => Ok(Step::WaitTarget),
+        }
+    }
+}

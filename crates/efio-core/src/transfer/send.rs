@@ -1,0 +1,87 @@
+//! A file to a socket, from the pages that were read.
+
+use super::{Left, Step};
+use crate::file::File;
+use std::io::{self, ErrorKind, IoSlice, Write};
+
+/// Bytes per step: little enough for a call of some ten microseconds.
+const STEP: usize = 64 << 10;
+/// Pages per step.
+const PAGES: usize = 16;
+
+/// Sends a file, or a part of it, from its position on.
+///
+/// The target gets the pages themselves, in one vectored write per step, outside of any lock: it
+/// can be a socket, a pipe, a TLS stream. The position moves by what the target took.
+///
+/// ```
+/// use efio_core::transfer::{Send, Step};
+/// # use efio_core::{Engine, OpenOptions};
+/// # fn main() -> std::io::Result<()> {
+/// # let path = std::env::temp_dir().join(format!("efio-send-{}", std::process::id()));
+/// # std::fs::write(&path, b"hello, world")?;
+/// # let engine = Engine::new()?;
+/// let file = engine.open(&path, &OpenOptions::new().read(true))?;
+/// let mut socket = Vec::new(); // in a server, a non-blocking socket
+/// let mut send = Send::new(Some(5));
+/// while send.step(&file, &mut socket)? != Step::Done {
+///     std::thread::yield_now(); // a loop goes on with what else is ready
+/// }
+/// assert_eq!(socket, b"hello");
+/// # std::fs::remove_file(path)?;
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+pub struct Send {
+    left: Left,
+}
+
+impl Send {
+    /// `len` bytes, or all up to the end of the file.
+    pub fn new(len: Option<u64>) -> Self {
+        Self {
+            left: Left::new(len),
+        }
+    }
+
+    /// Bytes that the target took so far.
+    pub fn moved(&self) -> u64 {
+        self.left.moved
+    }
+
+    /// Moves what can be moved now, with one call of `to`.
+    ///
+    /// # Errors
+    ///
+    /// `UnexpectedEof` when the file ends before `len` bytes; `EBUSY` when somebody else moved the
+    /// position during the step; those of [`File::read`](File::read), `WouldBlock` excepted, and
+    /// of `to`. `WriteZero` when `to` takes nothing without saying why.
+    pub fn step(&mut self, file: &File, to: &mut impl Write) -> io::Result<Step> {
+        let most = self.left.at_most(STEP);
+        if most == 0 {
+            return Ok(Step::Done);
+        }
+        let loan = match file.lend(PAGES, most) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(Step::WaitSource),
+            result => result?,
+        };
+        let mut slices = [IoSlice::new(&[]); PAGES];
+        let filled = loan.slices().len();
+        if filled == 0 {
+            return self.left.source_ended();
+        }
+        for (slice, bytes) in slices.iter_mut().zip(loan.slices()) {
+            *slice = IoSlice::new(bytes.as_slice());
+        }
+        match to.write_vectored(&slices[..filled]) {
+            Ok(0) => Err(ErrorKind::WriteZero.into()),
+            Ok(n) => {
+                file.return_loan(loan, n)?;
+                Ok(self.left.moved(n))
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(Step::WaitTarget),
+            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(Step::Moved(0)),
+            Err(error) => Err(error),
+        }
+    }
+}
