@@ -1,0 +1,122 @@
+//! Conditions and ranges (RFC 9110 §13, §14): what of a file is to be sent.
+
+use crate::request::{Method, Request};
+use crate::response::Status;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// A version of a file. The name changes with every upload, which makes a new inode, and with every
+/// change of time or size that another program makes.
+#[derive(Clone, Debug)]
+pub struct Version {
+    pub etag: String,
+    pub modified: SystemTime,
+    pub size: u64,
+}
+
+impl Version {
+    pub fn new(inode: u64, size: u64, seconds: i64, nanos: i64) -> Self {
+        let since = Duration::new(seconds.max(0) as u64, nanos as u32);
+        Self {
+            etag: format!("\"{inode:x}-{size:x}-{:x}\"", since.as_nanos()),
+            modified: UNIX_EPOCH + since,
+            size,
+        }
+    }
+
+    pub fn last_modified(&self) -> String {
+        httpdate::fmt_http_date(self.modified)
+    }
+
+    /// `If-Range`: a resumed download goes on only in the very same version. A date is as good as
+    /// its second is over: a file that changed within it cannot be told from its former self.
+    fn is_named_by(&self, validator: &str) -> bool {
+        if validator.starts_with('"') {
+            return validator == self.etag;
+        }
+        let is_old = SystemTime::now()
+            .duration_since(self.modified)
+            .is_ok_and(|age| age > Duration::from_secs(2));
+        is_old && validator == self.last_modified()
+    }
+
+    fn is_listed_in(&self, list: &str) -> bool {
+        list.split(',')
+            .map(str::trim)
+            .any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == self.etag)
+    }
+}
+
+/// What to send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    pub status: Status,
+    pub from: u64,
+    pub len: u64,
+}
+
+/// Chooses the part of `version` that `request` wants.
+pub fn choose(request: &Request, version: &Version) -> Part {
+    let part = |status, from, len| Part { status, from, len };
+    let unchanged = match (&request.if_none_match, &request.if_modified_since) {
+        (Some(list), _) => version.is_listed_in(list),
+        (None, Some(date)) => *date == version.last_modified(),
+        (None, None) => false,
+    };
+    if unchanged {
+        return part(Status::NotModified, 0, 0);
+    }
+    let all = part(Status::Ok, 0, version.size);
+    let range = request
+        .range
+        .as_ref()
+        .filter(|_| request.method == Method::Get);
+    let holds = |validator: &String| version.is_named_by(validator);
+    let (Some(range), true) = (range, request.if_range.as_ref().is_none_or(holds)) else {
+        return all;
+    };
+    match parse_range(range, version.size) {
+        Range::All => all,
+        Range::Part(from, len) => part(Status::PartialContent, from, len),
+        Range::Outside => part(Status::RangeNotSatisfiable, 0, 0),
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Range {
+    /// Several ranges, another unit, or nonsense: the server may send everything.
+    All,
+    Part(u64, u64),
+    Outside,
+}
+
+fn parse_range(range: &str, size: u64) -> Range {
+    let Some(spec) = range.strip_prefix("bytes=") else {
+        return Range::All;
+    };
+    let Some((first, last)) = spec.trim().split_once('-') else {
+        return Range::All;
+    };
+    // Digits only, which `parse` would not insist on; a number beyond 64 bits is beyond any file.
+    let number = |text: &str| {
+        let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        digits.then(|| text.parse().unwrap_or(u64::MAX))
+    };
+    match (number(first), number(last)) {
+        (None, Some(0)) => Range::Outside,
+        (None, Some(suffix)) if first.is_empty() => match suffix.min(size) {
+            0 => Range::Outside,
+            len => Range::Part(size - len, len),
+        },
+        (Some(first), last) if last.is_some() || spec.trim().ends_with('-') => {
+            let last = last.unwrap_or(u64::MAX);
+            if last < first {
+                Range::All
+            } else if first >= size {
+                Range::Outside
+            } else {
+                Range::Part(first, last.min(size - 1) - first + 1)
+            }
+        }
+        _ => Range::All,
+    }
+}

@@ -1,0 +1,495 @@
+//! One connection: requests in order, one at a time, each answered before the next is looked at.
+//!
+//! ```text
+//!  Head ─► Clerk ─► Upload ─► Flush ─► Head, or Linger
+//!     │       └───► Download ──┘
+//!     └────────► (answered at once)
+//! ```
+
+use crate::clerk::{Answer, Job};
+use crate::context::{Context, LEAST_SPEED};
+use crate::download::{self, Download};
+use crate::input::Input;
+use crate::page;
+use crate::request::{self, Body, Method, Request, View};
+use crate::response::{self, Head, Status};
+use crate::root::Found;
+use crate::upload::{Stage, Upload};
+use efio_core::EventKind;
+use mio::net::TcpStream;
+use std::io::{self, ErrorKind, Write};
+use std::net::Shutdown;
+use std::time::{Duration, Instant};
+
+/// Bytes that a connection may move before others have their turn.
+const TURN: usize = 256 << 10;
+/// How long, and for how many bytes, a client that is told off may go on.
+const LINGER: (Duration, u64) = (Duration::from_secs(5), 64 << 20);
+
+/// How a step went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    Moved(usize),
+    /// Until the client sends more.
+    WaitReadable,
+    /// Until it takes more.
+    WaitWritable,
+    /// Until an event of efio or an answer of a clerk.
+    WaitDisk,
+    Done,
+    Close,
+}
+
+/// Whether a connection goes on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    Wait,
+    /// It has more to do when the others had their turn.
+    Again,
+    Close,
+}
+
+enum State {
+    /// Waits for a head, or for the rest of it.
+    Head,
+    /// Waits for a clerk.
+    Clerk(Box<Request>),
+    Upload(Box<Upload>),
+    Download(Box<Download>),
+    /// The response is complete in `output`.
+    Flush,
+    /// Gets the live figures.
+    Events,
+    /// Told off: what it still sends is thrown away until it hears that.
+    Linger(u64),
+}
+
+pub struct Connection {
+    id: usize,
+    pub socket: TcpStream,
+    input: Input,
+    output: Vec<u8>,
+    sent: usize,
+    state: State,
+    keep_alive: bool,
+    with_body: bool,
+    readable: bool,
+    writable: bool,
+    waits_for_disk: bool,
+    /// Bytes of the client, both ways.
+    moved: u64,
+    /// Since when, and from which count on, its speed is measured.
+    measured: (Instant, u64),
+}
+
+impl Connection {
+    pub fn new(id: usize, socket: TcpStream, now: Instant) -> Self {
+        Self {
+            id,
+            socket,
+            input: Input::new(),
+            output: Vec::new(),
+            sent: 0,
+            state: State::Head,
+            keep_alive: true,
+            with_body: true,
+            readable: true,
+            writable: true,
+            waits_for_disk: false,
+            moved: 0,
+            measured: (now, 0),
+        }
+    }
+
+    /// The socket is ready.
+    pub fn ready(&mut self, readable: bool, writable: bool) {
+        self.readable |= readable;
+        self.writable |= writable;
+    }
+
+    pub fn wants_figures(&self) -> bool {
+        matches!(self.state, State::Events)
+    }
+
+    /// Nothing was begun that should be finished.
+    pub fn is_idle(&self) -> bool {
+        match self.state {
+            State::Head => self.input.is_empty(),
+            State::Events | State::Linger(_) => true,
+            _ => false,
+        }
+    }
+
+    /// An event for those who watch; one who is slow misses some.
+    pub fn show(&mut self, event: &[u8]) {
+        if self.output.is_empty() {
+            self.output.extend_from_slice(event);
+        }
+    }
+
+    pub fn marks(&self, cx: &mut Context) -> (u64, u64, u64) {
+        match &self.state {
+            State::Upload(upload) => upload.marks(cx),
+            _ => (0, 0, 0),
+        }
+    }
+
+    /// Goes on until it has to wait or the turn of others comes.
+    pub fn drive(&mut self, cx: &mut Context) -> Fate {
+        let mut left = TURN;
+        loop {
+            let flow = match self.flush() {
+                Ok(true) => self.step(cx),
+                Ok(false) => Flow::WaitWritable,
+                Err(_) => Flow::Close,
+            };
+            self.waits_for_disk = flow == Flow::WaitDisk;
+            match flow {
+                Flow::Moved(n) => {
+                    self.moved += n as u64;
+                    match left.checked_sub(n) {
+                        Some(rest) => left = rest,
+                        None => return Fate::Again,
+                    }
+                }
+                Flow::WaitReadable => {
+                    self.readable = false;
+                    return Fate::Wait;
+                }
+                Flow::WaitWritable => {
+                    self.writable = false;
+                    return Fate::Wait;
+                }
+                Flow::WaitDisk => return Fate::Wait,
+                Flow::Done => {}
+                Flow::Close => return Fate::Close,
+            }
+        }
+    }
+
+    /// Writes the output; whether all of it is out.
+    fn flush(&mut self) -> io::Result<bool> {
+        while self.sent < self.output.len() {
+            if !self.writable {
+                return Ok(false);
+            }
+            match self.socket.write(&self.output[self.sent..]) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(n) => {
+                    self.sent += n;
+                    self.moved += n as u64;
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.output.clear();
+        self.sent = 0;
+        Ok(true)
+    }
+
+    fn step(&mut self, cx: &mut Context) -> Flow {
+        match &mut self.state {
+            State::Head => self.head(cx),
+            State::Clerk(_) => Flow::WaitDisk,
+            State::Upload(upload) => {
+                if !self.readable && self.input.is_empty() && !upload.has_body() {
+                    return Flow::WaitReadable;
+                }
+                match upload.step(&mut self.socket, &mut self.input, cx) {
+                    Stage::Goes(flow) => flow,
+                    Stage::Failed(status) => self.refuse(status, cx),
+                }
+            }
+            State::Download(download) => match download.step(&mut self.socket, cx) {
+                Flow::Done => self.turn_to(State::Flush, cx),
+                flow => flow,
+            },
+            State::Flush => {
+                if self.keep_alive && !cx.draining {
+                    return self.turn_to(State::Head, cx);
+                }
+                // It hears the end of the response, whatever it still sends.
+                let _ = self.socket.shutdown(Shutdown::Write);
+                self.turn_to(State::Linger(0), cx)
+            }
+            State::Events | State::Linger(_) => self.throw_away(),
+        }
+    }
+
+    /// Changes the state; a download or upload that is left is over.
+    fn turn_to(&mut self, state: State, cx: &mut Context) -> Flow {
+        self.measured = (cx.now, self.moved);
+        match std::mem::replace(&mut self.state, state) {
+            State::Download(download) => download.close(cx),
+            State::Upload(mut upload) => upload.abandon(cx),
+            _ => {}
+        }
+        Flow::Done
+    }
+
+    /// Reads on until the client ends, and forgets it.
+    fn throw_away(&mut self) -> Flow {
+        if let Some(reader) = self.input.reader() {
+            reader.consume(usize::MAX);
+        } else {
+            // A chunked body that was given up took the reader along.
+            self.input = Input::new();
+        }
+        if !self.readable {
+            return Flow::WaitReadable;
+        }
+        match self.input.fill(&mut self.socket) {
+            Ok(0) => Flow::Close,
+            Ok(n) => {
+                if let State::Linger(thrown) = &mut self.state {
+                    *thrown += n as u64;
+                    if *thrown > LINGER.1 {
+                        return Flow::Close;
+                    }
+                }
+                Flow::Moved(n)
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Flow::WaitReadable,
+            Err(_) => Flow::Close,
+        }
+    }
+
+    /// Looks for a complete head in the input.
+    fn head(&mut self, cx: &mut Context) -> Flow {
+        let Some(reader) = self.input.reader() else {
+            return Flow::Close;
+        };
+        let was_empty = reader.is_empty();
+        let mut bytes = vec![0; reader.len().min(cx.limits.head + 1)];
+        reader.peek(0, &mut bytes);
+        // Empty lines before a request are of an old client's making.
+        let blank = bytes
+            .iter()
+            .take_while(|byte| b"\r\n".contains(byte))
+            .count();
+        match request::parse(&bytes[blank..]) {
+            Ok(Some((request, len))) if blank + len <= cx.limits.head => {
+                reader.consume(blank + len);
+                self.measured = (cx.now, self.moved);
+                return self.begin(request, cx);
+            }
+            Ok(None) if bytes.len() <= cx.limits.head => {}
+            Ok(_) => return self.refuse(Status::HeadTooLarge, cx),
+            Err(status) => return self.refuse(status, cx),
+        }
+        if !self.readable {
+            return Flow::WaitReadable;
+        }
+        match self.input.fill(&mut self.socket) {
+            Ok(0) => Flow::Close,
+            Ok(n) => {
+                if was_empty {
+                    self.measured = (cx.now, self.moved);
+                }
+                Flow::Moved(n)
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Flow::WaitReadable,
+            Err(_) => Flow::Close,
+        }
+    }
+
+    fn begin(&mut self, request: Request, cx: &mut Context) -> Flow {
+        cx.figures.requests += 1;
+        self.keep_alive = request.keep_alive && !cx.draining;
+        self.with_body = request.method != Method::Head;
+        let path = request.path.clone();
+        let job = match (request.method, request.view) {
+            (Method::Put, _) if request.directory => return self.refuse(Status::Conflict, cx),
+            (Method::Put, _) if matches!(request.body, Body::Length(len) if len > cx.limits.body) =>
+            {
+                return self.refuse(Status::BodyTooLarge, cx);
+            }
+            (Method::Put, _) => Job::CheckTarget(path),
+            // Nobody needs a body there, and it would have to be read to get at what follows.
+            _ if request.body != Body::Length(0) => return self.refuse(Status::BodyTooLarge, cx),
+            (Method::Options, _) => {
+                Head::new(Status::NoContent, self.keep_alive)
+                    .field("Allow", response::ALLOW)
+                    .end(&mut self.output);
+                return self.turn_to(State::Flush, cx);
+            }
+            (Method::Delete, _) => Job::Remove(path),
+            (Method::Get, View::Events) => {
+                page::begin_events(&mut self.output);
+                return self.turn_to(State::Events, cx);
+            }
+            (_, View::List) => Job::List(path),
+            _ => Job::Look(path),
+        };
+        cx.clerks.ask(self.id, job);
+        self.turn_to(State::Clerk(Box::new(request)), cx)
+    }
+
+    /// Answers and ends the connection: what the client sends next cannot be understood, or would
+    /// have to be read in vain.
+    fn refuse(&mut self, status: Status, cx: &mut Context) -> Flow {
+        self.keep_alive = false;
+        self.answer(status, cx)
+    }
+
+    fn answer(&mut self, status: Status, cx: &mut Context) -> Flow {
+        response::short(&mut self.output, status, self.keep_alive, self.with_body);
+        self.turn_to(State::Flush, cx)
+    }
+
+    /// A clerk is done.
+    pub fn answered(&mut self, answer: Answer, cx: &mut Context) {
+        let request = match std::mem::replace(&mut self.state, State::Flush) {
+            State::Clerk(request) => *request,
+            State::Upload(upload) => {
+                if let Answer::Published(result) = answer {
+                    self.published(result, cx);
+                } else {
+                    self.state = State::Upload(upload);
+                }
+                return;
+            }
+            other => {
+                self.state = other;
+                return;
+            }
+        };
+        self.measured = (cx.now, self.moved);
+        let result = match answer {
+            Answer::Found(Ok(Found::File(kernel, version))) => {
+                self.send_file(&request, kernel, &version, cx)
+            }
+            Answer::Found(Ok(Found::Directory)) if request.directory => {
+                page::send(&mut self.output, self.keep_alive, self.with_body);
+                Ok(())
+            }
+            Answer::Found(Ok(Found::Directory)) => {
+                page::redirect(&mut self.output, &request.path, self.keep_alive);
+                Ok(())
+            }
+            Answer::Listed(Ok(json)) => {
+                let kind = "application/json";
+                let (output, body) = (&mut self.output, json.as_bytes());
+                response::whole(
+                    output,
+                    Status::Ok,
+                    self.keep_alive,
+                    kind,
+                    body,
+                    self.with_body,
+                );
+                Ok(())
+            }
+            Answer::Target(Ok(())) => self.begin_upload(request, cx),
+            Answer::Removed(Ok(())) => {
+                self.answer(Status::NoContent, cx);
+                Ok(())
+            }
+            Answer::Target(Err(error)) => {
+                self.keep_alive = false;
+                Err(error)
+            }
+            Answer::Found(Err(error))
+            | Answer::Listed(Err(error))
+            | Answer::Removed(Err(error)) => Err(error),
+            Answer::Published(_) | Answer::Surveyed(..) | Answer::Discarded => Ok(()),
+        };
+        if let Err(error) = result {
+            self.answer(Status::of_errno(error.raw_os_error()), cx);
+        }
+    }
+
+    fn send_file(
+        &mut self,
+        request: &Request,
+        kernel: std::os::fd::OwnedFd,
+        version: &crate::conditions::Version,
+        cx: &mut Context,
+    ) -> io::Result<()> {
+        if request.directory {
+            return Err(io::Error::from_raw_os_error(libc::ENOENT));
+        }
+        let at = (&mut *cx, self.id);
+        let output = &mut self.output;
+        let download = download::begin(request, kernel, version, self.keep_alive, output, at)?;
+        if let Some(download) = download {
+            self.state = State::Download(Box::new(download));
+        }
+        Ok(())
+    }
+
+    fn begin_upload(&mut self, request: Request, cx: &mut Context) -> io::Result<()> {
+        let begun = Upload::begin(request.path, request.body, &mut self.input, cx, self.id);
+        // Should it fail, the body is not read.
+        self.keep_alive &= begun.is_ok();
+        let upload = begun?;
+        if request.expects_continue && self.input.is_empty() {
+            self.output
+                .extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+        }
+        self.state = State::Upload(Box::new(upload));
+        Ok(())
+    }
+
+    fn published(&mut self, result: io::Result<bool>, cx: &mut Context) {
+        let status = match result {
+            Ok(true) => Status::Created,
+            Ok(false) => Status::NoContent,
+            Err(error) => Status::of_errno(error.raw_os_error()),
+        };
+        cx.figures.published += u64::from(matches!(status, Status::Created | Status::NoContent));
+        self.answer(status, cx);
+    }
+
+    /// News of this connection's file.
+    pub fn event(&mut self, kind: &EventKind, cx: &mut Context) {
+        let State::Upload(upload) = &mut self.state else {
+            return;
+        };
+        if let Some(status) = upload.event(kind, cx, self.id) {
+            self.keep_alive &= upload.has_body();
+            self.answer(status, cx);
+        }
+    }
+
+    /// Looks at the clock; what is to become of a client that is too slow.
+    pub fn check_time(&mut self, cx: &mut Context) -> Fate {
+        let (since, from) = self.measured;
+        let limits = cx.limits;
+        let stall_bytes = limits.stall_time.as_secs() * LEAST_SPEED;
+        let patience = match &self.state {
+            State::Head if self.input.is_empty() => limits.idle_time,
+            State::Head => limits.head_time,
+            State::Linger(_) => LINGER.0,
+            State::Events if self.output.is_empty() => return self.start_clock(cx),
+            _ if self.waits_for_disk => return self.start_clock(cx),
+            _ if self.moved - from >= stall_bytes.max(1) => return self.start_clock(cx),
+            _ => limits.stall_time,
+        };
+        if cx.now.duration_since(since) < patience {
+            return Fate::Wait;
+        }
+        let late = match &self.state {
+            State::Head => !self.input.is_empty(),
+            State::Upload(_) => true,
+            _ => false,
+        };
+        if !late {
+            return Fate::Close;
+        }
+        self.refuse(Status::RequestTimeout, cx);
+        Fate::Again
+    }
+
+    fn start_clock(&mut self, cx: &Context) -> Fate {
+        self.measured = (cx.now, self.moved);
+        Fate::Wait
+    }
+
+    /// The connection is gone: so is what it had begun.
+    pub fn end(mut self, cx: &mut Context) {
+        self.turn_to(State::Flush, cx);
+    }
+}

@@ -1,0 +1,140 @@
+//! A download: the pages that were read, written to the socket.
+
+use crate::conditions::{self, Part, Version};
+use crate::connection::Flow;
+use crate::context::Context;
+use crate::request::{Method, Request};
+use crate::response::{Head, Status};
+use crate::timing::Call;
+use efio_core::transfer::{Send, Step};
+use efio_core::{File, OpenOptions};
+use mio::net::TcpStream;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+
+/// A download under way.
+pub struct Download {
+    file: File,
+    send: Send,
+    /// The file as the clerk opened it: efio opens the very same one through it.
+    kernel: Option<OwnedFd>,
+}
+
+/// Puts the head of the response into `output`; the download if there is a body to send.
+pub fn begin(
+    request: &Request,
+    kernel: OwnedFd,
+    version: &Version,
+    keep_alive: bool,
+    output: &mut Vec<u8>,
+    (cx, id): (&mut Context, usize),
+) -> io::Result<Option<Download>> {
+    let part = conditions::choose(request, version);
+    let with_body = request.method == Method::Get
+        && part.len > 0
+        && matches!(part.status, Status::Ok | Status::PartialContent);
+    let download = if with_body {
+        Some(Download::open(kernel, part, (cx, id))?)
+    } else {
+        None
+    };
+    head(request, version, part, keep_alive).end(output);
+    Ok(download)
+}
+
+fn head(request: &Request, version: &Version, part: Part, keep_alive: bool) -> Head {
+    let Part { status, from, len } = part;
+    let head = Head::new(status, keep_alive)
+        .field("ETag", &version.etag)
+        .field("Last-Modified", version.last_modified())
+        .field("Accept-Ranges", "bytes");
+    let head = match status {
+        Status::PartialContent => {
+            let last = from + len - 1;
+            head.field(
+                "Content-Range",
+                format!("bytes {from}-{last}/{}", version.size),
+            )
+        }
+        Status::RangeNotSatisfiable => {
+            head.field("Content-Range", format!("bytes */{}", version.size))
+        }
+        _ => head,
+    };
+    if status == Status::NotModified {
+        return head;
+    }
+    // What somebody uploaded must not act as a page of this server.
+    head.field("Content-Type", content_type(request))
+        .field("Content-Security-Policy", "sandbox")
+        .field("X-Content-Type-Options", "nosniff")
+        .field("Content-Length", len)
+}
+
+fn content_type(request: &Request) -> &'static str {
+    let extension = request
+        .path
+        .extension()
+        .and_then(|extension| extension.to_str());
+    match extension.unwrap_or_default().to_ascii_lowercase().as_str() {
+        "txt" | "log" | "md" | "csv" => "text/plain; charset=utf-8",
+        "html" | "htm" => "text/html; charset=utf-8",
+        "json" => "application/json",
+        "pdf" => "application/pdf",
+        "png" => "image/png",
+        "jpg" | "jpeg" => "image/jpeg",
+        "gif" => "image/gif",
+        "svg" => "image/svg+xml",
+        "webp" => "image/webp",
+        "mp4" => "video/mp4",
+        "mp3" => "audio/mpeg",
+        _ => "application/octet-stream",
+    }
+}
+
+impl Download {
+    /// Opens what the clerk has open, by its descriptor: a name may lead to another file by now,
+    /// and its bytes would not be those of the length and the tag in the head.
+    fn open(kernel: OwnedFd, part: Part, (cx, id): (&mut Context, usize)) -> io::Result<Self> {
+        let path = format!("/proc/self/fd/{}", kernel.as_raw_fd());
+        let options = OpenOptions::new().read(true).prefetch(part.from == 0);
+        let engine = &cx.engine;
+        let file = cx
+            .timings
+            .time(Call::Open, || engine.open(path, &options))?;
+        if part.from > 0 {
+            file.seek(part.from)?;
+        }
+        cx.routes.insert(file.fd(), id);
+        cx.figures.downloads += 1;
+        Ok(Self {
+            file,
+            send: Send::new(Some(part.len)),
+            kernel: Some(kernel),
+        })
+    }
+
+    pub fn step(&mut self, socket: &mut TcpStream, cx: &mut Context) -> Flow {
+        let (send, file) = (&mut self.send, &self.file);
+        match cx.timings.time(Call::Send, || send.step(file, socket)) {
+            Ok(Step::Moved(n)) => {
+                // Bytes have come: it is open.
+                self.kernel = None;
+                cx.figures.sent += n as u64;
+                Flow::Moved(n)
+            }
+            Ok(Step::WaitSource) => Flow::WaitDisk,
+            Ok(Step::WaitTarget) => Flow::WaitWritable,
+            Ok(Step::Done) => Flow::Done,
+            // The head is out: all that is left is to end the connection before its length.
+            Err(_) => Flow::Close,
+        }
+    }
+
+    pub fn close(self, cx: &mut Context) {
+        cx.routes.remove(&self.file.fd());
+        let file = self.file;
+        // It was only read.
+        let _ = cx.timings.time(Call::Close, || file.close());
+    }
+}

@@ -1,0 +1,84 @@
+//! The live figures.
+
+use crate::context::Context;
+use crate::json;
+use crate::timing::Call;
+use std::time::Instant;
+
+/// What happened so far.
+pub struct Figures {
+    pub since: Instant,
+    pub requests: u64,
+    pub uploads: u64,
+    pub downloads: u64,
+    /// Uploads that got their name.
+    pub published: u64,
+    /// Uploads that came to nothing.
+    pub given_up: u64,
+    /// Bytes that files accepted.
+    pub accepted: u64,
+    /// Bytes of finished uploads.
+    pub durable: u64,
+    /// Bytes of files that sockets took.
+    pub sent: u64,
+    /// Pages of the root's files in the page cache, and all.
+    pub pages: (u64, u64),
+}
+
+impl Figures {
+    pub fn new() -> Self {
+        Self {
+            since: Instant::now(),
+            requests: 0,
+            uploads: 0,
+            downloads: 0,
+            published: 0,
+            given_up: 0,
+            accepted: 0,
+            durable: 0,
+            sent: 0,
+            pages: (0, 0),
+        }
+    }
+}
+
+/// One server-sent event. `marks` are those of the uploads under way.
+pub fn event(cx: &Context, connections: usize, marks: (u64, u64, u64)) -> String {
+    let stats = cx.engine.stats();
+    let (p999, longest) = cx.timings.worst();
+    let turn = cx.timings.of(Call::Turn);
+    let (accepted, written, durable) = marks;
+    let figures = &cx.figures;
+    let fields = [
+        ("uptime", figures.since.elapsed().as_secs_f64()),
+        ("connections", connections as f64),
+        ("requests", figures.requests as f64),
+        ("uploads", figures.published as f64),
+        ("downloads", figures.downloads as f64),
+        ("received", figures.accepted as f64),
+        ("sent", figures.sent as f64),
+        ("call_p999", p999),
+        ("call_longest", longest),
+        ("turn_p999", turn.all_but(0.001)),
+        ("turn_longest", turn.longest()),
+        ("accepted", accepted as f64),
+        ("written", written as f64),
+        ("durable", durable as f64),
+        ("durable_total", (figures.durable + durable) as f64),
+        ("pages_resident", figures.pages.0 as f64),
+        ("pages_total", figures.pages.1 as f64),
+        ("read_direct", stats.read_direct as f64),
+        ("read_buffered", stats.read_buffered as f64),
+        ("written_direct", stats.written_direct as f64),
+        ("written_buffered", stats.written_buffered as f64),
+        ("fallbacks", stats.fallbacks as f64),
+    ];
+    let mut event = String::from("data: {");
+    for (name, value) in fields {
+        event.push_str(&format!("\"{name}\":{},", (value * 10.0).round() / 10.0));
+    }
+    let info = cx.engine.backend();
+    let backend = format!("{:?}: {}", info.kind, info.reason);
+    event.push_str(&format!("\"backend\":{}}}\n\n", json::string(&backend)));
+    event
+}
