@@ -5,7 +5,7 @@
 //! |---|---|---|
 //! | [`Send`] | file → anything that implements [`Write`](std::io::Write) | none: the page that was read is written |
 //! | [`Receive`] | socket → file | none: `recv(2)` fills the page that will be written |
-//! | [`Copy`] | file → file | none where the offsets are congruent modulo 4 KiB (a page changes streams), else one |
+//! | [`struct@Copy`] | file → file | none where the offsets are congruent modulo 4 KiB (a page changes streams), else one |
 //!
 //! A step never waits. It says what to wait for: the [`Readable`](crate::EventKind::Readable) or
 //! [`Writable`](crate::EventKind::Writable) event of the file, or the socket's readiness. It moves
