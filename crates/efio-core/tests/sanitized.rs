@@ -9,6 +9,8 @@ mod common;
 mod follow;
 #[path = "conformance/mixed.rs"]
 mod mixed;
+#[path = "conformance/positional.rs"]
+mod positional;
 #[path = "conformance/sizes.rs"]
 mod sizes;
 #[path = "conformance/sparse.rs"]
@@ -25,8 +27,12 @@ use std::time::Instant;
 
 type Check = (&'static str, fn(&Bed));
 
-const CHECKS: [Check; 9] = [
+const CHECKS: [Check; 10] = [
     ("mixed", mixed::reads_and_writes_mix_through_one_descriptor),
+    (
+        "positional",
+        positional::positional_calls_see_what_was_asked_before,
+    ),
     ("threads", threads::threads_share_a_descriptor),
     ("stream", stream::a_stream_is_longer_than_the_memory),
     ("follow", follow::a_reader_follows_a_growing_file),

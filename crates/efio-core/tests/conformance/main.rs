@@ -9,6 +9,7 @@ mod follow;
 mod huge;
 mod many;
 mod mixed;
+mod positional;
 mod sizes;
 mod sparse;
 mod stream;
@@ -40,6 +41,11 @@ fn a_stream_is_longer_than_the_memory() {
 #[test]
 fn reads_and_writes_mix_through_one_descriptor() {
     each(mixed::reads_and_writes_mix_through_one_descriptor);
+}
+
+#[test]
+fn positional_calls_see_what_was_asked_before() {
+    each(positional::positional_calls_see_what_was_asked_before);
 }
 
 #[test]
