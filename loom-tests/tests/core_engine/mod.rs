@@ -53,6 +53,8 @@ pub struct Disk {
     /// Checked for each byte that arrives.
     pub trail: Option<Trail>,
     done: Vec<Completion<()>>,
+    /// How often the file was closed.
+    pub closed: u32,
 }
 
 impl Backend for Disk {
@@ -106,7 +108,12 @@ impl Backend for Disk {
                 self.bytes.resize(len as usize, 0);
                 (Outcome::Done(0), None)
             }
-            Op::Sync { .. } | Op::Close(()) => (Outcome::Done(0), None),
+            Op::Sync { .. } => (Outcome::Done(0), None),
+            Op::Close(()) => {
+                assert!(self.done.is_empty(), "closed before its last completion");
+                self.closed += 1;
+                (Outcome::Done(0), None)
+            }
         };
         self.done.push(Completion { id, outcome, block });
         Ok(())
@@ -148,6 +155,7 @@ pub fn engine(files: u32, bytes: &[u8]) -> (std::sync::Arc<Shared>, Driver<Disk>
         bytes: bytes.to_vec(),
         trail: None,
         done: vec![],
+        closed: 0,
     };
     let driver = Driver::new(std::sync::Arc::clone(&shared), disk);
     (shared, driver)

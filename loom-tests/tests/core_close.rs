@@ -1,0 +1,60 @@
+//! A close beside the completions of the file's ops.
+#![cfg(loom)]
+
+mod core_engine;
+
+use core_engine::{check, engine, events, open, settle};
+use efio_core::{EventKind, OpenOptions};
+use loom::thread;
+use std::path::Path;
+use std::time::Duration;
+
+/// F12: the kernel's file closes once, after the last completion; `Closed` is the last event, and
+/// the slot is free.
+#[test]
+fn a_close_beside_the_completion_of_a_write_ends_the_file_once() {
+    check(2, || {
+        let (shared, mut driver) = engine(1, b"");
+        let fd = open(&shared, &mut driver);
+        shared.write(fd, b"x").unwrap();
+        shared.sync(fd).unwrap();
+        let turning = thread::spawn(move || {
+            // The write completes in here, then the sync.
+            settle(&mut driver, Duration::ZERO);
+            driver
+        });
+        shared.close(fd, false).unwrap();
+        let mut driver = turning.join().unwrap();
+        settle(&mut driver, Duration::ZERO);
+        assert_eq!(driver.backend_mut().bytes, b"x");
+        assert_eq!(driver.backend_mut().closed, 1);
+        let closed = EventKind::Closed { error: None };
+        assert_eq!(events(&shared), [EventKind::Synced { upto: 1 }, closed]);
+        assert_eq!(shared.pool.used(), 0, "a page leaked");
+        let options = OpenOptions::new().read(true);
+        let next = shared.open(Path::new("/next"), &options).unwrap();
+        assert_eq!(next.index(), fd.index());
+    });
+}
+
+/// The page that arrives for a reader that leaves goes back to the pool.
+#[test]
+fn a_close_beside_the_completion_of_a_read_gives_its_page_back() {
+    check(2, || {
+        let (shared, mut driver) = engine(1, b"abc");
+        let fd = open(&shared, &mut driver);
+        assert!(shared.read(fd, &mut [0; 3]).is_err(), "nothing was read");
+        let turning = thread::spawn(move || {
+            settle(&mut driver, Duration::ZERO);
+            driver
+        });
+        shared.close(fd, false).unwrap();
+        let mut driver = turning.join().unwrap();
+        settle(&mut driver, Duration::ZERO);
+        assert_eq!(driver.backend_mut().closed, 1);
+        let mut heard = events(&shared);
+        assert_eq!(heard.pop(), Some(EventKind::Closed { error: None }));
+        assert!(heard.is_empty() || heard == [EventKind::Readable]);
+        assert_eq!(shared.pool.used(), 0, "a page leaked");
+    });
+}
