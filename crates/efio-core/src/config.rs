@@ -6,8 +6,9 @@ use std::time::Duration;
 /// How a file's bytes go between memory and disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum IoMode {
-    /// The engine chooses: Direct where the file system offers it, Cached elsewhere and for
-    /// appends.
+    /// The engine chooses: Direct where the file system offers it, Uncached for what is appended,
+    /// and the page cache elsewhere and for little: a file of less than 64 KiB, a log that grows
+    /// by less at a time.
     #[default]
     Auto,
     /// O_DIRECT for aligned blocks, exact-length uncached writes for unaligned heads and tails.

@@ -132,6 +132,17 @@ pub enum Op<F> {
     Close(F),
 }
 
+impl<F> Op<F> {
+    /// How many bytes it is to move.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Read { len, .. } | Self::WriteBlock { len, .. } => *len,
+            Self::Write { slices, .. } => slices.iter().map(PageSlice::len).sum(),
+            _ => 0,
+        }
+    }
+}
+
 /// An op and its name.
 #[derive(Debug)]
 pub struct Request<F> {

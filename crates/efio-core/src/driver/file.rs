@@ -124,8 +124,14 @@ impl<F> OpenFile<F> {
             IoMode::Auto if facts.block > 0 => Route::Uncached,
             IoMode::Auto | IoMode::Cached => Route::Cached,
         };
-        self.write.opened(buffered, facts.block, self.may_be_new);
-        if self.io_mode == IoMode::Auto {
+        let auto = self.io_mode == IoMode::Auto;
+        let written = if auto && self.append {
+            Route::Uncached
+        } else {
+            buffered
+        };
+        self.write.opened(written, facts.block, self.may_be_new);
+        if auto {
             self.write.cache_below(self.small);
         }
         self.read.opened(buffered, facts.block, facts.size);

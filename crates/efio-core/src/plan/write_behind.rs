@@ -119,7 +119,8 @@ impl WriteBehind {
 
     /// Below `bytes`, what is first written is for the page cache: the kernel takes it in a fraction
     /// of the time of a direct write, and writes many small files back together. Until there are
-    /// that many, nothing is written that is not due.
+    /// that many, nothing is written that is not due. What is appended goes to the page cache
+    /// whenever it is less.
     pub fn cache_below(&mut self, bytes: u64) {
         self.small = bytes;
     }
@@ -185,6 +186,11 @@ impl WriteBehind {
             len: len.min(self.max_cut),
             route: self.buffered,
         };
+        if self.append && len < self.small {
+            // The next one goes to the same page of the cache: it had better be there.
+            let route = Route::Cached;
+            return Some(Cut { offset, len, route });
+        }
         if self.block == 0 {
             return Some(buffered(len));
         }
@@ -354,6 +360,22 @@ mod tests {
         // From here on it is like any other.
         let cut = plan.next_write(ready(10_000, 100_000)).unwrap();
         assert_eq!((cut.len, cut.route), (2288, Route::Uncached));
+    }
+
+    #[test]
+    fn a_slow_log_is_for_the_page_cache_and_a_fast_one_is_not() {
+        let mut plan = WriteBehind::new(true, 8 << 20);
+        plan.opened(Route::Uncached, 4096, false);
+        plan.cache_below(65_536);
+        for (len, route) in [
+            (200, Route::Cached),
+            (65_536, Route::Uncached),
+            (1, Route::Cached),
+        ] {
+            let cut = plan.next_write(ready(0, len)).unwrap();
+            assert_eq!((cut.len, cut.route), (len, route));
+            plan.write_done(len);
+        }
     }
 
     #[test]

@@ -37,6 +37,9 @@ use std::time::{Duration, Instant};
 
 /// Ops that the ring has at a time, the poll of the doorbell among them.
 const DEPTH: u32 = 256;
+/// An op of this many bytes does not wait for others to go along: the disk works on it while the
+/// driver maps memory for the next one.
+const LARGE: usize = 256 << 10;
 /// Turns that an op may wait for others to go along in one system call.
 const PATIENCE: u32 = 2;
 /// How long to stay away from a kernel that has no memory for us now.
@@ -161,6 +164,7 @@ impl Backend for UringBackend {
         if self.flights.len() + 1 >= DEPTH as usize {
             return Err(request);
         }
+        let large = request.op.bytes() >= LARGE;
         let pushed = self
             .flights
             .push(&mut self.ring, &mut self.buffers, request);
@@ -168,6 +172,9 @@ impl Backend for UringBackend {
             Ok(fixed) => {
                 self.counters.ring_ops.add(1);
                 self.counters.ring_unregistered.add(u64::from(!fixed));
+                if large {
+                    self.enter(false, None);
+                }
                 Ok(())
             }
             // The crew says what is wrong with it.
