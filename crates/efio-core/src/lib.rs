@@ -18,6 +18,8 @@
 //!
 //! The crates below are re-exported: [`sync`], [`queue`], [`chunks`], [`bstream`].
 
+#[cfg(any(feature = "futures-io", feature = "tokio"))]
+mod aio;
 mod answer;
 mod backend;
 mod caller;
@@ -51,6 +53,8 @@ pub mod sim;
 #[doc(hidden)]
 pub use sim::SimOptions;
 
+#[cfg(any(feature = "futures-io", feature = "tokio"))]
+pub use aio::AsyncFile;
 pub use backend::BackendInfo;
 pub use caller::Unwritten;
 pub use config::{BackendKind, Config, IoMode};
@@ -70,7 +74,7 @@ pub use efio_queue as queue;
 pub use efio_sync as sync;
 
 static_assertions::assert_impl_all!(Engine: Send, Sync);
-static_assertions::assert_impl_all!(File: Send, Sync);
+static_assertions::assert_impl_all!(File: Send, Sync, Unpin);
 static_assertions::assert_impl_all!(EventQueue: Send, Sync);
 
 #[doc = include_str!("../README.md")]

@@ -145,7 +145,7 @@ impl Shared {
     }
 
     /// The task that was told to wait is woken; unless nobody is left to do it.
-    fn polled<T>(&self, result: io::Result<T>) -> Poll<io::Result<T>> {
+    pub fn polled<T>(&self, result: io::Result<T>) -> Poll<io::Result<T>> {
         match result {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 if self.is_abandoned() {

@@ -23,6 +23,7 @@ use std::os::fd::BorrowedFd;
 const FIRST_PAGE: usize = 64 << 10;
 
 /// Pages that the reader of a file lends: they stay in its stream meanwhile.
+#[derive(Debug)]
 pub struct Loan {
     slices: Vec<PageSlice>,
     epoch: u32,

@@ -1,0 +1,148 @@
+//! Files as asynchronous streams. The io traits of futures and tokio are thin layers over the polls
+//! of [`File`], each behind its feature; the driver wakes the tasks itself, and no runtime's reactor
+//! or thread pool is needed.
+
+#[cfg(feature = "futures-io")]
+mod futures;
+#[cfg(feature = "tokio")]
+mod tokio;
+
+use crate::caller::transfer::Loan;
+use crate::engine::Engine;
+use crate::fd::Asker;
+use crate::file::File;
+use crate::options::OpenOptions;
+use crate::page::PageSlice;
+use std::future::poll_fn;
+use std::io::{self, SeekFrom};
+use std::path::Path;
+use std::task::{Context, Poll, ready};
+
+/// A file for tasks: `AsyncRead`, `AsyncBufRead`, `AsyncWrite` and `AsyncSeek` of tokio and of
+/// futures, each behind its feature. It works on any runtime, with one thread or several.
+///
+/// - A **write** is ready as soon as the bytes are in memory. **Flush** is ready when the kernel has
+///   them all; [`sync_data`](Self::sync_data) when they are durable.
+/// - **Shutdown** (close, in futures) closes the file and brings its first error. A file that is
+///   dropped instead is written and closed in the background, and its error is lost.
+/// - **`AsyncBufRead`** copies nothing: it shows the pages that the disk filled.
+/// - **Seek** takes no time. `SeekFrom::End` is `Unsupported`: only the kernel knows where a file
+///   ends, and to ask it means to wait for it.
+/// - Every future can be dropped at any time: bytes that were accepted stay accepted, and what a
+///   dropped read would have given out is there for the next one.
+///
+/// ```
+/// use efio_core::{AsyncFile, Engine, OpenOptions};
+///
+/// # #[cfg(feature = "tokio")]
+/// async fn greet(engine: &Engine, path: &std::path::Path) -> std::io::Result<()> {
+///     use tokio::io::AsyncWriteExt;
+///
+///     let options = OpenOptions::new().write(true).create(true);
+///     let mut file = AsyncFile::open(engine, path, &options).await?;
+///     file.write_all(b"hello").await?;
+///     file.sync_all().await?;
+///     file.shutdown().await
+/// }
+/// ```
+#[derive(Debug)]
+pub struct AsyncFile {
+    file: File,
+    /// The page that `AsyncBufRead` shows.
+    shown: Option<Loan>,
+}
+
+impl AsyncFile {
+    /// Opens a file whose events wake its tasks and go nowhere else
+    /// ([`OpenOptions::wakers`]).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Engine::open`], and what the kernel says.
+    pub async fn open(
+        engine: &Engine,
+        path: impl AsRef<Path>,
+        options: &OpenOptions,
+    ) -> io::Result<Self> {
+        let file = engine.open(path, &options.clone().wakers(true))?;
+        poll_fn(|cx| file.poll_open(cx)).await?;
+        Ok(Self::from(file))
+    }
+
+    /// Makes every byte accepted so far durable, and with it whatever it takes to read them back:
+    /// the length, and the name of a new file.
+    ///
+    /// # Errors
+    ///
+    /// The file's failure, if there was one: a failed sync is never tried again.
+    pub async fn sync_data(&self) -> io::Result<()> {
+        let mark = self.file.sync()?;
+        poll_fn(|cx| self.file.poll_sync(cx, mark)).await
+    }
+
+    /// The same: efio syncs what the bytes need, and does not wait for times and owners.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`sync_data`](Self::sync_data).
+    pub async fn sync_all(&self) -> io::Result<()> {
+        self.sync_data().await
+    }
+
+    /// The file, for the calls that are the same for everybody: progress, failure, statistics.
+    pub fn get_ref(&self) -> &File {
+        &self.file
+    }
+
+    /// The file without the io traits.
+    pub fn into_inner(self) -> File {
+        self.file
+    }
+
+    fn poll_copy(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        self.shown = None;
+        self.file.poll_read(cx, buf)
+    }
+
+    /// The bytes of the page in front; none at the end of file.
+    fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
+        self.shown = None;
+        let File { shared, fd, .. } = &self.file;
+        let loan = shared.lend(*fd, 1, usize::MAX, Asker::Task(cx.waker()));
+        let loan = self.shown.insert(ready!(shared.polled(loan))?);
+        Poll::Ready(Ok(front(loan)))
+    }
+
+    /// Takes bytes that [`poll_bytes`](Self::poll_bytes) has shown.
+    fn consume_bytes(&mut self, count: usize) {
+        let Some(loan) = self.shown.take() else {
+            return;
+        };
+        let count = count.min(front(&loan).len());
+        // Refused when somebody read or moved the position by the number of the file meanwhile:
+        // then these bytes are not the next ones any more.
+        let _ = self.file.shared.return_loan(self.file.fd, loan, count);
+    }
+
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.shown = None;
+        self.file.shared.seek_from(self.file.fd, to)
+    }
+
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.shown = None;
+        self.file.poll_close(cx)
+    }
+}
+
+/// Any file will do; one opened without [`OpenOptions::wakers`] also sends events.
+impl From<File> for AsyncFile {
+    fn from(file: File) -> Self {
+        Self { file, shown: None }
+    }
+}
+
+/// The bytes of the one page that was lent.
+fn front(loan: &Loan) -> &[u8] {
+    loan.slices().first().map_or(&[], PageSlice::as_slice)
+}
