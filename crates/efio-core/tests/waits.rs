@@ -324,7 +324,8 @@ fn several_buffers_are_one_call() {
     let engine = Engine::new().unwrap();
     let options = both().truncate(false).write(false).read(false).append(true);
     let file = Arc::new(engine.open(dir.join("log"), &options).unwrap());
-    const CALLS: usize = 2000;
+    // So few that the memory which is ready at the start takes them all, and no call is short.
+    const CALLS: usize = 500;
     let writers: Vec<_> = [b'a', b'b']
         .map(|letter| {
             let file = Arc::clone(&file);
