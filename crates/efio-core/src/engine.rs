@@ -12,7 +12,7 @@ use crate::file::File;
 use crate::options::OpenOptions;
 use crate::page::Buffer;
 use crate::shared::Shared;
-use crate::stats::Stats;
+use crate::stats::{FileStats, Stats};
 use crate::sys::signals;
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut};
@@ -306,7 +306,16 @@ impl Engine {
 
     /// What the engine has done so far.
     pub fn stats(&self) -> Stats {
-        self.shared.counters.snapshot()
+        self.shared.stats()
+    }
+
+    /// What was done for one file so far; see [`File::stats`].
+    ///
+    /// # Errors
+    ///
+    /// `EBADF` for a descriptor that is not open.
+    pub fn file_stats(&self, fd: Fd) -> io::Result<FileStats> {
+        self.shared.file_stats(fd)
     }
 
     /// Reads; see [`File::read`].

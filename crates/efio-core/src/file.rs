@@ -7,6 +7,7 @@ use crate::error::{Failure, Refused};
 use crate::fd::{Asker, Fd, Progress};
 use crate::page::{Buffer, PageSlice};
 use crate::shared::Shared;
+use crate::stats::FileStats;
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut, Read, Seek, SeekFrom, Write};
 use std::mem::ManuallyDrop;
@@ -194,6 +195,15 @@ impl File {
     /// The error of the open; `EBADF` when closed.
     pub fn open_status(&self) -> io::Result<bool> {
         self.shared.open_status(self.fd)
+    }
+
+    /// What was done for the file so far: how its calls were answered, and which way its bytes went.
+    ///
+    /// # Errors
+    ///
+    /// `EBADF` when closed.
+    pub fn stats(&self) -> io::Result<FileStats> {
+        self.shared.file_stats(self.fd)
     }
 
     /// What made the file unusable for writing, if anything did.

@@ -66,7 +66,7 @@ pub use fd::{Fd, Progress};
 pub use file::File;
 pub use options::OpenOptions;
 pub use page::Buffer;
-pub use stats::Stats;
+pub use stats::{FileStats, Stats};
 
 pub use efio_bstream as bstream;
 pub use efio_chunks as chunks;

@@ -1,32 +1,50 @@
-//! Counters of an engine.
+//! Counters of an engine and of each of its files.
+//!
+//! What happens on the path of every read is counted per file alone, by the caller that has custody:
+//! a load and a store. The engine's figure is the sum over its files and what closed ones left.
 
+use crate::op::Route;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 macro_rules! counters {
-    ($($(#[$doc:meta])* $name:ident,)*) => {
-        /// What an engine has done so far.
+    (
+        $(#[$of:meta])* $stats:ident, $(#[$live:meta])* $counters:ident:
+        $($(#[$doc:meta])* $name:ident,)*
+    ) => {
+        $(#[$of])*
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         #[non_exhaustive]
-        pub struct Stats {
+        pub struct $stats {
             $($(#[$doc])* pub $name: u64,)*
         }
 
-        /// The live counters behind [`Stats`].
+        $(#[$live])*
         #[derive(Default)]
-        pub struct Counters {
+        pub struct $counters {
             $($(#[$doc])* pub $name: Counter,)*
         }
 
-        impl Counters {
+        impl $counters {
+            /// From zero again.
+            pub fn reset(&self) {
+                $(self.$name.take();)*
+            }
+
             /// All of them, each read once.
-            pub fn snapshot(&self) -> Stats {
-                Stats { $($name: self.$name.get(),)* }
+            pub fn snapshot(&self) -> $stats {
+                $stats { $($name: self.$name.get(),)* }
             }
         }
     };
 }
 
 counters! {
+    /// What an engine has done so far.
+    Stats,
+    /// The live counters behind [`Stats`].
+    Counters:
+    /// Reads that were answered at once, bytes or the end of file.
+    reads_served,
     /// Reads that found nothing and said "would block".
     reads_blocked,
     /// Writes that found no room and said "would block".
@@ -50,8 +68,16 @@ counters! {
     fallbacks,
     /// Bytes that were read ahead and never consumed.
     read_ahead_wasted,
+    /// Writes to the kernel that began because pages were full.
+    flushes_full,
     /// Flushes of a file that were due by the interval.
-    interval_flushes,
+    flushes_interval,
+    /// Flushes for a sync.
+    flushes_sync,
+    /// Flushes that a caller asked for, or that a read had to wait for.
+    flushes_asked,
+    /// Flushes for a close that found bytes unwritten.
+    flushes_close,
     /// Completions that belonged to no op, late or duplicate; dropped.
     stray_completions,
     /// Times a caller had to wake the driver with a system call.
@@ -71,6 +97,59 @@ counters! {
     rings_lost,
 }
 
+counters! {
+    /// What was done for one file so far.
+    FileStats,
+    /// The live counters behind [`FileStats`]. Each is written by one side alone: the caller that
+    /// has custody, or the driver.
+    FileCounters:
+    /// Reads that were answered at once, bytes or the end of file.
+    reads_served,
+    /// Reads that found nothing and said "would block".
+    reads_blocked,
+    /// Reads that the caller answered itself from the page cache, with one system call.
+    reads_from_cache,
+    /// Writes that found no room and said "would block".
+    writes_blocked,
+    /// Bytes read past the page cache.
+    read_direct,
+    /// Bytes read through the page cache without staying there.
+    read_uncached,
+    /// Bytes read through the page cache.
+    read_cached,
+    /// Bytes written past the page cache.
+    written_direct,
+    /// Bytes written through the page cache without staying there.
+    written_uncached,
+    /// Bytes written through the page cache.
+    written_cached,
+    /// Bytes that were read ahead and never consumed.
+    read_ahead_wasted,
+    /// Routes that the kernel refused, so that another one was taken, and 1 more if the mode asked
+    /// for could not be had.
+    fallbacks,
+}
+
+impl FileCounters {
+    /// Bytes that were read.
+    pub fn read(&self, route: Route, bytes: u64) {
+        match route {
+            Route::Direct => self.read_direct.bump(bytes),
+            Route::Uncached => self.read_uncached.bump(bytes),
+            Route::Cached => self.read_cached.bump(bytes),
+        }
+    }
+
+    /// Bytes that were written.
+    pub fn written(&self, route: Route, bytes: u64) {
+        match route {
+            Route::Direct => self.written_direct.bump(bytes),
+            Route::Uncached => self.written_uncached.bump(bytes),
+            Route::Cached => self.written_cached.bump(bytes),
+        }
+    }
+}
+
 /// A statistic: exact when it is read at rest, never a synchronisation.
 #[derive(Default)]
 pub struct Counter(AtomicU64);
@@ -82,7 +161,21 @@ impl Counter {
         self.0.fetch_add(n, Ordering::Relaxed);
     }
 
-    fn get(&self) -> u64 {
+    /// Counts `n` more, where nobody else writes at the same time.
+    #[inline]
+    pub fn bump(&self, n: u64) {
+        // Relaxed, as in `add`.
+        let sum = self.0.load(Ordering::Relaxed).wrapping_add(n);
+        self.0.store(sum, Ordering::Relaxed);
+    }
+
+    /// What was counted; from zero again.
+    pub fn take(&self) -> u64 {
+        self.0.swap(0, Ordering::Relaxed)
+    }
+
+    /// What was counted.
+    pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }

@@ -3,7 +3,8 @@
 mod common;
 
 use common::{Dir, PATIENCE, closed, errno, event, pattern, read_all, readable, ready, write_all};
-use efio_core::{Engine, EventKind, IoMode, OpenOptions};
+use efio_core::{Engine, EventKind, FileStats, IoMode, OpenOptions};
+use std::io::ErrorKind;
 use std::time::Duration;
 
 const MODES: [IoMode; 4] = [
@@ -202,7 +203,7 @@ fn appends_of_two_writers_all_arrive() {
 
 /// Accepted bytes reach the kernel by themselves within the interval.
 #[test]
-fn the_interval_flushes_the_open_page() {
+fn the_flushes_interval_the_open_page() {
     let dir = Dir::new();
     let engine = Engine::builder()
         .flush_interval(Duration::from_millis(50))
@@ -223,7 +224,7 @@ fn the_interval_flushes_the_open_page() {
         std::thread::sleep(Duration::from_millis(120));
     }
     assert_eq!(std::fs::read(&path).unwrap().len(), 30);
-    assert!(engine.stats().interval_flushes >= 3);
+    assert!(engine.stats().flushes_interval >= 3);
 }
 
 /// F17: the end of file is where the kernel says that it is now.
@@ -486,4 +487,65 @@ fn a_shutdown_closes_everything() {
     assert_eq!(errno(file.write(b"late")), libc::EBADF);
     assert_eq!(errno(file.sync()), libc::EBADF);
     assert_eq!(std::fs::read(dir.join("file")).unwrap(), b"left in memory");
+}
+
+/// What the counters of a file say is what happened to it, and the engine's are the sum.
+#[test]
+fn the_counters_tell_what_happened() {
+    let dir = Dir::new();
+    let engine = Engine::new().unwrap();
+    let options = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .io_mode(IoMode::Cached);
+    let file = engine.open(dir.join("file"), &options).unwrap();
+    assert_eq!(file.stats().unwrap(), FileStats::default());
+    file.write(&[7; 5000]).unwrap();
+    file.sync().unwrap();
+    event(&engine, |event| {
+        matches!(event.kind, EventKind::Synced { .. })
+    });
+    file.seek(0).unwrap();
+    let mut buf = [0; 3000];
+    let mut total = 0;
+    loop {
+        match file.read(&mut buf) {
+            Ok(0) => break,
+            Ok(n) => total += n,
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::WouldBlock);
+                event(&engine, |event| event.kind == EventKind::Readable);
+            }
+        }
+    }
+    assert_eq!(total, 5000);
+    let stats = file.stats().unwrap();
+    assert_eq!(stats.written_cached, 5000);
+    assert_eq!(stats.written_direct + stats.written_uncached, 0);
+    assert!(
+        stats.reads_served >= 3,
+        "two with bytes and the end of file"
+    );
+    let whole = engine.stats();
+    assert_eq!(whole.reads_served, stats.reads_served);
+    assert_eq!(whole.reads_blocked, stats.reads_blocked);
+    assert_eq!(whole.reads_from_cache, stats.reads_from_cache);
+    assert_eq!(whole.written_buffered, 5000);
+    assert!(whole.flushes_sync >= 1);
+    assert_eq!((whole.flushes_full, whole.flushes_close), (0, 0));
+
+    let fd = file.fd();
+    file.write(b"rest").unwrap();
+    file.close().unwrap();
+    event(&engine, |event| {
+        event.fd == fd && matches!(event.kind, EventKind::Closed { .. })
+    });
+    assert!(engine.file_stats(fd).is_err());
+    let whole = engine.stats();
+    assert_eq!(
+        whole.reads_served, stats.reads_served,
+        "also of closed files"
+    );
+    assert_eq!(whole.flushes_close, 1);
 }

@@ -6,6 +6,7 @@ use crate::command::Command;
 use crate::error::Failure;
 use crate::fd::{Asker, Attention, Ends, Fd, OpenState, Progress, Slot, Waiting};
 use crate::shared::Shared;
+use crate::stats::{FileStats, Stats};
 use std::io;
 
 impl Shared {
@@ -96,6 +97,21 @@ impl Shared {
     /// The three marks.
     pub fn progress(&self, fd: Fd) -> io::Result<Progress> {
         self.look(fd, |slot| slot.marks.progress())
+    }
+
+    /// What was done for the file so far.
+    pub fn file_stats(&self, fd: Fd) -> io::Result<FileStats> {
+        self.with_ends(fd, |slot, _| Ok(slot.counters.snapshot()))
+    }
+
+    /// What was done for all files so far.
+    pub fn stats(&self) -> Stats {
+        let mut stats = self.counters.snapshot();
+        let open = self.table.iter();
+        stats.reads_served += open
+            .map(|slot| slot.counters.reads_served.get())
+            .sum::<u64>();
+        stats
     }
 
     /// What poisoned the file.

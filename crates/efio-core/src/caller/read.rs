@@ -80,6 +80,7 @@ impl Shared {
             begin_run(slot, ends)?;
         }
         let found = self.read_run(fd, slot, ends, asker, |ends| copy_out(slot, ends, buf))?;
+        slot.counters.reads_served.bump(1);
         if let Some(n) = found {
             return Ok(n);
         }
@@ -107,6 +108,8 @@ impl Shared {
         }
         ends.position += n as u64;
         self.counters.reads_from_cache.add(1);
+        slot.counters.reads_from_cache.bump(1);
+        slot.counters.reads_served.bump(1);
         Some(n)
     }
 
@@ -185,6 +188,7 @@ impl Shared {
             }
             if announced.is_some() {
                 self.counters.reads_blocked.add(1);
+                slot.counters.reads_blocked.bump(1);
                 self.attend(fd.index(), slot, Attention::WANT_DATA);
                 return Err(EAGAIN.into());
             }

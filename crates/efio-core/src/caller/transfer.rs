@@ -156,6 +156,7 @@ impl Shared {
         let announced = slot.announce(Waiting::ROOM, Asker::Loop);
         if is_used_up() {
             self.counters.writes_blocked.add(1);
+            slot.counters.writes_blocked.bump(1);
             self.attend(fd.index(), slot, Attention::WANT_ROOM);
             return Err(EAGAIN.into());
         }
@@ -217,6 +218,7 @@ impl Shared {
                 }
                 Room::ShareUsedUp | Room::BudgetUsedUp if announced.is_some() => {
                     self.counters.writes_blocked.add(1);
+                    slot.counters.writes_blocked.bump(1);
                     self.attend(fd.index(), slot, Attention::WANT_ROOM);
                     return false;
                 }

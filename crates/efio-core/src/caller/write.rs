@@ -138,6 +138,7 @@ impl Shared {
             self.copy_all(slot, ends, bufs, &mut copied);
             if copied.bytes == 0 {
                 self.counters.writes_blocked.add(1);
+                slot.counters.writes_blocked.bump(1);
                 self.attend(fd.index(), slot, Attention::WANT_ROOM);
                 return Err(EAGAIN.into());
             }

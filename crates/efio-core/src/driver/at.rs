@@ -105,9 +105,17 @@ impl<B: Backend> Driver<B> {
             (Kind::Write, _) => counters.written_buffered.add(bytes),
             (Kind::Truncate, _) => {}
         }
+        match kind {
+            Kind::Read => slot.counters.read(route, bytes),
+            Kind::Write => slot.counters.written(route, bytes),
+            Kind::Truncate => {}
+        }
         match at.completed(key, block, result, &mut file.routes) {
             After::Again => {}
-            After::FellBack => counters.fallbacks.add(1),
+            After::FellBack => {
+                counters.fallbacks.add(1);
+                slot.counters.fallbacks.bump(1);
+            }
             After::Finished(finished) => self.positional_over(slot, file, finished),
         }
     }

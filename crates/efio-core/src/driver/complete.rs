@@ -62,6 +62,7 @@ impl<B: Backend> Driver<B> {
                     .counters
                     .fallbacks
                     .add(u64::from(facts.fell_back));
+                slot.counters.fallbacks.bump(u64::from(facts.fell_back));
                 file.opened(kernel, facts);
                 if let Some(kernel) = file.cached_kernel() {
                     slot.offer_read_now(B::read_now(kernel));
@@ -111,11 +112,13 @@ impl<B: Backend> Driver<B> {
                 Route::Direct => counters.read_direct.add(bytes),
                 Route::Uncached | Route::Cached => counters.read_buffered.add(bytes),
             }
+            slot.counters.read(route, bytes);
         }
         // Memory of a run that was given up goes back to the pool here.
         drop(file.read.arrived(number, block, result));
         let delivered = file.deliver(slot);
         self.shared.counters.fallbacks.add(delivered.fallbacks);
+        slot.counters.fallbacks.bump(delivered.fallbacks);
         if delivered.news {
             self.notify_reader(slot, file);
         }
@@ -129,6 +132,9 @@ impl<B: Backend> Driver<B> {
                 match route {
                     Some(Route::Direct) => counters.written_direct.add(n as u64),
                     _ => counters.written_buffered.add(n as u64),
+                }
+                if let Some(route) = route {
+                    slot.counters.written(route, n as u64);
                 }
                 file.wrote(n);
                 file.write.write_done(n as u64)
@@ -186,7 +192,10 @@ impl<B: Backend> Driver<B> {
     pub(super) fn judge(&mut self, slot: &Slot, file: &mut OpenFile<B::File>, verdict: Verdict) {
         match verdict {
             Verdict::Retry => {}
-            Verdict::FellBack => self.shared.counters.fallbacks.add(1),
+            Verdict::FellBack => {
+                self.shared.counters.fallbacks.add(1);
+                slot.counters.fallbacks.bump(1);
+            }
             Verdict::Failed(mut failure) => {
                 if slot.failure().is_none() {
                     self.poison(slot, file, &mut failure);

@@ -182,10 +182,12 @@ impl<B: Backend> Driver<B> {
                     .push_back((driver.now + driver.shared.config.flush_interval, file.fd));
             }
             if bits.has(Attention::FLUSH) {
+                driver.shared.counters.flushes_asked.add(1);
                 file.write.flush(slot.marks.accepted());
                 driver.notify_flusher(slot, file);
             }
             if bits.has(Attention::SYNC) {
+                driver.shared.counters.flushes_sync.add(1);
                 file.syncs_heard = slot.syncs_asked();
                 file.write.sync(slot.requested_sync());
             }
@@ -203,6 +205,8 @@ impl<B: Backend> Driver<B> {
                 driver.wake(slot, Waiting::ALL);
                 file.life.ask_close();
                 file.stop_reading();
+                let owes = u64::from(file.backlog(slot) > 0);
+                driver.shared.counters.flushes_close.add(owes);
                 file.write.flush(accepted);
                 if bits.has(Attention::CLOSE_SYNC) {
                     file.write.sync(accepted);
@@ -216,10 +220,11 @@ impl<B: Backend> Driver<B> {
     fn want_data(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) {
         let (epoch, from, after) = slot.requested_run();
         if epoch != file.read.epoch() {
-            self.shared
-                .counters
-                .read_ahead_wasted
-                .add(file.read.unconsumed());
+            let wasted = file.read.unconsumed();
+            self.shared.counters.read_ahead_wasted.add(wasted);
+            slot.counters.read_ahead_wasted.bump(wasted);
+            let owes = u64::from(file.write.written() < after);
+            self.shared.counters.flushes_asked.add(owes);
             file.read.start(epoch, from);
             file.read_after = after;
             file.write.flush(after);
@@ -246,7 +251,7 @@ impl<B: Backend> Driver<B> {
                 file.timed = false;
                 let owes = slot.failure().is_none() && file.backlog(slot) > 0;
                 if owes || !stop_watching(slot, fd) {
-                    driver.shared.counters.interval_flushes.add(1);
+                    driver.shared.counters.flushes_interval.add(1);
                     file.write.flush(slot.marks.accepted());
                     file.timed = true;
                     let due = driver.now + driver.shared.config.flush_interval;
@@ -264,6 +269,8 @@ impl<B: Backend> Driver<B> {
             self.pump_positional(slot, file);
             while let Some((purpose, op)) = file.next_write(slot).or_else(|| file.next_sync()) {
                 file.busy += 1;
+                let full = purpose == Purpose::Write && file.write.due() <= file.write.written();
+                self.shared.counters.flushes_full.add(u64::from(full));
                 self.submit(index, purpose, op);
             }
             self.pump_reads(slot, file);
@@ -305,6 +312,9 @@ impl<B: Backend> Driver<B> {
         self.live -= 1;
         if let Some(slot) = self.shared.table.get(file.fd.index()) {
             slot.waiters.clear(&mut self.outbox.wakers);
+            let served = slot.counters.reads_served.get();
+            slot.counters.reset();
+            self.shared.counters.reads_served.add(served);
         }
         self.shared.table.release(file.fd.index());
         let promise = file.tell_closed.take();

@@ -19,6 +19,7 @@ use crate::caller::Lost;
 use crate::error::{Errno, Failure};
 use crate::op::ReadNow;
 use crate::page::Page;
+use crate::stats::FileCounters;
 use efio_chunks::{ChunkReader, ChunkWriter};
 use efio_sync::shim::atomic::{AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use efio_sync::{CasCell, SpinLock};
@@ -145,6 +146,8 @@ pub struct Slot {
     /// How many syncs were asked for, and how many of them are answered.
     syncs_asked: AtomicU32,
     syncs_answered: AtomicU32,
+    /// What was done for the file.
+    pub counters: FileCounters,
     /// On its way from the driver to the caller's ends.
     read_now: SpinLock<Option<Arc<dyn ReadNow>>>,
 }
@@ -177,6 +180,7 @@ impl Slot {
             sync_to: AtomicU64::new(0),
             syncs_asked: AtomicU32::new(0),
             syncs_answered: AtomicU32::new(0),
+            counters: FileCounters::default(),
             read_now: SpinLock::new(None),
         }
     }

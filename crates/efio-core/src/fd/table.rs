@@ -43,6 +43,12 @@ impl FdTable {
         self.segments.get(segment)?.get()?.get(offset)
     }
 
+    /// Every slot there is, in use or free.
+    pub fn iter(&self) -> impl Iterator<Item = &Slot> {
+        let segments = self.segments.iter().map_while(OnceLock::get);
+        segments.flat_map(|segment| segment.iter())
+    }
+
     /// Takes a free slot, the one that was closed first; `None` when all are in use.
     pub fn allocate(&self) -> Option<(u32, &Slot)> {
         let index = self.free.pop().or_else(|| self.fresh_index())?;
