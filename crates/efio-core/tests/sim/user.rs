@@ -5,7 +5,7 @@ use super::oracle::Oracle;
 use super::steps::{Closing, FILES, Opening, PATHS, Step};
 use efio_core::sim::{Foreign, SimInode, SimOptions, SimStore};
 use efio_core::{Engine, Event, EventKind, Fd, File, OpenOptions};
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, IoSlice, IoSliceMut, Write};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// A file that the user opened and that is not closed yet.
@@ -216,7 +216,11 @@ impl User {
         else {
             return;
         };
-        let result = if scribbles {
+        let ready = self.engine.poll(file.fd()).unwrap().writable;
+        let result = if start % 4 == 1 {
+            let (head, tail) = bytes.split_at(len / 3);
+            file.write_vectored(&[IoSlice::new(head), IoSlice::new(&[]), IoSlice::new(tail)])
+        } else if scribbles {
             self.buffer[..len].copy_from_slice(bytes);
             let result = file.write(&self.buffer[..len]);
             self.buffer[..len].fill(0x55);
@@ -229,7 +233,10 @@ impl User {
                 assert!(n <= len && *writable && (n > 0 || len == 0));
                 oracle.wrote(&bytes[..n]);
             }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => oracle.writable.would_block(),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                assert!(!ready, "a poll said that it is writable");
+                oracle.writable.would_block();
+            }
             Err(error) => {
                 let errno = error.raw_os_error();
                 let failure = file.failure().unwrap();
@@ -253,14 +260,26 @@ impl User {
         else {
             return false;
         };
+        let ready = self.engine.poll(file.fd()).unwrap().readable;
         let buffer = &mut self.buffer[..len];
-        match file.read(buffer) {
+        let result = if len % 4 == 1 {
+            let (head, tail) = buffer.split_at_mut(len / 3);
+            file.read_vectored(&mut [IoSliceMut::new(head), IoSliceMut::new(tail)])
+        } else {
+            file.read(buffer)
+        };
+        match result {
             Ok(0) if len > 0 => oracle.read_end(),
             Ok(n) => {
                 oracle.read(&buffer[..n]);
                 return true;
             }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => oracle.readable.would_block(),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                // What the kernel held in memory then it may have dropped since.
+                let evicted = self.trouble.cached > 0;
+                assert!(!ready || evicted, "a poll said that it is readable");
+                oracle.readable.would_block();
+            }
             Err(error) => {
                 let errno = error.raw_os_error().unwrap();
                 let allowed = if *readable {
