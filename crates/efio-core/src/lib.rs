@@ -32,6 +32,7 @@ mod event;
 mod fd;
 mod file;
 mod inbox;
+pub mod log;
 mod op;
 mod options;
 mod page;

@@ -15,6 +15,36 @@ use std::sync::Arc;
 /// Several threads may take events; each event is given out once. Readable and Writable are
 /// edge-triggered per file: one event after a call said "would block". An event may turn out to
 /// be stale, when somebody else used the file in between; the call then says "would block" again.
+///
+/// The directory `examples` has loops that run, each a page long: `loop_mio` and `loop_polling`
+/// register the queue, `loop_epoll` is told by the callback, `serve` is a whole server.
+///
+/// ```
+/// use efio_core::{Engine, EventKind, OpenOptions};
+/// use mio::{Events, Interest, Poll, Token, unix::SourceFd};
+/// use std::os::fd::AsRawFd;
+///
+/// # fn main() -> std::io::Result<()> {
+/// # let path = std::env::temp_dir().join(format!("efio-loop-{}", std::process::id()));
+/// # std::fs::write(&path, b"hello")?;
+/// let engine = Engine::new()?;
+/// let mut poll = Poll::new()?;
+/// let queue = engine.events().as_raw_fd();
+/// poll.registry().register(&mut SourceFd(&queue), Token(0), Interest::READABLE)?;
+///
+/// let file = engine.open(&path, &OpenOptions::new().read(true))?;
+/// let mut events = Events::with_capacity(16);
+/// 'opened: loop {
+///     poll.poll(&mut events, None)?; // with all the sockets there are
+///     for event in engine.events().drain() {
+///         if event.fd == file.fd() && event.kind == EventKind::Opened {
+///             break 'opened;
+///         }
+///     }
+/// }
+/// # std::fs::remove_file(path)?;
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct EventQueue {
     queue: SignalledQueue<Event, EventFd>,

@@ -1,0 +1,104 @@
+//! The end of a log: everything is on disk, or somebody hears that it is not.
+
+use super::line::Log;
+use crate::engine::Engine;
+use std::fmt;
+use std::io;
+use std::panic;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a guard that is dropped, and a panic, wait for the disk.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What became of the lines of a log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LogReport {
+    /// Lines that the log took.
+    pub lines: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Lines that it did not take. The log itself says so.
+    pub dropped_lines: u64,
+    /// Their bytes.
+    pub dropped_bytes: u64,
+}
+
+/// Keeps a log open. Dropping it writes everything that was taken, waits up to five seconds, and
+/// complains on stderr if something could not be written. A `main` that panics drops it as well; for
+/// panics of other threads, and those that abort, there is
+/// [`flush_on_panic`](Self::flush_on_panic).
+#[must_use = "the log ends when the guard is dropped"]
+pub struct LogGuard {
+    log: Arc<Log>,
+    engine: Option<Engine>,
+}
+
+impl LogGuard {
+    pub(super) fn new(log: Arc<Log>, engine: Engine) -> Self {
+        Self {
+            log,
+            engine: Some(engine),
+        }
+    }
+
+    /// Hands every line to the kernel before a panic goes on, on whatever thread: puts a hook before
+    /// the one that is set now.
+    pub fn flush_on_panic(&self) {
+        let log = Arc::downgrade(&self.log);
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            before(info);
+            if let Some(log) = log.upgrade() {
+                // There is nobody to tell.
+                let _ = log.flush(PATIENCE);
+            }
+        }));
+    }
+
+    /// What became of the lines so far.
+    pub fn report(&self) -> LogReport {
+        let state = self.log.lock();
+        LogReport {
+            lines: state.lines,
+            bytes: state.bytes,
+            dropped_lines: state.dropped_lines,
+            dropped_bytes: state.dropped_bytes,
+        }
+    }
+
+    /// Ends the log: every line that was taken is durable.
+    ///
+    /// # Errors
+    ///
+    /// The first error of the file: lines may be missing. `TimedOut` when the disk takes longer
+    /// than `patience`.
+    pub fn close(mut self, patience: Duration) -> io::Result<LogReport> {
+        self.end(patience)?;
+        Ok(self.report())
+    }
+
+    fn end(&mut self, patience: Duration) -> io::Result<()> {
+        let Some(engine) = self.engine.take() else {
+            return Ok(());
+        };
+        let closed = self.log.close(patience);
+        let drained = engine.shutdown(patience);
+        closed.and(drained.map(drop))
+    }
+}
+
+impl Drop for LogGuard {
+    fn drop(&mut self) {
+        if let Err(error) = self.end(PATIENCE) {
+            eprintln!("efio: the log is not complete: {error}");
+        }
+    }
+}
+
+impl fmt::Debug for LogGuard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("LogGuard").field(&self.report()).finish()
+    }
+}
