@@ -183,7 +183,16 @@ fn a_ring_that_is_lost_is_replaced_by_the_crew() {
             .start()
             .unwrap();
         works(&engine);
+        let dir = Dir::new();
+        let bytes = pattern(1_000_000);
+        std::fs::write(dir.join("file"), &bytes).unwrap();
+        let options = OpenOptions::new().read(true).io_mode(IoMode::Direct);
+        let file = engine.open(dir.join("file"), &options).unwrap();
+        event(&engine, |event| event.kind == EventKind::Opened);
         deny(libc::SYS_io_uring_enter);
+        // The first op of this read is in the queue when the kernel refuses to look at it.
+        assert!(read_all(&engine, &file, 100_000).unwrap() == bytes);
+        drop(file);
         works(&engine);
         assert_eq!(engine.stats().rings_lost, 1);
         let report = engine.shutdown(Duration::from_secs(10)).unwrap();
