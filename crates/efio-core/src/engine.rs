@@ -14,6 +14,7 @@ use crate::page::Buffer;
 use crate::shared::Shared;
 use crate::stats::{FileStats, Stats};
 use crate::sys::signals;
+use crate::trace;
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::path::Path;
@@ -220,6 +221,7 @@ fn live(
     // Whoever starts the engine waits for one of the two answers.
     let backend = match selected {
         Ok((backend, info)) => {
+            trace::backend(&info);
             let _ = started.send(Ok(info));
             backend
         }
@@ -247,6 +249,7 @@ fn drive<B: Backend>(shared: &Arc<Shared>, backend: B, callback: Option<Callback
     loop {
         let more = driver.turn(start.elapsed());
         if let Some(report) = driver.finished() {
+            trace::shut_down(&report);
             return report;
         }
         if !more {

@@ -42,6 +42,7 @@ mod signalled;
 mod stats;
 mod sys;
 mod tasks;
+mod trace;
 pub mod transfer;
 mod waits;
 

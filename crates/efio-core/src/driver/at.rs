@@ -11,6 +11,7 @@ use crate::fd::Slot;
 use crate::op::{Op, Outcome, Route};
 use crate::page::{Block, Buffer};
 use crate::plan::{After, Finished, Kind, Next, Transfer};
+use crate::trace;
 use std::sync::Arc;
 
 impl<B: Backend> Driver<B> {
@@ -115,6 +116,7 @@ impl<B: Backend> Driver<B> {
             After::FellBack => {
                 counters.fallbacks.add(1);
                 slot.counters.fallbacks.bump(1);
+                trace::fell_back(file.fd);
             }
             After::Finished(finished) => self.positional_over(slot, file, finished),
         }

@@ -10,6 +10,7 @@ use crate::fd::{DRIVER, Ends, OpenState, Slot, Waiting};
 use crate::op::{Completion, Outcome, Route};
 use crate::page::Block;
 use crate::plan::{Step, Verdict};
+use crate::trace;
 use efio_sync::CasCellGuard;
 
 impl<B: Backend> Driver<B> {
@@ -63,6 +64,7 @@ impl<B: Backend> Driver<B> {
                     .fallbacks
                     .add(u64::from(facts.fell_back));
                 slot.counters.fallbacks.bump(u64::from(facts.fell_back));
+                trace::opened(file.fd, &facts);
                 file.opened(kernel, facts);
                 if let Some(kernel) = file.cached_kernel() {
                     slot.offer_read_now(B::read_now(kernel));
@@ -76,6 +78,7 @@ impl<B: Backend> Driver<B> {
                 file.life.refused(errno);
                 self.poison(slot, file, &mut failure);
                 slot.set_open_state(OpenState::Refused);
+                trace::failed(file.fd, &failure);
                 self.tell(file, EventKind::Failed(failure));
                 self.notify_all(slot, file);
             }
@@ -119,6 +122,9 @@ impl<B: Backend> Driver<B> {
         let delivered = file.deliver(slot);
         self.shared.counters.fallbacks.add(delivered.fallbacks);
         slot.counters.fallbacks.bump(delivered.fallbacks);
+        if delivered.fallbacks > 0 {
+            trace::fell_back(file.fd);
+        }
         if delivered.news {
             self.notify_reader(slot, file);
         }
@@ -195,11 +201,13 @@ impl<B: Backend> Driver<B> {
             Verdict::FellBack => {
                 self.shared.counters.fallbacks.add(1);
                 slot.counters.fallbacks.bump(1);
+                trace::fell_back(file.fd);
             }
             Verdict::Failed(mut failure) => {
                 if slot.failure().is_none() {
                     self.poison(slot, file, &mut failure);
                     file.life.failed(failure.errno);
+                    trace::failed(file.fd, &failure);
                     self.tell(file, EventKind::Failed(failure));
                     self.notify_all(slot, file);
                 }

@@ -29,6 +29,7 @@ use crate::fd::{Attention, DRIVER, Fd, Slot, Waiting};
 use crate::op::{Completion, Op, Request};
 use crate::plan::Step;
 use crate::shared::Shared;
+use crate::trace;
 use file::OpenFile;
 use ops::{OpTable, Purpose};
 use std::collections::VecDeque;
@@ -153,6 +154,7 @@ impl<B: Backend> Driver<B> {
         }
         self.files[index] = Some(Box::new(file));
         self.live += 1;
+        trace::opening(fd, &spec);
         self.submit(fd.index(), Purpose::Open, Op::Open(Box::new(spec)));
         if !self.early.is_empty() {
             self.place_early();
@@ -321,6 +323,7 @@ impl<B: Backend> Driver<B> {
         let waker = promise.and_then(|promise| promise.give(result));
         self.outbox.wakers.extend(waker);
         let error = result.err();
+        trace::closed(file.fd, error);
         self.tell(file, EventKind::Closed { error });
     }
 

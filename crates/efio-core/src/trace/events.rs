@@ -1,0 +1,52 @@
+//! The events; see the table of the module above.
+
+use crate::backend::BackendInfo;
+use crate::driver::Report;
+use crate::error::{Errno, Failure};
+use crate::fd::Fd;
+use crate::op::{FileFacts, OpenSpec};
+use tracing::{debug, error, info, warn};
+
+/// An engine has a backend.
+pub fn backend(info: &BackendInfo) {
+    info!(target: "efio", kind = ?info.kind, reason = info.reason, "backend");
+}
+
+/// A file is about to be opened.
+pub fn opening(fd: Fd, spec: &OpenSpec) {
+    debug!(target: "efio", ?fd, path = ?spec.path, mode = ?spec.io_mode, "opening");
+}
+
+/// The kernel opened a file.
+pub fn opened(fd: Fd, facts: &FileFacts) {
+    debug!(target: "efio", ?fd, size = facts.size, block = facts.block, "opened");
+    if facts.fell_back {
+        fell_back(fd);
+    }
+}
+
+/// The kernel refused a mode or a route.
+pub fn fell_back(fd: Fd) {
+    warn!(target: "efio", ?fd, "fell back");
+}
+
+/// A file is poisoned.
+pub fn failed(fd: Fd, failure: &Failure) {
+    let Failure { errno, offset } = failure;
+    error!(target: "efio", ?fd, %errno, offset, "failed");
+}
+
+/// A file is closed.
+pub fn closed(fd: Fd, error: Option<Errno>) {
+    debug!(target: "efio", ?fd, ?error, "closed");
+}
+
+/// An engine came to its end.
+pub fn shut_down(report: &Report) {
+    let unfinished = report.unfinished.len();
+    if report.is_clean() {
+        info!(target: "efio", unfinished, "shut down");
+    } else {
+        warn!(target: "efio", unfinished, "shut down");
+    }
+}
