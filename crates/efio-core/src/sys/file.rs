@@ -23,12 +23,21 @@ pub struct KernelFile {
     /// The flags of the open.
     flags: i32,
     name: Name,
+    identity: Identity,
 }
 
 impl ReadNow for KernelFile {
     fn read_now(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
         self.read_flagged(self.buffered.as_raw_fd(), libc::RWF_NOWAIT, offset, buf)
     }
+}
+
+/// Device and inode: by them a descriptor that somebody closed behind our back is told from the next
+/// file that got its number (F14).
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Identity {
+    device: (u32, u32),
+    inode: u64,
 }
 
 /// Where the file was opened, to sync its directory entry.
@@ -55,6 +64,7 @@ impl KernelFile {
         let extra = libc::O_CLOEXEC | libc::O_NOCTTY | libc::O_NONBLOCK;
         let buffered = open_at(&spec, spec.flags | extra)?;
         let (size, block) = regular_file(&buffered)?;
+        let identity = Identity::of(buffered.as_raw_fd())?;
         // With O_NONBLOCK an io_uring read gives EAGAIN instead of waiting for the disk.
         set_flags(&buffered, spec.flags & libc::O_APPEND)?;
 
@@ -76,6 +86,7 @@ impl KernelFile {
                 direct: OnceLock::new(),
                 flags: spec.flags,
                 name,
+                identity,
             },
             FileFacts {
                 size,
@@ -118,6 +129,7 @@ impl KernelFile {
     pub fn write(&self, route: Route, offset: u64, slices: &[PageSlice]) -> io::Result<usize> {
         let iovs = io_vectors(slices);
         let (fd, flags) = self.routed(route)?;
+        self.check_ours(fd)?;
         // SAFETY: the iovecs point at published bytes that the slices keep alive for the length of
         // the call, and the kernel only reads through them.
         count(unsafe { libc::pwritev2(fd, iovs.as_ptr(), iovs.len() as i32, offset as i64, flags) })
@@ -134,6 +146,7 @@ impl KernelFile {
             iov_len: bytes.len(),
         };
         let (fd, flags) = self.routed(route)?;
+        self.check_ours(fd)?;
         // SAFETY: one iovec over `bytes`, which the kernel only reads during the call.
         count(unsafe { libc::pwritev2(fd, &raw const iov, 1, offset as i64, flags) })
     }
@@ -144,6 +157,7 @@ impl KernelFile {
     ///
     /// What `ftruncate(2)` says.
     pub fn truncate(&self, len: u64) -> io::Result<()> {
+        self.check_ours(self.buffered.as_raw_fd())?;
         // SAFETY: an open descriptor of ours.
         check(unsafe { libc::ftruncate(self.buffered.as_raw_fd(), len as i64) })
     }
@@ -154,6 +168,7 @@ impl KernelFile {
     ///
     /// What `fdatasync(2)`, or the open and `fsync(2)` of the directory, say.
     pub fn sync(&self, name_too: bool) -> io::Result<()> {
+        self.check_ours(self.buffered.as_raw_fd())?;
         // SAFETY: an open descriptor of ours.
         check(unsafe { libc::fdatasync(self.buffered.as_raw_fd()) })?;
         if name_too { self.name.sync() } else { Ok(()) }
@@ -163,14 +178,30 @@ impl KernelFile {
     ///
     /// # Errors
     ///
-    /// The first error of `close(2)`; the descriptors are gone in any case.
+    /// The first error of `close(2)`; the descriptors are gone in any case. `EBADF` without closing
+    /// what is another file's by now.
     pub fn close(self) -> io::Result<()> {
+        let identity = self.identity;
         let close = |fd: OwnedFd| {
+            if let Err(error) = identity.check(fd.as_raw_fd()) {
+                let _ = fd.into_raw_fd();
+                return Err(error);
+            }
             // SAFETY: the descriptor was ours and is given up here.
             check(unsafe { libc::close(fd.into_raw_fd()) })
         };
         let direct = self.direct.into_inner().flatten().map_or(Ok(()), close);
         close(self.buffered).and(direct)
+    }
+
+    /// Whether the descriptor that writes by `route` still is this file (F14).
+    pub fn is_ours(&self, route: Route) -> bool {
+        let routed = self.routed(route);
+        routed.and_then(|(fd, _)| self.check_ours(fd)).is_ok()
+    }
+
+    fn check_ours(&self, fd: RawFd) -> io::Result<()> {
+        self.identity.check(fd)
     }
 
     /// The descriptor and the flags of `preadv2(2)` for a route. The first call for direct IO opens
@@ -205,6 +236,43 @@ pub fn io_vectors(slices: &[PageSlice]) -> Vec<libc::iovec> {
         }
     };
     slices.iter().take(MAX_SLICES).map(vector).collect()
+}
+
+impl Identity {
+    /// Who `fd` is, from memory: a disk, or a server on the network, is not asked.
+    fn of(fd: RawFd) -> io::Result<Self> {
+        let mut answer = MaybeUninit::<libc::statx>::uninit();
+        let flags = libc::AT_EMPTY_PATH | libc::AT_STATX_DONT_SYNC;
+        // SAFETY: an empty path, and room for the answer; any number may be asked about.
+        check(unsafe {
+            libc::statx(
+                fd,
+                c"".as_ptr(),
+                flags,
+                libc::STATX_INO,
+                answer.as_mut_ptr(),
+            )
+        })?;
+        // SAFETY: statx succeeded and filled it.
+        let answer = unsafe { answer.assume_init() };
+        Ok(Self {
+            device: (answer.stx_dev_major, answer.stx_dev_minor),
+            inode: answer.stx_ino,
+        })
+    }
+
+    /// `EBADF` if `fd` is not the one of before. What is closed between this and its use is beyond what
+    /// a process can see; and a file system that is broken and says nothing says so to the call itself.
+    fn check(self, fd: RawFd) -> io::Result<()> {
+        let gone = match Self::of(fd) {
+            Ok(now) => now != self,
+            Err(error) => error.raw_os_error() == Some(libc::EBADF),
+        };
+        if gone {
+            return Err(io::Error::from_raw_os_error(libc::EBADF));
+        }
+        Ok(())
+    }
 }
 
 impl Name {

@@ -2,9 +2,11 @@
 
 use crate::common::beds::{Bed, MODES, backends, both, create};
 use crate::common::child::{run_again, told};
-use crate::common::{Dir, PATIENCE, closed, errno, event, pattern, readable, write_all};
-use efio_core::{Engine, EventKind, File, IoMode, OpenOptions};
+use crate::common::{Dir, PATIENCE, closed, errno, event, pattern, write_all};
+use efio_core::{Engine, EventKind, File, OpenOptions};
 use std::fs;
+use std::io::Write;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
@@ -139,8 +141,9 @@ fn umask() -> String {
     line.split_whitespace().nth(1).unwrap().to_owned()
 }
 
-/// F14: somebody closes the kernel's descriptors of a file behind our back. In a process of its own:
-/// others would lose theirs.
+/// F14: somebody closes the kernel's descriptors of a file behind our back, and opens others that get
+/// their numbers: the file is poisoned, and the others are neither written, cut nor closed. In a process
+/// of its own: threads beside it would lose theirs.
 #[test]
 fn a_descriptor_closed_behind_our_back_poisons_the_file() {
     if told().is_none() {
@@ -151,36 +154,56 @@ fn a_descriptor_closed_behind_our_back_poisons_the_file() {
     }
     let dir = Dir::new();
     for &backend in backends() {
-        for mode in [IoMode::Direct, IoMode::Cached] {
-            let bed = Bed::new("disk", backend, mode, dir.path().to_owned());
-            let engine = bed.engine();
-            let path = bed.join("file");
-            let file = engine.open(&path, &create()).unwrap();
-            event(&engine, |event| event.kind == EventKind::Opened);
-            close_all_of(&path);
-            write_all(&engine, &file, &pattern(1 << 20)).unwrap();
-            let _ = file.sync();
-            event(&engine, |event| matches!(event.kind, EventKind::Failed(_)));
-            assert_eq!(errno(file.sync()), libc::EBADF, "{bed}");
-            assert_eq!(errno(file.write(b"more")), libc::EBADF, "{bed}");
-            let fd = file.fd();
-            assert_eq!(errno(file.close()), libc::EBADF);
-            assert_eq!(closed(&engine, fd).unwrap_err().0, libc::EBADF);
-            assert!(
-                !readable(&engine, std::time::Duration::ZERO) || engine.events().next().is_none()
-            );
+        for mode in MODES {
+            for taken in [false, true] {
+                let bed = Bed::new("disk", backend, mode, dir.path().to_owned());
+                closed_behind_our_back(&bed, taken);
+            }
         }
     }
 }
 
-/// Closes the descriptors of this process that are open on `path`.
-fn close_all_of(path: &Path) {
-    for entry in fs::read_dir("/proc/self/fd").unwrap().flatten() {
-        if fs::read_link(entry.path()).is_ok_and(|link| link == path) {
-            let fd = entry.file_name().to_string_lossy().parse().unwrap();
-            // SAFETY: not ours to close, which is what this is about; whoever has it learns of it
-            // from the kernel.
-            assert_eq!(unsafe { libc::close(fd) }, 0);
-        }
+fn closed_behind_our_back(bed: &Bed, taken: bool) {
+    let engine = bed.engine();
+    let path = bed.join("file");
+    let file = engine.open(&path, &create()).unwrap();
+    event(&engine, |event| event.kind == EventKind::Opened);
+    let numbers = close_all_of(&path);
+    let victims: Vec<_> = (0..if taken { numbers.len() } else { 0 })
+        .map(|number| {
+            let victim = fs::File::create(bed.join(&format!("victim {number}"))).unwrap();
+            assert!(numbers.contains(&victim.as_raw_fd()), "the number is taken");
+            victim
+        })
+        .collect();
+    write_all(&engine, &file, &pattern(1 << 20)).unwrap();
+    // Either call may be the first to hear of it.
+    let _ = file.sync();
+    event(&engine, |event| matches!(event.kind, EventKind::Failed(_)));
+    assert_eq!(errno(file.sync()), libc::EBADF, "{bed}");
+    assert_eq!(errno(file.write(b"more")), libc::EBADF, "{bed}");
+    let fd = file.fd();
+    assert_eq!(errno(file.close()), libc::EBADF);
+    assert_eq!(closed(&engine, fd).unwrap_err().0, libc::EBADF);
+    for mut victim in victims {
+        let len = victim.metadata().expect("it is still open").len();
+        assert_eq!(len, 0, "{bed}: somebody else's file was written");
+        victim.write_all(b"fine").unwrap();
     }
+}
+
+/// Closes the descriptors of this process that are open on `path`: their numbers.
+fn close_all_of(path: &Path) -> Vec<i32> {
+    let open = fs::read_dir("/proc/self/fd").unwrap().flatten();
+    let numbers: Vec<i32> = open
+        .filter(|entry| fs::read_link(entry.path()).is_ok_and(|link| link == path))
+        .map(|entry| entry.file_name().to_string_lossy().parse().unwrap())
+        .collect();
+    for &fd in &numbers {
+        // SAFETY: not ours to close, which is what this is about; whoever has it learns of it from
+        // the kernel.
+        assert_eq!(unsafe { libc::close(fd) }, 0);
+    }
+    assert!(!numbers.is_empty());
+    numbers
 }

@@ -210,11 +210,14 @@ impl Backend for UringBackend {
     }
 }
 
-/// Whether the kernel can begin the op without waiting.
+/// Whether the kernel can begin the op without waiting. A write whose descriptor somebody else closed
+/// is not: the crew refuses it (F14).
 fn is_for_the_ring(op: &Op<KernelFile>) -> bool {
     match op {
         Op::Read { .. } => true,
-        Op::Write { route, .. } | Op::WriteBlock { route, .. } => *route == Route::Direct,
+        Op::Write { file, route, .. } | Op::WriteBlock { file, route, .. } => {
+            *route == Route::Direct && file.is_ours(Route::Direct)
+        }
         _ => false,
     }
 }
