@@ -361,8 +361,8 @@ ssize_t ef_write_all(int fd, const void *buf, size_t nbyte);
 
 /**
  * What could be done at once: the sum of 1 for a write and 2 for a read, where an end of file or
- * an error is an answer as well; 0 for neither. If the file is open for reading and no bytes are
- * in memory, they are asked for. -1: EBADF when closed; the error of the open.
+ * an error is an answer as well; 0 for neither. Of a file that is open for reading only, bytes
+ * are asked for. -1: EBADF when closed; the error of the open.
  */
 int ef_poll(int fd);
 

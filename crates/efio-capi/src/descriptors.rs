@@ -31,8 +31,6 @@ const CLOSED: u32 = 3;
 const OPENED: u32 = 1 << 2;
 /// Closed by the library after a failed open: nobody waits for the news.
 const QUIET: u32 = 1 << 3;
-/// Open for reading.
-const READABLE: u32 = 1 << 4;
 /// Open for writing.
 const WRITABLE: u32 = 1 << 5;
 /// Above: the errno with which the file was closed.
@@ -44,15 +42,6 @@ pub struct Descriptor {
     /// The file as the engine names it; 0 names none.
     fd: AtomicU64,
     state: AtomicU32,
-}
-
-/// What a file is open for.
-#[derive(Clone, Copy)]
-pub struct Access {
-    /// For reading.
-    pub read: bool,
-    /// For writing.
-    pub write: bool,
 }
 
 /// What a close has come to.
@@ -77,10 +66,9 @@ impl Descriptor {
     }
 
     /// Begins a file in a number that [`Descriptors::take`] gave.
-    pub fn begin(&self, fd: Fd, access: Access) {
-        let readable = if access.read { READABLE } else { 0 };
-        let writable = if access.write { WRITABLE } else { 0 };
-        let state = OPEN | readable | writable;
+    pub fn begin(&self, fd: Fd, writable: bool) {
+        let writable = if writable { WRITABLE } else { 0 };
+        let state = OPEN | writable;
         // Relaxed: who finds the new file through the store below sees its state.
         self.state.store(state, Ordering::Relaxed);
         // Release: pairs with `fd`.
@@ -95,11 +83,6 @@ impl Descriptor {
     /// Whether the kernel opened the file.
     pub fn is_opened(&self) -> bool {
         self.state.load(Ordering::Acquire) & OPENED != 0
-    }
-
-    /// Whether it is open for reading.
-    pub fn is_readable(&self) -> bool {
-        self.state.load(Ordering::Acquire) & READABLE != 0
     }
 
     /// Whether it is open for writing.
@@ -221,10 +204,6 @@ mod tests {
     use super::*;
 
     const OK: Result<(), Errno> = Ok(());
-    const BOTH: Access = Access {
-        read: true,
-        write: true,
-    };
 
     #[test]
     fn a_number_comes_again_after_all_others() {
@@ -238,7 +217,7 @@ mod tests {
         let open = || {
             let number = table.take(4).unwrap();
             let descriptor = table.get(number as c_int).unwrap();
-            descriptor.begin(Fd::from_bits(u64::from(number)), BOTH);
+            descriptor.begin(Fd::from_bits(u64::from(number)), true);
             number
         };
         assert_eq!((open(), open()), (0, 1));
@@ -262,12 +241,8 @@ mod tests {
         let number = table.take(1).unwrap();
         let descriptor = table.get(number as c_int).unwrap();
         assert_eq!(descriptor.close_state(), CloseState::Unknown);
-        let access = Access {
-            read: true,
-            write: false,
-        };
-        descriptor.begin(Fd::from_bits(1 << 32), access);
-        assert!(descriptor.is_readable() && !descriptor.is_writable() && !descriptor.is_opened());
+        descriptor.begin(Fd::from_bits(1 << 32), false);
+        assert!(!descriptor.is_writable() && !descriptor.is_opened());
         descriptor.opened();
         assert!(descriptor.is_opened());
         assert_eq!(descriptor.close_state(), CloseState::Open);
@@ -279,8 +254,8 @@ mod tests {
         assert_eq!(descriptor.close_state(), failed);
         assert!(!descriptor.claim_close(false), "it is closed");
 
-        descriptor.begin(Fd::from_bits(3 << 32), BOTH);
-        assert!(descriptor.is_readable() && descriptor.is_writable());
+        descriptor.begin(Fd::from_bits(3 << 32), true);
+        assert!(descriptor.is_writable());
         assert!(descriptor.claim_close(true));
         assert!(!descriptor.close_done(OK), "quietly");
         assert_eq!(descriptor.close_state(), CloseState::Closed(OK));
@@ -292,7 +267,7 @@ mod tests {
         for bits in [1 << 32, 3 << 32] {
             let number = table.take(8).unwrap();
             let descriptor = table.get(number as c_int).unwrap();
-            descriptor.begin(Fd::from_bits(bits), BOTH);
+            descriptor.begin(Fd::from_bits(bits), true);
         }
         table.get(1).unwrap().claim_close(false);
         table.get(1).unwrap().close_done(OK);

@@ -11,7 +11,7 @@
 
 use crate::border::error;
 use crate::callback::Caller;
-use crate::descriptors::{Access, DESCRIPTORS, Descriptor};
+use crate::descriptors::{DESCRIPTORS, Descriptor};
 use crate::event::{Letter, Operation, Pending, letter};
 use efio_core::model::SignalledQueue;
 use efio_core::{Errno, Event, EventKind, Fd};
@@ -111,7 +111,7 @@ impl Desk {
     pub fn admit(
         &self,
         limit: u32,
-        access: Access,
+        writable: bool,
         open: impl FnOnce() -> io::Result<Fd>,
     ) -> io::Result<c_int> {
         let number = DESCRIPTORS.take(limit)?;
@@ -124,7 +124,7 @@ impl Desk {
             }
         };
         let number_of_c = number as c_int;
-        DESCRIPTORS.get(number_of_c)?.begin(fd, access);
+        DESCRIPTORS.get(number_of_c)?.begin(fd, writable);
         let closing = None;
         files.insert(fd, Holding { number, closing });
         Ok(number_of_c)

@@ -1,7 +1,6 @@
 //! The flags of open(2) as options of the engine.
 
 use crate::border::error;
-use crate::descriptors::Access;
 use efio_core::{IoMode, OpenOptions};
 use std::ffi::c_int;
 use std::io;
@@ -19,13 +18,13 @@ const OBEYED: c_int = libc::O_ACCMODE
     | libc::O_TRUNC
     | libc::O_DIRECT;
 
-/// What `flags` and `mode` ask for, and what the file is open for then.
+/// What `flags` and `mode` ask for, and whether the file is open for writing then.
 ///
 /// # Errors
 ///
 /// `EINVAL` for an access mode that there is not, for a flag that could not be obeyed, and for a
 /// file that would be appended to without being open for writing.
-pub fn options(flags: c_int, mode: u32) -> io::Result<(OpenOptions, Access)> {
+pub fn options(flags: c_int, mode: u32) -> io::Result<(OpenOptions, bool)> {
     let has = |flag| flags & flag != 0;
     // On 64-bit platforms the C library's O_LARGEFILE is 0, but a program may bring the kernel's.
     if flags & !(OBEYED | WITHOUT_EFFECT) != 0 {
@@ -54,7 +53,7 @@ pub fn options(flags: c_int, mode: u32) -> io::Result<(OpenOptions, Access)> {
     if has(libc::O_DIRECT) {
         options = options.io_mode(IoMode::Direct);
     }
-    Ok((options, Access { read, write }))
+    Ok((options, write))
 }
 
 #[cfg(test)]
@@ -74,9 +73,8 @@ mod tests {
             O_RDWR | O_CREAT | O_EXCL | libc::O_CLOEXEC | libc::O_NONBLOCK,
             O_RDONLY | libc::O_NOCTTY | libc::O_LARGEFILE,
         ] {
-            let (_, access) = options(flags, 0o600).expect("obeyed");
-            assert_eq!(access.read, flags & libc::O_ACCMODE != O_WRONLY);
-            assert_eq!(access.write, flags & libc::O_ACCMODE != O_RDONLY);
+            let (_, writable) = options(flags, 0o600).expect("obeyed");
+            assert_eq!(writable, flags & libc::O_ACCMODE != O_RDONLY);
         }
         for flags in [
             libc::O_ACCMODE,
@@ -87,7 +85,7 @@ mod tests {
             O_RDONLY | libc::O_DIRECTORY,
             -1,
         ] {
-            let error = options(flags, 0).err().expect("refused");
+            let error = options(flags, 0).expect_err("refused");
             assert_eq!(error.raw_os_error(), Some(libc::EINVAL), "{flags:o}");
         }
     }

@@ -24,8 +24,6 @@ pub struct Library {
     pub desk: Arc<Desk>,
     /// How many files may be open at once.
     pub max_files: u32,
-    /// Bytes that one file may have accepted and not written.
-    pub write_behind: u64,
     /// Whether a close makes the file durable.
     pub durable_close: bool,
 }
@@ -63,7 +61,6 @@ impl Library {
             engine,
             desk,
             max_files: options.max_files(),
-            write_behind: options.write_behind(),
             durable_close: options.durable_close(),
         })
     }

@@ -76,11 +76,6 @@ impl Options {
         self.config.max_files
     }
 
-    /// Bytes that one file may have accepted and not written.
-    pub fn write_behind(&self) -> u64 {
-        self.config.write_behind() as u64
-    }
-
     /// Whether a close makes the file durable.
     pub fn durable_close(&self) -> bool {
         self.durable_close

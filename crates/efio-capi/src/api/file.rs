@@ -97,29 +97,20 @@ pub unsafe extern "C" fn ef_write_all(fd: c_int, buf: *const c_void, nbyte: usiz
 }
 
 /// What could be done at once: the sum of 1 for a write and 2 for a read, where an end of file or
-/// an error is an answer as well; 0 for neither. If the file is open for reading and no bytes are
-/// in memory, they are asked for. -1: EBADF when closed; the error of the open.
+/// an error is an answer as well; 0 for neither. Of a file that is open for reading only, bytes
+/// are asked for. -1: EBADF when closed; the error of the open.
 #[unsafe(no_mangle)]
 pub extern "C" fn ef_poll(fd: c_int) -> c_int {
     enter(|| {
         let (library, descriptor) = descriptor(fd)?;
         let file = descriptor.fd();
-        let marks = library.engine.progress(file)?;
         library.engine.open_status(file)?;
-        let mut ready = 0;
-        if descriptor.is_writable() {
-            let has_room = marks.accepted - marks.written < library.write_behind;
-            if has_room || library.engine.failure(file)?.is_some() {
-                ready |= 1;
-            }
+        let mut ready = library.engine.poll(file)?;
+        if !ready.readable && !descriptor.is_writable() {
+            let found = library.engine.available(file);
+            ready.readable = !found.is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
         }
-        if descriptor.is_readable() {
-            match library.engine.available(file) {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                _ => ready |= 2,
-            }
-        }
-        Ok(ready)
+        Ok(c_int::from(ready.writable) + 2 * c_int::from(ready.readable))
     })
 }
 

@@ -19,9 +19,9 @@ pub unsafe extern "C" fn ef_open_mode(path: *const c_char, oflag: c_int, mode: c
         let library = library()?;
         // SAFETY: what C promises, see the module above.
         let path = unsafe { border::path(path) }?;
-        let (options, access) = flags::options(oflag, mode)?;
+        let (options, writable) = flags::options(oflag, mode)?;
         let open = || Ok(library.engine.open(path, &options)?.into_fd());
-        library.desk.admit(library.max_files, access, open)
+        library.desk.admit(library.max_files, writable, open)
     })
 }
 
