@@ -105,9 +105,9 @@ fn plain(path: &Path, lines: usize) -> Run {
 }
 
 /// Every line is there, once, in order.
-fn check(path: &Path, lines: usize) {
+fn check(name: &str, path: &Path, lines: usize) {
     let bytes = std::fs::read(path).unwrap();
-    assert_eq!(bytes.len(), lines * 100, "lines are missing");
+    assert_eq!(bytes.len(), lines * 100, "{name} lost lines");
     for (number, line) in bytes.chunks(100).enumerate() {
         assert_eq!(&line[..16], format!("{number:016x}").as_bytes());
     }
@@ -131,9 +131,9 @@ fn main() {
     );
     let mut best: Vec<Option<Run>> = candidates.iter().map(|_| None).collect();
     for _ in 0..ROUNDS {
-        for ((_, candidate), best) in candidates.iter().zip(&mut best) {
+        for ((name, candidate), best) in candidates.iter().zip(&mut best) {
             let run = candidate(&path, lines);
-            check(&path, lines);
+            check(name, &path, lines);
             std::fs::remove_file(&path).unwrap();
             if best.as_ref().is_none_or(|best| run.all < best.all) {
                 *best = Some(run);
