@@ -1,12 +1,14 @@
 //! efio beside its peers, in one run.
 //!
 //! ```text
-//! cargo run --release -p efio-benches --bin compare -- --json compare.json
+//! cargo run --release -p efio-benches --bin compare --features peers -- --json compare.json
+//! cargo run --release -p efio-benches --bin report -- compare.json
 //! ```
 //!
 //! A turn is one peer doing one scenario in a process of its own: this program starts itself again.
 //! Each round lets every peer have a turn, beginning with another one each time, so that what is
 //! slow for a while is slow for all. Between turns the page cache is dropped and memory touched.
+//! Without the feature `peers` the runtimes are left out.
 
 mod bell;
 mod child;
@@ -112,5 +114,8 @@ fn list() {
     println!("peers");
     for peer in PEERS {
         println!("  {:<18}{}", peer.name, peer.about);
+    }
+    if !cfg!(feature = "peers") {
+        println!("  and the runtimes, with --features peers");
     }
 }

@@ -7,6 +7,19 @@ mod ring;
 mod standard;
 mod std_buffered;
 
+#[cfg(feature = "peers")]
+mod compio;
+#[cfg(feature = "peers")]
+mod glommio;
+#[cfg(feature = "peers")]
+mod monoio;
+#[cfg(feature = "peers")]
+mod tokio;
+#[cfg(feature = "peers")]
+mod tokio_uring;
+#[cfg(feature = "peers")]
+mod tracing_appender;
+
 use crate::scenarios::{Case, Meter, run};
 use std::io;
 use std::path::Path;
@@ -18,6 +31,8 @@ pub struct Demand {
     pub len: u64,
     /// Files open at once.
     pub files: usize,
+    /// They are written line by line.
+    pub lines: bool,
 }
 
 /// One way to read and write files from one thread.
@@ -94,4 +109,16 @@ pub const PEERS: &[Entry] = peers! {
     "direct", "std::fs with O_DIRECT, 1 MiB at once", blocks::Blocks<standard::Direct>;
     "dontcache", "RWF_DONTCACHE, 2 MiB at once", blocks::Blocks<standard::DontCache>;
     "bufwriter", "std::io::BufWriter, 64 KiB", std_buffered::Buffered;
+    #[cfg(feature = "peers")]
+    "tokio", "tokio::fs, writes through its BufWriter of 64 KiB", tokio::Tokio;
+    #[cfg(feature = "peers")]
+    "tokio-uring", "tokio-uring, 64 KiB at once", blocks::Blocks<tokio_uring::TokioUring>;
+    #[cfg(feature = "peers")]
+    "glommio", "glommio DmaFile, 4 × 1 MiB", blocks::Blocks<glommio::Glommio>;
+    #[cfg(feature = "peers")]
+    "compio", "compio, 64 KiB at once", blocks::Blocks<compio::Compio>;
+    #[cfg(feature = "peers")]
+    "monoio", "monoio, 64 KiB at once", blocks::Blocks<monoio::Monoio>;
+    #[cfg(feature = "peers")]
+    "tracing-appender", "tracing_appender::non_blocking, lossless", tracing_appender::Appender;
 };

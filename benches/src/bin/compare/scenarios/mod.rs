@@ -103,6 +103,7 @@ impl Case {
         Demand {
             len,
             files: self.files,
+            lines: self.scenario.name.ends_with("log"),
         }
     }
 

@@ -1,0 +1,104 @@
+//! `tokio::fs` on a runtime of one thread, with its pool of blocking threads.
+
+use super::{CALL, Demand, Peer, Places, Reader, Writer};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+use tokio::fs::File;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufWriter};
+use tokio::runtime::Builder;
+use tokio::task::spawn_blocking;
+
+pub struct Tokio;
+
+impl Peer for Tokio {
+    type Reader = TokioReader;
+    type Writer = TokioWriter;
+    type Places = TokioPlaces;
+
+    fn run<T>(_: Demand, body: impl AsyncFnOnce(&Self) -> io::Result<T>) -> io::Result<T> {
+        Builder::new_current_thread().build()?.block_on(body(&Self))
+    }
+
+    async fn reader(&self, path: &Path) -> io::Result<TokioReader> {
+        let file = File::open(path).await?;
+        Ok(TokioReader {
+            file,
+            buffer: vec![0; CALL],
+        })
+    }
+
+    async fn writer(&self, path: &Path) -> io::Result<TokioWriter> {
+        // Without it each line is a task for another thread, 10 µs.
+        let file = BufWriter::with_capacity(CALL, File::create(path).await?);
+        Ok(TokioWriter {
+            file,
+            scratch: Vec::new(),
+        })
+    }
+
+    async fn places(&self, path: &Path) -> io::Result<TokioPlaces> {
+        let file = File::open(path).await?.into_std().await;
+        Ok(TokioPlaces {
+            file: Arc::new(file),
+        })
+    }
+}
+
+pub struct TokioReader {
+    file: File,
+    buffer: Vec<u8>,
+}
+
+impl Reader for TokioReader {
+    async fn next(&mut self) -> io::Result<&[u8]> {
+        let len = self.file.read(&mut self.buffer).await?;
+        Ok(&self.buffer[..len])
+    }
+
+    async fn close(self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+pub struct TokioWriter {
+    file: BufWriter<File>,
+    scratch: Vec<u8>,
+}
+
+impl Writer for TokioWriter {
+    async fn put(&mut self, len: usize, fill: impl FnOnce(&mut [u8])) -> io::Result<()> {
+        if self.scratch.len() < len {
+            self.scratch.resize(len, 0);
+        }
+        fill(&mut self.scratch[..len]);
+        self.file.write_all(&self.scratch[..len]).await
+    }
+
+    async fn finish(mut self, durable: bool) -> io::Result<()> {
+        self.file.flush().await?;
+        if durable {
+            self.file.get_ref().sync_data().await?;
+        }
+        Ok(())
+    }
+}
+
+/// tokio has no positional reads: a blocking call on its pool, as `tokio::fs` itself does it.
+pub struct TokioPlaces {
+    file: Arc<std::fs::File>,
+}
+
+impl Places for TokioPlaces {
+    async fn read_at(&self, offset: u64, len: usize, look: impl FnOnce(&[u8])) -> io::Result<()> {
+        let file = Arc::clone(&self.file);
+        let read = move || {
+            let mut buffer = vec![0; len];
+            file.read_exact_at(&mut buffer, offset).map(|()| buffer)
+        };
+        let bytes = spawn_blocking(read).await.map_err(io::Error::other)??;
+        look(&bytes);
+        Ok(())
+    }
+}
