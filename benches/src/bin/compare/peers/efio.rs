@@ -2,8 +2,8 @@
 
 use super::{CALL, Demand, Peer, Places, Reader, Writer};
 use crate::bell::{self, Bell};
-use efio_core::{BackendKind, Engine, Errno, EventKind, Fd, File, OpenOptions};
-use std::cell::RefCell;
+use efio_core::{BackendKind, Buffer, Completed, Engine, Errno, EventKind, Fd, File, OpenOptions};
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::future::{Future, poll_fn};
 use std::io;
@@ -43,6 +43,9 @@ pub struct Efio<C> {
 struct Shared {
     engine: Engine,
     waiting: RefCell<HashMap<Fd, Waiting>>,
+    /// Reads at places that are under way, by token.
+    reads: RefCell<HashMap<u64, (Waker, Option<Completed>)>>,
+    next_token: Cell<u64>,
 }
 
 /// A file's task, and what it was told since it looked last.
@@ -57,6 +60,14 @@ impl Shared {
     fn dispatch(&self) {
         let mut waiting = self.waiting.borrow_mut();
         for event in self.engine.events().drain() {
+            if let EventKind::Completed(completed) = event.kind {
+                let mut reads = self.reads.borrow_mut();
+                if let Some((waker, done)) = reads.get_mut(&completed.token) {
+                    *done = Some(completed);
+                    waker.wake_by_ref();
+                }
+                continue;
+            }
             let file = waiting.entry(event.fd).or_default();
             file.news = true;
             if let EventKind::Closed { error } = event.kind {
@@ -66,6 +77,22 @@ impl Shared {
                 waker.wake();
             }
         }
+    }
+
+    async fn completed(&self, token: u64) -> Completed {
+        poll_fn(|cx| {
+            let mut reads = self.reads.borrow_mut();
+            let none = || (cx.waker().clone(), None);
+            let (_, done) = reads.entry(token).or_insert_with(none);
+            match done.take() {
+                Some(completed) => {
+                    reads.remove(&token);
+                    Poll::Ready(completed)
+                }
+                None => Poll::Pending,
+            }
+        })
+        .await
     }
 
     /// Until there is an event of this file.
@@ -119,6 +146,8 @@ impl<C: Choice> Peer for Efio<C> {
         let shared = Rc::new(Shared {
             engine,
             waiting: RefCell::default(),
+            reads: RefCell::default(),
+            next_token: Cell::new(0),
         });
         let peer = Self {
             shared: Rc::clone(&shared),
@@ -161,11 +190,16 @@ impl<C: Choice> Peer for Efio<C> {
         })
     }
 
-    async fn places(&self, _: &Path) -> io::Result<EfioPlaces> {
-        Err(io::Error::new(
-            io::ErrorKind::Unsupported,
-            "no reads at places yet",
-        ))
+    async fn places(&self, path: &Path) -> io::Result<EfioPlaces> {
+        let file = self
+            .shared
+            .engine
+            .open(path, &OpenOptions::new().read(true))?;
+        Ok(EfioPlaces {
+            shared: Rc::clone(&self.shared),
+            file,
+            spare: RefCell::default(),
+        })
     }
 
     fn note(&self) -> String {
@@ -237,10 +271,23 @@ impl Writer for EfioWriter {
     }
 }
 
-pub enum EfioPlaces {}
+pub struct EfioPlaces {
+    shared: Rc<Shared>,
+    file: File,
+    spare: RefCell<Vec<Buffer>>,
+}
 
 impl Places for EfioPlaces {
-    async fn read_at(&self, _: u64, _: usize, _: impl FnOnce(&[u8])) -> io::Result<()> {
-        match *self {}
+    async fn read_at(&self, offset: u64, len: usize, look: impl FnOnce(&[u8])) -> io::Result<()> {
+        let spare = self.spare.borrow_mut().pop();
+        let buffer = spare.map_or_else(|| self.shared.engine.buffer(len), Ok)?;
+        let token = self.shared.next_token.get();
+        self.shared.next_token.set(token + 1);
+        let refused = |refused: efio_core::Refused| refused.error;
+        self.file.read_at(offset, buffer, token).map_err(refused)?;
+        let Completed { result, buffer, .. } = self.shared.completed(token).await;
+        look(&buffer[..result?]);
+        self.spare.borrow_mut().push(buffer);
+        Ok(())
     }
 }

@@ -1,0 +1,188 @@
+//! The tables, and what has to be known to read them.
+
+use crate::summary::{Case, OURS, Row, Spread};
+use efio_benches::record::{Figures, Machine};
+
+/// The part of the page, pictures included.
+pub fn render(machine: &Machine, cases: &[Case<'_>], pictures: &[(String, String)]) -> String {
+    let mut text = method(machine, cases);
+    for (index, case) in cases.iter().enumerate() {
+        let name = case.scenario.name;
+        if index == 0 || cases[index - 1].scenario.name != name {
+            text += &format!("\n### {}\n\n", case.scenario.title);
+            for (file, title) in pictures.iter().filter(|(file, _)| belongs(file, name)) {
+                text += &format!("![{title}](plots/{file})\n\n");
+            }
+        }
+        if case.scenario.files.len() > 1 {
+            text += &format!("With {} open:\n\n", case.files);
+        }
+        text += &table(case);
+        text.push('\n');
+    }
+    text
+}
+
+fn belongs(file: &str, scenario: &str) -> bool {
+    let rest = file.strip_prefix(scenario);
+    rest.is_some_and(|rest| [".svg", "-held.svg", "-late.svg"].contains(&rest))
+}
+
+fn method(machine: &Machine, cases: &[Case<'_>]) -> String {
+    let rows = || cases.iter().flat_map(|case| &case.rows);
+    let rounds = rows().map(Row::rounds).min().unwrap_or(0);
+    let repeats: u32 = rows().map(Row::repeats).sum();
+    let steal = rows().map(Row::steal).fold(0.0, f64::max);
+    let backend = rows()
+        .filter(|row| row.peer == OURS)
+        .flat_map(Row::figures)
+        .next();
+    let backend = backend
+        .and_then(|figures| figures.note.split(';').next())
+        .unwrap_or("");
+    format!(
+        "## efio beside its peers\n\n\
+         {}, {} GiB, Linux {}, {}. At least {rounds} rounds of each scenario; in each round every peer had one turn, \
+         in a process of its own, beginning with another one each time. Before a turn everything was synced, all \
+         caches dropped and as much memory touched as it would need. A turn was measured again when the host took over \
+         0.1 of a processor meanwhile ({repeats} were; the most that is left in the figures is {steal:.2}). All \
+         bytes read were compared with what was written, and all that was written was read back. Trust no difference \
+         under 15 %.\n\n\
+         efio chose: {backend}. A cell is the median over the rounds, with the least and the greatest in brackets. \
+         \"efio ×\" is how many times as good efio is in the figure of the first column, round by round: above 1 \
+         efio is ahead. CPU is that of the process, and of the whole machine with the kernel's threads. A call \
+         \"holds\" its thread from its begin to its end or to the point where the loop may do something else.\n",
+        machine.processor,
+        machine.memory.div_ceil(1 << 30),
+        machine.kernel,
+        machine.storage,
+    )
+}
+
+fn table(case: &Case<'_>) -> String {
+    let metrics = case.scenario.metrics;
+    let late = case
+        .rows
+        .iter()
+        .flat_map(Row::figures)
+        .any(|figures| figures.lateness.is_some());
+    let mut heads = vec![
+        "".to_owned(),
+        metrics[0].name.to_owned(),
+        "efio ×".to_owned(),
+    ];
+    heads.extend(metrics[1..].iter().map(|metric| metric.name.to_owned()));
+    heads.push(format!(
+        "{}, µs: median / p99.9 / longest",
+        case.scenario.latency
+    ));
+    if late {
+        heads.push("tick noticed late by, µs: p99 / longest".into());
+    }
+    heads.extend(
+        [
+            "CPU s, process / machine",
+            "peak MiB",
+            "left in cache",
+            "device MiB, read / written",
+        ]
+        .map(Into::into),
+    );
+    let mut text = line(&heads) + &line(&vec!["---".to_owned(); heads.len()]);
+    for row in &case.rows {
+        text += &cells(case, row, late, heads.len());
+    }
+    text
+}
+
+fn cells(case: &Case<'_>, row: &Row<'_>, late: bool, width: usize) -> String {
+    let name = if row.peer.starts_with(OURS) {
+        format!("**{}**", row.peer)
+    } else {
+        row.peer.to_owned()
+    };
+    if let Some((why, failed)) = row.trouble() {
+        let what = if failed {
+            format!("failed: {why}")
+        } else {
+            format!("– ({why})")
+        };
+        let mut cells = vec![name, what];
+        cells.resize(width, String::new());
+        return line(&cells);
+    }
+    let metrics = case.scenario.metrics;
+    let own = |index: usize| row.metric(&metrics[index]).map_or("–".into(), shown);
+    let ours = case.row(OURS).and_then(|ours| case.times(ours, row));
+    let times = ours.map_or("–".to_owned(), |s| {
+        format!("{:.2} ({:.2} … {:.2})", s.median, s.least, s.greatest)
+    });
+    let mut cells = vec![
+        name,
+        own(0),
+        if row.peer == OURS { "1".into() } else { times },
+    ];
+    cells.extend((1..metrics.len()).map(own));
+    let held = row.times(|figures| figures.latency.as_ref());
+    cells.push(at(&held, &[0.5, 0.999, 1.0]));
+    if late {
+        cells.push(at(
+            &row.times(|figures| figures.lateness.as_ref()),
+            &[0.99, 1.0],
+        ));
+    }
+    let median = |value: &dyn Fn(&Figures) -> f64| {
+        row.over(|f| Some(value(f))).map_or(f64::NAN, |s| s.median)
+    };
+    let mib = |bytes: f64| bytes / f64::from(1 << 20);
+    cells.push(format!(
+        "{:.2} / {:.2}",
+        median(&|f| f.cpu),
+        median(&|f| f.cpu_machine)
+    ));
+    cells.push(format!("{:.0}", mib(median(&|f| f.peak_memory as f64))));
+    let left = median(&|f| f.resident.0 as f64 / (f.resident.1 as f64).max(1.0));
+    cells.push(format!("{:.0} %", left * 100.0));
+    let device = |value: &dyn Fn(&Figures) -> u64| mib(median(&|f| value(f) as f64));
+    cells.push(format!(
+        "{:.0} / {:.0}",
+        device(&|f| f.device.0),
+        device(&|f| f.device.1)
+    ));
+    line(&cells)
+}
+
+fn at(times: &[(f64, f64)], ranks: &[f64]) -> String {
+    let one = |rank: &f64| {
+        let found = times.iter().find(|(at, _)| *at >= rank - 1e-9);
+        found.map_or("–".to_owned(), |&(_, micros)| figure(micros))
+    };
+    ranks.iter().map(one).collect::<Vec<_>>().join(" / ")
+}
+
+fn shown(spread: Spread) -> String {
+    let Spread {
+        least,
+        median,
+        greatest,
+    } = spread;
+    format!(
+        "{} ({} … {})",
+        figure(median),
+        figure(least),
+        figure(greatest)
+    )
+}
+
+/// Three digits, or all before the point.
+pub fn figure(value: f64) -> String {
+    match value.abs() {
+        v if v >= 99.95 => format!("{value:.0}"),
+        v if v >= 9.995 => format!("{value:.1}"),
+        _ => format!("{value:.2}"),
+    }
+}
+
+fn line(cells: &[String]) -> String {
+    format!("| {} |\n", cells.join(" | "))
+}
