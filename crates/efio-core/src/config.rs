@@ -1,5 +1,6 @@
 //! Every limit of an engine, in one place, validated once.
 
+use crate::page::{SLAB_BYTES, UNIT_BYTES, order_for};
 use std::io;
 use std::time::Duration;
 
@@ -56,6 +57,14 @@ pub struct Config {
     pub write_behind: Option<usize>,
     /// Bytes that one file may read ahead. An eighth of the budget unless set.
     pub read_ahead: Option<usize>,
+    /// The smallest page that a stream uses, in bytes; smaller ones serve when memory is short.
+    pub page_min: usize,
+    /// The largest page that a stream uses, in bytes.
+    pub page_max: usize,
+    /// Bytes of the first read of a run of read-ahead; the following ones grow from there.
+    pub first_read: usize,
+    /// What the names of the engine's threads begin with.
+    pub thread_name: String,
     /// Worker threads, of both backends.
     pub workers: usize,
     /// How long a dropped engine may take to write what it accepted.
@@ -72,6 +81,10 @@ impl Default for Config {
             max_files: 65_536,
             write_behind: None,
             read_ahead: None,
+            page_min: 4096,
+            page_max: 2 << 20,
+            first_read: 64 << 10,
+            thread_name: "efio".into(),
             workers: 4,
             drop_deadline: Duration::from_secs(10),
         }
@@ -92,6 +105,16 @@ impl Config {
         self.read_ahead.unwrap_or(self.memory_budget / 8)
     }
 
+    /// The order of the smallest page of a stream.
+    pub fn least_order(&self) -> u8 {
+        order_for(self.page_min)
+    }
+
+    /// The order of the largest one.
+    pub fn most_order(&self) -> u8 {
+        order_for(self.page_max)
+    }
+
     /// Checks each limit.
     ///
     /// # Errors
@@ -102,8 +125,9 @@ impl Config {
             if (least..=most).contains(&value) {
                 return Ok(());
             }
-            let message = format!("{name} is {value}; it must be from {least} to {most}");
-            Err(io::Error::new(io::ErrorKind::InvalidInput, message))
+            refuse(format!(
+                "{name} is {value}; it must be from {least} to {most}"
+            ))
         };
         within(
             "memory_budget",
@@ -120,12 +144,35 @@ impl Config {
         )?;
         within("read_ahead", self.read_ahead(), 4096, self.memory_budget)?;
         within("workers", self.workers, 1, 1024)?;
+        for (name, bytes) in [
+            ("page_min", self.page_min),
+            ("page_max", self.page_max),
+            ("first_read", self.first_read),
+        ] {
+            within(name, bytes, UNIT_BYTES, SLAB_BYTES)?;
+            if !bytes.is_power_of_two() {
+                return refuse(format!("{name} is {bytes}; it must be a power of two"));
+            }
+        }
+        if self.page_min > self.page_max {
+            let (least, most) = (self.page_min, self.page_max);
+            return refuse(format!("page_min is {least}, above page_max, {most}"));
+        }
+        if !(1..=8).contains(&self.thread_name.len()) || self.thread_name.contains('\0') {
+            let name = &self.thread_name;
+            return refuse(format!(
+                "thread_name is {name:?}; it must have 1 to 8 bytes, none of them NUL"
+            ));
+        }
         if self.flush_interval.is_zero() {
-            let message = "flush_interval is zero; sync a file to write it at once";
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+            return refuse("flush_interval is zero; sync a file to write it at once".into());
         }
         Ok(())
     }
+}
+
+fn refuse(message: String) -> io::Result<()> {
+    Err(io::Error::new(io::ErrorKind::InvalidInput, message))
 }
 
 #[cfg(test)]
@@ -133,21 +180,40 @@ mod tests {
     use super::*;
 
     #[test]
-    fn defaults_are_valid_and_errors_name_the_limit() {
-        Config::default().validate().unwrap();
-        let config = Config {
-            memory_budget: 1 << 20,
-            ..Config::default()
+    fn each_limit_is_checked_and_named() {
+        let refused = |expected: &str, change: &dyn Fn(&mut Config)| {
+            let mut config = Config::default();
+            config.validate().unwrap();
+            change(&mut config);
+            let error = config.validate().unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+            assert!(error.to_string().starts_with(expected), "{error}");
         };
-        let error = config.validate().unwrap_err();
-        assert!(
-            error.to_string().starts_with("memory_budget is 1048576"),
-            "{error}"
-        );
-        let config = Config {
-            flush_interval: Duration::ZERO,
-            ..Config::default()
-        };
-        assert!(config.validate().is_err());
+        refused("memory_budget is 1048576", &|c| c.memory_budget = 1 << 20);
+        refused("max_files is 0", &|c| c.max_files = 0);
+        refused("max_files is 16777217", &|c| c.max_files = (1 << 24) + 1);
+        refused("write_behind is 4095", &|c| c.write_behind = Some(4095));
+        refused("write_behind is 67108865", &|c| {
+            c.write_behind = Some((64 << 20) + 1);
+        });
+        refused("read_ahead is 0", &|c| c.read_ahead = Some(0));
+        refused("workers is 0", &|c| c.workers = 0);
+        refused("workers is 1025", &|c| c.workers = 1025);
+        refused("page_min is 2048", &|c| c.page_min = 2048);
+        refused("page_min is 5000", &|c| c.page_min = 5000);
+        refused("page_max is 4194304", &|c| c.page_max = 4 << 20);
+        refused("page_min is 16384, above", &|c| {
+            (c.page_min, c.page_max) = (16_384, 8192);
+        });
+        refused("first_read is 0", &|c| c.first_read = 0);
+        refused("first_read is 12288", &|c| c.first_read = 12_288);
+        refused("thread_name is \"\"", &|c| c.thread_name = String::new());
+        refused("thread_name is \"ninebytes\"", &|c| {
+            c.thread_name = "ninebytes".into();
+        });
+        refused("thread_name", &|c| c.thread_name = "a\0b".into());
+        refused("flush_interval is zero", &|c| {
+            c.flush_interval = Duration::ZERO;
+        });
     }
 }

@@ -131,6 +131,36 @@ impl Builder {
         self
     }
 
+    /// The smallest page that a stream uses: a power of two from 4 KiB to 2 MiB; 4 KiB unless set.
+    /// Streams begin with it and grow. Smaller ones serve when memory is short.
+    #[must_use]
+    pub fn page_min(mut self, bytes: usize) -> Self {
+        self.config.page_min = bytes;
+        self
+    }
+
+    /// The largest page that a stream uses: a power of two from 4 KiB to 2 MiB; 2 MiB unless set.
+    #[must_use]
+    pub fn page_max(mut self, bytes: usize) -> Self {
+        self.config.page_max = bytes;
+        self
+    }
+
+    /// Bytes of the first read when reading ahead begins: a power of two from 4 KiB to 2 MiB;
+    /// 64 KiB unless set.
+    #[must_use]
+    pub fn first_read(mut self, bytes: usize) -> Self {
+        self.config.first_read = bytes;
+        self
+    }
+
+    /// What the names of the engine's threads begin with, 1 to 8 bytes; `efio` unless set.
+    #[must_use]
+    pub fn thread_name(mut self, name: impl Into<String>) -> Self {
+        self.config.thread_name = name.into();
+        self
+    }
+
     /// Worker threads, of both backends; 4 unless set.
     #[must_use]
     pub fn workers(mut self, workers: usize) -> Self {
@@ -193,7 +223,7 @@ impl Builder {
         let (report, ended) = sync_channel(1);
         let theirs = Arc::clone(&shared);
         thread::Builder::new()
-            .name("efio-driver".into())
+            .name(format!("{}-driver", shared.config.thread_name))
             .spawn(move || live(theirs, self.callback, &started, &report))?;
         // The thread is gone without a word when it panicked, which would be a bug of efio.
         let backend = start

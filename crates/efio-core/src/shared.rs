@@ -77,6 +77,14 @@ impl Shared {
         }
     }
 
+    /// Bytes that one file may have accepted and not yet written: as many as all files together
+    /// leave free. So each of those that take what they can get ends up with the same, and leaves
+    /// as much for one more; who needs little takes nothing from the others (Choudhury & Hahne,
+    /// "Dynamic queue length thresholds", IEEE/ACM ToN 6(2), 1998).
+    pub fn share(&self) -> usize {
+        self.pool.free().min(self.config.write_behind())
+    }
+
     /// Gives the driver a positional op.
     pub fn send_at(&self, command: AtCommand) {
         if self.positional.push(command).is_err() {

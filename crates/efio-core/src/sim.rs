@@ -79,6 +79,11 @@ impl Simulation {
         self.driver.turn(self.now)
     }
 
+    /// The disk hangs until [`calm_down`](Self::calm_down) (F45).
+    pub fn hang(&mut self) {
+        self.driver.backend_mut().hang();
+    }
+
     /// No trouble from now on.
     pub fn calm_down(&mut self) {
         self.driver.backend_mut().calm_down();

@@ -48,6 +48,12 @@ pub trait Backend {
         None
     }
 
+    /// The slab with this number is about to be unmapped, and the number to be used again: what the
+    /// backend told the kernel about it is void. No op has memory of it.
+    fn forget_slab(&mut self, number: u32) {
+        let _ = number;
+    }
+
     /// Sleeps until there may be something to do, at most `timeout`.
     fn wait(&mut self, timeout: Option<Duration>);
 }

@@ -6,6 +6,7 @@
 //! ```
 
 use super::{Backend, Crew};
+use crate::config::Config;
 use crate::error::Errno;
 use crate::op::{Completion, Op, Outcome, ReadNow, Request};
 use crate::sys::file::KernelFile;
@@ -32,12 +33,13 @@ struct Shared {
 }
 
 impl PoolBackend {
-    /// Starts `workers` threads that ring `driver` after each completion.
+    /// Starts the configured number of threads that ring `driver` after each completion.
     ///
     /// # Errors
     ///
     /// What spawning a thread says (F40); the threads started so far end.
-    pub fn start(workers: usize, driver: Arc<Doorbell<EventFd>>) -> io::Result<Self> {
+    pub fn start(config: &Config, driver: Arc<Doorbell<EventFd>>) -> io::Result<Self> {
+        let workers = config.workers;
         let shared = Arc::new(Shared {
             crew: Crew::new(workers),
             done: SegQueue::new(),
@@ -51,7 +53,7 @@ impl PoolBackend {
         for number in 0..workers {
             let shared = Arc::clone(&pool.shared);
             let thread = thread::Builder::new()
-                .name(format!("efio-io-{number}"))
+                .name(format!("{}-io-{number}", config.thread_name))
                 .spawn(move || shared.work(number))?;
             pool.threads.push(thread);
         }

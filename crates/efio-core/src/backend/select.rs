@@ -64,7 +64,7 @@ pub fn start(
 ) -> io::Result<(Selected, BackendInfo)> {
     let variable = std::env::var_os(VARIABLE);
     let (kind, asked) = choice(config.backend, variable.as_deref())?;
-    let pool = |bell| PoolBackend::start(config.workers, bell).map(Selected::Pool);
+    let pool = |bell| PoolBackend::start(config, bell).map(Selected::Pool);
     if kind == BackendKind::Pool {
         return Ok((pool(bell)?, BackendInfo::new(kind, asked)));
     }

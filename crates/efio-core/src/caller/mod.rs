@@ -14,6 +14,7 @@ mod unwritten;
 mod wait;
 mod write;
 
+pub use read::drop_read_ahead;
 pub use unwritten::{Lost, Unwritten};
 
 use crate::error::Errno;

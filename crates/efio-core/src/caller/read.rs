@@ -283,6 +283,12 @@ pub(super) fn end_run(ends: &mut Ends) -> bool {
     freed
 }
 
+/// Under memory pressure: the driver takes the pages of a reader that does not come. The next read
+/// begins a new run.
+pub fn drop_read_ahead(ends: &mut Ends) {
+    end_run(ends);
+}
+
 /// Copies what is there of the current run; how many bytes, and whether a page went back to the
 /// pool.
 #[inline]

@@ -87,8 +87,9 @@ impl Shared {
     /// A look whether a write would accept at least a byte.
     pub(super) fn room(&self, ends: &mut Ends) -> impl Fn(&Slot) -> bool {
         let in_page = ends.writer.as_mut().map_or(0, |writer| writer.room()) > 0;
-        let (accepted, share) = (ends.accepted, self.config.write_behind() as u64);
-        move |slot| in_page || (accepted - slot.marks.written() < share && self.pool.has_room())
+        let accepted = ends.accepted;
+        let has_share = move |slot: &Slot| accepted - slot.marks.written() < self.share() as u64;
+        move |slot| in_page || (has_share(slot) && self.pool.has_room())
     }
 
     /// Counts `n` bytes that are in the stream.
@@ -196,11 +197,11 @@ impl Shared {
         ahead: usize,
         wanted: usize,
     ) -> Room {
-        if ends.accepted + ahead as u64 - written >= self.config.write_behind() as u64 {
+        if ends.accepted + ahead as u64 - written >= self.share() as u64 {
             return Room::ShareUsedUp;
         }
         let order = ends.order.max(order_for(wanted));
-        let Some(block) = self.pool.take_at_most(order.min(self.largest_order()), 0) else {
+        let Some(block) = self.pool.take_at_most(self.within_limits(order), 0) else {
             return Room::BudgetUsedUp;
         };
         ends.order = (order + 2).min(SLAB_ORDER);
@@ -212,10 +213,11 @@ impl Shared {
         Room::Opened
     }
 
-    /// The largest page that one file may take: a quarter of its share.
-    fn largest_order(&self) -> u8 {
-        let share = (self.config.write_behind() / 4 / UNIT_BYTES).max(1);
-        (share.ilog2() as u8).min(SLAB_ORDER)
+    /// The order of the next page of a file: as configured, and at most a quarter of its share.
+    fn within_limits(&self, order: u8) -> u8 {
+        let most = (self.share() / 4 / UNIT_BYTES).max(1).ilog2() as u8;
+        let order = order.max(self.config.least_order());
+        order.min(self.config.most_order()).min(most)
     }
 }
 

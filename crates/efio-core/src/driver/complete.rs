@@ -126,6 +126,7 @@ impl<B: Backend> Driver<B> {
             trace::fell_back(file.fd);
         }
         if delivered.news {
+            self.list_reader(slot, file);
             self.notify_reader(slot, file);
         }
     }

@@ -6,7 +6,7 @@ use crate::caller::Lost;
 use crate::config::{Config, IoMode};
 use crate::fd::{Fd, Slot};
 use crate::op::{FileFacts, Op, OpenSpec, Route};
-use crate::page::{Block, Page, PagePool, PageSlice, UNIT_BYTES};
+use crate::page::{Block, Page, PagePool, PageSlice, UNIT_BYTES, order_for};
 use crate::plan::{
     Asked, Cut, Delivery, Fetch, Kind, Lifecycle, Positional, ReadAhead, ReadLimits, Ready, Routes,
     WriteBehind,
@@ -14,6 +14,7 @@ use crate::plan::{
 use efio_chunks::{ChunkReader, ChunkWriter};
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The most bytes in one write.
 const MAX_CUT: usize = 8 << 20;
@@ -21,8 +22,6 @@ const MAX_CUT: usize = 8 << 20;
 const MAX_SLICES: usize = crate::sys::file::MAX_SLICES;
 /// What is shorter than this when it is first written, and in mode Auto, goes to the page cache.
 const SMALL: u64 = 64 << 10;
-/// The order of the first read of a run: 64 KiB.
-const FIRST_READ: u8 = 4;
 
 /// A file whose kernel file is of type `F`.
 pub struct OpenFile<F> {
@@ -54,6 +53,10 @@ pub struct OpenFile<F> {
     pub syncs_heard: u32,
     /// Who is told how the close went.
     pub tell_closed: Option<Promise<()>>,
+    /// In the list of files with pages that were read ahead.
+    pub listed: bool,
+    /// What its consumer had taken at some look under pressure, and when that changed last.
+    pub seen: (u64, Duration),
     /// Nothing is read before this many accepted bytes are written.
     pub read_after: u64,
     writes: Option<ChunkReader<Page>>,
@@ -83,7 +86,8 @@ impl<F> OpenFile<F> {
         let append = spec.flags & libc::O_APPEND != 0;
         let limits = ReadLimits {
             window: config.read_ahead() as u64,
-            first_order: FIRST_READ,
+            first_order: order_for(config.first_read).min(config.most_order()),
+            most_order: config.most_order(),
         };
         Self {
             fd,
@@ -103,6 +107,8 @@ impl<F> OpenFile<F> {
             wakers: false,
             syncs_heard: 0,
             tell_closed: None,
+            listed: false,
+            seen: (0, Duration::ZERO),
             read_after: 0,
             writes,
             reads,
@@ -428,5 +434,3 @@ pub struct Delivered {
     /// Routes that the kernel refused.
     pub fallbacks: u64,
 }
-
-const _: () = assert!(UNIT_BYTES << FIRST_READ == 64 << 10);

@@ -16,6 +16,7 @@ mod file;
 mod here;
 mod notify;
 mod ops;
+mod pressure;
 mod shutdown;
 
 pub use here::{Driving, is_driven_here};
@@ -32,6 +33,7 @@ use crate::shared::Shared;
 use crate::trace;
 use file::OpenFile;
 use ops::{OpTable, Purpose};
+use pressure::Peak;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,6 +54,9 @@ pub struct Driver<B: Backend> {
     timers: VecDeque<(Duration, Fd)>,
     /// Files that wait for memory.
     starved: VecDeque<Fd>,
+    /// Files with pages that were read ahead, those first that have had them for longest.
+    readers: VecDeque<Fd>,
+    peak: Peak,
     completions: Vec<Completion<B::File>>,
     outbox: Outbox,
     now: Duration,
@@ -72,6 +77,8 @@ impl<B: Backend> Driver<B> {
             early: Vec::new(),
             timers: VecDeque::new(),
             starved: VecDeque::new(),
+            readers: VecDeque::new(),
+            peak: Peak::default(),
             completions: Vec::new(),
             outbox: Outbox::default(),
             now: Duration::ZERO,
@@ -99,7 +106,9 @@ impl<B: Backend> Driver<B> {
         if self.live > 0 {
             self.shared.pool.keep_ready();
         }
+        self.relieve();
         self.feed_starved();
+        self.trim();
         let panics = self.outbox.deliver();
         self.shared.counters.callback_panics.add(panics);
         heard || reaped
@@ -108,7 +117,8 @@ impl<B: Backend> Driver<B> {
     /// Sleeps until something happens or a timer is due.
     pub fn wait(&mut self) {
         let due = self.timers.front().map(|&(due, _)| due);
-        let next = due.into_iter().chain(self.deadline).min();
+        let due = due.into_iter().chain(self.deadline);
+        let next = due.chain(self.next_look()).min();
         self.backend
             .wait(next.map(|next| next.saturating_sub(self.now)));
     }
@@ -385,5 +395,12 @@ fn stop_watching(slot: &Slot, fd: Fd) -> bool {
     }
     let clean = slot.marks.accepted() == slot.marks.written() || slot.failure().is_some();
     ends.watched = !clean;
+    if clean {
+        // The open page goes back to the pool: the next write begins with a small one again.
+        if let Some(writer) = &mut ends.writer {
+            writer.seal();
+        }
+        ends.order = 0;
+    }
     clean
 }

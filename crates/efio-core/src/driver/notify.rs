@@ -48,7 +48,7 @@ impl<B: Backend> Driver<B> {
     /// Room in the file's share was freed: half of it has to be free before a writer is told, so
     /// that it does not come back for a few bytes at a time.
     pub(super) fn notify_writer(&mut self, slot: &Slot, file: &OpenFile<B::File>) {
-        let share = self.shared.config.write_behind() as u64;
+        let share = self.shared.share() as u64;
         let roomy = file.backlog(slot) <= share / 2 && self.shared.pool.has_room();
         if roomy {
             self.notify(slot, file, Waiting::ROOM, Some(EventKind::Writable));
@@ -97,6 +97,11 @@ impl<B: Backend> Driver<B> {
                 driver.notify_writer(slot, file);
                 driver.pump(slot, file);
                 if slot.is_waiting(Waiting::ROOM) {
+                    if file.busy == 0 && file.backlog(slot) > 0 {
+                        // All that it has is in a page that is not full yet.
+                        file.write.flush(slot.marks.accepted());
+                        driver.pump(slot, file);
+                    }
                     // Others have all the memory; theirs comes back without a word to this file.
                     driver.starve(file);
                 }

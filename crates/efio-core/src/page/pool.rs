@@ -10,7 +10,7 @@
 //! [`grow`](PagePool::grow)s the pool, so that a call on the data path never pays for the page faults
 //! of a new slab. A block goes back when its last owner drops it, on whatever thread that is.
 
-use super::buddy::{Buddy, SLAB_BYTES, UNIT_BYTES};
+use super::buddy::{Buddy, SLAB_BYTES, SLAB_ORDER, UNIT_BYTES};
 use crate::sys::memory::Mapping;
 use efio_sync::SpinLock;
 use efio_sync::shim::atomic::{AtomicUsize, Ordering};
@@ -54,7 +54,12 @@ pub struct PagePool {
 
 #[derive(Default)]
 struct Slabs {
-    maps: Vec<Mapping>,
+    /// By number; `None` where one was given back.
+    maps: Vec<Option<Mapping>>,
+    /// How many there are.
+    mapped: usize,
+    /// Numbers that are free to be used again.
+    holes: Vec<u32>,
     buddies: Vec<Buddy>,
     /// `Buddy::largest` of each slab, side by side, so that the search reads one cache line.
     largest: Vec<u8>,
@@ -91,7 +96,7 @@ impl PagePool {
     pub fn grow(&self) -> io::Result<bool> {
         {
             let mut slabs = self.slabs.lock();
-            if slabs.maps.len() + slabs.coming >= self.max_slabs {
+            if slabs.mapped + slabs.coming >= self.max_slabs {
                 return Ok(false);
             }
             slabs.coming += 1;
@@ -100,12 +105,42 @@ impl PagePool {
         let mapping = self.source.map(SLAB_BYTES);
         let mut slabs = self.slabs.lock();
         slabs.coming -= 1;
-        let mapping = mapping?;
-        slabs.maps.push(mapping);
+        let mapping = Some(mapping?);
+        slabs.mapped += 1;
         let buddy = Buddy::new();
-        slabs.largest.push(buddy.largest());
-        slabs.buddies.push(buddy);
+        if let Some(number) = slabs.holes.pop() {
+            let number = number as usize;
+            slabs.maps[number] = mapping;
+            slabs.largest[number] = buddy.largest();
+        } else {
+            slabs.maps.push(mapping);
+            slabs.largest.push(buddy.largest());
+            slabs.buddies.push(buddy);
+        }
         Ok(true)
+    }
+
+    /// Takes a slab out that nobody uses, if `keep` bytes are mapped without it: nothing comes from
+    /// it any more. Then whoever knows slabs by their numbers has to forget it, before it is
+    /// [`released`](Self::release).
+    pub fn withdraw(&self, keep: usize) -> Option<(u32, Mapping)> {
+        let mut slabs = self.slabs.lock();
+        if slabs.mapped * SLAB_BYTES < keep + SLAB_BYTES {
+            return None;
+        }
+        let whole = |&largest: &u8| largest == SLAB_ORDER + 1;
+        // The last one: blocks are taken from the first that has room.
+        let number = slabs.largest.iter().rposition(whole)?;
+        slabs.largest[number] = 0;
+        slabs.mapped -= 1;
+        let mapping = slabs.maps[number].take()?;
+        Some((number as u32, mapping))
+    }
+
+    /// Gives the memory of a slab that was withdrawn back.
+    pub fn release(&self, number: u32, mapping: Mapping) {
+        self.source.take_back(mapping);
+        self.slabs.lock().holes.push(number);
     }
 
     /// Takes a block of `2^order` units from the slabs that are ready.
@@ -115,7 +150,7 @@ impl PagePool {
         let slab = slabs.largest.iter().position(|&largest| largest > order)?;
         let first = slabs.buddies[slab].allocate(order)?;
         slabs.largest[slab] = slabs.buddies[slab].largest();
-        let base = slabs.maps[slab].base();
+        let base = slabs.maps[slab].as_ref()?.base();
         // SAFETY: `first` is a unit of this slab, so the offset stays inside its mapping.
         let ptr = unsafe { base.add(first * UNIT_BYTES) };
         // Relaxed: an estimate; the lock orders the blocks themselves.
@@ -167,7 +202,7 @@ impl PagePool {
     /// Maps one slab more when less than one is free, so that callers find memory ready. For the
     /// driver alone.
     pub fn keep_ready(&self) {
-        if self.mapped() - self.used() < SLAB_BYTES {
+        if self.mapped().saturating_sub(self.used()) < SLAB_BYTES {
             // Refused memory shows where it is needed: callers get smaller pages, or wait.
             let _ = self.grow();
         }
@@ -183,6 +218,11 @@ impl PagePool {
         self.used.load(Ordering::Relaxed)
     }
 
+    /// Bytes that are not used, mapped or not.
+    pub fn free(&self) -> usize {
+        self.budget().saturating_sub(self.used())
+    }
+
     /// The upper bound in bytes.
     pub fn budget(&self) -> usize {
         self.max_slabs * SLAB_BYTES
@@ -190,7 +230,7 @@ impl PagePool {
 
     /// Bytes that are mapped now.
     pub fn mapped(&self) -> usize {
-        self.slabs.lock().maps.len() * SLAB_BYTES
+        self.slabs.lock().mapped * SLAB_BYTES
     }
 
     fn put_back(&self, slab: u32, first: u16, order: u8) {
@@ -206,7 +246,7 @@ impl PagePool {
 
 impl Drop for PagePool {
     fn drop(&mut self) {
-        for slab in self.slabs.lock().maps.drain(..) {
+        for slab in self.slabs.lock().maps.drain(..).flatten() {
             self.source.take_back(slab);
         }
     }
@@ -307,6 +347,26 @@ mod tests {
         drop((first, second));
         assert_eq!(pool.used(), 0);
         assert!(pool.take(9).is_some());
+    }
+
+    #[test]
+    fn a_slab_that_nobody_uses_is_given_back_and_mapped_again() {
+        let pool = PagePool::new(3 * SLAB_BYTES, Arc::new(KernelMemory)).unwrap();
+        assert!(pool.withdraw(SLAB_BYTES).is_none(), "one is to be kept");
+        pool.grow().unwrap();
+        pool.grow().unwrap();
+        let blocks: Vec<_> = (0..3).map(|_| pool.take(9).unwrap()).collect();
+        assert!(pool.withdraw(0).is_none(), "all are in use");
+        let mut blocks = blocks.into_iter();
+        drop(blocks.next());
+        let (number, mapping) = pool.withdraw(2 * SLAB_BYTES).unwrap();
+        assert_eq!((number, pool.mapped()), (0, 2 * SLAB_BYTES));
+        assert!(pool.take(0).is_none(), "nothing comes from it");
+        pool.release(number, mapping);
+        assert!(pool.grow().unwrap() && !pool.grow().unwrap());
+        assert_eq!(pool.take(9).unwrap().slab().number, 0, "its number again");
+        drop(blocks);
+        assert_eq!(pool.used(), 0);
     }
 
     #[test]

@@ -15,7 +15,7 @@
 
 use crate::error::Errno;
 use crate::op::Route;
-use crate::page::{SLAB_ORDER, UNIT_BYTES, order_for};
+use crate::page::{UNIT_BYTES, order_for};
 use std::collections::VecDeque;
 
 /// The least that direct IO moves.
@@ -28,6 +28,8 @@ pub struct ReadLimits {
     pub window: u64,
     /// The order of the first request of a run (`4096 << order` bytes).
     pub first_order: u8,
+    /// The order of the largest request.
+    pub most_order: u8,
 }
 
 /// A read to submit.
@@ -329,7 +331,7 @@ impl<P> ReadAhead<P> {
             self.restart_at(self.delivered);
         } else {
             self.exact = false;
-            self.order = (self.order + 2).min(SLAB_ORDER);
+            self.order = (self.order + 2).min(self.limits.most_order);
             self.window = self.bounded(self.window);
         }
     }
@@ -364,11 +366,13 @@ impl<P> ReadAhead<P> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::page::SLAB_ORDER;
     use proptest::prelude::*;
 
     const LIMITS: ReadLimits = ReadLimits {
         window: 8 << 20,
         first_order: 4,
+        most_order: SLAB_ORDER,
     };
 
     fn plan(size: u64, block: u32) -> ReadAhead<()> {

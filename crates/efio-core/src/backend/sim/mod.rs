@@ -89,6 +89,11 @@ impl SimDisk {
         &self.store
     }
 
+    /// Nothing completes until [`calm_down`](Self::calm_down).
+    pub fn hang(&mut self) {
+        self.hangs_until = u64::MAX;
+    }
+
     /// No trouble from now on: what lasted is mended.
     pub fn calm_down(&mut self) {
         self.options = self.options.calm();

@@ -58,4 +58,27 @@ impl Buffers {
         self.registered[number] = true;
         Some(number as u16)
     }
+
+    /// The slab is about to be unmapped: its buffer must not be taken for the next slab's.
+    pub fn forget(&mut self, ring: &Ring, slab: u32) {
+        let number = slab as usize;
+        if self.registered.get(number) != Some(&true) {
+            return;
+        }
+        self.registered[number] = false;
+        let nothing = libc::iovec {
+            iov_base: std::ptr::null_mut(),
+            iov_len: 0,
+        };
+        // SAFETY: it names no memory.
+        let result = unsafe {
+            ring.submitter()
+                .register_buffers_update(slab, &[nothing], None)
+        };
+        if result.is_err() {
+            // The old buffer is still there, so this number must never be used again, nor any other
+            // that is not used yet.
+            self.places = 0;
+        }
+    }
 }

@@ -87,7 +87,7 @@ impl UringBackend {
             ring,
             flights: Flights::default(),
             bell,
-            crew: PoolBackend::start(config.workers, Arc::clone(&driver))?,
+            crew: PoolBackend::start(config, Arc::clone(&driver))?,
             driver,
             counters,
             waited: 0,
@@ -196,6 +196,10 @@ impl Backend for UringBackend {
 
     fn read_now(file: &Arc<KernelFile>) -> Option<Arc<dyn ReadNow>> {
         PoolBackend::read_now(file)
+    }
+
+    fn forget_slab(&mut self, number: u32) {
+        self.buffers.forget(&self.ring, number);
     }
 
     fn wait(&mut self, timeout: Option<Duration>) {
