@@ -165,17 +165,43 @@ impl Record {
     ///
     /// `InvalidInput` when the other run is from another machine.
     pub fn merge(&mut self, other: Self) -> io::Result<()> {
-        if !self.measurements.is_empty() && self.machine != other.machine {
-            let message = "these measurements are from another machine";
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
-        }
-        self.machine = other.machine;
-        let case = |of: &Measurement| (of.scenario.clone(), of.files);
-        self.measurements
-            .retain(|old| !other.measurements.iter().any(|new| case(new) == case(old)));
+        self.settle(other.machine)?;
+        let new = |old: &Measurement| other.measurements.iter().any(|m| case(m) == case(old));
+        self.measurements.retain(|old| !new(old));
         self.measurements.extend(other.measurements);
         Ok(())
     }
+
+    /// Takes in more rounds of the same program: they come after those that are here.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` when the other run is from another machine.
+    pub fn append(&mut self, other: Self) -> io::Result<()> {
+        self.settle(other.machine)?;
+        let here = self.measurements.len();
+        for mut measurement in other.measurements {
+            let same = |old: &&Measurement| case(old) == case(&measurement);
+            let rounds = self.measurements[..here].iter().filter(same);
+            measurement.round += rounds.map(|old| old.round + 1).max().unwrap_or(0);
+            self.measurements.push(measurement);
+        }
+        Ok(())
+    }
+
+    fn settle(&mut self, machine: Machine) -> io::Result<()> {
+        if !self.measurements.is_empty() && self.machine != machine {
+            let message = "these measurements are from another machine";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
+        self.machine = machine;
+        Ok(())
+    }
+}
+
+/// What belongs together: a scenario with so many files.
+fn case(measurement: &Measurement) -> (&str, usize) {
+    (&measurement.scenario, measurement.files)
 }
 
 #[cfg(test)]
@@ -209,6 +235,14 @@ mod tests {
             .map(|m| (&*m.scenario, m.round))
             .collect();
         assert_eq!(rounds, [("write", 0), ("read", 1), ("read", 2)]);
+
+        all.append(record(vec![
+            measurement("read", 0),
+            measurement("write", 0),
+        ]))
+        .unwrap();
+        let rounds: Vec<_> = all.measurements.iter().map(|m| m.round).collect();
+        assert_eq!(rounds, [0, 1, 2, 3, 1]);
 
         let mut other = record(vec![measurement("log", 0)]);
         other.machine.kernel = "another".into();

@@ -9,7 +9,7 @@ use efio_benches::catalog::Scenario;
 use efio_benches::record::{Machine, Measurement, Outcome, Record};
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -61,7 +61,7 @@ pub fn all(options: &Options) -> io::Result<()> {
             }
             let measurements = one(options, scenario, files)?;
             if let Some(path) = &options.json {
-                save(path.clone(), machine.clone(), measurements)?;
+                save(options, path, machine.clone(), measurements)?;
             }
         }
     }
@@ -71,13 +71,23 @@ pub fn all(options: &Options) -> io::Result<()> {
     fs::remove_dir_all(&options.dir)
 }
 
-fn save(path: PathBuf, machine: Machine, measurements: Vec<Measurement>) -> io::Result<()> {
-    let mut record = Record::load(&path)?;
-    record.merge(Record {
+fn save(
+    options: &Options,
+    path: &Path,
+    machine: Machine,
+    measurements: Vec<Measurement>,
+) -> io::Result<()> {
+    let mut record = Record::load(path)?;
+    let new = Record {
         machine,
         measurements,
-    })?;
-    record.save(&path)
+    };
+    if options.append {
+        record.append(new)?;
+    } else {
+        record.merge(new)?;
+    }
+    record.save(path)
 }
 
 /// One scenario with one number of files, all rounds.

@@ -47,6 +47,9 @@ struct Options {
     /// Where the measurements go; those of other scenarios in it are kept
     #[arg(long)]
     json: Option<PathBuf>,
+    /// Add rounds to those in the file instead of replacing them
+    #[arg(long, requires = "json")]
+    append: bool,
     /// Where the files are made; on the disk that is to be measured
     #[arg(long, default_value = "target/compare")]
     dir: PathBuf,

@@ -46,15 +46,20 @@ const FAINT: RGBColor = RGBColor(110, 119, 129);
 const RULE: RGBColor = RGBColor(225, 228, 232);
 const ACCENT: RGBColor = RGBColor(207, 59, 46);
 const LIMIT: RGBColor = RGBColor(36, 41, 47);
-const OTHERS: [RGBColor; 8] = [
-    RGBColor(31, 119, 180),
-    RGBColor(44, 140, 80),
-    RGBColor(148, 103, 189),
-    RGBColor(190, 140, 20),
-    RGBColor(23, 160, 175),
-    RGBColor(140, 86, 75),
-    RGBColor(215, 110, 180),
-    RGBColor(120, 130, 60),
+const VARIANT: RGBColor = RGBColor(226, 148, 139);
+/// Each peer has its colour in all pictures.
+const COLORS: [(&str, RGBColor); 11] = [
+    ("ring-1m", RGBColor(140, 149, 159)),
+    ("std", RGBColor(31, 119, 180)),
+    ("direct", RGBColor(120, 170, 220)),
+    ("dontcache", RGBColor(23, 160, 175)),
+    ("bufwriter", RGBColor(60, 80, 160)),
+    ("tokio", RGBColor(44, 140, 80)),
+    ("tokio-uring", RGBColor(130, 180, 60)),
+    ("glommio", RGBColor(190, 140, 20)),
+    ("compio", RGBColor(148, 103, 189)),
+    ("monoio", RGBColor(215, 110, 180)),
+    ("tracing-appender", RGBColor(140, 86, 75)),
 ];
 
 /// All pictures that the cases are enough for.
@@ -177,11 +182,15 @@ fn growth(cases: &[&Case<'_>]) -> Option<Picture> {
 }
 
 /// A colour, and how thick a line.
-fn style(peer: &str, place: usize) -> (RGBColor, u32) {
+fn style(peer: &str) -> (RGBColor, u32) {
     match peer {
         OURS => (ACCENT, 4),
+        _ if peer.starts_with(OURS) => (VARIANT, 1),
         "limit" => (LIMIT, 2),
-        _ => (OTHERS[place % OTHERS.len()], 1),
+        _ => {
+            let own = COLORS.iter().find(|(name, _)| *name == peer);
+            (own.map_or(FAINT, |(_, color)| *color), 1)
+        }
     }
 }
 
@@ -223,7 +232,7 @@ fn draw_bars(area: &Area<'_>, bars: &[Bar]) -> Drawn {
         let ours = bar.peer.starts_with(OURS);
         let color = match &*bar.peer {
             OURS => ACCENT,
-            _ if ours => RGBColor(226, 148, 139),
+            _ if ours => VARIANT,
             "limit" => RGBColor(87, 96, 106),
             _ => RGBColor(150, 178, 205),
         };
@@ -318,10 +327,8 @@ fn draw_lines(area: &Area<'_>, size: (u32, u32), lines: &Lines) -> Drawn {
 
     let mut names = Vec::new();
     // efio last: above the others.
-    let order = (0..lines.lines.len()).rev();
-    for place in order {
-        let (peer, points) = &lines.lines[place];
-        let (color, width) = style(peer, place);
+    for (peer, points) in lines.lines.iter().rev() {
+        let (color, width) = style(peer);
         let path: Vec<_> = points
             .iter()
             .map(|&(at, value)| (x(at), y(value)))

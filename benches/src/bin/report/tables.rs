@@ -18,7 +18,6 @@ pub fn render(machine: &Machine, cases: &[Case<'_>], pictures: &[(String, String
             text += &format!("With {} open:\n\n", case.files);
         }
         text += &table(case);
-        text.push('\n');
     }
     text
 }
@@ -51,7 +50,8 @@ fn method(machine: &Machine, cases: &[Case<'_>]) -> String {
          efio chose: {backend}. A cell is the median over the rounds, with the least and the greatest in brackets. \
          \"efio ×\" is how many times as good efio is in the figure of the first column, round by round: above 1 \
          efio is ahead. CPU is that of the process, and of the whole machine with the kernel's threads. A call \
-         \"holds\" its thread from its begin to its end or to the point where the loop may do something else.\n",
+         \"holds\" its thread from its begin to its end or to the point where the loop may do something else; the \
+         system calls that a runtime makes while its loop waits are not in it, but in how late a tick is noticed.\n",
         machine.processor,
         machine.memory.div_ceil(1 << 30),
         machine.kernel,
@@ -101,7 +101,19 @@ fn cells(case: &Case<'_>, row: &Row<'_>, late: bool, width: usize) -> String {
     } else {
         row.peer.to_owned()
     };
-    if let Some((why, failed)) = row.trouble() {
+    let ran = row.figures().count();
+    let trouble = row.trouble();
+    let name = match trouble {
+        Some((why, _)) if ran > 0 => {
+            format!(
+                "{name}, {} of {} failed: {why}",
+                row.rounds() - ran,
+                row.rounds()
+            )
+        }
+        _ => name,
+    };
+    if let (Some((why, failed)), 0) = (trouble, ran) {
         let what = if failed {
             format!("failed: {why}")
         } else {

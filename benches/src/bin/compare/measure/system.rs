@@ -115,9 +115,14 @@ pub fn machine(dir: &Path) -> Machine {
     Machine {
         processor: format!("{processors} × {}", model.unwrap_or_default()),
         memory: field("/proc/meminfo", "MemTotal:").unwrap_or(0) * 1024,
-        kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
+        kernel: release(&read("/proc/sys/kernel/osrelease")).to_owned(),
         storage: storage(dir).unwrap_or_default(),
     }
+}
+
+/// The kernel's version, without what its builder called it.
+fn release(text: &str) -> &str {
+    text.trim().split('-').next().unwrap_or("")
 }
 
 fn storage(dir: &Path) -> io::Result<String> {
