@@ -32,6 +32,10 @@ pub struct Demand {
     /// Files open at once.
     pub files: usize,
     /// They are written line by line.
+    #[cfg_attr(
+        not(feature = "peers"),
+        expect(dead_code, reason = "only a peer behind the feature asks")
+    )]
     pub lines: bool,
 }
 
