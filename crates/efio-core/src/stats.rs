@@ -130,6 +130,24 @@ counters! {
     fallbacks,
 }
 
+impl Counters {
+    /// Bytes that were read.
+    pub fn read(&self, route: Route, bytes: u64) {
+        match route {
+            Route::Direct => self.read_direct.add(bytes),
+            Route::Uncached | Route::Cached => self.read_buffered.add(bytes),
+        }
+    }
+
+    /// Bytes that were written.
+    pub fn written(&self, route: Route, bytes: u64) {
+        match route {
+            Route::Direct => self.written_direct.add(bytes),
+            Route::Uncached | Route::Cached => self.written_buffered.add(bytes),
+        }
+    }
+}
+
 impl FileCounters {
     /// Bytes that were read.
     pub fn read(&self, route: Route, bytes: u64) {

@@ -8,7 +8,7 @@ use crate::command::AtCommand;
 use crate::error::Errno;
 use crate::event::{Completed, EventKind};
 use crate::fd::Slot;
-use crate::op::{Op, Outcome, Route};
+use crate::op::{Op, Outcome};
 use crate::page::{Block, Buffer};
 use crate::plan::{After, Finished, Kind, Next, Transfer};
 use crate::trace;
@@ -99,16 +99,15 @@ impl<B: Backend> Driver<B> {
         let (kind, route) = at.kind_and_route(key);
         let bytes = result.unwrap_or(0) as u64;
         let counters = &self.shared.counters;
-        match (kind, route) {
-            (Kind::Read, Route::Direct) => counters.read_direct.add(bytes),
-            (Kind::Read, _) => counters.read_buffered.add(bytes),
-            (Kind::Write, Route::Direct) => counters.written_direct.add(bytes),
-            (Kind::Write, _) => counters.written_buffered.add(bytes),
-            (Kind::Truncate, _) => {}
-        }
         match kind {
-            Kind::Read => slot.counters.read(route, bytes),
-            Kind::Write => slot.counters.written(route, bytes),
+            Kind::Read => {
+                counters.read(route, bytes);
+                slot.counters.read(route, bytes);
+            }
+            Kind::Write => {
+                counters.written(route, bytes);
+                slot.counters.written(route, bytes);
+            }
             Kind::Truncate => {}
         }
         match at.completed(key, block, result, &mut file.routes) {

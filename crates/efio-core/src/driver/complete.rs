@@ -7,7 +7,7 @@ use crate::backend::Backend;
 use crate::error::{Errno, Failure};
 use crate::event::EventKind;
 use crate::fd::{DRIVER, Ends, OpenState, Slot, Waiting};
-use crate::op::{Completion, Outcome, Route};
+use crate::op::{Completion, Outcome};
 use crate::page::Block;
 use crate::plan::{Step, Verdict};
 use crate::trace;
@@ -109,12 +109,8 @@ impl<B: Backend> Driver<B> {
             return self.notify_reader(slot, file);
         };
         if let Some(route) = file.read.route_of(number) {
-            let counters = &self.shared.counters;
             let bytes = result.unwrap_or(0) as u64;
-            match route {
-                Route::Direct => counters.read_direct.add(bytes),
-                Route::Uncached | Route::Cached => counters.read_buffered.add(bytes),
-            }
+            self.shared.counters.read(route, bytes);
             slot.counters.read(route, bytes);
         }
         // Memory of a run that was given up goes back to the pool here.
@@ -135,12 +131,8 @@ impl<B: Backend> Driver<B> {
         let route = file.write.route_in_flight();
         let verdict = match outcome {
             Outcome::Done(n) => {
-                let counters = &self.shared.counters;
-                match route {
-                    Some(Route::Direct) => counters.written_direct.add(n as u64),
-                    _ => counters.written_buffered.add(n as u64),
-                }
                 if let Some(route) = route {
+                    self.shared.counters.written(route, n as u64);
                     slot.counters.written(route, n as u64);
                 }
                 file.wrote(n);
