@@ -15,6 +15,13 @@ pub struct Answer<T>(shim::Arc<SpinLock<State<T>>>);
 /// The driver's half. Dropped without an answer it says `ESHUTDOWN`: the engine ended before.
 pub struct Promise<T: Copy>(Option<shim::Arc<SpinLock<State<T>>>>);
 
+/// Nobody waits for the answer.
+impl<T: Copy> Default for Promise<T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
 enum State<T> {
     Open(Option<Waker>),
     Given(Result<T, Errno>),

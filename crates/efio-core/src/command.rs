@@ -3,9 +3,8 @@
 use crate::answer::Promise;
 use crate::fd::Fd;
 use crate::op::OpenSpec;
-use crate::page::{Block, Page};
+use crate::page::Block;
 use crate::plan::Asked;
-use efio_chunks::{ChunkReader, ChunkWriter};
 use std::time::Duration;
 
 /// News for the driver.
@@ -34,10 +33,8 @@ pub struct OpenCommand {
     pub fd: Fd,
     /// What to open.
     pub spec: OpenSpec,
-    /// The driver's end of the write stream.
-    pub writes: Option<ChunkReader<Page>>,
-    /// The driver's end of the read stream.
-    pub reads: Option<ChunkWriter<Page>>,
+    /// Whether the file is open for reading.
+    pub may_read: bool,
     /// Whether the first read is to be anticipated.
     pub prefetch: bool,
     /// Whether the file's events are for the tasks that poll it alone.

@@ -1,7 +1,8 @@
 //! Counters of an engine and of each of its files.
 //!
 //! What happens on the path of every read is counted per file alone, by the caller that has custody:
-//! a load and a store. The engine's figure is the sum over its files and what closed ones left.
+//! a load and a store. The engine's figure is the sum over its files and what closed ones left. The
+//! other figures of a file have memory only once there is something to count.
 
 use crate::op::Route;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,11 +26,6 @@ macro_rules! counters {
         }
 
         impl $counters {
-            /// From zero again.
-            pub fn reset(&self) {
-                $(self.$name.take();)*
-            }
-
             /// All of them, each read once.
             pub fn snapshot(&self) -> $stats {
                 $stats { $($name: self.$name.get(),)* }
@@ -97,37 +93,35 @@ counters! {
     rings_lost,
 }
 
-counters! {
-    /// What was done for one file so far.
-    FileStats,
-    /// The live counters behind [`FileStats`]. Each is written by one side alone: the caller that
-    /// has custody, or the driver.
-    FileCounters:
+/// What was done for one file so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FileStats {
     /// Reads that were answered at once, bytes or the end of file.
-    reads_served,
+    pub reads_served: u64,
     /// Reads that found nothing and said "would block".
-    reads_blocked,
+    pub reads_blocked: u64,
     /// Reads that the caller answered itself from the page cache, with one system call.
-    reads_from_cache,
+    pub reads_from_cache: u64,
     /// Writes that found no room and said "would block".
-    writes_blocked,
+    pub writes_blocked: u64,
     /// Bytes read past the page cache.
-    read_direct,
+    pub read_direct: u64,
     /// Bytes read through the page cache without staying there.
-    read_uncached,
+    pub read_uncached: u64,
     /// Bytes read through the page cache.
-    read_cached,
+    pub read_cached: u64,
     /// Bytes written past the page cache.
-    written_direct,
+    pub written_direct: u64,
     /// Bytes written through the page cache without staying there.
-    written_uncached,
+    pub written_uncached: u64,
     /// Bytes written through the page cache.
-    written_cached,
+    pub written_cached: u64,
     /// Bytes that were read ahead and never consumed.
-    read_ahead_wasted,
+    pub read_ahead_wasted: u64,
     /// Routes that the kernel refused, so that another one was taken, and 1 more if the mode asked
     /// for could not be had.
-    fallbacks,
+    pub fallbacks: u64,
 }
 
 impl Counters {
@@ -148,22 +142,22 @@ impl Counters {
     }
 }
 
-impl FileCounters {
-    /// Bytes that were read.
-    pub fn read(&self, route: Route, bytes: u64) {
+impl FileStats {
+    /// The bytes that were read by `route`.
+    pub(crate) fn read(&mut self, route: Route) -> &mut u64 {
         match route {
-            Route::Direct => self.read_direct.bump(bytes),
-            Route::Uncached => self.read_uncached.bump(bytes),
-            Route::Cached => self.read_cached.bump(bytes),
+            Route::Direct => &mut self.read_direct,
+            Route::Uncached => &mut self.read_uncached,
+            Route::Cached => &mut self.read_cached,
         }
     }
 
-    /// Bytes that were written.
-    pub fn written(&self, route: Route, bytes: u64) {
+    /// The bytes that were written by `route`.
+    pub(crate) fn written(&mut self, route: Route) -> &mut u64 {
         match route {
-            Route::Direct => self.written_direct.bump(bytes),
-            Route::Uncached => self.written_uncached.bump(bytes),
-            Route::Cached => self.written_cached.bump(bytes),
+            Route::Direct => &mut self.written_direct,
+            Route::Uncached => &mut self.written_uncached,
+            Route::Cached => &mut self.written_cached,
         }
     }
 }

@@ -62,13 +62,15 @@ fn per_file(name: &str, options: &OpenOptions, used: impl Fn(&mut Simulation, &F
     bytes
 }
 
-/// Aimed at are 512 bytes; these bounds only keep what is reached.
+/// What an open file that nobody has used may cost.
+const IDLE: usize = 512;
+
 #[test]
-fn an_idle_file_stays_as_small_as_it_is() {
+fn a_file_that_is_open_costs_little_and_one_that_was_used_little_more() {
     let read = OpenOptions::new().read(true);
-    assert!(per_file("read, never used", &read, |_, _| {}) < 1700);
+    assert!(per_file("read, never used", &read, |_, _| {}) <= IDLE);
     let both = OpenOptions::new().read(true).write(true);
-    assert!(per_file("read and write, never used", &both, |_, _| {}) < 1800);
+    assert!(per_file("read and write, never used", &both, |_, _| {}) <= IDLE);
     let used = per_file("read and write, used", &both, |simulation, file| {
         file.write(b"some bytes").unwrap();
         file.sync().unwrap();
@@ -81,5 +83,6 @@ fn an_idle_file_stays_as_small_as_it_is() {
             simulation.turn(Duration::from_millis(1));
         }
     });
-    assert!(used < 2300);
+    // The figures of the file stay.
+    assert!(used <= IDLE + 64);
 }

@@ -15,15 +15,7 @@ mod crew;
 mod pool;
 mod select;
 mod sim;
-
-cfg_if::cfg_if! {
-    if #[cfg(all(target_os = "linux", not(efio_portable)))] {
-        mod uring;
-    } else {
-        #[path = "no_uring.rs"]
-        mod uring;
-    }
-}
+mod uring;
 
 pub use crew::Crew;
 pub use pool::PoolBackend;

@@ -45,7 +45,7 @@ impl Shared {
             check(slot, ends, kind, end)?;
             let asked = Asked {
                 kind,
-                place: ends.accepted,
+                place: slot.marks.accepted(),
                 offset,
                 len,
                 token,
@@ -66,7 +66,7 @@ impl Shared {
             check(slot, ends, Kind::Truncate, Some(len))?;
             let asked = Asked {
                 kind: Kind::Truncate,
-                place: ends.accepted,
+                place: slot.marks.accepted(),
                 offset: len,
                 len: 0,
                 token: 0,
@@ -80,12 +80,11 @@ impl Shared {
     fn ask(&self, fd: Fd, slot: &Slot, ends: &mut Ends, asked: Asked<crate::page::Block>) {
         let width = asked.width();
         if width > 0 {
-            ends.accepted += width;
             ends.changes = ends.changes.wrapping_add(1);
             // The mark is up before the driver can have written anything above it. Should it see
             // the mark before it hears of the change, the count tells that one is coming.
             slot.set_changes(ends.changes);
-            slot.marks.set_accepted(ends.accepted);
+            slot.marks.set_accepted(slot.marks.accepted() + width);
         }
         self.send_at(AtCommand { fd, asked });
         if width > 0 {
@@ -101,8 +100,8 @@ impl Shared {
 /// byte.
 fn check(slot: &Slot, ends: &Ends, kind: Kind, end: Option<u64>) -> Result<(), Errno> {
     let allowed = match kind {
-        Kind::Read => ends.reader.is_some(),
-        Kind::Write | Kind::Truncate => ends.writer.is_some(),
+        Kind::Read => ends.may_read,
+        Kind::Write | Kind::Truncate => ends.may_write,
     };
     if !allowed {
         return Err(EBADF);
@@ -110,7 +109,7 @@ fn check(slot: &Slot, ends: &Ends, kind: Kind, end: Option<u64>) -> Result<(), E
     if let Some(failure) = slot.failure() {
         let in_vain = kind != Kind::Read
             || slot.open_state() == OpenState::Refused
-            || slot.marks.written() < ends.accepted;
+            || slot.marks.written() < slot.marks.accepted();
         if in_vain {
             return Err(failure.errno);
         }

@@ -12,13 +12,13 @@ use std::io;
 impl Shared {
     /// Asks that everything accepted so far becomes durable; the mark that `Synced` will reach.
     pub fn sync(&self, fd: Fd) -> io::Result<u64> {
-        self.with_ends(fd, |slot, ends| {
+        self.with_ends(fd, |slot, _| {
             if let Some(failure) = slot.failure() {
                 return Err(failure.into());
             }
-            slot.request_sync(ends.accepted);
+            slot.request_sync(slot.marks.accepted());
             self.attend(fd.index(), slot, Attention::SYNC);
-            Ok(ends.accepted)
+            Ok(slot.marks.accepted())
         })
     }
 
@@ -29,10 +29,10 @@ impl Shared {
 
     /// [`flush`](Self::flush) for whoever asks.
     pub fn flush_for(&self, fd: Fd, asker: Asker<'_>) -> io::Result<()> {
-        self.with_ends(fd, |slot, ends| {
+        self.with_ends(fd, |slot, _| {
             let look = || match slot.failure() {
                 Some(failure) => Some(Err(failure.into())),
-                None => (slot.marks.written() >= ends.accepted).then_some(Ok(())),
+                None => (slot.marks.written() >= slot.marks.accepted()).then_some(Ok(())),
             };
             self.look_or_wait(fd, slot, Waiting::FLUSHED, Attention::FLUSH, asker, look)
         })
@@ -101,16 +101,14 @@ impl Shared {
 
     /// What was done for the file so far.
     pub fn file_stats(&self, fd: Fd) -> io::Result<FileStats> {
-        self.with_ends(fd, |slot, _| Ok(slot.counters.snapshot()))
+        self.with_ends(fd, |slot, _| Ok(slot.stats()))
     }
 
     /// What was done for all files so far.
     pub fn stats(&self) -> Stats {
         let mut stats = self.counters.snapshot();
         let open = self.table.iter();
-        stats.reads_served += open
-            .map(|slot| slot.counters.reads_served.get())
-            .sum::<u64>();
+        stats.reads_served += open.map(|slot| slot.reads_served.get()).sum::<u64>();
         stats
     }
 

@@ -27,32 +27,29 @@ impl Shared {
             io_mode: options.io_mode.unwrap_or(self.config.io_mode),
         };
         let (index, slot) = self.table.allocate().ok_or(Errno(libc::EMFILE))?;
-        let (writer, writes) = options.writes().then(efio_chunks::unbounded).unzip();
-        let (reads, reader) = options.read.then(efio_chunks::unbounded).unzip();
-
         // A caller with a stale descriptor may look at the slot at any time, under custody.
         let mut ends = slot.ends.acquire(CALLER);
         let fd = slot.begin(index);
         *ends = Ends {
             generation: fd.generation(),
-            writer,
-            reader,
+            may_read: options.read,
+            may_write: options.writes(),
             append: options.appends(),
             ..Ends::default()
         };
-        if options.prefetch && ends.reader.is_some() {
+        if options.prefetch && ends.may_read {
+            ends.make_reader(slot);
             ends.reading = true;
             ends.epoch = 1;
             slot.request_run(ends.epoch, 0, 0);
         }
         drop(ends);
 
-        let prefetch = options.prefetch;
+        let (may_read, prefetch) = (options.read, options.prefetch);
         self.command(Command::Open(Box::new(OpenCommand {
             fd,
             spec,
-            writes,
-            reads,
+            may_read,
             prefetch,
             wakers: options.wakers,
         })));

@@ -67,8 +67,8 @@ impl Shared {
     /// Ready once every byte below `mark` is durable and every sync that was asked for answered.
     /// Asks for one if nobody has.
     pub fn poll_sync(&self, fd: Fd, mark: u64, waker: &Waker) -> Poll<io::Result<()>> {
-        self.polled(self.with_ends(fd, |slot, ends| {
-            if mark > ends.accepted {
+        self.polled(self.with_ends(fd, |slot, _| {
+            if mark > slot.marks.accepted() {
                 return Err(EINVAL.into());
             }
             let look = || {
@@ -83,7 +83,7 @@ impl Shared {
             };
             let mut bits = Attention::NONE;
             if look().is_none() && slot.syncs_are_answered() {
-                slot.request_sync(ends.accepted);
+                slot.request_sync(slot.marks.accepted());
                 bits = Attention::SYNC;
             }
             self.look_or_wait(fd, slot, Waiting::SYNCED, bits, Asker::Task(waker), look)
@@ -108,7 +108,7 @@ impl Shared {
     /// Ready once a write would be answered at once.
     pub fn poll_writable(&self, fd: Fd, waker: &Waker) -> Poll<io::Result<()>> {
         self.polled(self.with_ends(fd, |slot, ends| {
-            if ends.writer.is_none() {
+            if !ends.may_write {
                 return Err(EBADF.into());
             }
             let room = self.room(ends);
@@ -137,9 +137,9 @@ impl Shared {
     /// What calls would find now.
     pub fn poll(&self, fd: Fd) -> io::Result<Readiness> {
         self.with_ends(fd, |slot, ends| {
-            let readable = ends.reader.is_some() && self.is_readable(fd, slot, ends);
+            let readable = ends.may_read && self.is_readable(fd, slot, ends);
             let failed = slot.failure().is_some();
-            let writable = ends.writer.is_some() && (failed || self.room(ends)(slot));
+            let writable = ends.may_write && (failed || self.room(ends)(slot));
             Ok(Readiness { readable, writable })
         })
     }

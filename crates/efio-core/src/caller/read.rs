@@ -25,7 +25,7 @@ impl Shared {
     #[inline(always)]
     pub fn read_for(&self, fd: Fd, buf: &mut [u8], asker: Asker<'_>) -> io::Result<usize> {
         self.with_ends(fd, |slot, ends| {
-            if ends.reader.is_none() {
+            if !ends.may_read {
                 return Err(EBADF.into());
             }
             if buf.is_empty() {
@@ -43,7 +43,7 @@ impl Shared {
         asker: Asker<'_>,
     ) -> io::Result<usize> {
         self.with_ends(fd, |slot, ends| {
-            if ends.reader.is_none() {
+            if !ends.may_read {
                 return Err(EBADF.into());
             }
             let mut total = 0;
@@ -80,7 +80,7 @@ impl Shared {
             begin_run(slot, ends)?;
         }
         let found = self.read_run(fd, slot, ends, asker, |ends| copy_out(slot, ends, buf))?;
-        slot.counters.reads_served.bump(1);
+        slot.reads_served.bump(1);
         if let Some(n) = found {
             return Ok(n);
         }
@@ -102,14 +102,12 @@ impl Shared {
     /// In cached mode: what the kernel holds in memory costs one system call and no switch.
     fn read_now(&self, slot: &Slot, ends: &mut Ends, buf: &mut [u8]) -> Option<usize> {
         let n = peek_now(slot, ends, buf)?;
-        if let Some(writer) = &mut ends.writer {
-            // As in `begin_run`.
-            writer.seal();
-        }
+        // As in `begin_run`.
+        ends.seal();
         ends.position += n as u64;
         self.counters.reads_from_cache.add(1);
-        slot.counters.reads_from_cache.bump(1);
-        slot.counters.reads_served.bump(1);
+        slot.count(1, |stats| &mut stats.reads_from_cache);
+        slot.reads_served.bump(1);
         Some(n)
     }
 
@@ -120,13 +118,13 @@ impl Shared {
             return true;
         }
         if !ends.reading {
-            let lost = slot.failure().is_some() && slot.marks.written() < ends.accepted;
+            let lost = slot.failure().is_some() && slot.marks.written() < slot.marks.accepted();
             return lost || peek_now(slot, ends, &mut [0]).is_some();
         }
         let epoch = ends.epoch;
         let ended = slot.run_ended(epoch);
-        let reader = ends.reader.as_mut().expect("checked by the caller");
-        let (front, page_done) = drop_stale(reader, epoch);
+        let reader = ends.reader.as_mut();
+        let (front, page_done) = reader.map_or((0, false), |reader| drop_stale(reader, epoch));
         if page_done {
             self.attend(fd.index(), slot, Attention::CONSUMED);
         }
@@ -136,15 +134,15 @@ impl Shared {
     /// How many bytes, at least, a read would copy at once; 0 at the end of file.
     pub fn available_for(&self, fd: Fd, asker: Asker<'_>) -> io::Result<usize> {
         self.with_ends(fd, |slot, ends| {
-            if ends.reader.is_none() {
+            if !ends.may_read {
                 return Err(EBADF.into());
             }
             if !ends.reading {
                 begin_run(slot, ends)?;
             }
             let found = self.read_run(fd, slot, ends, asker, |ends| {
-                let reader = ends.reader.as_mut().expect("checked above");
-                drop_stale(reader, ends.epoch)
+                let (reader, epoch) = (ends.reader.as_mut(), ends.epoch);
+                reader.map_or((0, false), |reader| drop_stale(reader, epoch))
             })?;
             if let Some(n) = found {
                 return Ok(n);
@@ -177,8 +175,7 @@ impl Shared {
             }
             if slot.run_ended(ends.epoch) {
                 // The end was told behind the last bytes: what is in the stream now is all.
-                let reader = ends.reader.as_ref().expect("checked by the caller");
-                if reader.is_empty() {
+                if ends.nothing_to_read() {
                     break None;
                 }
                 continue;
@@ -188,7 +185,7 @@ impl Shared {
             }
             if announced.is_some() {
                 self.counters.reads_blocked.add(1);
-                slot.counters.reads_blocked.bump(1);
+                slot.count(1, |stats| &mut stats.reads_blocked);
                 self.attend(fd.index(), slot, Attention::WANT_DATA);
                 return Err(EAGAIN.into());
             }
@@ -229,9 +226,9 @@ impl Shared {
                 // Somebody may wait for this memory.
                 self.attend(fd.index(), slot, Attention::CONSUMED);
             }
-            if let Some(writer) = &mut ends.writer {
+            if ends.writer.is_some() {
                 // The next byte belongs elsewhere in the file: it begins a page of its own.
-                writer.seal();
+                ends.seal();
                 self.attend(fd.index(), slot, Attention::SEALED);
             }
             Ok(())
@@ -241,11 +238,8 @@ impl Shared {
 
 /// In cached mode: reads at the position what the kernel holds in memory.
 fn peek_now(slot: &Slot, ends: &mut Ends, buf: &mut [u8]) -> Option<usize> {
-    if slot.marks.written() < ends.accepted {
+    if slot.marks.written() < slot.marks.accepted() {
         return None;
-    }
-    if ends.read_now.is_none() {
-        ends.read_now = slot.take_read_now();
     }
     ends.read_now.as_ref()?.read_now(ends.position, buf).ok()
 }
@@ -254,18 +248,16 @@ fn peek_now(slot: &Slot, ends: &mut Ends, buf: &mut [u8]) -> Option<usize> {
 /// sees them (F19).
 pub(super) fn begin_run(slot: &Slot, ends: &mut Ends) -> Result<(), Errno> {
     if let Some(failure) = slot.failure() {
-        if slot.marks.written() < ends.accepted {
+        if slot.marks.written() < slot.marks.accepted() {
             return Err(failure.errno);
         }
     }
-    if let Some(writer) = &mut ends.writer {
-        // Reading moves the position: the next byte written begins a page of its own.
-        writer.seal();
-    }
+    // Reading moves the position: the next byte written begins a page of its own.
+    ends.seal();
+    ends.make_reader(slot);
     ends.epoch += 1;
-    ends.consumed = 0;
     ends.reading = true;
-    slot.request_run(ends.epoch, ends.position, ends.accepted);
+    slot.request_run(ends.epoch, ends.position, slot.marks.accepted());
     Ok(())
 }
 
@@ -293,15 +285,16 @@ pub fn drop_read_ahead(ends: &mut Ends) {
 /// pool.
 #[inline]
 fn copy_out(slot: &Slot, ends: &mut Ends, buf: &mut [u8]) -> (usize, bool) {
-    let reader = ends.reader.as_mut().expect("checked by the caller");
+    let Some(reader) = &mut ends.reader else {
+        return (0, false);
+    };
     let (front, page_done) = drop_stale(reader, ends.epoch);
     if front == 0 {
         return (0, page_done);
     }
     let n = reader.read(buf);
     ends.position += n as u64;
-    ends.consumed += n as u64;
-    slot.set_consumed(ends.consumed);
+    slot.set_consumed(slot.consumed() + n as u64);
     (n, page_done || n >= front)
 }
 

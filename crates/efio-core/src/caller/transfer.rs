@@ -125,7 +125,7 @@ impl Shared {
     ) -> io::Result<Option<usize>> {
         let len = held.as_ref().map_or(0, PageSlice::len);
         check_write(slot, ends, len)?;
-        self.wait_for_share(fd, slot, ends)?;
+        self.wait_for_share(fd, slot)?;
         let page = match held.take().map(|bytes| bytes.into_page(ends.position)) {
             Some(Ok(page)) => page,
             Some(Err(bytes)) => {
@@ -134,8 +134,7 @@ impl Shared {
             }
             None => return Ok(None),
         };
-        let writer = ends.writer.as_mut().expect("checked above");
-        if writer.push(page).is_err() {
+        if ends.writer(slot).push(page).is_err() {
             unreachable!("the stream has no bound of its own");
         }
         if ends.reading && end_run(ends) {
@@ -147,16 +146,16 @@ impl Shared {
     }
 
     /// Whether the file may have more bytes unwritten; else an event is owed.
-    fn wait_for_share(&self, fd: Fd, slot: &Slot, ends: &Ends) -> io::Result<()> {
+    fn wait_for_share(&self, fd: Fd, slot: &Slot) -> io::Result<()> {
         let share = self.config.write_behind() as u64;
-        let is_used_up = || ends.accepted - slot.marks.written() >= share;
+        let is_used_up = || slot.marks.accepted() - slot.marks.written() >= share;
         if !is_used_up() {
             return Ok(());
         }
         let announced = slot.announce(Waiting::ROOM, Asker::Loop);
         if is_used_up() {
             self.counters.writes_blocked.add(1);
-            slot.counters.writes_blocked.bump(1);
+            slot.count(1, |stats| &mut stats.writes_blocked);
             self.attend(fd.index(), slot, Attention::WANT_ROOM);
             return Err(EAGAIN.into());
         }
@@ -175,7 +174,7 @@ impl Shared {
             if !self.has_open_page(fd, slot, ends, most) {
                 return Ok(Received::NoRoom);
             }
-            let writer = ends.writer.as_mut().expect("checked above");
+            let writer = ends.writer(slot);
             let room = writer.spare();
             let len = room.len().min(most);
             let n = match socket::receive(from, &mut room[..len]) {
@@ -207,18 +206,17 @@ impl Shared {
     fn has_open_page(&self, fd: Fd, slot: &Slot, ends: &mut Ends, wanted: usize) -> bool {
         let mut announced = None;
         loop {
-            let writer = ends.writer.as_mut().expect("checked by the caller");
-            if writer.room() > 0 {
+            if ends.room() > 0 {
                 break;
             }
-            match self.open_page(ends, slot.marks.written(), 0, wanted.min(FIRST_PAGE)) {
+            match self.open_page(slot, ends, slot.marks.written(), 0, wanted.min(FIRST_PAGE)) {
                 Room::Opened => {
                     self.attend(fd.index(), slot, Attention::SEALED);
                     break;
                 }
                 Room::ShareUsedUp | Room::BudgetUsedUp if announced.is_some() => {
                     self.counters.writes_blocked.add(1);
-                    slot.counters.writes_blocked.bump(1);
+                    slot.count(1, |stats| &mut stats.writes_blocked);
                     self.attend(fd.index(), slot, Attention::WANT_ROOM);
                     return false;
                 }
@@ -242,7 +240,7 @@ impl Shared {
         asker: Asker<'_>,
         mut take: impl FnMut(&mut ChunkReader<Page>) -> (usize, R),
     ) -> io::Result<Option<R>> {
-        if ends.reader.is_none() {
+        if !ends.may_read {
             return Err(EBADF.into());
         }
         if !ends.reading {
@@ -250,7 +248,9 @@ impl Shared {
         }
         let mut answer = None;
         self.read_run(fd, slot, ends, asker, |ends| {
-            let reader = ends.reader.as_mut().expect("checked above");
+            let Some(reader) = &mut ends.reader else {
+                return (0, false);
+            };
             let (front, stale) = drop_stale(reader, ends.epoch);
             if front == 0 {
                 return (0, stale);
@@ -258,8 +258,7 @@ impl Shared {
             let (n, taken) = take(reader);
             answer = Some(taken);
             ends.position += n as u64;
-            ends.consumed += n as u64;
-            slot.set_consumed(ends.consumed);
+            slot.set_consumed(slot.consumed() + n as u64);
             (front, stale || n >= front)
         })?;
         if answer.is_none() {

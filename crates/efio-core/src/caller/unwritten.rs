@@ -72,20 +72,23 @@ impl Shared {
     /// Gives out what was accepted through `fd` and not written, once.
     pub fn take_unwritten(&self, fd: Fd) -> io::Result<Vec<Unwritten>> {
         self.with_ends(fd, |slot, ends| {
-            if ends.writer.is_none() {
+            if !ends.may_write {
                 return Err(EBADF.into());
             }
             if slot.failure().is_none() {
                 return Err(EINVAL.into());
             }
-            let Some(lost) = &mut ends.lost else {
+            let Some(mut lost) = slot.take_lost() else {
                 // The driver needs custody to leave it here, and takes the bit afterwards.
                 slot.wait_for(Waiting::FLUSHED);
                 return Err(EAGAIN.into());
             };
-            let ranges = lost.ranges()?;
-            lost.slices = VecDeque::new();
-            Ok(ranges)
+            let ranges = lost.ranges();
+            if ranges.is_ok() {
+                lost.slices = VecDeque::new();
+            }
+            slot.leave_lost(lost);
+            Ok(ranges?)
         })
     }
 }

@@ -47,8 +47,8 @@ impl Shared {
             if buf.is_empty() {
                 return Ok(0);
             }
-            let writer = ends.writer.as_mut().expect("checked above");
-            let n = writer.append(buf);
+            // The first byte finds no stream, as others find no room.
+            let n = ends.writer.as_mut().map_or(0, |writer| writer.append(buf));
             if ends.reading && end_run(ends) {
                 self.attend(fd.index(), slot, Attention::CONSUMED);
             }
@@ -86,9 +86,9 @@ impl Shared {
 
     /// A look whether a write would accept at least a byte.
     pub(super) fn room(&self, ends: &mut Ends) -> impl Fn(&Slot) -> bool {
-        let in_page = ends.writer.as_mut().map_or(0, |writer| writer.room()) > 0;
-        let accepted = ends.accepted;
-        let has_share = move |slot: &Slot| accepted - slot.marks.written() < self.share() as u64;
+        let in_page = ends.room() > 0;
+        let has_share =
+            |slot: &Slot| slot.marks.accepted() - slot.marks.written() < self.share() as u64;
         move |slot| in_page || (has_share(slot) && self.pool.has_room())
     }
 
@@ -96,8 +96,7 @@ impl Shared {
     #[inline]
     pub(super) fn accept(&self, fd: Fd, slot: &Slot, ends: &mut Ends, n: usize) {
         ends.position += n as u64;
-        ends.accepted += n as u64;
-        slot.marks.set_accepted(ends.accepted);
+        slot.marks.set_accepted(slot.marks.accepted() + n as u64);
         if !ends.watched {
             ends.watched = true;
             self.attend(fd.index(), slot, Attention::DIRTY);
@@ -139,7 +138,7 @@ impl Shared {
             self.copy_all(slot, ends, bufs, &mut copied);
             if copied.bytes == 0 {
                 self.counters.writes_blocked.add(1);
-                slot.counters.writes_blocked.bump(1);
+                slot.count(1, |stats| &mut stats.writes_blocked);
                 self.attend(fd.index(), slot, Attention::WANT_ROOM);
                 return Err(EAGAIN.into());
             }
@@ -162,21 +161,20 @@ impl Shared {
                 break;
             }
         }
-        let writer = ends.writer.as_mut().expect("checked by the caller");
-        if writer.room() == 0 {
-            writer.seal();
+        if ends.room() == 0 {
+            ends.seal();
         }
     }
 
     fn copy_one(&self, slot: &Slot, ends: &mut Ends, buf: &[u8], copied: &mut Copied) {
         let written = slot.marks.written();
         let append = |ends: &mut Ends, bytes: &[u8]| {
-            let writer = ends.writer.as_mut().expect("checked by the caller");
-            writer.append(bytes)
+            let writer = ends.writer.as_mut();
+            writer.map_or(0, |writer| writer.append(bytes))
         };
         let mut done = append(ends, buf);
         while done < buf.len() {
-            match self.open_page(ends, written, copied.bytes + done, buf.len() - done) {
+            match self.open_page(slot, ends, written, copied.bytes + done, buf.len() - done) {
                 Room::Opened => copied.bits = copied.bits.and(Attention::SEALED),
                 Room::ShareUsedUp => break,
                 Room::BudgetUsedUp => {
@@ -192,12 +190,13 @@ impl Shared {
     /// Opens a page for `wanted` bytes that begin `ahead` bytes behind the position.
     pub(super) fn open_page(
         &self,
+        slot: &Slot,
         ends: &mut Ends,
         written: u64,
         ahead: usize,
         wanted: usize,
     ) -> Room {
-        if ends.accepted + ahead as u64 - written >= self.share() as u64 {
+        if slot.marks.accepted() + ahead as u64 - written >= self.share() as u64 {
             return Room::ShareUsedUp;
         }
         let order = ends.order.max(order_for(wanted));
@@ -206,8 +205,7 @@ impl Shared {
         };
         ends.order = (order + 2).min(SLAB_ORDER);
         let page = Page::open(block, ends.position + ahead as u64);
-        let writer = ends.writer.as_mut().expect("checked by the caller");
-        if writer.open(page).is_err() {
+        if ends.writer(slot).open(page).is_err() {
             unreachable!("the stream has no bound of its own");
         }
         Room::Opened
@@ -224,7 +222,7 @@ impl Shared {
 /// Whether a write of `len` bytes may be tried.
 #[inline]
 pub(super) fn check_write(slot: &Slot, ends: &Ends, len: usize) -> Result<(), Errno> {
-    if ends.writer.is_none() {
+    if !ends.may_write {
         return Err(EBADF);
     }
     if let Some(failure) = slot.failure() {

@@ -53,9 +53,11 @@ impl<B: Backend> Driver<B> {
 
     /// Does what the plan says now.
     pub(super) fn pump_positional(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) {
-        while let Some(at) = &mut file.at {
-            let failure = file.write.failure().map(|failure| failure.errno);
-            let Some(next) = at.next(file.write.written(), failure, file.routes) else {
+        loop {
+            let written = file.written();
+            let failure = file.failure().map(|failure| failure.errno);
+            let Some(at) = &mut file.at else { return };
+            let Some(next) = at.next(written, failure, file.routes) else {
                 return;
             };
             match next {
@@ -102,11 +104,11 @@ impl<B: Backend> Driver<B> {
         match kind {
             Kind::Read => {
                 counters.read(route, bytes);
-                slot.counters.read(route, bytes);
+                slot.count(bytes, |stats| stats.read(route));
             }
             Kind::Write => {
                 counters.written(route, bytes);
-                slot.counters.written(route, bytes);
+                slot.count(bytes, |stats| stats.written(route));
             }
             Kind::Truncate => {}
         }
@@ -114,7 +116,7 @@ impl<B: Backend> Driver<B> {
             After::Again => {}
             After::FellBack => {
                 counters.fallbacks.add(1);
-                slot.counters.fallbacks.bump(1);
+                slot.count(1, |stats| &mut stats.fallbacks);
                 trace::fell_back(file.fd);
             }
             After::Finished(finished) => self.positional_over(slot, file, finished),
@@ -141,13 +143,14 @@ impl<B: Backend> Driver<B> {
         match result {
             Ok(()) => {
                 file.changed(kind, offset);
-                slot.marks.set_written(file.write.written());
+                slot.marks.set_written(file.written());
+                self.set_timer(file);
                 self.tell_over(file, finished);
                 self.notify_writer(slot, file);
                 self.notify_flusher(slot, file);
             }
             Err(errno) => {
-                let verdict = file.write.change_failed(errno, offset + moved as u64);
+                let verdict = file.write().change_failed(errno, offset + moved as u64);
                 // The file has failed by the time its op tells so.
                 self.judge(slot, file, verdict);
                 self.tell_over(file, finished);

@@ -63,18 +63,22 @@ impl<B: Backend> Driver<B> {
                     .counters
                     .fallbacks
                     .add(u64::from(facts.fell_back));
-                slot.counters.fallbacks.bump(u64::from(facts.fell_back));
+                slot.count(u64::from(facts.fell_back), |stats| &mut stats.fallbacks);
                 trace::opened(file.fd, &facts);
                 file.opened(kernel, facts);
                 if let Some(kernel) = file.cached_kernel() {
-                    slot.offer_read_now(B::read_now(kernel));
+                    let read_now = B::read_now(kernel);
+                    let mut ends = slot.ends.acquire(DRIVER);
+                    if ends.generation == file.fd.generation() {
+                        ends.read_now = read_now;
+                    }
                 }
                 slot.set_open_state(OpenState::Open);
                 self.tell(file, EventKind::Opened);
                 self.notify(slot, file, Waiting::OPENED, None);
             }
             Outcome::Failed(errno) => {
-                let mut failure = file.write.refused(errno);
+                let mut failure = file.write().refused(errno);
                 file.life.refused(errno);
                 self.poison(slot, file, &mut failure);
                 slot.set_open_state(OpenState::Refused);
@@ -101,25 +105,27 @@ impl<B: Backend> Driver<B> {
         };
         let Some(block) = block else {
             // The memory was lost with its op (F54); an error without memory ends the run.
-            slot.end_run(
-                file.read.epoch(),
-                Err(result.err().unwrap_or(Errno(libc::EIO))),
-            );
-            file.read.stop();
+            let errno = result.err().unwrap_or(Errno(libc::EIO));
+            slot.end_run(file.epoch(), Err(errno));
+            file.incoming().plan.stop();
             return self.notify_reader(slot, file);
         };
-        if let Some(route) = file.read.route_of(number) {
+        if let Some(route) = file.incoming().plan.route_of(number) {
             let bytes = result.unwrap_or(0) as u64;
             self.shared.counters.read(route, bytes);
-            slot.counters.read(route, bytes);
+            slot.count(bytes, |stats| stats.read(route));
         }
         // Memory of a run that was given up goes back to the pool here.
-        drop(file.read.arrived(number, block, result));
+        drop(file.incoming().plan.arrived(number, block, result));
         let delivered = file.deliver(slot);
         self.shared.counters.fallbacks.add(delivered.fallbacks);
-        slot.counters.fallbacks.bump(delivered.fallbacks);
+        slot.count(delivered.fallbacks, |stats| &mut stats.fallbacks);
         if delivered.fallbacks > 0 {
             trace::fell_back(file.fd);
+        }
+        if file.incoming().plan.is_over() {
+            // Once its bytes are taken, the file rests.
+            self.set_timer(file);
         }
         if delivered.news {
             self.list_reader(slot, file);
@@ -128,24 +134,24 @@ impl<B: Backend> Driver<B> {
     }
 
     fn wrote(&mut self, slot: &Slot, file: &mut OpenFile<B::File>, outcome: Outcome<B::File>) {
-        let route = file.write.route_in_flight();
+        let route = file.write().route_in_flight();
         let verdict = match outcome {
             Outcome::Done(n) => {
                 if let Some(route) = route {
                     self.shared.counters.written(route, n as u64);
-                    slot.counters.written(route, n as u64);
+                    slot.count(n as u64, |stats| stats.written(route));
                 }
-                file.wrote(n);
-                file.write.write_done(n as u64)
+                file.outgoing().wrote(n);
+                file.write().write_done(n as u64)
             }
-            Outcome::Failed(errno) => file.write.write_failed(errno),
+            Outcome::Failed(errno) => file.write().write_failed(errno),
             Outcome::Opened(..) => unreachable!("a write opens nothing"),
         };
-        slot.marks.set_written(file.write.written());
+        slot.marks.set_written(file.written());
         self.judge(slot, file, verdict);
         if slot.failure().is_some() {
             let ends = slot.ends.acquire(DRIVER);
-            rescue(file, ends);
+            rescue(slot, file, ends);
             // Who asked for what was lost while this write was in flight finds it now.
             self.notify_all(slot, file);
         }
@@ -156,13 +162,14 @@ impl<B: Backend> Driver<B> {
     fn synced(&mut self, slot: &Slot, file: &mut OpenFile<B::File>, outcome: Outcome<B::File>) {
         match outcome {
             Outcome::Failed(errno) => {
-                let verdict = file.write.sync_failed(errno);
+                let verdict = file.write().sync_failed(errno);
                 self.judge(slot, file, verdict);
             }
             _ => {
-                let upto = file.write.sync_done();
+                let upto = file.write().sync_done();
+                self.set_timer(file);
                 slot.marks.set_durable(upto);
-                if file.write.syncs_are_answered() {
+                if file.write().syncs_are_answered() {
                     slot.answer_syncs(file.syncs_heard);
                 }
                 self.shared.counters.syncs.add(1);
@@ -181,10 +188,10 @@ impl<B: Backend> Driver<B> {
     fn poison(&mut self, slot: &Slot, file: &mut OpenFile<B::File>, failure: &mut Failure) {
         let ends = slot.ends.acquire(DRIVER);
         // What waits behind the failed write is lost as well, and may lie before it.
-        let pending = file.lowest_pending();
+        let pending = file.lowest_pending(slot);
         failure.offset = pending.map_or(failure.offset, |low| low.min(failure.offset));
         slot.poison(*failure);
-        rescue(file, ends);
+        rescue(slot, file, ends);
     }
 
     /// Acts on what an error means for the file.
@@ -193,7 +200,7 @@ impl<B: Backend> Driver<B> {
             Verdict::Retry => {}
             Verdict::FellBack => {
                 self.shared.counters.fallbacks.add(1);
-                slot.counters.fallbacks.bump(1);
+                slot.count(1, |stats| &mut stats.fallbacks);
                 trace::fell_back(file.fd);
             }
             Verdict::Failed(mut failure) => {
@@ -210,15 +217,13 @@ impl<B: Backend> Driver<B> {
 }
 
 /// Leaves what was lost in the caller's ends, unless the caller is gone or a write is in flight.
-fn rescue<F>(file: &mut OpenFile<F>, mut ends: CasCellGuard<'_, Ends>) {
+fn rescue<F>(slot: &Slot, file: &mut OpenFile<F>, mut ends: CasCellGuard<'_, Ends>) {
     if ends.generation != file.fd.generation() {
         // Closed: nobody can ask for it any more.
         return;
     }
-    if let Some(writer) = &mut ends.writer {
-        writer.seal();
-    }
-    if let Some(lost) = file.take_lost() {
-        ends.lost = Some(lost);
+    ends.seal();
+    if let Some(lost) = file.take_lost(slot) {
+        slot.leave_lost(lost);
     }
 }

@@ -14,8 +14,10 @@ mod at;
 mod complete;
 mod file;
 mod here;
+mod incoming;
 mod notify;
 mod ops;
+mod outgoing;
 mod pressure;
 mod shutdown;
 
@@ -31,7 +33,8 @@ use crate::op::{Completion, Op, Request};
 use crate::plan::Step;
 use crate::shared::Shared;
 use crate::trace;
-use file::OpenFile;
+use file::{Limits, OpenFile};
+use incoming::Starved;
 use ops::{OpTable, Purpose};
 use pressure::Peak;
 use std::collections::VecDeque;
@@ -44,6 +47,7 @@ pub struct Driver<B: Backend> {
     backend: B,
     /// Open files by slot.
     files: Vec<Option<Box<OpenFile<B::File>>>>,
+    limits: Arc<Limits>,
     live: usize,
     ops: OpTable,
     /// Requests that the backend had no room for.
@@ -68,6 +72,7 @@ impl<B: Backend> Driver<B> {
     /// A driver with no files.
     pub fn new(shared: Arc<Shared>, backend: B) -> Self {
         Self {
+            limits: Arc::new(Limits::new(&shared.config)),
             shared,
             backend,
             files: Vec::new(),
@@ -136,7 +141,7 @@ impl<B: Backend> Driver<B> {
                 Command::Attend(index) => self.attend(index),
                 Command::Open(command) => self.open(*command),
                 Command::TellClosed(fd, promise) => {
-                    self.with_file(fd.index(), |_, _, file| file.tell_closed = Some(promise));
+                    self.with_file(fd.index(), |_, _, file| file.tell_closed = promise);
                 }
                 Command::Shutdown(patience) => self.begin_shutdown(patience),
             }
@@ -148,8 +153,7 @@ impl<B: Backend> Driver<B> {
         let OpenCommand {
             fd,
             spec,
-            writes,
-            reads,
+            may_read,
             prefetch,
             wakers,
         } = command;
@@ -157,10 +161,12 @@ impl<B: Backend> Driver<B> {
         if self.files.len() <= index {
             self.files.resize_with(index + 1, || None);
         }
-        let mut file = OpenFile::new(fd, &spec, writes, reads, &self.shared.config);
+        let mut file = OpenFile::new(fd, &spec, may_read, &self.limits);
         file.wakers = wakers;
         if prefetch {
-            file.read.start(1, 0);
+            if let Some(slot) = self.shared.table.get(fd.index()) {
+                file.incoming().start(slot, 1, 0, 0);
+            }
         }
         self.files[index] = Some(Box::new(file));
         self.live += 1;
@@ -187,21 +193,20 @@ impl<B: Backend> Driver<B> {
             self.hear_positional();
         }
         self.with_file(index, |driver, slot, file| {
-            if bits.has(Attention::DIRTY) && !file.timed {
-                file.timed = true;
-                driver
-                    .timers
-                    .push_back((driver.now + driver.shared.config.flush_interval, file.fd));
+            // Who reads, or reads no more, may be at rest by then.
+            let reads = bits.has(Attention::CONSUMED) && file.incoming.is_some();
+            if bits.has(Attention::DIRTY) || reads {
+                driver.set_timer(file);
             }
             if bits.has(Attention::FLUSH) {
                 driver.shared.counters.flushes_asked.add(1);
-                file.write.flush(slot.marks.accepted());
+                file.flush(slot.marks.accepted());
                 driver.notify_flusher(slot, file);
             }
             if bits.has(Attention::SYNC) {
                 driver.shared.counters.flushes_sync.add(1);
                 file.syncs_heard = slot.syncs_asked();
-                file.write.sync(slot.requested_sync());
+                file.write().sync(slot.requested_sync());
             }
             if bits.has(Attention::WANT_DATA) {
                 driver.want_data(slot, file);
@@ -211,17 +216,15 @@ impl<B: Backend> Driver<B> {
             }
             if bits.has(Attention::CLOSE.and(Attention::CLOSE_SYNC)) {
                 let accepted = slot.marks.accepted();
-                // The caller's ends are gone, and with this the last other user of the file.
-                slot.offer_read_now(None);
                 // Tasks that wait for the file learn that it is closed.
                 driver.wake(slot, Waiting::ALL);
                 file.life.ask_close();
                 file.stop_reading();
                 let owes = u64::from(file.backlog(slot) > 0);
                 driver.shared.counters.flushes_close.add(owes);
-                file.write.flush(accepted);
+                file.flush(accepted);
                 if bits.has(Attention::CLOSE_SYNC) {
-                    file.write.sync(accepted);
+                    file.write().sync(accepted);
                 }
             }
             driver.pump(slot, file);
@@ -231,20 +234,20 @@ impl<B: Backend> Driver<B> {
     /// A read found nothing: begin the run it asks for, or go on with it.
     fn want_data(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) {
         let (epoch, from, after) = slot.requested_run();
-        if epoch != file.read.epoch() {
-            let wasted = file.read.unconsumed();
+        if epoch != file.epoch() {
+            let wasted = file.incoming().plan.unconsumed();
             self.shared.counters.read_ahead_wasted.add(wasted);
-            slot.counters.read_ahead_wasted.bump(wasted);
-            let owes = u64::from(file.write.written() < after);
+            slot.count(wasted, |stats| &mut stats.read_ahead_wasted);
+            let owes = u64::from(file.written() < after);
             self.shared.counters.flushes_asked.add(owes);
-            file.read.start(epoch, from);
-            file.read_after = after;
-            file.write.flush(after);
-        } else if !slot.run_ended(epoch) {
-            file.read.consumed(slot.consumed());
-            file.read.wanted();
+            file.incoming().start(slot, epoch, from, after);
+            file.flush(after);
+        } else if let Some(incoming) = file.incoming.as_mut().filter(|_| !slot.run_ended(epoch)) {
+            incoming.plan.consumed(slot.consumed());
+            incoming.plan.wanted();
         }
-        if slot.failure().is_some() && file.write.written() < file.read_after {
+        let after = file.incoming.as_ref().map_or(0, |incoming| incoming.after);
+        if slot.failure().is_some() && file.written() < after {
             // What the read waits for will not come: it gets the error.
             self.notify_reader(slot, file);
         }
@@ -262,12 +265,10 @@ impl<B: Backend> Driver<B> {
                 }
                 file.timed = false;
                 let owes = slot.failure().is_none() && file.backlog(slot) > 0;
-                if owes || !stop_watching(slot, fd) {
+                if owes || !driver.stop_watching(slot, file) {
                     driver.shared.counters.flushes_interval.add(1);
-                    file.write.flush(slot.marks.accepted());
-                    file.timed = true;
-                    let due = driver.now + driver.shared.config.flush_interval;
-                    driver.timers.push_back((due, fd));
+                    file.flush(slot.marks.accepted());
+                    driver.set_timer(file);
                 }
                 driver.pump(slot, file);
             });
@@ -281,16 +282,16 @@ impl<B: Backend> Driver<B> {
             self.pump_positional(slot, file);
             while let Some((purpose, op)) = file.next_write(slot).or_else(|| file.next_sync()) {
                 file.busy += 1;
-                let full = purpose == Purpose::Write && file.write.due() <= file.write.written();
+                let full = purpose == Purpose::Write && file.write().due() <= file.written();
                 self.shared.counters.flushes_full.add(u64::from(full));
                 self.submit(index, purpose, op);
             }
             self.pump_reads(slot, file);
-        } else if let Some(failure) = file.write.failure() {
+        } else if let Some(failure) = file.failure() {
             // The kernel refused to open it.
             self.cancel_positional(file, failure.errno);
         }
-        let drained = file.write.is_drained(slot.marks.accepted()) && !file.has_positional();
+        let drained = file.is_drained(slot.marks.accepted());
         match file.life.step(drained, file.busy > 0) {
             Step::Wait => {}
             Step::CloseKernelFile => {
@@ -305,7 +306,10 @@ impl<B: Backend> Driver<B> {
     }
 
     fn pump_reads(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) {
-        file.read.consumed(slot.consumed());
+        let Some(incoming) = &mut file.incoming else {
+            return;
+        };
+        incoming.plan.consumed(slot.consumed());
         loop {
             match file.next_fetch(&self.shared.pool) {
                 Ok(Some((purpose, op))) => {
@@ -313,7 +317,7 @@ impl<B: Backend> Driver<B> {
                     self.submit(file.fd.index(), purpose, op);
                 }
                 Ok(None) => return,
-                Err(file::Starved) => return self.starve(file),
+                Err(Starved) => return self.starve(file),
             }
         }
     }
@@ -324,13 +328,10 @@ impl<B: Backend> Driver<B> {
         self.live -= 1;
         if let Some(slot) = self.shared.table.get(file.fd.index()) {
             slot.waiters.clear(&mut self.outbox.wakers);
-            let served = slot.counters.reads_served.get();
-            slot.counters.reset();
-            self.shared.counters.reads_served.add(served);
+            self.shared.counters.reads_served.add(slot.clear());
         }
         self.shared.table.release(file.fd.index());
-        let promise = file.tell_closed.take();
-        let waker = promise.and_then(|promise| promise.give(result));
+        let waker = std::mem::take(&mut file.tell_closed).give(result);
         self.outbox.wakers.extend(waker);
         let error = result.err();
         trace::closed(file.fd, error);
@@ -381,26 +382,38 @@ impl<B: Backend> Driver<B> {
             self.files[index as usize] = Some(file);
         }
     }
-}
 
-/// Nothing is left to flush: takes the file off the timers, unless a caller has it right now or
-/// wrote more. The next write will say so again (`DIRTY`). Whether that was done.
-fn stop_watching(slot: &Slot, fd: Fd) -> bool {
-    let Ok(mut ends) = slot.ends.try_acquire(DRIVER) else {
-        return false;
-    };
-    if ends.generation != fd.generation() {
-        // Closed: the close brings the driver back.
-        return true;
-    }
-    let clean = slot.marks.accepted() == slot.marks.written() || slot.failure().is_some();
-    ends.watched = !clean;
-    if clean {
-        // The open page goes back to the pool: the next write begins with a small one again.
-        if let Some(writer) = &mut ends.writer {
-            writer.seal();
+    /// Comes back to the file when the interval is over.
+    fn set_timer(&mut self, file: &mut OpenFile<B::File>) {
+        if !file.timed {
+            file.timed = true;
+            let due = self.now + self.shared.config.flush_interval;
+            self.timers.push_back((due, file.fd));
         }
-        ends.order = 0;
     }
-    clean
+
+    /// Nothing is left to flush: takes the file off the timers, unless a caller has it right now or
+    /// wrote more. The next write will say so again (`DIRTY`). Whether that was done.
+    fn stop_watching(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) -> bool {
+        let Ok(mut ends) = slot.ends.try_acquire(DRIVER) else {
+            return false;
+        };
+        if ends.generation != file.fd.generation() {
+            // Closed: the close brings the driver back.
+            return true;
+        }
+        let clean = slot.marks.accepted() == slot.marks.written() || slot.failure().is_some();
+        ends.watched = !clean;
+        if clean {
+            // The open page goes back to the pool: the next write begins with a small one again.
+            ends.seal();
+            ends.order = 0;
+        }
+        if clean && file.may_rest() {
+            let wasted = file.rest(slot, &mut ends);
+            self.shared.counters.read_ahead_wasted.add(wasted);
+            slot.count(wasted, |stats| &mut stats.read_ahead_wasted);
+        }
+        clean
+    }
 }

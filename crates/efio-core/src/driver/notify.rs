@@ -99,7 +99,7 @@ impl<B: Backend> Driver<B> {
                 if slot.is_waiting(Waiting::ROOM) {
                     if file.busy == 0 && file.backlog(slot) > 0 {
                         // All that it has is in a page that is not full yet.
-                        file.write.flush(slot.marks.accepted());
+                        file.flush(slot.marks.accepted());
                         driver.pump(slot, file);
                     }
                     // Others have all the memory; theirs comes back without a word to this file.

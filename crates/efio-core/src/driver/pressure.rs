@@ -34,7 +34,7 @@ impl<B: Backend> Driver<B> {
     pub(super) fn list_reader(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) {
         if !file.listed {
             file.listed = true;
-            file.seen = (slot.consumed(), self.now);
+            file.incoming().seen = (slot.consumed(), self.now);
             self.readers.push_back(file.fd);
         }
     }
@@ -69,26 +69,30 @@ impl<B: Backend> Driver<B> {
     /// Drops the pages of a reader that is idle; whether it has none any more.
     fn dispossess(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) -> bool {
         let consumed = slot.consumed();
-        file.read.consumed(consumed);
-        if file.read.stands_still() {
+        let (fd, epoch) = (file.fd, file.epoch());
+        let Some(incoming) = &mut file.incoming else {
+            return true;
+        };
+        incoming.plan.consumed(consumed);
+        if incoming.plan.stands_still() {
             return true;
         }
-        if consumed != file.seen.0 || slot.is_waiting(Waiting::DATA) {
-            file.seen = (consumed, self.now);
+        if consumed != incoming.seen.0 || slot.is_waiting(Waiting::DATA) {
+            incoming.seen = (consumed, self.now);
         }
-        if self.now.saturating_sub(file.seen.1) < IDLE {
+        if self.now.saturating_sub(incoming.seen.1) < IDLE {
             return false;
         }
         let Ok(mut ends) = slot.ends.try_acquire(DRIVER) else {
             // In a call right now: not idle at all.
             return false;
         };
-        if ends.generation == file.fd.generation() && ends.epoch == file.read.epoch() {
-            let wasted = file.read.unconsumed();
+        if ends.generation == fd.generation() && ends.epoch == epoch {
+            let wasted = incoming.plan.unconsumed();
             self.shared.counters.read_ahead_wasted.add(wasted);
             drop_read_ahead(&mut ends);
             // The next read begins a new run where the position stands.
-            file.read.stop();
+            incoming.plan.stop();
         }
         true
     }

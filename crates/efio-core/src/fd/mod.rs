@@ -1,12 +1,17 @@
 //! Descriptors: small numbers with a generation, and what stands behind them.
 
+mod attention;
+mod ends;
+mod rare;
 mod slot;
 mod table;
 mod waiters;
 mod waiting;
 mod watermarks;
 
-pub use slot::{Attention, CALLER, DRIVER, Ends, OpenState, Slot};
+pub use attention::Attention;
+pub use ends::Ends;
+pub use slot::{CALLER, DRIVER, OpenState, Slot};
 pub use table::FdTable;
 pub use waiting::{Asker, Waiting};
 pub use watermarks::Progress;

@@ -13,61 +13,21 @@
 //! ```
 
 use super::Fd;
+use super::attention::Attention;
+use super::ends::Ends;
+use super::rare::Rare;
 use super::waiters::Waiters;
 use super::watermarks::Watermarks;
-use crate::caller::Lost;
 use crate::error::{Errno, Failure};
-use crate::op::ReadNow;
-use crate::page::Page;
-use crate::stats::FileCounters;
-use efio_chunks::{ChunkReader, ChunkWriter};
+use crate::stats::Counter;
 use efio_sync::shim::atomic::{AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use efio_sync::{CasCell, SpinLock};
 use std::num::NonZeroU32;
-use std::sync::Arc;
 
 /// Custody tag of callers.
 pub const CALLER: NonZeroU32 = NonZeroU32::new(1).unwrap();
 /// Custody tag of the driver.
 pub const DRIVER: NonZeroU32 = NonZeroU32::new(2).unwrap();
-
-/// Why the driver should look at a file; a set of bits.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Attention(pub u32);
-
-impl Attention {
-    /// No reason.
-    pub const NONE: Self = Self(0);
-    /// A file that was clean has bytes to flush: its interval begins.
-    pub const DIRTY: Self = Self(1);
-    /// A page is full or finished.
-    pub const SEALED: Self = Self(1 << 1);
-    /// A write found no room.
-    pub const WANT_ROOM: Self = Self(1 << 2);
-    /// A read found nothing.
-    pub const WANT_DATA: Self = Self(1 << 3);
-    /// A page was read to its end.
-    pub const CONSUMED: Self = Self(1 << 4);
-    /// A sync was asked for.
-    pub const SYNC: Self = Self(1 << 5);
-    /// The caller closed the file.
-    pub const CLOSE: Self = Self(1 << 6);
-    /// The caller closed the file and wants it durable.
-    pub const CLOSE_SYNC: Self = Self(1 << 7);
-
-    /// Everything accepted has to be written now.
-    pub const FLUSH: Self = Self(1 << 8);
-
-    /// Both sets together.
-    pub const fn and(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    /// Whether any bit of `other` is set.
-    pub const fn has(self, other: Self) -> bool {
-        self.0 & other.0 != 0
-    }
-}
 
 /// How far the open of a file has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,39 +38,6 @@ pub enum OpenState {
     Open,
     /// The kernel refused.
     Refused,
-}
-
-/// The caller's ends of a file, guarded by custody.
-#[derive(Default)]
-pub struct Ends {
-    /// Whose ends they are; 0 while the slot is free.
-    pub generation: u32,
-    /// The write stream, for files open for writing.
-    pub writer: Option<ChunkWriter<Page>>,
-    /// The read stream, for files open for reading.
-    pub reader: Option<ChunkReader<Page>>,
-    /// The position of the next read or write.
-    pub position: u64,
-    /// Bytes accepted so far.
-    pub accepted: u64,
-    /// The order of the next page to write into.
-    pub order: u8,
-    /// The driver comes back to this file by itself within the flush interval.
-    pub watched: bool,
-    /// A run of read-ahead serves `position`.
-    pub reading: bool,
-    /// The current run.
-    pub epoch: u32,
-    /// Positional changes asked for so far.
-    pub changes: u32,
-    /// Whether writes go to the end of the file.
-    pub append: bool,
-    /// Bytes consumed in this run.
-    pub consumed: u64,
-    /// After a failure: what was accepted and not written, once nothing of it is in flight.
-    pub lost: Option<Box<Lost>>,
-    /// In cached mode: the kernel's file, for what is in memory.
-    pub read_now: Option<Arc<dyn ReadNow>>,
 }
 
 /// One entry of the table.
@@ -146,10 +73,10 @@ pub struct Slot {
     /// How many syncs were asked for, and how many of them are answered.
     syncs_asked: AtomicU32,
     syncs_answered: AtomicU32,
-    /// What was done for the file.
-    pub counters: FileCounters,
-    /// On its way from the driver to the caller's ends.
-    read_now: SpinLock<Option<Arc<dyn ReadNow>>>,
+    /// Reads that were answered at once: counted by the caller that has custody.
+    pub reads_served: Counter,
+    /// What it has at times only.
+    pub(super) rare: SpinLock<Rare>,
 }
 
 impl Default for Slot {
@@ -180,8 +107,8 @@ impl Slot {
             sync_to: AtomicU64::new(0),
             syncs_asked: AtomicU32::new(0),
             syncs_answered: AtomicU32::new(0),
-            counters: FileCounters::default(),
-            read_now: SpinLock::new(None),
+            reads_served: Counter::default(),
+            rare: SpinLock::new(Rare::default()),
         }
     }
 
@@ -362,17 +289,6 @@ impl Slot {
             0 => Ok(()),
             errno => Err(Errno(errno)),
         }
-    }
-
-    /// Hands the kernel's file to the caller's ends, or takes it back.
-    pub fn offer_read_now(&self, file: Option<Arc<dyn ReadNow>>) {
-        let old = std::mem::replace(&mut *self.read_now.lock(), file);
-        drop(old);
-    }
-
-    /// Takes what was offered.
-    pub fn take_read_now(&self) -> Option<Arc<dyn ReadNow>> {
-        self.read_now.lock().take()
     }
 
     /// Counts a positional change, before the accepted mark is raised over it.

@@ -1,10 +1,11 @@
 //! The table of slots: grows to a limit, reuses closed slots in FIFO order, never moves one.
 //!
-//! Slots live in segments of doubling size that are allocated on first use and stay until the
-//! engine goes: a reference to a slot is good for as long as the table.
+//! Slots live in segments that are allocated on first use and stay until the engine goes: a
+//! reference to a slot is good for as long as the table. Segments grow with the table, eight of one
+//! size and then eight of twice that, so at most an eighth of it was allocated for nothing.
 //!
 //! ```text
-//! segment 0: slots 0..64   segment 1: 64..192   segment 2: 192..448   …   segment k: 64·2^k slots
+//! segments 0 … 7: 8 slots each, 0..64    8 … 15: 16 each, 64..192    16 … 23: 32 each, 192..448    …
 //! ```
 
 use super::slot::Slot;
@@ -12,8 +13,12 @@ use efio_queue::SegQueue;
 use efio_sync::shim::atomic::{AtomicU32, Ordering};
 use std::sync::OnceLock;
 
+/// Slots of the first eight segments together.
 const FIRST: u32 = 64;
-const SEGMENTS: usize = 26;
+/// Segments of one size.
+const ALIKE: u32 = 8;
+/// As many as hold the most files that an engine may have, 2^24.
+const SEGMENTS: usize = 19 * ALIKE as usize;
 
 /// All descriptors of an engine.
 pub struct FdTable {
@@ -59,8 +64,9 @@ impl FdTable {
 
     /// Fresh slots for a segment, as many as the limit allows.
     fn segment(&self, number: usize) -> Box<[Slot]> {
-        let size = FIRST << number;
-        let first = size - FIRST;
+        let (doubled, which) = (number as u32 / ALIKE, number as u32 % ALIKE);
+        let size = (FIRST / ALIKE) << doubled;
+        let first = (FIRST << doubled) - FIRST + which * size;
         (0..size.min(self.limit - first))
             .map(|_| Slot::new())
             .collect()
@@ -88,11 +94,12 @@ impl FdTable {
 #[inline]
 fn locate(index: u32) -> (usize, usize) {
     let shifted = u64::from(index) + u64::from(FIRST);
-    let segment = shifted.ilog2() - FIRST.ilog2();
-    (
-        segment as usize,
-        (shifted - (u64::from(FIRST) << segment)) as usize,
-    )
+    // Its highest bit tells the size of the segment, the bits behind it which of those alike, the
+    // rest the slot in it.
+    let doubled = shifted.ilog2() - FIRST.ilog2();
+    let bits = doubled + (FIRST / ALIKE).ilog2();
+    let segment = doubled * ALIKE + (shifted >> bits) as u32 - ALIKE;
+    (segment as usize, (shifted & ((1 << bits) - 1)) as usize)
 }
 
 #[cfg(test)]
@@ -105,7 +112,7 @@ mod tests {
         for index in 0..100_000 {
             assert_eq!(locate(index), expected, "slot {index}");
             expected.1 += 1;
-            if expected.1 == (FIRST as usize) << expected.0 {
+            if expected.1 == 8 << (expected.0 / 8) {
                 expected = (expected.0 + 1, 0);
             }
         }

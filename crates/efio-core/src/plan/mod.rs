@@ -17,6 +17,6 @@ mod write_behind;
 
 pub use lifecycle::{Lifecycle, Step};
 pub use positional::{After, Asked, Finished, Kind, Next, Positional, Transfer};
-pub use read_ahead::{Delivery, Fetch, ReadAhead, ReadLimits};
+pub use read_ahead::{Delivery, Fetch, ReadAhead, ReadLimits, ReadRest};
 pub use routes::Routes;
-pub use write_behind::{Cut, Ready, Verdict, WriteBehind};
+pub use write_behind::{Cut, Ready, Verdict, WriteBehind, WriteRest};

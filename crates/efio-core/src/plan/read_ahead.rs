@@ -13,6 +13,10 @@
 //! Each run from one position has an epoch. A seek begins a new run; what the old one still has in
 //! flight finds no request when it completes (F18).
 
+mod rest;
+
+pub use rest::ReadRest;
+
 use crate::error::Errno;
 use crate::op::Route;
 use crate::page::{UNIT_BYTES, order_for};

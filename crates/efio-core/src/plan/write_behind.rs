@@ -20,6 +20,10 @@
 //!                         buffered, exact length          buffered, only when it must go
 //! ```
 
+mod rest;
+
+pub use rest::WriteRest;
+
 use crate::error::{Errno, Failure};
 use crate::op::Route;
 

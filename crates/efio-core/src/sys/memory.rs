@@ -1,6 +1,5 @@
 //! Memory straight from the kernel.
 
-use super::platform;
 use std::io;
 use std::mem::ManuallyDrop;
 use std::ptr::{self, NonNull};
@@ -28,7 +27,7 @@ impl Mapping {
                 ptr::null_mut(),
                 len,
                 libc::PROT_READ | libc::PROT_WRITE,
-                platform::MAP_FLAGS,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
                 -1,
                 0,
             )
@@ -73,7 +72,11 @@ impl Mapping {
 
     fn touch(&self) {
         const PAGE: usize = 4096;
-        platform::prefer_huge_pages(self.base, self.len);
+        #[cfg(target_os = "linux")]
+        // SAFETY: advice on memory of our own; refusing it changes nothing but the speed.
+        unsafe {
+            libc::madvise(self.base.as_ptr().cast(), self.len, libc::MADV_HUGEPAGE);
+        }
         for at in (0..self.len).step_by(PAGE) {
             // SAFETY: inside the mapping, which nobody else has seen yet.
             unsafe { self.base.as_ptr().add(at).write_volatile(0) };

@@ -1,0 +1,115 @@
+//! What a file has on its way from the disk. It is there from the first run of reads on, and gone
+//! again when the file rests.
+
+use crate::fd::Slot;
+use crate::page::{Block, Page, PagePool};
+use crate::plan::{Delivery, Fetch, ReadAhead, ReadLimits, ReadRest};
+use efio_chunks::ChunkWriter;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The driver's end of the read stream, and where its bytes come from.
+pub struct Incoming {
+    /// What comes from disk.
+    pub plan: ReadAhead<Block>,
+    /// Once the caller has left it; until the caller has closed the file.
+    stream: Option<Box<ChunkWriter<Page>>>,
+    /// Nothing is read before this many accepted bytes are written.
+    pub after: u64,
+    /// What its consumer had taken at some look under pressure, and when that changed last.
+    pub seen: (u64, Duration),
+}
+
+impl Incoming {
+    /// Goes on from `rest`.
+    pub fn new(limits: ReadLimits, rest: ReadRest) -> Self {
+        let mut plan = ReadAhead::new(limits);
+        plan.resume(rest);
+        Self {
+            plan,
+            stream: None,
+            after: 0,
+            seen: (0, Duration::ZERO),
+        }
+    }
+
+    /// Begins a run; see [`ReadAhead::start`].
+    pub fn start(&mut self, slot: &Slot, epoch: u32, from: u64, after: u64) {
+        if self.stream.is_none() {
+            self.stream = slot.take_reads();
+        }
+        self.plan.start(epoch, from);
+        self.after = after;
+    }
+
+    /// The caller closed the file: nothing is read any more.
+    pub fn stop(&mut self) {
+        self.plan.stop();
+        self.stream = None;
+    }
+
+    /// The next read, with memory for it; `Err` when there is none.
+    pub fn next_fetch(&mut self, pool: &Arc<PagePool>) -> Result<Option<(Fetch, Block)>, Starved> {
+        let Some(mut fetch) = self.plan.next_fetch() else {
+            return Ok(None);
+        };
+        let block = self.memory_for(&fetch, pool).ok_or(Starved)?;
+        fetch.len = fetch.len.min(block.len());
+        self.plan.submitted(fetch);
+        Ok(Some((fetch, block)))
+    }
+
+    /// A page for a read. Reading ahead leaves a quarter of the budget to writers; a file that has
+    /// nothing at all gets a small page in any case.
+    fn memory_for(&self, fetch: &Fetch, pool: &Arc<PagePool>) -> Option<Block> {
+        let ceiling = pool.budget() / 4 * 3;
+        if pool.used() + fetch.len <= ceiling {
+            return pool.take_or_grow(fetch.order);
+        }
+        self.plan
+            .stands_still()
+            .then(|| pool.take_or_grow(0))
+            .flatten()
+    }
+
+    /// Hands what arrived to the consumer; says whether it has something new to look at, and how
+    /// often a route was given up.
+    pub fn deliver(&mut self, slot: &Slot) -> Delivered {
+        let mut delivered = Delivered::default();
+        while let Some(delivery) = self.plan.next_delivery() {
+            match delivery {
+                Delivery::Data {
+                    memory,
+                    offset,
+                    skip,
+                    len,
+                } => {
+                    let page = Page::filled(memory, offset, skip, len, self.plan.epoch());
+                    let Some(stream) = &mut self.stream else {
+                        continue;
+                    };
+                    // Refused when the reader is gone: the page goes back to the pool.
+                    delivered.news |= stream.push(page).is_ok();
+                }
+                Delivery::End(result) => {
+                    slot.end_run(self.plan.epoch(), result);
+                    delivered.news = true;
+                }
+                Delivery::FellBack => delivered.fallbacks += 1,
+            }
+        }
+        delivered
+    }
+}
+
+/// There was no page for a read.
+pub struct Starved;
+
+/// What [`Incoming::deliver`] did.
+#[derive(Default)]
+pub struct Delivered {
+    /// The consumer has something to look at.
+    pub news: bool,
+    /// Routes that the kernel refused.
+    pub fallbacks: u64,
+}

@@ -1,0 +1,85 @@
+//! The caller's ends of a file.
+//!
+//! Its streams are made when their first bytes are on the way, and are gone again when the file has
+//! been at rest for an interval: most of the files that are open at a time carry nothing.
+//!
+//! ```text
+//!  caller, with custody                               driver
+//!  first byte written: makes the stream ─ mail ─►     looks for it when bytes are accepted
+//!  a run of reads begins: makes the stream ─ mail ─►  looks for it when it hears of the run
+//!                                                     at rest: takes custody, drops both ends
+//! ```
+
+use super::slot::Slot;
+use crate::op::ReadNow;
+use crate::page::Page;
+use efio_chunks::{ChunkReader, ChunkWriter, unbounded};
+use std::sync::Arc;
+
+/// The caller's ends of a file, guarded by custody.
+#[derive(Default)]
+pub struct Ends {
+    /// Whose ends they are; 0 while the slot is free.
+    pub generation: u32,
+    /// The current run.
+    pub epoch: u32,
+    /// Positional changes asked for so far.
+    pub changes: u32,
+    /// The order of the next page to write into.
+    pub order: u8,
+    /// Whether the file is open for reading.
+    pub may_read: bool,
+    /// Whether the file is open for writing.
+    pub may_write: bool,
+    /// Whether writes go to the end of the file.
+    pub append: bool,
+    /// The driver comes back to this file by itself within the flush interval.
+    pub watched: bool,
+    /// A run of read-ahead serves `position`.
+    pub reading: bool,
+    /// The position of the next read or write.
+    pub position: u64,
+    /// The write stream, once something was written.
+    pub writer: Option<Box<ChunkWriter<Page>>>,
+    /// The read stream, once a run has begun.
+    pub reader: Option<Box<ChunkReader<Page>>>,
+    /// In cached mode: the kernel's file, for what is in memory.
+    pub read_now: Option<Arc<dyn ReadNow>>,
+}
+
+impl Ends {
+    /// The write stream; if there is none yet, it is made, and its other end left for the driver.
+    pub fn writer(&mut self, slot: &Slot) -> &mut ChunkWriter<Page> {
+        self.writer.get_or_insert_with(|| {
+            let (writer, reader) = unbounded();
+            slot.leave_writes(Box::new(reader));
+            Box::new(writer)
+        })
+    }
+
+    /// Bytes for which the open page has room.
+    pub fn room(&mut self) -> usize {
+        self.writer.as_mut().map_or(0, |writer| writer.room())
+    }
+
+    /// The open page, if there is one, gets no more: the next byte begins a page of its own.
+    pub fn seal(&mut self) {
+        if let Some(writer) = &mut self.writer {
+            writer.seal();
+        }
+    }
+
+    /// Makes sure that there is a read stream; the other end of a new one is left for the driver.
+    pub fn make_reader(&mut self, slot: &Slot) {
+        if self.reader.is_none() {
+            let (writer, reader) = unbounded();
+            slot.leave_reads(Box::new(writer));
+            self.reader = Some(Box::new(reader));
+        }
+    }
+
+    /// Whether nothing that was read waits to be taken.
+    pub fn nothing_to_read(&self) -> bool {
+        self.reader.as_ref().is_none_or(|reader| reader.is_empty())
+    }
+}

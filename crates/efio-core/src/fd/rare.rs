@@ -1,0 +1,105 @@
+//! What a slot has at times only, behind one lock that no call on the hot path takes.
+
+use super::slot::Slot;
+use crate::caller::Lost;
+use crate::page::Page;
+use crate::stats::FileStats;
+use efio_chunks::{ChunkReader, ChunkWriter};
+
+/// See the module.
+#[derive(Default)]
+pub struct Rare {
+    /// What was done for the file.
+    stats: Option<Box<FileStats>>,
+    mail: Option<Box<Mail>>,
+}
+
+/// What one side leaves for the other.
+#[derive(Default)]
+struct Mail {
+    /// For the driver: its end of a new write stream.
+    writes: Option<Box<ChunkReader<Page>>>,
+    /// For the driver: its end of a new read stream.
+    reads: Option<Box<ChunkWriter<Page>>>,
+    /// For callers: what was accepted and not written, after a failure.
+    lost: Option<Box<Lost>>,
+}
+
+impl Mail {
+    fn is_empty(&self) -> bool {
+        self.writes.is_none() && self.reads.is_none() && self.lost.is_none()
+    }
+}
+
+impl Slot {
+    /// Counts `n` more in the figure that `which` names.
+    pub fn count(&self, n: u64, which: impl FnOnce(&mut FileStats) -> &mut u64) {
+        if n > 0 {
+            let mut rare = self.rare.lock();
+            let figure = which(rare.stats.get_or_insert_default());
+            *figure = figure.wrapping_add(n);
+        }
+    }
+
+    /// What was done for the file so far.
+    pub fn stats(&self) -> FileStats {
+        let counted = self.rare.lock().stats.as_deref().copied();
+        FileStats {
+            reads_served: self.reads_served.get(),
+            ..counted.unwrap_or_default()
+        }
+    }
+
+    /// The file is closed: nothing stays. How many reads it served.
+    pub fn clear(&self) -> u64 {
+        let rest = std::mem::take(&mut *self.rare.lock());
+        drop(rest);
+        self.reads_served.take()
+    }
+
+    /// Leaves the driver its end of a new write stream, before the first byte in it is accepted.
+    pub fn leave_writes(&self, stream: Box<ChunkReader<Page>>) {
+        self.leave(|mail| &mut mail.writes, stream);
+    }
+
+    /// The driver's end of a write stream that it did not have yet.
+    pub fn take_writes(&self) -> Option<Box<ChunkReader<Page>>> {
+        self.take_from(|mail| &mut mail.writes)
+    }
+
+    /// Leaves the driver its end of a new read stream, before the first run is asked for.
+    pub fn leave_reads(&self, stream: Box<ChunkWriter<Page>>) {
+        self.leave(|mail| &mut mail.reads, stream);
+    }
+
+    /// The driver's end of a read stream that it did not have yet.
+    pub fn take_reads(&self) -> Option<Box<ChunkWriter<Page>>> {
+        self.take_from(|mail| &mut mail.reads)
+    }
+
+    /// Leaves callers what was accepted for nothing. With custody.
+    pub fn leave_lost(&self, lost: Box<Lost>) {
+        self.leave(|mail| &mut mail.lost, lost);
+    }
+
+    /// What was accepted for nothing. With custody.
+    pub fn take_lost(&self) -> Option<Box<Lost>> {
+        self.take_from(|mail| &mut mail.lost)
+    }
+
+    fn leave<T>(&self, place: impl FnOnce(&mut Mail) -> &mut Option<T>, what: T) {
+        let mut rare = self.rare.lock();
+        let before = place(rare.mail.get_or_insert_default()).replace(what);
+        debug_assert!(before.is_none(), "one at a time");
+    }
+
+    fn take_from<T>(&self, place: impl FnOnce(&mut Mail) -> &mut Option<T>) -> Option<T> {
+        let mut rare = self.rare.lock();
+        let mail = rare.mail.as_mut()?;
+        let taken = place(mail).take();
+        if mail.is_empty() {
+            rare.mail = None;
+        }
+        taken
+    }
+}

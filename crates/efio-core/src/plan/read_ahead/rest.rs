@@ -1,0 +1,124 @@
+//! What stays of a read side that nobody reads from, until the next run.
+
+use super::ReadAhead;
+use crate::op::Route;
+
+/// The read side of a file at rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadRest {
+    size_hint: u64,
+    epoch: u32,
+    block: u32,
+    buffered: Route,
+}
+
+impl ReadRest {
+    /// A file that is being opened.
+    pub fn new() -> Self {
+        Self {
+            size_hint: 0,
+            epoch: 0,
+            block: 0,
+            buffered: Route::Cached,
+        }
+    }
+
+    /// The file is open; see [`ReadAhead::opened`].
+    pub fn opened(&mut self, buffered: Route, block: u32, size: u64) {
+        self.buffered = buffered;
+        self.block = block;
+        self.size_hint = size;
+    }
+
+    /// The file was made `size` bytes long.
+    pub fn resized(&mut self, size: u64) {
+        self.size_hint = size;
+    }
+
+    /// The run before the rest.
+    pub fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    /// See [`ReadAhead::is_cached`].
+    pub fn is_cached(&self) -> bool {
+        self.block <= 1 && self.buffered == Route::Cached
+    }
+}
+
+impl<P> ReadAhead<P> {
+    /// What to go on from later. Only once no read is in flight: numbers begin anew.
+    pub fn rest(&self) -> ReadRest {
+        debug_assert!(self.requests.is_empty(), "no read is in flight");
+        ReadRest {
+            size_hint: self.size_hint,
+            epoch: self.epoch,
+            // It came as one of these.
+            block: self.block as u32,
+            buffered: self.buffered,
+        }
+    }
+
+    /// Goes on from there, in a plan that is new: the next run is another one.
+    pub fn resume(&mut self, rest: ReadRest) {
+        self.opened(rest.buffered, rest.block, rest.size_hint);
+        self.epoch = rest.epoch;
+    }
+
+    /// Whether nothing more comes of the current run.
+    pub fn is_over(&self) -> bool {
+        !self.running
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Delivery, ReadLimits};
+    use super::*;
+    use crate::error::Errno;
+
+    fn woken(rest: ReadRest) -> ReadAhead<()> {
+        let mut plan = ReadAhead::new(ReadLimits {
+            window: 8 << 20,
+            first_order: 4,
+            most_order: 9,
+        });
+        plan.resume(rest);
+        plan
+    }
+
+    #[test]
+    fn a_plan_that_rested_knows_what_it_knew() {
+        let mut rest = ReadRest::new();
+        rest.opened(Route::Uncached, 4096, 0);
+        let mut plan = woken(rest);
+        plan.start(7, 100);
+        assert!(!plan.is_over());
+        let fetch = plan.next_fetch().unwrap();
+        assert_eq!(fetch.route, Route::Direct);
+        plan.submitted(fetch);
+        // The kernel refuses direct IO, and the file has 90 bytes more than it was told to have.
+        plan.arrived(fetch.number, (), Err(Errno(libc::EINVAL)));
+        assert_eq!(plan.next_delivery(), Some(Delivery::FellBack));
+        let fetch = plan.next_fetch().unwrap();
+        plan.submitted(fetch);
+        plan.arrived(fetch.number, (), Ok(90));
+        assert!(matches!(
+            plan.next_delivery(),
+            Some(Delivery::Data { len: 90, .. })
+        ));
+        let fetch = plan.next_fetch().unwrap();
+        plan.submitted(fetch);
+        plan.arrived(fetch.number, (), Ok(0));
+        assert_eq!(plan.next_delivery(), Some(Delivery::End(Ok(()))));
+        assert!(plan.is_over());
+
+        let rest = plan.rest();
+        assert_eq!(rest.epoch(), 7);
+        let mut plan = woken(rest);
+        assert_eq!((plan.epoch(), plan.next_fetch()), (7, None), "nobody reads");
+        plan.start(8, 0);
+        let fetch = plan.next_fetch().unwrap();
+        assert_eq!((fetch.route, fetch.len), (Route::Uncached, 190));
+    }
+}

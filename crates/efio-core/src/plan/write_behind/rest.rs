@@ -1,0 +1,146 @@
+//! What stays of a write side that has nothing to do, until there is something to write again.
+
+use super::WriteBehind;
+use crate::op::Route;
+
+/// No offset.
+const NONE: u64 = u64::MAX;
+
+/// The write side of a file at rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WriteRest {
+    written: u64,
+    /// In append mode what is durable, else the lowest offset written since the last sync.
+    unsure_from: u64,
+    block: u32,
+    buffered: Route,
+    name_pending: bool,
+}
+
+impl WriteRest {
+    /// A file that is being opened.
+    pub fn new(append: bool) -> Self {
+        Self {
+            written: 0,
+            unsure_from: if append { 0 } else { NONE },
+            block: 0,
+            buffered: Route::Cached,
+            name_pending: false,
+        }
+    }
+
+    /// The file is open; see [`WriteBehind::opened`].
+    pub fn opened(&mut self, buffered: Route, block: u32, may_be_new: bool) {
+        self.buffered = buffered;
+        self.block = block;
+        self.name_pending = may_be_new;
+    }
+
+    /// How many bytes the kernel has taken.
+    pub fn written(&self) -> u64 {
+        self.written
+    }
+}
+
+impl WriteBehind {
+    /// What to go on from later; `None` while anything is asked for, under way or lost.
+    pub fn rest(&self) -> Option<WriteRest> {
+        let busy = self.in_flight.is_some() || self.sync.running.is_some();
+        let asked = self.sync.wanted.is_some() || self.due > self.written;
+        if busy || asked || self.failure.is_some() {
+            return None;
+        }
+        let unsynced_from = self.sync.unsynced_from.unwrap_or(NONE);
+        Some(WriteRest {
+            written: self.written,
+            unsure_from: if self.append {
+                self.durable
+            } else {
+                unsynced_from
+            },
+            // It came as one of these.
+            block: self.block as u32,
+            buffered: self.buffered,
+            name_pending: self.sync.name_pending,
+        })
+    }
+
+    /// Goes on from there, in a plan that is new.
+    pub fn resume(&mut self, rest: WriteRest) {
+        self.written = rest.written;
+        self.opened(rest.buffered, rest.block, rest.name_pending);
+        if self.append {
+            self.durable = rest.unsure_from;
+        } else {
+            self.sync.unsynced_from = (rest.unsure_from != NONE).then_some(rest.unsure_from);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Ready;
+    use super::*;
+    use crate::error::Errno;
+    use crate::plan::Verdict;
+
+    const EIO: Errno = Errno(libc::EIO);
+
+    fn woken(append: bool, rest: WriteRest) -> WriteBehind {
+        let mut plan = WriteBehind::new(append, 8 << 20);
+        plan.resume(rest);
+        plan
+    }
+
+    fn opened(append: bool) -> WriteBehind {
+        let mut rest = WriteRest::new(append);
+        rest.opened(Route::Uncached, 4096, true);
+        woken(append, rest)
+    }
+
+    fn write(plan: &mut WriteBehind, offset: u64, len: u64) {
+        plan.flush(plan.written() + len);
+        let ready = Ready {
+            offset,
+            len,
+            complete: true,
+        };
+        assert!(plan.next_write(ready).is_some());
+        assert_eq!(plan.rest(), None, "a write is under way");
+        assert_eq!(plan.write_done(len), Verdict::Retry);
+    }
+
+    #[test]
+    fn a_plan_that_rested_knows_what_it_knew() {
+        let mut plan = opened(false);
+        write(&mut plan, 700, 10);
+        let mut plan = woken(false, plan.rest().expect("nothing to do"));
+        assert_eq!(plan.written(), 10);
+        plan.sync(10);
+        assert_eq!(plan.rest(), None, "a sync is asked for");
+        assert_eq!(plan.next_sync(), Some(true), "the name is not durable yet");
+        assert_eq!(plan.rest(), None, "a sync is under way");
+        let Verdict::Failed(failure) = plan.sync_failed(EIO) else {
+            panic!("a failed sync fails the file");
+        };
+        assert_eq!(failure.offset, 700, "from before the rest");
+        assert_eq!(plan.rest(), None, "a failure is never forgotten");
+    }
+
+    #[test]
+    fn what_is_synced_stays_synced() {
+        let mut plan = opened(true);
+        write(&mut plan, 0, 10);
+        plan.sync(10);
+        assert_eq!(plan.next_sync(), Some(true));
+        plan.sync_done();
+        write(&mut plan, 0, 5);
+        let mut plan = woken(true, plan.rest().expect("nothing to do"));
+        plan.sync(15);
+        assert_eq!(plan.next_sync(), Some(false), "the name is durable");
+        let Verdict::Failed(failure) = plan.sync_failed(EIO) else {
+            panic!("a failed sync fails the file");
+        };
+        assert_eq!(failure.offset, 10, "what is durable");
+    }
+}
