@@ -15,7 +15,15 @@ mod crew;
 mod pool;
 mod select;
 mod sim;
-mod uring;
+
+cfg_if::cfg_if! {
+    if #[cfg(all(target_os = "linux", not(efio_portable)))] {
+        mod uring;
+    } else {
+        #[path = "no_uring.rs"]
+        mod uring;
+    }
+}
 
 pub use crew::Crew;
 pub use pool::PoolBackend;

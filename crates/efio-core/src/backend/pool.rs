@@ -83,7 +83,7 @@ impl Backend for PoolBackend {
     }
 
     fn read_now(file: &Arc<KernelFile>) -> Option<Arc<dyn ReadNow>> {
-        Some(Arc::clone(file) as Arc<dyn ReadNow>)
+        KernelFile::READS_NOW.then(|| Arc::clone(file) as Arc<dyn ReadNow>)
     }
 
     fn wait(&mut self, timeout: Option<Duration>) {

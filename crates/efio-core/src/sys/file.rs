@@ -1,17 +1,15 @@
 //! Open files of the kernel: open, read, write, sync, close.
 
+use super::{check, platform};
 use crate::config::IoMode;
 use crate::op::{FileFacts, OpenSpec, ReadNow, Route};
-use crate::page::{PageSlice, SLAB_BYTES, UNIT_BYTES};
-use std::ffi::{CStr, CString};
+use crate::page::PageSlice;
+use std::ffi::CString;
 use std::fmt;
 use std::io;
-use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::{Arc, OnceLock};
 
-/// `RWF_DONTCACHE` of `<linux/fs.h>`, Linux 6.14.
-const RWF_DONTCACHE: i32 = 0x80;
 /// The most slices in one system call (`IOV_MAX`).
 pub const MAX_SLICES: usize = 1024;
 
@@ -28,16 +26,30 @@ pub struct KernelFile {
 
 impl ReadNow for KernelFile {
     fn read_now(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
-        self.read_flagged(self.buffered.as_raw_fd(), libc::RWF_NOWAIT, offset, buf)
+        platform::read_now(self.buffered.as_raw_fd(), offset, buf)
     }
 }
 
 /// Device and inode: by them a descriptor that somebody closed behind our back is told from the next
 /// file that got its number (F14).
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Identity {
-    device: (u32, u32),
-    inode: u64,
+pub struct Identity {
+    /// The device of its file system.
+    pub device: u64,
+    /// Its number there.
+    pub inode: u64,
+}
+
+/// What the kernel says of a descriptor.
+pub struct Look {
+    /// `S_IFREG` and the like.
+    pub kind: libc::mode_t,
+    /// Bytes.
+    pub size: u64,
+    /// The block of its direct IO, 0 when there is none.
+    pub block: u32,
+    /// Who it is.
+    pub identity: Identity,
 }
 
 /// Where the file was opened, to sync its directory entry.
@@ -53,6 +65,9 @@ impl fmt::Debug for KernelFile {
 }
 
 impl KernelFile {
+    /// Whether [`read_now`](ReadNow::read_now) can do anything on this system.
+    pub const READS_NOW: bool = platform::READS_NOW;
+
     /// Opens a regular file.
     ///
     /// # Errors
@@ -63,8 +78,8 @@ impl KernelFile {
         // Without O_NONBLOCK the open of a FIFO waits for its other end.
         let extra = libc::O_CLOEXEC | libc::O_NOCTTY | libc::O_NONBLOCK;
         let buffered = open_at(&spec, spec.flags | extra)?;
-        let (size, block) = regular_file(&buffered)?;
-        let identity = Identity::of(buffered.as_raw_fd())?;
+        let look = platform::look_at(buffered.as_raw_fd())?;
+        regular(&look)?;
         // With O_NONBLOCK an io_uring read gives EAGAIN instead of waiting for the disk.
         set_flags(&buffered, spec.flags & libc::O_APPEND)?;
 
@@ -74,7 +89,7 @@ impl KernelFile {
             IoMode::Auto => !append,
             IoMode::Uncached | IoMode::Cached => false,
         };
-        let block = if wants_direct { block } else { 0 };
+        let block = if wants_direct { look.block } else { 0 };
         let fell_back = spec.io_mode == IoMode::Direct && block == 0;
         let name = Name {
             path: spec.path,
@@ -86,10 +101,10 @@ impl KernelFile {
                 direct: OnceLock::new(),
                 flags: spec.flags,
                 name,
-                identity,
+                identity: look.identity,
             },
             FileFacts {
-                size,
+                size: look.size,
                 block,
                 fell_back,
             },
@@ -100,46 +115,31 @@ impl KernelFile {
     ///
     /// # Errors
     ///
-    /// What `preadv2(2)` says.
+    /// What `preadv(2)` says.
     pub fn read(&self, route: Route, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
         let (fd, flags) = self.routed(route)?;
-        self.read_flagged(fd, flags, offset, buf)
-    }
-
-    fn read_flagged(
-        &self,
-        fd: RawFd,
-        flags: i32,
-        offset: u64,
-        buf: &mut [u8],
-    ) -> io::Result<usize> {
-        let iov = libc::iovec {
-            iov_base: buf.as_mut_ptr().cast(),
-            iov_len: buf.len(),
-        };
-        // SAFETY: one iovec over `buf`, which is borrowed for the length of the call.
-        count(unsafe { libc::preadv2(fd, &raw const iov, 1, offset as i64, flags) })
+        platform::read(fd, flags, offset, buf)
     }
 
     /// Writes the slices one behind the other; the number of bytes written.
     ///
     /// # Errors
     ///
-    /// What `pwritev2(2)` says.
+    /// What `pwritev(2)` says.
     pub fn write(&self, route: Route, offset: u64, slices: &[PageSlice]) -> io::Result<usize> {
         let iovs = io_vectors(slices);
         let (fd, flags) = self.routed(route)?;
         self.check_ours(fd)?;
         // SAFETY: the iovecs point at published bytes that the slices keep alive for the length of
         // the call, and the kernel only reads through them.
-        count(unsafe { libc::pwritev2(fd, iovs.as_ptr(), iovs.len() as i32, offset as i64, flags) })
+        unsafe { platform::write(fd, flags, self.place(offset), &iovs) }
     }
 
     /// Writes the bytes; how many were written.
     ///
     /// # Errors
     ///
-    /// What `pwritev2(2)` says.
+    /// What `pwritev(2)` says.
     pub fn write_bytes(&self, route: Route, offset: u64, bytes: &[u8]) -> io::Result<usize> {
         let iov = libc::iovec {
             iov_base: bytes.as_ptr().cast_mut().cast(),
@@ -148,7 +148,12 @@ impl KernelFile {
         let (fd, flags) = self.routed(route)?;
         self.check_ours(fd)?;
         // SAFETY: one iovec over `bytes`, which the kernel only reads during the call.
-        count(unsafe { libc::pwritev2(fd, &raw const iov, 1, offset as i64, flags) })
+        unsafe { platform::write(fd, flags, self.place(offset), &[iov]) }
+    }
+
+    /// Where a write goes: no matter where in append mode, whose place is the end.
+    fn place(&self, offset: u64) -> Option<u64> {
+        (self.flags & libc::O_APPEND == 0).then_some(offset)
     }
 
     /// Sets the length of the file.
@@ -159,7 +164,7 @@ impl KernelFile {
     pub fn truncate(&self, len: u64) -> io::Result<()> {
         self.check_ours(self.buffered.as_raw_fd())?;
         // SAFETY: an open descriptor of ours.
-        check(unsafe { libc::ftruncate(self.buffered.as_raw_fd(), len as i64) })
+        check(unsafe { libc::ftruncate(self.buffered.as_raw_fd(), len as libc::off_t) })
     }
 
     /// Makes the file's data durable, and its directory entry if `name_too`.
@@ -169,8 +174,7 @@ impl KernelFile {
     /// What `fdatasync(2)`, or the open and `fsync(2)` of the directory, say.
     pub fn sync(&self, name_too: bool) -> io::Result<()> {
         self.check_ours(self.buffered.as_raw_fd())?;
-        // SAFETY: an open descriptor of ours.
-        check(unsafe { libc::fdatasync(self.buffered.as_raw_fd()) })?;
+        platform::sync_data(self.buffered.as_raw_fd())?;
         if name_too { self.name.sync() } else { Ok(()) }
     }
 
@@ -194,35 +198,32 @@ impl KernelFile {
         close(self.buffered).and(direct)
     }
 
-    /// Whether the descriptor that writes by `route` still is this file (F14).
-    pub fn is_ours(&self, route: Route) -> bool {
-        let routed = self.routed(route);
-        routed.and_then(|(fd, _)| self.check_ours(fd)).is_ok()
-    }
-
-    fn check_ours(&self, fd: RawFd) -> io::Result<()> {
+    /// Whether `fd`, which was [`routed`](Self::routed), still is this file (F14).
+    ///
+    /// # Errors
+    ///
+    /// `EBADF` if it is not.
+    pub fn check_ours(&self, fd: RawFd) -> io::Result<()> {
         self.identity.check(fd)
     }
 
-    /// The descriptor and the flags of `preadv2(2)` for a route. The first call for direct IO opens
+    /// The descriptor and the flags of a read or write for a route. The first call for direct IO opens
     /// the file once more, which waits for no disk: the kernel has it in memory.
     ///
     /// # Errors
     ///
-    /// `EINVAL`, as for direct IO that is refused, when that open fails.
+    /// `EINVAL`, as for direct IO that is refused, when that open fails; what this system says to a
+    /// route that it does not know.
     pub fn routed(&self, route: Route) -> io::Result<(RawFd, i32)> {
-        let buffered = self.buffered.as_raw_fd();
-        match route {
-            Route::Direct => {
-                let open = || open_direct(&self.buffered, self.flags);
-                let direct = self.direct.get_or_init(open).as_ref();
-                direct
-                    .map(|fd| (fd.as_raw_fd(), 0))
-                    .ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))
-            }
-            Route::Uncached => Ok((buffered, RWF_DONTCACHE)),
-            Route::Cached => Ok((buffered, 0)),
+        let flags = platform::flags_of(route)?;
+        if route != Route::Direct {
+            return Ok((self.buffered.as_raw_fd(), flags));
         }
+        let open = || platform::open_direct(self.buffered.as_fd(), self.flags);
+        let direct = self.direct.get_or_init(open).as_ref();
+        direct
+            .map(|fd| (fd.as_raw_fd(), flags))
+            .ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))
     }
 }
 
@@ -239,32 +240,10 @@ pub fn io_vectors(slices: &[PageSlice]) -> Vec<libc::iovec> {
 }
 
 impl Identity {
-    /// Who `fd` is, from memory: a disk, or a server on the network, is not asked.
-    fn of(fd: RawFd) -> io::Result<Self> {
-        let mut answer = MaybeUninit::<libc::statx>::uninit();
-        let flags = libc::AT_EMPTY_PATH | libc::AT_STATX_DONT_SYNC;
-        // SAFETY: an empty path, and room for the answer; any number may be asked about.
-        check(unsafe {
-            libc::statx(
-                fd,
-                c"".as_ptr(),
-                flags,
-                libc::STATX_INO,
-                answer.as_mut_ptr(),
-            )
-        })?;
-        // SAFETY: statx succeeded and filled it.
-        let answer = unsafe { answer.assume_init() };
-        Ok(Self {
-            device: (answer.stx_dev_major, answer.stx_dev_minor),
-            inode: answer.stx_ino,
-        })
-    }
-
     /// `EBADF` if `fd` is not the one of before. What is closed between this and its use is beyond what
     /// a process can see; and a file system that is broken and says nothing says so to the call itself.
     fn check(self, fd: RawFd) -> io::Result<()> {
-        let gone = match Self::of(fd) {
+        let gone = match platform::identify(fd) {
             Ok(now) => now != self,
             Err(error) => error.raw_os_error() == Some(libc::EBADF),
         };
@@ -291,81 +270,28 @@ impl Name {
             io_mode: IoMode::Cached,
         };
         let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC;
-        let directory = open_at(&spec, flags)?;
-        // SAFETY: an open descriptor of ours.
-        check(unsafe { libc::fsync(directory.as_raw_fd()) })
+        platform::sync_directory(open_at(&spec, flags)?.as_fd())
     }
 }
 
 /// Opens the path, beneath its directory if it has one.
 fn open_at(spec: &OpenSpec, flags: i32) -> io::Result<OwnedFd> {
-    let fd = match &spec.beneath {
-        // SAFETY: a NUL-terminated path.
-        None => unsafe { libc::open(spec.path.as_ptr(), flags, spec.mode) },
-        Some(directory) => open_beneath(directory.as_raw_fd(), &spec.path, flags, spec.mode),
-    };
+    if let Some(directory) = &spec.beneath {
+        return platform::open_beneath(directory.as_fd(), &spec.path, flags, spec.mode);
+    }
+    // SAFETY: a NUL-terminated path.
+    let fd = unsafe { libc::open(spec.path.as_ptr(), flags, spec.mode) };
     check(fd)?;
     // SAFETY: a new descriptor that nobody else owns.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-fn open_beneath(directory: RawFd, path: &CStr, flags: i32, mode: u32) -> RawFd {
-    // SAFETY: `open_how` is plain integers, for which zero is valid.
-    let mut how: libc::open_how = unsafe { MaybeUninit::zeroed().assume_init() };
-    how.flags = flags as u64;
-    // openat2 refuses a mode without O_CREAT, where open ignores it.
-    how.mode = if flags & libc::O_CREAT != 0 {
-        u64::from(mode)
-    } else {
-        0
-    };
-    how.resolve = libc::RESOLVE_BENEATH | libc::RESOLVE_NO_MAGICLINKS;
-    // SAFETY: a NUL-terminated path and a structure of the size that is passed along.
-    let fd = unsafe {
-        libc::syscall(
-            libc::SYS_openat2,
-            directory,
-            path.as_ptr(),
-            &raw const how,
-            size_of_val(&how),
-        )
-    };
-    fd as RawFd
-}
-
-/// The size of a regular file and the block of its direct IO, 0 when there is none; an error for
-/// anything else.
-fn regular_file(fd: &OwnedFd) -> io::Result<(u64, u32)> {
-    let mut answer = MaybeUninit::<libc::statx>::uninit();
-    // SAFETY: an open descriptor with an empty path, and room for the answer.
-    check(unsafe {
-        libc::statx(
-            fd.as_raw_fd(),
-            c"".as_ptr(),
-            libc::AT_EMPTY_PATH,
-            libc::STATX_TYPE | libc::STATX_SIZE | libc::STATX_DIOALIGN,
-            answer.as_mut_ptr(),
-        )
-    })?;
-    // SAFETY: statx succeeded and filled it.
-    let answer = unsafe { answer.assume_init() };
-    match u32::from(answer.stx_mode) & libc::S_IFMT {
-        libc::S_IFREG => Ok((answer.stx_size, direct_block(&answer))),
+/// An error unless it is a regular file.
+fn regular(look: &Look) -> io::Result<()> {
+    match look.kind {
+        libc::S_IFREG => Ok(()),
         libc::S_IFDIR => Err(io::Error::from_raw_os_error(libc::EISDIR)),
         _ => Err(io::Error::from_raw_os_error(libc::ESPIPE)),
-    }
-}
-
-/// The block for direct IO: what the file system wants, at least the 4 KiB of a cache page, so that
-/// a direct and a buffered write never meet in one; 0 when it has none that fits our pages.
-fn direct_block(answer: &libc::statx) -> u32 {
-    let told = answer.stx_mask & libc::STATX_DIOALIGN != 0;
-    let fits = (1..=SLAB_BYTES as u32).contains(&answer.stx_dio_offset_align)
-        && answer.stx_dio_mem_align as usize <= UNIT_BYTES;
-    if told && fits {
-        answer.stx_dio_offset_align.max(UNIT_BYTES as u32)
-    } else {
-        0
     }
 }
 
@@ -373,26 +299,4 @@ fn direct_block(answer: &libc::statx) -> u32 {
 fn set_flags(fd: &OwnedFd, flags: i32) -> io::Result<()> {
     // SAFETY: an open descriptor of ours.
     check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, flags) })
-}
-
-/// Opens the same file once more with O_DIRECT.
-fn open_direct(buffered: &OwnedFd, flags: i32) -> Option<OwnedFd> {
-    let again = CString::new(format!("/proc/self/fd/{}", buffered.as_raw_fd())).ok()?;
-    let keep = flags & (libc::O_ACCMODE | libc::O_APPEND);
-    // SAFETY: a NUL-terminated path.
-    let fd = unsafe { libc::open(again.as_ptr(), keep | libc::O_DIRECT | libc::O_CLOEXEC) };
-    // SAFETY: a new descriptor that nobody else owns.
-    (fd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(fd) })
-}
-
-fn check(result: i32) -> io::Result<()> {
-    if result < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(())
-    }
-}
-
-fn count(result: isize) -> io::Result<usize> {
-    usize::try_from(result).map_err(|_| io::Error::last_os_error())
 }

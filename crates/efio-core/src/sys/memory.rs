@@ -1,5 +1,6 @@
 //! Memory straight from the kernel.
 
+use super::platform;
 use std::io;
 use std::mem::ManuallyDrop;
 use std::ptr::{self, NonNull};
@@ -27,7 +28,7 @@ impl Mapping {
                 ptr::null_mut(),
                 len,
                 libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
+                platform::MAP_FLAGS,
                 -1,
                 0,
             )
@@ -72,11 +73,7 @@ impl Mapping {
 
     fn touch(&self) {
         const PAGE: usize = 4096;
-        #[cfg(target_os = "linux")]
-        // SAFETY: advice on memory of our own; refusing it changes nothing but the speed.
-        unsafe {
-            libc::madvise(self.base.as_ptr().cast(), self.len, libc::MADV_HUGEPAGE);
-        }
+        platform::prefer_huge_pages(self.base, self.len);
         for at in (0..self.len).step_by(PAGE) {
             // SAFETY: inside the mapping, which nobody else has seen yet.
             unsafe { self.base.as_ptr().add(at).write_volatile(0) };

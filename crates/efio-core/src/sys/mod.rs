@@ -1,7 +1,52 @@
 //! System calls, and nothing else: no policy, no state.
+//!
+//! The modules here are the same everywhere. What differs between systems is in one of two
+//! directories with the same functions, and nowhere else:
+//!
+//! | | `linux` | `portable`: other Unix systems |
+//! |---|---|---|
+//! | reads, writes | preadv2(2), pwritev2(2), with flags | preadv(2), pwritev(2), writev(2) |
+//! | past the page cache | `O_DIRECT`, `STATX_DIOALIGN`, `RWF_DONTCACHE` | refused: [`IoMode::Cached`] is what there is |
+//! | read what is in memory | `RWF_NOWAIT` | – |
+//! | beneath a directory | openat2(2) | one component after the other |
+//! | durable | fdatasync(2) | the same; `F_FULLFSYNC` on Apple's systems |
+//! | who a descriptor is | statx(2), from memory | fstat(2) |
+//! | forked | a page that is wiped | a count by pthread_atfork(3) |
+//! | huge pages | madvise(2) | – |
+//!
+//! `--cfg efio_portable` selects `portable` on Linux as well, so that it can be tested there.
+//!
+//! [`IoMode::Cached`]: crate::IoMode::Cached
 
 pub mod file;
-pub mod fork;
 pub mod memory;
 pub mod signals;
 pub mod socket;
+
+cfg_if::cfg_if! {
+    if #[cfg(all(target_os = "linux", not(efio_portable)))] {
+        mod linux;
+        use linux as platform;
+    } else {
+        mod portable;
+        use portable as platform;
+    }
+}
+
+pub use platform::fork;
+
+use std::io;
+
+/// The error of a system call that gave -1.
+fn check(result: i32) -> io::Result<()> {
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
+}
+
+/// The count of bytes that a system call gave, or its error.
+fn count(result: isize) -> io::Result<usize> {
+    usize::try_from(result).map_err(|_| io::Error::last_os_error())
+}

@@ -220,7 +220,11 @@ fn is_for_the_ring(op: &Op<KernelFile>) -> bool {
     match op {
         Op::Read { .. } => true,
         Op::Write { file, route, .. } | Op::WriteBlock { file, route, .. } => {
-            *route == Route::Direct && file.is_ours(Route::Direct)
+            let ours = || {
+                let (fd, _) = file.routed(Route::Direct)?;
+                file.check_ours(fd)
+            };
+            *route == Route::Direct && ours().is_ok()
         }
         _ => false,
     }

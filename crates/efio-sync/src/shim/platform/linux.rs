@@ -36,10 +36,10 @@ pub fn futex_wake_one(word: &AtomicU32) {
     }
 }
 
-/// As the kernel wants it; a time too long for it is cut to what it can hold.
+/// As the kernel wants it; a time too long for it becomes 68 years.
 fn timespec(time: Duration) -> libc::timespec {
     libc::timespec {
-        tv_sec: time.as_secs().try_into().unwrap_or(libc::time_t::MAX),
+        tv_sec: time.as_secs().try_into().unwrap_or(i32::MAX.into()),
         tv_nsec: time.subsec_nanos() as _,
     }
 }

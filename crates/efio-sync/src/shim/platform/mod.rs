@@ -8,10 +8,16 @@
 //! | `yield_now` | sched_yield(2) | `std::thread::yield_now` | a spin hint |
 //! | `WakeFd` | eventfd(2) | a pipe (Unix) | – |
 //!
+//! `--cfg efio_portable` gives Linux what another target gets, so that it can be tested there.
+//!
 //! Whoever waits without `std` never sleeps, so there is nobody to wake and no wake-up to lose.
 
 cfg_if::cfg_if! {
-    if #[cfg(all(feature = "std", any(target_os = "linux", target_os = "android")))] {
+    if #[cfg(all(
+        feature = "std",
+        any(target_os = "linux", target_os = "android"),
+        not(efio_portable),
+    ))] {
         mod linux;
         pub use linux::{WakeFd, futex_wait, futex_wake_one, heavy_barrier, light_barrier};
         pub use std::thread::yield_now;

@@ -1,0 +1,100 @@
+//! Bytes in, bytes out, and to the disk.
+
+use crate::op::Route;
+use crate::sys::{check, count};
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+/// `RWF_DONTCACHE` of `<linux/fs.h>`, Linux 6.14.
+const RWF_DONTCACHE: i32 = 0x80;
+
+/// Whether [`read_now`] is more than a refusal.
+pub const READS_NOW: bool = true;
+
+/// The flags of `preadv2(2)` for a route. A route that the kernel does not know it refuses itself.
+///
+/// # Errors
+///
+/// None here.
+pub fn flags_of(route: Route) -> io::Result<i32> {
+    Ok(match route {
+        Route::Direct | Route::Cached => 0,
+        Route::Uncached => RWF_DONTCACHE,
+    })
+}
+
+/// Reads into the start of `buf`.
+///
+/// # Errors
+///
+/// What `preadv2(2)` says.
+pub fn read(fd: RawFd, flags: i32, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+    let iov = libc::iovec {
+        iov_base: buf.as_mut_ptr().cast(),
+        iov_len: buf.len(),
+    };
+    // SAFETY: one iovec over `buf`, which is borrowed for the length of the call.
+    count(unsafe { libc::preadv2(fd, &raw const iov, 1, offset as i64, flags) })
+}
+
+/// The same without waiting for a disk.
+///
+/// # Errors
+///
+/// `EAGAIN` if it would have to wait.
+pub fn read_now(fd: RawFd, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+    read(fd, libc::RWF_NOWAIT, offset, buf)
+}
+
+/// Writes what the vectors point at; behind the end of the file, wherever that is, without an
+/// offset, for a file opened to append.
+///
+/// # Safety
+///
+/// The memory of the vectors can be read for the length of the call.
+///
+/// # Errors
+///
+/// What `pwritev2(2)` says.
+pub unsafe fn write(
+    fd: RawFd,
+    flags: i32,
+    offset: Option<u64>,
+    vectors: &[libc::iovec],
+) -> io::Result<usize> {
+    // With O_APPEND the kernel does not look at the offset.
+    let offset = offset.unwrap_or(0) as i64;
+    // SAFETY: the caller's promise.
+    count(unsafe { libc::pwritev2(fd, vectors.as_ptr(), vectors.len() as i32, offset, flags) })
+}
+
+/// Makes what was written durable.
+///
+/// # Errors
+///
+/// What `fdatasync(2)` says.
+pub fn sync_data(fd: RawFd) -> io::Result<()> {
+    // SAFETY: no pointers; the kernel looks at the number.
+    check(unsafe { libc::fdatasync(fd) })
+}
+
+/// Makes the names in a directory durable.
+///
+/// # Errors
+///
+/// What `fsync(2)` says.
+pub fn sync_directory(directory: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: an open descriptor.
+    check(unsafe { libc::fsync(directory.as_raw_fd()) })
+}
+
+/// Opens the same file once more with O_DIRECT; `flags` are those of the first open.
+pub fn open_direct(buffered: BorrowedFd<'_>, flags: i32) -> Option<OwnedFd> {
+    let again = CString::new(format!("/proc/self/fd/{}", buffered.as_raw_fd())).ok()?;
+    let keep = flags & (libc::O_ACCMODE | libc::O_APPEND);
+    // SAFETY: a NUL-terminated path.
+    let fd = unsafe { libc::open(again.as_ptr(), keep | libc::O_DIRECT | libc::O_CLOEXEC) };
+    // SAFETY: a new descriptor that nobody else owns.
+    (fd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(fd) })
+}
