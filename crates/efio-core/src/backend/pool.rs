@@ -9,7 +9,8 @@ use super::{Backend, Crew};
 use crate::config::Config;
 use crate::error::Errno;
 use crate::op::{Completion, Op, Outcome, ReadNow, Request};
-use crate::sys::file::KernelFile;
+use crate::page::Block;
+use crate::sys::file::{KernelFile, Way};
 use crate::sys::signals;
 use efio_queue::SegQueue;
 use efio_sync::{Doorbell, EventFd};
@@ -27,9 +28,15 @@ pub struct PoolBackend {
 }
 
 struct Shared {
-    crew: Crew<Request<KernelFile>>,
+    crew: Crew<Task>,
     done: SegQueue<Completion<KernelFile>>,
     driver: Arc<Doorbell<EventFd>>,
+}
+
+/// A request, and the way of a read or write, which was begun for it.
+struct Task {
+    request: Request<KernelFile>,
+    way: io::Result<Option<Way>>,
 }
 
 impl PoolBackend {
@@ -62,7 +69,13 @@ impl PoolBackend {
 
     /// Begins a request; there is always room.
     pub fn begin(&mut self, request: Request<KernelFile>) {
-        self.shared.crew.submit(request);
+        let way = match &request.op {
+            Op::Read { file, route, .. }
+            | Op::Write { file, route, .. }
+            | Op::WriteBlock { file, route, .. } => file.begin(*route).map(Some),
+            _ => Ok(None),
+        };
+        self.shared.crew.submit(Task { request, way });
         self.in_flight += 1;
     }
 }
@@ -109,8 +122,8 @@ impl Shared {
     /// The life of worker `number`.
     fn work(&self, number: usize) {
         signals::block_all();
-        while let Some(request) = self.crew.next(number) {
-            self.complete(perform(request));
+        while let Some(task) = self.crew.next(number) {
+            self.complete(perform(task));
         }
     }
 
@@ -123,10 +136,15 @@ impl Shared {
 }
 
 /// Does the op. Should it panic, it ends with `EIO` (F54) and the worker lives on.
-fn perform(request: Request<KernelFile>) -> Completion<KernelFile> {
+fn perform(task: Task) -> Completion<KernelFile> {
+    let Task { request, way } = task;
     let Request { id, op } = request;
     catch_unwind(AssertUnwindSafe(|| {
-        let (outcome, block) = call(op);
+        let (outcome, block) = match way {
+            Ok(Some(way)) => transfer(op, way),
+            Ok(None) => (other(op), None),
+            Err(error) => (failed(error), memory(op)),
+        };
         Completion { id, outcome, block }
     }))
     .unwrap_or(Completion {
@@ -136,48 +154,69 @@ fn perform(request: Request<KernelFile>) -> Completion<KernelFile> {
     })
 }
 
-fn call(op: Op<KernelFile>) -> (Outcome<KernelFile>, Option<crate::page::Block>) {
-    let (result, block) = match op {
-        Op::Open(spec) => {
-            let opened = KernelFile::open(*spec);
-            return (
-                opened.map_or_else(failed, |(file, facts)| Outcome::Opened(file, facts)),
-                None,
-            );
-        }
+/// A read or write.
+fn transfer(op: Op<KernelFile>, way: Way) -> (Outcome<KernelFile>, Option<Block>) {
+    let (file, result, block) = match op {
         Op::Read {
             file,
-            route,
             offset,
             mut block,
             start,
             len,
+            ..
         } => {
-            let result = file.read(route, offset, &mut block.as_mut_slice()[start..][..len]);
-            (result, Some(block))
+            let result = file.read(way, offset, &mut block.as_mut_slice()[start..][..len]);
+            (file, result, Some(block))
         }
         Op::WriteBlock {
             file,
-            route,
             offset,
             block,
             start,
             len,
+            ..
         } => {
-            let result = file.write_bytes(route, offset, &block.as_slice()[start..][..len]);
-            (result, Some(block))
+            let result = file.write_bytes(way, offset, &block.as_slice()[start..][..len]);
+            (file, result, Some(block))
         }
-        Op::Truncate { file, len } => (file.truncate(len).map(|()| 0), None),
         Op::Write {
             file,
-            route,
             offset,
             slices,
-        } => (file.write(route, offset, &slices), None),
-        Op::Sync { file, name_too } => (file.sync(name_too).map(|()| 0), None),
-        Op::Close(file) => (file.close().map(|()| 0), None),
+            ..
+        } => {
+            let result = file.write(way, offset, &slices);
+            (file, result, None)
+        }
+        _ => unreachable!("only a read or write has a way"),
     };
+    file.end(way);
     (result.map_or_else(failed, Outcome::Done), block)
+}
+
+/// What moves no bytes.
+fn other(op: Op<KernelFile>) -> Outcome<KernelFile> {
+    let result = match op {
+        Op::Open(spec) => {
+            let opened = KernelFile::open(*spec);
+            return opened.map_or_else(failed, |(file, facts)| Outcome::Opened(file, facts));
+        }
+        Op::Truncate { file, len } => file.truncate(len),
+        Op::Sync { file, name_too } => file.sync(name_too),
+        Op::Close(file) => file.close(),
+        Op::Read { .. } | Op::Write { .. } | Op::WriteBlock { .. } => {
+            unreachable!("a read or write has a way")
+        }
+    };
+    result.map_or_else(failed, |()| Outcome::Done(0))
+}
+
+/// The memory that goes back with the completion.
+fn memory(op: Op<KernelFile>) -> Option<Block> {
+    match op {
+        Op::Read { block, .. } | Op::WriteBlock { block, .. } => Some(block),
+        _ => None,
+    }
 }
 
 fn failed(error: io::Error) -> Outcome<KernelFile> {

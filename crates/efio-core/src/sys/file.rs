@@ -1,5 +1,7 @@
 //! Open files of the kernel: open, read, write, sync, close.
 
+pub use super::ways::Way;
+use super::ways::Ways;
 use super::{check, platform};
 use crate::config::IoMode;
 use crate::op::{FileFacts, OpenSpec, ReadNow, Route};
@@ -7,26 +9,21 @@ use crate::page::PageSlice;
 use std::ffi::CString;
 use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
-use std::sync::{Arc, OnceLock};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::Arc;
 
 /// The most slices in one system call (`IOV_MAX`).
 pub const MAX_SLICES: usize = 1024;
 
-/// A regular file, open through the page cache and, once there is direct IO, a second time past it.
+/// A regular file.
 pub struct KernelFile {
-    buffered: OwnedFd,
-    /// Opened by the first op that is direct: most small files never have one.
-    direct: OnceLock<Option<OwnedFd>>,
-    /// The flags of the open.
-    flags: i32,
+    ways: Ways,
     name: Name,
-    identity: Identity,
 }
 
 impl ReadNow for KernelFile {
     fn read_now(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
-        platform::read_now(self.buffered.as_raw_fd(), offset, buf)
+        platform::read_now(self.ways.first(), offset, buf)
     }
 }
 
@@ -60,7 +57,9 @@ struct Name {
 
 impl fmt::Debug for KernelFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("KernelFile").field(&self.buffered).finish()
+        f.debug_tuple("KernelFile")
+            .field(&self.ways.first())
+            .finish()
     }
 }
 
@@ -75,40 +74,47 @@ impl KernelFile {
     /// What `open(2)` or `openat2(2)` says; `EISDIR` for a directory and `ESPIPE` for anything
     /// else that has no offsets (a FIFO, a socket, a device).
     pub fn open(spec: OpenSpec) -> io::Result<(Self, FileFacts)> {
-        // Without O_NONBLOCK the open of a FIFO waits for its other end.
-        let extra = libc::O_CLOEXEC | libc::O_NOCTTY | libc::O_NONBLOCK;
-        let buffered = open_at(&spec, spec.flags | extra)?;
-        let look = platform::look_at(buffered.as_raw_fd())?;
-        regular(&look)?;
-        // With O_NONBLOCK an io_uring read gives EAGAIN instead of waiting for the disk.
-        set_flags(&buffered, spec.flags & libc::O_APPEND)?;
-
         let append = spec.flags & libc::O_APPEND != 0;
         let wants_direct = match spec.io_mode {
             IoMode::Direct => true,
             IoMode::Auto => !append,
             IoMode::Uncached | IoMode::Cached => false,
         };
+        // What is only read begins with direct reads; what is written often ends with its first write,
+        // which is small and goes to the page cache.
+        let reads = spec.flags & libc::O_ACCMODE == libc::O_RDONLY;
+        let (first, direct) = open_first(&spec, wants_direct && reads)?;
+        let look = platform::look_at(first.as_raw_fd())?;
+        regular(&look)?;
         let block = if wants_direct { look.block } else { 0 };
-        let fell_back = spec.io_mode == IoMode::Direct && block == 0;
-        let name = Name {
-            path: spec.path,
-            beneath: spec.beneath,
+        let file = Self {
+            ways: Ways::new(first, spec.flags, direct && block > 0, look.identity)?,
+            name: Name {
+                path: spec.path,
+                beneath: spec.beneath,
+            },
         };
-        Ok((
-            Self {
-                buffered,
-                direct: OnceLock::new(),
-                flags: spec.flags,
-                name,
-                identity: look.identity,
-            },
-            FileFacts {
-                size: look.size,
-                block,
-                fell_back,
-            },
-        ))
+        let fell_back = spec.io_mode == IoMode::Direct && block == 0;
+        let facts = FileFacts {
+            size: look.size,
+            block,
+            fell_back,
+        };
+        Ok((file, facts))
+    }
+
+    /// The way of an op that reads or writes by `route`, until its [`end`](Self::end).
+    ///
+    /// # Errors
+    ///
+    /// What [`Ways::begin`] says.
+    pub fn begin(&self, route: Route) -> io::Result<Way> {
+        self.ways.begin(route)
+    }
+
+    /// The op of this way has left the kernel.
+    pub fn end(&self, way: Way) {
+        self.ways.end(way);
     }
 
     /// Reads into the start of `buf`; the number of bytes, 0 at or behind the end of file.
@@ -116,9 +122,8 @@ impl KernelFile {
     /// # Errors
     ///
     /// What `preadv(2)` says.
-    pub fn read(&self, route: Route, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
-        let (fd, flags) = self.routed(route)?;
-        platform::read(fd, flags, offset, buf)
+    pub fn read(&self, way: Way, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+        platform::read(way.fd, way.flags, offset, buf)
     }
 
     /// Writes the slices one behind the other; the number of bytes written.
@@ -126,10 +131,10 @@ impl KernelFile {
     /// # Errors
     ///
     /// What `pwritev(2)` says.
-    pub fn write(&self, route: Route, offset: u64, slices: &[PageSlice]) -> io::Result<usize> {
+    pub fn write(&self, way: Way, offset: u64, slices: &[PageSlice]) -> io::Result<usize> {
         let iovs = io_vectors(slices);
-        let (fd, flags) = self.routed(route)?;
-        self.check_ours(fd)?;
+        self.check_ours(way)?;
+        let Way { fd, flags, .. } = way;
         // SAFETY: the iovecs point at published bytes that the slices keep alive for the length of
         // the call, and the kernel only reads through them.
         unsafe { platform::write(fd, flags, self.place(offset), &iovs) }
@@ -140,20 +145,20 @@ impl KernelFile {
     /// # Errors
     ///
     /// What `pwritev(2)` says.
-    pub fn write_bytes(&self, route: Route, offset: u64, bytes: &[u8]) -> io::Result<usize> {
+    pub fn write_bytes(&self, way: Way, offset: u64, bytes: &[u8]) -> io::Result<usize> {
         let iov = libc::iovec {
             iov_base: bytes.as_ptr().cast_mut().cast(),
             iov_len: bytes.len(),
         };
-        let (fd, flags) = self.routed(route)?;
-        self.check_ours(fd)?;
+        self.check_ours(way)?;
+        let Way { fd, flags, .. } = way;
         // SAFETY: one iovec over `bytes`, which the kernel only reads during the call.
         unsafe { platform::write(fd, flags, self.place(offset), &[iov]) }
     }
 
     /// Where a write goes: no matter where in append mode, whose place is the end.
     fn place(&self, offset: u64) -> Option<u64> {
-        (self.flags & libc::O_APPEND == 0).then_some(offset)
+        (!self.ways.append()).then_some(offset)
     }
 
     /// Sets the length of the file.
@@ -162,9 +167,9 @@ impl KernelFile {
     ///
     /// What `ftruncate(2)` says.
     pub fn truncate(&self, len: u64) -> io::Result<()> {
-        self.check_ours(self.buffered.as_raw_fd())?;
+        self.ways.check(self.ways.first())?;
         // SAFETY: an open descriptor of ours.
-        check(unsafe { libc::ftruncate(self.buffered.as_raw_fd(), len as libc::off_t) })
+        check(unsafe { libc::ftruncate(self.ways.first(), len as libc::off_t) })
     }
 
     /// Makes the file's data durable, and its directory entry if `name_too`.
@@ -173,8 +178,8 @@ impl KernelFile {
     ///
     /// What `fdatasync(2)`, or the open and `fsync(2)` of the directory, say.
     pub fn sync(&self, name_too: bool) -> io::Result<()> {
-        self.check_ours(self.buffered.as_raw_fd())?;
-        platform::sync_data(self.buffered.as_raw_fd())?;
+        self.ways.check(self.ways.first())?;
+        platform::sync_data(self.ways.first())?;
         if name_too { self.name.sync() } else { Ok(()) }
     }
 
@@ -185,46 +190,32 @@ impl KernelFile {
     /// The first error of `close(2)`; the descriptors are gone in any case. `EBADF` without closing
     /// what is another file's by now.
     pub fn close(self) -> io::Result<()> {
-        let identity = self.identity;
-        let close = |fd: OwnedFd| {
-            if let Err(error) = identity.check(fd.as_raw_fd()) {
-                let _ = fd.into_raw_fd();
-                return Err(error);
-            }
-            // SAFETY: the descriptor was ours and is given up here.
-            check(unsafe { libc::close(fd.into_raw_fd()) })
-        };
-        let direct = self.direct.into_inner().flatten().map_or(Ok(()), close);
-        close(self.buffered).and(direct)
+        self.ways.close()
     }
 
-    /// Whether `fd`, which was [`routed`](Self::routed), still is this file (F14).
+    /// Whether the descriptor of `way` still is this file (F14).
     ///
     /// # Errors
     ///
     /// `EBADF` if it is not.
-    pub fn check_ours(&self, fd: RawFd) -> io::Result<()> {
-        self.identity.check(fd)
+    pub fn check_ours(&self, way: Way) -> io::Result<()> {
+        self.ways.check(way.fd)
     }
+}
 
-    /// The descriptor and the flags of a read or write for a route. The first call for direct IO opens
-    /// the file once more, which waits for no disk: the kernel has it in memory.
-    ///
-    /// # Errors
-    ///
-    /// `EINVAL`, as for direct IO that is refused, when that open fails; what this system says to a
-    /// route that it does not know.
-    pub fn routed(&self, route: Route) -> io::Result<(RawFd, i32)> {
-        let flags = platform::flags_of(route)?;
-        if route != Route::Direct {
-            return Ok((self.buffered.as_raw_fd(), flags));
+/// Opens the file, for direct IO if that is wanted and there is any; whether it is. Without O_NONBLOCK
+/// the open of a FIFO waits for its other end; with it, later, an io_uring read would give EAGAIN
+/// instead of waiting for the disk.
+fn open_first(spec: &OpenSpec, direct: bool) -> io::Result<(OwnedFd, bool)> {
+    let flags = spec.flags | libc::O_CLOEXEC | libc::O_NOCTTY | libc::O_NONBLOCK;
+    if direct {
+        match open_at(spec, flags | platform::DIRECT) {
+            // A directory, say, or a file system that does not know it.
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {}
+            result => return Ok((result?, true)),
         }
-        let open = || platform::open_direct(self.buffered.as_fd(), self.flags);
-        let direct = self.direct.get_or_init(open).as_ref();
-        direct
-            .map(|fd| (fd.as_raw_fd(), flags))
-            .ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))
     }
+    Ok((open_at(spec, flags)?, false))
 }
 
 /// The slices as the kernel takes them, as many as go in one system call.
@@ -242,7 +233,11 @@ pub fn io_vectors(slices: &[PageSlice]) -> Vec<libc::iovec> {
 impl Identity {
     /// `EBADF` if `fd` is not the one of before. What is closed between this and its use is beyond what
     /// a process can see; and a file system that is broken and says nothing says so to the call itself.
-    fn check(self, fd: RawFd) -> io::Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// That one.
+    pub fn check(self, fd: RawFd) -> io::Result<()> {
         let gone = match platform::identify(fd) {
             Ok(now) => now != self,
             Err(error) => error.raw_os_error() == Some(libc::EBADF),
@@ -293,10 +288,4 @@ fn regular(look: &Look) -> io::Result<()> {
         libc::S_IFDIR => Err(io::Error::from_raw_os_error(libc::EISDIR)),
         _ => Err(io::Error::from_raw_os_error(libc::ESPIPE)),
     }
-}
-
-/// Replaces the status flags that `fcntl(2)` can change.
-fn set_flags(fd: &OwnedFd, flags: i32) -> io::Result<()> {
-    // SAFETY: an open descriptor of ours.
-    check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, flags) })
 }

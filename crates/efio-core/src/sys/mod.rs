@@ -1,4 +1,4 @@
-//! System calls, and nothing else: no policy, no state.
+//! System calls, and nothing else: no policy.
 //!
 //! The modules here are the same everywhere. What differs between systems is in one of two
 //! directories with the same functions, and nowhere else:
@@ -22,6 +22,7 @@ pub mod file;
 pub mod memory;
 pub mod signals;
 pub mod socket;
+mod ways;
 
 cfg_if::cfg_if! {
     if #[cfg(all(target_os = "linux", not(efio_portable)))] {

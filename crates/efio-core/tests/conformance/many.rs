@@ -2,12 +2,12 @@
 
 use crate::common::beds::{Bed, both};
 use crate::common::{PATIENCE, readable, ready, skip, write_all};
-use efio_core::{Engine, EventKind, File, IoMode};
+use efio_core::{Engine, EventKind, File};
 use std::time::{Duration, Instant};
 
 /// All are open, each holds what was written to it, and none is left at the end.
 pub fn many_files_are_open_at_once(bed: &Bed) {
-    let count = allowed(bed);
+    let count = allowed();
     let engine = bed.engine();
     let content = |number: usize| format!("file {number}, {}", number * 7).into_bytes();
     let files: Vec<File> = (0..count)
@@ -33,6 +33,7 @@ pub fn many_files_are_open_at_once(bed: &Bed) {
         let n = ready(&engine, file.fd(), || file.read(&mut *buffer.borrow_mut())).unwrap();
         assert_eq!(buffer.borrow()[..n], content(number), "file {number}");
     }
+    assert_eq!(descriptors(bed), count, "one of the kernel's for each");
     drop(files);
     wait(&engine, count, |kind| match kind {
         EventKind::Closed { error } => {
@@ -63,9 +64,17 @@ fn wait(engine: &Engine, count: usize, wanted: impl Fn(&EventKind) -> bool) {
     }
 }
 
-/// How many, or what this process may have: a file with direct IO takes two descriptors of the
-/// kernel's.
-fn allowed(bed: &Bed) -> usize {
+/// The descriptors of this process that are open on files of the bed.
+fn descriptors(bed: &Bed) -> usize {
+    let open = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+    let links = open.filter_map(|entry| std::fs::read_link(entry.path()).ok());
+    let of_the_bed = std::fs::canonicalize(bed.join(".")).unwrap();
+    links.filter(|link| link.starts_with(&of_the_bed)).count()
+}
+
+/// How many, or what this process may have: a file takes one descriptor of the kernel's, whatever its
+/// mode.
+fn allowed() -> usize {
     let mut limit = libc::rlimit {
         rlim_cur: 0,
         rlim_max: 0,
@@ -75,17 +84,12 @@ fn allowed(bed: &Bed) -> usize {
     limit.rlim_cur = limit.rlim_max;
     // SAFETY: raises the soft limit to the hard one, which anyone may do.
     unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) };
-    let each = match bed.mode {
-        IoMode::Direct | IoMode::Auto => 2,
-        IoMode::Uncached | IoMode::Cached => 1,
-    };
-    let most = (limit.rlim_cur as usize).saturating_sub(500) / each;
+    let most = (limit.rlim_cur as usize).saturating_sub(500);
     let wanted = std::env::var("EFIO_FILES").map_or(1000, |value| value.parse().unwrap());
     if most < wanted {
         let descriptors = limit.rlim_cur;
         skip(&format!(
-            "more than {most} files in {:?}, for RLIMIT_NOFILE is {descriptors}",
-            bed.mode
+            "more than {most} files, for RLIMIT_NOFILE is {descriptors}"
         ));
     }
     most.min(wanted)

@@ -5,13 +5,15 @@ use super::ring::Ring;
 use crate::error::Errno;
 use crate::op::{Completion, Op, Outcome, Request};
 use crate::page::PageSlice;
-use crate::sys::file::{KernelFile, MAX_SLICES, io_vectors};
+use crate::sys::file::{KernelFile, MAX_SLICES, Way, io_vectors};
 use io_uring::squeue::Entry;
 use io_uring::{opcode, types};
 
 /// An op that was pushed and has not completed.
 pub struct Flight {
     request: Request<KernelFile>,
+    /// How it entered the kernel.
+    way: Way,
     /// What a vectored write reads its pieces from.
     vectors: Vec<libc::iovec>,
     /// Entries that were pushed before its own.
@@ -42,17 +44,19 @@ impl Flights {
     ///
     /// # Errors
     ///
-    /// The request, when it is neither or its file has no descriptor for its route.
+    /// The request, when it is neither, or its file has no way for it, or it is a write whose
+    /// descriptor somebody else closed (F14).
     pub fn push(
         &mut self,
         ring: &mut Ring,
         buffers: &mut Buffers,
         request: Request<KernelFile>,
     ) -> Result<bool, Request<KernelFile>> {
-        let mut vectors = Vec::new();
-        let Some((entry, fixed)) = entry(&request.op, &mut vectors, ring, buffers) else {
+        let Some(way) = way(&request.op) else {
             return Err(request);
         };
+        let mut vectors = Vec::new();
+        let (entry, fixed) = entry(&request.op, way, &mut vectors, ring, buffers);
         let number = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot::default());
             self.slots.len() as u32 - 1
@@ -66,6 +70,7 @@ impl Flights {
         let place = unsafe { ring.push(&entry) };
         slot.flight = Some(Flight {
             request,
+            way,
             vectors,
             place,
         });
@@ -85,6 +90,7 @@ impl Flights {
             Ok(n) => Outcome::Done(n),
             Err(_) => Outcome::Failed(Errno(-result)),
         };
+        flight.leave();
         let block = match flight.request.op {
             Op::Read { block, .. } | Op::WriteBlock { block, .. } => Some(block),
             _ => None,
@@ -116,30 +122,61 @@ impl Flights {
             drop(flight.vectors);
         }
         waiting.sort_by_key(|flight| flight.place);
-        waiting.into_iter().map(|flight| flight.request).collect()
+        let again = |flight: Flight| {
+            flight.leave();
+            flight.request
+        };
+        waiting.into_iter().map(again).collect()
     }
+}
+
+impl Flight {
+    /// The kernel is not at it, or not any more.
+    fn leave(&self) {
+        let op = &self.request.op;
+        if let Op::Read { file, .. } | Op::Write { file, .. } | Op::WriteBlock { file, .. } = op {
+            file.end(self.way);
+        }
+    }
+}
+
+/// The way of a read, or of a write whose descriptor is still the file's.
+fn way(op: &Op<KernelFile>) -> Option<Way> {
+    let (file, way) = match op {
+        Op::Read { file, route, .. } => return file.begin(*route).ok(),
+        Op::Write { file, route, .. } | Op::WriteBlock { file, route, .. } => {
+            (file, file.begin(*route).ok()?)
+        }
+        _ => return None,
+    };
+    if file.check_ours(way).is_ok() {
+        return Some(way);
+    }
+    file.end(way);
+    None
 }
 
 /// The entry for a read or write, and whether its memory is registered.
 fn entry(
     op: &Op<KernelFile>,
+    way: Way,
     vectors: &mut Vec<libc::iovec>,
     ring: &Ring,
     buffers: &mut Buffers,
-) -> Option<(Entry, bool)> {
+) -> (Entry, bool) {
+    let Way { fd, flags, .. } = way;
+    let fd = types::Fd(fd);
     match op {
         Op::Read {
-            file,
-            route,
             offset,
             block,
             start,
             len,
+            ..
         } => {
-            let (fd, flags) = file.routed(*route).ok()?;
             let memory = block.as_ptr().wrapping_add(*start);
-            let (fd, len) = (types::Fd(fd), *len as u32);
-            Some(match buffers.number(ring, block.slab()) {
+            let len = *len as u32;
+            match buffers.number(ring, block.slab()) {
                 Some(number) => {
                     let read = opcode::ReadFixed::new(fd, memory, len, number);
                     (read.offset(*offset).rw_flags(flags).build(), true)
@@ -148,20 +185,18 @@ fn entry(
                     let read = opcode::Read::new(fd, memory, len);
                     (read.offset(*offset).rw_flags(flags).build(), false)
                 }
-            })
+            }
         }
         Op::WriteBlock {
-            file,
-            route,
             offset,
             block,
             start,
             len,
+            ..
         } => {
-            let (fd, flags) = file.routed(*route).ok()?;
             let memory = block.as_ptr().wrapping_add(*start);
-            let (fd, len) = (types::Fd(fd), *len as u32);
-            Some(match buffers.number(ring, block.slab()) {
+            let len = *len as u32;
+            match buffers.number(ring, block.slab()) {
                 Some(number) => {
                     let write = opcode::WriteFixed::new(fd, memory, len, number);
                     (write.offset(*offset).rw_flags(flags).build(), true)
@@ -170,27 +205,20 @@ fn entry(
                     let write = opcode::Write::new(fd, memory, len);
                     (write.offset(*offset).rw_flags(flags).build(), false)
                 }
-            })
+            }
         }
-        Op::Write {
-            file,
-            route,
-            offset,
-            slices,
-        } => {
-            let (fd, flags) = file.routed(*route).ok()?;
-            let fd = types::Fd(fd);
+        Op::Write { offset, slices, .. } => {
             if let Some((slice, number)) = single_registered(slices, ring, buffers) {
                 let bytes = slice.as_slice();
                 let write = opcode::WriteFixed::new(fd, bytes.as_ptr(), bytes.len() as u32, number);
-                return Some((write.offset(*offset).rw_flags(flags).build(), true));
+                return (write.offset(*offset).rw_flags(flags).build(), true);
             }
             *vectors = io_vectors(slices);
             debug_assert!(vectors.len() <= MAX_SLICES);
             let write = opcode::Writev::new(fd, vectors.as_ptr(), vectors.len() as u32);
-            Some((write.offset(*offset).rw_flags(flags).build(), false))
+            (write.offset(*offset).rw_flags(flags).build(), false)
         }
-        _ => None,
+        _ => unreachable!("only a read or write has a way"),
     }
 }
 

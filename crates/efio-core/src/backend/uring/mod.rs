@@ -214,18 +214,11 @@ impl Backend for UringBackend {
     }
 }
 
-/// Whether the kernel can begin the op without waiting. A write whose descriptor somebody else closed
-/// is not: the crew refuses it (F14).
+/// Whether the kernel can begin the op without waiting.
 fn is_for_the_ring(op: &Op<KernelFile>) -> bool {
     match op {
         Op::Read { .. } => true,
-        Op::Write { file, route, .. } | Op::WriteBlock { file, route, .. } => {
-            let ours = || {
-                let (fd, _) = file.routed(Route::Direct)?;
-                file.check_ours(fd)
-            };
-            *route == Route::Direct && ours().is_ok()
-        }
+        Op::Write { route, .. } | Op::WriteBlock { route, .. } => *route == Route::Direct,
         _ => false,
     }
 }

@@ -9,6 +9,9 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 /// `RWF_DONTCACHE` of `<linux/fs.h>`, Linux 6.14.
 const RWF_DONTCACHE: i32 = 0x80;
 
+/// The flag of a descriptor for direct IO.
+pub const DIRECT: i32 = libc::O_DIRECT;
+
 /// Whether [`read_now`] is more than a refusal.
 pub const READS_NOW: bool = true;
 
@@ -89,12 +92,16 @@ pub fn sync_directory(directory: BorrowedFd<'_>) -> io::Result<()> {
     check(unsafe { libc::fsync(directory.as_raw_fd()) })
 }
 
-/// Opens the same file once more with O_DIRECT; `flags` are those of the first open.
-pub fn open_direct(buffered: BorrowedFd<'_>, flags: i32) -> Option<OwnedFd> {
-    let again = CString::new(format!("/proc/self/fd/{}", buffered.as_raw_fd())).ok()?;
-    let keep = flags & (libc::O_ACCMODE | libc::O_APPEND);
+/// Opens the same file once more with other `flags`.
+///
+/// # Errors
+///
+/// What `open(2)` says.
+pub fn open_again(fd: RawFd, flags: i32) -> io::Result<OwnedFd> {
+    let again = CString::new(format!("/proc/self/fd/{fd}"))?;
     // SAFETY: a NUL-terminated path.
-    let fd = unsafe { libc::open(again.as_ptr(), keep | libc::O_DIRECT | libc::O_CLOEXEC) };
+    let fd = unsafe { libc::open(again.as_ptr(), flags | libc::O_CLOEXEC) };
+    check(fd)?;
     // SAFETY: a new descriptor that nobody else owns.
-    (fd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(fd) })
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }

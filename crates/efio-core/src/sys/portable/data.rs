@@ -5,6 +5,9 @@ use crate::sys::{check, count};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
+/// There is no direct IO, and no flag for it.
+pub const DIRECT: i32 = 0;
+
 /// Whether [`read_now`] is more than a refusal.
 pub const READS_NOW: bool = false;
 
@@ -134,7 +137,11 @@ cfg_if::cfg_if! {
     }
 }
 
-/// There is no direct IO.
-pub fn open_direct(_buffered: BorrowedFd<'_>, _flags: i32) -> Option<OwnedFd> {
-    None
+/// There is only one kind of descriptor.
+///
+/// # Errors
+///
+/// `EINVAL`.
+pub fn open_again(_fd: RawFd, _flags: i32) -> io::Result<OwnedFd> {
+    Err(io::Error::from_raw_os_error(libc::EINVAL))
 }

@@ -7,7 +7,7 @@ mod stat;
 
 pub use beneath::open_beneath;
 pub use data::{
-    READS_NOW, flags_of, open_direct, read, read_now, sync_data, sync_directory, write,
+    DIRECT, READS_NOW, flags_of, open_again, read, read_now, sync_data, sync_directory, write,
 };
 pub use stat::{identify, look_at};
 

@@ -1,0 +1,235 @@
+//! The ways of a file into the kernel: past the page cache, and through it.
+//!
+//! One descriptor serves both, with `O_DIRECT` switched on and off between ops. The kernel looks at the
+//! flag when an op begins, or begins again, so it is left alone while one is under way. Only a file
+//! that has both kinds under way at once gets a second descriptor, and keeps it.
+//!
+//! | second | ops under way on the first | an op of the first's kind | an op of the other kind |
+//! |---|---|---|---|
+//! | none | none | goes to the first | switches the first over, and goes there |
+//! | none | some | goes to the first | opens the second, of its own kind for good |
+//! | open | any | goes to the first | goes to the second |
+
+use super::file::Identity;
+use super::{check, platform};
+use crate::op::Route;
+use std::io;
+use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Set while the first descriptor is direct.
+const DIRECT: u32 = 1 << 31;
+/// The ops under way on the first descriptor.
+const COUNT: u32 = DIRECT - 1;
+
+/// The descriptors of a file.
+pub struct Ways {
+    first: OwnedFd,
+    second: OnceLock<OwnedFd>,
+    /// [`DIRECT`] and [`COUNT`]. One thread begins ops, any may end them.
+    uses: AtomicU32,
+    /// Access mode and `O_APPEND`.
+    flags: i32,
+    identity: Identity,
+}
+
+/// How an op enters the kernel, from [`Ways::begin`] to [`Ways::end`].
+#[derive(Clone, Copy, Debug)]
+pub struct Way {
+    /// The descriptor.
+    pub fd: RawFd,
+    /// The flags of the read or write.
+    pub flags: i32,
+    counted: bool,
+}
+
+impl Ways {
+    /// Those of `first`, which has its status flags set here, and is `direct` at first.
+    ///
+    /// # Errors
+    ///
+    /// What `fcntl(2)` says.
+    pub fn new(first: OwnedFd, flags: i32, direct: bool, identity: Identity) -> io::Result<Self> {
+        let ways = Self {
+            first,
+            second: OnceLock::new(),
+            uses: AtomicU32::new(if direct { DIRECT } else { 0 }),
+            flags: flags & (libc::O_ACCMODE | libc::O_APPEND),
+            identity,
+        };
+        set_flags(ways.first(), ways.flags_for(direct))?;
+        Ok(ways)
+    }
+
+    /// The descriptor for what is no read or write.
+    pub fn first(&self) -> RawFd {
+        self.first.as_raw_fd()
+    }
+
+    /// Whether writes go to the end.
+    pub fn append(&self) -> bool {
+        self.flags & libc::O_APPEND != 0
+    }
+
+    /// The way of an op that is about to begin. All ops of a file are begun by one thread. It waits
+    /// for no disk: what is opened once more is in memory.
+    ///
+    /// # Errors
+    ///
+    /// What this system says to a route that it does not know, `EBADF` for a descriptor that is not
+    /// the file's any more, and `EAGAIN` when the ops under way have to end first, because there is no
+    /// second descriptor to be had.
+    pub fn begin(&self, route: Route) -> io::Result<Way> {
+        let direct = route == Route::Direct;
+        // Acquire: pairs with the subtraction in `end`. A kernel that is done with the ops before
+        // may see the flag change.
+        let uses = self.uses.load(Ordering::Acquire);
+        let flags = platform::flags_of(route)?;
+        if (uses & DIRECT != 0) != direct {
+            if let Some(fd) = self.second_for(direct, uses)? {
+                return Ok(Way {
+                    fd,
+                    flags,
+                    counted: false,
+                });
+            }
+            self.check(self.first())?;
+            set_flags(self.first(), self.flags_for(direct))?;
+            // Relaxed: nobody else changes anything while the count is 0.
+            self.uses.fetch_xor(DIRECT, Ordering::Relaxed);
+        }
+        // Relaxed: `end` of this op comes later, by whatever hands the op over.
+        self.uses.fetch_add(1, Ordering::Relaxed);
+        Ok(Way {
+            fd: self.first(),
+            flags,
+            counted: true,
+        })
+    }
+
+    /// The op of this way has left the kernel.
+    pub fn end(&self, way: Way) {
+        if way.counted {
+            // Release: pairs with the load in `begin`.
+            self.uses.fetch_sub(1, Ordering::Release);
+        }
+    }
+
+    /// The second descriptor, if that is the one for an op of the kind that the first is not.
+    fn second_for(&self, direct: bool, uses: u32) -> io::Result<Option<RawFd>> {
+        if let Some(second) = self.second.get() {
+            return Ok(Some(second.as_raw_fd()));
+        }
+        if uses & COUNT == 0 {
+            return Ok(None);
+        }
+        self.check(self.first())?;
+        let flags = self.flags | self.flags_for(direct);
+        let second = platform::open_again(self.first(), flags).map_err(|error| {
+            let refused = error.raw_os_error() == Some(libc::EINVAL);
+            io::Error::from_raw_os_error(if refused { libc::EINVAL } else { libc::EAGAIN })
+        })?;
+        Ok(Some(self.second.get_or_init(|| second).as_raw_fd()))
+    }
+
+    /// The status flags of a descriptor for ops of one kind.
+    fn flags_for(&self, direct: bool) -> i32 {
+        let direct = if direct { platform::DIRECT } else { 0 };
+        self.flags & libc::O_APPEND | direct
+    }
+
+    /// `EBADF` if `fd` is the file's no more (F14).
+    pub fn check(&self, fd: RawFd) -> io::Result<()> {
+        self.identity.check(fd)
+    }
+
+    /// Closes the descriptors.
+    ///
+    /// # Errors
+    ///
+    /// The first error of `close(2)`; they are gone in any case. `EBADF` without closing what is
+    /// another file's by now.
+    pub fn close(self) -> io::Result<()> {
+        let Self {
+            first,
+            second,
+            identity,
+            ..
+        } = self;
+        let close = |fd: OwnedFd| {
+            if let Err(error) = identity.check(fd.as_raw_fd()) {
+                let _ = fd.into_raw_fd();
+                return Err(error);
+            }
+            // SAFETY: the descriptor was ours and is given up here.
+            check(unsafe { libc::close(fd.into_raw_fd()) })
+        };
+        let second = second.into_inner().map_or(Ok(()), close);
+        close(first).and(second)
+    }
+}
+
+/// Replaces the status flags that `fcntl(2)` can change.
+fn set_flags(fd: RawFd, flags: i32) -> io::Result<()> {
+    // SAFETY: it changes flags of a descriptor, and no memory.
+    check(unsafe { libc::fcntl(fd, libc::F_SETFL, flags) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::platform::{DIRECT as O_DIRECT, look_at};
+    use super::*;
+    use std::fs::File;
+
+    /// The first descriptor and whether there is a second, as the kernel sees them.
+    fn seen(ways: &Ways) -> (bool, bool) {
+        // SAFETY: it asks for the flags of an open descriptor.
+        let flags = unsafe { libc::fcntl(ways.first(), libc::F_GETFL) };
+        assert_eq!(flags & libc::O_NONBLOCK, 0);
+        (flags & O_DIRECT != 0, ways.second.get().is_some())
+    }
+
+    /// The ways of a file, where there are several.
+    fn ways() -> Option<Ways> {
+        let path = std::env::current_exe().unwrap();
+        let file = OwnedFd::from(File::open(path).unwrap());
+        let identity = look_at(file.as_raw_fd()).unwrap().identity;
+        let ways = Ways::new(file, libc::O_RDONLY | libc::O_NONBLOCK, false, identity);
+        (O_DIRECT != 0).then(|| ways.unwrap())
+    }
+
+    #[test]
+    fn one_descriptor_serves_both_kinds_one_after_the_other() {
+        let Some(ways) = ways() else { return };
+        for _ in 0..3 {
+            let way = ways.begin(Route::Direct).unwrap();
+            assert_eq!((way.fd, seen(&ways)), (ways.first(), (true, false)));
+            let too = ways.begin(Route::Direct).unwrap();
+            ways.end(way);
+            ways.end(too);
+            let way = ways.begin(Route::Uncached).unwrap();
+            assert_eq!(
+                (way.fd, way.flags),
+                (ways.first(), platform::flags_of(Route::Uncached).unwrap())
+            );
+            assert_eq!(seen(&ways), (false, false));
+            ways.end(way);
+        }
+    }
+
+    #[test]
+    fn the_flag_stays_while_an_op_is_under_way() {
+        let Some(ways) = ways() else { return };
+        let direct = ways.begin(Route::Direct).unwrap();
+        let buffered = ways.begin(Route::Cached).unwrap();
+        assert_ne!(buffered.fd, direct.fd);
+        assert_eq!(seen(&ways), (true, true));
+        ways.end(direct);
+        ways.end(buffered);
+        // From now on each kind has a descriptor of its own.
+        assert_eq!(ways.begin(Route::Uncached).unwrap().fd, buffered.fd);
+        assert_eq!(ways.begin(Route::Direct).unwrap().fd, direct.fd);
+        assert_eq!(seen(&ways), (true, true));
+    }
+}
