@@ -242,22 +242,25 @@ pub struct EfioWriter {
     scratch: Vec<u8>,
 }
 
+async fn write_all(shared: &Shared, file: &File, mut rest: &[u8]) -> io::Result<()> {
+    while !rest.is_empty() {
+        let wrote = shared.until_done(file.fd(), || file.write(rest)).await?;
+        rest = &rest[wrote..];
+    }
+    Ok(())
+}
+
 impl Writer for EfioWriter {
     async fn put(&mut self, len: usize, fill: impl FnOnce(&mut [u8])) -> io::Result<()> {
         if self.scratch.len() < len {
             self.scratch.resize(len, 0);
         }
         fill(&mut self.scratch[..len]);
-        let mut rest = &self.scratch[..len];
-        while !rest.is_empty() {
-            let file = &self.file;
-            let wrote = self
-                .shared
-                .until_done(file.fd(), || file.write(rest))
-                .await?;
-            rest = &rest[wrote..];
-        }
-        Ok(())
+        write_all(&self.shared, &self.file, &self.scratch[..len]).await
+    }
+
+    async fn put_line(&mut self, line: &[u8]) -> io::Result<()> {
+        write_all(&self.shared, &self.file, line).await
     }
 
     async fn finish(self, durable: bool) -> io::Result<()> {

@@ -76,6 +76,10 @@ pub trait Reader {
 pub trait Writer {
     /// Appends `len` bytes, at most 64 KiB, that `fill` makes where the peer wants them.
     async fn put(&mut self, len: usize, fill: impl FnOnce(&mut [u8])) -> io::Result<()>;
+    /// Appends a line that the caller has made already, at most 64 KiB.
+    async fn put_line(&mut self, line: &[u8]) -> io::Result<()> {
+        self.put(line.len(), |to| to.copy_from_slice(line)).await
+    }
     /// Gives all of it to the kernel, or makes it durable, and closes it.
     async fn finish(self, durable: bool) -> io::Result<()>;
 }

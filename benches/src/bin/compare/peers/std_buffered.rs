@@ -47,6 +47,10 @@ impl Writer for BufferedWriter {
         self.file.write_all(&self.scratch[..len])
     }
 
+    async fn put_line(&mut self, line: &[u8]) -> io::Result<()> {
+        self.file.write_all(line)
+    }
+
     async fn finish(self, durable: bool) -> io::Result<()> {
         let file = self.file.into_inner()?;
         if durable { file.sync_data() } else { Ok(()) }

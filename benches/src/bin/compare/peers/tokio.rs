@@ -76,6 +76,10 @@ impl Writer for TokioWriter {
         self.file.write_all(&self.scratch[..len]).await
     }
 
+    async fn put_line(&mut self, line: &[u8]) -> io::Result<()> {
+        self.file.write_all(line).await
+    }
+
     async fn finish(mut self, durable: bool) -> io::Result<()> {
         self.file.flush().await?;
         if durable {

@@ -60,6 +60,10 @@ impl Writer for AppenderWriter {
         self.appender.write_all(&self.scratch[..len])
     }
 
+    async fn put_line(&mut self, line: &[u8]) -> io::Result<()> {
+        self.appender.write_all(line)
+    }
+
     async fn finish(self, durable: bool) -> io::Result<()> {
         drop(self.guard);
         if durable {

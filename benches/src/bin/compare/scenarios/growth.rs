@@ -56,7 +56,7 @@ pub async fn log<P: Peer>(peer: &P, case: &Case, meter: &mut Meter) -> io::Resul
         let line = line(number);
         bytes += line.len() as u64;
         let writer = &mut writers[number as usize % case.files];
-        let put = writer.put(line.len(), |to| to.copy_from_slice(line));
+        let put = writer.put_line(line);
         holding(&held, put).await?;
     }
     try_join_all(writers.into_iter().map(|writer| writer.finish(false))).await?;
