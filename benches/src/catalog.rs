@@ -7,6 +7,8 @@ pub struct Scenario {
     pub name: &'static str,
     /// What is done, for a heading.
     pub title: &'static str,
+    /// The same in a few words, for a line of many.
+    pub short: &'static str,
     /// The figures by name, the one that decides first.
     pub metrics: &'static [Metric],
     /// What the distribution of times is of.
@@ -33,13 +35,15 @@ const fn less(name: &'static str) -> Metric {
 }
 
 const GROWTH: &[usize] = &[1, 10, 100, 1_000, 10_000];
-const HELD: &str = "time that a call holds its thread";
+/// Of calls that give the thread back as soon as they can, or should.
+pub const HELD: &str = "time that a call holds its thread";
 
 /// Every scenario, in the order of the tables.
 pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "read",
         title: "Read 1 GiB, cold",
+        short: "read 1 GiB, cold",
         metrics: &[more("MB/s")],
         latency: HELD,
         files: &[1],
@@ -47,6 +51,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "write",
         title: "Write 1 GiB and sync",
+        short: "write 1 GiB and sync",
         metrics: &[more("MB/s")],
         latency: HELD,
         files: &[1],
@@ -54,6 +59,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "log",
         title: "Log lines of 100 to 200 bytes",
+        short: "a log line, caller's time",
         metrics: &[less("ns/line"), more("MB/s, durable")],
         latency: HELD,
         files: &[1],
@@ -61,6 +67,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "stall",
         title: "Loop: 8 cold files in, 4 out, 64 MiB each, on one thread",
+        short: "loop of 8 files in, 4 out",
         metrics: &[less("s")],
         latency: HELD,
         files: &[12],
@@ -68,6 +75,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "small-write",
         title: "Write 5 000 files of 8 KiB",
+        short: "5 000 small files written",
         metrics: &[more("files/s, durable"), more("files/s, closed")],
         latency: "a file, from open to close",
         files: &[64],
@@ -75,6 +83,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "small-read",
         title: "Read 5 000 files of 8 KiB, cold",
+        short: "5 000 small files read, cold",
         metrics: &[more("files/s")],
         latency: "a file, from open to close",
         files: &[64],
@@ -82,6 +91,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "random",
         title: "Read 4 KiB at random places, 64 at once",
+        short: "4 KiB at random, 64 at once",
         metrics: &[more("reads/s")],
         latency: "a read, from the call to the bytes",
         files: &[1],
@@ -89,6 +99,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "uploads",
         title: "1 000 concurrent uploads of 1 MiB, each synced",
+        short: "1 000 uploads of 1 MiB",
         metrics: &[more("uploads/s")],
         latency: "an upload, from open to durable",
         files: &[1_000],
@@ -96,6 +107,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "growth-read",
         title: "Read 256 MiB from so many files at once, cold",
+        short: "256 MiB read, cold",
         metrics: &[more("MB/s")],
         latency: HELD,
         files: GROWTH,
@@ -103,6 +115,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "growth-write",
         title: "Write 256 MiB to so many files at once, and sync",
+        short: "256 MiB written",
         metrics: &[more("MB/s")],
         latency: HELD,
         files: GROWTH,
@@ -110,7 +123,8 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "growth-log",
         title: "Log 400 000 lines to so many files in turn",
-        metrics: &[less("ns/line")],
+        short: "log lines in turn",
+        metrics: &[less("ns/line"), more("MB/s, durable")],
         latency: HELD,
         files: GROWTH,
     },

@@ -43,6 +43,9 @@ pub struct Measurement {
     pub steal: f64,
     /// How often the turn was measured again because of steal.
     pub repeats: u32,
+    /// The commit of efio and of this program.
+    #[serde(default)]
+    pub version: String,
     /// What came of it.
     pub outcome: Outcome,
 }
@@ -154,42 +157,16 @@ impl Record {
     /// What writing gives.
     pub fn save(&self, path: &Path) -> io::Result<()> {
         let beside = path.with_extension("part");
-        std::fs::write(&beside, serde_json::to_vec_pretty(self)?)?;
+        std::fs::write(&beside, serde_json::to_vec(self)?)?;
         std::fs::rename(beside, path)
     }
 
-    /// Takes in another run. What this one holds of the same scenarios with as many files is
-    /// replaced: rounds of two versions of a program do not belong together.
+    /// Says where the measurements that follow are from.
     ///
     /// # Errors
     ///
-    /// `InvalidInput` when the other run is from another machine.
-    pub fn merge(&mut self, other: Self) -> io::Result<()> {
-        self.settle(other.machine)?;
-        let new = |old: &Measurement| other.measurements.iter().any(|m| case(m) == case(old));
-        self.measurements.retain(|old| !new(old));
-        self.measurements.extend(other.measurements);
-        Ok(())
-    }
-
-    /// Takes in more rounds of the same program: they come after those that are here.
-    ///
-    /// # Errors
-    ///
-    /// `InvalidInput` when the other run is from another machine.
-    pub fn append(&mut self, other: Self) -> io::Result<()> {
-        self.settle(other.machine)?;
-        let here = self.measurements.len();
-        for mut measurement in other.measurements {
-            let same = |old: &&Measurement| case(old) == case(&measurement);
-            let rounds = self.measurements[..here].iter().filter(same);
-            measurement.round += rounds.map(|old| old.round + 1).max().unwrap_or(0);
-            self.measurements.push(measurement);
-        }
-        Ok(())
-    }
-
-    fn settle(&mut self, machine: Machine) -> io::Result<()> {
+    /// `InvalidInput` when there are some from another machine.
+    pub fn settle(&mut self, machine: Machine) -> io::Result<()> {
         if !self.measurements.is_empty() && self.machine != machine {
             let message = "these measurements are from another machine";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
@@ -197,18 +174,27 @@ impl Record {
         self.machine = machine;
         Ok(())
     }
-}
 
-/// What belongs together: a scenario with so many files.
-fn case(measurement: &Measurement) -> (&str, usize) {
-    (&measurement.scenario, measurement.files)
+    /// Forgets the turns of a scenario with so many files, but for those to keep: rounds of two
+    /// versions of a program do not belong together.
+    pub fn forget(&mut self, scenario: &str, files: usize, keep: impl Fn(&Measurement) -> bool) {
+        let other = |m: &Measurement| m.scenario != scenario || m.files != files;
+        self.measurements.retain(|m| other(m) || keep(m));
+    }
+
+    /// Whether that turn is here.
+    pub fn has(&self, scenario: &str, files: usize, peer: &str, round: usize) -> bool {
+        self.measurements.iter().any(|m| {
+            m.scenario == scenario && m.files == files && m.peer == peer && m.round == round
+        })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn measurement(scenario: &str, round: usize) -> Measurement {
+    fn turn(scenario: &str, round: usize, version: &str) -> Measurement {
         Measurement {
             scenario: scenario.into(),
             files: 1,
@@ -216,37 +202,45 @@ mod tests {
             round,
             steal: 0.0,
             repeats: 0,
+            version: version.into(),
             outcome: Outcome::Done(Box::default()),
         }
     }
 
     #[test]
-    fn a_run_replaces_its_own_scenarios_alone() {
-        let record = |measurements| Record {
-            measurements,
+    fn only_the_turns_of_another_version_are_forgotten() {
+        let turns = [("read", 0, "a"), ("read", 1, "b"), ("write", 0, "a")];
+        let mut record = Record {
+            measurements: turns
+                .map(|(name, round, version)| turn(name, round, version))
+                .into(),
             ..Record::default()
         };
-        let mut all = record(vec![measurement("read", 0), measurement("write", 0)]);
-        all.merge(record(vec![measurement("read", 1), measurement("read", 2)]))
-            .unwrap();
-        let rounds: Vec<_> = all
-            .measurements
-            .iter()
-            .map(|m| (&*m.scenario, m.round))
-            .collect();
-        assert_eq!(rounds, [("write", 0), ("read", 1), ("read", 2)]);
+        record.forget("read", 12, |_| false);
+        assert_eq!(
+            record.measurements.len(),
+            3,
+            "there are none with so many files"
+        );
+        record.forget("read", 1, |old| old.version == "b");
+        assert!(!record.has("read", 1, "a peer", 0));
+        assert!(record.has("read", 1, "a peer", 1));
+        assert!(record.has("write", 1, "a peer", 0));
+        record.forget("read", 1, |_| false);
+        assert!(!record.has("read", 1, "a peer", 1));
+    }
 
-        all.append(record(vec![
-            measurement("read", 0),
-            measurement("write", 0),
-        ]))
-        .unwrap();
-        let rounds: Vec<_> = all.measurements.iter().map(|m| m.round).collect();
-        assert_eq!(rounds, [0, 1, 2, 3, 1]);
-
-        let mut other = record(vec![measurement("log", 0)]);
-        other.machine.kernel = "another".into();
-        assert!(all.merge(other).is_err());
+    #[test]
+    fn two_machines_are_not_in_one_record() {
+        let machine = Machine {
+            kernel: "another".into(),
+            ..Machine::default()
+        };
+        let mut record = Record::default();
+        record.settle(machine).unwrap();
+        record.measurements.push(turn("read", 0, ""));
+        assert!(record.settle(Machine::default()).is_err());
+        assert!(record.settle(record.machine.clone()).is_ok());
     }
 
     #[test]

@@ -6,10 +6,10 @@ use crate::peers::Entry;
 use crate::scenarios::Case;
 use crate::{Options, memory};
 use efio_benches::catalog::Scenario;
-use efio_benches::record::{Machine, Measurement, Outcome, Record};
+use efio_benches::record::{Measurement, Outcome, Record};
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,7 +20,7 @@ use std::time::Duration;
 const STEAL: f64 = 0.1;
 const REPEATS: usize = 3;
 /// A turn that takes longer is ended, and has failed.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(40);
 
 /// Where the files to read are: the same for all peers.
 pub fn input_dir(options: &Options, scenario: &Scenario, files: usize) -> PathBuf {
@@ -36,7 +36,7 @@ pub fn input_dir(options: &Options, scenario: &Scenario, files: usize) -> PathBu
     options.dir.join(format!("in-{kind}-{files}{size}"))
 }
 
-/// Where the files of a turn go that are written. They are kept until the end of the scenario, if
+/// Where the files of a turn go that are written. They are kept until the end of the round, if
 /// they are many and small: a file system is slow at reusing what was just deleted.
 pub fn output_dir(options: &Options, scenario: &Scenario, peer: &Entry, turn: usize) -> PathBuf {
     let turn = format!("{}-{turn}", peer.name);
@@ -54,15 +54,24 @@ pub fn all(options: &Options) -> io::Result<()> {
         "{}, Linux {}, {}",
         machine.processor, machine.kernel, machine.storage
     );
+    let mut record = match &options.json {
+        Some(path) => Record::load(path)?,
+        None => Record::default(),
+    };
+    record.settle(machine)?;
     for scenario in options.scenarios()? {
         for &files in scenario.files {
             if !options.files.is_empty() && !options.files.contains(&files) {
                 continue;
             }
-            let measurements = one(options, scenario, files)?;
-            if let Some(path) = &options.json {
-                save(options, path, machine.clone(), measurements)?;
-            }
+            let case = Case {
+                scenario,
+                files,
+                quick: options.quick,
+                input: input_dir(options, scenario, files),
+                output: PathBuf::new(),
+            };
+            one(options, case, &mut record)?;
         }
     }
     if options.keep {
@@ -71,55 +80,35 @@ pub fn all(options: &Options) -> io::Result<()> {
     fs::remove_dir_all(&options.dir)
 }
 
-fn save(
-    options: &Options,
-    path: &Path,
-    machine: Machine,
-    measurements: Vec<Measurement>,
-) -> io::Result<()> {
-    let mut record = Record::load(path)?;
-    let new = Record {
-        machine,
-        measurements,
-    };
-    if options.append {
-        record.append(new)?;
-    } else {
-        record.merge(new)?;
-    }
-    record.save(path)
-}
-
-/// One scenario with one number of files, all rounds.
-fn one(
-    options: &Options,
-    scenario: &'static Scenario,
-    files: usize,
-) -> io::Result<Vec<Measurement>> {
-    println!("\n{}; {files} at once", scenario.title);
+/// One scenario with one number of files, all rounds. The record is saved after each.
+fn one(options: &Options, mut case: Case, record: &mut Record) -> io::Result<()> {
+    println!("\n{}; {} at once", case.scenario.title, case.files);
+    let (name, files, version) = (case.scenario.name, case.files, system::version());
+    record.forget(name, files, |old| options.resume && old.version == version);
     let peers = options.peers()?;
     let rounds = options.rounds.unwrap_or(if options.quick { 2 } else { 5 });
-    let mut measurements = Vec::new();
     for round in 0..rounds {
+        let mut measured = false;
         for place in 0..peers.len() {
             let peer = peers[(round + place) % peers.len()];
-            let mut case = Case {
-                scenario,
-                files,
-                quick: options.quick,
-                input: input_dir(options, scenario, files),
-                output: output_dir(options, scenario, peer, 0),
-            };
-            let measurement = turn(options, &mut case, peer, round)?;
-            say(scenario, &measurement);
-            measurements.push(measurement);
+            if record.has(name, files, peer.name, round) {
+                continue;
+            }
+            let mut measurement = turn(options, &mut case, peer, round)?;
+            measurement.version.clone_from(&version);
+            say(case.scenario, &measurement);
+            record.measurements.push(measurement);
+            measured = true;
         }
+        if let (Some(path), true) = (&options.json, measured) {
+            record.save(path)?;
+        }
+        remove(&options.dir.join(format!("out-{name}")))?;
     }
-    remove(&options.dir.join(format!("out-{}", scenario.name)))?;
-    if !options.keep {
-        remove(&input_dir(options, scenario, files))?;
+    if options.keep {
+        return Ok(());
     }
-    Ok(measurements)
+    remove(&case.input)
 }
 
 fn turn(options: &Options, case: &mut Case, peer: &Entry, round: usize) -> io::Result<Measurement> {
@@ -143,6 +132,7 @@ fn turn(options: &Options, case: &mut Case, peer: &Entry, round: usize) -> io::R
                 round,
                 steal,
                 repeats: repeats as u32,
+                version: String::new(),
                 outcome,
             });
         }

@@ -47,9 +47,10 @@ struct Options {
     /// Where the measurements go; those of other scenarios in it are kept
     #[arg(long)]
     json: Option<PathBuf>,
-    /// Add rounds to those in the file instead of replacing them
+    /// Go on with an interrupted run, or one of fewer rounds: keep the turns of this version of efio
+    /// that are in the file, and have those that are missing
     #[arg(long, requires = "json")]
-    append: bool,
+    resume: bool,
     /// Where the files are made; on the disk that is to be measured
     #[arg(long, default_value = "target/compare")]
     dir: PathBuf,

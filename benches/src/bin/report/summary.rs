@@ -5,6 +5,10 @@ use efio_benches::record::{Figures, Latency, Measurement, Outcome, Record};
 
 /// The peer that all others are compared with.
 pub const OURS: &str = "efio";
+/// What is possible: a bare ring without a library.
+pub const LIMIT: &str = "limit";
+/// Numbers of files that stand for the growth in what shows all scenarios at once.
+const TELLING: [usize; 2] = [1_000, 10_000];
 
 /// A scenario with so many files.
 pub struct Case<'a> {
@@ -55,7 +59,37 @@ pub fn cases(record: &Record) -> Vec<Case<'_>> {
     cases
 }
 
+/// The cases of a table of all scenarios.
+pub fn headline<'c, 'a>(cases: &'c [Case<'a>]) -> impl Iterator<Item = &'c Case<'a>> {
+    let tells = |case: &&Case<'_>| case.scenario.files.len() == 1 || TELLING.contains(&case.files);
+    cases.iter().filter(tells)
+}
+
 impl<'a> Case<'a> {
+    /// What is done, in a few words.
+    pub fn short(&self) -> String {
+        match self.scenario.files.len() {
+            1 => self.scenario.short.to_owned(),
+            _ => format!("{}, {} files", self.scenario.short, count(self.files)),
+        }
+    }
+
+    /// The peer with the best median. Bare rings are no peers: nobody writes a server with them.
+    pub fn best_peer(&self) -> Option<&Row<'a>> {
+        let metric = self.decides();
+        let value = |row: &&Row<'_>| row.metric(metric).map_or(f64::NAN, |spread| spread.median);
+        let bare = |peer: &str| peer == LIMIT || peer.starts_with("ring-");
+        let peers = self
+            .rows
+            .iter()
+            .filter(|row| !bare(row.peer) && !row.peer.starts_with(OURS));
+        let ran = peers.filter(|row| row.metric(metric).is_some());
+        ran.max_by(|a, b| {
+            let order = value(a).total_cmp(&value(b));
+            if metric.less { order.reverse() } else { order }
+        })
+    }
+
     pub fn decides(&self) -> &'static Metric {
         &self.scenario.metrics[0]
     }
@@ -81,7 +115,20 @@ impl<'a> Case<'a> {
     }
 }
 
+/// A count with its thousands apart.
+pub fn count(count: usize) -> String {
+    match count {
+        0..1_000 => count.to_string(),
+        _ => format!("{} {:03}", count / 1_000, count % 1_000),
+    }
+}
+
 impl Row<'_> {
+    /// The versions of efio that were measured.
+    pub fn versions(&self) -> impl Iterator<Item = &str> {
+        self.rounds.iter().map(|measurement| &*measurement.version)
+    }
+
     /// Over the rounds that ran to their end.
     pub fn over(&self, value: impl Fn(&Figures) -> Option<f64>) -> Option<Spread> {
         Spread::of(self.figures().filter_map(value).collect())
@@ -177,6 +224,7 @@ mod tests {
             round,
             steal: 0.0,
             repeats: 0,
+            version: String::new(),
             outcome: Outcome::Done(Box::new(figures)),
         }
     }

@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::process::Command;
 use std::time::Instant;
 
 /// Counters at one moment.
@@ -123,6 +124,25 @@ pub fn machine(dir: &Path) -> Machine {
 /// The kernel's version, without what its builder called it.
 fn release(text: &str) -> &str {
     text.trim().split('-').next().unwrap_or("")
+}
+
+/// The last commit that changed efio or this program, with a plus sign when they were changed since.
+pub fn version() -> String {
+    let git = |arguments: &[&str]| {
+        let mut command = Command::new("git");
+        command
+            .args(["-C", env!("CARGO_MANIFEST_DIR")])
+            .args(arguments);
+        let output = command.args(["--", "../crates", "src"]).output().ok()?;
+        output
+            .status
+            .success()
+            .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let commit = git(&["log", "-1", "--format=%h"]).unwrap_or_default();
+    let changes = git(&["status", "--porcelain"]).unwrap_or_default();
+    let changed = if changes.is_empty() { "" } else { "+" };
+    commit + changed
 }
 
 fn storage(dir: &Path) -> io::Result<String> {

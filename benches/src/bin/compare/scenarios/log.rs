@@ -1,8 +1,9 @@
 //! Lines of a log: first as many as a busy server makes, then as many as the peer can take.
 //!
-//! What a line costs its caller is measured while the disk keeps up: 200 lines at each tick of
-//! 1 kHz. The lines are made beforehand. On every other tick each call is timed by itself, which costs more than some of the calls;
-//! the mean is that of the other ticks. Then the lines come at once, and all are made durable.
+//! What a line costs its caller is measured while the disk keeps up: 200 lines, made beforehand, at
+//! each tick of 1 kHz. On every other tick each call is timed by itself, which costs more than some of
+//! the calls; the mean is that of the other ticks. Then the lines come at once, and all are made
+//! durable.
 
 use super::meter::holding;
 use super::tick::Ticker;

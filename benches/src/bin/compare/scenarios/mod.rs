@@ -15,6 +15,7 @@ pub use meter::Meter;
 use crate::pattern;
 use crate::peers::{Demand, Peer};
 use efio_benches::catalog::Scenario;
+use futures::stream::{FuturesUnordered, TryStreamExt};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
@@ -183,6 +184,16 @@ fn wrong(path: &Path, at: u64) -> io::Error {
         io::ErrorKind::InvalidData,
         format!("file {name} is wrong at {at}"),
     )
+}
+
+/// Does all of it at once. Each part is polled only when it was woken, as a task of its own would be:
+/// some runtimes keep one waker for each poll of an operation.
+async fn together<F>(parts: impl Iterator<Item = F>) -> io::Result<()>
+where
+    F: Future<Output = io::Result<()>>,
+{
+    let parts: FuturesUnordered<F> = parts.collect();
+    parts.try_collect().await
 }
 
 /// Runs a case for one peer.

@@ -1,16 +1,15 @@
 //! Reads of a page here and there, 64 at once.
 
-use super::{Case, Meter, Set, wrong};
+use super::{Case, Meter, Set, together, wrong};
 use crate::pattern::{self, mix};
 use crate::peers::{Peer, Places};
-use futures::future::try_join_all;
 use std::cell::Cell;
 use std::io;
 use std::time::Instant;
 
 const READ: usize = 4096;
 const DEPTH: usize = 64;
-const READS: u64 = 64_000;
+const READS: u64 = 32_000;
 
 pub async fn random<P: Peer>(peer: &P, case: &Case, meter: &mut Meter) -> io::Result<()> {
     let Set { len, .. } = case.input();
@@ -35,7 +34,7 @@ pub async fn random<P: Peer>(peer: &P, case: &Case, meter: &mut Meter) -> io::Re
             }
             Ok(())
         };
-        try_join_all((0..DEPTH).map(one)).await?;
+        together((0..DEPTH).map(one)).await?;
     }
     let seconds = meter.stop(reads * READ as u64)?;
     meter.metric("reads/s", reads as f64 / seconds);

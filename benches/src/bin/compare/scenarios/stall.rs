@@ -2,10 +2,10 @@
 
 use super::meter::give_way;
 use super::tick::Ticker;
-use super::{Case, Meter, Set, wrong};
+use super::{Case, Meter, Set, together, wrong};
 use crate::pattern;
 use crate::peers::{CALL, Peer, Reader, Writer};
-use futures::future::{Either, LocalBoxFuture, select, try_join_all};
+use futures::future::{Either, LocalBoxFuture, select};
 use std::io;
 use std::pin::pin;
 
@@ -26,10 +26,10 @@ pub async fn stall<P: Peer>(peer: &P, case: &Case, meter: &mut Meter) -> io::Res
         let writers = (0..output.count).map(|file| {
             Box::pin(write(peer, case, meter, file)) as LocalBoxFuture<'_, io::Result<()>>
         });
-        let all = try_join_all(readers.chain(writers));
+        let all: LocalBoxFuture<'_, io::Result<()>> = Box::pin(together(readers.chain(writers)));
         let ticks: LocalBoxFuture<'_, ()> = Box::pin(ticks);
         match select(all, ticks).await {
-            Either::Left((result, _)) => result.map(drop)?,
+            Either::Left((result, _)) => result?,
             Either::Right(_) => unreachable!("the ticks never end"),
         }
     }

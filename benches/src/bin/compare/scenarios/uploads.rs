@@ -1,10 +1,9 @@
 //! Many uploads at once: pieces as they come off a network, in turn, and each file durable at its end.
 
 use super::meter::give_way;
-use super::{Case, Meter, Set};
+use super::{Case, Meter, Set, together};
 use crate::pattern;
 use crate::peers::{Peer, Writer};
-use futures::future::try_join_all;
 use std::io;
 use std::time::Instant;
 
@@ -27,7 +26,7 @@ pub async fn uploads<P: Peer>(peer: &P, case: &Case, meter: &mut Meter) -> io::R
             meter.took(begun.elapsed());
             io::Result::Ok(())
         };
-        try_join_all((0..count).map(one)).await?;
+        together((0..count).map(one)).await?;
     }
     let seconds = meter.stop(count as u64 * len)?;
     meter.metric("uploads/s", count as f64 / seconds);
