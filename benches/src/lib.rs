@@ -2,5 +2,6 @@
 //! comparison leaves behind. The peers themselves are known to the benches and binaries alone.
 
 pub mod catalog;
+pub mod primitives;
 pub mod record;
 pub mod rounds;

@@ -29,6 +29,7 @@
 //!     .print(&measured);
 //! ```
 
+use crate::primitives::{self, Comparison, Record};
 use std::fmt::{self, Display, Formatter};
 
 /// One of those that are measured: a name, and what runs it.
@@ -215,9 +216,26 @@ impl Table {
         self
     }
 
-    /// Prints the table to the standard output.
+    /// Prints the table to the standard output, and adds the costs to a
+    /// [record](crate::primitives) if one is asked for.
+    ///
+    /// # Panics
+    ///
+    /// When that record cannot be written.
     pub fn print(&self, measured: &Measured) {
         print!("\n{}", self.render(measured));
+        if let Some(path) = std::env::var_os("EFIO_PRIMITIVES") {
+            let rows = measured.rows.iter().map(|row| primitives::Row {
+                name: row.name.to_owned(),
+                ours: row.ours,
+                costs: row.costs.clone(),
+            });
+            let comparison = Comparison {
+                unit: self.unit.to_owned(),
+                rows: rows.collect(),
+            };
+            Record::put(path.as_ref(), &self.title, comparison).expect("room for the record");
+        }
     }
 
     fn render(&self, measured: &Measured) -> String {

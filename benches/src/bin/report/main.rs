@@ -1,12 +1,16 @@
 //! Turns the measurements of `compare` into tables and pictures.
 //!
 //! ```text
-//! cargo run --release -p efio-benches --bin report -- compare.json
+//! cargo run --release -p efio-benches --bin report -- compare.json --primitives primitives.json
 //! ```
 //!
-//! The tables replace what is between two marks in docs/BENCHMARKS.md; the rest of it is left alone.
+//! The tables replace what is between marks in docs/BENCHMARKS.md and README.md; the rest is left
+//! alone.
 
+mod growth;
+mod headline;
 mod plots;
+mod primitives;
 mod summary;
 mod tables;
 
@@ -23,16 +27,19 @@ use summary::Case;
 struct Options {
     /// What `compare --json` wrote
     record: PathBuf,
+    /// What the benches of the primitives wrote with EFIO_PRIMITIVES
+    #[arg(long)]
+    primitives: Option<PathBuf>,
     /// The page that the tables go to
     #[arg(long, default_value = "docs/BENCHMARKS.md")]
     page: PathBuf,
+    /// The page that the short table goes to
+    #[arg(long, default_value = "README.md")]
+    readme: PathBuf,
     /// The directory that the plots go to
     #[arg(long, default_value = "docs/plots")]
     plots: PathBuf,
 }
-
-const BEGIN: &str = "<!-- From here on written by `report`. -->";
-const END: &str = "<!-- To here written by `report`. -->";
 
 fn main() -> ExitCode {
     match write(&Options::parse()) {
@@ -52,9 +59,42 @@ fn write(options: &Options) -> io::Result<()> {
     }
     fs::create_dir_all(&options.plots)?;
     let pictures = pictures(&cases, &options.plots)?;
-    let text = tables::render(&record.machine, &cases, &pictures);
-    let page = fs::read_to_string(&options.page)?;
-    fs::write(&options.page, replaced(&page, &text))
+    let mut parts = vec![
+        ("headline", headline::render(&cases, &pictures, false)),
+        (
+            "comparison",
+            tables::render(&record.machine, &cases, &pictures),
+        ),
+    ];
+    if let Some(path) = &options.primitives {
+        let record = efio_benches::primitives::Record::load(path)?;
+        parts.push(("primitives", primitives::table(&record)));
+    }
+    put(&options.page, &parts)?;
+    put(
+        &options.readme,
+        &[("headline", headline::render(&cases, &[], true))],
+    )
+}
+
+/// Puts the parts where their marks are.
+fn put(path: &Path, parts: &[(&str, String)]) -> io::Result<()> {
+    let mut page = fs::read_to_string(path)?;
+    for (name, text) in parts {
+        page = replaced(&page, name, text).ok_or_else(|| {
+            let marks = begin(name) + " " + &end(name);
+            io::Error::other(format!("{}: there is no {marks}", path.display()))
+        })?;
+    }
+    fs::write(path, page)
+}
+
+fn begin(part: &str) -> String {
+    format!("<!-- report: {part} -->")
+}
+
+fn end(part: &str) -> String {
+    format!("<!-- end of report: {part} -->")
 }
 
 /// Draws what there is to draw; the file names, each with what it shows.
@@ -69,16 +109,15 @@ fn pictures(cases: &[Case<'_>], dir: &Path) -> io::Result<Vec<(String, String)>>
     Ok(pictures)
 }
 
-/// The page with the part between the marks replaced; at its end, if it has no marks.
-fn replaced(page: &str, text: &str) -> String {
-    let part = format!("{BEGIN}\n\n{}\n\n{END}", text.trim());
-    let marks = page.find(BEGIN).zip(page.find(END));
-    match marks {
-        Some((begin, end)) if begin < end => {
-            format!("{}{part}{}", &page[..begin], &page[end + END.len()..])
-        }
-        _ => format!("{}\n\n{part}\n", page.trim_end()),
-    }
+/// The page with what is between the marks of a part replaced, if it has them.
+fn replaced(page: &str, part: &str, text: &str) -> Option<String> {
+    let (begin, end) = (begin(part), end(part));
+    let (before, rest) = page.split_once(&begin)?;
+    let (_, after) = rest.split_once(&end)?;
+    Some(format!(
+        "{before}{begin}\n\n{}\n\n{end}{after}",
+        text.trim()
+    ))
 }
 
 #[cfg(test)]
@@ -86,15 +125,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_part_between_the_marks_changes() {
-        let first = replaced("# Page\n\nBy hand.\n", "one");
-        assert_eq!(
-            first,
-            format!("# Page\n\nBy hand.\n\n{BEGIN}\n\none\n\n{END}\n")
-        );
-        let with_more = first + "\nMore by hand.\n";
-        let second = replaced(&with_more, "two");
-        assert_eq!(second, with_more.replace("one", "two"));
-        assert_eq!(replaced(&second, "two"), second);
+    fn only_what_is_between_the_marks_changes() {
+        let page = |text: &str| {
+            format!("By hand.\n\n<!-- report: a -->{text}<!-- end of report: a -->\n\nMore.\n")
+        };
+        let first = replaced(&page("old"), "a", "one").unwrap();
+        assert_eq!(first, page("\n\none\n\n"));
+        assert_eq!(replaced(&first, "a", "two").unwrap(), page("\n\ntwo\n\n"));
+        assert_eq!(replaced(&first, "b", "two"), None);
     }
 }

@@ -1,23 +1,32 @@
 //! The tables, and what has to be known to read them.
 
+use crate::growth;
 use crate::summary::{Case, OURS, Row, Spread};
+use efio_benches::catalog::SCENARIOS;
 use efio_benches::record::{Figures, Machine};
+use std::collections::BTreeSet;
 
 /// The part of the page, pictures included.
 pub fn render(machine: &Machine, cases: &[Case<'_>], pictures: &[(String, String)]) -> String {
     let mut text = method(machine, cases);
-    for (index, case) in cases.iter().enumerate() {
-        let name = case.scenario.name;
-        if index == 0 || cases[index - 1].scenario.name != name {
-            text += &format!("\n### {}\n\n", case.scenario.title);
-            for (file, title) in pictures.iter().filter(|(file, _)| belongs(file, name)) {
+    for scenario in SCENARIOS {
+        let of_it: Vec<_> = cases
+            .iter()
+            .filter(|case| case.scenario.name == scenario.name)
+            .collect();
+        if of_it.is_empty() {
+            continue;
+        }
+        text += &format!("\n### {}\n\n", scenario.title);
+        for (file, title) in pictures {
+            if belongs(file, scenario.name) {
                 text += &format!("![{title}](plots/{file})\n\n");
             }
         }
-        if case.scenario.files.len() > 1 {
-            text += &format!("With {} open:\n\n", case.files);
+        match of_it[..] {
+            [case] if scenario.files.len() == 1 => text += &table(case),
+            _ => text += &growth::tables(&of_it),
         }
-        text += &table(case);
     }
     text
 }
@@ -39,9 +48,12 @@ fn method(machine: &Machine, cases: &[Case<'_>]) -> String {
     let backend = backend
         .and_then(|figures| figures.note.split(';').next())
         .unwrap_or("");
+    let versions: BTreeSet<&str> = rows().flat_map(Row::versions).collect();
+    let versions: Vec<_> = versions.into_iter().filter(|v| !v.is_empty()).collect();
+    let versions = versions.join(", ");
     format!(
         "## efio beside its peers\n\n\
-         {}, {} GiB, Linux {}, {}. At least {rounds} rounds of each scenario; in each round every peer had one turn, \
+         {}, {} GiB, Linux {}, {}. Commit {versions}. At least {rounds} rounds of each scenario; in each round every peer had one turn, \
          in a process of its own, beginning with another one each time. Before a turn everything was synced, all \
          caches dropped and as much memory touched as it would need. A turn was measured again when the host took over \
          0.1 of a processor meanwhile ({repeats} were; the most that is left in the figures is {steal:.2}). All \
@@ -88,7 +100,7 @@ fn table(case: &Case<'_>) -> String {
         ]
         .map(Into::into),
     );
-    let mut text = line(&heads) + &line(&vec!["---".to_owned(); heads.len()]);
+    let mut text = heading(&heads);
     for row in &case.rows {
         text += &cells(case, row, late, heads.len());
     }
@@ -96,11 +108,7 @@ fn table(case: &Case<'_>) -> String {
 }
 
 fn cells(case: &Case<'_>, row: &Row<'_>, late: bool, width: usize) -> String {
-    let name = if row.peer.starts_with(OURS) {
-        format!("**{}**", row.peer)
-    } else {
-        row.peer.to_owned()
-    };
+    let name = name(row.peer);
     let ran = row.figures().count();
     let trouble = row.trouble();
     let name = match trouble {
@@ -125,10 +133,8 @@ fn cells(case: &Case<'_>, row: &Row<'_>, late: bool, width: usize) -> String {
     }
     let metrics = case.scenario.metrics;
     let own = |index: usize| row.metric(&metrics[index]).map_or("–".into(), shown);
-    let ours = case.row(OURS).and_then(|ours| case.times(ours, row));
-    let times = ours.map_or("–".to_owned(), |s| {
-        format!("{:.2} ({:.2} … {:.2})", s.median, s.least, s.greatest)
-    });
+    let times = case.row(OURS).and_then(|ours| case.times(ours, row));
+    let times = times.map_or("–".to_owned(), ratio);
     let mut cells = vec![
         name,
         own(0),
@@ -164,6 +170,24 @@ fn cells(case: &Case<'_>, row: &Row<'_>, late: bool, width: usize) -> String {
     line(&cells)
 }
 
+/// efio's own stand out.
+pub fn name(peer: &str) -> String {
+    match peer.starts_with(OURS) {
+        true => format!("**{peer}**"),
+        false => peer.to_owned(),
+    }
+}
+
+/// A ratio with its spread.
+pub fn ratio(spread: Spread) -> String {
+    let Spread {
+        least,
+        median,
+        greatest,
+    } = spread;
+    format!("{median:.2} ({least:.2} … {greatest:.2})")
+}
+
 fn at(times: &[(f64, f64)], ranks: &[f64]) -> String {
     let one = |rank: &f64| {
         let found = times.iter().find(|(at, _)| *at >= rank - 1e-9);
@@ -172,7 +196,8 @@ fn at(times: &[(f64, f64)], ranks: &[f64]) -> String {
     ranks.iter().map(one).collect::<Vec<_>>().join(" / ")
 }
 
-fn shown(spread: Spread) -> String {
+/// A figure with its spread.
+pub fn shown(spread: Spread) -> String {
     let Spread {
         least,
         median,
@@ -195,6 +220,12 @@ pub fn figure(value: f64) -> String {
     }
 }
 
-fn line(cells: &[String]) -> String {
+/// The first two lines of a table.
+pub fn heading(heads: &[String]) -> String {
+    line(heads) + &line(&vec!["---".to_owned(); heads.len()])
+}
+
+/// A line of a table.
+pub fn line(cells: &[String]) -> String {
     format!("| {} |\n", cells.join(" | "))
 }
