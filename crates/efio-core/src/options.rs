@@ -128,7 +128,8 @@ impl OpenOptions {
     }
 
     /// The path is relative to `directory` and may not leave it, whatever `..` and symbolic links
-    /// it goes through (`openat2(2)` with `RESOLVE_BENEATH`).
+    /// it goes through: `openat2(2)` with `RESOLVE_BENEATH`, or component by component where that
+    /// does not exist.
     #[must_use]
     pub fn beneath(mut self, directory: impl Into<OwnedFd>) -> Self {
         self.beneath = Some(Arc::new(directory.into()));

@@ -234,7 +234,7 @@ fn a_cancelled_write_loses_nothing() {
         let mut file = AsyncFile::open(&engine, dir.join("file"), &both())
             .await
             .unwrap();
-        let (mut accepted, mut cancelled) = (0, 0);
+        let (mut accepted, mut cancelled, mut flushes) = (0, 0, 0);
         while accepted < bytes.len() {
             let rest = &bytes[accepted..];
             let part = &rest[..rest.len().min(random.usize(1..200_000))];
@@ -242,14 +242,18 @@ fn a_cancelled_write_loses_nothing() {
                 Some(n) => accepted += n.unwrap(),
                 None => {
                     cancelled += 1;
-                    assert!(try_once(file.flush()).await.is_none());
+                    // The disk may have caught up meanwhile; not every time.
+                    flushes += u32::from(try_once(file.flush()).await.is_none());
                     accepted += file.write(part).await.unwrap();
                 }
             }
             let marks = file.get_ref().progress().unwrap();
             assert_eq!(marks.accepted, accepted as u64);
         }
-        assert!(cancelled > 0, "no future was dropped half way");
+        assert!(
+            cancelled > 0 && flushes > 0,
+            "no future was dropped half way"
+        );
         file.shutdown().await.unwrap();
         assert!(std::fs::read(dir.join("file")).unwrap() == bytes);
     });

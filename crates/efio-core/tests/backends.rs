@@ -4,44 +4,26 @@
 
 mod common;
 
-use common::{Dir, closed, event, pattern, read_all, write_all};
+use common::beds::backends;
+use common::child::{again, deny, run, told};
+use common::{Dir, PORTABLE, closed, event, pattern, read_all, skip, write_all};
 use efio_core::{BackendKind, Engine, EventKind, IoMode, OpenOptions};
-use std::io::{self, ErrorKind};
-use std::process::Command;
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::time::Duration;
 
-/// Set in a child, to the name of the case.
-const CASE: &str = "EFIO_TEST_CASE";
-
-/// Runs the test `name` once more in a child, with `vars` set; whether we are that child.
+/// Whether this is the child for the test `name`; the parent runs it with `vars` set.
 fn in_child(name: &str, vars: &[(&str, &str)]) -> bool {
-    if std::env::var(CASE).is_ok_and(|case| case == name) {
-        return true;
+    let child = told().is_some();
+    if !child {
+        run(again(name, "").envs(vars.iter().copied()), name);
     }
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", name, "--nocapture", "--test-threads=1"])
-        .env(CASE, name)
-        .env_remove("EFIO_BACKEND")
-        .envs(vars.iter().copied())
-        .output()
-        .unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{text}\n{errors}");
-    assert!(text.contains("1 passed"), "the child ran: {text}");
-    false
+    child
 }
 
 /// Whether this kernel lets us have io_uring at all; says so if not.
 fn has_uring() -> bool {
-    let there = Engine::builder()
-        .backend(BackendKind::Uring)
-        .start()
-        .is_ok();
-    if !there {
-        eprintln!("SKIPPED: no io_uring here");
-    }
-    there
+    backends().contains(&BackendKind::Uring)
 }
 
 /// Writes and reads files in every mode.
@@ -69,36 +51,6 @@ fn works(engine: &Engine) {
     }
 }
 
-/// A filter for system calls: `denied` fails with EPERM, for every thread of the process.
-fn deny(denied: i64) {
-    let jump_if_equal = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
-    let load = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
-    let answer = (libc::BPF_RET | libc::BPF_K) as u16;
-    let step = |code, jt, jf, k| libc::sock_filter { code, jt, jf, k };
-    let mut steps = [
-        step(load, 0, 0, 0),
-        step(jump_if_equal, 0, 1, denied as u32),
-        step(answer, 0, 0, libc::SECCOMP_RET_ERRNO | libc::EPERM as u32),
-        step(answer, 0, 0, libc::SECCOMP_RET_ALLOW),
-    ];
-    let program = libc::sock_fprog {
-        len: steps.len() as u16,
-        filter: steps.as_mut_ptr(),
-    };
-    // SAFETY: a filter of four steps that lives through the call; both calls take plain values
-    // otherwise.
-    unsafe {
-        assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
-        let result = libc::syscall(
-            libc::SYS_seccomp,
-            libc::SECCOMP_SET_MODE_FILTER,
-            libc::SECCOMP_FILTER_FLAG_TSYNC,
-            &raw const program,
-        );
-        assert_eq!(result, 0, "{}", io::Error::last_os_error());
-    }
-}
-
 #[test]
 fn the_backend_asked_for_is_the_one_that_works() {
     let engine = Engine::builder()
@@ -118,6 +70,48 @@ fn the_backend_asked_for_is_the_one_that_works() {
         let stats = engine.stats();
         assert!(stats.ring_ops > 0 && stats.ring_enters > 0, "{stats:?}");
         assert_eq!(stats.rings_lost, 0);
+    }
+}
+
+/// What other Unix systems do not have is refused, or replaced and counted: as on Linux where the
+/// kernel or the file system has not.
+#[test]
+fn what_a_system_has_not_is_replaced_and_counted() {
+    if !PORTABLE {
+        return skip("the system layer of other Unix systems: it is not in this build");
+    }
+    let dir = Dir::new();
+    let uring = Engine::builder().backend(BackendKind::Uring).start();
+    assert_eq!(uring.err().unwrap().kind(), ErrorKind::Unsupported);
+    let engine = Engine::builder()
+        .backend(BackendKind::Auto)
+        .start()
+        .unwrap();
+    assert_eq!(engine.backend().kind, BackendKind::Pool);
+    // Direct is not to be had at the open, and Uncached at the first write or read.
+    for (mode, fallbacks) in [
+        (IoMode::Direct, 2),
+        (IoMode::Uncached, 1),
+        (IoMode::Cached, 0),
+        (IoMode::Auto, 0),
+    ] {
+        let path = dir.join("file");
+        let options = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .io_mode(mode);
+        let file = engine.open(&path, &options).unwrap();
+        let bytes = pattern(1 << 20);
+        write_all(&engine, &file, &bytes).unwrap();
+        file.sync().unwrap();
+        event(&engine, |event| {
+            matches!(event.kind, EventKind::Synced { .. })
+        });
+        let stats = file.stats().unwrap();
+        assert_eq!(stats.fallbacks, fallbacks, "{mode:?}");
+        assert_eq!(stats.written_cached, bytes.len() as u64, "{mode:?}");
+        assert!(std::fs::read(&path).unwrap() == bytes, "{mode:?}");
     }
 }
 
@@ -144,8 +138,13 @@ fn operators_who_misspell_are_told() {
 /// F41: a container that forbids io_uring.
 #[test]
 fn without_io_uring_there_is_the_pool() {
+    if !has_uring() {
+        return;
+    }
     if in_child("without_io_uring_there_is_the_pool", &[]) {
-        deny(libc::SYS_io_uring_setup);
+        if !deny(libc::SYS_io_uring_setup, libc::EPERM) {
+            return;
+        }
         let error = Engine::builder()
             .backend(BackendKind::Uring)
             .start()
@@ -164,7 +163,9 @@ fn without_io_uring_there_is_the_pool() {
 #[test]
 fn a_ring_that_cannot_be_entered_is_none() {
     if in_child("a_ring_that_cannot_be_entered_is_none", &[]) {
-        deny(libc::SYS_io_uring_enter);
+        if !deny(libc::SYS_io_uring_enter, libc::EPERM) {
+            return;
+        }
         let engine = Engine::new().unwrap();
         assert_eq!(engine.backend().kind, BackendKind::Pool);
         works(&engine);
@@ -189,7 +190,9 @@ fn a_ring_that_is_lost_is_replaced_by_the_crew() {
         let options = OpenOptions::new().read(true).io_mode(IoMode::Direct);
         let file = engine.open(dir.join("file"), &options).unwrap();
         event(&engine, |event| event.kind == EventKind::Opened);
-        deny(libc::SYS_io_uring_enter);
+        if !deny(libc::SYS_io_uring_enter, libc::EPERM) {
+            return;
+        }
         // The first op of this read is in the queue when the kernel refuses to look at it.
         assert!(read_all(&engine, &file, 100_000).unwrap() == bytes);
         drop(file);
@@ -231,9 +234,14 @@ fn without_locked_memory_buffers_are_not_registered() {
     }
 }
 
-/// F56: the ring goes with the process image.
+/// F56: all that an engine opens, the ring too, goes with the process image. In a process of its own,
+/// where nobody else opens anything.
 #[test]
 fn every_descriptor_is_close_on_exec() {
+    if !in_child("every_descriptor_is_close_on_exec", &[]) {
+        return;
+    }
+    let before = descriptors();
     let engine = Engine::new().unwrap();
     let dir = Dir::new();
     let options = OpenOptions::new()
@@ -241,26 +249,23 @@ fn every_descriptor_is_close_on_exec() {
         .write(true)
         .create(true)
         .io_mode(IoMode::Direct);
-    let _file = engine.open(dir.join("file"), &options).unwrap();
-    event(&engine, |event| event.kind == EventKind::Opened);
-    let mut ours = 0;
-    for entry in std::fs::read_dir("/proc/self/fd").unwrap() {
-        let entry = entry.unwrap();
-        let Ok(target) = std::fs::read_link(entry.path()) else {
-            continue;
-        };
-        let name = target.to_string_lossy();
-        if !(name.contains("io_uring") || name.contains("eventfd") || name.ends_with("/file")) {
-            continue;
-        }
-        let info = format!("/proc/self/fdinfo/{}", entry.file_name().to_string_lossy());
-        let Ok(info) = std::fs::read_to_string(info) else {
-            continue;
-        };
-        let flags = info.lines().find_map(|line| line.strip_prefix("flags:"));
-        let flags = i32::from_str_radix(flags.unwrap().trim(), 8).unwrap();
-        assert!(flags & libc::O_CLOEXEC != 0, "{name}");
-        ours += 1;
-    }
-    assert!(ours >= 3, "{ours} descriptors were looked at");
+    let file = engine.open(dir.join("file"), &options).unwrap();
+    write_all(&engine, &file, &pattern(1 << 20)).unwrap();
+    file.sync().unwrap();
+    event(&engine, |event| {
+        matches!(event.kind, EventKind::Synced { .. })
+    });
+    let mut ours = descriptors();
+    ours.retain(|fd, _| !before.contains_key(fd));
+    let leaking = ours.values().filter(|flags| *flags & libc::FD_CLOEXEC == 0);
+    assert_eq!(leaking.count(), 0, "{ours:?}");
+    assert!(ours.len() >= 3, "bell, events and the file: {ours:?}");
+}
+
+/// The descriptors of this process and their flags.
+fn descriptors() -> BTreeMap<i32, i32> {
+    // SAFETY: it asks about a number, open or not.
+    let flags = |fd| unsafe { libc::fcntl(fd, libc::F_GETFD) };
+    let all = (0..1024).map(|fd| (fd, flags(fd)));
+    all.filter(|(_, flags)| *flags >= 0).collect()
 }

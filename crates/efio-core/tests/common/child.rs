@@ -24,14 +24,19 @@ pub fn again(test: &str, what: &str) -> Command {
 
 /// Runs a child to its end, which must be a good one; passes its skips on.
 pub fn run_again(test: &str, what: &str) {
-    let output = again(test, what).output().unwrap();
+    run(&mut again(test, what), test);
+}
+
+/// The same for a child that was made by [`again`].
+pub fn run(child: &mut Command, test: &str) {
+    let output = child.output().unwrap();
     let (out, err) = (
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr),
     );
     assert!(
         output.status.success(),
-        "{test} {what}: {}\n{out}\n{err}",
+        "{test}: {}\n{out}\n{err}",
         output.status
     );
     // A name that is not the test's would run nothing, and succeed.
@@ -50,4 +55,50 @@ pub fn limit(resource: libc::__rlimit_resource_t, most: u64) {
     // SAFETY: a limit of this process, which exists for one test alone.
     let result = unsafe { libc::setrlimit(resource, &raw const limit) };
     assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
+}
+
+/// From now on `call` fails with `errno`, in every thread of this process and for good; `false`, said
+/// aloud, where filters are not to be had.
+pub fn deny(call: libc::c_long, errno: i32) -> bool {
+    let step = |code: u32, [jt, jf]: [u8; 2], k: u32| libc::sock_filter {
+        code: code as u16,
+        jt,
+        jf,
+        k,
+    };
+    let mut steps = [
+        // The number of the call is the first word of what a filter sees.
+        step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, [0, 0], 0),
+        step(
+            libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K,
+            [0, 1],
+            call as u32,
+        ),
+        step(
+            libc::BPF_RET | libc::BPF_K,
+            [0, 0],
+            libc::SECCOMP_RET_ERRNO | errno as u32,
+        ),
+        step(libc::BPF_RET | libc::BPF_K, [0, 0], libc::SECCOMP_RET_ALLOW),
+    ];
+    let program = libc::sock_fprog {
+        len: steps.len() as u16,
+        filter: steps.as_mut_ptr(),
+    };
+    // SAFETY: a filter that lives through the call; both calls take plain values otherwise, and the
+    // process exists for one test alone.
+    let result = unsafe {
+        libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+        libc::syscall(
+            libc::SYS_seccomp,
+            libc::SECCOMP_SET_MODE_FILTER,
+            libc::SECCOMP_FILTER_FLAG_TSYNC,
+            &raw const program,
+        )
+    };
+    if result != 0 {
+        let why = std::io::Error::last_os_error();
+        skip(&format!("a seccomp filter: {why}"));
+    }
+    result == 0
 }

@@ -18,6 +18,10 @@ use std::time::{Duration, Instant};
 /// Far longer than anything here takes: running into it is a hang.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Whether the library was built with the system layer of other Unix systems: without direct IO, and
+/// without reads of what the kernel has in memory.
+pub const PORTABLE: bool = cfg!(any(efio_portable, not(target_os = "linux")));
+
 /// Says that something could not be tested here, and why. Once for each reason, and past the harness,
 /// which keeps what a test prints to itself.
 pub fn skip(why: &str) {

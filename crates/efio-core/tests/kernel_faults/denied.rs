@@ -1,7 +1,7 @@
 //! What the system may refuse an engine: io_uring, threads, locked memory.
 
 use crate::common::beds::{Bed, MODES, create, reading};
-use crate::common::child::{limit, run_again, told};
+use crate::common::child::{deny, limit, run_again, told};
 use crate::common::{Dir, PATIENCE, closed, pattern, read_all, skip, write_all};
 use efio_core::{BackendKind, Engine};
 use std::io::ErrorKind;
@@ -46,53 +46,6 @@ fn round_trips(dir: &Dir, backend: BackendKind) {
         }
         assert!(engine.shutdown(PATIENCE).unwrap().is_clean());
     }
-}
-
-/// From now on `call` fails with `errno` in this thread and in those that it starts.
-fn deny(call: libc::c_long, errno: i32) -> bool {
-    let op = |code: u32, jump: [u8; 2], k: u32| libc::sock_filter {
-        code: code as u16,
-        jt: jump[0],
-        jf: jump[1],
-        k,
-    };
-    let filter = [
-        // The number of the call is the first word of what a filter sees.
-        op(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, [0, 0], 0),
-        op(
-            libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K,
-            [0, 1],
-            call as u32,
-        ),
-        op(
-            libc::BPF_RET | libc::BPF_K,
-            [0, 0],
-            libc::SECCOMP_RET_ERRNO | errno as u32,
-        ),
-        op(libc::BPF_RET | libc::BPF_K, [0, 0], libc::SECCOMP_RET_ALLOW),
-    ];
-    let program = libc::sock_fprog {
-        len: filter.len() as u16,
-        filter: filter.as_ptr().cast_mut(),
-    };
-    // SAFETY: a promise of this process, which exists for one test alone.
-    unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
-    // SAFETY: a program that lives through the call.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_seccomp,
-            libc::SECCOMP_SET_MODE_FILTER,
-            0,
-            &raw const program,
-        )
-    };
-    if result != 0 {
-        skip(&format!(
-            "a seccomp filter: {}",
-            std::io::Error::last_os_error()
-        ));
-    }
-    result == 0
 }
 
 /// Becomes a user to whom the limits apply, in a directory that is his.
