@@ -187,7 +187,8 @@ mod tests {
         // SAFETY: it asks for the flags of an open descriptor.
         let flags = unsafe { libc::fcntl(ways.first(), libc::F_GETFL) };
         assert_eq!(flags & libc::O_NONBLOCK, 0);
-        (flags & O_DIRECT != 0, ways.second.get().is_some())
+        let direct = (flags & O_DIRECT).count_ones() == 1;
+        (direct, ways.second.get().is_some())
     }
 
     /// The ways of a file, where there are several.
