@@ -317,7 +317,14 @@ impl<B: Backend> Driver<B> {
                     self.submit(file.fd.index(), purpose, op);
                 }
                 Ok(None) => return,
-                Err(Starved) => return self.starve(file),
+                Err(Starved) => {
+                    // Who reads and finds nothing comes back here; nobody else is to wait for
+                    // memory: of the many that read once and stay, each turn would ask them all.
+                    if slot.is_waiting(Waiting::DATA) {
+                        self.starve(file);
+                    }
+                    return;
+                }
             }
         }
     }
