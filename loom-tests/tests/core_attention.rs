@@ -103,7 +103,7 @@ fn who_queues_again_comes_after_the_last_look() {
     check(3, || {
         let shared = shared();
         let trail = Trail::new();
-        assert!(shared.slot.attend(Attention::SEALED));
+        assert!(shared.slot.attend(Attention::SEALED) == Attention::NONE);
         let driver = {
             let (shared, trail) = (shared.clone(), trail.clone());
             thread::spawn(move || {
@@ -111,9 +111,56 @@ fn who_queues_again_comes_after_the_last_look() {
                 shared.slot.take_attention();
             })
         };
-        if shared.slot.attend(Attention::SYNC) {
+        if shared.slot.attend(Attention::SYNC) == Attention::NONE {
             trail.check(0, 1);
         }
         driver.join().unwrap();
+    });
+}
+
+/// While the driver dozes, news that can wait rings no bell. It is heard when the moment is over, and
+/// never later: a driver that sleeps for long has looked once more.
+#[test]
+fn patient_news_is_heard_after_a_doze() {
+    check(3, || {
+        let shared = shared();
+        let trail = Trail::new();
+        let caller = {
+            let (shared, trail) = (shared.clone(), trail.clone());
+            thread::spawn(move || {
+                trail.write(0, 1);
+                shared.inbox.attend(7, &shared.slot, Attention::SEALED);
+            })
+        };
+        shared.inbox.doze();
+        shared.inbox.rouse();
+        drive(&shared, Attention::SEALED, |bits| {
+            if bits.has(Attention::SEALED) {
+                trail.check(0, 1);
+            }
+        });
+        caller.join().unwrap();
+    });
+}
+
+/// What cannot wait wakes the driver out of a doze, also behind news of the same file that left the
+/// bell alone.
+#[test]
+fn impatient_news_ends_a_doze() {
+    check(3, || {
+        let shared = shared();
+        let caller = {
+            let shared = shared.clone();
+            thread::spawn(move || {
+                shared.inbox.attend(7, &shared.slot, Attention::SEALED);
+                shared.inbox.attend(7, &shared.slot, Attention::SYNC);
+            })
+        };
+        shared.inbox.doze();
+        // As long as it takes: nothing else ends it.
+        shared.inbox.bell().wait(None);
+        shared.inbox.rouse();
+        drive(&shared, Attention::SEALED.and(Attention::SYNC), |_| {});
+        caller.join().unwrap();
     });
 }

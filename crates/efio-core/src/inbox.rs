@@ -5,12 +5,17 @@
 //!  driver ◄──────── takes all bits of a file ◄──┘
 //! ```
 //!
+//! The doorbell of a driver that sleeps costs its ringer a system call, and often the processor.
+//! While ops are under way the driver only dozes: it will be back soon, when one of them ends or
+//! after a moment in any case. News that can wait for that leaves the bell alone.
+//!
 //! A file stands in the queue once, however often it wants attention: who turns its attention
 //! word from zero queues it, and the driver takes the word back to zero when it looks.
 
 use crate::command::Command;
 use crate::fd::{Attention, Slot};
 use efio_queue::SegQueue;
+use efio_sync::shim::atomic::{AtomicBool, Ordering, fence};
 use efio_sync::{Alarm, Doorbell};
 use std::sync::Arc;
 
@@ -18,6 +23,8 @@ use std::sync::Arc;
 pub struct Inbox<A> {
     queue: SegQueue<Command>,
     bell: Arc<Doorbell<A>>,
+    /// The driver looks here again within a moment, rung or not.
+    dozing: AtomicBool,
 }
 
 impl<A: Alarm> Inbox<A> {
@@ -26,6 +33,7 @@ impl<A: Alarm> Inbox<A> {
         Self {
             queue: SegQueue::new(),
             bell: Arc::new(Doorbell::new(alarm)),
+            dozing: AtomicBool::new(false),
         }
     }
 
@@ -36,17 +44,48 @@ impl<A: Alarm> Inbox<A> {
 
     /// Gives the driver something to look at; whether that took a system call to wake it.
     pub fn send(&self, command: Command) -> bool {
+        self.push(command);
+        self.bell.ring()
+    }
+
+    /// The same for what can wait until a driver that dozes looks again.
+    fn send_patiently(&self, command: Command) -> bool {
+        self.push(command);
+        // SeqCst: with the fence in `rouse`. Of "push, look whether it dozes" here and "doze no
+        // longer, look for news" there, one looks after the other wrote.
+        fence(Ordering::SeqCst);
+        !self.dozing.load(Ordering::Relaxed) && self.bell.ring()
+    }
+
+    fn push(&self, command: Command) {
         if self.queue.push(command).is_err() {
             unreachable!("the inbox is never closed");
         }
-        self.bell.ring()
     }
 
     /// Makes the driver look at a file, unless it is going to already; whether that took a system
     /// call.
     #[inline]
     pub fn attend(&self, index: u32, slot: &Slot, bits: Attention) -> bool {
-        slot.attend(bits) && self.send(Command::Attend(index))
+        let before = slot.attend(bits);
+        if bits.is_patient() {
+            return before == Attention::NONE && self.send_patiently(Command::Attend(index));
+        }
+        // Behind patient news in the word, the file is in the queue, but nobody may have rung.
+        before.is_patient() && self.send(Command::Attend(index))
+    }
+
+    /// The driver's, before a sleep of a moment at most.
+    pub fn doze(&self) {
+        // Relaxed: who does not see it rings.
+        self.dozing.store(true, Ordering::Relaxed);
+    }
+
+    /// The driver's, after such a sleep: it is going to look, and to sleep for long perhaps.
+    pub fn rouse(&self) {
+        self.dozing.store(false, Ordering::Relaxed);
+        // SeqCst: with the fence in `send_patiently`.
+        fence(Ordering::SeqCst);
     }
 
     /// The oldest command. The driver looks here until there is none before it sleeps.

@@ -186,7 +186,12 @@ impl Shared {
             if announced.is_some() {
                 self.counters.reads_blocked.add(1);
                 slot.count(1, |stats| &mut stats.reads_blocked);
-                self.attend(fd.index(), slot, Attention::WANT_DATA);
+                let wanted = if slot.is_coming(ends.epoch) {
+                    Attention::WANT_MORE
+                } else {
+                    Attention::WANT_DATA
+                };
+                self.attend(fd.index(), slot, wanted);
                 return Err(EAGAIN.into());
             }
             announced = Some(slot.announce(Waiting::DATA, asker));

@@ -139,7 +139,7 @@ impl Shared {
             if copied.bytes == 0 {
                 self.counters.writes_blocked.add(1);
                 slot.count(1, |stats| &mut stats.writes_blocked);
-                self.attend(fd.index(), slot, Attention::WANT_ROOM);
+                self.want_room(fd, slot, copied.bits);
                 return Err(EAGAIN.into());
             }
             slot.withdraw(announced, asker);
@@ -150,6 +150,17 @@ impl Shared {
             self.attend(fd.index(), slot, copied.bits);
         }
         Ok(copied.bytes)
+    }
+
+    /// A write found no room; `bits` says whether it is the pool that has none.
+    fn want_room(&self, fd: Fd, slot: &Slot, bits: Attention) {
+        let can_wait = !bits.has(Attention::WANT_ROOM) && slot.is_going();
+        let wanted = if can_wait {
+            Attention::WANT_SHARE
+        } else {
+            Attention::WANT_ROOM
+        };
+        self.attend(fd.index(), slot, wanted);
     }
 
     /// Copies one buffer after the other until all is copied or there is no room.

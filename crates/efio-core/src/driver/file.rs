@@ -200,6 +200,18 @@ impl<F> OpenFile<F> {
         plan.map_or(self.read.epoch(), ReadAhead::epoch)
     }
 
+    /// The run of which something is on its way.
+    pub fn coming(&self) -> Option<u32> {
+        let plan = self.incoming.as_ref().map(|incoming| &incoming.plan);
+        plan.filter(|plan| plan.is_fetching()).map(ReadAhead::epoch)
+    }
+
+    /// Whether a write is under way.
+    pub fn is_going(&self) -> bool {
+        let plan = self.outgoing.as_ref().map(|outgoing| &outgoing.plan);
+        plan.is_some_and(|plan| plan.route_in_flight().is_some())
+    }
+
     /// Whether nothing is under way that a plan is needed for.
     pub fn may_rest(&self) -> bool {
         self.busy == 0 && self.life.is_serving() && self.failure().is_none()

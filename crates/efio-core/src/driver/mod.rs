@@ -41,6 +41,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// How long news that can wait may have to, while an op is under way.
+const DOZE: Duration = Duration::from_millis(2);
+
 /// The driver of an engine over backend `B`.
 pub struct Driver<B: Backend> {
     shared: Arc<Shared>,
@@ -62,6 +65,8 @@ pub struct Driver<B: Backend> {
     readers: VecDeque<Fd>,
     peak: Peak,
     completions: Vec<Completion<B::File>>,
+    /// When an op ended last.
+    last_end: Duration,
     outbox: Outbox,
     now: Duration,
     /// Set by a shutdown: when to give up.
@@ -85,6 +90,7 @@ impl<B: Backend> Driver<B> {
             readers: VecDeque::new(),
             peak: Peak::default(),
             completions: Vec::new(),
+            last_end: Duration::ZERO,
             outbox: Outbox::default(),
             now: Duration::ZERO,
             deadline: None,
@@ -107,6 +113,9 @@ impl<B: Backend> Driver<B> {
         let heard = self.hear_callers();
         self.fire_timers();
         let reaped = self.reap();
+        if reaped {
+            self.last_end = now;
+        }
         self.submit_backlog();
         if self.live > 0 {
             self.shared.pool.keep_ready();
@@ -119,13 +128,23 @@ impl<B: Backend> Driver<B> {
         heard || reaped
     }
 
-    /// Sleeps until something happens or a timer is due.
+    /// Sleeps until something happens or a timer is due. While ops are under way, and for a moment
+    /// after the last one ended, it only dozes: the next end is near, and callers need not wake it
+    /// for what can wait. When the moment passes and nothing ended, the disk is slow.
     pub fn wait(&mut self) {
         let due = self.timers.front().map(|&(due, _)| due);
         let due = due.into_iter().chain(self.deadline);
         let next = due.chain(self.next_look()).min();
-        self.backend
-            .wait(next.map(|next| next.saturating_sub(self.now)));
+        let next = next.map(|next| next.saturating_sub(self.now));
+        let moment = self.last_end.saturating_add(DOZE).saturating_sub(self.now);
+        if self.ops.in_flight() > 0 && !moment.is_zero() {
+            let next = next.map_or(moment, |next| next.min(moment));
+            self.shared.attention.doze();
+            self.backend.wait(Some(next));
+            self.shared.attention.rouse();
+        } else {
+            self.backend.wait(next);
+        }
     }
 
     /// The backend, for whoever drives the turns.
@@ -208,10 +227,10 @@ impl<B: Backend> Driver<B> {
                 file.syncs_heard = slot.syncs_asked();
                 file.write().sync(slot.requested_sync());
             }
-            if bits.has(Attention::WANT_DATA) {
+            if bits.has(Attention::WANT_DATA.and(Attention::WANT_MORE)) {
                 driver.want_data(slot, file);
             }
-            if bits.has(Attention::WANT_ROOM) {
+            if bits.has(Attention::WANT_ROOM.and(Attention::WANT_SHARE)) {
                 driver.starve(file);
             }
             if bits.has(Attention::CLOSE.and(Attention::CLOSE_SYNC)) {
@@ -287,6 +306,8 @@ impl<B: Backend> Driver<B> {
                 self.submit(index, purpose, op);
             }
             self.pump_reads(slot, file);
+            slot.set_coming(file.coming());
+            slot.set_going(file.is_going());
         } else if let Some(failure) = file.failure() {
             // The kernel refused to open it.
             self.cancel_positional(file, failure.errno);

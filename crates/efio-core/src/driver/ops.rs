@@ -45,6 +45,11 @@ impl OpTable {
         OpId(u64::from(entry.uses) << 32 | u64::from(slot))
     }
 
+    /// How many ops are entered, and a few that are never used again.
+    pub fn in_flight(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
     /// Takes out the op that completed; `None` for a completion that belongs to none (F43).
     pub fn remove(&mut self, id: OpId) -> Option<(u32, Purpose)> {
         let (uses, slot) = ((id.0 >> 32) as u32, id.0 as u32);

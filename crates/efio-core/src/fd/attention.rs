@@ -1,7 +1,7 @@
 //! Why the driver should look at a file.
 
 /// Why the driver should look at a file; a set of bits.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attention(pub u32);
 
 impl Attention {
@@ -26,6 +26,10 @@ impl Attention {
 
     /// Everything accepted has to be written now.
     pub const FLUSH: Self = Self(1 << 8);
+    /// A read found nothing, in a run of which something is on its way.
+    pub const WANT_MORE: Self = Self(1 << 9);
+    /// A write found no room, for the file has its share of the memory, and one is under way.
+    pub const WANT_SHARE: Self = Self(1 << 10);
 
     /// Both sets together.
     pub const fn and(self, other: Self) -> Self {
@@ -35,5 +39,11 @@ impl Attention {
     /// Whether any bit of `other` is set.
     pub const fn has(self, other: Self) -> bool {
         self.0 & other.0 != 0
+    }
+
+    /// Whether there is nothing but what can wait until an op ends.
+    pub const fn is_patient(self) -> bool {
+        let patient = Self::SEALED.0 | Self::CONSUMED.0 | Self::WANT_MORE.0 | Self::WANT_SHARE.0;
+        self.0 & !patient == 0
     }
 }

@@ -20,7 +20,7 @@ use super::waiters::Waiters;
 use super::watermarks::Watermarks;
 use crate::error::{Errno, Failure};
 use crate::stats::Counter;
-use efio_sync::shim::atomic::{AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use efio_sync::shim::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use efio_sync::{CasCell, SpinLock};
 use std::num::NonZeroU32;
 
@@ -63,6 +63,10 @@ pub struct Slot {
     read_after: AtomicU64,
     read_from: AtomicU64,
     read_epoch: AtomicU32,
+    /// The run of which the driver has something on its way, or 0.
+    coming: AtomicU32,
+    /// A write is under way.
+    going: AtomicBool,
     /// Positional changes that have places in the accepted sequence.
     changes: AtomicU32,
     consumed: AtomicU64,
@@ -101,6 +105,8 @@ impl Slot {
             read_after: AtomicU64::new(0),
             read_from: AtomicU64::new(0),
             read_epoch: AtomicU32::new(0),
+            coming: AtomicU32::new(0),
+            going: AtomicBool::new(false),
             changes: AtomicU32::new(0),
             consumed: AtomicU64::new(0),
             read_end: AtomicU64::new(0),
@@ -127,6 +133,7 @@ impl Slot {
             &self.attention,
             &self.waiting,
             &self.read_epoch,
+            &self.coming,
             &self.changes,
             &self.syncs_asked,
             &self.syncs_answered,
@@ -143,6 +150,7 @@ impl Slot {
         ] {
             word.store(0, Ordering::Relaxed);
         }
+        self.going.store(false, Ordering::Relaxed);
         // Release: who looks at them through a stale descriptor sees then that its file ended.
         self.state
             .store(OpenState::Pending as u8, Ordering::Release);
@@ -174,12 +182,13 @@ impl Slot {
         self.generation.store(u32::MAX - 1, Ordering::Release);
     }
 
-    /// Sets attention bits; `true` when none was set, so that the file has to be queued.
-    pub fn attend(&self, bits: Attention) -> bool {
+    /// Sets attention bits; those that were set before. When there were none, the file has to be
+    /// queued.
+    pub fn attend(&self, bits: Attention) -> Attention {
         // AcqRel: the Release half pairs with `take_attention`, which then sees what the caller
         // did before; the Acquire half, with the Release half there, orders a caller that finds 0
         // behind the look that took the bits.
-        self.attention.fetch_or(bits.0, Ordering::AcqRel) == 0
+        Attention(self.attention.fetch_or(bits.0, Ordering::AcqRel))
     }
 
     /// Takes all attention bits.
@@ -255,6 +264,28 @@ impl Slot {
     /// The count of [`set_consumed`](Self::set_consumed).
     pub fn consumed(&self) -> u64 {
         self.consumed.load(Ordering::Relaxed)
+    }
+
+    /// The driver's: of which run something is on its way.
+    pub fn set_coming(&self, epoch: Option<u32>) {
+        // Relaxed: a hint. Who finds it out of date waits a moment longer, or rings for nothing.
+        self.coming.store(epoch.unwrap_or(0), Ordering::Relaxed);
+    }
+
+    /// Whether something of run `epoch` is on its way.
+    pub fn is_coming(&self, epoch: u32) -> bool {
+        self.coming.load(Ordering::Relaxed) == epoch
+    }
+
+    /// The driver's: whether a write is under way.
+    pub fn set_going(&self, going: bool) {
+        // Relaxed: a hint, as `coming` is.
+        self.going.store(going, Ordering::Relaxed);
+    }
+
+    /// Whether a write is under way.
+    pub fn is_going(&self) -> bool {
+        self.going.load(Ordering::Relaxed)
     }
 
     /// Says how run `epoch` ended, behind all bytes that were delivered.

@@ -232,6 +232,12 @@ impl<P> ReadAhead<P> {
         self.requests.is_empty() && self.consumed_in_run == self.delivered_in_run
     }
 
+    /// Whether a read is under way that will be delivered.
+    pub fn is_fetching(&self) -> bool {
+        let mut requests = self.requests.iter();
+        requests.any(|request| request.arrived.is_none())
+    }
+
     /// Bytes delivered in this run and not consumed.
     pub fn unconsumed(&self) -> u64 {
         self.delivered_in_run - self.consumed_in_run
