@@ -1,9 +1,13 @@
 //! What a file that is open and idle costs: everything of ours on the heap, the kernel's own left
-//! out.
+//! out. Measured over the simulated disk, where the numbers are always the same, and on the kernel.
 
+mod common;
+
+use common::{Dir, PATIENCE};
 use efio_core::sim::{SimOptions, Simulation};
-use efio_core::{Config, File, OpenOptions};
+use efio_core::{Config, Engine, File, OpenOptions};
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -30,7 +34,12 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
+/// One measurement at a time.
+static ALONE: Mutex<()> = Mutex::new(());
+
 const FILES: usize = 10_000;
+/// On the kernel, each with a descriptor.
+const KERNEL_FILES: usize = 600;
 
 /// Bytes of heap for each of `FILES` files that were opened with `options` and then `used`.
 fn per_file(name: &str, options: &OpenOptions, used: impl Fn(&mut Simulation, &File)) -> usize {
@@ -67,6 +76,7 @@ const IDLE: usize = 512;
 
 #[test]
 fn a_file_that_is_open_costs_little_and_one_that_was_used_little_more() {
+    let _alone = ALONE.lock().unwrap();
     let read = OpenOptions::new().read(true);
     assert!(per_file("read, never used", &read, |_, _| {}) <= IDLE);
     let both = OpenOptions::new().read(true).write(true);
@@ -85,4 +95,45 @@ fn a_file_that_is_open_costs_little_and_one_that_was_used_little_more() {
     });
     // The figures of the file stay.
     assert!(used <= IDLE + 64);
+}
+
+/// The same with the engine's threads and files of the kernel.
+#[test]
+fn a_file_of_the_kernel_costs_as_little() {
+    let _alone = ALONE.lock().unwrap();
+    let dir = Dir::new();
+    let path = dir.join("file");
+    std::fs::write(&path, [7; 100]).unwrap();
+    let both = OpenOptions::new().read(true).write(true);
+    let mut wrong = false;
+    for (name, options) in [
+        ("of the kernel, to read", &OpenOptions::new().read(true)),
+        ("of the kernel, to read and write", &both),
+        ("of the kernel, to create", &both.clone().create(true)),
+    ] {
+        let engine = Engine::new().unwrap();
+        let open = || {
+            let file = engine.open(&path, options).unwrap();
+            file.wait_open(Some(PATIENCE)).unwrap();
+            while engine.events().next().is_some() {}
+            file
+        };
+        // What the engine itself needs, and the memory of its queues.
+        let first: Vec<File> = (0..300).map(|_| open()).collect();
+        let before = HEAP.load(Ordering::Relaxed);
+        let files: Vec<File> = (0..KERNEL_FILES).map(|_| open()).collect();
+        std::thread::sleep(Duration::from_millis(100));
+        let bytes =
+            (HEAP.load(Ordering::Relaxed) - before - size_of_val(&files[..])) / KERNEL_FILES;
+        println!("{name}: {bytes} bytes");
+        // A file that may be new keeps its path, for the sync of its name.
+        let path = if name.ends_with("create") {
+            path.as_os_str().len() + 32
+        } else {
+            0
+        };
+        wrong |= bytes > IDLE + path;
+        drop((files, first));
+    }
+    assert!(!wrong, "more than {IDLE} bytes");
 }

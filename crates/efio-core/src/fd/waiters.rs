@@ -16,7 +16,7 @@ use super::waiting::Waiting;
 use efio_sync::SpinLock;
 use std::task::Waker;
 
-/// Wakers of a file; as good as nothing until the first task waits.
+/// Wakers of a file; as good as nothing while no task waits.
 ///
 /// Nothing of a waker that may run somebody else's code happens under the lock.
 #[derive(Default)]
@@ -70,8 +70,8 @@ impl Waiters {
     }
 
     fn extract(&self, out: &mut Vec<Waker>, wanted: impl Fn(&Entry) -> bool) {
-        let mut list = self.list.lock();
-        let Some(list) = &mut *list else { return };
+        let mut guard = self.list.lock();
+        let Some(list) = &mut *guard else { return };
         let mut at = 0;
         while at < list.entries.len() {
             if wanted(&list.entries[at]) {
@@ -80,6 +80,9 @@ impl Waiters {
                 at += 1;
             }
         }
+        // A file that nobody waits for is to be small again.
+        let empty = guard.take_if(|list| list.entries.is_empty());
+        drop((guard, empty));
     }
 
     /// Takes out all, and their memory: the file is closed.

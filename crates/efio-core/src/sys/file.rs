@@ -18,7 +18,8 @@ pub const MAX_SLICES: usize = 1024;
 /// A regular file.
 pub struct KernelFile {
     ways: Ways,
-    name: Name,
+    /// Of a file that may be new; an open file is to be small.
+    name: Option<Box<Name>>,
 }
 
 impl ReadNow for KernelFile {
@@ -87,12 +88,16 @@ impl KernelFile {
         let look = platform::look_at(first.as_raw_fd())?;
         regular(&look)?;
         let block = if wants_direct { look.block } else { 0 };
-        let file = Self {
-            ways: Ways::new(first, spec.flags, direct && block > 0, look.identity)?,
-            name: Name {
+        let may_be_new = spec.flags & libc::O_CREAT != 0;
+        let name = may_be_new.then(|| {
+            Box::new(Name {
                 path: spec.path,
                 beneath: spec.beneath,
-            },
+            })
+        });
+        let file = Self {
+            ways: Ways::new(first, spec.flags, direct && block > 0, look.identity)?,
+            name,
         };
         let fell_back = spec.io_mode == IoMode::Direct && block == 0;
         let facts = FileFacts {
@@ -180,7 +185,10 @@ impl KernelFile {
     pub fn sync(&self, name_too: bool) -> io::Result<()> {
         self.ways.check(self.ways.first())?;
         platform::sync_data(self.ways.first())?;
-        if name_too { self.name.sync() } else { Ok(()) }
+        match &self.name {
+            Some(name) if name_too => name.sync(),
+            _ => Ok(()),
+        }
     }
 
     /// Closes the file.
