@@ -222,3 +222,6 @@ fn memory(op: Op<KernelFile>) -> Option<Block> {
 fn failed(error: io::Error) -> Outcome<KernelFile> {
     Outcome::Failed(error.into())
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,6 +19,8 @@ mod buffers;
 mod doorbell;
 mod flights;
 mod ring;
+#[cfg(test)]
+mod tests;
 
 use super::{Backend, PoolBackend};
 use crate::config::Config;

@@ -1,0 +1,154 @@
+//! A worker that panics in the middle of an op (F54).
+
+use super::{Backend, PoolBackend};
+use crate::command::Command;
+use crate::config::{Config, IoMode};
+use crate::driver::Driver;
+use crate::engine::Engine;
+use crate::error::Errno;
+use crate::event::EventKind;
+use crate::file::File;
+use crate::op::{Completion, Op, Request};
+use crate::options::OpenOptions;
+use crate::shared::Shared;
+use crate::sys::file::KernelFile;
+use std::io::{self, ErrorKind};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// A pool of one worker, which panics in each read while `panics` is set: the memory that it is to
+/// fill ends before it begins.
+struct Sabotaged {
+    pool: PoolBackend,
+    panics: Arc<AtomicBool>,
+}
+
+impl Backend for Sabotaged {
+    type File = KernelFile;
+
+    fn submit(&mut self, mut request: Request<KernelFile>) -> Result<(), Request<KernelFile>> {
+        if let Op::Read { start, block, .. } = &mut request.op {
+            if self.panics.load(Ordering::Relaxed) {
+                *start = block.len() + 1;
+            }
+        }
+        self.pool.submit(request)
+    }
+
+    fn reap(&mut self, out: &mut Vec<Completion<KernelFile>>) {
+        self.pool.reap(out);
+    }
+
+    fn wait(&mut self, timeout: Option<Duration>) {
+        self.pool.wait(timeout);
+    }
+}
+
+/// An engine that the test drives itself.
+struct Bench {
+    engine: Engine,
+    shared: Arc<Shared>,
+    driver: Driver<Sabotaged>,
+    panics: Arc<AtomicBool>,
+    start: Instant,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let config = Config {
+            workers: 1,
+            ..Config::default()
+        };
+        let shared = Shared::new(config).unwrap();
+        let bell = Arc::clone(shared.attention.bell());
+        let panics = Arc::new(AtomicBool::new(false));
+        let backend = Sabotaged {
+            pool: PoolBackend::start(&shared.config, bell).unwrap(),
+            panics: Arc::clone(&panics),
+        };
+        Self {
+            engine: Engine::without_driver(Arc::clone(&shared)),
+            driver: Driver::new(Arc::clone(&shared), backend),
+            shared,
+            panics,
+            start: Instant::now(),
+        }
+    }
+
+    /// Drives until `done` says something.
+    fn until<T>(&mut self, mut done: impl FnMut(&mut Driver<Sabotaged>) -> Option<T>) -> T {
+        loop {
+            self.driver.turn(self.start.elapsed());
+            if let Some(result) = done(&mut self.driver) {
+                return result;
+            }
+            assert!(self.start.elapsed() < Duration::from_secs(30), "it hangs");
+            std::thread::yield_now();
+        }
+    }
+
+    /// What the next read gives, once it does not block.
+    fn read(&mut self, file: &File, buf: &mut [u8]) -> io::Result<usize> {
+        self.until(|_| match file.read(buf) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => None,
+            result => Some(result),
+        })
+    }
+
+    /// What the next event that `wanted` accepts says.
+    fn event<T>(&mut self, wanted: impl Fn(EventKind) -> Option<T>) -> T {
+        let shared = Arc::clone(&self.shared);
+        self.until(|_| shared.events.next().and_then(|event| wanted(event.kind)))
+    }
+
+    fn open(&mut self, path: &Path) -> File {
+        let options = OpenOptions::new().read(true).io_mode(IoMode::Cached);
+        let file = self.engine.open(path, &options).unwrap();
+        self.event(|kind| (kind == EventKind::Opened).then_some(()));
+        file
+    }
+
+    /// How the close of `file` went.
+    fn close(&mut self, file: File) -> Option<Errno> {
+        drop(file);
+        self.event(|kind| match kind {
+            EventKind::Closed { error } => Some(error),
+            _ => None,
+        })
+    }
+}
+
+/// F54: the op ends with `EIO`, and its caller is told; the one worker that there is goes on with the
+/// next file, and nothing is left at the end.
+#[test]
+fn a_worker_that_panics_fails_its_op_alone() {
+    let bytes: Vec<u8> = (0..300_000u32).map(|n| n as u8).collect();
+    let path = std::env::temp_dir().join(format!("efio-panic-{}", std::process::id()));
+    std::fs::write(&path, &bytes).unwrap();
+    let mut bench = Bench::new();
+    let mut buf = [0; 7001];
+
+    let hurt = bench.open(&path);
+    bench.panics.store(true, Ordering::Relaxed);
+    let error = bench.read(&hurt, &mut buf).unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(libc::EIO));
+    bench.panics.store(false, Ordering::Relaxed);
+    assert_eq!(bench.close(hurt), None, "a read lost nothing");
+
+    let whole = bench.open(&path);
+    let mut all = Vec::new();
+    while let n @ 1.. = bench.read(&whole, &mut buf).unwrap() {
+        all.extend_from_slice(&buf[..n]);
+    }
+    assert!(all == bytes);
+    drop(whole);
+    bench.shared.stop();
+    bench
+        .shared
+        .command(Command::Shutdown(Duration::from_secs(10)));
+    let report = bench.until(Driver::finished);
+    assert!(report.is_clean(), "{report:?}");
+    std::fs::remove_file(&path).unwrap();
+}
