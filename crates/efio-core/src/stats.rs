@@ -4,6 +4,8 @@
 //! a load and a store. The engine's figure is the sum over its files and what closed ones left. The
 //! other figures of a file have memory only once there is something to count.
 
+use crate::config::IoMode;
+use crate::manner::ModeReason;
 use crate::op::Route;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -62,6 +64,12 @@ counters! {
     /// Routes that the kernel refused, so that another one was taken, and files whose mode could
     /// not be had.
     fallbacks,
+    /// Files that were opened to go past the page cache.
+    opened_direct,
+    /// Files that were opened to go through the page cache without staying there.
+    opened_uncached,
+    /// Files that were opened to go through the page cache.
+    opened_cached,
     /// Bytes that were read ahead and never consumed.
     read_ahead_wasted,
     /// Writes to the kernel that began because pages were full.
@@ -97,6 +105,11 @@ counters! {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FileStats {
+    /// How the bytes go: what was asked for, or what the engine chose for [`IoMode::Auto`], as far as
+    /// the kernel lets them. Small files and unaligned ends go through the page cache all the same.
+    pub mode: IoMode,
+    /// Why it is that mode.
+    pub mode_reason: ModeReason,
     /// Reads that were answered at once, bytes or the end of file.
     pub reads_served: u64,
     /// Reads that found nothing and said "would block".
@@ -125,6 +138,16 @@ pub struct FileStats {
 }
 
 impl Counters {
+    /// A file that was opened in `mode`.
+    pub fn opened(&self, mode: IoMode) {
+        let counter = match mode {
+            IoMode::Direct => &self.opened_direct,
+            IoMode::Uncached => &self.opened_uncached,
+            IoMode::Auto | IoMode::Cached => &self.opened_cached,
+        };
+        counter.add(1);
+    }
+
     /// Bytes that were read.
     pub fn read(&self, route: Route, bytes: u64) {
         match route {

@@ -3,11 +3,12 @@
 mod common;
 
 use common::{
-    Dir, PATIENCE, PORTABLE, closed, errno, event, pattern, read_all, readable, ready, skip,
+    Dir, PATIENCE, PORTABLE, Tmpfs, closed, errno, event, pattern, read_all, readable, ready, skip,
     write_all,
 };
-use efio_core::{Engine, EventKind, FileStats, IoMode, OpenOptions};
+use efio_core::{Engine, EventKind, FileStats, IoMode, ModeReason, OpenOptions};
 use std::io::ErrorKind;
+use std::path::PathBuf;
 use std::time::Duration;
 
 const MODES: [IoMode; 4] = [
@@ -303,6 +304,58 @@ fn cached_reads_are_answered_at_once() {
     let stats = engine.stats();
     assert_eq!((stats.reads_blocked, stats.ops), (0, 0));
     assert_eq!(stats.reads_from_cache, 500_000u64.div_ceil(7001) + 1);
+}
+
+/// What the engine chose for a file, and why, is there to be seen; so is what the kernel refused.
+#[test]
+fn the_mode_of_a_file_is_told_with_its_reason() {
+    let dir = Dir::new();
+    let engine = engine(IoMode::Auto);
+    let told = |path: PathBuf, options: OpenOptions| {
+        let file = engine.open(path, &options).unwrap();
+        event(&engine, |event| event.kind == EventKind::Opened);
+        write_all(&engine, &file, &pattern(1 << 20)).unwrap();
+        file.sync().unwrap();
+        event(&engine, |event| {
+            matches!(event.kind, EventKind::Synced { .. })
+        });
+        let stats = file.stats().unwrap();
+        (stats.mode, stats.mode_reason)
+    };
+    let auto = told(dir.join("auto"), create());
+    let append = told(
+        dir.join("append"),
+        OpenOptions::new().append(true).create(true),
+    );
+    let cached = told(dir.join("cached"), create().io_mode(IoMode::Cached));
+    assert_eq!(cached, (IoMode::Cached, ModeReason::Asked));
+    if PORTABLE {
+        assert_eq!(auto, (IoMode::Cached, ModeReason::NoDirect));
+        assert_eq!(append, (IoMode::Cached, ModeReason::UncachedRefused));
+    } else {
+        // The work directory is on a disk.
+        assert_eq!(auto, (IoMode::Direct, ModeReason::Chosen));
+        assert_eq!(append.1, ModeReason::Chosen);
+    }
+    if let Some(memory) = Tmpfs::new(8 << 20) {
+        let auto = told(memory.join("auto"), create());
+        assert_eq!(auto, (IoMode::Cached, ModeReason::NoDirect));
+        // It has neither direct IO nor writes that leave nothing in memory.
+        let direct = told(memory.join("direct"), create().io_mode(IoMode::Direct));
+        assert_eq!(direct, (IoMode::Cached, ModeReason::UncachedRefused));
+    }
+    let stats = engine.stats();
+    let opened = stats.opened_direct + stats.opened_uncached + stats.opened_cached;
+    assert!((3..=5).contains(&opened), "{stats:?}");
+    assert_eq!(stats.opened_direct, u64::from(!PORTABLE));
+    assert_eq!(file_not_opened(&engine, &dir), ModeReason::NotOpen);
+}
+
+/// The reason of a file that the kernel refused.
+fn file_not_opened(engine: &Engine, dir: &Dir) -> ModeReason {
+    let file = engine.open(dir.join("nothing"), &reading()).unwrap();
+    event(engine, |event| matches!(event.kind, EventKind::Failed(_)));
+    file.stats().unwrap().mode_reason
 }
 
 /// The io traits of std and the streams of efio-bstream stand on a file like on anything else.

@@ -11,7 +11,6 @@ use crate::fd::Slot;
 use crate::op::{Op, Outcome};
 use crate::page::{Block, Buffer};
 use crate::plan::{After, Finished, Kind, Next, Transfer};
-use crate::trace;
 use std::sync::Arc;
 
 impl<B: Backend> Driver<B> {
@@ -115,9 +114,7 @@ impl<B: Backend> Driver<B> {
         match at.completed(key, block, result, &mut file.routes) {
             After::Again => {}
             After::FellBack => {
-                counters.fallbacks.add(1);
-                slot.count(1, |stats| &mut stats.fallbacks);
-                trace::fell_back(file.fd);
+                self.fell_back(slot, file.fd, file.routes);
             }
             After::Finished(finished) => self.positional_over(slot, file, finished),
         }

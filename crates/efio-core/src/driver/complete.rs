@@ -6,10 +6,11 @@ use super::ops::Purpose;
 use crate::backend::Backend;
 use crate::error::{Errno, Failure};
 use crate::event::EventKind;
-use crate::fd::{DRIVER, Ends, OpenState, Slot, Waiting};
+use crate::fd::{DRIVER, Ends, Fd, OpenState, Slot, Waiting};
+use crate::manner::Manner;
 use crate::op::{Completion, Outcome};
 use crate::page::Block;
-use crate::plan::{Step, Verdict};
+use crate::plan::{Routes, Step, Verdict};
 use crate::trace;
 use efio_sync::CasCellGuard;
 
@@ -64,6 +65,9 @@ impl<B: Backend> Driver<B> {
                     .fallbacks
                     .add(u64::from(facts.fell_back));
                 slot.count(u64::from(facts.fell_back), |stats| &mut stats.fallbacks);
+                let manner = Manner::at_open(file.io_mode(), file.appends(), facts.block);
+                slot.set_manner(manner);
+                self.shared.counters.opened(manner.mode);
                 trace::opened(file.fd, &facts);
                 file.opened(kernel, facts);
                 if let Some(kernel) = file.cached_kernel() {
@@ -118,10 +122,8 @@ impl<B: Backend> Driver<B> {
         // Memory of a run that was given up goes back to the pool here.
         drop(file.incoming().plan.arrived(number, block, result));
         let delivered = file.deliver(slot);
-        self.shared.counters.fallbacks.add(delivered.fallbacks);
-        slot.count(delivered.fallbacks, |stats| &mut stats.fallbacks);
-        if delivered.fallbacks > 0 {
-            trace::fell_back(file.fd);
+        if delivered.fell_back {
+            self.fell_back(slot, file.fd, file.incoming().plan.routes());
         }
         if file.incoming().plan.is_over() {
             // Once its bytes are taken, the file rests.
@@ -194,14 +196,20 @@ impl<B: Backend> Driver<B> {
         rescue(slot, file, ends);
     }
 
+    /// The kernel refused a route of a file, which goes on with those that are `left`.
+    pub(super) fn fell_back(&self, slot: &Slot, fd: Fd, left: Routes) {
+        self.shared.counters.fallbacks.add(1);
+        slot.count(1, |stats| &mut stats.fallbacks);
+        slot.set_manner(slot.manner().with(left));
+        trace::fell_back(fd);
+    }
+
     /// Acts on what an error means for the file.
     pub(super) fn judge(&mut self, slot: &Slot, file: &mut OpenFile<B::File>, verdict: Verdict) {
         match verdict {
             Verdict::Retry => {}
             Verdict::FellBack => {
-                self.shared.counters.fallbacks.add(1);
-                slot.count(1, |stats| &mut stats.fallbacks);
-                trace::fell_back(file.fd);
+                self.fell_back(slot, file.fd, file.write().routes());
             }
             Verdict::Failed(mut failure) => {
                 if slot.failure().is_none() {

@@ -118,6 +118,16 @@ impl<F> OpenFile<F> {
         }
     }
 
+    /// The mode asked for.
+    pub fn io_mode(&self) -> IoMode {
+        self.io_mode
+    }
+
+    /// Whether what is written goes to the end of the file.
+    pub fn appends(&self) -> bool {
+        self.append
+    }
+
     /// The kernel opened the file: the plans learn what it can do.
     pub fn opened(&mut self, kernel: F, facts: FileFacts) {
         let buffered = match self.io_mode {

@@ -95,7 +95,7 @@ impl Incoming {
                     slot.end_run(self.plan.epoch(), result);
                     delivered.news = true;
                 }
-                Delivery::FellBack => delivered.fallbacks += 1,
+                Delivery::FellBack => delivered.fell_back = true,
             }
         }
         delivered
@@ -110,6 +110,6 @@ pub struct Starved;
 pub struct Delivered {
     /// The consumer has something to look at.
     pub news: bool,
-    /// Routes that the kernel refused.
-    pub fallbacks: u64,
+    /// The kernel refused a route, and the run begins anew.
+    pub fell_back: bool,
 }

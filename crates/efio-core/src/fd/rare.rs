@@ -2,6 +2,7 @@
 
 use super::slot::Slot;
 use crate::caller::Lost;
+use crate::manner::Manner;
 use crate::page::Page;
 use crate::stats::FileStats;
 use efio_chunks::{ChunkReader, ChunkWriter};
@@ -44,7 +45,10 @@ impl Slot {
     /// What was done for the file so far.
     pub fn stats(&self) -> FileStats {
         let counted = self.rare.lock().stats.as_deref().copied();
+        let Manner { mode, why } = self.manner();
         FileStats {
+            mode,
+            mode_reason: why,
             reads_served: self.reads_served.get(),
             ..counted.unwrap_or_default()
         }

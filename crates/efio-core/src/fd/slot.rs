@@ -19,6 +19,7 @@ use super::rare::Rare;
 use super::waiters::Waiters;
 use super::watermarks::Watermarks;
 use crate::error::{Errno, Failure};
+use crate::manner::Manner;
 use crate::stats::Counter;
 use efio_sync::shim::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use efio_sync::{CasCell, SpinLock};
@@ -56,6 +57,8 @@ pub struct Slot {
     pub waiters: Waiters,
     /// [`OpenState`].
     state: AtomicU8,
+    /// [`Manner`].
+    manner: AtomicU8,
     /// 0, or the errno that poisoned the file.
     failed: AtomicI32,
     lost_from: AtomicU64,
@@ -100,6 +103,7 @@ impl Slot {
             waiting: AtomicU32::new(0),
             waiters: Waiters::default(),
             state: AtomicU8::new(0),
+            manner: AtomicU8::new(0),
             failed: AtomicI32::new(0),
             lost_from: AtomicU64::new(0),
             read_after: AtomicU64::new(0),
@@ -151,6 +155,7 @@ impl Slot {
             word.store(0, Ordering::Relaxed);
         }
         self.going.store(false, Ordering::Relaxed);
+        self.manner.store(0, Ordering::Relaxed);
         // Release: who looks at them through a stale descriptor sees then that its file ended.
         self.state
             .store(OpenState::Pending as u8, Ordering::Release);
@@ -195,6 +200,17 @@ impl Slot {
     pub fn take_attention(&self) -> Attention {
         // AcqRel: with `attend`, see there.
         Attention(self.attention.swap(0, Ordering::AcqRel))
+    }
+
+    /// How the bytes go, and why.
+    pub fn manner(&self) -> Manner {
+        // Relaxed, as for the statistics: it orders nothing.
+        Manner::from_code(self.manner.load(Ordering::Relaxed))
+    }
+
+    /// The driver knows how the bytes go.
+    pub fn set_manner(&self, manner: Manner) {
+        self.manner.store(manner.code(), Ordering::Relaxed);
     }
 
     /// How far the open has come.

@@ -17,6 +17,7 @@ mod rest;
 
 pub use rest::ReadRest;
 
+use super::routes::Routes;
 use crate::error::Errno;
 use crate::op::Route;
 use crate::page::{UNIT_BYTES, order_for};
@@ -317,6 +318,14 @@ impl<P> ReadAhead<P> {
                 }
                 Err(errno) => return Some(self.end(Err(errno))),
             }
+        }
+    }
+
+    /// The routes that are left.
+    pub fn routes(&self) -> Routes {
+        Routes {
+            buffered: self.buffered,
+            block: if self.block > 1 { self.block as u32 } else { 0 },
         }
     }
 

@@ -24,6 +24,7 @@ mod rest;
 
 pub use rest::WriteRest;
 
+use super::routes::Routes;
 use crate::error::{Errno, Failure};
 use crate::op::Route;
 
@@ -216,6 +217,14 @@ impl WriteBehind {
             });
         }
         forced.then(|| buffered(len))
+    }
+
+    /// The routes that are left.
+    pub fn routes(&self) -> Routes {
+        Routes {
+            buffered: self.buffered,
+            block: self.block as u32,
+        }
     }
 
     /// The route of the write in flight.

@@ -1,0 +1,133 @@
+//! How the bytes of a file go, and why: what was chosen when it was opened, and what the kernel
+//! refused since.
+
+use crate::config::IoMode;
+use crate::op::Route;
+use crate::plan::Routes;
+
+/// Why a file has the mode that [`FileStats::mode`](crate::FileStats::mode) tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ModeReason {
+    /// The kernel has not opened the file, or would not.
+    #[default]
+    NotOpen,
+    /// It was asked for.
+    Asked,
+    /// [`IoMode::Auto`] chose it: there is direct IO, or what is written is appended.
+    Chosen,
+    /// There is no direct IO for this file: its file system or the system has none, or it is
+    /// appended to.
+    NoDirect,
+    /// There was to be, and the kernel refused a direct read or write.
+    DirectRefused,
+    /// The kernel, or the file system, keeps in the page cache whatever goes through it.
+    UncachedRefused,
+}
+
+/// A mode, and why.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Manner {
+    /// Never `Auto` once the file is open.
+    pub mode: IoMode,
+    /// Why.
+    pub why: ModeReason,
+}
+
+impl Manner {
+    /// That of a file whose direct IO has blocks of `block` bytes, 0 when there is none.
+    pub fn at_open(asked: IoMode, append: bool, block: u32) -> Self {
+        let direct = block > 0 && !append;
+        let (mode, why) = match asked {
+            IoMode::Auto if direct => (IoMode::Direct, ModeReason::Chosen),
+            IoMode::Auto if append => (IoMode::Uncached, ModeReason::Chosen),
+            IoMode::Auto => (IoMode::Cached, ModeReason::NoDirect),
+            IoMode::Direct if !direct => (IoMode::Uncached, ModeReason::NoDirect),
+            asked => (asked, ModeReason::Asked),
+        };
+        Self { mode, why }
+    }
+
+    /// After the kernel refused a route; `left` are those that remain.
+    pub fn with(self, left: Routes) -> Self {
+        let mode = match left {
+            Routes { block: 1.., .. } => IoMode::Direct,
+            Routes {
+                buffered: Route::Cached,
+                ..
+            } => IoMode::Cached,
+            _ => IoMode::Uncached,
+        };
+        let why = match self.mode {
+            now if now == mode => self.why,
+            IoMode::Direct => ModeReason::DirectRefused,
+            _ => ModeReason::UncachedRefused,
+        };
+        Self { mode, why }
+    }
+
+    /// In a byte; 0 before the open.
+    pub fn code(self) -> u8 {
+        (self.why as u8) << 2 | self.mode as u8
+    }
+
+    /// What [`code`](Self::code) gave.
+    pub fn from_code(code: u8) -> Self {
+        const MODES: [IoMode; 4] = [
+            IoMode::Auto,
+            IoMode::Direct,
+            IoMode::Uncached,
+            IoMode::Cached,
+        ];
+        const REASONS: [ModeReason; 6] = [
+            ModeReason::NotOpen,
+            ModeReason::Asked,
+            ModeReason::Chosen,
+            ModeReason::NoDirect,
+            ModeReason::DirectRefused,
+            ModeReason::UncachedRefused,
+        ];
+        Self {
+            mode: MODES[usize::from(code & 3)],
+            why: REASONS[usize::from(code >> 2)],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_choice_has_its_reason_and_fits_in_a_byte() {
+        use IoMode::{Auto, Cached, Direct, Uncached};
+        use ModeReason::{Asked, Chosen, DirectRefused, NoDirect, UncachedRefused};
+        let all = [
+            ((Auto, false, 4096), (Direct, Chosen)),
+            ((Auto, true, 4096), (Uncached, Chosen)),
+            ((Auto, true, 0), (Uncached, Chosen)),
+            ((Auto, false, 0), (Cached, NoDirect)),
+            ((Direct, false, 4096), (Direct, Asked)),
+            ((Direct, false, 0), (Uncached, NoDirect)),
+            ((Direct, true, 4096), (Uncached, NoDirect)),
+            ((Uncached, false, 4096), (Uncached, Asked)),
+            ((Cached, true, 4096), (Cached, Asked)),
+        ];
+        for ((asked, append, block), (mode, why)) in all {
+            let manner = Manner::at_open(asked, append, block);
+            assert_eq!(manner, Manner { mode, why }, "{asked:?} {append} {block}");
+            assert_eq!(Manner::from_code(manner.code()), manner);
+        }
+        let left = |block, buffered| Routes { block, buffered };
+        let direct = Manner::at_open(Auto, false, 4096);
+        // Its unaligned ends stay in the cache; the rest goes past it as before.
+        assert_eq!(direct.with(left(4096, Route::Cached)), direct);
+        let refused = direct.with(left(0, Route::Uncached));
+        assert_eq!((refused.mode, refused.why), (Uncached, DirectRefused));
+        let cached = refused.with(left(0, Route::Cached));
+        assert_eq!((cached.mode, cached.why), (Cached, UncachedRefused));
+        assert_eq!(cached.with(left(0, Route::Cached)), cached);
+        assert_eq!(Manner::from_code(cached.code()), cached);
+        assert_eq!(Manner::default().code(), 0);
+    }
+}
