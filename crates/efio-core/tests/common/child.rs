@@ -46,14 +46,14 @@ pub fn run(child: &mut Command, test: &str) {
     }
 }
 
-/// Lowers a limit of this process, for good.
-pub fn limit(resource: libc::__rlimit_resource_t, most: u64) {
+/// Lowers a limit of this process, for good. C libraries do not agree on the type of its number.
+pub fn limit(resource: i32, most: u64) {
     let limit = libc::rlimit {
         rlim_cur: most,
         rlim_max: most,
     };
     // SAFETY: a limit of this process, which exists for one test alone.
-    let result = unsafe { libc::setrlimit(resource, &raw const limit) };
+    let result = unsafe { libc::setrlimit(resource as _, &raw const limit) };
     assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
 }
 

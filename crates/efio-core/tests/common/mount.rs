@@ -132,7 +132,7 @@ impl Mount {
     /// An ioctl on its root directory.
     pub fn ioctl(&self, request: libc::c_ulong, mut argument: u32) -> io::Result<()> {
         // SAFETY: the requests used here read at most the 32 bits that they are given.
-        match unsafe { libc::ioctl(self.root().as_raw_fd(), request, &raw mut argument) } {
+        match unsafe { libc::ioctl(self.root().as_raw_fd(), request as _, &raw mut argument) } {
             0 => Ok(()),
             _ => Err(io::Error::last_os_error()),
         }

@@ -86,7 +86,7 @@ fn a_thread_that_cannot_start_is_told_at_the_start() {
     become_nobody(&dir);
     let descriptors = || std::fs::read_dir("/proc/self/fd").unwrap().count();
     let before = descriptors();
-    limit(libc::RLIMIT_NPROC, 1);
+    limit(libc::RLIMIT_NPROC as i32, 1);
     for backend in [BackendKind::Pool, BackendKind::Auto] {
         let refused = Engine::builder().backend(backend).workers(64).start();
         let why = refused
@@ -107,7 +107,7 @@ fn without_locked_memory_all_goes_on() {
     become_nobody(&dir);
     // Enough for a ring, but not for the memory of files; then not for a ring either.
     for most in [256 << 10, 0] {
-        limit(libc::RLIMIT_MEMLOCK, most);
+        limit(libc::RLIMIT_MEMLOCK as i32, most);
         round_trips(&dir, BackendKind::Auto);
     }
 }

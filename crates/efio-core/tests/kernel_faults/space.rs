@@ -127,7 +127,7 @@ fn the_file_size_limit_is_the_same_error_everywhere() {
             "",
         );
     }
-    limit(libc::RLIMIT_FSIZE, LIMIT);
+    limit(libc::RLIMIT_FSIZE as i32, LIMIT);
     let dir = Dir::new();
     for &backend in backends() {
         for mode in MODES {
