@@ -156,6 +156,7 @@ impl Slot {
         }
         self.going.store(false, Ordering::Relaxed);
         self.manner.store(0, Ordering::Relaxed);
+        self.going.store(false, Ordering::Relaxed);
         // Release: who looks at them through a stale descriptor sees then that its file ended.
         self.state
             .store(OpenState::Pending as u8, Ordering::Release);
