@@ -8,15 +8,11 @@ mod standard;
 mod std_buffered;
 
 #[cfg(feature = "peers")]
-mod compio;
-#[cfg(feature = "peers")]
 mod glommio;
 #[cfg(feature = "peers")]
-mod monoio;
+mod owned;
 #[cfg(feature = "peers")]
 mod tokio;
-#[cfg(feature = "peers")]
-mod tokio_uring;
 #[cfg(feature = "peers")]
 mod tracing_appender;
 
@@ -120,13 +116,13 @@ pub const PEERS: &[Entry] = peers! {
     #[cfg(feature = "peers")]
     "tokio", "tokio::fs, writes through its BufWriter of 64 KiB", tokio::Tokio;
     #[cfg(feature = "peers")]
-    "tokio-uring", "tokio-uring, 64 KiB at once", blocks::Blocks<tokio_uring::TokioUring>;
+    "tokio-uring", "tokio-uring, 64 KiB at once", blocks::Blocks<owned::TokioUring>;
     #[cfg(feature = "peers")]
     "glommio", "glommio DmaFile, 4 × 1 MiB", blocks::Blocks<glommio::Glommio>;
     #[cfg(feature = "peers")]
-    "compio", "compio, 64 KiB at once", blocks::Blocks<compio::Compio>;
+    "compio", "compio, 64 KiB at once", blocks::Blocks<owned::Compio>;
     #[cfg(feature = "peers")]
-    "monoio", "monoio, 64 KiB at once", blocks::Blocks<monoio::Monoio>;
+    "monoio", "monoio, 64 KiB at once", blocks::Blocks<owned::Monoio>;
     #[cfg(feature = "peers")]
     "tracing-appender", "tracing_appender::non_blocking, lossless", tracing_appender::Appender;
 };
