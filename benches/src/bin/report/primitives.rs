@@ -12,11 +12,11 @@ const LINES: [(&str, &str, &str); 12] = [
         "CasCell",
         "mutex 8 threads short",
     ),
-    ("push and pop, one thread", "SegQueue", "same-thread"),
-    ("push and pop, two threads", "SegQueue", "1p1c"),
+    ("push and pop, one thread", "efio SegQueue", "same-thread"),
+    ("push and pop, two threads", "efio SegQueue", "1p1c"),
     (
         "push and pop in batches of 32",
-        "SegQueue",
+        "efio SegQueue",
         "same-thread batch-32",
     ),
     (
@@ -72,7 +72,7 @@ fn cells(what: &str, ours: &str, comparison: &Comparison) -> Option<Vec<String>>
     let best = rivals.min_by(|a, b| a.median().total_cmp(&b.median()))?;
     let [least, median, greatest] = Row::spread(&best.ratios(mine));
     Some(vec![
-        format!("{what}, `{ours}`"),
+        format!("{what}, `{}`", ours.trim_start_matches("efio ")),
         figure(mine.median()),
         format!("{} {}", best.name, figure(best.median())),
         format!("{median:.2} ({least:.2} … {greatest:.2})"),
