@@ -74,7 +74,7 @@ fn cells(what: &str, ours: &str, comparison: &Comparison) -> Option<Vec<String>>
     Some(vec![
         format!("{what}, `{}`", ours.trim_start_matches("efio ")),
         figure(mine.median()),
-        format!("{} {}", best.name, figure(best.median())),
+        format!("`{}` {}", best.name, figure(best.median())),
         format!("{median:.2} ({least:.2} … {greatest:.2})"),
     ])
 }
