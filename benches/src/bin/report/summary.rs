@@ -254,4 +254,22 @@ mod tests {
             }
         );
     }
+
+    #[test]
+    fn the_best_peer_is_neither_efio_nor_a_bare_ring() {
+        let measurements = vec![
+            measured(LIMIT, 0, 0.5),
+            measured("ring-1m", 0, 0.6),
+            measured("efio-pool", 0, 0.7),
+            measured("slow", 0, 3.0),
+            measured("fast", 0, 2.0),
+        ];
+        let record = Record {
+            measurements,
+            ..Record::default()
+        };
+        let cases = cases(&record);
+        assert_eq!(cases[0].best_peer().unwrap().peer, "fast");
+        assert_eq!(headline(&cases).count(), 1);
+    }
 }
