@@ -63,7 +63,9 @@ impl EventQueue {
     }
 
     /// Takes the oldest event; `None` when none waits. When the last one is taken the descriptor
-    /// stays readable until a call returns `None`: take events until then before polling again.
+    /// stays readable until a call returns `None`: take events until then before polling again. An
+    /// event that is taken in the moment in which it is announced may leave the descriptor readable
+    /// once more, with nothing to take.
     /// In a forked child there are no events.
     pub fn next(&self) -> Option<Event> {
         if self.birthplace.is_elsewhere() {
