@@ -20,7 +20,7 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// Reads and writes files for an event loop, on a thread of its own.
@@ -51,8 +51,15 @@ use std::time::{Duration, Instant};
 pub struct Engine {
     pub(crate) shared: Arc<Shared>,
     backend: BackendInfo,
-    /// Where the driver reports how it ended; taken by the shutdown.
-    ended: Option<Mutex<Receiver<Report>>>,
+    /// The driver; taken by the shutdown.
+    driver: Option<Mutex<Running>>,
+}
+
+/// A driver on its thread.
+struct Running {
+    /// Where it reports how it ended.
+    report: Receiver<Report>,
+    thread: JoinHandle<()>,
 }
 
 /// Builds an [`Engine`] with limits other than the default ones.
@@ -220,11 +227,11 @@ impl Builder {
     pub fn start(self) -> io::Result<Engine> {
         let shared = Shared::new(self.config)?;
         let (started, start) = sync_channel(1);
-        let (report, ended) = sync_channel(1);
+        let (ended, report) = sync_channel(1);
         let theirs = Arc::clone(&shared);
-        thread::Builder::new()
+        let thread = thread::Builder::new()
             .name(format!("{}-driver", shared.config.thread_name))
-            .spawn(move || live(theirs, self.callback, &started, &report))?;
+            .spawn(move || live(theirs, self.callback, &started, &ended))?;
         // The thread is gone without a word when it panicked, which would be a bug of efio.
         let backend = start
             .recv()
@@ -232,7 +239,7 @@ impl Builder {
         Ok(Engine {
             shared,
             backend,
-            ended: Some(Mutex::new(ended)),
+            driver: Some(Mutex::new(Running { report, thread })),
         })
     }
 }
@@ -303,7 +310,7 @@ impl Engine {
         Self {
             shared,
             backend: BackendInfo::simulated(),
-            ended: None,
+            driver: None,
         }
     }
 
@@ -519,7 +526,11 @@ impl Engine {
     /// Closes every file, waits until all accepted bytes are written or `patience` is over, and
     /// says what was left. Descriptors are stale from then on. The events that were not taken
     /// are gone with the engine: the report says what could not be written in time, the errors of
-    /// a file come with its own calls and events before.
+    /// a file come with its own calls and events before. At the deadline each positional op that is
+    /// left [completes](crate::Completed) with an error, and all that wait are woken.
+    ///
+    /// When nothing is left behind the engine's threads have ended by the return, and what the
+    /// callback owned is dropped. Otherwise they end when the disk lets them.
     ///
     /// # Errors
     ///
@@ -530,7 +541,7 @@ impl Engine {
     }
 
     fn stop(&mut self, patience: Duration) -> io::Result<Report> {
-        let Some(ended) = self.ended.take() else {
+        let Some(driver) = self.driver.take() else {
             return Ok(Report::default());
         };
         // In a forked child there is no driver to wait for (F51).
@@ -542,10 +553,16 @@ impl Engine {
             return Err(Errno(libc::EDEADLK).into());
         }
         // The lock is there to make the engine `Sync`; nobody else can hold it here.
-        let ended = ended.into_inner().unwrap_or_else(PoisonError::into_inner);
-        ended
+        let driver = driver.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let Running { report, thread } = driver;
+        let report = report
             .recv()
-            .map_err(|_| io::Error::from_raw_os_error(libc::EIO))
+            .map_err(|_| io::Error::from_raw_os_error(libc::EIO))?;
+        if report.is_clean() {
+            // It waits for nothing any more. With a disk that hangs it gives the backend a moment.
+            let _ = thread.join();
+        }
+        Ok(report)
     }
 }
 

@@ -73,9 +73,17 @@ impl From<Refused> for io::Error {
 pub struct Failure {
     /// The first error.
     pub errno: Errno,
-    /// The lowest file offset whose byte may not have reached the disk. In append mode, where only
-    /// the kernel knows offsets, it counts from the first byte written through the descriptor.
+    /// The lowest file offset of an accepted byte that may not have reached the disk. In append
+    /// mode, where only the kernel knows offsets, it counts from the first byte written through the
+    /// descriptor. [`NOTHING_LOST`](Self::NOTHING_LOST) when there is no such byte.
     pub offset: u64,
+}
+
+impl Failure {
+    /// The offset of a failure that lost no accepted byte: a sync failed, and the syncs before it had
+    /// covered all that was written through the descriptor. The kernel then means bytes of others,
+    /// or the name of a new file.
+    pub const NOTHING_LOST: u64 = u64::MAX;
 }
 
 impl From<Failure> for io::Error {

@@ -133,6 +133,14 @@ pub enum Op<F> {
 }
 
 impl<F> Op<F> {
+    /// The memory that it owns.
+    pub fn into_block(self) -> Option<Block> {
+        match self {
+            Self::Read { block, .. } | Self::WriteBlock { block, .. } => Some(block),
+            _ => None,
+        }
+    }
+
     /// How many bytes it is to move.
     pub fn bytes(&self) -> usize {
         match self {

@@ -84,6 +84,11 @@ impl Simulation {
         self.driver.backend_mut().hang();
     }
 
+    /// The disk takes no ops until [`calm_down`](Self::calm_down) (F39).
+    pub fn refuse(&mut self) {
+        self.driver.backend_mut().refuse();
+    }
+
     /// No trouble from now on.
     pub fn calm_down(&mut self) {
         self.driver.backend_mut().calm_down();

@@ -296,3 +296,58 @@ fn a_simulation_delivers_at_the_end_of_a_turn() {
     );
     assert!(file.close().is_err(), "closed by number");
 }
+
+/// Threads of this process whose name begins so.
+fn threads(name: &str) -> usize {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
+    let names = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
+    names.filter(|comm| comm.starts_with(name)).count()
+}
+
+/// The callback's memory goes with the engine's threads, and those by the end of the shutdown.
+#[test]
+fn a_clean_shutdown_leaves_no_thread() {
+    let dir = Dir::new();
+    for round in 0..30 {
+        let owned = Arc::new(());
+        let theirs = Arc::clone(&owned);
+        let engine = Engine::builder().thread_name("goes");
+        let engine = engine.on_event(move |_| drop(Arc::clone(&theirs)));
+        let engine = engine.start().unwrap();
+        let file = engine.open(dir.join("file"), &create()).unwrap();
+        file.write(b"bytes").unwrap();
+        assert!(threads("goes") > 0);
+        if round % 2 == 0 {
+            assert!(engine.shutdown(PATIENCE).unwrap().is_clean());
+        } else {
+            drop(engine);
+        }
+        assert_eq!((threads("goes"), Arc::strong_count(&owned)), (0, 1));
+    }
+}
+
+/// The disk gets what the turn submitted before the callback runs.
+#[test]
+fn a_slow_callback_does_not_hold_up_the_disk() {
+    const LEN: usize = 128 << 10;
+    let dir = Dir::new();
+    let path = dir.join("file");
+    let (news, heard) = channel();
+    let watched = path.clone();
+    let engine = Engine::builder().on_event(move |event| {
+        if event.kind == EventKind::Opened {
+            let deadline = Instant::now() + Duration::from_secs(5);
+            let is_there = || std::fs::metadata(&watched).unwrap().len() == LEN as u64;
+            while !is_there() && Instant::now() < deadline {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            news.send(is_there()).unwrap();
+        }
+    });
+    let engine = engine.start().unwrap();
+    let file = engine.open(&path, &create()).unwrap();
+    // Accepted while the kernel opens the file, most of the time: the turn that hears of the open
+    // submits the write.
+    assert_eq!(file.write(&vec![1; LEN]).unwrap(), LEN);
+    assert!(heard.recv_timeout(PATIENCE).unwrap(), "not written");
+}

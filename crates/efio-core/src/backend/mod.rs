@@ -47,6 +47,9 @@ pub trait Backend {
     /// The request itself, to be submitted again after a completion.
     fn submit(&mut self, request: Request<Self::File>) -> Result<(), Request<Self::File>>;
 
+    /// Begins at once what was submitted and waits for company: the driver will be busy for a while.
+    fn hurry(&mut self) {}
+
     /// Moves the completions that are there to `out`.
     fn reap(&mut self, out: &mut Vec<Completion<Self::File>>);
 

@@ -85,6 +85,10 @@ impl Shared {
             // the mark before it hears of the change, the count tells that one is coming.
             slot.set_changes(ends.changes);
             slot.marks.set_accepted(slot.marks.accepted() + width);
+            if ends.append {
+                // A page holds bytes whose places follow each other.
+                ends.seal();
+            }
         }
         self.send_at(AtCommand { fd, asked });
         if width > 0 {

@@ -126,7 +126,10 @@ impl Shared {
         let len = held.as_ref().map_or(0, PageSlice::len);
         check_write(slot, ends, len)?;
         self.wait_for_share(fd, slot)?;
-        let page = match held.take().map(|bytes| bytes.into_page(ends.position)) {
+        let page = match held
+            .take()
+            .map(|bytes| bytes.into_page(ends.next_place(slot)))
+        {
             Some(Ok(page)) => page,
             Some(Err(bytes)) => {
                 *held = Some(bytes);

@@ -29,18 +29,14 @@ impl fmt::Debug for Unwritten {
 pub struct Lost {
     /// In the order in which they were accepted.
     pub slices: VecDeque<PageSlice>,
-    /// In append mode: the place of the first byte in the accepted sequence.
-    pub place: Option<u64>,
 }
 
 impl Lost {
     /// A copy of the bytes in ranges as long as possible.
     fn ranges(&self) -> Result<Vec<Unwritten>, Errno> {
         let mut ranges: Vec<Unwritten> = Vec::new();
-        let mut place = self.place;
         for slice in &self.slices {
-            let offset = place.unwrap_or(slice.offset());
-            place = place.map(|place| place + slice.len() as u64);
+            let offset = slice.offset();
             let bytes = slice.as_slice();
             match ranges.last_mut() {
                 Some(last) if last.offset + last.bytes.len() as u64 == offset => {

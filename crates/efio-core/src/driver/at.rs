@@ -17,6 +17,7 @@ impl<B: Backend> Driver<B> {
     /// Takes what callers asked for. One whose file was not heard of yet waits for its open.
     pub(super) fn hear_positional(&mut self) -> bool {
         let mut heard = false;
+        self.place_early();
         while let Some(command) = self.shared.positional.pop() {
             heard = true;
             if let Some(early) = self.place_positional(command) {
@@ -26,7 +27,21 @@ impl<B: Backend> Driver<B> {
         heard
     }
 
-    /// Gives a file that is new the ops that came before it.
+    /// Takes what was asked of one file, which is not in its place now.
+    pub(super) fn hear_of(&mut self, file: &mut OpenFile<B::File>) {
+        while let Some(command) = self.shared.positional.pop() {
+            self.early.push(command);
+        }
+        for command in std::mem::take(&mut self.early) {
+            if command.fd == file.fd {
+                file.ask(command.asked);
+            } else {
+                self.early.push(command);
+            }
+        }
+    }
+
+    /// Gives each op that was heard of before its file to that, if it is there.
     pub(super) fn place_early(&mut self) {
         for command in std::mem::take(&mut self.early) {
             if let Some(early) = self.place_positional(command) {
@@ -73,9 +88,19 @@ impl<B: Backend> Driver<B> {
         }
     }
 
-    /// The file will not be served: every op that waits ends.
+    /// The file will not be served: every op that the disk does not have ends.
     pub(super) fn cancel_positional(&mut self, file: &mut OpenFile<B::File>, errno: Errno) {
         while let Some(finished) = file.at.as_mut().and_then(|at| at.cancel(errno)) {
+            self.tell_over(file, finished);
+        }
+    }
+
+    /// Nobody will hear of the file's ops any more: each ends here, and whether one that the disk has
+    /// happens nobody knows. Its memory stays with the disk.
+    pub(super) fn give_up_positional(&mut self, file: &mut OpenFile<B::File>) {
+        self.cancel_positional(file, Errno(libc::ECANCELED));
+        let unknown = Errno(libc::ETIMEDOUT);
+        while let Some(finished) = file.at.as_mut().and_then(|at| at.give_up(unknown)) {
             self.tell_over(file, finished);
         }
     }

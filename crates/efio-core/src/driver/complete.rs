@@ -168,15 +168,16 @@ impl<B: Backend> Driver<B> {
                 self.judge(slot, file, verdict);
             }
             _ => {
-                let upto = file.write().sync_done();
+                let (upto, is_asked) = file.write().sync_done();
                 self.set_timer(file);
                 slot.marks.set_durable(upto);
                 if file.write().syncs_are_answered() {
                     slot.answer_syncs(file.syncs_heard);
                 }
                 self.shared.counters.syncs.add(1);
-                // After `Failed` no success is told any more; the mark itself is true.
-                if slot.failure().is_none() {
+                // After `Failed` no success is told any more; the mark itself is true. Nor is one of
+                // a close, which tells for itself.
+                if slot.failure().is_none() && is_asked {
                     self.tell(file, EventKind::Synced { upto });
                     self.notify(slot, file, Waiting::SYNCED, None);
                 }
@@ -189,6 +190,7 @@ impl<B: Backend> Driver<B> {
     /// memcpy.
     fn poison(&mut self, slot: &Slot, file: &mut OpenFile<B::File>, failure: &mut Failure) {
         let ends = slot.ends.acquire(DRIVER);
+        self.hear_of(file);
         // What waits behind the failed write is lost as well, and may lie before it.
         let pending = file.lowest_pending(slot);
         failure.offset = pending.map_or(failure.offset, |low| low.min(failure.offset));

@@ -94,7 +94,7 @@ impl<F> OpenFile<F> {
             life: Lifecycle::new(),
             limits: Arc::clone(limits),
             outgoing: None,
-            written: WriteRest::new(append),
+            written: WriteRest::new(),
             incoming: None,
             read: ReadRest::new(),
             at: None,
@@ -297,6 +297,13 @@ impl<F> OpenFile<F> {
             .push(asked);
     }
 
+    /// A positional op comes back from on its way to the backend.
+    pub fn take_back(&mut self, key: u32, memory: Option<Block>) {
+        if let Some(at) = &mut self.at {
+            at.take_back(key, memory);
+        }
+    }
+
     /// Stream bytes from this place of the sequence on wait for a positional change.
     fn limit(&self) -> u64 {
         self.at.as_ref().map_or(u64::MAX, |at| at.limit())
@@ -323,11 +330,13 @@ impl<F> OpenFile<F> {
         self.at.as_ref().is_some_and(|at| !at.is_idle())
     }
 
-    /// The lowest file offset of all accepted bytes that the kernel does not have; `None` in append
-    /// mode, where only the kernel knows offsets.
+    /// The lowest file offset of all accepted bytes that the kernel does not have, or in append mode
+    /// their first place.
     pub fn lowest_pending(&mut self, slot: &Slot) -> Option<u64> {
         let queued = self.outgoing().lowest_queued(slot);
         let changes = self.at.as_ref().and_then(|at| at.lowest_pending());
+        let place = self.append.then(|| self.written());
+        let changes = changes.map(|offset| place.unwrap_or(offset));
         queued.into_iter().chain(changes).min()
     }
 

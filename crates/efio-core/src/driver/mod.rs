@@ -123,9 +123,18 @@ impl<B: Backend> Driver<B> {
         self.relieve();
         self.feed_starved();
         self.trim();
+        self.deliver();
+        heard || reaped
+    }
+
+    /// Runs the code of others, which may take its time: the disk works meanwhile.
+    fn deliver(&mut self) {
+        if self.outbox.is_empty() {
+            return;
+        }
+        self.backend.hurry();
         let panics = self.outbox.deliver();
         self.shared.counters.callback_panics.add(panics);
-        heard || reaped
     }
 
     /// Sleeps until something happens or a timer is due. While ops are under way, and for a moment
@@ -191,9 +200,7 @@ impl<B: Backend> Driver<B> {
         self.live += 1;
         trace::opening(fd, &spec);
         self.submit(fd.index(), Purpose::Open, Op::Open(Box::new(spec)));
-        if !self.early.is_empty() {
-            self.place_early();
-        }
+        self.place_early();
         if self.deadline.is_some() {
             self.close_for_shutdown(fd);
         }
@@ -243,7 +250,7 @@ impl<B: Backend> Driver<B> {
                 driver.shared.counters.flushes_close.add(owes);
                 file.flush(accepted);
                 if bits.has(Attention::CLOSE_SYNC) {
-                    file.write().sync(accepted);
+                    file.write().sync_silently(accepted);
                 }
             }
             driver.pump(slot, file);

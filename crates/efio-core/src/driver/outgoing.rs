@@ -93,13 +93,11 @@ impl Outgoing {
         self.plan.skip_to(mark);
     }
 
-    /// The lowest file offset of the bytes that wait for the kernel; `None` in append mode, where
-    /// only the kernel knows offsets.
+    /// The lowest file offset of the bytes that wait for the kernel; in append mode their first place.
     pub fn lowest_queued(&mut self, slot: &Slot) -> Option<u64> {
         self.plan.flush(u64::MAX);
         self.collect(slot, u64::MAX);
-        let queued = self.queue.iter().filter(|_| !self.append);
-        queued.map(PageSlice::offset).min()
+        self.queue.iter().map(PageSlice::offset).min()
     }
 
     /// All accepted bytes that the kernel did not take, after a failure, once no write is in flight.
@@ -112,7 +110,6 @@ impl Outgoing {
         self.collect(slot, u64::MAX);
         Some(Box::new(Lost {
             slices: std::mem::take(&mut self.queue),
-            place: self.append.then(|| self.plan.written()),
         }))
     }
 

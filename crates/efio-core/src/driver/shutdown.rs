@@ -1,9 +1,10 @@
 //! The end of an engine: everything is closed, within a deadline.
 
 use super::Driver;
+use super::ops::Purpose;
 use crate::backend::Backend;
-use crate::error::Errno;
 use crate::fd::{Attention, DRIVER, Ends, Fd};
+use crate::op::Request;
 use std::time::Duration;
 
 /// How a shutdown went.
@@ -51,16 +52,18 @@ impl<B: Backend> Driver<B> {
         self.attend(fd.index());
     }
 
-    /// At the deadline: positional ops that did not begin end here. Those that the disk has keep
-    /// their memory, and are not heard of any more.
-    fn give_up_positional(&mut self) {
-        for index in 0..self.files.len() as u32 {
-            self.with_file(index, |driver, _, file| {
-                driver.cancel_positional(file, Errno(libc::ECANCELED));
-            });
+    /// Ends every positional op that is left: nobody hears of it any more.
+    fn end_positional(&mut self) {
+        for Request { id, op } in std::mem::take(&mut self.backlog) {
+            // What the backend had no room for did not begin.
+            if let Some((index, Purpose::At(key))) = self.ops.remove(id) {
+                self.with_file(index, |_, _, file| file.take_back(key, op.into_block()));
+            }
         }
-        let panics = self.outbox.deliver();
-        self.shared.counters.callback_panics.add(panics);
+        for index in 0..self.files.len() as u32 {
+            self.with_file(index, |driver, _, file| driver.give_up_positional(file));
+        }
+        self.deliver();
     }
 
     /// The report, once the shutdown is over.
@@ -69,7 +72,7 @@ impl<B: Backend> Driver<B> {
         if self.live > 0 && self.now < deadline {
             return None;
         }
-        self.give_up_positional();
+        self.end_positional();
         let left = |fd: Fd| {
             let marks = self
                 .shared

@@ -43,7 +43,7 @@ pub enum EventKind {
     Readable,
     /// A write that said "would block" can be repeated.
     Writable,
-    /// A sync ended: every byte accepted before the mark `upto` is durable.
+    /// A sync that was asked for ended: every byte accepted before the mark `upto` is durable.
     Synced {
         /// The durable mark.
         upto: u64,
@@ -63,10 +63,12 @@ pub struct Completed {
     /// What the caller named it.
     pub token: u64,
     /// The bytes moved: for a read fewer than the buffer's length only at the end of file. After an
-    /// error some may have been moved.
+    /// error some may have been moved. At the deadline of a [shutdown](crate::Engine::shutdown):
+    /// `ECANCELED` for an op that the disk does not have and that will not go on, `ETIMEDOUT` for one
+    /// that it has, and that may still happen.
     pub result: Result<usize, Errno>,
     /// The buffer that the op was given. It is empty should the memory have been lost with a worker
-    /// that died.
+    /// that died, and with `ETIMEDOUT`: the disk has it.
     pub buffer: Buffer,
 }
 

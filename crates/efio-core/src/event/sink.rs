@@ -43,6 +43,11 @@ impl Outbox {
         }
     }
 
+    /// Whether there is nothing to hand out.
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty() && self.wakers.is_empty()
+    }
+
     /// Runs the callback for the events that were collected, in order, and wakes the tasks; how
     /// often something panicked there.
     pub fn deliver(&mut self) -> u64 {

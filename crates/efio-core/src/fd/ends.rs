@@ -57,6 +57,16 @@ impl Ends {
         })
     }
 
+    /// Where the next byte of the stream belongs: its file offset, or in append mode, where only the
+    /// kernel knows that, its place among the accepted bytes.
+    pub fn next_place(&self, slot: &Slot) -> u64 {
+        if self.append {
+            slot.marks.accepted()
+        } else {
+            self.position
+        }
+    }
+
     /// Bytes for which the open page has room.
     pub fn room(&mut self) -> usize {
         self.writer.as_mut().map_or(0, |writer| writer.room())

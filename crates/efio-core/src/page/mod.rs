@@ -24,7 +24,7 @@ pub struct Page(Arc<PageInner>);
 
 struct PageInner {
     block: Block,
-    /// File offset of the first byte.
+    /// File offset of the first byte; in append mode its place among the accepted bytes.
     offset: u64,
     /// Bytes of the block in front of the first one: memory and file offset stay congruent
     /// modulo 4 KiB, so that an aligned file block is aligned in memory as well.

@@ -446,11 +446,25 @@ impl<M> Positional<M> {
         self.waiting.is_empty() && self.started == 0
     }
 
-    /// Ends every op that did not start, as the file will not be served any more.
+    /// The backend never had this transfer: it has to be submitted again.
+    pub fn take_back(&mut self, key: u32, memory: Option<M>) {
+        let entry = self.entries[key as usize].as_mut().expect(ENTERED);
+        entry.asked.memory = memory;
+        self.again.push_back(key);
+    }
+
+    /// Ends an op that the disk does not have, as the file will not be served any more.
     pub fn cancel(&mut self, errno: Errno) -> Option<Finished<M>> {
-        let key = self.waiting.pop_front()?;
-        self.started += 1;
+        let fresh = self.waiting.pop_front();
+        self.started += usize::from(fresh.is_some());
+        let key = fresh.or_else(|| self.again.pop_front())?;
         Some(self.finish(key, Err(errno)))
+    }
+
+    /// Ends an op that the disk has, without its memory. Its completion must not come any more.
+    pub fn give_up(&mut self, errno: Errno) -> Option<Finished<M>> {
+        let key = self.entries.iter().position(Option::is_some)?;
+        Some(self.finish(key as u32, Err(errno)))
     }
 
     fn entry(&self, key: u32) -> &Entry<M> {

@@ -65,7 +65,6 @@ pub enum Verdict {
 #[derive(Debug)]
 pub struct WriteBehind {
     written: u64,
-    durable: u64,
     /// Everything below goes to the kernel now, full block or not.
     due: u64,
     in_flight: Option<Cut>,
@@ -86,6 +85,8 @@ pub struct WriteBehind {
 struct Sync {
     /// The highest mark asked for and not answered, if any.
     wanted: Option<u64>,
+    /// The highest one that somebody is to be told of.
+    asked: Option<u64>,
     /// What was written when the sync in flight was submitted.
     running: Option<u64>,
     /// The directory entry is not durable yet.
@@ -101,7 +102,6 @@ impl WriteBehind {
     pub fn new(append: bool, max_cut: usize) -> Self {
         Self {
             written: 0,
-            durable: 0,
             due: 0,
             in_flight: None,
             failure: None,
@@ -135,14 +135,21 @@ impl WriteBehind {
         self.due = self.due.max(mark);
     }
 
-    /// Everything up to `mark` has to become durable.
+    /// Everything up to `mark` has to become durable, and somebody waits to hear of it.
     pub fn sync(&mut self, mark: u64) {
+        self.sync_silently(mark);
+        self.sync.asked = self.sync.asked.max(Some(mark));
+    }
+
+    /// Everything up to `mark` has to become durable before the file is closed.
+    pub fn sync_silently(&mut self, mark: u64) {
         self.flush(mark);
-        self.sync.wanted = Some(self.sync.wanted.unwrap_or(0).max(mark));
+        self.sync.wanted = self.sync.wanted.max(Some(mark));
     }
 
     /// A positional change at `offset` was made: the next sync covers it.
     pub fn changed(&mut self, offset: u64) {
+        let offset = self.place_of(offset);
         let from = self.sync.unsynced_from.get_or_insert(offset);
         *from = (*from).min(offset);
     }
@@ -160,7 +167,7 @@ impl WriteBehind {
 
     /// A positional change failed; the offset is that of its first byte that was not written.
     pub fn change_failed(&mut self, errno: Errno, offset: u64) -> Verdict {
-        self.poison(errno, offset)
+        self.poison(errno, self.place_of(offset))
     }
 
     /// How many bytes the kernel has taken.
@@ -237,7 +244,7 @@ impl WriteBehind {
         let cut = self.in_flight.take().expect("a write was in flight");
         debug_assert!(n <= cut.len);
         if n == 0 {
-            return self.poison(Errno(libc::EIO), self.lost_offset(cut));
+            return self.poison(Errno(libc::EIO), cut.offset);
         }
         self.written += n;
         let from = self.sync.unsynced_from.get_or_insert(cut.offset);
@@ -258,7 +265,7 @@ impl WriteBehind {
                 self.buffered = Route::Cached;
                 Verdict::FellBack
             }
-            _ => self.poison(errno, self.lost_offset(cut)),
+            _ => self.poison(errno, cut.offset),
         }
     }
 
@@ -280,16 +287,20 @@ impl WriteBehind {
         Some(self.sync.name_pending)
     }
 
-    /// The sync in flight succeeded; says up to where the file is durable now.
-    pub fn sync_done(&mut self) -> u64 {
+    /// The sync in flight succeeded; says up to where the file is durable now, and whether somebody
+    /// is to be told.
+    pub fn sync_done(&mut self) -> (u64, bool) {
         let covered = self.sync.running.take().expect("a sync was in flight");
-        self.durable = covered;
+        let is_asked = self.sync.asked.is_some();
+        if self.sync.asked <= Some(covered) {
+            self.sync.asked = None;
+        }
         self.sync.name_pending = false;
         self.sync.syncing_from = None;
         if self.sync.wanted.is_some_and(|wanted| wanted <= covered) {
             self.sync.wanted = None;
         }
-        covered
+        (covered, is_asked)
     }
 
     /// Whether no sync is asked for that was not answered.
@@ -303,15 +314,14 @@ impl WriteBehind {
         self.sync.running.take().expect("a sync was in flight");
         let covered_from = self.sync.syncing_from.take();
         let lowest = match (covered_from, self.sync.unsynced_from) {
-            (Some(a), Some(b)) => a.min(b),
-            (a, b) => a.or(b).unwrap_or(0),
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
         };
         if errno.0 == libc::EINTR {
-            self.sync.unsynced_from = Some(lowest);
+            self.sync.unsynced_from = lowest;
             return Verdict::Retry;
         }
-        let lowest = if self.append { self.durable } else { lowest };
-        self.poison(errno, lowest)
+        self.poison(errno, lowest.unwrap_or(Failure::NOTHING_LOST))
     }
 
     /// Whether nothing is left to do for `accepted` bytes: written, and synced if that was asked
@@ -323,12 +333,10 @@ impl WriteBehind {
         self.failure.is_some() || (self.written == accepted && self.sync.wanted.is_none())
     }
 
-    fn lost_offset(&self, cut: Cut) -> u64 {
-        if self.append {
-            self.written
-        } else {
-            cut.offset
-        }
+    /// Where a positional change is: in append mode its place among what was accepted, for it is the
+    /// next one.
+    fn place_of(&self, offset: u64) -> u64 {
+        if self.append { self.written } else { offset }
     }
 
     fn poison(&mut self, errno: Errno, offset: u64) -> Verdict {
@@ -490,7 +498,7 @@ mod tests {
         plan.write_done(4096);
         assert_eq!(plan.next_sync(), Some(true));
         assert_eq!(plan.next_sync(), None, "it runs");
-        assert_eq!(plan.sync_done(), 4096);
+        assert_eq!(plan.sync_done(), (4096, true));
 
         plan.sync(8192);
         plan.next_write(ready(4096, 4096)).unwrap();
@@ -503,7 +511,6 @@ mod tests {
         assert_eq!(plan.sync_failed(Errno(libc::EIO)), Verdict::Failed(failure));
         plan.sync(8192);
         assert_eq!(plan.next_sync(), None);
-        assert_eq!(plan.durable, 4096, "what was durable stays so");
     }
 
     #[test]
@@ -512,8 +519,50 @@ mod tests {
         plan.opened(Route::Uncached, 4096, true);
         plan.sync(0);
         assert_eq!(plan.next_sync(), Some(true));
-        assert_eq!(plan.sync_done(), 0);
+        assert_eq!(plan.sync_done(), (0, true));
         assert_eq!(plan.next_sync(), None);
+    }
+
+    #[test]
+    fn a_sync_that_covers_nothing_of_ours_loses_nothing() {
+        for append in [false, true] {
+            let mut plan = WriteBehind::new(append, 8 << 20);
+            plan.opened(Route::Cached, 0, false);
+            plan.sync(100);
+            plan.next_write(ready(0, 100)).unwrap();
+            plan.write_done(100);
+            plan.next_sync().unwrap();
+            plan.sync_done();
+            plan.sync(100);
+            plan.next_sync().unwrap();
+            assert_eq!(plan.sync_failed(Errno(libc::EINTR)), Verdict::Retry);
+            plan.next_sync().unwrap();
+            let failure = Failure {
+                errno: Errno(libc::EIO),
+                offset: Failure::NOTHING_LOST,
+            };
+            assert_eq!(plan.sync_failed(Errno(libc::EIO)), Verdict::Failed(failure));
+        }
+    }
+
+    #[test]
+    fn a_close_that_syncs_is_told_of_only_with_what_was_asked_for() {
+        let mut plan = direct();
+        plan.sync(0);
+        plan.next_sync().unwrap();
+        // Asked for while another sync runs, and then closed with more.
+        plan.sync(4096);
+        plan.sync_silently(8192);
+        assert_eq!(plan.sync_done(), (0, true));
+        plan.next_write(ready(0, 4096)).unwrap();
+        plan.write_done(4096);
+        plan.next_write(ready(4096, 4096)).unwrap();
+        plan.write_done(4096);
+        plan.next_sync().unwrap();
+        assert_eq!(plan.sync_done(), (8192, true), "it covers the caller's");
+        plan.sync_silently(8192);
+        plan.next_sync().unwrap();
+        assert_eq!(plan.sync_done(), (8192, false));
     }
 
     proptest! {

@@ -4,11 +4,12 @@
 use crate::common::beds::{Bed, MODES, backends, both, create};
 use crate::common::mount::{Kind, Mount};
 use crate::common::{PATIENCE, closed, event, pattern, write_all};
-use efio_core::{EventKind, File};
+use efio_core::{Errno, EventKind, File};
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 /// `FIFREEZE` of `<linux/fs.h>`.
@@ -108,6 +109,40 @@ fn a_disk_that_hangs_holds_up_nobody() {
             (late_fd, b"accepted while it opens".len() as u64),
         ];
         assert_eq!(left, expected, "{bed}");
+        drop(frozen);
+    });
+}
+
+/// What the frozen disk holds at the deadline completes all the same, each op once.
+#[test]
+fn a_shutdown_completes_what_a_hung_disk_has() {
+    each(|bed, mount| {
+        let (news, heard) = channel();
+        let engine = bed.builder().on_event(move |event| {
+            let _ = news.send(event.kind);
+        });
+        let engine = engine.start().unwrap();
+        let file = engine.open(bed.join("file"), &both()).unwrap();
+        assert_eq!(heard.recv_timeout(PATIENCE).unwrap(), EventKind::Opened);
+        let frozen = Frozen::new(mount);
+        let buffer = || engine.buffer(8192).unwrap();
+        file.write_at(0, buffer(), 0).unwrap();
+        // In the place of the first, which it waits for.
+        file.write_at(4096, buffer(), 1).unwrap();
+        file.read_at(0, buffer(), 2).unwrap();
+        let report = engine.shutdown(Duration::from_millis(200)).unwrap();
+        assert_eq!(report.unfinished, [(file.fd(), 16_384)], "{bed}");
+        let mut left = vec![libc::ETIMEDOUT, libc::ECANCELED, libc::ECANCELED];
+        for kind in heard.try_iter() {
+            let EventKind::Completed(completed) = kind else {
+                panic!("{bed}: {kind:?}")
+            };
+            let errno = std::mem::take(&mut left[completed.token as usize]);
+            let len = if errno == libc::ECANCELED { 8192 } else { 0 };
+            assert_eq!(completed.result, Err(Errno(errno)), "{bed}");
+            assert_eq!(completed.buffer.len(), len, "{bed}");
+        }
+        assert_eq!(left, [0; 3], "{bed}: each completes");
         drop(frozen);
     });
 }

@@ -86,6 +86,10 @@ impl World<'_> {
                 assert!(*bytes >= least, "{bytes} left, not {least} or more");
             }
         }
+        for open in &user.files {
+            let under_way = &open.oracle.under_way;
+            assert!(under_way.is_empty(), "not completed: {under_way:?}");
+        }
         let left = user.files.len();
         assert_eq!(report.unfinished.len(), left, "closed, or in the report");
         drop(user);

@@ -194,7 +194,11 @@ impl History {
     pub fn unwritten(&self, taken: u64) -> Vec<(u64, Vec<u8>)> {
         let mut ranges: Vec<(u64, Vec<u8>)> = Vec::new();
         let mut place = taken;
-        for (at, bytes) in self.pieces(taken..self.accepted()) {
+        for change in self.changes(taken..self.accepted()) {
+            let Change::Put((at, bytes)) = change else {
+                place += 1;
+                continue;
+            };
             let at = if self.append { place } else { at as u64 };
             place += bytes.len() as u64;
             match ranges.last_mut() {

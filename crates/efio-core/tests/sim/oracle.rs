@@ -31,6 +31,9 @@ pub struct Oracle {
     /// The highest mark that a sync was asked for, and that was told to be durable.
     asked: Option<u64>,
     told: Option<u64>,
+    /// How often that was.
+    syncs: u32,
+    answers: u32,
     /// Bytes found on the disk so far.
     checked: u64,
     /// Positional reads and writes under way.
@@ -80,6 +83,8 @@ impl Oracle {
             writable: Owed::default(),
             asked: None,
             told: None,
+            syncs: 0,
+            answers: 0,
             checked: 0,
             under_way: Vec::new(),
             truncations: Vec::new(),
@@ -184,6 +189,7 @@ impl Oracle {
     /// A sync was asked for.
     pub fn syncs(&mut self) {
         self.asked = Some(self.accepted());
+        self.syncs += 1;
     }
 
     /// The marks of the file; `inode` is what is true of it.
@@ -264,7 +270,8 @@ impl Oracle {
 
     fn synced(&mut self, upto: u64, inode: Option<&SimInode>) {
         assert!(self.failed.is_none(), "success after a failure (F30)");
-        assert!(self.asked.is_some(), "nobody asked for a sync");
+        self.answers += 1;
+        assert!(self.answers <= self.syncs, "nobody asked for a sync");
         assert!(upto <= self.accepted(), "synced what was not accepted");
         let inode = inode.expect("a synced file exists");
         if self.creates {
@@ -291,19 +298,16 @@ impl Oracle {
         if !self.opened {
             return assert_eq!(failure.offset, 0, "nothing of it was written");
         }
-        if self
-            .history
-            .calls
-            .iter()
-            .any(|call| call.kind != Kind::Stream)
-        {
+        let append = self.history.append;
+        let is_stream = |call: &Call| call.kind == Kind::Stream;
+        if !append && !self.history.calls.iter().all(is_stream) {
             // Which of them were written is known to the marks alone.
             return;
         }
         let lowest = |kept: u64| {
             let lost = self.history.pieces(kept..self.accepted());
             let lowest = lost.map(|(at, _)| at as u64).min();
-            if self.history.append {
+            if append && kept < self.accepted() {
                 Some(kept)
             } else {
                 lowest
@@ -314,10 +318,9 @@ impl Oracle {
             right.push(lowest(inode.taken()));
         }
         if failure.errno == Errno(libc::EIO) {
-            // A sync: what was written and not made durable is lost as well, or any of the file if
-            // there was nothing of ours.
-            right.push(lowest(self.marks.durable.max(self.told.unwrap_or(0))));
-            right.push(Some(0));
+            // A sync: what was written and not made durable is lost as well.
+            let lowest = lowest(self.marks.durable.max(self.told.unwrap_or(0)));
+            right.push(lowest.or(Some(Failure::NOTHING_LOST)));
         }
         assert!(
             right.contains(&Some(failure.offset)),

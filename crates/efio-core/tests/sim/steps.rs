@@ -25,6 +25,8 @@ pub struct Plan {
     /// Events go to a callback, which takes the next of these steps each time (F46); `None`: they
     /// go to the queue.
     pub inside: Option<Vec<Step>>,
+    /// When a file fails the user asks at once for what was not written.
+    pub saves: bool,
 }
 
 /// One thing that happens. `file` is a place at the user's table: the file there is meant, or the
@@ -152,6 +154,7 @@ impl Plan {
             trouble,
             steps,
             inside,
+            saves: random.bool(),
         }
     }
 }

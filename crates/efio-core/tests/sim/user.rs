@@ -2,7 +2,7 @@
 
 use super::noise::noise;
 use super::oracle::Oracle;
-use super::steps::{Closing, FILES, Opening, PATHS, Step};
+use super::steps::{Closing, FILES, Opening, PATHS, Plan, Step};
 use efio_core::sim::{Foreign, SimInode, SimOptions, SimStore};
 use efio_core::{Engine, Event, EventKind, Fd, File, OpenOptions};
 use std::io::{ErrorKind, IoSlice, IoSliceMut, Write};
@@ -43,6 +43,7 @@ pub struct User {
     /// What is still to be done inside of callbacks, last step first.
     pub inside: Vec<Step>,
     is_inside: bool,
+    saves: bool,
     /// Names of positional ops given so far.
     pub tokens: u64,
     buffer: Vec<u8>,
@@ -58,11 +59,12 @@ pub fn look(inode: &Mutex<SimInode>) -> MutexGuard<'_, SimInode> {
 }
 
 impl User {
-    pub fn new(engine: Arc<Engine>, store: SimStore, trouble: SimOptions) -> Self {
+    pub fn new(engine: Arc<Engine>, store: SimStore, plan: &Plan) -> Self {
         Self {
             engine,
             store,
-            trouble,
+            trouble: plan.trouble.clone(),
+            saves: plan.saves,
             files: Vec::new(),
             places: (0..PATHS).map(|_| Place::default()).collect(),
             stale: Vec::new(),
@@ -341,7 +343,6 @@ impl User {
             Closing::Close => file.close(),
             Closing::CloseSync => {
                 open.close_sync = true;
-                open.oracle.syncs();
                 file.close_sync()
             }
         };
@@ -419,8 +420,8 @@ impl User {
         let at = self.files.iter().position(|open| open.fd == event.fd);
         let at = at.expect("an event of a file that is open");
         let number = self.files[at].path;
-        let inode = self.inode(number);
-        let inode = inode.as_ref().map(|inode| look(inode));
+        let on_disk = self.inode(number);
+        let inode = on_disk.as_ref().map(|inode| look(inode));
         let open = &mut self.files[at];
         open.oracle.event(&event.kind, inode.as_deref());
         if let EventKind::Failed(failure) = event.kind {
@@ -430,6 +431,10 @@ impl User {
                 "{failure:?}, but {:?}",
                 open.refusal
             );
+            if self.saves && open.file.is_some() {
+                drop(inode);
+                return self.take_unwritten(at as u8);
+            }
         }
         let EventKind::Closed { error } = event.kind else {
             return;

@@ -24,7 +24,7 @@ impl<'a> World<'a> {
         let store = SimStore::default();
         let simulation = start(plan, 0, &store, memory);
         let engine = Arc::clone(simulation.engine());
-        let user = User::new(engine, store.clone(), plan.trouble.clone());
+        let user = User::new(engine, store.clone(), plan);
         let mut world = Self {
             plan,
             memory,

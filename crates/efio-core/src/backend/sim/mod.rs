@@ -24,7 +24,7 @@ use super::Backend;
 use crate::config::IoMode;
 use crate::error::Errno;
 use crate::op::{Completion, FileFacts, Op, OpId, OpenSpec, Outcome, ReadNow, Request, Route};
-use crate::page::{Block, PageSlice};
+use crate::page::PageSlice;
 use disk::lock;
 use random::Random;
 use std::io;
@@ -92,6 +92,11 @@ impl SimDisk {
     /// Nothing completes until [`calm_down`](Self::calm_down).
     pub fn hang(&mut self) {
         self.hangs_until = u64::MAX;
+    }
+
+    /// Nothing is taken until [`calm_down`](Self::calm_down).
+    pub fn refuse(&mut self) {
+        self.options.refusals = 1000;
     }
 
     /// No trouble from now on: what lasted is mended.
@@ -172,7 +177,7 @@ impl SimDisk {
                 ..
             } => {
                 let outcome = self.write(file, route, offset, &parts(&op));
-                (outcome, memory(op))
+                (outcome, op.into_block())
             }
             Op::Truncate { file, len } => (self.truncate(&file, len), None),
             Op::Sync { file, name_too } => (self.sync(&file, name_too), None),
@@ -345,7 +350,7 @@ impl SimDisk {
             out.push(Completion {
                 id: flying.request.id,
                 outcome: Outcome::Failed(Errno(libc::EAGAIN)),
-                block: memory(flying.request.op),
+                block: flying.request.op.into_block(),
             });
         }
     }
@@ -477,14 +482,6 @@ fn parts(op: &Op<SimFile>) -> Vec<&[u8]> {
             block, start, len, ..
         } => vec![&block.as_slice()[*start..][..*len]],
         _ => Vec::new(),
-    }
-}
-
-/// The memory that goes back with the completion.
-fn memory(op: Op<SimFile>) -> Option<Block> {
-    match op {
-        Op::Read { block, .. } | Op::WriteBlock { block, .. } => Some(block),
-        _ => None,
     }
 }
 

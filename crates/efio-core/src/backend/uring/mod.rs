@@ -184,6 +184,12 @@ impl Backend for UringBackend {
         }
     }
 
+    fn hurry(&mut self) {
+        if !self.refused && self.ring.taken() < self.ring.pushed() {
+            self.enter(false, None);
+        }
+    }
+
     fn reap(&mut self, out: &mut Vec<Completion<KernelFile>>) {
         self.crew.reap(out);
         if !self.refused {

@@ -10,7 +10,7 @@ const NONE: u64 = u64::MAX;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WriteRest {
     written: u64,
-    /// In append mode what is durable, else the lowest offset written since the last sync.
+    /// The lowest offset written since the last sync.
     unsure_from: u64,
     block: u32,
     buffered: Route,
@@ -19,10 +19,10 @@ pub struct WriteRest {
 
 impl WriteRest {
     /// A file that is being opened.
-    pub fn new(append: bool) -> Self {
+    pub fn new() -> Self {
         Self {
             written: 0,
-            unsure_from: if append { 0 } else { NONE },
+            unsure_from: NONE,
             block: 0,
             buffered: Route::Cached,
             name_pending: false,
@@ -50,14 +50,9 @@ impl WriteBehind {
         if busy || asked || self.failure.is_some() {
             return None;
         }
-        let unsynced_from = self.sync.unsynced_from.unwrap_or(NONE);
         Some(WriteRest {
             written: self.written,
-            unsure_from: if self.append {
-                self.durable
-            } else {
-                unsynced_from
-            },
+            unsure_from: self.sync.unsynced_from.unwrap_or(NONE),
             // It came as one of these.
             block: self.block as u32,
             buffered: self.buffered,
@@ -69,11 +64,7 @@ impl WriteBehind {
     pub fn resume(&mut self, rest: WriteRest) {
         self.written = rest.written;
         self.opened(rest.buffered, rest.block, rest.name_pending);
-        if self.append {
-            self.durable = rest.unsure_from;
-        } else {
-            self.sync.unsynced_from = (rest.unsure_from != NONE).then_some(rest.unsure_from);
-        }
+        self.sync.unsynced_from = (rest.unsure_from != NONE).then_some(rest.unsure_from);
     }
 }
 
@@ -93,7 +84,7 @@ mod tests {
     }
 
     fn opened(append: bool) -> WriteBehind {
-        let mut rest = WriteRest::new(append);
+        let mut rest = WriteRest::new();
         rest.opened(Route::Uncached, 4096, true);
         woken(append, rest)
     }
@@ -134,7 +125,7 @@ mod tests {
         plan.sync(10);
         assert_eq!(plan.next_sync(), Some(true));
         plan.sync_done();
-        write(&mut plan, 0, 5);
+        write(&mut plan, 10, 5);
         let mut plan = woken(true, plan.rest().expect("nothing to do"));
         plan.sync(15);
         assert_eq!(plan.next_sync(), Some(false), "the name is durable");

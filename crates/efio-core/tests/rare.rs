@@ -1,0 +1,254 @@
+//! What is hard to cause on a real disk, step by step on the simulated one.
+
+mod common;
+
+use common::errno;
+use efio_core::sim::{SimOptions, Simulation};
+use efio_core::{
+    Completed, Config, Errno, EventKind, Failure, Fd, File, OpenOptions, Progress, Unwritten,
+};
+use std::io::ErrorKind;
+use std::time::Duration;
+
+const MS: Duration = Duration::from_millis(1);
+
+/// An engine over a disk that has an empty file, which it opens.
+struct Bench {
+    simulation: Simulation,
+    heard: Vec<(Fd, EventKind)>,
+}
+
+impl Bench {
+    fn new(seed: u64, trouble: SimOptions) -> Self {
+        let simulation = Simulation::new(Config::default(), seed, trouble);
+        let mut simulation = simulation.expect("the limits are valid");
+        simulation.store().put("/file", b"");
+        Self {
+            simulation,
+            heard: Vec::new(),
+        }
+    }
+
+    fn open(&mut self, options: &OpenOptions) -> File {
+        let file = self.simulation.engine().open("/file", options).unwrap();
+        while !file.open_status().unwrap() {
+            self.turn();
+        }
+        self.heard.clear();
+        file
+    }
+
+    fn turn(&mut self) {
+        self.simulation.turn(MS);
+        while let Some(event) = self.simulation.engine().events().next() {
+            self.heard.push((event.fd, event.kind));
+        }
+    }
+
+    /// Far longer than anything here takes.
+    fn rest(&mut self) {
+        for _ in 0..5_000 {
+            self.turn();
+        }
+    }
+
+    fn heard(&self, kind: &EventKind) -> usize {
+        self.heard.iter().filter(|(_, heard)| heard == kind).count()
+    }
+
+    fn failure(&self) -> Option<Failure> {
+        self.heard.iter().find_map(|(_, kind)| match kind {
+            EventKind::Failed(failure) => Some(*failure),
+            _ => None,
+        })
+    }
+}
+
+fn writing() -> OpenOptions {
+    OpenOptions::new().write(true)
+}
+
+fn unwritten(offset: u64, bytes: &[u8]) -> Unwritten {
+    Unwritten {
+        offset,
+        bytes: bytes.to_vec(),
+    }
+}
+
+/// F21: a truncation has a place among the accepted bytes, and so have those behind it.
+#[test]
+fn what_was_appended_behind_a_truncation_keeps_its_place() {
+    let trouble = SimOptions {
+        write_errors: 1000,
+        ..SimOptions::default()
+    };
+    let mut bench = Bench::new(1, trouble.clone());
+    let file = bench.open(&OpenOptions::new().append(true));
+    file.write(b"abc").unwrap();
+    file.truncate(1).unwrap();
+    file.write(b"def").unwrap();
+    bench.rest();
+    assert_eq!(bench.failure().map(|failure| failure.offset), Some(0));
+    let all = [unwritten(0, b"abc"), unwritten(4, b"def")];
+    assert_eq!(file.take_unwritten().unwrap(), all);
+    drop(file);
+
+    // The truncation itself fails, and all before it is written.
+    let mut bench = Bench::new(1, SimOptions::default());
+    let file = bench.open(&OpenOptions::new().append(true));
+    file.write(b"abc").unwrap();
+    // More than any file may have.
+    file.truncate(1 << 40).unwrap();
+    file.write(b"def").unwrap();
+    bench.rest();
+    assert_eq!(file.progress().unwrap().written, 3);
+    assert_eq!(bench.failure().map(|failure| failure.offset), Some(3));
+    assert_eq!(file.take_unwritten().unwrap(), [unwritten(4, b"def")]);
+}
+
+/// F21, F30: the kernel means the bytes of somebody else.
+#[test]
+fn a_failed_sync_of_nothing_says_that_nothing_is_lost() {
+    for append in [false, true] {
+        let trouble = SimOptions {
+            sync_errors: 1000,
+            ..SimOptions::default()
+        };
+        let mut bench = Bench::new(1, trouble);
+        let file = bench.open(&OpenOptions::new().write(!append).append(append));
+        file.sync().unwrap();
+        bench.rest();
+        let failure = Failure {
+            errno: Errno(libc::EIO),
+            offset: Failure::NOTHING_LOST,
+        };
+        assert_eq!(bench.failure(), Some(failure));
+        assert_eq!(file.failure().unwrap(), Some(failure));
+        assert_eq!(errno(file.write(b"late")), libc::EIO);
+    }
+}
+
+/// F45: each op completes, at the deadline at the latest, and those that the disk has keep their
+/// memory.
+#[test]
+fn ops_of_a_hung_disk_complete_at_the_deadline() {
+    for refusals in [0, 1000] {
+        let mut bench = Bench::new(1, SimOptions::default());
+        let file = bench.open(&writing().read(true));
+        let engine = bench.simulation.engine().clone();
+        let buffer = || engine.buffer(100).unwrap();
+        bench.simulation.hang();
+        if refusals > 0 {
+            bench.simulation.refuse();
+        }
+        file.read_at(0, buffer(), 1).unwrap();
+        file.write_at(200, buffer(), 2).unwrap();
+        file.write_at(250, buffer(), 3).unwrap();
+        bench.turn();
+        bench.simulation.begin_shutdown(20 * MS);
+        let report = loop {
+            bench.turn();
+            if let Some(report) = bench.simulation.report() {
+                break report;
+            }
+        };
+        bench.turn();
+        assert_eq!(report.unfinished, [(file.fd(), 200)]);
+        let done = bench.heard.into_iter().filter_map(|(_, kind)| match kind {
+            EventKind::Completed(completed) => Some(completed),
+            _ => None,
+        });
+        let mut done: Vec<Completed> = done.collect();
+        done.sort_by_key(|completed| completed.token);
+        let tokens: Vec<_> = done.iter().map(|completed| completed.token).collect();
+        assert_eq!(tokens, [1, 2, 3], "each once");
+        for Completed {
+            token,
+            result,
+            buffer,
+        } in done
+        {
+            // The third waits for the second, which is in its place.
+            let begun = refusals == 0 && token < 3;
+            let (errno, len) = if begun {
+                (libc::ETIMEDOUT, 0)
+            } else {
+                (libc::ECANCELED, 100)
+            };
+            assert_eq!((result, buffer.len()), (Err(Errno(errno)), len), "{token}");
+        }
+        let late = file.write_at(0, buffer(), 4).unwrap_err();
+        assert_eq!(
+            (late.error.raw_os_error(), late.buffer.len()),
+            (Some(libc::EBADF), 100)
+        );
+    }
+}
+
+/// A sync fails while a write is in flight: what was not written comes back when that one is over, and
+/// who asked for it before is told.
+#[test]
+fn who_asks_too_early_for_what_is_unwritten_is_told() {
+    let mut early = 0;
+    for seed in 0..50 {
+        let trouble = SimOptions {
+            sync_errors: 1000,
+            latency: 20,
+            ..SimOptions::default()
+        };
+        let mut bench = Bench::new(seed, trouble);
+        let file = bench.open(&writing());
+        file.sync().unwrap();
+        bench.turn();
+        let mut failed = file.write(&[1; 1 << 20]).is_err();
+        bench.turn();
+        // What waits behind the write in flight.
+        failed |= file.write(b"behind").is_err();
+        if failed {
+            continue;
+        }
+        while bench.failure().is_none() {
+            bench.turn();
+        }
+        let blocked = match file.take_unwritten() {
+            Err(error) => error.kind() == ErrorKind::WouldBlock,
+            Ok(_) => false,
+        };
+        bench.rest();
+        assert_eq!(
+            bench.heard(&EventKind::Writable),
+            usize::from(blocked),
+            "{seed}"
+        );
+        early += u32::from(blocked);
+        let Progress {
+            accepted, written, ..
+        } = file.progress().unwrap();
+        let left = file.take_unwritten().unwrap();
+        if blocked {
+            let left: usize = left.iter().map(|range| range.bytes.len()).sum();
+            assert_eq!(left as u64, accepted - written);
+        }
+    }
+    assert!(early > 5, "{early}");
+}
+
+/// The descriptor is stale, and nobody asked for more than the close.
+#[test]
+fn a_close_that_syncs_tells_only_that_it_closed() {
+    let mut bench = Bench::new(1, SimOptions::default());
+    let file = bench.open(&writing());
+    let fd = file.fd();
+    file.write(b"durable").unwrap();
+    file.close_sync().unwrap();
+    bench.rest();
+    assert_eq!(bench.heard, [(fd, EventKind::Closed { error: None })]);
+
+    // What was asked for before is still told.
+    let file = bench.open(&writing());
+    file.write(b"durable").unwrap();
+    file.sync().unwrap();
+    file.close_sync().unwrap();
+    bench.rest();
+    assert_eq!(bench.heard(&EventKind::Synced { upto: 7 }), 1);
+}
