@@ -13,6 +13,12 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Bytes of page memory that an engine uses, and that it has mapped.
+pub fn memory(engine: &Engine) -> (usize, usize) {
+    let pool = &engine.shared.pool;
+    (pool.used(), pool.mapped())
+}
+
 /// The real driver and plans over a [`SimDisk`], in virtual time.
 pub struct Simulation {
     engine: Arc<Engine>,

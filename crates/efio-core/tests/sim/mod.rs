@@ -10,6 +10,7 @@
 
 mod crash;
 mod history;
+mod memory;
 mod noise;
 mod oracle;
 mod positional;

@@ -28,6 +28,8 @@ pub struct Oracle {
     /// "Would block" answers and the events that came, of each kind.
     pub readable: Owed,
     pub writable: Owed,
+    /// What all files together had accepted when a write found no room.
+    pub waits_from: Option<u64>,
     /// The highest mark that a sync was asked for, and that was told to be durable.
     asked: Option<u64>,
     told: Option<u64>,
@@ -81,6 +83,7 @@ impl Oracle {
             creates,
             readable: Owed::default(),
             writable: Owed::default(),
+            waits_from: None,
             asked: None,
             told: None,
             syncs: 0,
@@ -251,7 +254,10 @@ impl Oracle {
                 self.floor = inode.durable().to_vec();
             }
             EventKind::Readable => self.readable.event("Readable"),
-            EventKind::Writable => self.writable.event("Writable"),
+            EventKind::Writable => {
+                self.waits_from = None;
+                self.writable.event("Writable");
+            }
             EventKind::Synced { upto } => self.synced(upto, inode),
             EventKind::Completed(ref completed) => self.completed(completed),
             EventKind::Truncated { len } => {

@@ -150,9 +150,7 @@ impl User {
         match self.engine.buffer(len) {
             Ok(buffer) => Some(buffer),
             Err(error) => {
-                let errno = error.raw_os_error();
-                let known = [Some(libc::ENOMEM), Some(libc::EAGAIN)].contains(&errno);
-                assert!(known, "{error}");
+                self.refused_memory(error.raw_os_error());
                 None
             }
         }

@@ -206,7 +206,7 @@ fn any_size(random: &mut Rng, most: u64) -> u64 {
 fn config(random: &mut Rng) -> Config {
     Config {
         memory_budget: 4 << 20,
-        write_behind: Some(any_size(random, 1 << 20).max(4096) as usize),
+        write_behind: Some(any_size(random, 4 << 20).max(4096) as usize),
         read_ahead: Some(any_size(random, 2 << 20).max(4096) as usize),
         flush_interval: Duration::from_millis(random.u64(1..2000)),
         max_files: FILES,

@@ -4,7 +4,7 @@ use super::noise::noise;
 use super::oracle::Oracle;
 use super::steps::{Closing, FILES, Opening, PATHS, Plan, Step};
 use efio_core::sim::{Foreign, SimInode, SimOptions, SimStore};
-use efio_core::{Engine, Event, EventKind, Fd, File, OpenOptions};
+use efio_core::{Config, Engine, Event, EventKind, Fd, File, OpenOptions};
 use std::io::{ErrorKind, IoSlice, IoSliceMut, Write};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -35,7 +35,8 @@ pub struct Place {
 pub struct User {
     pub engine: Arc<Engine>,
     store: SimStore,
-    trouble: SimOptions,
+    pub config: Config,
+    pub trouble: SimOptions,
     /// The user's table.
     pub files: Vec<Open>,
     pub places: Vec<Place>,
@@ -44,6 +45,8 @@ pub struct User {
     pub inside: Vec<Step>,
     is_inside: bool,
     saves: bool,
+    /// Bytes that all files together accepted.
+    pub accepted: u64,
     /// Names of positional ops given so far.
     pub tokens: u64,
     buffer: Vec<u8>,
@@ -63,7 +66,9 @@ impl User {
         Self {
             engine,
             store,
+            config: plan.config.clone(),
             trouble: plan.trouble.clone(),
+            accepted: 0,
             saves: plan.saves,
             files: Vec::new(),
             places: (0..PATHS).map(|_| Place::default()).collect(),
@@ -207,6 +212,7 @@ impl User {
     fn write(&mut self, file: u8, len: usize, start: u32) {
         let Some(index) = self.pick(file) else { return };
         let bytes = noise(start, len);
+        let before = self.before(index);
         // F26: what happens to the caller's buffer afterwards is the caller's business.
         let scribbles = start % 4 == 0 && len <= self.buffer.len();
         let Open {
@@ -234,10 +240,13 @@ impl User {
             Ok(n) => {
                 assert!(n <= len && *writable && (n > 0 || len == 0));
                 oracle.wrote(&bytes[..n]);
+                oracle.waits_from = None;
+                self.count_accepted(n as u64);
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 assert!(!ready, "a poll said that it is writable");
                 oracle.writable.would_block();
+                oracle.waits_from.get_or_insert(self.accepted);
             }
             Err(error) => {
                 let errno = error.raw_os_error();
@@ -249,6 +258,7 @@ impl User {
                 );
             }
         }
+        self.is_fair(&before);
     }
 
     /// Reads once; whether there may be more to read at once.
