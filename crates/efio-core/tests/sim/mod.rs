@@ -10,12 +10,16 @@
 
 mod crash;
 mod history;
+mod holds;
 mod memory;
 mod noise;
+mod opening;
 mod oracle;
 mod positional;
 mod shrink;
 mod steps;
+mod streams;
+mod taste;
 mod user;
 mod world;
 

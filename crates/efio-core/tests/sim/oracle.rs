@@ -1,6 +1,6 @@
 //! What must hold for one descriptor, whatever the disk does.
 
-use super::history::{Call, Change, History, Kind, put};
+use super::history::{Call, History, Kind, put};
 use super::noise::noise;
 use super::positional::Asked;
 use efio_core::sim::{Foreign, SimInode};
@@ -14,7 +14,7 @@ pub struct Oracle {
     /// What it held before others changed it, since read-ahead began.
     past: Vec<Vec<u8>>,
     /// Others wrote it while we only read.
-    is_others: bool,
+    pub is_others: bool,
     /// Where the next read or write goes.
     pub position: usize,
     pub marks: Progress,
@@ -357,113 +357,5 @@ impl Oracle {
         if durable && first.is_none() {
             self.is_durable(self.accepted(), inode);
         }
-    }
-
-    /// The file holds what the kernel has of what was accepted, from the first byte on, and nothing
-    /// else (F25, F52). Positional writes may have overtaken each other.
-    pub fn holds_a_prefix(&self, inode: &SimInode) {
-        let (file, taken) = (inode.current(), inode.taken());
-        assert!(
-            (self.marks.written..=self.accepted()).contains(&taken),
-            "the kernel has {taken} of {:?}",
-            self.marks
-        );
-        if taken < self.accepted() && self.history.is_positional(self.marks.written) {
-            return self.holds(file, self.marks.written, self.history.base());
-        }
-        let expected = self.history.replay(taken);
-        let same = file
-            .iter()
-            .zip(&expected)
-            .take_while(|(a, b)| a == b)
-            .count();
-        assert!(
-            file == expected,
-            "{taken} bytes written; the file has {} bytes, should have {}, {same} are right",
-            file.len(),
-            expected.len()
-        );
-    }
-
-    /// After a power cut: what was durable is there, and nothing that nobody wrote.
-    pub fn survives(&self, file: Option<&[u8]>) {
-        let Some(file) = file else {
-            return assert!(!self.named, "the name of a synced file is gone (F35)");
-        };
-        if !self.is_others {
-            self.holds(file, self.marks.durable, &self.floor);
-        }
-    }
-
-    /// The file holds the changes below `mark`, and of the others, and of what was there before,
-    /// any part. `floor` is what else may have been there before.
-    fn holds(&self, file: &[u8], mark: u64, floor: &[u8]) {
-        let whole = self.history.replay(self.accepted());
-        let base = self.history.base();
-        let hole = base.len().min(floor.len());
-        let old = |(at, &byte): (usize, &u8)| {
-            base.get(at) == Some(&byte)
-                || floor.get(at) == Some(&byte)
-                || whole.get(at) == Some(&byte)
-                || (at >= hole && byte == 0)
-        };
-        let mut known: Vec<bool> = file.iter().enumerate().map(old).collect();
-        let mut least = 0;
-        let mut most = base.len().max(floor.len()).max(whole.len());
-        for change in self.history.changes(0..mark) {
-            match change {
-                Change::Put((at, bytes)) => {
-                    least = least.max(at + bytes.len());
-                    most = most.max(least);
-                    mark_bytes(file, &mut known, at, bytes, |_, right| right);
-                }
-                Change::Cut(len) => {
-                    least = len;
-                    most = most.max(len);
-                    mark_hole(file, &mut known, len, |_, right| right);
-                }
-            }
-        }
-        for change in self.history.changes(mark..self.accepted()) {
-            match change {
-                Change::Put((at, bytes)) => {
-                    most = most.max(at + bytes.len());
-                    mark_bytes(file, &mut known, at, bytes, |known, right| known || right);
-                }
-                Change::Cut(len) => {
-                    (least, most) = (least.min(len), most.max(len));
-                    mark_hole(file, &mut known, len, |known, right| known || right);
-                }
-            }
-        }
-        let len = file.len();
-        assert!(
-            (least..=most).contains(&len),
-            "{len} bytes, not {least} to {most}"
-        );
-        if let Some(at) = known.iter().position(|known| !known) {
-            panic!("byte {at} of {len} is lost or was never written; {mark} had to be there");
-        }
-    }
-}
-
-/// Says of each byte from `from` on whether it is as in a hole.
-fn mark_hole(file: &[u8], known: &mut [bool], from: usize, combine: impl Fn(bool, bool) -> bool) {
-    for index in from..file.len() {
-        known[index] = combine(known[index], file[index] == 0);
-    }
-}
-
-/// Says of each byte that `bytes` covers whether it is one of them.
-fn mark_bytes(
-    file: &[u8],
-    known: &mut [bool],
-    at: usize,
-    bytes: &[u8],
-    combine: impl Fn(bool, bool) -> bool,
-) {
-    let end = (at + bytes.len()).min(file.len());
-    for (index, &byte) in (at..end).zip(bytes) {
-        known[index] = combine(known[index], file[index] == byte);
     }
 }

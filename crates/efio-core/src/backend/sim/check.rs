@@ -1,0 +1,92 @@
+//! What a user of the kernel must not do: the disk looks.
+
+use super::kernel::SimFile;
+use super::{Flying, SimDisk};
+use crate::op::{Op, Route};
+use crate::page::PageSlice;
+use std::sync::Arc;
+
+impl SimDisk {
+    /// What a user of the kernel must not do.
+    pub(super) fn check(&self, op: &Op<SimFile>) {
+        let block = u64::from(self.options.block.max(1));
+        let aligned = |offset: u64, at: usize, len: usize| {
+            offset % block == 0 && at as u64 % block == 0 && len as u64 % block == 0
+        };
+        match op {
+            Op::Read {
+                route: Route::Direct,
+                offset,
+                block,
+                start,
+                len,
+                ..
+            }
+            | Op::WriteBlock {
+                route: Route::Direct,
+                offset,
+                block,
+                start,
+                len,
+                ..
+            } => {
+                let at = block.as_ptr() as usize + start;
+                assert!(aligned(*offset, at, *len), "misaligned block");
+            }
+            Op::Write {
+                route: Route::Direct,
+                offset,
+                slices,
+                ..
+            } => {
+                for slice in slices {
+                    let at = slice.as_slice().as_ptr() as usize;
+                    assert!(aligned(*offset, at, slice.len()), "misaligned write");
+                }
+            }
+            Op::Sync { file, .. } => {
+                let same_file = |other: &Flying| match &other.request.op {
+                    Op::Write { file: other, .. } => Arc::ptr_eq(other, file),
+                    _ => false,
+                };
+                assert!(
+                    !self.flying.iter().any(same_file),
+                    "a sync overtakes a write (F31)"
+                );
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The bytes that an op writes.
+pub(super) fn parts(op: &Op<SimFile>) -> Vec<&[u8]> {
+    match op {
+        Op::Write { slices, .. } => slices.iter().map(PageSlice::as_slice).collect(),
+        Op::WriteBlock {
+            block, start, len, ..
+        } => vec![&block.as_slice()[*start..][..*len]],
+        _ => Vec::new(),
+    }
+}
+
+/// Fowler-Noll-Vo over words, in four lanes, which is enough to see a change.
+pub(super) fn checksum(parts: &[&[u8]]) -> u64 {
+    let mix = |sum: u64, word: u64| (sum ^ word).wrapping_mul(0x0100_0000_01b3);
+    let mut lanes = [0xcbf2_9ce4_8422_2325_u64, 1, 2, 3];
+    for part in parts {
+        let mut quads = part.chunks_exact(32);
+        for quad in quads.by_ref() {
+            for (lane, word) in lanes.iter_mut().zip(quad.chunks_exact(8)) {
+                *lane = mix(
+                    *lane,
+                    u64::from_le_bytes(word.try_into().expect("eight bytes")),
+                );
+            }
+        }
+        for &byte in quads.remainder() {
+            lanes[0] = mix(lanes[0], u64::from(byte));
+        }
+    }
+    lanes.into_iter().fold(0, mix)
+}
