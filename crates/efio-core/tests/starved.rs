@@ -1,7 +1,10 @@
 //! A writer that finds the whole budget in the hands of others is told when it comes back.
 
+mod common;
+
+use common::{Dir, event};
 use efio_core::sim::Simulation;
-use efio_core::{Config, EventKind, OpenOptions, SimOptions};
+use efio_core::{Config, Engine, EventKind, OpenOptions, SimOptions};
 use std::io::ErrorKind;
 use std::time::Duration;
 
@@ -38,5 +41,23 @@ fn a_writer_hears_of_memory_that_others_gave_back() {
     }
     let mut events = sim.engine().events().drain();
     assert!(events.any(|event| event.fd == poor.fd() && event.kind == EventKind::Writable));
+    assert_eq!(poor.write(b"x").unwrap(), 1);
+}
+
+/// The driver sleeps by then, and a buffer that is dropped wakes nobody.
+#[test]
+fn a_sleeping_driver_sees_that_memory_came_back() {
+    let dir = Dir::new();
+    let engine = Engine::builder().memory_budget(BUDGET).start().unwrap();
+    let options = OpenOptions::new().write(true).create(true);
+    let poor = engine.open(dir.join("poor"), &options).unwrap();
+    event(&engine, |event| event.kind == EventKind::Opened);
+    let buffers: Vec<_> = (0..2).map(|_| engine.buffer(BUDGET / 2)).collect();
+    assert!(buffers.iter().all(Result::is_ok));
+    let error = poor.write(b"x").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::WouldBlock);
+    std::thread::sleep(Duration::from_millis(300));
+    drop(buffers);
+    event(&engine, |event| event.kind == EventKind::Writable);
     assert_eq!(poor.write(b"x").unwrap(), 1);
 }

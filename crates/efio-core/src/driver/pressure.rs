@@ -117,7 +117,8 @@ impl<B: Backend> Driver<B> {
 
     /// When memory has to be looked at, if nothing else happens.
     pub(super) fn next_look(&self) -> Option<Duration> {
-        if !self.starved.is_empty() && !self.readers.is_empty() {
+        if !self.starved.is_empty() {
+            // Readers may go idle, and buffers come back, without a word.
             return Some(self.now.saturating_add(IDLE));
         }
         let pool = &self.shared.pool;
