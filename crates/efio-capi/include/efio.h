@@ -385,8 +385,8 @@ int ef_get_progress(int fd, struct ef_progress *progress);
 
 /**
  * What made the file unusable for writing: returns 0 when nothing did, else the errno, and
- * `*lost_from`, unless it is null, becomes the lowest offset whose byte may be lost, UINT64_MAX when
- * none may. It never goes away while the file is open. -1: EBADF when closed.
+ * `*lost_from`, unless it is null, becomes the lowest offset whose byte may be lost, UINT64_MAX
+ * when none may. It never goes away while the file is open. -1: EBADF when closed.
  */
 int ef_error(int fd, uint64_t *lost_from);
 

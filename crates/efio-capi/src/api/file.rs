@@ -156,8 +156,8 @@ pub unsafe extern "C" fn ef_get_progress(fd: c_int, progress: *mut Progress) -> 
 }
 
 /// What made the file unusable for writing: returns 0 when nothing did, else the errno, and
-/// `*lost_from`, unless it is null, becomes the lowest offset whose byte may be lost, UINT64_MAX when
-/// none may. It never goes away while the file is open. -1: EBADF when closed.
+/// `*lost_from`, unless it is null, becomes the lowest offset whose byte may be lost, UINT64_MAX
+/// when none may. It never goes away while the file is open. -1: EBADF when closed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ef_error(fd: c_int, lost_from: *mut u64) -> c_int {
     enter(|| {
