@@ -14,6 +14,7 @@ use std::mem::ManuallyDrop;
 use std::os::fd::BorrowedFd;
 use std::ptr;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// An open file. Dropping it closes the file in the background; what was accepted is written.
 ///
@@ -239,8 +240,13 @@ impl File {
         self.shared.return_loan(self.fd, loan, n)
     }
 
-    pub(crate) fn receive(&self, from: BorrowedFd<'_>, most: usize) -> io::Result<Received> {
-        self.shared.receive(self.fd, from, most)
+    pub(crate) fn receive(
+        &self,
+        from: BorrowedFd<'_>,
+        most: usize,
+        in_socket: &mut Duration,
+    ) -> io::Result<Received> {
+        self.shared.receive(self.fd, from, most, in_socket)
     }
 
     pub(crate) fn take_page(&self, most: usize) -> io::Result<Option<PageSlice>> {

@@ -71,6 +71,7 @@ pub use manner::ModeReason;
 pub use options::OpenOptions;
 pub use page::Buffer;
 pub use stats::{FileStats, Stats};
+pub use transfer::copy;
 
 pub use efio_bstream as bstream;
 pub use efio_chunks as chunks;

@@ -5,7 +5,7 @@ use crate::connection::Flow;
 use crate::context::Context;
 use crate::request::{Method, Request};
 use crate::response::{Head, Status};
-use crate::timing::Call;
+use crate::timing::{Call, Stopwatch};
 use efio_core::transfer::{Send, Step};
 use efio_core::{File, OpenOptions};
 use mio::net::TcpStream;
@@ -115,8 +115,12 @@ impl Download {
     }
 
     pub fn step(&mut self, socket: &mut TcpStream, cx: &mut Context) -> Flow {
-        let (send, file) = (&mut self.send, &self.file);
-        match cx.timings.time(Call::Send, || send.step(file, socket)) {
+        let (before, start) = (self.send.in_target(), Stopwatch::start());
+        let step = self.send.step(&self.file, socket);
+        let in_socket = self.send.in_target() - before;
+        cx.timings
+            .note_step(Call::Send, Call::SocketWrite, start, in_socket);
+        match step {
             Ok(Step::Moved(n)) => {
                 // Bytes have come: it is open.
                 self.kernel = None;

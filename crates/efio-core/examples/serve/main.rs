@@ -20,6 +20,7 @@ mod connection;
 mod context;
 mod download;
 mod figures;
+mod histogram;
 mod input;
 mod json;
 mod page;

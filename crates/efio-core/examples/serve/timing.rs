@@ -1,83 +1,13 @@
-//! How long calls take: histograms with a fixed amount of memory.
+//! How long the calls of the loop take.
+//!
+//! A step of a transfer makes one call of the socket, whose time is the kernel's to answer for: it
+//! is counted apart. And on a machine with few processors the longest times of all are those in
+//! which the thread did not run at all; the kernel counts how often it was stopped.
 
+use crate::histogram::Histogram;
 use std::fmt;
+use std::mem::MaybeUninit;
 use std::time::{Duration, Instant};
-
-/// Sub-buckets per power of two: figures are exact to 1/16.
-const FINE: u32 = 4;
-const BUCKETS: usize = 64 << FINE;
-
-/// Durations in buckets that are at most a sixteenth too wide; the longest is exact.
-pub struct Histogram {
-    buckets: Box<[u64; BUCKETS]>,
-    count: u64,
-    longest: u64,
-}
-
-impl Histogram {
-    fn new() -> Self {
-        Self {
-            buckets: Box::new([0; BUCKETS]),
-            count: 0,
-            longest: 0,
-        }
-    }
-
-    /// Counts one more.
-    pub fn add(&mut self, time: Duration) {
-        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        self.buckets[bucket(nanos)] += 1;
-        self.count += 1;
-        self.longest = self.longest.max(nanos);
-    }
-
-    /// How long all but a share of `beyond` took at most, in microseconds.
-    pub fn all_but(&self, beyond: f64) -> f64 {
-        let rank = (self.count as f64 * (1.0 - beyond)).ceil() as u64;
-        let mut seen = 0;
-        for (index, count) in self.buckets.iter().enumerate() {
-            seen += count;
-            if seen >= rank && seen > 0 {
-                return micros(upper(index).min(self.longest));
-            }
-        }
-        0.0
-    }
-
-    /// The longest, in microseconds.
-    pub fn longest(&self) -> f64 {
-        micros(self.longest)
-    }
-
-    /// How many.
-    pub fn count(&self) -> u64 {
-        self.count
-    }
-}
-
-fn micros(nanos: u64) -> f64 {
-    nanos as f64 / 1000.0
-}
-
-fn bucket(nanos: u64) -> usize {
-    let fine = 1 << FINE;
-    if nanos < fine {
-        return nanos as usize;
-    }
-    let shift = nanos.ilog2() - FINE;
-    (((shift + 1) as usize) << FINE) + (nanos >> shift) as usize - fine as usize
-}
-
-/// The largest value of a bucket.
-fn upper(index: usize) -> u64 {
-    let fine = 1usize << FINE;
-    if index < fine {
-        return index as u64;
-    }
-    let shift = (index >> FINE) - 1;
-    let base = (index % fine + fine) as u64;
-    ((base + 1) << shift) - 1
-}
 
 /// What is timed.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -90,12 +20,14 @@ pub enum Call {
     Close,
     Progress,
     Drain,
+    SocketRead,
+    SocketWrite,
     /// Everything that the loop does between two waits.
     Turn,
 }
 
 impl Call {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Open,
         Self::Send,
         Self::Receive,
@@ -104,6 +36,8 @@ impl Call {
         Self::Close,
         Self::Progress,
         Self::Drain,
+        Self::SocketRead,
+        Self::SocketWrite,
         Self::Turn,
     ];
 
@@ -116,17 +50,44 @@ impl Call {
             Self::Sync => "sync",
             Self::Close => "close",
             Self::Progress => "progress",
-            Self::Drain => "take events",
+            Self::Drain => "next event",
+            Self::SocketRead => "recv(2) in a step",
+            Self::SocketWrite => "writev(2) in a step",
             Self::Turn => "turn of the loop",
         }
     }
+
+    /// Whether the time is all efio's.
+    pub fn is_efio(self) -> bool {
+        !matches!(self, Self::SocketRead | Self::SocketWrite | Self::Turn)
+    }
 }
 
-/// All calls of one kind. What `wall` has beyond `cpu` is the scheduler's: others ran on this
-/// thread's processor.
+/// All calls of one kind.
 struct Row {
-    wall: Histogram,
-    cpu: Histogram,
+    all: Histogram,
+    /// Those during which the thread was not stopped.
+    undisturbed: Histogram,
+}
+
+impl Row {
+    fn new() -> Self {
+        Self {
+            all: Histogram::new(),
+            undisturbed: Histogram::new(),
+        }
+    }
+
+    fn write(&self, f: &mut fmt::Formatter<'_>, name: &str) -> fmt::Result {
+        let count = self.all.count();
+        write!(f, "\n  {name:<20} {count:>9}")?;
+        for beyond in [0.5, 0.01, 0.001] {
+            write!(f, " {:>9.1}", self.all.all_but(beyond))?;
+        }
+        let stopped = count - self.undisturbed.count();
+        let (all, rest) = (self.all.longest(), self.undisturbed.longest());
+        write!(f, " {all:>9.1} {stopped:>9} {rest:>9.1}")
+    }
 }
 
 /// The times of all kinds of calls.
@@ -136,12 +97,8 @@ pub struct Timings {
 
 impl Timings {
     pub fn new() -> Self {
-        let row = |_| Row {
-            wall: Histogram::new(),
-            cpu: Histogram::new(),
-        };
         Self {
-            rows: Call::ALL.iter().map(row).collect(),
+            rows: Call::ALL.iter().map(|_| Row::new()).collect(),
         }
     }
 
@@ -154,77 +111,101 @@ impl Timings {
     }
 
     pub fn note(&mut self, call: Call, start: Stopwatch) {
+        let (time, disturbed) = start.stop();
+        self.add(call, time, disturbed);
+    }
+
+    /// Notes a step and, apart from it, the call of the socket in it.
+    pub fn note_step(&mut self, step: Call, socket: Call, start: Stopwatch, in_socket: Duration) {
+        let (time, disturbed) = start.stop();
+        self.add(step, time.saturating_sub(in_socket), disturbed);
+        if !in_socket.is_zero() {
+            self.add(socket, in_socket, disturbed);
+        }
+    }
+
+    fn add(&mut self, call: Call, time: Duration, disturbed: bool) {
         let row = &mut self.rows[call as usize];
-        row.wall.add(start.wall.elapsed());
-        row.cpu.add(thread_time().saturating_sub(start.cpu));
+        row.all.add(time);
+        if !disturbed {
+            row.undisturbed.add(time);
+        }
     }
 
     pub fn of(&self, call: Call) -> &Histogram {
-        &self.rows[call as usize].wall
+        &self.rows[call as usize].all
     }
 
     /// p99.9 and longest of all calls of efio, in microseconds.
     pub fn worst(&self) -> (f64, f64) {
-        let calls = Call::ALL.into_iter().filter(|&call| call != Call::Turn);
-        calls.fold((0.0, 0.0), |(p999, longest), call| {
-            let histogram = self.of(call);
-            (
-                histogram.all_but(0.001).max(p999),
-                histogram.longest().max(longest),
-            )
-        })
+        let all = self.efio();
+        (all.all.all_but(0.001), all.all.longest())
     }
-}
 
-impl fmt::Display for Timings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let head = ["median", "p99", "p99.9", "longest", "p99.9 cpu", "most cpu"];
-        write!(f, "{:>16} {:>9}", "µs", "calls")?;
-        for name in head {
-            write!(f, " {name:>9}")?;
+    /// All calls of efio together.
+    fn efio(&self) -> Row {
+        let mut sum = Row::new();
+        for call in Call::ALL.into_iter().filter(|call| call.is_efio()) {
+            let row = &self.rows[call as usize];
+            sum.all.merge(&row.all);
+            sum.undisturbed.merge(&row.undisturbed);
         }
+        sum
+    }
+
+    fn rows(&self, f: &mut fmt::Formatter<'_>, efio: bool) -> fmt::Result {
         for (call, row) in Call::ALL.into_iter().zip(&self.rows) {
-            if row.wall.count() == 0 {
-                continue;
-            }
-            write!(f, "\n{:>16} {:>9}", call.name(), row.wall.count())?;
-            for figure in [
-                row.wall.all_but(0.5),
-                row.wall.all_but(0.01),
-                row.wall.all_but(0.001),
-                row.wall.longest(),
-                row.cpu.all_but(0.001),
-                row.cpu.longest(),
-            ] {
-                write!(f, " {figure:>9.1}")?;
+            if call.is_efio() == efio && row.all.count() > 0 {
+                row.write(f, call.name())?;
             }
         }
         Ok(())
     }
 }
 
-/// A time that runs, on the clock and on this thread's processor.
+impl fmt::Display for Timings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:<22} {:>9}", "calls of efio, µs", "calls")?;
+        for name in ["median", "p99", "p99.9", "longest", "stopped", "longest*"] {
+            write!(f, " {name:>9}")?;
+        }
+        self.rows(f, true)?;
+        self.efio().write(f, "all of them")?;
+        write!(f, "\nthe rest, µs")?;
+        self.rows(f, false)?;
+        write!(
+            f,
+            "\n* of the calls during which the scheduler did not stop this thread to run another"
+        )
+    }
+}
+
+/// A time that runs.
 pub struct Stopwatch {
-    wall: Instant,
-    cpu: Duration,
+    stops: i64,
+    begun: Instant,
 }
 
 impl Stopwatch {
     pub fn start() -> Self {
         Self {
-            cpu: thread_time(),
-            wall: Instant::now(),
+            stops: stops(),
+            begun: Instant::now(),
         }
+    }
+
+    /// How long it ran, and whether this thread was stopped meanwhile.
+    fn stop(self) -> (Duration, bool) {
+        let time = self.begun.elapsed();
+        (time, stops() != self.stops)
     }
 }
 
-/// How long this thread has run on a processor.
-fn thread_time() -> Duration {
-    let mut time = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
+/// How often the scheduler has stopped this thread, which wanted to run on (`getrusage(2)`).
+fn stops() -> i64 {
+    let mut usage = MaybeUninit::<libc::rusage>::zeroed();
     // SAFETY: room for the answer.
-    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+    unsafe { libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr()) };
+    // SAFETY: plain integers, zero if nothing was answered.
+    unsafe { usage.assume_init() }.ru_nivcsw
 }

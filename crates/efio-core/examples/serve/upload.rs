@@ -12,7 +12,7 @@ use crate::context::Context;
 use crate::input::{Frames, Input};
 use crate::request::Body;
 use crate::response::Status;
-use crate::timing::Call;
+use crate::timing::{Call, Stopwatch};
 use efio_core::transfer::{Receive, Step};
 use efio_core::{EventKind, File};
 use mio::net::TcpStream;
@@ -131,10 +131,12 @@ impl Upload {
             return Ok(Flow::Close);
         };
         let receive = receive.get_or_insert_with(|| Receive::new(Some(*left)));
-        let step = cx
-            .timings
-            .time(Call::Receive, || receive.step(file, socket))?;
-        Ok(match step {
+        let (before, start) = (receive.in_socket(), Stopwatch::start());
+        let step = receive.step(file, socket);
+        let in_socket = receive.in_socket() - before;
+        cx.timings
+            .note_step(Call::Receive, Call::SocketRead, start, in_socket);
+        Ok(match step? {
             Step::Moved(n) => {
                 self.accepted += n as u64;
                 cx.figures.accepted += n as u64;

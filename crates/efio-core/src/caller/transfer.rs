@@ -18,6 +18,7 @@ use crate::sys::socket;
 use efio_chunks::ChunkReader;
 use std::io;
 use std::os::fd::BorrowedFd;
+use std::time::{Duration, Instant};
 
 /// The least that the first page of a stream should have room for.
 const FIRST_PAGE: usize = 64 << 10;
@@ -166,8 +167,15 @@ impl Shared {
         Ok(())
     }
 
-    /// Receives up to `most` bytes, at least one, from a socket straight into the open page: one `recv(2)`.
-    pub fn receive(&self, fd: Fd, from: BorrowedFd<'_>, most: usize) -> io::Result<Received> {
+    /// Receives up to `most` bytes, at least one, from a socket straight into the open page: one
+    /// `recv(2)`, whose time is added to `in_socket`.
+    pub fn receive(
+        &self,
+        fd: Fd,
+        from: BorrowedFd<'_>,
+        most: usize,
+        in_socket: &mut Duration,
+    ) -> io::Result<Received> {
         self.with_ends(fd, |slot, ends| {
             check_write(slot, ends, 0)?;
             let most = most.min((i64::MAX as u64 - ends.position) as usize);
@@ -180,7 +188,10 @@ impl Shared {
             let writer = ends.writer(slot);
             let room = writer.spare();
             let len = room.len().min(most);
-            let n = match socket::receive(from, &mut room[..len]) {
+            let begun = Instant::now();
+            let received = socket::receive(from, &mut room[..len]);
+            *in_socket += begun.elapsed();
+            let n = match received {
                 Ok(0) => return Ok(Received::End),
                 Ok(n) => n,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
