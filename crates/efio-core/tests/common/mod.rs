@@ -5,6 +5,7 @@
 pub mod beds;
 pub mod child;
 pub mod mount;
+pub mod server;
 
 use efio_core::{Engine, Errno, Event, EventKind, Fd, File};
 use std::collections::BTreeSet;
