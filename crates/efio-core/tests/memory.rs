@@ -2,8 +2,10 @@
 //! simulated disk.
 
 use efio_core::sim::{SimOptions, Simulation};
+use efio_core::transfer::{Send, Step};
 use efio_core::{Config, EventKind, File, IoMode, OpenOptions};
-use std::io::ErrorKind;
+use std::cell::RefCell;
+use std::io::{self, ErrorKind, Write};
 use std::time::Duration;
 
 const MIB: usize = 1 << 20;
@@ -99,11 +101,12 @@ fn greedy_writers_get_equal_shares_and_starve_nobody() {
     }
 }
 
-/// Pages of readers that do not come are dropped before a writer has to wait for long.
-#[test]
-fn idle_readers_make_room_for_writers() {
-    let mut simulation = simulation(1);
-    let content = vec![3; 6 * MIB];
+/// Bytes of each file that is read.
+const LENGTH: usize = 6 * MIB;
+
+/// Files of threes that were read for a while, so that the window opened, and how far.
+fn idle_readers(simulation: &mut Simulation) -> Vec<(File, usize)> {
+    let content = vec![3; LENGTH];
     let reader = OpenOptions::new()
         .read(true)
         .prefetch(true)
@@ -112,8 +115,7 @@ fn idle_readers_make_room_for_writers() {
     for number in 0..8 {
         let name = format!("/read-{number}");
         simulation.store().put(&name, &content);
-        let file = open(&mut simulation, &name, &reader);
-        // Reads a while, so that the window opens.
+        let file = open(simulation, &name, &reader);
         let mut buf = vec![0; 64 << 10];
         let mut got = 0;
         while got < MIB {
@@ -122,6 +124,14 @@ fn idle_readers_make_room_for_writers() {
         }
         readers.push((file, got));
     }
+    readers
+}
+
+/// Pages of readers that do not come are dropped before a writer has to wait for long.
+#[test]
+fn idle_readers_make_room_for_writers() {
+    let mut simulation = simulation(1);
+    let mut readers = idle_readers(&mut simulation);
     turns(&mut simulation, 20);
     let idle = simulation.memory_used();
     assert!(idle > 8 * MIB, "{idle} bytes of pages were read ahead");
@@ -156,7 +166,64 @@ fn idle_readers_make_room_for_writers() {
         }
         simulation.turn(TURN);
     }
-    assert_eq!(got, content.len());
+    assert_eq!(got, LENGTH);
+}
+
+/// A socket that is slow to take what the first step lends it: the driver takes the reader's pages.
+struct SlowTarget<'a> {
+    simulation: &'a RefCell<Simulation>,
+    greedy: &'a File,
+    taken: usize,
+}
+
+impl Write for SlowTarget<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.taken == 0 {
+            let mut simulation = self.simulation.borrow_mut();
+            simulation.hang();
+            for _ in 0..400 {
+                let _ = self.greedy.write(&[1; 64 << 10]);
+                simulation.turn(TURN);
+            }
+            simulation.calm_down();
+        }
+        assert!(bytes.iter().all(|&byte| byte == 3));
+        self.taken += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Pages may be taken from a reader while it lends them: it goes on behind what was used.
+#[test]
+fn a_loan_outlives_the_run_that_it_came_from() {
+    let mut simulation = simulation(1);
+    let mut readers = idle_readers(&mut simulation);
+    let greedy = open(&mut simulation, "/greedy", &writer());
+    let (file, got) = readers.swap_remove(0);
+    let simulation = RefCell::new(simulation);
+    let mut target = SlowTarget {
+        simulation: &simulation,
+        greedy: &greedy,
+        taken: 0,
+    };
+    let mut send = Send::new(None);
+    loop {
+        match send.step(&file, &mut target).unwrap() {
+            Step::Done => break,
+            Step::Moved(_) => {}
+            step => {
+                assert_eq!(step, Step::WaitSource);
+                simulation.borrow_mut().turn(TURN);
+            }
+        }
+    }
+    let all = simulation.borrow().engine().stats().read_ahead_wasted;
+    assert!(all > 0, "nothing was taken from readers");
+    assert_eq!(target.taken, LENGTH - got);
 }
 
 /// What a peak needed goes back to the kernel.

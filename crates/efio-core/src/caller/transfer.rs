@@ -78,9 +78,14 @@ impl Shared {
             return Ok(());
         }
         self.with_ends(fd, |slot, ends| {
-            if (ends.epoch, ends.position, ends.reading) != (epoch, position, true) {
+            if (ends.epoch, ends.position) != (epoch, position) {
                 // Somebody else read or moved the position meanwhile.
                 return Err(Errno(libc::EBUSY).into());
+            }
+            if !ends.reading {
+                // The driver needed the memory of the run: the next one begins behind what was used.
+                ends.position += n as u64;
+                return Ok(());
             }
             self.run_for_transfer(fd, slot, ends, Asker::Loop, |reader| {
                 (reader.consume(n), ())
