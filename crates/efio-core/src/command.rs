@@ -15,6 +15,8 @@ pub enum Command {
     Open(Box<OpenCommand>),
     /// Say how the close of this file went, which follows.
     TellClosed(Fd, Promise<()>),
+    /// Say how long this file is.
+    TellSize(Fd, Promise<u64>),
     /// Close all files, and end when that is done or after this time.
     Shutdown(Duration),
 }

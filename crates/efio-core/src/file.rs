@@ -1,8 +1,8 @@
 //! The owning handle of an open file.
 
 use crate::answer::Answer;
-use crate::caller::Unwritten;
 use crate::caller::transfer::{Loan, Received};
+use crate::caller::{SizeQuestion, Unwritten};
 use crate::error::{Failure, Refused};
 use crate::fd::{Asker, Fd, Progress};
 use crate::page::{Buffer, PageSlice};
@@ -26,6 +26,7 @@ pub struct File {
     pub(crate) fd: Fd,
     /// Once `poll_close` has begun to close it: how that goes.
     pub(crate) closing: Option<Answer<()>>,
+    pub(crate) size: SizeQuestion,
 }
 
 impl File {
@@ -34,6 +35,7 @@ impl File {
             shared,
             fd,
             closing: None,
+            size: SizeQuestion::default(),
         }
     }
 
@@ -47,6 +49,7 @@ impl File {
     pub fn into_fd(self) -> Fd {
         let mut this = ManuallyDrop::new(self);
         drop(this.closing.take());
+        this.size.forget();
         // SAFETY: `this` is not used or dropped afterwards, so its share is taken once.
         drop(unsafe { ptr::read(&this.shared) });
         this.fd
@@ -117,6 +120,21 @@ impl File {
     /// `EINVAL` beyond the range of file offsets, `EBADF` when closed.
     pub fn seek(&self, position: u64) -> io::Result<()> {
         self.shared.seek(self.fd, position)
+    }
+
+    /// How long the file is now, with every byte accepted before. Only the kernel knows, because
+    /// others may write as well: those bytes go to it first, then it is asked, by a thread that may
+    /// wait. An answer that nobody fetched serves the next call, unless bytes were accepted since.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` until the answer is there; an event follows:
+    /// [`Opened`](crate::EventKind::Opened) while the kernel opens the file,
+    /// [`Writable`](crate::EventKind::Writable) while it gets the bytes,
+    /// [`Readable`](crate::EventKind::Readable) when it has answered. The error of the open, or the
+    /// file's failure. `EBADF` when closed.
+    pub fn size(&self) -> io::Result<u64> {
+        self.shared.size_for(self.fd, &self.size, Asker::Loop)
     }
 
     /// Reads into `buffer` from `offset` on, in the background: a
@@ -307,11 +325,11 @@ impl Write for &File {
     }
 }
 
-/// From the start or from the position. The end of the file is not known without asking the kernel:
-/// `SeekFrom::End` is `Unsupported`.
+/// From the start or from the position at once; from the end as [`File::size`] does: `WouldBlock`, and
+/// an event follows.
 impl Seek for &File {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.shared.seek_from(self.fd, to)
+        self.shared.seek_from(self.fd, to, &self.size, Asker::Loop)
     }
 }
 
@@ -344,7 +362,7 @@ impl Write for File {
 /// As for `&File`.
 impl Seek for File {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.shared.seek_from(self.fd, to)
+        self.shared.seek_from(self.fd, to, &self.size, Asker::Loop)
     }
 }
 

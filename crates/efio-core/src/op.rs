@@ -121,6 +121,11 @@ pub enum Op<F> {
         /// The new length.
         len: u64,
     },
+    /// Asks how long the file is; done with that many bytes.
+    Size {
+        /// The file.
+        file: Arc<F>,
+    },
     /// Makes what was written durable.
     Sync {
         /// The file.

@@ -1,5 +1,6 @@
 //! Files for tasks: the calls that have a waker woken instead of sending an event.
 
+use crate::fd::Asker;
 use crate::file::File;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::task::{Context, Poll, Waker};
@@ -60,6 +61,17 @@ impl File {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.shared.poll_write_vectored(self.fd, cx, bufs)
+    }
+
+    /// [`size`](Self::size) for a task.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`size`](Self::size), but for `WouldBlock`.
+    pub fn poll_size(&self, cx: &mut Context<'_>) -> Poll<io::Result<u64>> {
+        let asker = Asker::Task(cx.waker());
+        let size = self.shared.size_for(self.fd, &self.size, asker);
+        self.shared.polled(size)
     }
 
     /// Has every byte accepted so far written; ready once the kernel has them. This is not

@@ -1,7 +1,7 @@
 //! Waiting on the calling thread, for programs and tests that have nothing else to do.
 
 use crate::engine::Engine;
-use crate::fd::Fd;
+use crate::fd::{Asker, Fd};
 use crate::file::File;
 use std::io;
 use std::sync::Arc;
@@ -44,6 +44,17 @@ impl File {
     pub fn wait_writable(&self, timeout: Option<Duration>) -> io::Result<()> {
         self.shared.wait(self.fd, timeout, |shared, waker| {
             shared.poll_writable(self.fd, waker)
+        })
+    }
+
+    /// How long the file is, with every byte accepted before.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`size`](Self::size).
+    pub fn wait_size(&self, timeout: Option<Duration>) -> io::Result<u64> {
+        self.shared.wait(self.fd, timeout, |shared, waker| {
+            shared.polled(shared.size_for(self.fd, &self.size, Asker::Task(waker)))
         })
     }
 

@@ -65,6 +65,10 @@ fn a_file_through_the_traits_of_futures() {
             seek(&mut file, SeekFrom::Current(-10)).await.unwrap(),
             5_999_990
         );
+        for by in [5, -10] {
+            let at = seek(&mut file, SeekFrom::End(by)).await.unwrap();
+            assert_eq!(at, 6_000_000_u64.checked_add_signed(by).unwrap());
+        }
         let mut tail = [0; 20];
         let n = poll_fn(|cx| Pin::new(&mut file).poll_read(cx, &mut tail)).await;
         assert_eq!(n.unwrap(), 10);

@@ -108,6 +108,7 @@ impl Backend for Disk {
                 self.bytes.resize(len as usize, 0);
                 (Outcome::Done(0), None)
             }
+            Op::Size { .. } => (Outcome::Done(self.bytes.len()), None),
             Op::Sync { .. } => (Outcome::Done(0), None),
             Op::Close(()) => {
                 assert!(self.done.is_empty(), "closed before its last completion");

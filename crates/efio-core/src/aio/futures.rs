@@ -20,9 +20,7 @@ impl AsyncRead for AsyncFile {
         cx: &mut Context<'_>,
         bufs: &mut [IoSliceMut<'_>],
     ) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        this.shown = None;
-        this.file.poll_read_vectored(cx, bufs)
+        self.get_mut().other().poll_read_vectored(cx, bufs)
     }
 }
 
@@ -42,7 +40,7 @@ impl AsyncWrite for AsyncFile {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.file.poll_write(cx, buf)
+        self.get_mut().other().poll_write(cx, buf)
     }
 
     fn poll_write_vectored(
@@ -50,11 +48,11 @@ impl AsyncWrite for AsyncFile {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.file.poll_write_vectored(cx, bufs)
+        self.get_mut().other().poll_write_vectored(cx, bufs)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.file.poll_flush(cx)
+        self.get_mut().other().poll_flush(cx)
     }
 
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -63,7 +61,11 @@ impl AsyncWrite for AsyncFile {
 }
 
 impl AsyncSeek for AsyncFile {
-    fn poll_seek(self: Pin<&mut Self>, _: &mut Context<'_>, to: SeekFrom) -> Poll<io::Result<u64>> {
-        Poll::Ready(self.get_mut().seek(to))
+    fn poll_seek(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        to: SeekFrom,
+    ) -> Poll<io::Result<u64>> {
+        self.get_mut().poll_seek_to(cx, to)
     }
 }

@@ -26,9 +26,9 @@ use std::task::{Context, Poll, ready};
 /// - **Shutdown** (close, in futures) closes the file and brings its first error. A file that is
 ///   dropped instead is written and closed in the background, and its error is lost.
 /// - **`AsyncBufRead`** copies nothing: it shows the pages that the disk filled.
-/// - **Seek** takes no time. `SeekFrom::End` is `Unsupported`: only the kernel knows where a file
-///   ends, and to ask it means to wait for it.
-/// - Every future can be dropped at any time: bytes that were accepted stay accepted, and what a
+/// - **Seek** takes no time, but for `SeekFrom::End`: only the kernel knows where a file ends. What was
+///   accepted goes to it first, then it is asked ([`File::size`]).
+/// - Every future can be dropped at any time: a seek to the end that was dropped does not happen, bytes that were accepted stay accepted, and what a
 ///   dropped read would have given out is there for the next one.
 ///
 /// ```
@@ -50,6 +50,8 @@ pub struct AsyncFile {
     file: File,
     /// The page that `AsyncBufRead` shows.
     shown: Option<Loan>,
+    /// A seek to the end that was begun and not completed, as tokio does it: how far from there.
+    to_end: Option<i64>,
 }
 
 impl AsyncFile {
@@ -99,14 +101,20 @@ impl AsyncFile {
         self.file
     }
 
-    fn poll_copy(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+    /// For every call but those of a seek, and but for showing bytes.
+    fn other(&mut self) -> &File {
+        self.to_end = None;
         self.shown = None;
-        self.file.poll_read(cx, buf)
+        &self.file
+    }
+
+    fn poll_copy(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        self.other().poll_read(cx, buf)
     }
 
     /// The bytes of the page in front; none at the end of file.
     fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
-        self.shown = None;
+        self.other();
         let File { shared, fd, .. } = &self.file;
         let loan = shared.lend(*fd, 1, usize::MAX, Asker::Task(cx.waker()));
         let loan = self.shown.insert(ready!(shared.polled(loan))?);
@@ -124,13 +132,16 @@ impl AsyncFile {
         let _ = self.file.shared.return_loan(self.file.fd, loan, count);
     }
 
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+    fn poll_seek_to(&mut self, cx: &mut Context<'_>, to: SeekFrom) -> Poll<io::Result<u64>> {
         self.shown = None;
-        self.file.shared.seek_from(self.file.fd, to)
+        let File {
+            shared, fd, size, ..
+        } = &self.file;
+        shared.polled(shared.seek_from(*fd, to, size, Asker::Task(cx.waker())))
     }
 
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.shown = None;
+        self.other();
         self.file.poll_close(cx)
     }
 }
@@ -138,7 +149,11 @@ impl AsyncFile {
 /// Any file will do; one opened without [`OpenOptions::wakers`] also sends events.
 impl From<File> for AsyncFile {
     fn from(file: File) -> Self {
-        Self { file, shown: None }
+        Self {
+            file,
+            shown: None,
+            to_end: None,
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The io traits of tokio.
 
 use super::AsyncFile;
-use std::io::{self, IoSlice, SeekFrom};
+use std::io::{self, IoSlice, Seek, SeekFrom};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncSeek, AsyncWrite, ReadBuf};
@@ -36,7 +36,7 @@ impl AsyncWrite for AsyncFile {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.file.poll_write(cx, buf)
+        self.get_mut().other().poll_write(cx, buf)
     }
 
     fn poll_write_vectored(
@@ -44,7 +44,7 @@ impl AsyncWrite for AsyncFile {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.file.poll_write_vectored(cx, bufs)
+        self.get_mut().other().poll_write_vectored(cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -52,7 +52,7 @@ impl AsyncWrite for AsyncFile {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.file.poll_flush(cx)
+        self.get_mut().other().poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -61,12 +61,25 @@ impl AsyncWrite for AsyncFile {
 }
 
 impl AsyncSeek for AsyncFile {
+    /// Only a seek to the end takes time, and is over when it completes.
     fn start_seek(self: Pin<&mut Self>, position: SeekFrom) -> io::Result<()> {
-        self.get_mut().seek(position).map(drop)
+        let this = self.get_mut();
+        this.other().size.forget();
+        match position {
+            SeekFrom::End(by) => this.to_end = Some(by),
+            near => {
+                Seek::seek(&mut this.file, near)?;
+            }
+        }
+        Ok(())
     }
 
-    /// The position; the seek was over when it was started.
-    fn poll_complete(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<u64>> {
-        Poll::Ready(self.get_mut().seek(SeekFrom::Current(0)))
+    /// The position, once the seek is over.
+    fn poll_complete(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<u64>> {
+        let this = self.get_mut();
+        let to = this.to_end.map_or(SeekFrom::Current(0), SeekFrom::End);
+        let position = ready!(this.poll_seek_to(cx, to));
+        this.to_end = None;
+        Poll::Ready(position)
     }
 }

@@ -202,6 +202,7 @@ fn other(op: Op<KernelFile>) -> Outcome<KernelFile> {
             return opened.map_or_else(failed, |(file, facts)| Outcome::Opened(file, facts));
         }
         Op::Truncate { file, len } => file.truncate(len),
+        Op::Size { file } => return file.size().map_or_else(failed, Outcome::Done),
         Op::Sync { file, name_too } => file.sync(name_too),
         Op::Close(file) => file.close(),
         Op::Read { .. } | Op::Write { .. } | Op::WriteBlock { .. } => {

@@ -9,12 +9,14 @@ mod close;
 mod open;
 mod poll;
 mod read;
+mod size;
 pub mod transfer;
 mod unwritten;
 mod wait;
 mod write;
 
 pub use read::drop_read_ahead;
+pub use size::SizeQuestion;
 pub use unwritten::{Lost, Unwritten};
 
 use crate::error::Errno;

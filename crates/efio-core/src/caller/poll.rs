@@ -5,7 +5,7 @@ use super::{EBADF, EINVAL};
 use crate::answer::Answer;
 use crate::error::Errno;
 use crate::event::Readiness;
-use crate::fd::{Asker, Attention, Fd, OpenState, Waiting};
+use crate::fd::{Asker, Attention, Fd, Waiting};
 use crate::shared::Shared;
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
 use std::task::{Context, Poll, Waker};
@@ -13,15 +13,7 @@ use std::task::{Context, Poll, Waker};
 impl Shared {
     /// Ready once the kernel has answered the open.
     pub fn poll_open(&self, fd: Fd, waker: &Waker) -> Poll<io::Result<()>> {
-        self.polled(self.with_ends(fd, |slot, _| {
-            let look = || match slot.open_state() {
-                OpenState::Pending => None,
-                OpenState::Open => Some(Ok(())),
-                OpenState::Refused => Some(Err(slot.failure().map_or(EBADF, |f| f.errno).into())),
-            };
-            let asker = Asker::Task(waker);
-            self.look_or_wait(fd, slot, Waiting::OPENED, Attention::NONE, asker, look)
-        }))
+        self.polled(self.open_for(fd, Asker::Task(waker)))
     }
 
     /// Reads, or has the task woken.

@@ -40,6 +40,7 @@ impl<B: Backend> Driver<B> {
                     driver.fetched(slot, file, number, outcome, block);
                 }
                 (Purpose::At(key), outcome) => driver.moved(slot, file, key, outcome, block),
+                (Purpose::Size(key), outcome) => driver.sized(slot, file, key, outcome),
                 (Purpose::Write, outcome) => driver.wrote(slot, file, outcome),
                 (Purpose::Sync, outcome) => driver.synced(slot, file, outcome),
                 (Purpose::Close, outcome) => {

@@ -20,6 +20,7 @@ mod ops;
 mod outgoing;
 mod pressure;
 mod shutdown;
+mod size;
 
 pub use here::{Driving, is_driven_here};
 pub use shutdown::Report;
@@ -37,6 +38,7 @@ use file::{Limits, OpenFile};
 use incoming::Starved;
 use ops::{OpTable, Purpose};
 use pressure::Peak;
+use size::Sizes;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,6 +59,7 @@ pub struct Driver<B: Backend> {
     backlog: VecDeque<Request<B::File>>,
     /// Positional ops of files that were not heard of yet.
     early: Vec<AtCommand>,
+    sizes: Sizes,
     /// When to flush which file; in order, for the interval is the same for all.
     timers: VecDeque<(Duration, Fd)>,
     /// Files that wait for memory.
@@ -85,6 +88,7 @@ impl<B: Backend> Driver<B> {
             ops: OpTable::default(),
             backlog: VecDeque::new(),
             early: Vec::new(),
+            sizes: Sizes::default(),
             timers: VecDeque::new(),
             starved: VecDeque::new(),
             readers: VecDeque::new(),
@@ -171,6 +175,7 @@ impl<B: Backend> Driver<B> {
                 Command::TellClosed(fd, promise) => {
                     self.with_file(fd.index(), |_, _, file| file.tell_closed = promise);
                 }
+                Command::TellSize(fd, promise) => self.ask_size(fd, promise),
                 Command::Shutdown(patience) => self.begin_shutdown(patience),
             }
         }

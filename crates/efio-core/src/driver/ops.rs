@@ -13,6 +13,8 @@ pub enum Purpose {
     Write,
     /// Moves the positional op of this key.
     At(u32),
+    /// Asks how long it is, for whom this key names.
+    Size(u32),
     /// Syncs it.
     Sync,
     /// Closes it.

@@ -9,6 +9,7 @@ use crate::page::PageSlice;
 use std::ffi::CString;
 use std::fmt;
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 
@@ -175,6 +176,21 @@ impl KernelFile {
         self.ways.check(self.ways.first())?;
         // SAFETY: an open descriptor of ours.
         check(unsafe { libc::ftruncate(self.ways.first(), len as libc::off_t) })
+    }
+
+    /// How long the file is.
+    ///
+    /// # Errors
+    ///
+    /// What `fstat(2)` says.
+    pub fn size(&self) -> io::Result<usize> {
+        self.ways.check(self.ways.first())?;
+        let mut facts = MaybeUninit::<libc::stat>::uninit();
+        // SAFETY: an open descriptor of ours, and room for the answer.
+        check(unsafe { libc::fstat(self.ways.first(), facts.as_mut_ptr()) })?;
+        // SAFETY: fstat succeeded and filled it.
+        let facts = unsafe { facts.assume_init() };
+        usize::try_from(facts.st_size).map_err(|_| io::Error::from_raw_os_error(libc::EOVERFLOW))
     }
 
     /// Makes the file's data durable, and its directory entry if `name_too`.

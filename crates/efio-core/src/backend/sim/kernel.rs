@@ -61,6 +61,7 @@ impl SimDisk {
                 (outcome, op.into_block())
             }
             Op::Truncate { file, len } => (self.truncate(&file, len), None),
+            Op::Size { file } => (self.size(&file), None),
             Op::Sync { file, name_too } => (self.sync(&file, name_too), None),
             Op::Close(file) => (self.close(&file), None),
         };
@@ -192,6 +193,13 @@ impl SimDisk {
             return Outcome::Failed(errno);
         }
         done(inode.truncate(len).map(|()| 0))
+    }
+
+    fn size(&mut self, file: &SimFile) -> Outcome<SimFile> {
+        match self.options.interruption(&mut self.random, &[libc::EINTR]) {
+            Some(errno) => Outcome::Failed(errno),
+            None => Outcome::Done(lock(&file.inode).current().len()),
+        }
     }
 
     fn sync(&mut self, file: &SimFile, name_too: bool) -> Outcome<SimFile> {
