@@ -27,7 +27,9 @@ fn wait_for_upload(browser: &mut Browser, name: &str) {
 }
 
 fn is_listed(name: &str) -> String {
-    format!("[...document.querySelectorAll('#files a.name')].some(link => link.textContent === '{name}')")
+    format!(
+        "[...document.querySelectorAll('#files a.name')].some(link => link.textContent === '{name}')"
+    )
 }
 
 #[test]
@@ -49,7 +51,10 @@ fn the_page_uploads_lists_downloads_and_deletes() {
     assert_eq!(text(&mut browser, "received"), "0 B");
 
     // By the dialog, two at once; the figures move.
-    browser.choose("#chooser", &[desk.join("chosen ä&.bin"), desk.join("empty")]);
+    browser.choose(
+        "#chooser",
+        &[desk.join("chosen ä&.bin"), desk.join("empty")],
+    );
     wait_for_upload(&mut browser, "chosen ä&.bin");
     wait_for_upload(&mut browser, "empty");
     assert!(std::fs::read(root.join("chosen ä&.bin")).unwrap() == chosen);
@@ -122,7 +127,8 @@ fn pictures(browser: &mut Browser) {
             // What moves has come to rest.
             std::thread::sleep(std::time::Duration::from_millis(400));
             let picture = browser.picture();
-            let file = std::fs::File::create(Path::new(&place).join(format!("{name}-{scheme}.png")));
+            let file =
+                std::fs::File::create(Path::new(&place).join(format!("{name}-{scheme}.png")));
             let mut decoder = Command::new("base64")
                 .arg("-d")
                 .stdin(Stdio::piped())

@@ -171,7 +171,8 @@ fn many_clients_at_once() {
             scope.spawn(move || {
                 if number % 2 == 0 {
                     let got = server.get("/seed");
-                    assert!(got.status == 200 && got.body == *seed);
+                    assert_eq!((got.status, got.body.len()), (200, seed.len()));
+                    assert!(got.body == *seed);
                 } else {
                     let body = pattern(100_000 + number);
                     assert_eq!(server.put(&format!("/{number}"), &body), 201);

@@ -45,7 +45,7 @@ impl Figures {
 /// One server-sent event. `marks` are those of the uploads under way.
 pub fn event(cx: &Context, connections: usize, marks: (u64, u64, u64)) -> String {
     let stats = cx.engine.stats();
-    let (p999, longest) = cx.timings.worst();
+    let (p999, longest, undisturbed) = cx.timings.worst();
     let turn = cx.timings.of(Call::Turn);
     let (accepted, written, durable) = marks;
     let figures = &cx.figures;
@@ -59,6 +59,7 @@ pub fn event(cx: &Context, connections: usize, marks: (u64, u64, u64)) -> String
         ("sent", figures.sent as f64),
         ("call_p999", p999),
         ("call_longest", longest),
+        ("call_undisturbed", undisturbed),
         ("turn_p999", turn.all_but(0.001)),
         ("turn_longest", turn.longest()),
         ("accepted", accepted as f64),

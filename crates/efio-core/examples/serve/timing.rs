@@ -136,10 +136,11 @@ impl Timings {
         &self.rows[call as usize].all
     }
 
-    /// p99.9 and longest of all calls of efio, in microseconds.
-    pub fn worst(&self) -> (f64, f64) {
-        let all = self.efio();
-        (all.all.all_but(0.001), all.all.longest())
+    /// Of all calls of efio, in microseconds: p99.9, the longest, and the longest of those during
+    /// which the thread was not stopped.
+    pub fn worst(&self) -> (f64, f64, f64) {
+        let Row { all, undisturbed } = self.efio();
+        (all.all_but(0.001), all.longest(), undisturbed.longest())
     }
 
     /// All calls of efio together.

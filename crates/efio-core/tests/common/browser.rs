@@ -45,8 +45,17 @@ impl Browser {
         let mut command = Command::new(program);
         // No sandbox: tests may run as root, and see no page but their own.
         command
-            .args(["--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run"])
-            .args(["--remote-debugging-pipe", "--disable-dev-shm-usage", "--hide-scrollbars"])
+            .args([
+                "--headless=new",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--no-first-run",
+            ])
+            .args([
+                "--remote-debugging-pipe",
+                "--disable-dev-shm-usage",
+                "--hide-scrollbars",
+            ])
             .args(["--no-proxy-server", "--disable-background-networking"])
             .arg(format!("--user-data-dir={}", profile.display()))
             .stdout(Stdio::null())
@@ -165,7 +174,9 @@ impl Browser {
     /// Clicks on what asks back, and says yes.
     pub fn click_and_confirm(&mut self, selector: &str) -> String {
         // The click returns when the dialog is answered.
-        self.eval(&format!("setTimeout(() => document.querySelector('{selector}').click()), 0"));
+        self.eval(&format!(
+            "setTimeout(() => document.querySelector('{selector}').click()), 0"
+        ));
         let dialog = self.event("Page.javascriptDialogOpening");
         self.call("Page.handleJavaScriptDialog", json!({ "accept": true }));
         dialog["message"].as_str().unwrap().to_owned()
@@ -177,7 +188,10 @@ impl Browser {
             "mobile": width < 600 });
         self.call("Emulation.setDeviceMetricsOverride", size);
         let features = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
-        self.call("Emulation.setEmulatedMedia", json!({ "features": features }));
+        self.call(
+            "Emulation.setEmulatedMedia",
+            json!({ "features": features }),
+        );
     }
 
     /// What the window shows, as a PNG in base64.
@@ -199,9 +213,7 @@ impl Drop for Browser {
 fn give(input: RawFd, output: RawFd) -> io::Result<()> {
     // Out of the way first: they may have each other's number.
     // SAFETY: descriptors of this process, which is about to exec.
-    let moved = unsafe {
-        [input, output].map(|fd| libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 10))
-    };
+    let moved = unsafe { [input, output].map(|fd| libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 10)) };
     for (fd, number) in moved.into_iter().zip([3, 4]) {
         // SAFETY: as above; the copies are not closed by the exec.
         if fd < 0 || unsafe { libc::dup2(fd, number) } < 0 {

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test takes what it needs")]
 
 pub mod beds;
+pub mod browser;
 pub mod child;
 pub mod mount;
 pub mod server;
