@@ -61,12 +61,13 @@ fn a_loop_seeks_to_the_end() {
     let mut file = engine.open(&path, &reading()).unwrap();
     event(&engine, |event| event.kind == EventKind::Opened);
     let mut seek = |to| Seek::seek(&mut file, to);
-    assert_eq!(
-        seek(SeekFrom::End(-5)).unwrap_err().kind(),
-        ErrorKind::WouldBlock
-    );
-    event(&engine, |event| event.kind == EventKind::Readable);
-    assert_eq!(seek(SeekFrom::End(-5)).unwrap(), 7, "one event was enough");
+    // The driver may be quick enough to answer the call that asks.
+    let end = seek(SeekFrom::End(-5)).or_else(|error| {
+        assert_eq!(error.kind(), ErrorKind::WouldBlock);
+        event(&engine, |event| event.kind == EventKind::Readable);
+        seek(SeekFrom::End(-5))
+    });
+    assert_eq!(end.unwrap(), 7, "one event was enough");
     assert_eq!(common::read_all(&engine, &file, 9).unwrap(), b"world");
 
     let fd = file.fd();
@@ -83,8 +84,11 @@ fn an_answer_from_before_a_write_is_not_given_out() {
     let (dir, engine) = (Dir::new(), engine(IoMode::Auto));
     let file = engine.open(dir.join("file"), &both()).unwrap();
     event(&engine, |event| event.kind == EventKind::Opened);
-    assert_eq!(file.size().unwrap_err().kind(), ErrorKind::WouldBlock);
-    event(&engine, |event| event.kind == EventKind::Readable);
+    // The driver may be quick enough to answer the call that asks.
+    if let Err(error) = file.size() {
+        assert_eq!(error.kind(), ErrorKind::WouldBlock);
+        event(&engine, |event| event.kind == EventKind::Readable);
+    }
     (&file).write_all(b"hello").unwrap();
     assert_eq!(size(&engine, &file), 5);
 }
