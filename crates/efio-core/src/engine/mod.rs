@@ -1,27 +1,32 @@
-//! The engine: start, open, events, shutdown.
+//! The engine: open, the calls on a descriptor, events, shutdown.
+//!
+//! | | |
+//! |---|---|
+//! | [`builder`] | the limits, and the start |
+//! | [`running`] | the driver on its thread |
 
-use crate::backend::{self, Backend, BackendInfo, Selected};
+mod builder;
+mod running;
+
+pub use builder::Builder;
+
+use crate::backend::BackendInfo;
 use crate::caller::Unwritten;
 use crate::command::Command;
-use crate::config::{BackendKind, Config, IoMode};
-use crate::driver::{Driver, Driving, Report, is_driven_here};
+use crate::driver::{Report, is_driven_here};
 use crate::error::{Errno, Failure, Refused};
-use crate::event::{Callback, Event, EventQueue, Readiness};
+use crate::event::{EventQueue, Readiness};
 use crate::fd::{Asker, Fd, Progress};
 use crate::file::File;
 use crate::options::OpenOptions;
 use crate::page::Buffer;
 use crate::shared::Shared;
 use crate::stats::{FileStats, Stats};
-use crate::sys::signals;
-use crate::trace;
-use std::fmt;
+use running::Running;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::path::Path;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Reads and writes files for an event loop, on a thread of its own.
 ///
@@ -55,246 +60,6 @@ pub struct Engine {
     driver: Option<Mutex<Running>>,
 }
 
-/// A driver on its thread.
-struct Running {
-    /// Where it reports how it ended.
-    report: Receiver<Report>,
-    thread: JoinHandle<()>,
-}
-
-/// Builds an [`Engine`] with limits other than the default ones.
-///
-/// ```
-/// # fn main() -> std::io::Result<()> {
-/// let engine = efio_core::Engine::builder()
-///     .memory_budget(32 << 20)
-///     .flush_interval(std::time::Duration::from_millis(200))
-///     .start()?;
-/// # drop(engine); Ok(()) }
-/// ```
-#[derive(Clone, Default)]
-pub struct Builder {
-    config: Config,
-    callback: Option<Callback>,
-}
-
-impl fmt::Debug for Builder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Builder")
-            .field("config", &self.config)
-            .field("on_event", &self.callback.is_some())
-            .finish()
-    }
-}
-
-impl Builder {
-    /// Which backend makes the system calls.
-    #[must_use]
-    pub fn backend(mut self, backend: BackendKind) -> Self {
-        self.config.backend = backend;
-        self
-    }
-
-    /// The io mode of files that do not name one.
-    #[must_use]
-    pub fn io_mode(mut self, io_mode: IoMode) -> Self {
-        self.config.io_mode = io_mode;
-        self
-    }
-
-    /// Bytes of page memory for all files together; 64 MiB unless set, at least 4 MiB.
-    #[must_use]
-    pub fn memory_budget(mut self, bytes: usize) -> Self {
-        self.config.memory_budget = bytes;
-        self
-    }
-
-    /// How long accepted bytes may stay in memory; 1 s unless set.
-    #[must_use]
-    pub fn flush_interval(mut self, interval: Duration) -> Self {
-        self.config.flush_interval = interval;
-        self
-    }
-
-    /// How many files may be open at once; 65 536 unless set.
-    #[must_use]
-    pub fn max_files(mut self, files: u32) -> Self {
-        self.config.max_files = files;
-        self
-    }
-
-    /// Bytes that one file may have accepted and not yet written; a quarter of the budget
-    /// unless set.
-    #[must_use]
-    pub fn write_behind(mut self, bytes: usize) -> Self {
-        self.config.write_behind = Some(bytes);
-        self
-    }
-
-    /// Bytes that one file may read ahead; an eighth of the budget unless set.
-    #[must_use]
-    pub fn read_ahead(mut self, bytes: usize) -> Self {
-        self.config.read_ahead = Some(bytes);
-        self
-    }
-
-    /// The smallest page that a stream uses: a power of two from 4 KiB to 2 MiB; 4 KiB unless set.
-    /// Streams begin with it and grow. Smaller ones serve when memory is short.
-    #[must_use]
-    pub fn page_min(mut self, bytes: usize) -> Self {
-        self.config.page_min = bytes;
-        self
-    }
-
-    /// The largest page that a stream uses: a power of two from 4 KiB to 2 MiB; 2 MiB unless set.
-    #[must_use]
-    pub fn page_max(mut self, bytes: usize) -> Self {
-        self.config.page_max = bytes;
-        self
-    }
-
-    /// Bytes of the first read when reading ahead begins: a power of two from 4 KiB to 2 MiB;
-    /// 64 KiB unless set.
-    #[must_use]
-    pub fn first_read(mut self, bytes: usize) -> Self {
-        self.config.first_read = bytes;
-        self
-    }
-
-    /// What the names of the engine's threads begin with, 1 to 8 bytes; `efio` unless set.
-    #[must_use]
-    pub fn thread_name(mut self, name: impl Into<String>) -> Self {
-        self.config.thread_name = name.into();
-        self
-    }
-
-    /// Worker threads, of both backends; 4 unless set.
-    #[must_use]
-    pub fn workers(mut self, workers: usize) -> Self {
-        self.config.workers = workers;
-        self
-    }
-
-    /// How long an engine that is dropped without shutdown may take to write what it accepted;
-    /// 10 s unless set.
-    #[must_use]
-    pub fn drop_deadline(mut self, deadline: Duration) -> Self {
-        self.config.drop_deadline = deadline;
-        self
-    }
-
-    /// All events go to `callback` instead of the queue. The engine's thread runs it, in the
-    /// order of the events and never inside another call of efio, with nothing locked: the
-    /// callback may use every file and the engine itself. What it takes long for, all files wait
-    /// for; a loop of one's own is better woken than run here. A panic is caught and counted in
-    /// [`Stats::callback_panics`].
-    ///
-    /// Only what waits for the engine fails in the callback, with `EDEADLK`: the `wait_` calls,
-    /// [`close_wait`](Engine::close_wait), and [`shutdown`](Engine::shutdown), which then goes on
-    /// in the background as if the engine had been dropped.
-    /// The callback goes when the engine ends. An [`Engine`] that it owned would never end: give
-    /// it a [`Weak`](std::sync::Weak).
-    ///
-    /// ```
-    /// use efio_core::{Engine, EventKind, OpenOptions};
-    /// use std::sync::mpsc::channel;
-    ///
-    /// # fn main() -> std::io::Result<()> {
-    /// # let path = std::env::temp_dir().join(format!("efio-on-event-{}", std::process::id()));
-    /// let (news, heard) = channel();
-    /// let engine = Engine::builder()
-    ///     .on_event(move |event| drop(news.send(event)))
-    ///     .start()?;
-    /// let file = engine.open(&path, &OpenOptions::new().write(true).create(true))?;
-    /// let first = heard.recv().expect("the engine is there");
-    /// assert_eq!((first.fd, first.kind), (file.fd(), EventKind::Opened));
-    /// # std::fs::remove_file(path) }
-    /// ```
-    #[must_use]
-    pub fn on_event(mut self, callback: impl Fn(Event) + Send + Sync + 'static) -> Self {
-        self.callback = Some(Arc::new(callback));
-        self
-    }
-
-    /// Starts the engine: its driver thread and its backend.
-    ///
-    /// # Errors
-    ///
-    /// [`io::ErrorKind::InvalidInput`] for a limit out of range, with its name, and for an
-    /// `EFIO_BACKEND` that names no backend; [`io::ErrorKind::Unsupported`] for a backend that was
-    /// asked for and is not to be had; what the kernel says when it refuses memory, descriptors or
-    /// threads.
-    pub fn start(self) -> io::Result<Engine> {
-        let shared = Shared::new(self.config)?;
-        let (started, start) = sync_channel(1);
-        let (ended, report) = sync_channel(1);
-        let theirs = Arc::clone(&shared);
-        let thread = thread::Builder::new()
-            .name(format!("{}-driver", shared.config.thread_name))
-            .spawn(move || live(theirs, self.callback, &started, &ended))?;
-        // The thread is gone without a word when it panicked, which would be a bug of efio.
-        let backend = start
-            .recv()
-            .map_err(|_| io::Error::from_raw_os_error(libc::EIO))??;
-        Ok(Engine {
-            shared,
-            backend,
-            driver: Some(Mutex::new(Running { report, thread })),
-        })
-    }
-}
-
-/// The life of the driver thread: it makes the backend, because a ring belongs to the thread that
-/// made it, and tells how that went; then it drives.
-fn live(
-    shared: Arc<Shared>,
-    callback: Option<Callback>,
-    started: &SyncSender<io::Result<BackendInfo>>,
-    report: &SyncSender<Report>,
-) {
-    signals::block_all();
-    let bell = Arc::clone(shared.attention.bell());
-    let selected = backend::start(&shared.config, bell, Arc::clone(&shared.counters));
-    // Whoever starts the engine waits for one of the two answers.
-    let backend = match selected {
-        Ok((backend, info)) => {
-            trace::backend(&info);
-            let _ = started.send(Ok(info));
-            backend
-        }
-        Err(error) => {
-            let _ = started.send(Err(error));
-            return;
-        }
-    };
-    let end = match backend {
-        Selected::Uring(backend) => drive(&shared, *backend, callback),
-        Selected::Pool(backend) => drive(&shared, backend, callback),
-    };
-    // Nobody waits for the report of an engine that was dropped at its deadline.
-    let _ = report.send(end);
-}
-
-fn drive<B: Backend>(shared: &Arc<Shared>, backend: B, callback: Option<Callback>) -> Report {
-    // Dropped before the mark: what the callback owned may be an engine.
-    let _driving = Driving::of(shared);
-    let mut driver = Driver::new(Arc::clone(shared), backend);
-    if let Some(callback) = callback {
-        driver.on_event(callback);
-    }
-    let start = Instant::now();
-    loop {
-        let more = driver.turn(start.elapsed());
-        if let Some(report) = driver.finished() {
-            trace::shut_down(&report);
-            return report;
-        }
-        if !more {
-            driver.wait();
-        }
-    }
-}
-
 impl Engine {
     /// An engine with the default limits.
     ///
@@ -303,6 +68,15 @@ impl Engine {
     /// What [`Builder::start`] says.
     pub fn new() -> io::Result<Self> {
         Self::builder().start()
+    }
+
+    /// The caller's side of a driver on its thread.
+    fn new_driven(shared: Arc<Shared>, driver: Running, backend: BackendInfo) -> Self {
+        Self {
+            shared,
+            backend,
+            driver: Some(Mutex::new(driver)),
+        }
     }
 
     /// The caller's side alone; somebody else drives.
@@ -554,15 +328,7 @@ impl Engine {
         }
         // The lock is there to make the engine `Sync`; nobody else can hold it here.
         let driver = driver.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let Running { report, thread } = driver;
-        let report = report
-            .recv()
-            .map_err(|_| io::Error::from_raw_os_error(libc::EIO))?;
-        if report.is_clean() {
-            // It waits for nothing any more. With a disk that hangs it gives the backend a moment.
-            let _ = thread.join();
-        }
-        Ok(report)
+        driver.wait()
     }
 }
 

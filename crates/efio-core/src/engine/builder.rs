@@ -1,0 +1,179 @@
+//! The limits of an engine, and its start.
+
+use super::Engine;
+use super::running::Running;
+use crate::config::{BackendKind, Config, IoMode};
+use crate::event::{Callback, Event};
+use crate::shared::Shared;
+use std::sync::Arc;
+use std::time::Duration;
+use std::{fmt, io};
+
+/// Builds an [`Engine`] with limits other than the default ones.
+///
+/// ```
+/// # fn main() -> std::io::Result<()> {
+/// let engine = efio_core::Engine::builder()
+///     .memory_budget(32 << 20)
+///     .flush_interval(std::time::Duration::from_millis(200))
+///     .start()?;
+/// # drop(engine); Ok(()) }
+/// ```
+#[derive(Clone, Default)]
+pub struct Builder {
+    config: Config,
+    callback: Option<Callback>,
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("config", &self.config)
+            .field("on_event", &self.callback.is_some())
+            .finish()
+    }
+}
+
+impl Builder {
+    /// Which backend makes the system calls.
+    #[must_use]
+    pub fn backend(mut self, backend: BackendKind) -> Self {
+        self.config.backend = backend;
+        self
+    }
+
+    /// The io mode of files that do not name one.
+    #[must_use]
+    pub fn io_mode(mut self, io_mode: IoMode) -> Self {
+        self.config.io_mode = io_mode;
+        self
+    }
+
+    /// Bytes of page memory for all files together; 64 MiB unless set, at least 4 MiB.
+    #[must_use]
+    pub fn memory_budget(mut self, bytes: usize) -> Self {
+        self.config.memory_budget = bytes;
+        self
+    }
+
+    /// How long accepted bytes may stay in memory; 1 s unless set.
+    #[must_use]
+    pub fn flush_interval(mut self, interval: Duration) -> Self {
+        self.config.flush_interval = interval;
+        self
+    }
+
+    /// How many files may be open at once; 65 536 unless set.
+    #[must_use]
+    pub fn max_files(mut self, files: u32) -> Self {
+        self.config.max_files = files;
+        self
+    }
+
+    /// Bytes that one file may have accepted and not yet written; a quarter of the budget
+    /// unless set.
+    #[must_use]
+    pub fn write_behind(mut self, bytes: usize) -> Self {
+        self.config.write_behind = Some(bytes);
+        self
+    }
+
+    /// Bytes that one file may read ahead; an eighth of the budget unless set.
+    #[must_use]
+    pub fn read_ahead(mut self, bytes: usize) -> Self {
+        self.config.read_ahead = Some(bytes);
+        self
+    }
+
+    /// The smallest page that a stream uses: a power of two from 4 KiB to 2 MiB; 4 KiB unless set.
+    /// Streams begin with it and grow. Smaller ones serve when memory is short.
+    #[must_use]
+    pub fn page_min(mut self, bytes: usize) -> Self {
+        self.config.page_min = bytes;
+        self
+    }
+
+    /// The largest page that a stream uses: a power of two from 4 KiB to 2 MiB; 2 MiB unless set.
+    #[must_use]
+    pub fn page_max(mut self, bytes: usize) -> Self {
+        self.config.page_max = bytes;
+        self
+    }
+
+    /// Bytes of the first read when reading ahead begins: a power of two from 4 KiB to 2 MiB;
+    /// 64 KiB unless set.
+    #[must_use]
+    pub fn first_read(mut self, bytes: usize) -> Self {
+        self.config.first_read = bytes;
+        self
+    }
+
+    /// What the names of the engine's threads begin with, 1 to 8 bytes; `efio` unless set.
+    #[must_use]
+    pub fn thread_name(mut self, name: impl Into<String>) -> Self {
+        self.config.thread_name = name.into();
+        self
+    }
+
+    /// Worker threads, of both backends; 4 unless set.
+    #[must_use]
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.config.workers = workers;
+        self
+    }
+
+    /// How long an engine that is dropped without shutdown may take to write what it accepted;
+    /// 10 s unless set.
+    #[must_use]
+    pub fn drop_deadline(mut self, deadline: Duration) -> Self {
+        self.config.drop_deadline = deadline;
+        self
+    }
+
+    /// All events go to `callback` instead of the queue. The engine's thread runs it, in the
+    /// order of the events and never inside another call of efio, with nothing locked: the
+    /// callback may use every file and the engine itself. What it takes long for, all files wait
+    /// for; a loop of one's own is better woken than run here. A panic is caught and counted in
+    /// [`Stats::callback_panics`](crate::Stats::callback_panics).
+    ///
+    /// Only what waits for the engine fails in the callback, with `EDEADLK`: the `wait_` calls,
+    /// [`close_wait`](Engine::close_wait), and [`shutdown`](Engine::shutdown), which then goes on
+    /// in the background as if the engine had been dropped.
+    /// The callback goes when the engine ends. An [`Engine`] that it owned would never end: give
+    /// it a [`Weak`](std::sync::Weak).
+    ///
+    /// ```
+    /// use efio_core::{Engine, EventKind, OpenOptions};
+    /// use std::sync::mpsc::channel;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// # let path = std::env::temp_dir().join(format!("efio-on-event-{}", std::process::id()));
+    /// let (news, heard) = channel();
+    /// let engine = Engine::builder()
+    ///     .on_event(move |event| drop(news.send(event)))
+    ///     .start()?;
+    /// let file = engine.open(&path, &OpenOptions::new().write(true).create(true))?;
+    /// let first = heard.recv().expect("the engine is there");
+    /// assert_eq!((first.fd, first.kind), (file.fd(), EventKind::Opened));
+    /// # std::fs::remove_file(path) }
+    /// ```
+    #[must_use]
+    pub fn on_event(mut self, callback: impl Fn(Event) + Send + Sync + 'static) -> Self {
+        self.callback = Some(Arc::new(callback));
+        self
+    }
+
+    /// Starts the engine: its driver thread and its backend.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::InvalidInput`] for a limit out of range, with its name, and for an
+    /// `EFIO_BACKEND` that names no backend; [`io::ErrorKind::Unsupported`] for a backend that was
+    /// asked for and is not to be had; what the kernel says when it refuses memory, descriptors or
+    /// threads.
+    pub fn start(self) -> io::Result<Engine> {
+        let shared = Shared::new(self.config)?;
+        let (driver, backend) = Running::start(&shared, self.callback)?;
+        Ok(Engine::new_driven(shared, driver, backend))
+    }
+}

@@ -1,0 +1,104 @@
+//! The driver on its thread: how it starts, lives and ends.
+
+use crate::backend::{self, Backend, BackendInfo, Selected};
+use crate::driver::{Driver, Driving, Report};
+use crate::event::Callback;
+use crate::shared::Shared;
+use crate::sys::signals;
+use crate::trace;
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
+
+/// A driver on its thread.
+pub struct Running {
+    /// Where it reports how it ended.
+    report: Receiver<Report>,
+    thread: JoinHandle<()>,
+}
+
+impl Running {
+    /// Starts the thread, and waits until it has a backend.
+    pub fn start(
+        shared: &Arc<Shared>,
+        callback: Option<Callback>,
+    ) -> io::Result<(Self, BackendInfo)> {
+        let (started, start) = sync_channel(1);
+        let (ended, report) = sync_channel(1);
+        let theirs = Arc::clone(shared);
+        let thread = thread::Builder::new()
+            .name(format!("{}-driver", shared.config.thread_name))
+            .spawn(move || live(theirs, callback, &started, &ended))?;
+        // The thread is gone without a word when it panicked, which would be a bug of efio.
+        let backend = start.recv().map_err(|_| died())??;
+        Ok((Self { report, thread }, backend))
+    }
+
+    /// Waits for the end of a driver that was told to shut down.
+    pub fn wait(self) -> io::Result<Report> {
+        let report = self.report.recv().map_err(|_| died())?;
+        if report.is_clean() {
+            // It waits for nothing any more. With a disk that hangs it gives the backend a moment.
+            let _ = self.thread.join();
+        }
+        Ok(report)
+    }
+}
+
+/// The error for a driver that is gone without a word.
+fn died() -> io::Error {
+    io::Error::from_raw_os_error(libc::EIO)
+}
+
+/// The life of the driver thread: it makes the backend, because a ring belongs to the thread that
+/// made it, and tells how that went; then it drives.
+fn live(
+    shared: Arc<Shared>,
+    callback: Option<Callback>,
+    started: &SyncSender<io::Result<BackendInfo>>,
+    report: &SyncSender<Report>,
+) {
+    signals::block_all();
+    let bell = Arc::clone(shared.attention.bell());
+    let selected = backend::start(&shared.config, bell, Arc::clone(&shared.counters));
+    // Whoever starts the engine waits for one of the two answers.
+    let backend = match selected {
+        Ok((backend, info)) => {
+            trace::backend(&info);
+            let _ = started.send(Ok(info));
+            backend
+        }
+        Err(error) => {
+            let _ = started.send(Err(error));
+            return;
+        }
+    };
+    let end = match backend {
+        Selected::Uring(backend) => drive(&shared, *backend, callback),
+        Selected::Pool(backend) => drive(&shared, backend, callback),
+    };
+    // Nobody waits for the report of an engine that was dropped at its deadline.
+    let _ = report.send(end);
+}
+
+fn drive<B: Backend>(shared: &Arc<Shared>, backend: B, callback: Option<Callback>) -> Report {
+    // Dropped before the mark: what the callback owned may be an engine.
+    let _driving = Driving::of(shared);
+    let mut driver = Driver::new(Arc::clone(shared), backend);
+    if let Some(callback) = callback {
+        driver.on_event(callback);
+    }
+    let start = Instant::now();
+    loop {
+        let more = driver.turn(start.elapsed());
+        if let Some(report) = driver.finished() {
+            trace::shut_down(&report);
+            return report;
+        }
+        if !more {
+            driver.wait();
+        }
+    }
+}
