@@ -166,6 +166,23 @@ impl Counters {
 }
 
 impl FileStats {
+    /// What is counted behind a lock, in the order of the fields: all but `reads_served`.
+    pub(crate) fn figures(&mut self) -> [&mut u64; 11] {
+        [
+            &mut self.reads_blocked,
+            &mut self.reads_from_cache,
+            &mut self.writes_blocked,
+            &mut self.read_direct,
+            &mut self.read_uncached,
+            &mut self.read_cached,
+            &mut self.written_direct,
+            &mut self.written_uncached,
+            &mut self.written_cached,
+            &mut self.read_ahead_wasted,
+            &mut self.fallbacks,
+        ]
+    }
+
     /// The bytes that were read by `route`.
     pub(crate) fn read(&mut self, route: Route) -> &mut u64 {
         match route {

@@ -2,6 +2,7 @@
 
 mod attention;
 mod ends;
+mod figures;
 mod rare;
 mod slot;
 mod table;

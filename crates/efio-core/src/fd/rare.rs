@@ -1,5 +1,6 @@
 //! What a slot has at times only, behind one lock that no call on the hot path takes.
 
+use super::figures::Figures;
 use super::slot::Slot;
 use crate::caller::Lost;
 use crate::manner::Manner;
@@ -11,7 +12,7 @@ use efio_chunks::{ChunkReader, ChunkWriter};
 #[derive(Default)]
 pub struct Rare {
     /// What was done for the file.
-    stats: Option<Box<FileStats>>,
+    figures: Figures,
     mail: Option<Box<Mail>>,
 }
 
@@ -36,21 +37,19 @@ impl Slot {
     /// Counts `n` more in the figure that `which` names.
     pub fn count(&self, n: u64, which: impl FnOnce(&mut FileStats) -> &mut u64) {
         if n > 0 {
-            let mut rare = self.rare.lock();
-            let figure = which(rare.stats.get_or_insert_default());
-            *figure = figure.wrapping_add(n);
+            self.rare.lock().figures.add(n, which);
         }
     }
 
     /// What was done for the file so far.
     pub fn stats(&self) -> FileStats {
-        let counted = self.rare.lock().stats.as_deref().copied();
+        let counted = self.rare.lock().figures.all();
         let Manner { mode, why } = self.manner();
         FileStats {
             mode,
             mode_reason: why,
             reads_served: self.reads_served.get(),
-            ..counted.unwrap_or_default()
+            ..counted
         }
     }
 

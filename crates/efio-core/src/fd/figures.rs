@@ -1,0 +1,80 @@
+//! The figures of a file that are not zero: most files have three or four of them, so an array of
+//! all would be the largest thing that an idle file keeps.
+
+use crate::stats::FileStats;
+
+/// See the module.
+#[derive(Default)]
+pub struct Figures {
+    /// Bit n: the nth of [`FileStats::figures`] is among `values`.
+    which: u16,
+    /// Those figures, in that order.
+    values: Box<[u64]>,
+}
+
+impl Figures {
+    /// Counts `n` more in the figure that `which` names.
+    pub fn add(&mut self, n: u64, which: impl FnOnce(&mut FileStats) -> &mut u64) {
+        let mut all = self.all();
+        let figure = which(&mut all);
+        *figure = figure.wrapping_add(n);
+        let figures = all.figures().map(|figure| *figure);
+        let bit = |number: usize| u16::from(figures[number] != 0) << number;
+        let which = (0..figures.len()).map(bit).sum();
+        let counted = figures.into_iter().filter(|&figure| figure != 0);
+        if which == self.which {
+            for (value, figure) in self.values.iter_mut().zip(counted) {
+                *value = figure;
+            }
+        } else {
+            *self = Self {
+                which,
+                values: counted.collect(),
+            };
+        }
+    }
+
+    /// Every figure.
+    pub fn all(&self) -> FileStats {
+        let mut all = FileStats::default();
+        let mut values = self.values.iter();
+        for (number, figure) in all.figures().into_iter().enumerate() {
+            if self.which & 1 << number != 0 {
+                *figure = *values.next().expect("as many values as bits");
+            }
+        }
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_figure_is_kept_for_itself() {
+        let mut figures = Figures::default();
+        let mut expected = FileStats::default();
+        for round in 1..=3 {
+            // Odd ones first, so that later ones come between.
+            for step in 0..11 {
+                let number = (1 + 2 * step) % 11;
+                let n = (round * 100 + number) as u64;
+                figures.add(n, |stats| stats.figures().into_iter().nth(number).unwrap());
+                *expected.figures()[number] += n;
+                assert_eq!(figures.all(), expected);
+            }
+        }
+        assert_eq!(figures.values.len(), 11);
+    }
+
+    #[test]
+    fn a_figure_that_comes_round_to_zero_takes_no_memory() {
+        let mut figures = Figures::default();
+        figures.add(u64::MAX, |stats| &mut stats.fallbacks);
+        figures.add(7, |stats| &mut stats.read_direct);
+        figures.add(1, |stats| &mut stats.fallbacks);
+        assert_eq!((figures.all().fallbacks, figures.values.len()), (0, 1));
+        assert_eq!(figures.all().read_direct, 7);
+    }
+}
