@@ -87,7 +87,9 @@ impl Tmpfs {
 
 impl Drop for Tmpfs {
     fn drop(&mut self) {
+        // Lazily: files are closed in the background.
         let _ = std::process::Command::new("umount")
+            .arg("--lazy")
             .arg(self.0.path())
             .status();
     }
