@@ -24,7 +24,7 @@ pub fn turn(options: &Options, number: usize) -> io::Result<()> {
         files,
         quick: options.quick,
         input: crate::conduct::input_dir(options, scenario, files),
-        output: crate::conduct::output_dir(options, scenario, peer, number),
+        output: crate::conduct::output_dir(options, (scenario, files), peer, number),
     };
     many_descriptors();
     let mut meter = Meter::new(&options.dir);

@@ -36,13 +36,20 @@ pub fn input_dir(options: &Options, scenario: &Scenario, files: usize) -> PathBu
     options.dir.join(format!("in-{kind}-{files}{size}"))
 }
 
-/// Where the files of a turn go that are written. They are kept until the end of the round, if
-/// they are many and small: a file system is slow at reusing what was just deleted.
-pub fn output_dir(options: &Options, scenario: &Scenario, peer: &Entry, turn: usize) -> PathBuf {
+/// Where the files of a turn go that are written. They are kept until the end of the run, if
+/// they are many and small: ext4 gives an inode to a new file only minutes after its deletion, and
+/// looks at all that it passes over.
+pub fn output_dir(
+    options: &Options,
+    case: (&Scenario, usize),
+    peer: &Entry,
+    turn: usize,
+) -> PathBuf {
+    let (scenario, files) = case;
     let turn = format!("{}-{turn}", peer.name);
     options
         .dir
-        .join(format!("out-{}", scenario.name))
+        .join(format!("out-{}-{files}", scenario.name))
         .join(turn)
 }
 
@@ -103,7 +110,6 @@ fn one(options: &Options, mut case: Case, record: &mut Record) -> io::Result<()>
         if let (Some(path), true) = (&options.json, measured) {
             record.save(path)?;
         }
-        remove(&options.dir.join(format!("out-{name}")))?;
     }
     if options.keep {
         return Ok(());
@@ -115,7 +121,7 @@ fn turn(options: &Options, case: &mut Case, peer: &Entry, round: usize) -> io::R
     case.prepare()?;
     for repeats in 0.. {
         let number = round * (REPEATS + 1) + repeats;
-        case.output = output_dir(options, case.scenario, peer, number);
+        case.output = output_dir(options, (case.scenario, case.files), peer, number);
         let (steal, outcome) = match process(options, case, peer, number)? {
             Answer::Done { steal, figures } => (steal, Outcome::Done(figures)),
             Answer::Absent(why) => (0.0, Outcome::Absent(why)),
