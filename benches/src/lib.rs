@@ -5,3 +5,4 @@ pub mod catalog;
 pub mod primitives;
 pub mod record;
 pub mod rounds;
+mod saved;

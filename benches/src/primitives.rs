@@ -3,6 +3,7 @@
 //! With the path of a file in the variable `EFIO_PRIMITIVES` each bench puts its comparisons there,
 //! beside those of the others.
 
+use crate::saved;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io;
@@ -66,11 +67,7 @@ impl Record {
     ///
     /// What reading gives, and `InvalidData` for another kind of file.
     pub fn load(path: &Path) -> io::Result<Self> {
-        match std::fs::read(path) {
-            Ok(bytes) => Ok(serde_json::from_slice(&bytes)?),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(error) => Err(error),
-        }
+        saved::load(path)
     }
 
     /// Puts a comparison into the file, in place of one with the same title.

@@ -1,5 +1,6 @@
 //! What a comparison leaves behind: one JSON file that `compare` writes and `report` reads.
 
+use crate::saved;
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -143,11 +144,7 @@ impl Record {
     ///
     /// What reading gives, and `InvalidData` for another kind of file.
     pub fn load(path: &Path) -> io::Result<Self> {
-        match std::fs::read(path) {
-            Ok(bytes) => Ok(serde_json::from_slice(&bytes)?),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(error) => Err(error),
-        }
+        saved::load(path)
     }
 
     /// Writes the record, whole or not at all.
