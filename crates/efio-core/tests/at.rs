@@ -3,7 +3,8 @@
 
 mod common;
 
-use common::{Dir, PATIENCE, Tmpfs, closed, errno, event, pattern};
+use common::mount;
+use common::{Dir, PATIENCE, closed, errno, event, pattern};
 use efio_core::{
     BackendKind, Buffer, Completed, Engine, Errno, EventKind, File, IoMode, OpenOptions, Refused,
 };
@@ -264,7 +265,7 @@ fn a_refused_open_ends_every_op() {
 /// F21: a write that fails poisons the file at its offset; reads of what is there go on.
 #[test]
 fn a_full_disk_fails_the_write_and_the_file() {
-    let Some(tmpfs) = Tmpfs::new(256 << 10) else {
+    let Some(tmpfs) = mount::memory(256 << 10) else {
         return;
     };
     let engine = Engine::builder().io_mode(IoMode::Cached).start().unwrap();

@@ -3,7 +3,8 @@
 mod common;
 
 use common::beds::backends;
-use common::{Dir, Tmpfs, pattern};
+use common::mount;
+use common::{Dir, pattern};
 use efio_core::BackendKind;
 use std::ffi::{CString, OsStr};
 use std::io::ErrorKind;
@@ -142,7 +143,7 @@ fn a_full_file_system_is_told_by_name() {
     let dir = Dir::new();
     let src = dir.join("src");
     std::fs::write(&src, pattern(3 << 20)).unwrap();
-    let Some(small) = Tmpfs::new(1 << 20) else {
+    let Some(small) = mount::memory(1 << 20) else {
         return;
     };
     let dst = small.join("dst");

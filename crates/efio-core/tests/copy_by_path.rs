@@ -2,7 +2,8 @@
 
 mod common;
 
-use common::{Dir, Tmpfs, errno, pattern};
+use common::mount;
+use common::{Dir, errno, pattern};
 use efio_core::{Engine, IoMode, copy};
 use std::io::ErrorKind;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -85,7 +86,7 @@ fn an_error_is_that_of_the_kernel_and_the_source_stays() {
 
 #[test]
 fn a_full_disk_ends_the_copy() {
-    let Some(disk) = Tmpfs::new(1 << 20) else {
+    let Some(disk) = mount::memory(1 << 20) else {
         return;
     };
     let dir = Dir::new();

@@ -3,7 +3,8 @@
 mod common;
 
 use common::child::{limit, run_again, told};
-use common::{Dir, PATIENCE, Tmpfs, closed, errno, event, pattern, readable, write_all};
+use common::mount;
+use common::{Dir, PATIENCE, closed, errno, event, pattern, readable, write_all};
 use efio_core::{Engine, EventKind, Fd, IoMode, OpenOptions};
 use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
@@ -221,7 +222,7 @@ fn a_full_table_gives_emfile() {
 fn a_full_disk_poisons_the_file() {
     const SIZE: usize = 256 << 10;
     for mode in [IoMode::Direct, IoMode::Uncached, IoMode::Cached] {
-        let Some(tmpfs) = Tmpfs::new(SIZE) else {
+        let Some(tmpfs) = mount::memory(SIZE as u64) else {
             return;
         };
         let engine = Engine::builder().io_mode(mode).start().unwrap();

@@ -2,8 +2,9 @@
 
 mod common;
 
+use common::mount;
 use common::{
-    Dir, PATIENCE, PORTABLE, Tmpfs, closed, errno, event, pattern, read_all, readable, ready, skip,
+    Dir, PATIENCE, PORTABLE, closed, errno, event, pattern, read_all, readable, ready, skip,
     write_all,
 };
 use efio_core::{Engine, EventKind, FileStats, IoMode, ModeReason, OpenOptions};
@@ -337,7 +338,7 @@ fn the_mode_of_a_file_is_told_with_its_reason() {
         assert_eq!(auto, (IoMode::Direct, ModeReason::Chosen));
         assert_eq!(append.1, ModeReason::Chosen);
     }
-    if let Some(memory) = Tmpfs::new(8 << 20) {
+    if let Some(memory) = mount::memory(8 << 20) {
         let auto = told(memory.join("auto"), create());
         assert_eq!(auto, (IoMode::Cached, ModeReason::NoDirect));
         // It has neither direct IO nor writes that leave nothing in memory.

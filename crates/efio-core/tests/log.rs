@@ -2,7 +2,8 @@
 
 mod common;
 
-use common::{Dir, PATIENCE, Tmpfs};
+use common::mount;
+use common::{Dir, PATIENCE};
 use efio_core::log::{LogOptions, WhenBehind};
 use std::io::{ErrorKind, Write};
 use std::thread;
@@ -112,7 +113,7 @@ fn a_writer_that_will_not_wait_keeps_its_line() {
 
 #[test]
 fn a_full_disk_is_told() {
-    let Some(disk) = Tmpfs::new(1 << 20) else {
+    let Some(disk) = mount::memory(1 << 20) else {
         return;
     };
     let (log, guard) = LogOptions::new().open(disk.join("log")).unwrap();

@@ -3,8 +3,9 @@
 
 mod common;
 
+use common::mount;
 use common::server::{Answer, Server, binary, uploads, wait_until};
-use common::{Dir, Tmpfs, pattern};
+use common::{Dir, pattern};
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::process::Command;
@@ -184,7 +185,7 @@ fn a_crash_leaves_nothing_that_a_start_does_not_remove() {
 
 #[test]
 fn a_full_disk_fails_the_upload_that_filled_it_and_no_other() {
-    let Some(disk) = Tmpfs::new(4 << 20) else {
+    let Some(disk) = mount::memory(4 << 20) else {
         return;
     };
     let root = disk.join("root");

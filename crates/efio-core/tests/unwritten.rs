@@ -2,7 +2,8 @@
 
 mod common;
 
-use common::{Dir, Tmpfs, errno, event, pattern, write_all};
+use common::mount;
+use common::{Dir, errno, event, pattern, write_all};
 use efio_core::{Engine, EventKind, Failure, File, IoMode, OpenOptions, Unwritten};
 use std::io::ErrorKind;
 
@@ -33,7 +34,7 @@ fn take(engine: &Engine, file: &File) -> Vec<Unwritten> {
 fn what_a_full_disk_refused_comes_back() {
     const SIZE: usize = 256 << 10;
     for mode in [IoMode::Direct, IoMode::Uncached, IoMode::Cached] {
-        let Some(tmpfs) = Tmpfs::new(SIZE) else {
+        let Some(tmpfs) = mount::memory(SIZE as u64) else {
             return;
         };
         let engine = Engine::builder()
@@ -72,7 +73,7 @@ fn what_a_full_disk_refused_comes_back() {
 /// In append mode places are counted from the first byte accepted.
 #[test]
 fn appended_bytes_come_back_in_order() {
-    let Some(tmpfs) = Tmpfs::new(64 << 10) else {
+    let Some(tmpfs) = mount::memory(64 << 10) else {
         return;
     };
     let path = tmpfs.join("file");

@@ -63,38 +63,6 @@ impl Drop for Dir {
     }
 }
 
-/// A small tmpfs, unmounted at the end; `None`, said aloud, where mounting is not allowed.
-pub struct Tmpfs(Dir);
-
-impl Tmpfs {
-    pub fn new(bytes: usize) -> Option<Self> {
-        let dir = Dir::new();
-        let status = std::process::Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &format!("size={bytes}"), "tmpfs"])
-            .arg(dir.path())
-            .status();
-        if status.is_ok_and(|status| status.success()) {
-            return Some(Self(dir));
-        }
-        skip("mounting a tmpfs is not allowed here");
-        None
-    }
-
-    pub fn join(&self, name: &str) -> PathBuf {
-        self.0.join(name)
-    }
-}
-
-impl Drop for Tmpfs {
-    fn drop(&mut self) {
-        // Lazily: files are closed in the background.
-        let _ = std::process::Command::new("umount")
-            .arg("--lazy")
-            .arg(self.0.path())
-            .status();
-    }
-}
-
 /// Waits for the event that `wanted` accepts; others are dropped.
 pub fn event(engine: &Engine, mut wanted: impl FnMut(&Event) -> bool) -> Event {
     let deadline = Instant::now() + PATIENCE;
