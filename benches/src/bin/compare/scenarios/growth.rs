@@ -1,6 +1,6 @@
 //! The same work over ever more open files.
 
-use super::log::line;
+use super::log::{self, line};
 use super::meter::{give_way, holding};
 use super::stall::{pour, read as read_one};
 use super::{Case, Meter, Set, together};
@@ -50,12 +50,13 @@ pub async fn log<P: Peer>(peer: &P, case: &Case, meter: &mut Meter) -> io::Resul
     let lines = case.scaled(LINES);
     let opens = (0..case.files).map(|file| async move { peer.writer(&case.out_path(file)).await });
     let mut writers = try_join_all(opens).await?;
-    let bytes = (0..lines).map(|number| line(number).len() as u64).sum();
+    let bytes = log::bytes(0..lines);
     meter.start()?;
     let held = Cell::new(Duration::ZERO);
     let mut number = 0;
     while number < lines {
         let end = lines.min(number + BATCH);
+        log::format(number..end);
         // The clock costs as much as a line: it is read once for many.
         let batch = async {
             for number in number..end {
