@@ -259,6 +259,18 @@ impl<D: Disk> BlockWriter<D> {
         Ok(&mut open.as_mut()[self.filled..])
     }
 
+    /// Copies a line into the open block, if it does not fill it.
+    fn takes(&mut self, line: &[u8]) -> bool {
+        let end = self.filled + line.len();
+        let gathers = self.shape.gathers && end < self.shape.block;
+        let Some(open) = self.open.as_mut().filter(|_| gathers) else {
+            return false;
+        };
+        open.as_mut()[self.filled..end].copy_from_slice(line);
+        self.filled = end;
+        true
+    }
+
     async fn filled(&mut self, len: usize) {
         self.filled += len;
         if self.filled == self.shape.block || !self.shape.gathers {
@@ -302,6 +314,13 @@ impl<D: Disk> Writer for BlockWriter<D> {
         }
         self.scratch = scratch;
         Ok(())
+    }
+
+    async fn put_line(&mut self, line: &[u8]) -> io::Result<()> {
+        if self.takes(line) {
+            return Ok(());
+        }
+        self.put(line.len(), |to| to.copy_from_slice(line)).await
     }
 
     async fn finish(mut self, durable: bool) -> io::Result<()> {

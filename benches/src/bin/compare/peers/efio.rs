@@ -260,7 +260,13 @@ impl Writer for EfioWriter {
     }
 
     async fn put_line(&mut self, line: &[u8]) -> io::Result<()> {
-        write_all(&self.shared, &self.file, line).await
+        let wrote = match self.file.write(line) {
+            Ok(wrote) if wrote == line.len() => return Ok(()),
+            Ok(wrote) => wrote,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            Err(error) => return Err(error),
+        };
+        write_all(&self.shared, &self.file, &line[wrote..]).await
     }
 
     async fn finish(self, durable: bool) -> io::Result<()> {
