@@ -7,7 +7,7 @@ use crate::scenarios::Case;
 use crate::{Options, memory};
 use efio_benches::catalog::Scenario;
 use efio_benches::record::{Measurement, Outcome, Record};
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -36,9 +36,7 @@ pub fn input_dir(options: &Options, scenario: &Scenario, files: usize) -> PathBu
     options.dir.join(format!("in-{kind}-{files}{size}"))
 }
 
-/// Where the files of a turn go that are written. They are kept until the end of the run, if
-/// they are many and small: ext4 gives an inode to a new file only minutes after its deletion, and
-/// looks at all that it passes over.
+/// Where the files of a turn go that are written.
 pub fn output_dir(
     options: &Options,
     case: (&Scenario, usize),
@@ -96,8 +94,7 @@ fn one(options: &Options, mut case: Case, record: &mut Record) -> io::Result<()>
     let rounds = options.rounds.unwrap_or(if options.quick { 2 } else { 5 });
     for round in 0..rounds {
         let mut measured = false;
-        for place in 0..peers.len() {
-            let peer = peers[(round + place) % peers.len()];
+        for peer in order(round, peers.len()).map(|index| peers[index]) {
             if record.has(name, files, peer.name, round) {
                 continue;
             }
@@ -111,10 +108,22 @@ fn one(options: &Options, mut case: Case, record: &mut Record) -> io::Result<()>
             record.save(path)?;
         }
     }
-    if options.keep {
-        return Ok(());
-    }
-    remove(&case.input)
+    Ok(())
+}
+
+/// The order of a round: it begins with another peer than the one before, and goes on in another
+/// step, so that nobody has the same one before it all the time.
+fn order(round: usize, count: usize) -> impl Iterator<Item = usize> {
+    let steps: Vec<_> = (1..=count)
+        .filter(|&step| divisor(step, count) == 1)
+        .collect();
+    let step = steps[round % steps.len()];
+    (0..count).map(move |place| (round + place * step) % count)
+}
+
+/// The greatest common divisor.
+fn divisor(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { divisor(b, a % b) }
 }
 
 fn turn(options: &Options, case: &mut Case, peer: &Entry, round: usize) -> io::Result<Measurement> {
@@ -127,9 +136,7 @@ fn turn(options: &Options, case: &mut Case, peer: &Entry, round: usize) -> io::R
             Answer::Absent(why) => (0.0, Outcome::Absent(why)),
             Answer::Failed(why) => (0.0, Outcome::Failed(why)),
         };
-        if !case.writes_many_small() {
-            remove(&case.output)?;
-        }
+        clear(case)?;
         if steal <= STEAL || repeats == REPEATS {
             return Ok(Measurement {
                 scenario: case.scenario.name.to_owned(),
@@ -144,6 +151,19 @@ fn turn(options: &Options, case: &mut Case, peer: &Entry, round: usize) -> io::R
         }
     }
     unreachable!("the last repeat returns")
+}
+
+/// Gives the disk back. Many files are emptied, and deleted at the end of the run, as are those that
+/// were read: ext4 gives an inode to a new file only minutes after its deletion, and looks at all
+/// that it passes over.
+fn clear(case: &Case) -> io::Result<()> {
+    if !case.writes_many() {
+        return remove(&case.output);
+    }
+    for entry in fs::read_dir(&case.output)? {
+        File::create(entry?.path())?;
+    }
+    Ok(())
 }
 
 fn remove(dir: &PathBuf) -> io::Result<()> {
@@ -234,5 +254,33 @@ fn say(scenario: &Scenario, measurement: &Measurement) {
                 figures.resident.1,
             );
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_round_has_each_once_and_begins_with_another() {
+        for count in 1..=15 {
+            for round in 0..count {
+                let mut order: Vec<_> = order(round, count).collect();
+                assert_eq!(order[0], round);
+                order.sort_unstable();
+                assert!(order.into_iter().eq(0..count));
+            }
+        }
+    }
+
+    #[test]
+    fn who_comes_before_a_peer_changes_from_round_to_round() {
+        let before = |round: usize| {
+            let order: Vec<_> = order(round, 14).collect();
+            let place = order.iter().position(|&index| index == 3).unwrap();
+            order[(place + 13) % 14]
+        };
+        let first: std::collections::BTreeSet<_> = (0..5).map(before).collect();
+        assert_eq!(first.len(), 5);
     }
 }

@@ -1,7 +1,8 @@
 //! Streams over blocks: what a program builds around positional reads and writes. As many blocks as
 //! the peer likes are under way at once; the caller takes from and puts into them without a copy.
 
-use super::{CALL, Demand, Peer, Places, Reader, Writer};
+use super::pool::Pool;
+use super::{CALL, Demand, Peer, Places, Reader, Work, Writer};
 use futures::future::{LocalBoxFuture, MaybeDone, maybe_done, poll_fn};
 use std::collections::VecDeque;
 use std::future::Future;
@@ -24,31 +25,42 @@ pub struct Shape {
 
 /// The memory for the blocks of all files, as much as efio's default budget.
 const BUDGET: usize = 64 << 20;
+const PAGE: usize = 4096;
 
 impl Shape {
-    /// As many and as large blocks as the budget and the files allow.
-    fn within(self, demand: Demand) -> Self {
-        let share = (BUDGET / demand.files).max(4096);
+    /// What a budget allows for such files: the shape, and how many blocks there are for all of
+    /// them. Files whose bytes come in turn have each a block of their own; else a file takes blocks
+    /// when it goes on, and waits while the others have all of them.
+    fn within(self, demand: Demand, budget: usize) -> (Self, usize) {
         let needed = (demand.len as usize)
-            .next_multiple_of(4096)
+            .next_multiple_of(PAGE)
             .next_power_of_two();
-        let fits = 1 << share.ilog2();
-        let block = self.block.min(fits).min(needed).max(4096);
-        let depth = self.depth.min(share / block).min(needed.div_ceil(block));
-        Self {
-            block: if self.gathers {
-                block
-            } else {
-                self.block.min(CALL)
+        let share = (budget / demand.files).max(2 * PAGE);
+        let most = match demand.work {
+            _ if !self.gathers => CALL,
+            Work::Lines if needed > share => 1 << (share / 2).ilog2(),
+            Work::Lines | Work::InTurn => 1 << share.ilog2(),
+            Work::Reads | Work::Writes | Work::Both => budget,
+        };
+        let block = self.block.min(needed).min(most);
+        let depth = self.depth.min(needed.div_ceil(block));
+        let (depth, blocks) = match demand.work {
+            // One task has all of them: it must never wait for a block that another log has.
+            Work::Lines if block >= needed => (1, demand.files),
+            Work::Lines => {
+                let depth = depth.min(share / block - 1).max(1);
+                (depth, demand.files * (depth + 1))
+            }
+            _ => (depth, (demand.files * (depth + 1)).min(budget / block)),
+        };
+        (
+            Self {
+                block,
+                depth,
+                ..self
             },
-            depth: depth.max(1),
-            ..self
-        }
-    }
-
-    /// Bytes of all blocks: those under way, and one of each file that the caller has.
-    fn memory(self, demand: Demand) -> usize {
-        demand.files * (self.depth + 1) * self.block
+            blocks,
+        )
     }
 }
 
@@ -65,6 +77,8 @@ pub trait Disk: Sized + 'static {
     type Buffer: AsRef<[u8]> + AsMut<[u8]> + 'static;
     /// How it likes to stream.
     const SHAPE: Shape;
+    /// How it likes to write, if otherwise.
+    const WRITES: Shape = Self::SHAPE;
     /// What offsets and lengths of blocks have to be a multiple of.
     const ALIGN: usize;
 
@@ -95,9 +109,17 @@ pub trait Disk: Sized + 'static {
 }
 
 /// A peer made of a disk.
-pub struct Blocks<D> {
-    disk: Rc<D>,
-    shape: Shape,
+pub struct Blocks<D: Disk> {
+    store: Rc<Store<D>>,
+    reads: Shape,
+    writes: Shape,
+}
+
+/// The disk and the blocks of all its files.
+struct Store<D: Disk> {
+    disk: D,
+    reading: Pool<D::Buffer>,
+    writing: Pool<D::Buffer>,
 }
 
 impl<D: Disk> Peer for Blocks<D> {
@@ -106,44 +128,66 @@ impl<D: Disk> Peer for Blocks<D> {
     type Places = BlockPlaces<D>;
 
     fn run<T>(demand: Demand, body: impl AsyncFnOnce(&Self) -> io::Result<T>) -> io::Result<T> {
-        let shape = D::SHAPE.within(demand);
-        D::run(shape.memory(demand), async |disk| {
-            let disk = Rc::new(disk);
-            body(&Self { disk, shape }).await
+        let budget = match demand.work {
+            Work::Both => BUDGET / 2,
+            _ => BUDGET,
+        };
+        let writes = match demand.work {
+            Work::Lines => D::SHAPE,
+            _ => D::WRITES,
+        };
+        let (reads, to_read) = D::SHAPE.within(demand, budget);
+        let (writes, to_write) = writes.within(demand, budget);
+        let (to_read, to_write) = match demand.work {
+            Work::Reads => (to_read, 0),
+            Work::Both => (to_read, to_write),
+            Work::Writes | Work::InTurn | Work::Lines => (0, to_write),
+        };
+        let memory = to_read * reads.block + to_write * writes.block;
+        D::run(memory, async |disk| {
+            let store = Rc::new(Store {
+                disk,
+                reading: Pool::new(to_read),
+                writing: Pool::new(to_write),
+            });
+            let peer = Self {
+                store,
+                reads,
+                writes,
+            };
+            body(&peer).await
         })
     }
 
     async fn reader(&self, path: &Path) -> io::Result<Self::Reader> {
         Ok(BlockReader {
-            file: Rc::new(self.disk.open(path, Access::Read).await?),
-            disk: Rc::clone(&self.disk),
-            shape: self.shape,
+            file: Rc::new(self.store.disk.open(path, Access::Read).await?),
+            store: Rc::clone(&self.store),
+            shape: self.reads,
             ahead: 0,
             over: false,
             coming: VecDeque::new(),
-            spare: Vec::new(),
             current: None,
         })
     }
 
     async fn writer(&self, path: &Path) -> io::Result<Self::Writer> {
         Ok(BlockWriter {
-            file: Rc::new(self.disk.open(path, Access::Create).await?),
-            disk: Rc::clone(&self.disk),
-            shape: self.shape,
+            file: Rc::new(self.store.disk.open(path, Access::Create).await?),
+            store: Rc::clone(&self.store),
+            shape: self.writes,
             offset: 0,
             open: None,
             filled: 0,
             going: VecDeque::new(),
-            spare: Vec::new(),
             scratch: Vec::new(),
         })
     }
 
     async fn places(&self, path: &Path) -> io::Result<Self::Places> {
         Ok(BlockPlaces {
-            file: self.disk.open(path, Access::Read).await?,
-            disk: Rc::clone(&self.disk),
+            file: self.store.disk.open(path, Access::Read).await?,
+            store: Rc::clone(&self.store),
             spare: Vec::new().into(),
         })
     }
@@ -169,14 +213,13 @@ async fn end<T>(mut flight: Flight<T>) -> io::Result<T> {
 
 /// Reads ahead, block by block.
 pub struct BlockReader<D: Disk> {
-    disk: Rc<D>,
+    store: Rc<Store<D>>,
     file: Rc<D::File>,
     shape: Shape,
     /// Where the next block begins that is not asked for yet.
     ahead: u64,
     over: bool,
     coming: VecDeque<Flight<(D::Buffer, usize)>>,
-    spare: Vec<D::Buffer>,
     /// The block that the caller takes from: its length, and how much was taken.
     current: Option<(D::Buffer, usize, usize)>,
 }
@@ -184,25 +227,25 @@ pub struct BlockReader<D: Disk> {
 impl<D: Disk> BlockReader<D> {
     async fn ask(&mut self) {
         while !self.over && self.coming.len() < self.shape.depth {
-            let buffer = self.spare.pop();
-            let buffer = buffer.unwrap_or_else(|| self.disk.buffer(self.shape.block));
-            let (disk, file, offset) = (Rc::clone(&self.disk), Rc::clone(&self.file), self.ahead);
+            let make = || self.store.disk.buffer(self.shape.block);
+            let buffer = match self.coming.is_empty() {
+                true => self.store.reading.take(make).await,
+                false => match self.store.reading.try_take(make) {
+                    Some(buffer) => buffer,
+                    None => return,
+                },
+            };
+            let (store, file, offset) = (Rc::clone(&self.store), Rc::clone(&self.file), self.ahead);
             self.ahead += self.shape.block as u64;
-            let read = begin(async move { disk.read_at(&file, buffer, offset).await }).await;
-            self.coming.push_back(read);
+            let read = async move { store.disk.read_at(&file, buffer, offset).await };
+            self.coming.push_back(begin(read).await);
         }
     }
 }
 
 impl<D: Disk> Reader for BlockReader<D> {
     async fn next(&mut self) -> io::Result<&[u8]> {
-        if let Some((_, len, taken)) = &self.current
-            && taken == len
-        {
-            self.over |= *len < self.shape.block;
-            self.spare
-                .extend(self.current.take().map(|(buffer, ..)| buffer));
-        }
+        self.spent();
         if self.current.is_none() {
             self.ask().await;
             let Some(flight) = self.coming.pop_front() else {
@@ -211,7 +254,7 @@ impl<D: Disk> Reader for BlockReader<D> {
             let (buffer, len) = end(flight).await?;
             if len == 0 {
                 self.over = true;
-                self.spare.push(buffer);
+                self.store.reading.give(buffer);
                 return Ok(&[]);
             }
             self.current = Some((buffer, len, 0));
@@ -222,18 +265,26 @@ impl<D: Disk> Reader for BlockReader<D> {
         Ok(&(*buffer).as_ref()[from..*taken])
     }
 
+    fn spent(&mut self) {
+        if let Some((buffer, len, _)) = self.current.take_if(|(_, len, taken)| taken == len) {
+            self.over |= len < self.shape.block;
+            self.store.reading.give(buffer);
+        }
+    }
+
     async fn close(mut self) -> io::Result<()> {
+        self.spent();
         while let Some(flight) = self.coming.pop_front() {
-            end(flight).await?;
+            self.store.reading.give(end(flight).await?.0);
         }
         let file = Rc::try_unwrap(self.file).map_err(|_| io::Error::other("still in use"))?;
-        self.disk.close(file).await
+        self.store.disk.close(file).await
     }
 }
 
 /// Gathers blocks and writes behind.
 pub struct BlockWriter<D: Disk> {
-    disk: Rc<D>,
+    store: Rc<Store<D>>,
     file: Rc<D::File>,
     shape: Shape,
     /// Where the open block goes.
@@ -241,7 +292,6 @@ pub struct BlockWriter<D: Disk> {
     open: Option<D::Buffer>,
     filled: usize,
     going: VecDeque<Flight<D::Buffer>>,
-    spare: Vec<D::Buffer>,
     scratch: Vec<u8>,
 }
 
@@ -249,11 +299,9 @@ impl<D: Disk> BlockWriter<D> {
     async fn room(&mut self) -> io::Result<&mut [u8]> {
         if self.open.is_none() {
             if self.going.len() >= self.shape.depth {
-                let flight = self.going.pop_front().expect("some are going");
-                self.spare.push(end(flight).await?);
+                self.end_first().await?;
             }
-            let buffer = self.spare.pop();
-            self.open = Some(buffer.unwrap_or_else(|| self.disk.buffer(self.shape.block)));
+            self.open = Some(self.block().await?);
         }
         let open = self.open.as_mut().expect("an open block");
         Ok(&mut open.as_mut()[self.filled..])
@@ -271,6 +319,27 @@ impl<D: Disk> BlockWriter<D> {
         true
     }
 
+    /// A block; while there is none, what goes out has to end.
+    async fn block(&mut self) -> io::Result<D::Buffer> {
+        loop {
+            let make = || self.store.disk.buffer(self.shape.block);
+            if let Some(buffer) = self.store.writing.try_take(make) {
+                return Ok(buffer);
+            }
+            if self.going.is_empty() {
+                return Ok(self.store.writing.take(make).await);
+            }
+            self.end_first().await?;
+        }
+    }
+
+    async fn end_first(&mut self) -> io::Result<()> {
+        if let Some(flight) = self.going.pop_front() {
+            self.store.writing.give(end(flight).await?);
+        }
+        Ok(())
+    }
+
     async fn filled(&mut self, len: usize) {
         self.filled += len;
         if self.filled == self.shape.block || !self.shape.gathers {
@@ -279,16 +348,24 @@ impl<D: Disk> BlockWriter<D> {
     }
 
     async fn flush(&mut self) {
-        let Some(mut buffer) = self.open.take().filter(|_| self.filled > 0) else {
+        let Some(mut buffer) = self.open.take_if(|_| self.filled > 0) else {
             return;
         };
-        let (disk, file, offset) = (Rc::clone(&self.disk), Rc::clone(&self.file), self.offset);
+        let (store, file, offset) = (Rc::clone(&self.store), Rc::clone(&self.file), self.offset);
         let filled = std::mem::take(&mut self.filled);
         let padded = filled.next_multiple_of(D::ALIGN);
         buffer.as_mut()[filled..padded].fill(0);
         self.offset += filled as u64;
-        let write = begin(async move { disk.write_at(&file, buffer, padded, offset).await });
-        self.going.push_back(write.await);
+        let write = async move { store.disk.write_at(&file, buffer, padded, offset).await };
+        let mut write = begin(write).await;
+        // A blocking call is over, and its block is free for the next file.
+        match &*write {
+            MaybeDone::Done(Ok(_)) => {
+                let block = write.as_mut().take_output().and_then(Result::ok);
+                self.store.writing.give(block.expect("it is done"));
+            }
+            _ => self.going.push_back(write),
+        }
     }
 }
 
@@ -325,23 +402,27 @@ impl<D: Disk> Writer for BlockWriter<D> {
 
     async fn finish(mut self, durable: bool) -> io::Result<()> {
         self.flush().await;
-        while let Some(flight) = self.going.pop_front() {
-            end(flight).await?;
+        while !self.going.is_empty() {
+            self.end_first().await?;
         }
+        if let Some(empty) = self.open.take() {
+            self.store.writing.give(empty);
+        }
+        let disk = &self.store.disk;
         if self.offset % D::ALIGN as u64 != 0 {
-            self.disk.truncate(&self.file, self.offset).await?;
+            disk.truncate(&self.file, self.offset).await?;
         }
         if durable {
-            self.disk.sync(&self.file).await?;
+            disk.sync(&self.file).await?;
         }
         let file = Rc::try_unwrap(self.file).map_err(|_| io::Error::other("still in use"))?;
-        self.disk.close(file).await
+        disk.close(file).await
     }
 }
 
 /// Reads at places, each into a buffer of its own.
 pub struct BlockPlaces<D: Disk> {
-    disk: Rc<D>,
+    store: Rc<Store<D>>,
     file: D::File,
     spare: std::cell::RefCell<Vec<D::Buffer>>,
 }
@@ -349,10 +430,70 @@ pub struct BlockPlaces<D: Disk> {
 impl<D: Disk> Places for BlockPlaces<D> {
     async fn read_at(&self, offset: u64, len: usize, look: impl FnOnce(&[u8])) -> io::Result<()> {
         let spare = self.spare.borrow_mut().pop();
-        let buffer = spare.unwrap_or_else(|| self.disk.buffer(len));
-        let (buffer, len) = self.disk.read_at(&self.file, buffer, offset).await?;
+        let buffer = spare.unwrap_or_else(|| self.store.disk.buffer(len));
+        let (buffer, len) = self.store.disk.read_at(&self.file, buffer, offset).await?;
         look(&buffer.as_ref()[..len]);
         self.spare.borrow_mut().push(buffer);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: usize = 1 << 20;
+
+    fn within(block: usize, len: u64, files: usize, work: Work) -> (usize, usize, usize) {
+        let shape = Shape {
+            block,
+            depth: 4,
+            gathers: true,
+        };
+        let (shape, blocks) = shape.within(Demand { len, files, work }, BUDGET);
+        (shape.block, shape.depth, blocks)
+    }
+
+    #[test]
+    fn all_blocks_fit_the_budget() {
+        for files in [1, 12, 64, 100, 1_000, 8_000] {
+            for work in [Work::Reads, Work::Writes, Work::InTurn, Work::Lines] {
+                for len in [6_000, 28_672, 60_000, 1 << 20, 1 << 30] {
+                    let (block, _, blocks) = within(2 * MIB, len, files, work);
+                    assert!(block * blocks <= BUDGET, "{files} files of {len}, {work:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn one_stream_has_what_its_peer_likes_and_many_have_what_they_need() {
+        let kib = 1 << 10;
+        assert_eq!(within(2 * MIB, 1 << 30, 1, Work::Reads), (2 * MIB, 4, 5));
+        assert_eq!(
+            within(2 * MIB, 28_672, 10_000, Work::Writes),
+            (32 * kib, 1, 2048)
+        );
+        assert_eq!(
+            within(2 * MIB, 1 << 20, 1_000, Work::InTurn),
+            (64 * kib, 4, 1024)
+        );
+        assert_eq!(
+            within(2 * MIB, 60_000, 1_000, Work::Lines),
+            (64 * kib, 1, 1_000)
+        );
+        assert_eq!(
+            within(2 * MIB, 600_000, 100, Work::Lines),
+            (256 * kib, 1, 200)
+        );
+    }
+
+    #[test]
+    fn every_log_has_a_block_to_fill_and_one_that_goes_out() {
+        for files in [1, 10, 100, 1_000, 10_000] {
+            let len = (60 << 20) / files as u64;
+            let (block, _, blocks) = within(2 * MIB, len, files, Work::Lines);
+            assert!(blocks >= 2 * files || block as u64 >= len, "{files} files");
+        }
     }
 }

@@ -46,6 +46,8 @@ struct Shared {
     /// Reads at places that are under way, by token.
     reads: RefCell<HashMap<u64, (Waker, Option<Completed>)>>,
     next_token: Cell<u64>,
+    /// What a call reads into or writes from: a file has one only while it needs it.
+    spare: RefCell<Vec<Vec<u8>>>,
 }
 
 /// A file's task, and what it was told since it looked last.
@@ -93,6 +95,11 @@ impl Shared {
             }
         })
         .await
+    }
+
+    fn buffer(&self) -> Vec<u8> {
+        let spare = self.spare.borrow_mut().pop();
+        spare.unwrap_or_else(|| vec![0; CALL])
     }
 
     /// Until there is an event of this file.
@@ -148,6 +155,7 @@ impl<C: Choice> Peer for Efio<C> {
             waiting: RefCell::default(),
             reads: RefCell::default(),
             next_token: Cell::new(0),
+            spare: RefCell::default(),
         });
         let peer = Self {
             shared: Rc::clone(&shared),
@@ -176,7 +184,7 @@ impl<C: Choice> Peer for Efio<C> {
         Ok(EfioReader {
             shared: Rc::clone(&self.shared),
             file,
-            buffer: vec![0; CALL],
+            buffer: None,
         })
     }
 
@@ -186,7 +194,6 @@ impl<C: Choice> Peer for Efio<C> {
         Ok(EfioWriter {
             shared: Rc::clone(&self.shared),
             file,
-            scratch: Vec::new(),
         })
     }
 
@@ -216,20 +223,32 @@ impl<C: Choice> Peer for Efio<C> {
 pub struct EfioReader {
     shared: Rc<Shared>,
     file: File,
-    buffer: Vec<u8>,
+    buffer: Option<Vec<u8>>,
 }
 
 impl Reader for EfioReader {
     async fn next(&mut self) -> io::Result<&[u8]> {
-        let (file, buffer) = (&self.file, &mut self.buffer);
-        let len = self
-            .shared
-            .until_done(file.fd(), || file.read(buffer))
-            .await?;
-        Ok(&self.buffer[..len])
+        loop {
+            let buffer = self.buffer.get_or_insert_with(|| self.shared.buffer());
+            match self.file.read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.spent();
+                    self.shared.news(self.file.fd()).await;
+                }
+                result => {
+                    let len = result?;
+                    return Ok(self.buffer.as_ref().map_or(&[], |buffer| &buffer[..len]));
+                }
+            }
+        }
     }
 
-    async fn close(self) -> io::Result<()> {
+    fn spent(&mut self) {
+        self.shared.spare.borrow_mut().extend(self.buffer.take());
+    }
+
+    async fn close(mut self) -> io::Result<()> {
+        self.spent();
         let fd = self.file.fd();
         self.file.close()?;
         self.shared.closed(fd).await
@@ -239,7 +258,6 @@ impl Reader for EfioReader {
 pub struct EfioWriter {
     shared: Rc<Shared>,
     file: File,
-    scratch: Vec<u8>,
 }
 
 async fn write_all(shared: &Shared, file: &File, mut rest: &[u8]) -> io::Result<()> {
@@ -252,11 +270,18 @@ async fn write_all(shared: &Shared, file: &File, mut rest: &[u8]) -> io::Result<
 
 impl Writer for EfioWriter {
     async fn put(&mut self, len: usize, fill: impl FnOnce(&mut [u8])) -> io::Result<()> {
-        if self.scratch.len() < len {
-            self.scratch.resize(len, 0);
+        let mut buffer = self.shared.buffer();
+        fill(&mut buffer[..len]);
+        write_all(&self.shared, &self.file, &buffer[..len]).await?;
+        self.shared.spare.borrow_mut().push(buffer);
+        Ok(())
+    }
+
+    async fn opened(&mut self) -> io::Result<()> {
+        while !self.file.open_status()? {
+            self.shared.news(self.file.fd()).await;
         }
-        fill(&mut self.scratch[..len]);
-        write_all(&self.shared, &self.file, &self.scratch[..len]).await
+        Ok(())
     }
 
     async fn put_line(&mut self, line: &[u8]) -> io::Result<()> {

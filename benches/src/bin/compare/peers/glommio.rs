@@ -8,7 +8,10 @@ use std::path::Path;
 
 pub struct Glommio;
 
+/// What was read lies in memory of glommio's choice; memory to write from is allocated when it is
+/// filled.
 pub enum Buffer {
+    None(usize),
     Ours(DmaBuffer),
     Read(ReadResult, usize),
 }
@@ -16,6 +19,7 @@ pub enum Buffer {
 impl AsRef<[u8]> for Buffer {
     fn as_ref(&self) -> &[u8] {
         match self {
+            Self::None(_) => &[],
             Self::Ours(buffer) => buffer.as_bytes(),
             Self::Read(result, _) => result,
         }
@@ -24,9 +28,12 @@ impl AsRef<[u8]> for Buffer {
 
 impl AsMut<[u8]> for Buffer {
     fn as_mut(&mut self) -> &mut [u8] {
+        if !matches!(self, Self::Ours(_)) {
+            *self = Self::Ours(allocate_dma_buffer(self.len()));
+        }
         match self {
             Self::Ours(buffer) => buffer.as_bytes_mut(),
-            Self::Read(..) => unreachable!("what was read is not written to"),
+            _ => unreachable!("it is ours now"),
         }
     }
 }
@@ -35,7 +42,7 @@ impl Buffer {
     fn len(&self) -> usize {
         match self {
             Self::Ours(buffer) => buffer.len(),
-            Self::Read(_, asked) => *asked,
+            Self::None(asked) | Self::Read(_, asked) => *asked,
         }
     }
 }
@@ -65,7 +72,7 @@ impl Disk for Glommio {
     }
 
     fn buffer(&self, len: usize) -> Buffer {
-        Buffer::Ours(allocate_dma_buffer(len))
+        Buffer::None(len)
     }
 
     async fn read_at(
@@ -90,7 +97,7 @@ impl Disk for Glommio {
         offset: u64,
     ) -> io::Result<Buffer> {
         let Buffer::Ours(mut block) = buffer else {
-            unreachable!("what was read is not written");
+            unreachable!("it was filled");
         };
         let full = block.len();
         block.trim_to_size(len);

@@ -3,6 +3,7 @@
 
 pub mod blocks;
 mod efio;
+mod pool;
 mod ring;
 mod standard;
 mod std_buffered;
@@ -27,12 +28,23 @@ pub struct Demand {
     pub len: u64,
     /// Files open at once.
     pub files: usize,
-    /// They are written line by line.
-    #[cfg_attr(
-        not(feature = "peers"),
-        expect(dead_code, reason = "only a peer behind the feature asks")
-    )]
-    pub lines: bool,
+    /// What is done with them.
+    pub work: Work,
+}
+
+/// Which way bytes go, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// Files are read; the bytes of each are wanted as soon as they are there.
+    Reads,
+    /// Files are written; all bytes are there.
+    Writes,
+    /// Some are read, some are written.
+    Both,
+    /// Files are written piece by piece, all of them in turn.
+    InTurn,
+    /// The same with lines, by one task.
+    Lines,
 }
 
 /// One way to read and write files from one thread.
@@ -64,12 +76,18 @@ pub trait Peer: Sized {
 pub trait Reader {
     /// The next bytes, at most 64 KiB; none at the end of file.
     async fn next(&mut self) -> io::Result<&[u8]>;
+    /// The caller has looked at the last bytes: what holds them is free.
+    fn spent(&mut self) {}
     /// Closes it.
     async fn close(self) -> io::Result<()>;
 }
 
 /// Writes one file.
 pub trait Writer {
+    /// Waits until the kernel has opened the file, if that goes on behind the caller.
+    async fn opened(&mut self) -> io::Result<()> {
+        Ok(())
+    }
     /// Appends `len` bytes, at most 64 KiB, that `fill` makes where the peer wants them.
     async fn put(&mut self, len: usize, fill: impl FnOnce(&mut [u8])) -> io::Result<()>;
     /// Appends a line that the caller has made already, at most 64 KiB. Whoever has room for it copies
@@ -117,15 +135,15 @@ pub const PEERS: &[Entry] = peers! {
     "dontcache", "RWF_DONTCACHE, 2 MiB at once", blocks::Blocks<standard::DontCache>;
     "bufwriter", "std::io::BufWriter, 64 KiB", std_buffered::Buffered;
     #[cfg(feature = "peers")]
-    "tokio", "tokio::fs, writes through its BufWriter of 64 KiB", tokio::Tokio;
+    "tokio", "tokio::fs, 256 KiB at once, writes through its BufWriter", tokio::Tokio;
     #[cfg(feature = "peers")]
-    "tokio-uring", "tokio-uring, 64 KiB at once", blocks::Blocks<owned::TokioUring>;
+    "tokio-uring", "tokio-uring, reads of 64 KiB, writes of 2 × 256 KiB", blocks::Blocks<owned::TokioUring>;
     #[cfg(feature = "peers")]
     "glommio", "glommio DmaFile, 4 × 1 MiB", blocks::Blocks<glommio::Glommio>;
     #[cfg(feature = "peers")]
-    "compio", "compio, 64 KiB at once", blocks::Blocks<owned::Compio>;
+    "compio", "compio, the same", blocks::Blocks<owned::Compio>;
     #[cfg(feature = "peers")]
-    "monoio", "monoio, 64 KiB at once", blocks::Blocks<owned::Monoio>;
+    "monoio", "monoio, the same", blocks::Blocks<owned::Monoio>;
     #[cfg(feature = "peers")]
     "tracing-appender", "tracing_appender::non_blocking, lossless", tracing_appender::Appender;
 };

@@ -1,19 +1,23 @@
 //! std's `BufWriter`: it can only write.
 
-use super::{Demand, Peer, Places, Reader, Writer};
+use super::{CALL, Demand, Peer, Places, Reader, Writer};
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-pub struct Buffered;
+pub struct Buffered {
+    /// Bytes of a file's buffer: no more than its length.
+    buffer: usize,
+}
 
 impl Peer for Buffered {
     type Reader = Never;
     type Writer = BufferedWriter;
     type Places = Never;
 
-    fn run<T>(_: Demand, body: impl AsyncFnOnce(&Self) -> io::Result<T>) -> io::Result<T> {
-        futures::executor::block_on(body(&Self))
+    fn run<T>(demand: Demand, body: impl AsyncFnOnce(&Self) -> io::Result<T>) -> io::Result<T> {
+        let buffer = CALL.min(demand.len as usize);
+        futures::executor::block_on(body(&Self { buffer }))
     }
 
     async fn reader(&self, _: &Path) -> io::Result<Never> {
@@ -21,7 +25,7 @@ impl Peer for Buffered {
     }
 
     async fn writer(&self, path: &Path) -> io::Result<BufferedWriter> {
-        let file = BufWriter::with_capacity(64 << 10, File::create(path)?);
+        let file = BufWriter::with_capacity(self.buffer, File::create(path)?);
         Ok(BufferedWriter {
             file,
             scratch: Vec::new(),

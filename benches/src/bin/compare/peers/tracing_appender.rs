@@ -1,7 +1,7 @@
 //! tracing-appender's `non_blocking`, set to lose no line: it can only write.
 
 use super::std_buffered::Never;
-use super::{Demand, Peer, Writer};
+use super::{Demand, Peer, Work, Writer};
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
@@ -16,7 +16,7 @@ impl Peer for Appender {
 
     fn run<T>(demand: Demand, body: impl AsyncFnOnce(&Self) -> io::Result<T>) -> io::Result<T> {
         let many = (demand.files > 100).then_some("it has a thread for each file");
-        let other = (!demand.lines).then_some("it only writes lines");
+        let other = (demand.work != Work::Lines).then_some("it only writes lines");
         if let Some(message) = other.or(many) {
             return Err(io::Error::new(io::ErrorKind::Unsupported, message));
         }

@@ -50,6 +50,9 @@ pub async fn log<P: Peer>(peer: &P, case: &Case, meter: &mut Meter) -> io::Resul
     let lines = case.scaled(LINES);
     let opens = (0..case.files).map(|file| async move { peer.writer(&case.out_path(file)).await });
     let mut writers = try_join_all(opens).await?;
+    for writer in &mut writers {
+        writer.opened().await?;
+    }
     let bytes = log::bytes(0..lines);
     meter.start()?;
     let held = Cell::new(Duration::ZERO);

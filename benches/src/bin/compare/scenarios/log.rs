@@ -22,6 +22,9 @@ use std::time::Duration;
 const TICKS: u64 = 1000;
 const LINES_PER_TICK: u64 = 200;
 const FLOOD: u64 = 2_000_000;
+pub const LINES_IN_ALL: u64 = TICKS * LINES_PER_TICK + FLOOD;
+/// Bytes of a line, about.
+pub const LINE: u64 = 150;
 /// Lines repeat after so many. A program has formatted its line just now: together they fit the caches
 /// of a core. Their number is odd and so are their bytes, so a page that is lost or misplaced is seen.
 const DIFFERENT: u64 = 251;

@@ -13,7 +13,7 @@ mod uploads;
 pub use meter::Meter;
 
 use crate::pattern;
-use crate::peers::{Demand, Peer};
+use crate::peers::{self, Demand, Peer};
 use efio_benches::catalog::Scenario;
 use futures::stream::{FuturesUnordered, TryStreamExt};
 use std::fs::{self, File};
@@ -84,27 +84,40 @@ impl Case {
     /// Bytes of the most memory that a turn makes the kernel or the peer use, about.
     pub fn memory(&self) -> u64 {
         let Work { input, output } = self.work();
-        input.count as u64 * input.len + output.count as u64 * output.len + 128 * MIB
+        let files = input.count as u64 * input.len + output.count as u64 * output.len;
+        let lines = match self.scenario.name {
+            "log" => self.scaled(log::LINES_IN_ALL),
+            "growth-log" => self.scaled(growth::LINES),
+            _ => 0,
+        };
+        files + lines * log::LINE + 128 * MIB
     }
 
-    /// Whether there are so many files that deleting them would disturb the next turn, and so small
-    /// that they can stay.
-    pub fn writes_many_small(&self) -> bool {
-        let Set { count, len } = self.output();
-        count >= 500 && count as u64 * len <= 256 * MIB + count as u64 * 4096
+    /// Whether there are so many files that deleting them would disturb the next turn.
+    pub fn writes_many(&self) -> bool {
+        const MANY: usize = 500;
+        let logs = self.scenario.name == "growth-log" && self.files >= MANY;
+        logs || self.output().count >= MANY
     }
 
     fn demand(&self) -> Demand {
         let Work { input, output } = self.work();
         let len = match self.scenario.name {
             "log" => 1024 * MIB,
-            "growth-log" => growth::LINES * 150 / self.files as u64 + 1,
+            "growth-log" => growth::LINES * log::LINE / self.files as u64 + 1,
             _ => input.len.max(output.len),
+        };
+        let work = match (self.scenario.name, input.count, output.count) {
+            ("log" | "growth-log", ..) => peers::Work::Lines,
+            ("uploads", ..) => peers::Work::InTurn,
+            (_, _, 0) => peers::Work::Reads,
+            (_, 0, _) => peers::Work::Writes,
+            _ => peers::Work::Both,
         };
         Demand {
             len,
             files: self.files,
-            lines: self.scenario.name.ends_with("log"),
+            work,
         }
     }
 

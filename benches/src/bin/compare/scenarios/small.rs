@@ -50,6 +50,7 @@ pub async fn read<P: Peer>(peer: &P, case: &Case, meter: &mut Meter) -> io::Resu
                     return Err(wrong(&path, offset));
                 }
                 offset += bytes.len() as u64;
+                reader.spent();
             }
             reader.close().await?;
             meter.took(begun.elapsed());

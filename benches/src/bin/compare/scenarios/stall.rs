@@ -53,6 +53,7 @@ pub async fn read<P: Peer>(peer: &P, case: &Case, meter: &Meter, file: usize) ->
             return Err(wrong(&path, offset));
         }
         offset += bytes.len() as u64;
+        reader.spent();
         give_way().await;
     }
     if offset != case.input().len {
