@@ -1,4 +1,5 @@
-//! A writer that finds the whole budget in the hands of others is told when it comes back.
+//! Writers that find the whole budget in the hands of others are told when it comes back: those who have
+//! waited for longest, and no more of them than it is enough for.
 
 mod common;
 
@@ -60,4 +61,48 @@ fn a_sleeping_driver_sees_that_memory_came_back() {
     drop(buffers);
     event(&engine, |event| event.kind == EventKind::Writable);
     assert_eq!(poor.write(b"x").unwrap(), 1);
+}
+
+/// Each block that comes back is room for one writer: were all told of it, each of the hundred would call
+/// for each of them, and find nothing.
+#[test]
+fn a_hundred_writers_are_told_of_what_is_there_for_them() {
+    const FILES: usize = 100;
+    const LEN: u64 = 256 << 10;
+    const PIECE: usize = 16 << 10;
+    let config = Config {
+        memory_budget: BUDGET,
+        ..Config::default()
+    };
+    let mut sim = Simulation::new(config, 1, SimOptions::default()).unwrap();
+    let options = OpenOptions::new().write(true).create(true).clone();
+    let open = |number| sim.engine().open(format!("/{number}"), &options).unwrap();
+    let files: Vec<_> = (0..FILES).map(open).collect();
+    let accepted = |number: usize| files[number].progress().unwrap().accepted;
+    let mut ready: Vec<usize> = (0..FILES).collect();
+    let (mut calls, mut blocked) = (0, 0);
+    while (0..FILES).any(|number| accepted(number) < LEN) {
+        assert!(calls < 1_000_000 && sim.memory_used() <= BUDGET);
+        ready.retain(|&number| {
+            calls += 1;
+            match files[number].write(&[7; PIECE]) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    blocked += 1;
+                    false
+                }
+                result => result.unwrap() > 0 && accepted(number) < LEN,
+            }
+        });
+        sim.turn(Duration::from_micros(100));
+        let events = sim.engine().events().drain();
+        let writable = events.filter(|event| event.kind == EventKind::Writable);
+        let number = |fd| files.iter().position(|file| file.fd() == fd).unwrap();
+        ready.extend(writable.map(|event| number(event.fd)));
+    }
+    // A portion is a 64th of the budget; half of what is free is a file's share of it.
+    let portions = FILES * LEN as usize / (BUDGET / 64);
+    assert!(
+        blocked <= portions,
+        "{blocked} of {calls} calls found no room"
+    );
 }

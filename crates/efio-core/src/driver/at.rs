@@ -168,7 +168,7 @@ impl<B: Backend> Driver<B> {
                 slot.marks.set_written(file.written());
                 self.set_timer(file);
                 self.tell_over(file, finished);
-                self.notify_writer(slot, file);
+                self.freed_room(slot, file);
                 self.notify_flusher(slot, file);
             }
             Err(errno) => {

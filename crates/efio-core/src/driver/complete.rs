@@ -158,7 +158,7 @@ impl<B: Backend> Driver<B> {
             // Who asked for what was lost while this write was in flight finds it now.
             self.notify_all(slot, file);
         }
-        self.notify_writer(slot, file);
+        self.freed_room(slot, file);
         self.notify_flusher(slot, file);
     }
 

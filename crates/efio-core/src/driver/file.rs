@@ -3,7 +3,7 @@
 //! A file that nobody uses has neither streams nor plans: [`Outgoing`] and [`Incoming`] are made when
 //! there is something to write or read, and put away by [`OpenFile::rest`].
 
-use super::incoming::{Delivered, Incoming, Starved};
+use super::incoming::{Delivered, Incoming, NoMemory};
 use super::ops::Purpose;
 use super::outgoing::Outgoing;
 use crate::answer::Promise;
@@ -73,8 +73,10 @@ pub struct OpenFile<F> {
     pub tell_closed: Promise<()>,
     /// The interval timer is set.
     pub timed: bool,
-    /// In the list of files that wait for memory.
-    pub starved: bool,
+    /// In the list of readers that wait for memory.
+    pub wants_page: bool,
+    /// In that of writers.
+    pub wants_room: bool,
     /// Its events are for the tasks that poll it alone.
     pub wakers: bool,
     /// In the list of files with pages that were read ahead.
@@ -108,7 +110,8 @@ impl<F> OpenFile<F> {
             kernel: None,
             tell_closed: Promise::default(),
             timed: false,
-            starved: false,
+            wants_page: false,
+            wants_room: false,
             wakers: false,
             listed: false,
             may_read,
@@ -371,7 +374,7 @@ impl<F> OpenFile<F> {
     pub fn next_fetch(
         &mut self,
         pool: &Arc<PagePool>,
-    ) -> Result<Option<(Purpose, Op<F>)>, Starved> {
+    ) -> Result<Option<(Purpose, Op<F>)>, NoMemory> {
         let written = self.written();
         let (Some(incoming), Some(file)) = (&mut self.incoming, &self.kernel) else {
             return Ok(None);

@@ -49,11 +49,11 @@ impl Incoming {
     }
 
     /// The next read, with memory for it; `Err` when there is none.
-    pub fn next_fetch(&mut self, pool: &Arc<PagePool>) -> Result<Option<(Fetch, Block)>, Starved> {
+    pub fn next_fetch(&mut self, pool: &Arc<PagePool>) -> Result<Option<(Fetch, Block)>, NoMemory> {
         let Some(mut fetch) = self.plan.next_fetch() else {
             return Ok(None);
         };
-        let block = self.memory_for(&fetch, pool).ok_or(Starved)?;
+        let block = self.memory_for(&fetch, pool).ok_or(NoMemory)?;
         fetch.len = fetch.len.min(block.len());
         self.plan.submitted(fetch);
         Ok(Some((fetch, block)))
@@ -103,7 +103,7 @@ impl Incoming {
 }
 
 /// There was no page for a read.
-pub struct Starved;
+pub struct NoMemory;
 
 /// What [`Incoming::deliver`] did.
 #[derive(Default)]

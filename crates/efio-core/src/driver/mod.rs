@@ -21,6 +21,7 @@ mod outgoing;
 mod pressure;
 mod shutdown;
 mod size;
+mod starved;
 
 pub use here::{Driving, is_driven_here};
 pub use shutdown::Report;
@@ -35,10 +36,11 @@ use crate::plan::Step;
 use crate::shared::Shared;
 use crate::trace;
 use file::{Limits, OpenFile};
-use incoming::Starved;
+use incoming::NoMemory;
 use ops::{OpTable, Purpose};
 use pressure::Peak;
 use size::Sizes;
+use starved::Starved;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,8 +64,8 @@ pub struct Driver<B: Backend> {
     sizes: Sizes,
     /// When to flush which file; in order, for the interval is the same for all.
     timers: VecDeque<(Duration, Fd)>,
-    /// Files that wait for memory.
-    starved: VecDeque<Fd>,
+    /// Who waits for memory.
+    starved: Starved,
     /// Files with pages that were read ahead, those first that have had them for longest.
     readers: VecDeque<Fd>,
     peak: Peak,
@@ -90,7 +92,7 @@ impl<B: Backend> Driver<B> {
             early: Vec::new(),
             sizes: Sizes::default(),
             timers: VecDeque::new(),
-            starved: VecDeque::new(),
+            starved: Starved::default(),
             readers: VecDeque::new(),
             peak: Peak::default(),
             completions: Vec::new(),
@@ -243,7 +245,7 @@ impl<B: Backend> Driver<B> {
                 driver.want_data(slot, file);
             }
             if bits.has(Attention::WANT_ROOM.and(Attention::WANT_SHARE)) {
-                driver.starve(file);
+                driver.wants_room(slot, file);
             }
             if bits.has(Attention::CLOSE.and(Attention::CLOSE_SYNC)) {
                 let accepted = slot.marks.accepted();
@@ -350,11 +352,11 @@ impl<B: Backend> Driver<B> {
                     self.submit(file.fd.index(), purpose, op);
                 }
                 Ok(None) => return,
-                Err(Starved) => {
+                Err(NoMemory) => {
                     // Who reads and finds nothing comes back here; nobody else is to wait for
                     // memory: of the many that read once and stay, each turn would ask them all.
                     if slot.is_waiting(Waiting::DATA) {
-                        self.starve(file);
+                        self.wants_page(file);
                     }
                     return;
                 }

@@ -1,5 +1,4 @@
-//! Whom to tell: events, above all for callers that were told "would block", and turns for files
-//! that wait for memory.
+//! Whom to tell: events, above all for callers that were told "would block".
 
 use super::Driver;
 use super::file::OpenFile;
@@ -69,43 +68,5 @@ impl<B: Backend> Driver<B> {
         self.notify(slot, file, writer, Some(EventKind::Writable));
         let others = Waiting::OPENED.and(Waiting::SYNCED);
         self.notify(slot, file, others, None);
-    }
-
-    /// Puts a file on the list of those that wait for memory.
-    pub(super) fn starve(&mut self, file: &mut OpenFile<B::File>) {
-        if !file.starved {
-            file.starved = true;
-            self.starved.push_back(file.fd);
-        }
-    }
-
-    /// Lets the files that wait for memory try again, each once, in order.
-    pub(super) fn feed_starved(&mut self) {
-        if self.starved.is_empty() {
-            return;
-        }
-        self.shared.pool.keep_ready();
-        for _ in 0..self.starved.len() {
-            let Some(fd) = self.starved.pop_front() else {
-                return;
-            };
-            self.with_file(fd.index(), |driver, slot, file| {
-                if file.fd != fd {
-                    return;
-                }
-                file.starved = false;
-                driver.notify_writer(slot, file);
-                driver.pump(slot, file);
-                if slot.is_waiting(Waiting::ROOM) {
-                    if file.busy == 0 && file.backlog(slot) > 0 {
-                        // All that it has is in a page that is not full yet.
-                        file.flush(slot.marks.accepted());
-                        driver.pump(slot, file);
-                    }
-                    // Others have all the memory; theirs comes back without a word to this file.
-                    driver.starve(file);
-                }
-            });
-        }
     }
 }

@@ -6,8 +6,8 @@
 //!        reading ahead goes on      pages of idle readers are dropped: writers find room
 //! ```
 
-use super::Driver;
 use super::file::OpenFile;
+use super::{DOZE, Driver};
 use crate::backend::Backend;
 use crate::caller::drop_read_ahead;
 use crate::fd::{DRIVER, Slot, Waiting};
@@ -117,11 +117,12 @@ impl<B: Backend> Driver<B> {
 
     /// When memory has to be looked at, if nothing else happens.
     pub(super) fn next_look(&self) -> Option<Duration> {
+        let pool = &self.shared.pool;
         if !self.starved.is_empty() {
             // Readers may go idle, and buffers come back, without a word.
-            return Some(self.now.saturating_add(IDLE));
+            let moment = if pool.has_room() { DOZE } else { IDLE };
+            return Some(self.now.saturating_add(moment));
         }
-        let pool = &self.shared.pool;
         (pool.mapped() > pool.used() + 2 * SLAB_BYTES).then_some(self.peak.until)
     }
 }

@@ -1,0 +1,212 @@
+//! Who waits for memory, and who is told of it.
+//!
+//! ```text
+//!  found no room ──► queue ──► told of a portion, the oldest first
+//!                      ▲  └──► parked while a write of its own is under way
+//!                      └────────────── which ended ┘
+//! ```
+//!
+//! With a thousand writers each block that comes back is room for one of them. Were all told of it,
+//! one would take it, and all others would call, find nothing and wait again, for every block. So
+//! memory gathers to portions, and as many writers are told as there are portions: each can go on for
+//! a while, in pages and writes of some size. A turn looks at the head of the queue alone. Readers are
+//! content with any page, and come first.
+
+use super::file::OpenFile;
+use super::{DOZE, Driver};
+use crate::backend::Backend;
+use crate::fd::{Fd, Slot, Waiting};
+use crate::page::{SLAB_BYTES, UNIT_BYTES};
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// Files looked at in one turn.
+const LOOKS: usize = 64;
+/// How many portions the budget has.
+const PORTIONS: usize = 64;
+
+/// Those that wait, and those that were told and have not used their portion.
+#[derive(Default)]
+pub struct Starved {
+    readers: VecDeque<Fd>,
+    writers: VecDeque<Fd>,
+    told: VecDeque<Told>,
+    last_told: Duration,
+}
+
+/// A portion that a writer may still take.
+struct Told {
+    fd: Fd,
+    /// What it had accepted by then.
+    accepted: u64,
+    /// After that it is not kept for it any longer.
+    until: Duration,
+}
+
+/// What becomes of the writer at the head of the queue.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// It was told, or will come back by itself.
+    Over,
+    /// It waits for something else, and the next one has its turn.
+    Behind,
+    /// There is no memory for it, nor for anybody behind it.
+    Stays,
+}
+
+impl Starved {
+    /// Whether nobody waits.
+    pub fn is_empty(&self) -> bool {
+        self.readers.is_empty() && self.writers.is_empty()
+    }
+}
+
+impl<B: Backend> Driver<B> {
+    /// A reader waits for memory.
+    pub(super) fn wants_page(&mut self, file: &mut OpenFile<B::File>) {
+        if !file.wants_page {
+            file.wants_page = true;
+            self.starved.readers.push_back(file.fd);
+        }
+    }
+
+    /// A writer found no room. What it has is to be written, full blocks or not, if others wait for
+    /// that memory.
+    pub(super) fn wants_room(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) {
+        self.line_up(file);
+        if !file.is_going() && self.ready() < self.portion() {
+            file.flush(slot.marks.accepted());
+        }
+    }
+
+    /// Room in the share of a file was freed.
+    pub(super) fn freed_room(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) {
+        if slot.is_waiting(Waiting::ROOM) {
+            self.line_up(file);
+        }
+    }
+
+    fn line_up(&mut self, file: &mut OpenFile<B::File>) {
+        if !file.wants_room {
+            file.wants_room = true;
+            self.starved.writers.push_back(file.fd);
+        }
+    }
+
+    /// Lets those who have waited for longest try again, as far as there is memory.
+    pub(super) fn feed_starved(&mut self) {
+        if self.starved.is_empty() {
+            return;
+        }
+        self.shared.pool.keep_ready();
+        self.feed_readers();
+        for _ in 0..self.starved.writers.len().min(LOOKS) {
+            let Some(fd) = self.starved.writers.pop_front() else {
+                return;
+            };
+            let mut next = Next::Over;
+            self.with_file(fd.index(), |driver, slot, file| {
+                if file.fd == fd {
+                    next = driver.feed(slot, file);
+                    file.wants_room = next != Next::Over;
+                }
+            });
+            match next {
+                Next::Over => {}
+                Next::Behind => self.starved.writers.push_back(fd),
+                Next::Stays => return self.starved.writers.push_front(fd),
+            }
+        }
+    }
+
+    fn feed_readers(&mut self) {
+        for _ in 0..self.starved.readers.len().min(LOOKS) {
+            let Some(fd) = self.starved.readers.pop_front() else {
+                return;
+            };
+            self.with_file(fd.index(), |driver, slot, file| {
+                if file.fd == fd {
+                    file.wants_page = false;
+                    driver.pump(slot, file);
+                }
+            });
+        }
+    }
+
+    /// Gives the writer at the head of the queue its turn.
+    fn feed(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) -> Next {
+        if !slot.is_waiting(Waiting::ROOM) {
+            return Next::Over;
+        }
+        let spare = self.can_spare();
+        if spare {
+            self.notify_writer(slot, file);
+            if !slot.is_waiting(Waiting::ROOM) {
+                self.starved.last_told = self.now;
+                self.starved.told.push_back(Told {
+                    fd: file.fd,
+                    accepted: slot.marks.accepted(),
+                    until: self.now.saturating_add(DOZE),
+                });
+                return Next::Over;
+            }
+        }
+        if !file.is_going() && file.backlog(slot) > 0 {
+            // All that it has is in a page that is not full yet, or too little for a direct write.
+            file.flush(slot.marks.accepted());
+            self.pump(slot, file);
+        }
+        let has_its_share = file.backlog(slot) > self.shared.share() as u64 / 2;
+        match (has_its_share, file.is_going()) {
+            // Its own write brings it back.
+            (true, true) => Next::Over,
+            // Something else comes first: the kernel's open, or a change at an offset.
+            (true, false) => Next::Behind,
+            (false, _) if spare => Next::Behind,
+            (false, _) => Next::Stays,
+        }
+    }
+
+    /// Whether there is a portion that nobody was told of. When none gathers, because others keep
+    /// what they have, anything will do.
+    fn can_spare(&mut self) -> bool {
+        let moment = self.starved.last_told.saturating_add(DOZE);
+        let gathers = self.ops.in_flight() > 0 && self.now < moment;
+        let needed = if gathers { self.portion() } else { UNIT_BYTES };
+        let ready = self.ready();
+        ready >= needed && ready >= needed + self.promised()
+    }
+
+    /// What those who were told may still take.
+    fn promised(&mut self) -> usize {
+        let (portion, now) = (self.portion() as u64, self.now);
+        let (files, table) = (&self.files, &self.shared.table);
+        let mut promised = 0;
+        self.starved.told.retain(|told| {
+            let file = files[told.fd.index() as usize].as_ref();
+            let writes = |file: &OpenFile<B::File>| file.fd == told.fd && !file.life.is_draining();
+            let Some(slot) = table.get(told.fd.index()) else {
+                return false;
+            };
+            let used = slot.marks.accepted().saturating_sub(told.accepted);
+            let stays = now < told.until
+                && used < portion
+                && file.is_some_and(|file| writes(file))
+                && !slot.is_waiting(Waiting::ROOM);
+            promised += if stays { portion - used } else { 0 };
+            stays
+        });
+        promised as usize
+    }
+
+    /// The memory that makes it worth telling a writer.
+    fn portion(&self) -> usize {
+        (self.shared.pool.budget() / PORTIONS).clamp(UNIT_BYTES, SLAB_BYTES / 2)
+    }
+
+    /// Memory that callers find.
+    fn ready(&self) -> usize {
+        let pool = &self.shared.pool;
+        pool.mapped().saturating_sub(pool.used())
+    }
+}
