@@ -20,116 +20,19 @@
 //!
 //! A transfer that falls short goes on from where it stopped; only 0 bytes are the end of file.
 
+mod calls;
+mod changes;
+
+pub use calls::{After, Asked, Finished, Kind, Next, Transfer};
+
 use super::Routes;
 use crate::error::Errno;
 use crate::op::Route;
+use changes::Changes;
 use std::collections::VecDeque;
 
 /// A direct transfer that ends between two of them met the end of the file.
 const SECTOR: usize = 512;
-
-/// What an op does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Fills the memory from the file.
-    Read,
-    /// Writes the memory to the file.
-    Write,
-    /// Sets the length of the file, which is the op's offset.
-    Truncate,
-}
-
-/// An op as the caller asked for it; `M` is its memory.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Asked<M> {
-    /// What to do.
-    pub kind: Kind,
-    /// Its place in the sequence: what was accepted before it.
-    pub place: u64,
-    /// File offset, or the new length.
-    pub offset: u64,
-    /// How many bytes.
-    pub len: usize,
-    /// The caller's name for it.
-    pub token: u64,
-    /// The bytes; nothing for a truncation.
-    pub memory: Option<M>,
-}
-
-impl<M> Asked<M> {
-    /// How much of the sequence it takes.
-    pub fn width(&self) -> u64 {
-        width(self.kind, self.len)
-    }
-}
-
-/// How much of the sequence an op takes. A truncation counts as one byte, so that a mark tells
-/// whether it is included.
-pub fn width(kind: Kind, len: usize) -> u64 {
-    match kind {
-        Kind::Read => 0,
-        Kind::Write => len as u64,
-        Kind::Truncate => 1,
-    }
-}
-
-/// What is to be done next.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Next<M> {
-    /// Submit this.
-    Submit(Transfer<M>),
-    /// Tell the caller: this op will not reach the kernel, or does not have to.
-    Finish(Finished<M>),
-}
-
-/// An op for the kernel.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Transfer<M> {
-    /// To be given back with the completion.
-    pub key: u32,
-    /// What to do.
-    pub kind: Kind,
-    /// File offset of the first byte, or the new length.
-    pub offset: u64,
-    /// Where in the memory it begins.
-    pub start: usize,
-    /// How many bytes.
-    pub len: usize,
-    /// How.
-    pub route: Route,
-    /// The memory.
-    pub memory: Option<M>,
-}
-
-/// What a completion led to.
-#[derive(Debug, PartialEq, Eq)]
-pub enum After<M> {
-    /// The op goes on: [`next`](Positional::next) submits the rest.
-    Again,
-    /// The same by another route. Counted as a fallback.
-    FellBack,
-    /// The op is over.
-    Finished(Finished<M>),
-}
-
-/// An op that is over.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Finished<M> {
-    /// What it did.
-    pub kind: Kind,
-    /// The caller's name for it.
-    pub token: u64,
-    /// File offset, or the new length.
-    pub offset: u64,
-    /// How many bytes it asked for.
-    pub len: usize,
-    /// Bytes moved before it ended, well or not.
-    pub moved: usize,
-    /// How it went.
-    pub result: Result<(), Errno>,
-    /// The memory, unless it was lost on the way (F54).
-    pub memory: Option<M>,
-}
 
 #[derive(Debug)]
 struct Entry<M> {
@@ -138,16 +41,6 @@ struct Entry<M> {
     ticket: u64,
     moved: usize,
     route: Route,
-}
-
-/// A change that not everything before and in it is done with.
-#[derive(Debug)]
-struct Change {
-    start: u64,
-    end: u64,
-    /// Nothing passes it before it is done.
-    barrier: bool,
-    done: bool,
 }
 
 /// Whether a waiting op may run.
@@ -172,14 +65,7 @@ pub struct Positional<M> {
     /// Ops that started and are not over, those in `again` among them.
     started: usize,
     tickets: u64,
-    /// In order; those at the front leave once they are done.
-    changes: VecDeque<Change>,
-    /// Changes that are not done.
-    unfinished: usize,
-    /// Up to here every stream byte is written, and no truncation is left.
-    open_to: u64,
-    /// How many changes from the front lie below `open_to`.
-    passed: usize,
+    changes: Changes,
 }
 
 impl<M> Positional<M> {
@@ -192,30 +78,13 @@ impl<M> Positional<M> {
             again: VecDeque::new(),
             started: 0,
             tickets: 0,
-            changes: VecDeque::new(),
-            unfinished: 0,
-            open_to: 0,
-            passed: 0,
+            changes: Changes::default(),
         }
     }
 
     /// Takes an op. Their places never fall.
     pub fn push(&mut self, asked: Asked<M>) {
-        let width = asked.width();
-        if width > 0 {
-            debug_assert!(
-                self.changes
-                    .back()
-                    .is_none_or(|last| last.end <= asked.place)
-            );
-            self.unfinished += 1;
-            self.changes.push_back(Change {
-                start: asked.place,
-                end: asked.place + width,
-                barrier: asked.kind == Kind::Truncate,
-                done: false,
-            });
-        }
+        self.changes.enter(&asked);
         self.tickets += 1;
         let entry = Entry {
             asked,
@@ -247,7 +116,7 @@ impl<M> Positional<M> {
         if let Some(key) = self.again.pop_front() {
             return Some(self.submit(key, routes));
         }
-        self.reach(written);
+        self.changes.reach(written);
         let mut at = 0;
         while let Some(&key) = self.waiting.get(at) {
             match self.turn(key, at, written, failure) {
@@ -273,18 +142,6 @@ impl<M> Positional<M> {
         None
     }
 
-    /// Moves `open_to` as far as it goes.
-    fn reach(&mut self, written: u64) {
-        self.open_to = self.open_to.max(written);
-        while let Some(change) = self.changes.get(self.passed) {
-            if change.barrier || change.start != self.open_to {
-                return;
-            }
-            self.open_to = change.end;
-            self.passed += 1;
-        }
-    }
-
     fn turn(&self, key: u32, at: usize, written: u64, failure: Option<Errno>) -> Turn {
         let entry = self.entry(key);
         let Asked { kind, place, .. } = entry.asked;
@@ -300,7 +157,7 @@ impl<M> Positional<M> {
             let alone = at == 0 && self.started == 0 && written == place;
             return if alone { Turn::Now } else { Turn::NoneBehind };
         }
-        if place > self.open_to {
+        if place > self.changes.open_to() {
             return Turn::NoneBehind;
         }
         if self.overlaps_earlier(entry) {
@@ -313,7 +170,7 @@ impl<M> Positional<M> {
     /// Whether an earlier op that is not over meets this one, and one of the two is a change.
     fn overlaps_earlier(&self, entry: &Entry<M>) -> bool {
         let is_change = entry.asked.kind != Kind::Read;
-        if !is_change && self.unfinished == 0 {
+        if !is_change && self.changes.all_over() {
             return false;
         }
         let end = |asked: &Asked<M>| asked.offset + asked.len as u64;
@@ -395,14 +252,7 @@ impl<M> Positional<M> {
         self.free.push(key);
         self.started -= 1;
         let Entry { asked, moved, .. } = entry;
-        if asked.width() > 0 {
-            self.unfinished -= 1;
-            let at = self
-                .changes
-                .binary_search_by_key(&asked.place, |change| change.start);
-            // A failed change stays: nothing behind it counts as written.
-            self.changes[at.expect("a change has its place")].done = result.is_ok();
-        }
+        self.changes.over(&asked, result.is_ok());
         Finished {
             kind: asked.kind,
             token: asked.token,
@@ -415,21 +265,13 @@ impl<M> Positional<M> {
     }
 
     /// Where the written mark stands once the changes right behind it that are done are counted.
-    pub fn settle(&mut self, mut written: u64) -> u64 {
-        while let Some(change) = self.changes.front() {
-            if !change.done || change.start != written {
-                break;
-            }
-            written = change.end;
-            self.changes.pop_front();
-            self.passed = self.passed.saturating_sub(1);
-        }
-        written
+    pub fn settle(&mut self, written: u64) -> u64 {
+        self.changes.settle(written)
     }
 
     /// Stream bytes from this place of the sequence on have to wait.
     pub fn limit(&self) -> u64 {
-        self.changes.front().map_or(u64::MAX, |change| change.start)
+        self.changes.limit()
     }
 
     /// The lowest file offset that a change which is not over was to reach.
