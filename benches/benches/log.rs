@@ -8,13 +8,17 @@
 //! not lose one. Mean and worst are of the call that takes the line; the end, which waits for what
 //! is behind, is told apart.
 
+use efio_benches::rounds::{Candidate, Reference, Rounds, Spread, Table};
 use efio_core::log::{LogOptions, WhenBehind};
+use std::cell::RefCell;
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 5;
+/// What the clock and the number in the line cost: nobody can be faster.
+const CLOCK: &str = "the clock alone";
 
 /// One run: the time of all lines together, that of the worst, and that of the end.
 struct Run {
@@ -91,7 +95,7 @@ fn appender(path: &Path, lines: usize) -> Run {
 }
 
 fn buffered(path: &Path, lines: usize) -> Run {
-    let writer = std::cell::RefCell::new(BufWriter::with_capacity(64 << 10, append(path)));
+    let writer = RefCell::new(BufWriter::with_capacity(64 << 10, append(path)));
     run(
         lines,
         |line| writer.borrow_mut().write_all(line).unwrap(),
@@ -113,45 +117,65 @@ fn check(name: &str, path: &Path, lines: usize) {
     }
 }
 
+/// What a candidate's runs came to, beside the mean of a line.
+#[derive(Default)]
+struct Rest {
+    worst: Vec<Duration>,
+    end: Vec<Duration>,
+}
+
+fn median(times: &mut [Duration]) -> Duration {
+    times.sort();
+    times[times.len() / 2]
+}
+
 fn main() {
     let lines = std::env::args().skip(1).find_map(|arg| arg.parse().ok());
     let lines: usize = lines.unwrap_or(1_000_000);
     let path: PathBuf = std::env::temp_dir().join(format!("efio-bench-log-{}", std::process::id()));
-    type Candidate = (&'static str, fn(&Path, usize) -> Run);
-    let candidates: [Candidate; 4] = [
-        ("efio", efio),
+    type Way = fn(&Path, usize) -> Run;
+    let ways: [(&'static str, Way); 5] = [
+        ("efio log", efio),
         ("tracing-appender", appender),
         ("BufWriter 64 KiB", buffered),
         ("write(2)", plain),
+        (CLOCK, |_, lines| {
+            run(lines, |line| _ = std::hint::black_box(line), || ())
+        }),
     ];
-    println!("{lines} lines of 100 bytes, the best of {ROUNDS} rounds");
-    println!(
-        "{:>18} {:>12} {:>12} {:>10}",
-        "", "mean ns", "worst µs", "end ms"
-    );
-    let mut best: Vec<Option<Run>> = candidates.iter().map(|_| None).collect();
-    for _ in 0..ROUNDS {
-        for ((name, candidate), best) in candidates.iter().zip(&mut best) {
-            let run = candidate(&path, lines);
-            check(name, &path, lines);
-            std::fs::remove_file(&path).unwrap();
-            if best.as_ref().is_none_or(|best| run.all < best.all) {
-                *best = Some(run);
+    let rest = ways.map(|_| RefCell::new(Rest::default()));
+    let mut candidates: Vec<_> = (ways.iter().zip(&rest))
+        .map(|(&(name, way), rest)| {
+            let path = &path;
+            let turn = move |lines: usize| {
+                let run = way(path, lines);
+                if name != CLOCK {
+                    check(name, path, lines);
+                    std::fs::remove_file(path).unwrap();
+                }
+                let mut rest = rest.borrow_mut();
+                rest.worst.push(run.worst);
+                rest.end.push(run.end);
+                run.all.as_nanos() as f64 / lines as f64
+            };
+            match name {
+                "efio log" => Candidate::ours(name, turn),
+                _ => Candidate::rival(name, turn),
             }
-        }
-    }
-    let idle = run(lines, |line| _ = std::hint::black_box(line), || ());
-    let idle_name = "the clock alone";
-    let runs = candidates.iter().zip(best.iter().flatten());
-    for (name, run) in runs
-        .map(|((name, _), run)| (*name, run))
-        .chain([(idle_name, &idle)])
-    {
-        println!(
-            "{name:>18} {:>12.1} {:>12.1} {:>10.1}",
-            run.all.as_nanos() as f64 / lines as f64,
-            run.worst.as_nanos() as f64 / 1e3,
-            run.end.as_secs_f64() * 1e3
+        })
+        .collect();
+    let measured = Rounds::new(ROUNDS, lines).measure(&mut candidates);
+    drop(candidates);
+    Table::new("log lines of 100 bytes", "ns/line", Spread::Extremes)
+        .against(Reference::Ours)
+        .print(&measured);
+    println!("\n{:>18} {:>12} {:>10}", "medians", "worst µs", "end ms");
+    for ((name, _), rest) in ways.iter().zip(rest) {
+        let Rest { mut worst, mut end } = rest.into_inner();
+        let (worst, end) = (
+            median(&mut worst).as_secs_f64(),
+            median(&mut end).as_secs_f64(),
         );
+        println!("{name:>18} {:>12.1} {:>10.1}", worst * 1e6, end * 1e3);
     }
 }

@@ -1,18 +1,20 @@
 //! Single operations on one thread, under criterion: what each primitive costs when nobody is in the
 //! way. The comparisons between threads and with peers are in the other benches, whose candidates
-//! take turns.
+//! take turns. With `EFIO_PRIMITIVES` set the medians go to that record as well.
 
 #![allow(
     missing_docs,
     reason = "criterion's macros make undocumented functions"
 )]
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{Criterion, Throughput, criterion_group};
+use efio_benches::primitives::Record;
 use efio_chunks::byte_stream;
 use efio_queue::{MsQueue, SegQueue};
 use efio_sync::{CasCell, Doorbell, Parker, RwSpinLock, SpinLock};
 use std::hint::black_box;
 use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
 
 fn locks(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("uncontended");
@@ -62,5 +64,21 @@ fn streams(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, locks, queues, streams);
-criterion_main!(benches);
+/// Where criterion keeps what it measured.
+fn home() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/criterion/micro")
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default().output_directory(&home());
+    targets = locks, queues, streams
+}
+
+fn main() {
+    benches();
+    Criterion::default().configure_from_args().final_summary();
+    if let Some(path) = std::env::var_os("EFIO_PRIMITIVES") {
+        Record::put_criterion(path.as_ref(), &home()).expect("criterion's estimates");
+    }
+}

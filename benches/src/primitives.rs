@@ -7,13 +7,27 @@ use crate::saved;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// All comparisons.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Record {
     /// By their titles.
     pub comparisons: BTreeMap<String, Comparison>,
+    /// Operations that were measured alone, by criterion.
+    #[serde(default)]
+    pub singles: BTreeMap<String, Single>,
+}
+
+/// The nanoseconds of an operation: the median, and the interval that has it with 95 % confidence.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Single {
+    /// The least that it may be.
+    pub least: f64,
+    /// The median of the samples.
+    pub median: f64,
+    /// The most that it may be.
+    pub most: f64,
 }
 
 /// Candidates that took turns.
@@ -80,6 +94,66 @@ impl Record {
         record.comparisons.insert(title.to_owned(), comparison);
         std::fs::write(path, serde_json::to_vec(&record)?)
     }
+
+    /// Puts what criterion left in its directory into the file, in place of what was there.
+    ///
+    /// # Errors
+    ///
+    /// What reading and writing give, and `InvalidData` for estimates that are not criterion's.
+    pub fn put_criterion(path: &Path, home: &Path) -> io::Result<()> {
+        let mut record = Self::load(path)?;
+        record.singles.clear();
+        for group in directories(home)? {
+            for function in directories(&group)? {
+                let new = function.join("new");
+                if new.join("estimates.json").exists() {
+                    let (name, single) = estimates(&new)?;
+                    record.singles.insert(name, single);
+                }
+            }
+        }
+        std::fs::write(path, serde_json::to_vec(&record)?)
+    }
+}
+
+fn directories(path: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(path)?;
+    let paths = entries.map(|entry| Ok(entry?.path()));
+    let paths: io::Result<Vec<_>> = paths.collect();
+    Ok(paths?.into_iter().filter(|path| path.is_dir()).collect())
+}
+
+/// The name and the median of one benchmark, from criterion's directory of its last run.
+fn estimates(new: &Path) -> io::Result<(String, Single)> {
+    #[derive(Deserialize)]
+    struct Benchmark {
+        group_id: String,
+        function_id: String,
+    }
+    #[derive(Deserialize)]
+    struct Estimates {
+        median: Estimate,
+    }
+    #[derive(Deserialize)]
+    struct Estimate {
+        point_estimate: f64,
+        confidence_interval: Interval,
+    }
+    #[derive(Deserialize)]
+    struct Interval {
+        lower_bound: f64,
+        upper_bound: f64,
+    }
+    let read = |name| std::fs::read(new.join(name));
+    let benchmark: Benchmark = serde_json::from_slice(&read("benchmark.json")?)?;
+    let Estimates { median } = serde_json::from_slice(&read("estimates.json")?)?;
+    let name = format!("{}, {}", benchmark.group_id, benchmark.function_id);
+    let single = Single {
+        least: median.confidence_interval.lower_bound,
+        median: median.point_estimate,
+        most: median.confidence_interval.upper_bound,
+    };
+    Ok((name, single))
 }
 
 #[cfg(test)]
@@ -100,6 +174,29 @@ mod tests {
         assert_eq!(one.median(), 8.0);
         assert_eq!(Row::spread(&one.ratios(&other)), [2.0, 3.0, 8.0]);
         assert_eq!(Row::spread(&[5.0]), [5.0; 3]);
+    }
+
+    #[test]
+    fn criterion_s_medians_are_found() {
+        let home = std::env::temp_dir().join(format!("criterion-{}", std::process::id()));
+        let new = home.join("a group/a function/new");
+        std::fs::create_dir_all(&new).unwrap();
+        std::fs::create_dir_all(home.join("a group/report")).unwrap();
+        let benchmark = r#"{"group_id":"a group","function_id":"a function","throughput":null}"#;
+        let estimates = r#"{"mean":{"point_estimate":9.0},"median":{"confidence_interval":
+            {"confidence_level":0.95,"lower_bound":1.5,"upper_bound":2.5},"point_estimate":2.0}}"#;
+        std::fs::write(new.join("benchmark.json"), benchmark).unwrap();
+        std::fs::write(new.join("estimates.json"), estimates).unwrap();
+        let path = home.join("record.json");
+        Record::put_criterion(&path, &home).unwrap();
+        let record = Record::load(&path).unwrap();
+        std::fs::remove_dir_all(&home).unwrap();
+        let single = Single {
+            least: 1.5,
+            median: 2.0,
+            most: 2.5,
+        };
+        assert_eq!(record.singles["a group, a function"], single);
     }
 
     #[test]

@@ -93,6 +93,12 @@ pub struct Figures {
     pub device: (u64, u64),
     /// How long single calls or operations took; what they are is the scenario's to say.
     pub latency: Option<Latency>,
+    /// The same for each kind of call, where they were told apart.
+    #[serde(default)]
+    pub kinds: BTreeMap<String, Latency>,
+    /// Those calls during which the thread kept its processor, where that was looked at.
+    #[serde(default)]
+    pub undisturbed: Option<Latency>,
     /// How late a tick of 1 kHz was noticed.
     pub lateness: Option<Latency>,
     /// What the peer says of itself, such as the backend that was chosen.

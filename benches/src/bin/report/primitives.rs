@@ -4,7 +4,7 @@ use crate::tables::{figure, heading, line};
 use efio_benches::primitives::{Comparison, Record, Row};
 
 /// What a line shows: how it is called, whose figure it is, and in which comparison.
-const LINES: [(&str, &str, &str); 12] = [
+const LINES: [(&str, &str, &str); 13] = [
     ("lock and unlock", "SpinLock", "mutex 1 thread uncontended"),
     ("lock and unlock", "CasCell", "mutex 1 thread uncontended"),
     (
@@ -49,10 +49,15 @@ const LINES: [(&str, &str, &str); 12] = [
         "efio File::read",
         "read of 4 KiB that is there",
     ),
+    (
+        "a line of a log, 100 bytes",
+        "efio log",
+        "log lines of 100 bytes",
+    ),
 ];
 
-/// A memcpy is what is possible, not a rival.
-const BARE: &str = "memcpy";
+/// What is possible, and no rival.
+const BARE: [&str; 2] = ["memcpy", "the clock alone"];
 
 /// The table. What was not measured is left out.
 pub fn table(record: &Record) -> String {
@@ -60,7 +65,23 @@ pub fn table(record: &Record) -> String {
     let lines = LINES
         .iter()
         .filter_map(|(what, ours, title)| cells(what, ours, record.comparisons.get(*title)?));
-    heading(&heads) + &lines.map(|cells| line(&cells)).collect::<String>()
+    let table = heading(&heads) + &lines.map(|cells| line(&cells)).collect::<String>();
+    if record.singles.is_empty() {
+        return table;
+    }
+    format!(
+        "{table}\nSingle operations by criterion, on one thread with nobody in the way: the median, and the \
+         interval of 95 % confidence for it.\n\n{}",
+        singles(record)
+    )
+}
+
+fn singles(record: &Record) -> String {
+    let lines = record.singles.iter().map(|(name, single)| {
+        let [least, median, most] = [single.least, single.median, single.most].map(figure);
+        line(&[name.clone(), format!("{median} ({least} … {most})")])
+    });
+    heading(&["", "ns"].map(str::to_owned)) + &lines.collect::<String>()
 }
 
 fn cells(what: &str, ours: &str, comparison: &Comparison) -> Option<Vec<String>> {
@@ -68,7 +89,7 @@ fn cells(what: &str, ours: &str, comparison: &Comparison) -> Option<Vec<String>>
     let rivals = comparison
         .rows
         .iter()
-        .filter(|row| !row.ours && row.name != BARE);
+        .filter(|row| !row.ours && !BARE.contains(&&*row.name));
     let best = rivals.min_by(|a, b| a.median().total_cmp(&b.median()))?;
     let [least, median, greatest] = Row::spread(&best.ratios(mine));
     Some(vec![

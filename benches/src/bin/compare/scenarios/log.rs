@@ -8,7 +8,7 @@
 
 use super::meter::holding;
 use super::tick::Ticker;
-use super::{Case, Meter, wrong};
+use super::{Case, Kind, Meter, wrong};
 use crate::pattern::mix;
 use crate::peers::{Peer, Writer};
 use std::cell::Cell;
@@ -116,7 +116,9 @@ async fn batch<W: Writer>(writer: &mut W, lines: Range<u64>) -> io::Result<()> {
 
 async fn each<W: Writer>(writer: &mut W, lines: Range<u64>, meter: &Meter) -> io::Result<()> {
     for number in lines {
-        meter.held(writer.put_line(line(number))).await?;
+        meter
+            .held(Kind::Write, writer.put_line(line(number)))
+            .await?;
     }
     Ok(())
 }

@@ -11,30 +11,60 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+/// What a call is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Open,
+    Read,
+    Write,
+    End,
+}
+
+const KINDS: [(Kind, &str); 4] = [
+    (Kind::Open, "open"),
+    (Kind::Read, "read"),
+    (Kind::Write, "write"),
+    (Kind::End, "end"),
+];
+
+/// Times of calls by their kind, and of those in which the thread kept its processor.
+struct Watch {
+    kinds: [Histogram<u64>; KINDS.len()],
+    undisturbed: Histogram<u64>,
+}
+
 /// Times of calls, and what the turn took between start and stop.
 pub struct Meter {
     dir: PathBuf,
     started: Option<Snapshot>,
     figures: RefCell<Figures>,
     calls: RefCell<Histogram<u64>>,
+    watch: Option<RefCell<Watch>>,
     late: RefCell<Histogram<u64>>,
     steal: Cell<f64>,
 }
 
 impl Meter {
     pub fn new(dir: &Path) -> Self {
-        let histogram = || {
-            let hour = 3_600_000_000_000;
-            RefCell::new(Histogram::new_with_max(hour, 3).expect("a range, and three digits"))
-        };
         Self {
             dir: dir.to_owned(),
             started: None,
             figures: RefCell::default(),
-            calls: histogram(),
-            late: histogram(),
+            calls: histogram().into(),
+            watch: None,
+            late: histogram().into(),
             steal: Cell::new(0.0),
         }
+    }
+
+    /// Tells calls apart by their kind, and those in which the thread lost its processor from the
+    /// others. It costs a system call before each.
+    pub fn watch(&mut self) {
+        let watch = Watch {
+            kinds: std::array::from_fn(|_| histogram()),
+            undisturbed: histogram(),
+        };
+        self.watch = Some(watch.into());
     }
 
     pub fn start(&mut self) -> io::Result<Instant> {
@@ -84,12 +114,17 @@ impl Meter {
     }
 
     /// Notes how long each poll of a call holds this thread.
-    pub async fn held<T>(&self, call: impl Future<Output = T>) -> T {
+    pub async fn held<T>(&self, kind: Kind, call: impl Future<Output = T>) -> T {
         let mut call = pin!(call);
         poll_fn(|cx| {
+            let watch = self.watch.as_ref().map(|watch| (watch, preemptions()));
             let start = Instant::now();
             let polled = call.as_mut().poll(cx);
-            self.took(start.elapsed());
+            let time = start.elapsed();
+            self.took(time);
+            if let Some((watch, before)) = watch {
+                watch.borrow_mut().took(kind, time, before);
+            }
             polled
         })
         .await
@@ -99,8 +134,43 @@ impl Meter {
     pub fn finish(self) -> (f64, Figures) {
         let mut figures = self.figures.into_inner();
         figures.latency = Latency::of(&self.calls.into_inner());
+        if let Some(watch) = self.watch {
+            let Watch { kinds, undisturbed } = watch.into_inner();
+            figures.undisturbed = Latency::of(&undisturbed);
+            for ((_, name), times) in KINDS.iter().zip(kinds) {
+                let times = Latency::of(&times).map(|times| ((*name).to_owned(), times));
+                figures.kinds.extend(times);
+            }
+        }
         figures.lateness = Latency::of(&self.late.into_inner());
         (self.steal.get(), figures)
+    }
+}
+
+impl Watch {
+    /// A call took so long; before it the thread had lost its processor so many times.
+    fn took(&mut self, kind: Kind, time: Duration, before: i64) {
+        // A switch and back takes longer than this.
+        const SHORT: Duration = Duration::from_micros(5);
+        self.kinds[kind as usize].saturating_record(nanos(time));
+        if time < SHORT || preemptions() == before {
+            self.undisturbed.saturating_record(nanos(time));
+        }
+    }
+}
+
+fn histogram() -> Histogram<u64> {
+    const HOUR: u64 = 3_600_000_000_000;
+    Histogram::new_with_max(HOUR, 3).expect("a range, and three digits")
+}
+
+/// How many times this thread lost its processor to another one.
+fn preemptions() -> i64 {
+    // SAFETY: room for the answer; all zeros are a valid value of it.
+    unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        libc::getrusage(libc::RUSAGE_THREAD, &raw mut usage);
+        usage.ru_nivcsw
     }
 }
 
@@ -131,4 +201,28 @@ pub async fn give_way() {
         Poll::Pending
     })
     .await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::executor::block_on;
+
+    #[test]
+    fn calls_are_told_apart() {
+        let mut meter = Meter::new(Path::new("."));
+        meter.watch();
+        block_on(meter.held(Kind::Read, async {}));
+        block_on(meter.held(Kind::End, async {}));
+        // Not before it: this one was disturbed.
+        let watch = meter.watch.as_ref().unwrap();
+        let long = Duration::from_millis(1);
+        watch.borrow_mut().took(Kind::End, long, preemptions() - 1);
+        let (_, figures) = meter.finish();
+        assert_eq!(figures.latency.unwrap().count, 2);
+        assert_eq!(figures.undisturbed.unwrap().count, 2);
+        let kinds = figures.kinds.iter();
+        let kinds: Vec<_> = kinds.map(|(name, times)| (&**name, times.count)).collect();
+        assert_eq!(kinds, [("end", 2), ("read", 1)]);
+    }
 }

@@ -10,7 +10,7 @@ mod stream;
 mod tick;
 mod uploads;
 
-pub use meter::Meter;
+pub use meter::{Kind, Meter};
 
 use crate::pattern;
 use crate::peers::{self, Demand, Peer};

@@ -2,7 +2,7 @@
 
 use super::meter::give_way;
 use super::tick::Ticker;
-use super::{Case, Meter, Set, together, wrong};
+use super::{Case, Kind, Meter, Set, together, wrong};
 use crate::pattern;
 use crate::peers::{CALL, Peer, Reader, Writer};
 use futures::future::{Either, LocalBoxFuture, select};
@@ -11,6 +11,7 @@ use std::pin::pin;
 
 pub async fn stall<P: Peer>(peer: &P, case: &Case, meter: &mut Meter) -> io::Result<()> {
     let (input, output) = (case.input(), case.output());
+    meter.watch();
     meter.start()?;
     {
         let meter = &*meter;
@@ -42,10 +43,10 @@ pub async fn stall<P: Peer>(peer: &P, case: &Case, meter: &mut Meter) -> io::Res
 /// Reads one file of the set to its end, giving way after each call.
 pub async fn read<P: Peer>(peer: &P, case: &Case, meter: &Meter, file: usize) -> io::Result<()> {
     let path = case.in_path(file);
-    let mut reader = meter.held(peer.reader(&path)).await?;
+    let mut reader = meter.held(Kind::Open, peer.reader(&path)).await?;
     let mut offset = 0;
     loop {
-        let bytes = meter.held(reader.next()).await?;
+        let bytes = meter.held(Kind::Read, reader.next()).await?;
         if bytes.is_empty() {
             break;
         }
@@ -59,14 +60,16 @@ pub async fn read<P: Peer>(peer: &P, case: &Case, meter: &Meter, file: usize) ->
     if offset != case.input().len {
         return Err(wrong(&path, offset));
     }
-    meter.held(reader.close()).await
+    meter.held(Kind::End, reader.close()).await
 }
 
 async fn write<P: Peer>(peer: &P, case: &Case, meter: &Meter, file: usize) -> io::Result<()> {
     let Set { len, .. } = case.output();
-    let mut writer = meter.held(peer.writer(&case.out_path(file))).await?;
+    let mut writer = meter
+        .held(Kind::Open, peer.writer(&case.out_path(file)))
+        .await?;
     pour::<P>(&mut writer, meter, file, len).await?;
-    meter.held(writer.finish(true)).await
+    meter.held(Kind::End, writer.finish(true)).await
 }
 
 /// Puts the bytes of a file into a writer, giving way after each call.
@@ -79,7 +82,7 @@ pub async fn pour<P: Peer>(
     for offset in (0..len).step_by(CALL) {
         let part = CALL.min((len - offset) as usize);
         let call = writer.put(part, |bytes| pattern::fill(file as u64, offset, bytes));
-        meter.held(call).await?;
+        meter.held(Kind::Write, call).await?;
         give_way().await;
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! One file, from its begin to its end.
 
-use super::{Case, Meter, Set, wrong};
+use super::{Case, Kind, Meter, Set, wrong};
 use crate::pattern;
 use crate::peers::{CALL, Peer, Reader, Writer};
 use std::io;
@@ -11,7 +11,7 @@ pub async fn read<P: Peer>(peer: &P, case: &Case, meter: &mut Meter) -> io::Resu
     let mut reader = peer.reader(&case.in_path(0)).await?;
     let mut offset = 0;
     loop {
-        let bytes = meter.held(reader.next()).await?;
+        let bytes = meter.held(Kind::Read, reader.next()).await?;
         if bytes.is_empty() {
             break;
         }
@@ -35,7 +35,7 @@ pub async fn write<P: Peer>(peer: &P, case: &Case, meter: &mut Meter) -> io::Res
     let mut writer = peer.writer(&case.out_path(0)).await?;
     for offset in (0..len).step_by(CALL) {
         let call = writer.put(CALL, |bytes| pattern::fill(0, offset, bytes));
-        meter.held(call).await?;
+        meter.held(Kind::Write, call).await?;
     }
     writer.finish(true).await?;
     let seconds = meter.stop(len)?;
