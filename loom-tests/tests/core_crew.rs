@@ -6,19 +6,22 @@ mod core_engine;
 
 use core_engine::{Trail, check};
 use efio_core::model::Crew;
-use loom::sync::Arc;
+use loom::sync::{Arc, Notify};
 use loom::thread;
+
+const LONG: usize = 1;
+const BRIEF: usize = 2;
 
 #[test]
 fn a_worker_that_goes_idle_misses_no_task() {
     check(3, || {
-        let crew = Arc::new(Crew::new(1));
+        let crew = Arc::new(Crew::new(1, |_| false));
         let trail = Trail::new();
         let worker = {
             let (crew, trail) = (crew.clone(), trail.clone());
             thread::spawn(move || {
                 for task in 0..2 {
-                    assert_eq!(crew.next(0), Some(task));
+                    assert_eq!(crew.next(0, || {}), Some(task));
                     trail.check(task, 1);
                 }
             })
@@ -31,13 +34,61 @@ fn a_worker_that_goes_idle_misses_no_task() {
     });
 }
 
+/// One worker that is nimble, or called, or falling asleep while a brief task is added.
+#[test]
+fn a_brief_task_is_fetched() {
+    check(3, || {
+        let crew = Arc::new(Crew::new(1, |_| true));
+        let worker = {
+            let crew = crew.clone();
+            thread::spawn(move || {
+                for task in 0..3 {
+                    assert_eq!(crew.next(0, || {}), Some(task));
+                }
+            })
+        };
+        for task in 0..3 {
+            crew.add(task);
+        }
+        worker.join().unwrap();
+    });
+}
+
+/// A long task takes until the brief one is done that came behind it: the worker that was woken for
+/// one of them takes either, and the other one is left to nobody that does not come.
+#[test]
+fn a_long_task_holds_up_no_brief_one() {
+    check(1, || {
+        let crew = Arc::new(Crew::new(2, |&task| task == BRIEF));
+        let done = Arc::new(Notify::new());
+        let workers = [0, 1].map(|number| {
+            let (crew, done) = (crew.clone(), done.clone());
+            thread::spawn(move || {
+                while let Some(task) = crew.next(number, || {}) {
+                    if task == BRIEF {
+                        done.notify();
+                    } else {
+                        done.wait();
+                        crew.stop();
+                    }
+                }
+            })
+        });
+        crew.submit(LONG);
+        crew.add(BRIEF);
+        for worker in workers {
+            worker.join().unwrap();
+        }
+    });
+}
+
 /// F45: a worker that got a task never comes back, as a hung disk might have it; the other one gets
 /// the other task.
 fn a_task_that_hangs() {
-    let crew = Arc::new(Crew::new(2));
+    let crew = Arc::new(Crew::new(2, |_| false));
     let workers = [0, 1].map(|number| {
         let crew = crew.clone();
-        thread::spawn(move || crew.next(number).unwrap())
+        thread::spawn(move || crew.next(number, || {}).unwrap())
     });
     crew.submit(1);
     thread::yield_now();
@@ -68,12 +119,12 @@ fn a_task_that_hangs_holds_up_nobody_in_part() {
 #[test]
 fn a_stop_is_seen_with_what_came_before() {
     check(3, || {
-        let crew = Arc::new(Crew::<usize>::new(1));
+        let crew = Arc::new(Crew::<usize>::new(1, |_| false));
         let trail = Trail::new();
         let worker = {
             let (crew, trail) = (crew.clone(), trail.clone());
             thread::spawn(move || {
-                assert_eq!(crew.next(0), None);
+                assert_eq!(crew.next(0, || {}), None);
                 trail.check(0, 1);
             })
         };

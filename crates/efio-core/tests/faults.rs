@@ -200,6 +200,71 @@ fn paths_stay_beneath_their_directory() {
     assert_eq!(std::fs::read(root.join("inside")).unwrap(), b"fine");
 }
 
+/// Opens of this file wait for a word from us, until the descriptor is closed. `None` when that is not
+/// to be had here.
+#[cfg(target_os = "linux")]
+fn hold_up_opens(path: &Path) -> Option<std::os::fd::OwnedFd> {
+    use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+    let flags = libc::FAN_CLASS_CONTENT | libc::FAN_CLOEXEC;
+    // SAFETY: no pointers.
+    let fd = unsafe { libc::fanotify_init(flags, libc::O_RDONLY as u32) };
+    if fd < 0 {
+        common::skip("this process may not hold up opens");
+        return None;
+    }
+    // SAFETY: a new descriptor that nobody else owns.
+    let listener = unsafe { OwnedFd::from_raw_fd(fd) };
+    let path = CString::new(path.as_os_str().as_bytes()).unwrap();
+    let (add, what) = (libc::FAN_MARK_ADD, libc::FAN_OPEN_PERM);
+    // SAFETY: an open descriptor and a NUL-terminated path.
+    let marked = unsafe {
+        libc::fanotify_mark(
+            listener.as_raw_fd(),
+            add,
+            what,
+            libc::AT_FDCWD,
+            path.as_ptr(),
+        )
+    };
+    assert_eq!(marked, 0, "{}", std::io::Error::last_os_error());
+    Some(listener)
+}
+
+/// F45: opens that hang hold up no other, neither those asked for at the same time nor later ones.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_open_that_hangs_holds_up_no_other() {
+    let dir = Dir::new();
+    let (hangs, other) = (dir.join("hangs"), dir.join("other"));
+    std::fs::write(&hangs, "held up").unwrap();
+    std::fs::write(&other, "other").unwrap();
+    let Some(listener) = hold_up_opens(&hangs) else {
+        return;
+    };
+    let engine = Engine::builder().workers(3).start().unwrap();
+    let read = OpenOptions::new().read(true);
+    let mut held_up = Vec::new();
+    for round in 0..100 {
+        if round == 0 || round == 50 {
+            held_up.push(engine.open(&hangs, &read).unwrap());
+        }
+        for file in [(); 3].map(|()| engine.open(&other, &read).unwrap()) {
+            assert_eq!(common::read_all(&engine, &file, 10).unwrap(), b"other");
+            let fd = file.fd();
+            drop(file);
+            closed(&engine, fd).unwrap();
+        }
+    }
+    for file in &held_up {
+        assert!(!file.open_status().unwrap(), "it is held up");
+    }
+    drop(listener);
+    for file in held_up {
+        assert_eq!(common::read_all(&engine, &file, 10).unwrap(), b"held up");
+    }
+    assert!(engine.shutdown(PATIENCE).unwrap().is_clean());
+}
+
 /// F37: the table is full, and recovers.
 #[test]
 fn a_full_table_gives_emfile() {

@@ -12,6 +12,10 @@
 //! there, and passed over. If it was chosen just before that, it passes the choice on, so that no
 //! task waits behind one that hangs while another worker is idle (F45).
 //!
+//! What is brief does not wake a worker while another one is awake that will be at the end of the
+//! queue in a moment: it is counted as nimble. Should it hang at what it does before, whoever gave the
+//! tasks sees that they wait, and wakes another one with `wake_one`.
+//!
 //! | worker's state | `next` finds nothing | finds a task | comes up in the list |
 //! |---|---|---|---|
 //! | unlisted | → idle, lists itself | stays; wakes another if there is more | – |
@@ -28,6 +32,11 @@ pub struct Crew<T> {
     workers: Vec<Worker>,
     /// Workers that found nothing to do, and some that found something since.
     idle: SegQueue<usize>,
+    is_brief: fn(&T) -> bool,
+    /// Workers that do brief tasks, one after the other.
+    nimble: AtomicU32,
+    /// One was woken for a brief task, and has not come yet.
+    called: AtomicBool,
     stop: AtomicBool,
 }
 
@@ -35,6 +44,8 @@ struct Worker {
     bell: Doorbell<Parker>,
     /// UNLISTED, IDLE or BUSY.
     state: AtomicU32,
+    /// Counted as nimble. The worker's own.
+    counted: AtomicBool,
 }
 
 /// Not in the list.
@@ -44,84 +55,156 @@ const IDLE: u32 = 1;
 /// In the list, and at work.
 const BUSY: u32 = 2;
 
+/// As many brief tasks may wait for a worker that is awake.
+pub const BUNCH: usize = 8;
+
 impl<T> Crew<T> {
-    /// A crew of `workers`, numbered from 0.
-    pub fn new(workers: usize) -> Self {
+    /// A crew of `workers`, numbered from 0, and which tasks are brief unless they hang.
+    pub fn new(workers: usize, is_brief: fn(&T) -> bool) -> Self {
         let worker = || Worker {
             bell: Doorbell::new(Parker::new()),
             state: AtomicU32::new(UNLISTED),
+            counted: AtomicBool::new(false),
         };
         Self {
             work: SegQueue::new(),
             workers: (0..workers).map(|_| worker()).collect(),
             idle: SegQueue::new(),
+            is_brief,
+            nimble: AtomicU32::new(0),
+            called: AtomicBool::new(false),
             stop: AtomicBool::new(false),
         }
     }
 
-    /// Gives the crew a task.
+    /// Gives the crew a task, and an idle worker for it.
     pub fn submit(&self, task: T) {
-        if self.work.push(task).is_err() {
-            unreachable!("the work queue is never closed");
-        }
-        // SeqCst: pairs with the fence in `next`. Of "push, look for an idle worker" here and
-        // "list myself, look for work" there, one looks after the other wrote.
-        fence(Ordering::SeqCst);
+        self.push(task);
         self.wake_one();
     }
 
-    /// Wakes a worker of the idle list, if one is idle.
-    fn wake_one(&self) {
+    /// Gives the crew a brief task, which may be left to a worker that is awake. Only one thread
+    /// calls this.
+    pub fn add(&self, task: T) {
+        self.push(task);
+        if !self.will_be_fetched() {
+            // Relaxed: read again by this thread alone, and taken back by the worker that comes.
+            self.called.store(true, Ordering::Relaxed);
+            if !self.wake_one() {
+                self.called.store(false, Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn push(&self, task: T) {
+        if self.work.push(task).is_err() {
+            unreachable!("the work queue is never closed");
+        }
+        // SeqCst: pairs with the fences in `next` and `got_task`. Of "push, look for a worker that is
+        // idle or nimble" here and "list myself, or be nimble no more, look for work" there, one looks
+        // after the other wrote.
+        fence(Ordering::SeqCst);
+    }
+
+    /// Whether a worker that is awake already will soon be at the end of the queue, if none hangs.
+    fn will_be_fetched(&self) -> bool {
+        let awake = self.called.load(Ordering::Relaxed) || self.nimble.load(Ordering::Relaxed) > 0;
+        awake && self.work.len() <= BUNCH
+    }
+
+    /// Tasks that no worker has taken.
+    pub fn waiting(&self) -> usize {
+        self.work.len()
+    }
+
+    /// Wakes a worker of the idle list, if one is idle; whether one was.
+    pub fn wake_one(&self) -> bool {
         while let Some(number) = self.idle.pop() {
             let worker = &self.workers[number];
             // Release: pairs with the exchange in `got_task`, which sees what there is to do.
             // Acquire: with the swap in `next`.
             if worker.state.swap(UNLISTED, Ordering::AcqRel) == IDLE {
                 worker.bell.ring();
-                return;
+                return true;
             }
         }
+        false
     }
 
     /// The next task of worker `number`, which sleeps until there is one; `None` after
-    /// [`stop`](Self::stop), when none is left.
-    pub fn next(&self, number: usize) -> Option<T> {
+    /// [`stop`](Self::stop), when none is left. Before it sleeps it does what `idle` says.
+    pub fn next(&self, number: usize, mut idle: impl FnMut()) -> Option<T> {
         let me = &self.workers[number];
         loop {
             if let Some(task) = self.work.pop() {
-                self.got_task(me);
+                self.got_task(me, &task);
                 return Some(task);
             }
             // Acquire: pairs with the store in `stop`.
             if self.stop.load(Ordering::Acquire) {
                 return None;
             }
+            idle();
             // AcqRel: with the swap in `wake_one`: off the list before listed again.
             let before = me.state.swap(IDLE, Ordering::AcqRel);
             if before == UNLISTED && self.idle.push(number).is_err() {
                 unreachable!("the idle list is never closed");
             }
+            self.count(me, false);
             // SeqCst: pairs with the fence in `submit`.
             fence(Ordering::SeqCst);
             if let Some(task) = self.work.pop() {
-                self.got_task(me);
+                self.got_task(me, &task);
                 return Some(task);
             }
             me.bell.wait(None);
+            self.came();
         }
     }
 
     /// A worker is about to be busy. It may have been chosen for another task than the one that it
     /// found.
-    fn got_task(&self, me: &Worker) {
+    fn got_task(&self, me: &Worker, task: &T) {
         // AcqRel: with the swap in `wake_one`. Either that one finds BUSY and passes us over, or
         // it came first, and the task that it was for is seen here.
         let marked = me
             .state
             .compare_exchange(IDLE, BUSY, Ordering::AcqRel, Ordering::Acquire);
-        if marked == Err(UNLISTED) && !self.work.is_empty() {
+        let is_brief = (self.is_brief)(task);
+        let left = self.count(me, is_brief);
+        if marked != Err(UNLISTED) && !left {
+            return;
+        }
+        // SeqCst: pairs with the fence in `submit`, which may have left a task to us.
+        fence(Ordering::SeqCst);
+        let most = if is_brief { BUNCH } else { 0 };
+        if self.work.len() > most {
             self.wake_one();
         }
+    }
+
+    /// A worker that was woken looks at the queue, and at its end once more before it sleeps.
+    fn came(&self) {
+        // Relaxed: the fence in `next`, or in `got_task`, comes before the worker is lost from sight.
+        if self.called.load(Ordering::Relaxed) {
+            self.called.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// Counts the worker as nimble, or not; whether it was and is no more.
+    fn count(&self, me: &Worker, nimble: bool) -> bool {
+        // Relaxed, all three: nobody else looks at the mark, and the count is only looked at
+        // behind a fence.
+        if me.counted.load(Ordering::Relaxed) == nimble {
+            return false;
+        }
+        me.counted.store(nimble, Ordering::Relaxed);
+        if nimble {
+            self.nimble.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.nimble.fetch_sub(1, Ordering::Relaxed);
+        }
+        !nimble
     }
 
     /// Lets the workers go home when the work is done.

@@ -5,6 +5,7 @@
 //!                                       └─ the driver's doorbell
 //! ```
 
+use super::crew::BUNCH;
 use super::{Backend, Crew};
 use crate::config::Config;
 use crate::error::Errno;
@@ -17,20 +18,42 @@ use efio_sync::{Doorbell, EventFd};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// A driver that sleeps no longer than this may be rung for several brief tasks at once.
+const MOMENT: Duration = Duration::from_millis(2);
+/// When tasks wait for so long and nobody took one, another worker is woken.
+const HELD_UP: Duration = Duration::from_millis(1);
+/// So many tasks after that wake a worker each: a disk that hangs will hang for longer.
+const WARY: u32 = 64;
 
 /// Worker threads with `preadv2`, `pwritev2`, `fdatasync`.
 pub struct PoolBackend {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
     in_flight: usize,
+    /// Tasks wait and no worker is idle: all are held up, perhaps for long.
+    all_held_up: bool,
+    /// Tasks that get a worker of their own, after one was held up.
+    wary: u32,
 }
 
 struct Shared {
     crew: Crew<Task>,
     done: SegQueue<Completion<KernelFile>>,
     driver: Arc<Doorbell<EventFd>>,
+    /// The driver sleeps for a moment at most.
+    patient: AtomicBool,
+}
+
+/// A sleep of the driver, from [`PoolBackend::before_sleep`] to [`PoolBackend::after_sleep`].
+pub struct Sleep {
+    /// How long it may take.
+    pub timeout: Option<Duration>,
+    /// Tasks that nobody had taken when it began, if that is watched, and when that was.
+    watch: Option<(usize, Instant)>,
 }
 
 /// A request, and the way of a read or write, which was begun for it.
@@ -48,14 +71,17 @@ impl PoolBackend {
     pub fn start(config: &Config, driver: Arc<Doorbell<EventFd>>) -> io::Result<Self> {
         let workers = config.workers;
         let shared = Arc::new(Shared {
-            crew: Crew::new(workers),
+            crew: Crew::new(workers, Task::is_brief),
             done: SegQueue::new(),
             driver,
+            patient: AtomicBool::new(false),
         });
         let mut pool = Self {
             shared,
             threads: Vec::with_capacity(workers),
             in_flight: 0,
+            all_held_up: false,
+            wary: 0,
         };
         for number in 0..workers {
             let shared = Arc::clone(&pool.shared);
@@ -75,8 +101,56 @@ impl PoolBackend {
             | Op::WriteBlock { file, route, .. } => file.begin(*route).map(Some),
             _ => Ok(None),
         };
-        self.shared.crew.submit(Task { request, way });
+        let task = Task { request, way };
+        if task.is_brief() && self.wary == 0 {
+            self.shared.crew.add(task);
+        } else {
+            self.wary = self.wary.saturating_sub(1);
+            self.shared.crew.submit(task);
+        }
         self.in_flight += 1;
+    }
+
+    /// The driver is about to sleep. While tasks wait for a worker that is awake it does so for a
+    /// moment only, and sees whether one came.
+    pub fn before_sleep(&self, timeout: Option<Duration>) -> Sleep {
+        let waiting = self.shared.crew.waiting();
+        let watch = waiting > 0 && !self.all_held_up;
+        let timeout = if watch {
+            Some(timeout.map_or(HELD_UP, |timeout| timeout.min(HELD_UP)))
+        } else {
+            timeout
+        };
+        // Relaxed: a worker that does not see it rings.
+        let patient = timeout.is_some_and(|timeout| timeout <= MOMENT);
+        self.shared.patient.store(patient, Ordering::Relaxed);
+        Sleep {
+            timeout,
+            watch: watch.then(|| (waiting, Instant::now())),
+        }
+    }
+
+    /// The driver slept, and is going to look for completions.
+    pub fn after_sleep(&mut self, sleep: Sleep) {
+        self.shared.patient.store(false, Ordering::Relaxed);
+        // SeqCst: with the fence in `complete`. Of "patient no longer, look for completions" here and
+        // "push, look whether it is patient" there, one looks after the other wrote.
+        fence(Ordering::SeqCst);
+        if let Some((waiting, begun)) = sleep.watch {
+            let held_up = begun.elapsed() >= HELD_UP && self.shared.crew.waiting() >= waiting;
+            if held_up {
+                self.wary = WARY;
+                self.all_held_up = !self.shared.crew.wake_one();
+            }
+        }
+    }
+}
+
+impl Task {
+    /// Whether it takes microseconds, unless its disk hangs. A read or write moves bytes, a sync waits
+    /// for the disk.
+    fn is_brief(&self) -> bool {
+        matches!(self.request.op, Op::Open(_) | Op::Close(_))
     }
 }
 
@@ -91,6 +165,7 @@ impl Backend for PoolBackend {
     fn reap(&mut self, out: &mut Vec<Completion<KernelFile>>) {
         while let Some(completion) = self.shared.done.pop() {
             self.in_flight -= 1;
+            self.all_held_up = false;
             out.push(completion);
         }
     }
@@ -100,7 +175,9 @@ impl Backend for PoolBackend {
     }
 
     fn wait(&mut self, timeout: Option<Duration>) {
-        self.shared.driver.wait(timeout);
+        let sleep = self.before_sleep(timeout);
+        self.shared.driver.wait(sleep.timeout);
+        self.after_sleep(sleep);
     }
 }
 
@@ -119,11 +196,23 @@ impl Drop for PoolBackend {
 }
 
 impl Shared {
-    /// The life of worker `number`.
+    /// The life of worker `number`. The driver is rung once for several brief tasks, if it is back in
+    /// a moment in any case.
     fn work(&self, number: usize) {
         signals::block_all();
-        while let Some(task) = self.crew.next(number) {
+        let mut untold = 0;
+        loop {
+            let task = self.crew.next(number, || self.tell(&mut untold));
+            let Some(task) = task else { return };
+            let is_brief = task.is_brief();
+            if !is_brief {
+                self.tell(&mut untold);
+            }
             self.complete(perform(task));
+            untold += 1;
+            if !is_brief || untold >= BUNCH || !self.patient.load(Ordering::Relaxed) {
+                self.tell(&mut untold);
+            }
         }
     }
 
@@ -131,7 +220,15 @@ impl Shared {
         if self.done.push(completion).is_err() {
             unreachable!("the done queue is never closed");
         }
-        self.driver.ring();
+        // SeqCst: with the fence in `after_sleep`.
+        fence(Ordering::SeqCst);
+    }
+
+    /// Rings the driver for completions that it was not told of.
+    fn tell(&self, untold: &mut usize) {
+        if std::mem::take(untold) > 0 {
+            self.driver.ring();
+        }
     }
 }
 

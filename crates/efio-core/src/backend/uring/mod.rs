@@ -216,7 +216,9 @@ impl Backend for UringBackend {
         }
         if self.driver.arm() {
             self.bell.arm(&mut self.ring);
-            self.enter(true, timeout);
+            let sleep = self.crew.before_sleep(timeout);
+            self.enter(true, sleep.timeout);
+            self.crew.after_sleep(sleep);
             self.driver.disarm();
         }
     }
