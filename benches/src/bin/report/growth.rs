@@ -9,6 +9,11 @@ pub fn tables(cases: &[&Case<'_>]) -> String {
     let figures = table(cases, metric.name, |case, row| {
         row.metric(case.decides()).map(shown)
     });
+    let others = cases[0].scenario.metrics[1..].iter().map(|metric| {
+        let cell = |_: &Case<'_>, row: &Row<'_>| row.metric(metric).map(shown);
+        table(cases, metric.name, cell) + "\n"
+    });
+    let others: String = others.collect();
     let ratios = table(cases, "efio ×", |case, row| match row.peer {
         OURS => Some("1".to_owned()),
         _ => case.times(case.row(OURS)?, row).map(ratio),
@@ -18,7 +23,7 @@ pub fn tables(cases: &[&Case<'_>]) -> String {
         let memory = row.over(|figures| Some(figures.peak_memory as f64))?.median;
         Some(format!("{cpu:.2}, {:.0}", memory / f64::from(1 << 20)))
     });
-    format!("{figures}\n{ratios}\n{costs}")
+    format!("{figures}\n{others}{ratios}\n{costs}")
 }
 
 fn table(

@@ -54,7 +54,7 @@ fn cells(case: &Case<'_>, short: bool) -> Option<Vec<String>> {
 }
 
 /// Whether efio was better in every round, in none, or in some.
-fn place(times: Spread) -> &'static str {
+pub fn place(times: Spread) -> &'static str {
     match times {
         Spread { least, .. } if least > 1.0 => "**ahead**",
         Spread { greatest, .. } if greatest < 1.0 => "behind",

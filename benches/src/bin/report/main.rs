@@ -9,10 +9,12 @@
 
 mod growth;
 mod headline;
+mod kinds;
 mod plots;
 mod primitives;
 mod summary;
 mod tables;
+mod verdicts;
 
 use clap::Parser;
 use efio_benches::record::Record;
@@ -65,6 +67,7 @@ fn write(options: &Options) -> io::Result<()> {
             "comparison",
             tables::render(&record.machine, &cases, &pictures),
         ),
+        ("verdicts", verdicts::render(&cases)),
     ];
     if let Some(path) = &options.primitives {
         let record = efio_benches::primitives::Record::load(path)?;

@@ -70,7 +70,17 @@ impl<'a> Case<'a> {
     pub fn short(&self) -> String {
         match self.scenario.files.len() {
             1 => self.scenario.short.to_owned(),
-            _ => format!("{}, {} files", self.scenario.short, count(self.files)),
+            _ => self.full(),
+        }
+    }
+
+    /// The same, with the number of files where there are several.
+    pub fn full(&self) -> String {
+        let short = self.scenario.short;
+        match (self.scenario.files.len(), self.files) {
+            (1, _) => short.to_owned(),
+            (_, 1) => format!("{short}, 1 file"),
+            (_, files) => format!("{short}, {} files", count(files)),
         }
     }
 
@@ -210,24 +220,26 @@ impl Spread {
     }
 }
 
+/// A turn of the loop, for tests.
+#[cfg(test)]
+pub fn measured(peer: &str, round: usize, seconds: f64) -> Measurement {
+    let mut figures = Figures::default();
+    figures.metrics.insert("s".into(), seconds);
+    Measurement {
+        scenario: "stall".into(),
+        files: 12,
+        peer: peer.into(),
+        round,
+        steal: 0.0,
+        repeats: 0,
+        version: String::new(),
+        outcome: Outcome::Done(Box::new(figures)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn measured(peer: &str, round: usize, seconds: f64) -> Measurement {
-        let mut figures = Figures::default();
-        figures.metrics.insert("s".into(), seconds);
-        Measurement {
-            scenario: "stall".into(),
-            files: 12,
-            peer: peer.into(),
-            round,
-            steal: 0.0,
-            repeats: 0,
-            version: String::new(),
-            outcome: Outcome::Done(Box::new(figures)),
-        }
-    }
 
     #[test]
     fn less_time_is_better_and_ratios_are_of_one_round() {

@@ -1,7 +1,7 @@
 //! The tables, and what has to be known to read them.
 
-use crate::growth;
 use crate::summary::{Case, OURS, Row, Spread};
+use crate::{growth, kinds};
 use efio_benches::catalog::SCENARIOS;
 use efio_benches::record::{Figures, Machine};
 use std::collections::BTreeSet;
@@ -18,13 +18,16 @@ pub fn render(machine: &Machine, cases: &[Case<'_>], pictures: &[(String, String
             continue;
         }
         text += &format!("\n### {}\n\n", scenario.title);
+        if let Some(note) = note(scenario.name) {
+            text += &format!("{note}\n\n");
+        }
         for (file, title) in pictures {
             if belongs(file, scenario.name) {
                 text += &format!("![{title}](plots/{file})\n\n");
             }
         }
         match of_it[..] {
-            [case] if scenario.files.len() == 1 => text += &table(case),
+            [case] if scenario.files.len() == 1 => text += &(table(case) + &kinds::table(case)),
             _ => text += &growth::tables(&of_it),
         }
     }
@@ -34,6 +37,35 @@ pub fn render(machine: &Machine, cases: &[Case<'_>], pictures: &[(String, String
 fn belongs(file: &str, scenario: &str) -> bool {
     let rest = file.strip_prefix(scenario);
     rest.is_some_and(|rest| [".svg", "-held.svg", "-late.svg"].contains(&rest))
+}
+
+/// What has to be known to read the tables of a scenario.
+fn note(scenario: &str) -> Option<&'static str> {
+    Some(match scenario {
+        "log" => {
+            "ns/line is what a line costs its caller while the disk keeps up. Durable is from the first of \
+             2 million lines that come at once to the end of the sync: who only puts them into a buffer is \
+             not done."
+        }
+        "growth-log" => {
+            "Read both figures together. ns/line counts the caller's calls alone; a peer whose buffer takes \
+             all that a file gets (60 KB of a thousand files, 6 KB of ten thousand) writes after that clock \
+             has stopped. Durable is from the first line to the end of the sync of the file system."
+        }
+        "uploads" => {
+            "A peer has one block of 64 KiB at a time for an upload, efio as much of its 64 MiB as it likes; \
+             tokio's `File` has a buffer of its own beside that. efio syncs each file's directory as well."
+        }
+        "small-write" => {
+            "One sync of the file system ends all of them. How fast ext4 makes files depends on how many \
+             were deleted within minutes before; nothing is deleted during a run."
+        }
+        "stall" => {
+            "A tick that is late tells what the loop's thread did beside its calls: the system calls that a \
+             runtime makes while it waits."
+        }
+        _ => return None,
+    })
 }
 
 fn method(machine: &Machine, cases: &[Case<'_>]) -> String {
@@ -48,18 +80,23 @@ fn method(machine: &Machine, cases: &[Case<'_>]) -> String {
     let backend = backend
         .and_then(|figures| figures.note.split(';').next())
         .unwrap_or("");
+    let uring = match rows().any(|row| row.peer == "efio-uring") {
+        true => "its lines tell how far two turns of one program lie apart",
+        false => "has no lines of its own",
+    };
     let versions: BTreeSet<&str> = rows().flat_map(Row::versions).collect();
     let versions: Vec<_> = versions.into_iter().filter(|v| !v.is_empty()).collect();
     let versions = versions.join(", ");
     format!(
         "## efio beside its peers\n\n\
          {}, {} GiB, Linux {}, {}. Commit {versions}. At least {rounds} rounds of each scenario; in each round every peer had one turn, \
-         in a process of its own, beginning with another one each time. Before a turn everything was synced, all \
+         in a process of its own, beginning with another one each time and in another \
+         order. Before a turn everything was synced, all \
          caches dropped and as much memory touched as it would need. A turn was measured again when the host took over \
          0.1 of a processor meanwhile ({repeats} were; the most that is left in the figures is {steal:.2}). All \
          bytes read were compared with what was written, and all that was written was read back. Trust no difference \
          under 15 %.\n\n\
-         efio chose: {backend}. A cell is the median over the rounds, with the least and the greatest in brackets. \
+         efio chose: {backend}; so efio-uring is the same engine, and {uring}. A cell is the median over the rounds, with the least and the greatest in brackets. \
          \"efio ×\" is how many times as good efio is in the figure of the first column, round by round: above 1 \
          efio is ahead. CPU is that of the process, and of the whole machine with the kernel's threads. A call \
          \"holds\" its thread from its begin to its end or to the point where the loop may do something else; the \

@@ -22,6 +22,8 @@ struct Line {
     peer: String,
     /// Powers of ten across, the value up.
     points: Vec<(f64, f64)>,
+    /// The least and the greatest value at each point, where they are shown.
+    spreads: Vec<(f64, f64)>,
 }
 
 /// How large a fraction of all took how long, for each peer.
@@ -42,7 +44,12 @@ pub fn distribution(
         let points: Vec<_> = points.filter(|(at, _)| *at <= nines).collect();
         if points.len() > 1 {
             let peer = row.peer.to_owned();
-            lines.push(Line { peer, points });
+            let spreads = Vec::new();
+            lines.push(Line {
+                peer,
+                points,
+                spreads,
+            });
         }
     }
     (!lines.is_empty()).then(|| Picture {
@@ -68,13 +75,20 @@ pub fn growth(cases: &[&Case<'_>]) -> Option<Picture> {
             let Some(spread) = row.metric(case.decides()) else {
                 continue;
             };
-            let point = ((case.files as f64).log10(), spread.median);
-            match lines.iter_mut().find(|line| line.peer == row.peer) {
-                Some(line) => line.points.push(point),
-                None => lines.push(Line {
+            let known = lines.iter().position(|line| line.peer == row.peer);
+            let index = known.unwrap_or_else(|| {
+                lines.push(Line {
                     peer: row.peer.to_owned(),
-                    points: vec![point],
-                }),
+                    points: Vec::new(),
+                    spreads: Vec::new(),
+                });
+                lines.len() - 1
+            });
+            let line = &mut lines[index];
+            let files = (case.files as f64).log10();
+            line.points.push((files, spread.median));
+            if row.peer == OURS {
+                line.spreads.push((spread.least, spread.greatest));
             }
         }
     }
@@ -86,7 +100,10 @@ pub fn growth(cases: &[&Case<'_>]) -> Option<Picture> {
         size: (WIDTH, 520),
         kind: Kind::Lines(Lines {
             across: "files open at once",
-            up: format!("{}; {better} is better", metric.name),
+            up: format!(
+                "{}; {better} is better; efio's spread is marked",
+                metric.name
+            ),
             nines: false,
             marked: true,
             lines,
@@ -129,12 +146,17 @@ impl Lines {
             let width = match &*line.peer {
                 OURS => 4,
                 LIMIT => 3,
+                _ if self.marked => 2,
                 _ => 1,
             };
             let place = |&(at, value): &(f64, f64)| (frame.x(at), frame.y(value));
             let path: Vec<_> = line.points.iter().map(place).collect();
+            for (&(x, _), &(least, greatest)) in path.iter().zip(&line.spreads) {
+                let whisker = [(x, frame.y(least)), (x, frame.y(greatest))];
+                area.draw(&PathElement::new(whisker, color.stroke_width(2)))?;
+            }
             if self.marked {
-                let radius = if width > 1 { 5 } else { 3 };
+                let radius = if width > 2 { 5 } else { 3 };
                 for &point in &path {
                     area.draw(&Circle::new(point, radius, color.filled()))?;
                 }
@@ -153,6 +175,8 @@ impl Lines {
         };
         let (from, to) = ends(|point| point.0);
         let (low, high) = ends(|point| point.1);
+        let spreads = self.lines.iter().flat_map(|line| &line.spreads);
+        let (low, high) = spreads.fold((low, high), |(a, b), s| (a.min(s.0), b.max(s.1)));
         Frame {
             left: 70,
             right: size.0 as i32 - 150,

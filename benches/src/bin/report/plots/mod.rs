@@ -133,7 +133,7 @@ impl Picture {
 fn thousands(value: f64) -> String {
     match value {
         v if v >= 1e6 => format!("{:.0} M", v / 1e6),
-        v if v >= 1e4 => format!("{:.0} 000", v / 1e3),
+        v if v >= 1e3 => format!("{} {:03}", v as u64 / 1_000, v as u64 % 1_000),
         v if v >= 1.0 => format!("{v:.0}"),
         v => format!("{v}"),
     }

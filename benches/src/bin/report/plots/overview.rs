@@ -16,7 +16,7 @@ struct Line {
 
 const LEFT: i32 = 250;
 const RIGHT: i32 = WIDTH as i32 - 30;
-const TOP: i32 = 104;
+const TOP: i32 = 110;
 const STEP: i32 = 28;
 /// In so many columns the colours are explained.
 const COLUMNS: i32 = 7;
@@ -70,6 +70,11 @@ impl Overview {
         }
         let one = [(across(1.0), TOP - 4), (across(1.0), bottom)];
         area.draw(&PathElement::new(one, INK.stroke_width(2)))?;
+        area.draw(&Text::new(
+            "a bare ring",
+            (across(1.0), TOP - 6),
+            text(11, INK, HPos::Center, VPos::Bottom),
+        ))?;
         for (index, line) in self.0.iter().enumerate() {
             draw_line(area, line, TOP + STEP * index as i32 + STEP / 2, &across)?;
         }
