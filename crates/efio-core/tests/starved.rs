@@ -45,6 +45,34 @@ fn a_writer_hears_of_memory_that_others_gave_back() {
     assert_eq!(poor.write(b"x").unwrap(), 1);
 }
 
+/// Memory is told of in portions, but a writer does not wait for one that will not gather.
+#[test]
+fn a_writer_hears_of_the_last_page() {
+    let config = Config {
+        memory_budget: BUDGET,
+        ..Config::default()
+    };
+    let mut sim = Simulation::new(config, 1, SimOptions::default()).unwrap();
+    let options = OpenOptions::new().write(true).create(true).clone();
+    let poor = sim.engine().open("/poor", &options).unwrap();
+    let mut buffers: Vec<_> = (0..2)
+        .map(|_| sim.engine().buffer(BUDGET / 2).unwrap())
+        .collect();
+    assert!(poor.write(b"x").is_err());
+    sim.turn(Duration::from_millis(10));
+    buffers.pop();
+    // Half of what is left, and half of that, down to a page.
+    let halves = (1..10).map(|half| (BUDGET / 2) >> half);
+    buffers.extend(halves.map(|len| sim.engine().buffer(len).unwrap()));
+    assert_eq!(sim.memory_used(), BUDGET - 4096);
+    for _ in 0..100 {
+        sim.turn(Duration::from_millis(10));
+    }
+    let mut events = sim.engine().events().drain();
+    assert!(events.any(|event| event.fd == poor.fd() && event.kind == EventKind::Writable));
+    assert_eq!(poor.write(b"x").unwrap(), 1);
+}
+
 /// The driver sleeps by then, and a buffer that is dropped wakes nobody.
 #[test]
 fn a_sleeping_driver_sees_that_memory_came_back() {
