@@ -253,7 +253,7 @@ fn perform(task: Task) -> Completion<KernelFile> {
 
 /// A read or write.
 fn transfer(op: Op<KernelFile>, way: Way) -> (Outcome<KernelFile>, Option<Block>) {
-    let (file, result, block) = match op {
+    let (result, block) = match op {
         Op::Read {
             file,
             offset,
@@ -262,8 +262,9 @@ fn transfer(op: Op<KernelFile>, way: Way) -> (Outcome<KernelFile>, Option<Block>
             len,
             ..
         } => {
+            let _under_way = UnderWay(&file, way);
             let result = file.read(way, offset, &mut block.as_mut_slice()[start..][..len]);
-            (file, result, Some(block))
+            (result, Some(block))
         }
         Op::WriteBlock {
             file,
@@ -273,8 +274,9 @@ fn transfer(op: Op<KernelFile>, way: Way) -> (Outcome<KernelFile>, Option<Block>
             len,
             ..
         } => {
+            let _under_way = UnderWay(&file, way);
             let result = file.write_bytes(way, offset, &block.as_slice()[start..][..len]);
-            (file, result, Some(block))
+            (result, Some(block))
         }
         Op::Write {
             file,
@@ -282,13 +284,22 @@ fn transfer(op: Op<KernelFile>, way: Way) -> (Outcome<KernelFile>, Option<Block>
             slices,
             ..
         } => {
-            let result = file.write(way, offset, &slices);
-            (file, result, None)
+            let _under_way = UnderWay(&file, way);
+            (file.write(way, offset, &slices), None)
         }
         _ => unreachable!("only a read or write has a way"),
     };
-    file.end(way);
     (result.map_or_else(failed, Outcome::Done), block)
+}
+
+/// A read or write on its way, which ends here, also when it panics: the file would not switch between
+/// direct and buffered ops any more.
+struct UnderWay<'a>(&'a KernelFile, Way);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.end(self.1);
+    }
 }
 
 /// What moves no bytes.

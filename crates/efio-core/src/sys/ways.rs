@@ -233,4 +233,37 @@ mod tests {
         assert_eq!(ways.begin(Route::Direct).unwrap().fd, direct.fd);
         assert_eq!(seen(&ways), (true, true));
     }
+
+    /// F37: without a number for the second descriptor an op waits for those under way, and gets the
+    /// first. In a process of its own, whose limit is lowered.
+    #[test]
+    fn without_a_second_descriptor_an_op_waits() {
+        const MARK: &str = "EFIO_TEST_WAYS";
+        if std::env::var_os(MARK).is_none() {
+            let name = "sys::ways::tests::without_a_second_descriptor_an_op_waits";
+            let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+            let child = child.args(["--exact", name, "--test-threads=1"]);
+            let output = child.env(MARK, "child").output().unwrap();
+            let told = String::from_utf8_lossy(&output.stdout);
+            assert!(
+                output.status.success() && told.contains("1 passed"),
+                "{told}"
+            );
+            return;
+        }
+        let Some(ways) = ways() else { return };
+        let direct = ways.begin(Route::Direct).unwrap();
+        let limit = libc::rlimit {
+            rlim_cur: 0,
+            rlim_max: 0,
+        };
+        // SAFETY: a limit of this process, which exists for this test alone.
+        check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) }).unwrap();
+        let error = ways.begin(Route::Cached).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::EAGAIN));
+        assert_eq!(seen(&ways), (true, false), "the op under way is left alone");
+        ways.end(direct);
+        let buffered = ways.begin(Route::Cached).unwrap();
+        assert_eq!((buffered.fd, seen(&ways)), (ways.first(), (false, false)));
+    }
 }

@@ -1,6 +1,6 @@
 //! A worker that panics in the middle of an op (F54).
 
-use super::{Backend, PoolBackend};
+use super::{Backend, PoolBackend, Task, perform};
 use crate::command::Command;
 use crate::config::{Config, IoMode};
 use crate::driver::Driver;
@@ -8,11 +8,14 @@ use crate::engine::Engine;
 use crate::error::Errno;
 use crate::event::EventKind;
 use crate::file::File;
-use crate::op::{Completion, Op, Request};
+use crate::op::{Completion, Op, OpId, OpenSpec, Outcome, Request, Route};
 use crate::options::OpenOptions;
+use crate::page::{KernelMemory, PagePool, SLAB_BYTES};
 use crate::shared::Shared;
 use crate::sys::file::KernelFile;
+use std::ffi::CString;
 use std::io::{self, ErrorKind};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -151,4 +154,46 @@ fn a_worker_that_panics_fails_its_op_alone() {
     let report = bench.until(Driver::finished);
     assert!(report.is_clean(), "{report:?}");
     std::fs::remove_file(&path).unwrap();
+}
+
+/// F54: an op that panics is not under way any more, so that the file needs no second descriptor for one
+/// of the other kind.
+#[test]
+fn an_op_that_panics_leaves_its_file() {
+    let path = std::env::temp_dir().join(format!("efio-panic-way-{}", std::process::id()));
+    std::fs::write(&path, [7; 8192]).unwrap();
+    let spec = OpenSpec {
+        path: CString::new(path.as_os_str().as_bytes()).unwrap(),
+        flags: libc::O_RDONLY,
+        mode: 0,
+        beneath: None,
+        io_mode: IoMode::Auto,
+    };
+    let (file, _) = KernelFile::open(spec).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let file = Arc::new(file);
+    let pool = PagePool::new(SLAB_BYTES, Arc::new(KernelMemory)).unwrap();
+    let block = pool.take_or_map(0).unwrap();
+    let (way, len) = (file.begin(Route::Cached).unwrap(), block.len());
+    let op = Op::Read {
+        file: Arc::clone(&file),
+        route: Route::Cached,
+        offset: 0,
+        block,
+        start: len + 1,
+        len,
+    };
+    let id = OpId(1);
+    let completion = perform(Task {
+        request: Request { id, op },
+        way: Ok(Some(way)),
+    });
+    assert!(matches!(
+        completion.outcome,
+        Outcome::Failed(Errno(libc::EIO))
+    ));
+    // Where there is no direct IO there is no other kind.
+    if let Ok(direct) = file.begin(Route::Direct) {
+        assert_eq!(direct.fd, way.fd);
+    }
 }
