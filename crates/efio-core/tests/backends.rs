@@ -10,7 +10,7 @@ use common::{Dir, PORTABLE, closed, event, pattern, read_all, skip, write_all};
 use efio_core::{BackendKind, Engine, EventKind, IoMode, OpenOptions};
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Whether this is the child for the test `name`; the parent runs it with `vars` set.
 fn in_child(name: &str, vars: &[(&str, &str)]) -> bool {
@@ -268,4 +268,38 @@ fn descriptors() -> BTreeMap<i32, i32> {
     let flags = |fd| unsafe { libc::fcntl(fd, libc::F_GETFD) };
     let all = (0..1024).map(|fd| (fd, flags(fd)));
     all.filter(|(_, flags)| *flags >= 0).collect()
+}
+
+/// The scheduling policies of the threads whose name begins with `name`, as proc(5) has them.
+fn policies(name: &str) -> Vec<i32> {
+    let threads = std::fs::read_dir("/proc/self/task").unwrap();
+    threads
+        .filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("stat")).ok())
+        .filter_map(|stat| {
+            let (head, rest) = stat.rsplit_once(") ")?;
+            let (_, thread) = head.split_once('(')?;
+            // Field 41 of the line; the first one behind the name is field 3.
+            let policy = rest.split_whitespace().nth(38)?.parse().ok()?;
+            thread.starts_with(name).then_some(policy)
+        })
+        .collect()
+}
+
+#[test]
+fn whoever_wakes_a_thread_of_the_engine_keeps_its_processor() {
+    if PORTABLE {
+        return skip("the policy is asked for on Linux only");
+    }
+    for &kind in backends() {
+        let builder = Engine::builder().backend(kind).workers(2);
+        let engine = builder.thread_name("polite").start().unwrap();
+        let expected = vec![libc::SCHED_BATCH; 3];
+        let end = Instant::now() + Duration::from_secs(10);
+        // The workers say so themselves, when they come to it.
+        while policies("polite") != expected && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert_eq!(policies("polite"), expected, "{kind:?}");
+        drop(engine);
+    }
 }

@@ -4,7 +4,7 @@ use crate::backend::{self, Backend, BackendInfo, Selected};
 use crate::driver::{Driver, Driving, Report};
 use crate::event::Callback;
 use crate::shared::Shared;
-use crate::sys::signals;
+use crate::sys::{self, signals};
 use crate::trace;
 use std::io;
 use std::sync::Arc;
@@ -61,6 +61,7 @@ fn live(
     report: &SyncSender<Report>,
 ) {
     signals::block_all();
+    sys::wake_without_preempting();
     let bell = Arc::clone(shared.attention.bell());
     let selected = backend::start(&shared.config, bell, Arc::clone(&shared.counters));
     // Whoever starts the engine waits for one of the two answers.

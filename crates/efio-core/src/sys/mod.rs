@@ -13,6 +13,7 @@
 //! | who a descriptor is | statx(2), from memory | fstat(2) |
 //! | forked | a page that is wiped | a count by pthread_atfork(3) |
 //! | huge pages | madvise(2) | – |
+//! | wake without preempting | `SCHED_BATCH` | – |
 //!
 //! `--cfg efio_portable` selects `portable` on Linux as well, so that it can be tested there.
 //!
@@ -34,7 +35,7 @@ cfg_if::cfg_if! {
     }
 }
 
-pub use platform::fork;
+pub use platform::{fork, wake_without_preempting};
 
 use std::io;
 

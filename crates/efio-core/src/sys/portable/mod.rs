@@ -18,3 +18,6 @@ pub const MAP_FLAGS: i32 = libc::MAP_PRIVATE | libc::MAP_ANON;
 
 /// There is nothing to ask for: who has huge pages gives them unasked.
 pub fn prefer_huge_pages(_base: NonNull<u8>, _len: usize) {}
+
+/// Whom a waking thread preempts is the scheduler's affair.
+pub fn wake_without_preempting() {}
