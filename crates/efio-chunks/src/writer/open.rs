@@ -10,10 +10,20 @@ use core::mem::MaybeUninit;
 use core::ptr;
 use core::slice;
 
+use efio_sync::shim::prefetch::prefetch_for_write;
+
 use crate::chunk::AppendChunk;
 use crate::node::{Extent, Node};
 use crate::push_error::PushError;
 use crate::writer::{ChunkWriter, MAX_CHUNK};
+
+/// How far behind its bytes the open tail's memory is asked for. Who writes a line to each of many
+/// streams in turn finds a tail's memory in no cache, and the stores wait for it: with 100 streams a
+/// line of 150 bytes takes 40 ns instead of 100. 256 and 1024 are no better.
+const AHEAD: usize = 512;
+/// The end of it, all that is asked for after an append of at most so many bytes: most lines of the
+/// memory are asked for once, without a loop whose length nobody can predict.
+const SHORT: usize = 192;
 
 /// Where `append` copies to.
 pub(super) struct OpenTail {
@@ -37,6 +47,20 @@ impl OpenTail {
     #[inline(always)]
     pub(super) fn room(&self) -> usize {
         self.capacity - self.len
+    }
+
+    /// Asks for the memory that `count` bytes more have brought within [`AHEAD`].
+    #[inline(always)]
+    fn prefetch(&self, count: usize) {
+        if self.room() < AHEAD {
+            // What is there was asked for, and behind it is somebody else's.
+            return;
+        }
+        let end = self.memory.wrapping_add(self.len);
+        prefetch_for_write::<SHORT>(end.wrapping_add(AHEAD - SHORT));
+        if count > SHORT {
+            prefetch_for_write::<{ AHEAD - SHORT }>(end);
+        }
     }
 }
 
@@ -78,7 +102,8 @@ impl<C: AppendChunk> ChunkWriter<C> {
     /// Copies bytes behind the open tail's, as many as [`room`](Self::room) allows, and shows them
     /// to the reader at once. Returns how many; the rest needs another tail or patience.
     ///
-    /// Costs the copy, a load and one Release store.
+    /// Costs the copy, a load and one Release store, and asks the processor for the memory of the
+    /// next appends.
     #[inline]
     pub fn append(&mut self, bytes: &[u8]) -> usize {
         let count = self.grant(bytes.len().min(self.open.room()));
@@ -91,6 +116,7 @@ impl<C: AppendChunk> ChunkWriter<C> {
             ptr::copy_nonoverlapping(bytes.as_ptr(), self.open.memory.add(self.open.len), count);
         }
         self.advance(count);
+        self.open.prefetch(count);
         count
     }
 

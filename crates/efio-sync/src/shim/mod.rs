@@ -15,6 +15,7 @@
 pub mod barrier;
 pub mod futex;
 pub mod platform;
+pub mod prefetch;
 pub mod tuning;
 
 cfg_if::cfg_if! {
