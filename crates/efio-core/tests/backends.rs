@@ -295,7 +295,7 @@ fn whoever_wakes_a_thread_of_the_engine_keeps_its_processor() {
         let engine = builder.thread_name("polite").start().unwrap();
         let expected = vec![libc::SCHED_BATCH; 3];
         let end = Instant::now() + Duration::from_secs(10);
-        // The workers say so themselves, when they come to it.
+        // The driver asks, before it starts the workers; it may not have come to it.
         while policies("polite") != expected && Instant::now() < end {
             std::thread::sleep(Duration::from_millis(1));
         }

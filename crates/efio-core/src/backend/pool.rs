@@ -12,7 +12,7 @@ use crate::error::Errno;
 use crate::op::{Completion, Op, Outcome, ReadNow, Request};
 use crate::page::Block;
 use crate::sys::file::{KernelFile, Way};
-use crate::sys::{self, signals};
+use crate::sys::signals;
 use efio_queue::SegQueue;
 use efio_sync::{Doorbell, EventFd};
 use std::io;
@@ -200,7 +200,6 @@ impl Shared {
     /// a moment in any case.
     fn work(&self, number: usize) {
         signals::block_all();
-        sys::wake_without_preempting();
         let mut untold = 0;
         loop {
             let task = self.crew.next(number, || self.tell(&mut untold));

@@ -138,7 +138,9 @@ impl Builder {
     ///
     /// Only what waits for the engine fails in the callback, with `EDEADLK`: the `wait_` calls,
     /// [`close_wait`](Engine::close_wait), and [`shutdown`](Engine::shutdown), which then goes on
-    /// in the background as if the engine had been dropped.
+    /// in the background as if the engine had been dropped. On Linux the engine's threads are of
+    /// the policy `SCHED_BATCH`; a thread that the callback starts inherits it.
+    ///
     /// The callback goes when the engine ends. An [`Engine`] that it owned would never end: give
     /// it a [`Weak`](std::sync::Weak).
     ///

@@ -61,6 +61,7 @@ fn live(
     report: &SyncSender<Report>,
 ) {
     signals::block_all();
+    // The crew inherits it.
     sys::wake_without_preempting();
     let bell = Arc::clone(shared.attention.bell());
     let selected = backend::start(&shared.config, bell, Arc::clone(&shared.counters));

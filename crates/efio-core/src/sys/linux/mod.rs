@@ -25,15 +25,14 @@ pub fn prefer_huge_pages(base: NonNull<u8>, len: usize) {
 }
 
 /// From now on the calling thread does not take the processor of a running one when it wakes: it
-/// begins where a processor is free, or when its turn comes. Threads that it starts are as ever.
+/// begins where a processor is free, or when its turn comes. Threads that it starts inherit that.
 /// A thread that the application gave another policy keeps it, and refusing changes nothing.
 pub fn wake_without_preempting() {
     let param = libc::sched_param { sched_priority: 0 };
-    let policy = libc::SCHED_BATCH | libc::SCHED_RESET_ON_FORK;
     // SAFETY: the calls are about this thread, and the second one reads `param`.
     unsafe {
         if libc::sched_getscheduler(0) == libc::SCHED_OTHER {
-            libc::sched_setscheduler(0, policy, &raw const param);
+            libc::sched_setscheduler(0, libc::SCHED_BATCH, &raw const param);
         }
     }
 }
