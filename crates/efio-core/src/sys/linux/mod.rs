@@ -28,7 +28,9 @@ pub fn prefer_huge_pages(base: NonNull<u8>, len: usize) {
 /// begins where a processor is free, or when its turn comes. Threads that it starts inherit that.
 /// A thread that the application gave another policy keeps it, and refusing changes nothing.
 pub fn wake_without_preempting() {
-    let param = libc::sched_param { sched_priority: 0 };
+    // Its other fields, where a C library has some, are for other policies.
+    // SAFETY: numbers all of them, and 0 is the one priority of this policy.
+    let param: libc::sched_param = unsafe { std::mem::zeroed() };
     // SAFETY: the calls are about this thread, and the second one reads `param`.
     unsafe {
         if libc::sched_getscheduler(0) == libc::SCHED_OTHER {
