@@ -134,3 +134,46 @@ fn a_hundred_writers_are_told_of_what_is_there_for_them() {
         "{blocked} of {calls} calls found no room"
     );
 }
+
+/// A program that writes to its files in turn waits for one at a time: nobody else is told, so nothing is
+/// gained by telling it late.
+#[test]
+fn a_writer_that_waits_alone_is_told_at_once() {
+    const FILES: usize = 200;
+    const LINES: usize = 10_000;
+    const STEP: Duration = Duration::from_micros(100);
+    let config = Config {
+        memory_budget: BUDGET,
+        ..Config::default()
+    };
+    let mut sim = Simulation::new(config, 1, SimOptions::default()).unwrap();
+    let options = OpenOptions::new().write(true).create(true).clone();
+    let open = |number| sim.engine().open(format!("/{number}"), &options).unwrap();
+    let files: Vec<_> = (0..FILES).map(open).collect();
+    let (mut waits, mut steps) = (0u32, 0u32);
+    for line in 0..LINES {
+        let file = &files[line % FILES];
+        let mut rest = &[7; 1000][..];
+        while !rest.is_empty() {
+            match file.write(rest) {
+                Ok(wrote) => rest = &rest[wrote..],
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::WouldBlock);
+                    waits += 1;
+                    let is_told = |sim: &Simulation| {
+                        let mut events = sim.engine().events().drain();
+                        events
+                            .any(|event| event.fd == file.fd() && event.kind == EventKind::Writable)
+                    };
+                    while !is_told(&sim) {
+                        sim.turn(STEP);
+                        steps += 1;
+                        assert!(steps < 1_000_000);
+                    }
+                }
+            }
+        }
+    }
+    assert!(waits > 100, "{waits}: the budget is too large for this");
+    assert!(steps < 10 * waits, "{steps} steps for {waits} waits");
+}

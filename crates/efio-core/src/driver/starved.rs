@@ -168,8 +168,12 @@ impl<B: Backend> Driver<B> {
     }
 
     /// Whether there is a portion that nobody was told of. When none gathers, because others keep
-    /// what they have, anything will do.
+    /// what they have, anything will do; and so it will when no other writer waits. A program that
+    /// writes to its files in turn waits for one at a time, and would wait for each.
     fn can_spare(&mut self) -> bool {
+        if self.starved.writers.is_empty() {
+            return self.ready() >= UNIT_BYTES;
+        }
         let moment = self.starved.last_told.saturating_add(DOZE);
         let gathers = self.ops.in_flight() > 0 && self.now < moment;
         let needed = if gathers { self.portion() } else { UNIT_BYTES };
