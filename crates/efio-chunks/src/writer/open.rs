@@ -49,11 +49,12 @@ impl OpenTail {
         self.capacity - self.len
     }
 
-    /// Asks for the memory that `count` bytes more have brought within [`AHEAD`].
+    /// Asks for the memory that `count` bytes more have brought within [`AHEAD`]. Not for more bytes
+    /// than that: the processor sees by itself where such a copy goes on.
     #[inline(always)]
     fn prefetch(&self, count: usize) {
-        if self.room() < AHEAD {
-            // What is there was asked for, and behind it is somebody else's.
+        if self.room() < AHEAD || count > AHEAD {
+            // What little room is left was asked for, and behind it is somebody else's memory.
             return;
         }
         let end = self.memory.wrapping_add(self.len);
