@@ -5,11 +5,25 @@ mod common;
 
 use common::{Dir, event};
 use efio_core::sim::Simulation;
-use efio_core::{Config, Engine, EventKind, OpenOptions, SimOptions};
+use efio_core::{Config, Engine, EventKind, File, OpenOptions, SimOptions};
+use std::fmt::Display;
 use std::io::ErrorKind;
 use std::time::Duration;
 
 const BUDGET: usize = 4 << 20;
+
+fn short_of_memory() -> Simulation {
+    let config = Config {
+        memory_budget: BUDGET,
+        ..Config::default()
+    };
+    Simulation::new(config, 1, SimOptions::default()).unwrap()
+}
+
+fn writer(sim: &Simulation, name: impl Display) -> File {
+    let options = OpenOptions::new().write(true).create(true).clone();
+    sim.engine().open(format!("/{name}"), &options).unwrap()
+}
 
 #[test]
 fn a_writer_hears_of_memory_that_others_gave_back() {
@@ -19,8 +33,7 @@ fn a_writer_hears_of_memory_that_others_gave_back() {
         ..Config::default()
     };
     let mut sim = Simulation::new(config, 1, SimOptions::default()).unwrap();
-    let options = OpenOptions::new().write(true).create(true).clone();
-    let poor = sim.engine().open("/poor", &options).unwrap();
+    let poor = writer(&sim, "poor");
     // No writer gets the whole budget; buffers may.
     let buffers: Vec<_> = (0..2).map(|_| sim.engine().buffer(BUDGET / 2)).collect();
     assert!(buffers.iter().all(Result::is_ok) && sim.memory_used() == BUDGET);
@@ -48,13 +61,8 @@ fn a_writer_hears_of_memory_that_others_gave_back() {
 /// Memory is told of in portions, but a writer does not wait for one that will not gather.
 #[test]
 fn a_writer_hears_of_the_last_page() {
-    let config = Config {
-        memory_budget: BUDGET,
-        ..Config::default()
-    };
-    let mut sim = Simulation::new(config, 1, SimOptions::default()).unwrap();
-    let options = OpenOptions::new().write(true).create(true).clone();
-    let poor = sim.engine().open("/poor", &options).unwrap();
+    let mut sim = short_of_memory();
+    let poor = writer(&sim, "poor");
     let mut buffers: Vec<_> = (0..2)
         .map(|_| sim.engine().buffer(BUDGET / 2).unwrap())
         .collect();
@@ -98,14 +106,8 @@ fn a_hundred_writers_are_told_of_what_is_there_for_them() {
     const FILES: usize = 100;
     const LEN: u64 = 256 << 10;
     const PIECE: usize = 16 << 10;
-    let config = Config {
-        memory_budget: BUDGET,
-        ..Config::default()
-    };
-    let mut sim = Simulation::new(config, 1, SimOptions::default()).unwrap();
-    let options = OpenOptions::new().write(true).create(true).clone();
-    let open = |number| sim.engine().open(format!("/{number}"), &options).unwrap();
-    let files: Vec<_> = (0..FILES).map(open).collect();
+    let mut sim = short_of_memory();
+    let files: Vec<_> = (0..FILES).map(|number| writer(&sim, number)).collect();
     let accepted = |number: usize| files[number].progress().unwrap().accepted;
     let mut ready: Vec<usize> = (0..FILES).collect();
     let (mut calls, mut blocked) = (0, 0);
@@ -142,14 +144,8 @@ fn a_writer_that_waits_alone_is_told_at_once() {
     const FILES: usize = 200;
     const LINES: usize = 10_000;
     const STEP: Duration = Duration::from_micros(100);
-    let config = Config {
-        memory_budget: BUDGET,
-        ..Config::default()
-    };
-    let mut sim = Simulation::new(config, 1, SimOptions::default()).unwrap();
-    let options = OpenOptions::new().write(true).create(true).clone();
-    let open = |number| sim.engine().open(format!("/{number}"), &options).unwrap();
-    let files: Vec<_> = (0..FILES).map(open).collect();
+    let mut sim = short_of_memory();
+    let files: Vec<_> = (0..FILES).map(|number| writer(&sim, number)).collect();
     let (mut waits, mut steps) = (0u32, 0u32);
     for line in 0..LINES {
         let file = &files[line % FILES];
