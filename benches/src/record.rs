@@ -72,6 +72,9 @@ impl Measurement {
     }
 }
 
+/// What calls are told apart by: the names in [`Figures::kinds`].
+pub const KINDS: [&str; 4] = ["open", "read", "write", "end"];
+
 /// What was measured in a turn.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Figures {

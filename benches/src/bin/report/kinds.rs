@@ -2,9 +2,7 @@
 
 use crate::summary::{Case, Row};
 use crate::tables::{figure, heading, line, name};
-use efio_benches::record::{Figures, Latency};
-
-const KINDS: [&str; 4] = ["open", "read", "write", "end"];
+use efio_benches::record::{Figures, KINDS, Latency};
 
 /// The table after that of all calls; empty where they were not told apart.
 pub fn table(case: &Case<'_>) -> String {

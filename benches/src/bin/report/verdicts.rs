@@ -1,7 +1,7 @@
 //! Where efio is not first, and where it is not near what is possible: from the figures.
 
 use crate::headline::place;
-use crate::summary::{Case, LIMIT, OURS, Spread};
+use crate::summary::{Case, LIMIT, OURS};
 use crate::tables::{figure, ratio};
 
 /// Below this fraction of the bare ring efio is not near what is possible.
@@ -45,8 +45,7 @@ fn beside_best(case: &Case<'_>) -> Option<String> {
 
 fn beside_limit(case: &Case<'_>) -> Option<String> {
     let times = case.times(case.row(OURS)?, case.row(LIMIT)?)?;
-    let Spread { median, .. } = times;
-    (median < NEAR).then(|| format!("- {}: {}\n", case.full(), ratio(times)))
+    (times.median < NEAR).then(|| format!("- {}: {}\n", case.full(), ratio(times)))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What is noted during a turn.
 
 use crate::measure::system::{Snapshot, peak_memory};
-use efio_benches::record::{Figures, Latency};
+use efio_benches::record::{Figures, KINDS, Latency};
 use hdrhistogram::Histogram;
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
@@ -11,7 +11,7 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-/// What a call is for.
+/// What a call is for, in the order of [`KINDS`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Open,
@@ -19,13 +19,6 @@ pub enum Kind {
     Write,
     End,
 }
-
-const KINDS: [(Kind, &str); 4] = [
-    (Kind::Open, "open"),
-    (Kind::Read, "read"),
-    (Kind::Write, "write"),
-    (Kind::End, "end"),
-];
 
 /// Times of calls by their kind, and of those in which the thread kept its processor.
 struct Watch {
@@ -137,7 +130,7 @@ impl Meter {
         if let Some(watch) = self.watch {
             let Watch { kinds, undisturbed } = watch.into_inner();
             figures.undisturbed = Latency::of(&undisturbed);
-            for ((_, name), times) in KINDS.iter().zip(kinds) {
+            for (name, times) in KINDS.iter().zip(kinds) {
                 let times = Latency::of(&times).map(|times| ((*name).to_owned(), times));
                 figures.kinds.extend(times);
             }
