@@ -151,7 +151,7 @@ impl<T> Crew<T> {
                 unreachable!("the idle list is never closed");
             }
             self.count(me, false);
-            // SeqCst: pairs with the fence in `submit`.
+            // SeqCst: pairs with the fence in `push`.
             fence(Ordering::SeqCst);
             if let Some(task) = self.work.pop() {
                 self.got_task(me, &task);
@@ -175,7 +175,7 @@ impl<T> Crew<T> {
         if marked != Err(UNLISTED) && !left {
             return;
         }
-        // SeqCst: pairs with the fence in `submit`, which may have left a task to us.
+        // SeqCst: pairs with the fence in `push`, which may have left a task to us.
         fence(Ordering::SeqCst);
         let most = if is_brief { BUNCH } else { 0 };
         if self.work.len() > most {
