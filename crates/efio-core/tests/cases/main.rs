@@ -1,0 +1,11 @@
+//! Programs that showed faults in use, as tests: one file for each, named after what it does, with
+//! the number of its fault (`F82`) in its text. `cargo test --workspace --test cases` runs them all,
+//! those of the other crates with them.
+//!
+//! A case runs on every backend that starts here, waits for states and never for the clock (only
+//! [`PATIENCE`](common::PATIENCE) ends a hang), and says `SKIPPED` and why where it cannot run.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod level_triggered;
