@@ -1,5 +1,6 @@
-//! Where C calls in: no panic gets out, and errors become `errno`.
+//! Where C calls in: no panic gets out, no cancellation in, and errors become `errno`.
 
+use crate::cancel::CancelGuard;
 use std::ffi::{CStr, OsStr, c_char, c_int, c_void};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -40,8 +41,10 @@ impl<T> Outcome for *const T {
 /// Runs the body of one C function. Each of them is one call of this.
 ///
 /// An error sets `errno`. A panic, which would be a bug of efio, sets it to `EIO`; what the body
-/// left half done is protected by locks that survive it.
+/// left half done is protected by locks that survive it. A cancellation of the thread waits for the
+/// end of the call.
 pub fn enter<R: Outcome>(body: impl FnOnce() -> io::Result<R>) -> R {
+    let _cancel_guard = CancelGuard::new();
     match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(value)) => value,
         Ok(Err(error)) => fail(error.raw_os_error().unwrap_or(libc::EIO)),
