@@ -9,10 +9,6 @@ use std::marker::PhantomData;
 /// `PTHREAD_CANCEL_DISABLE`: glibc and musl have the same number.
 const DISABLE: c_int = 1;
 
-unsafe extern "C" {
-    fn pthread_setcancelstate(state: c_int, before: *mut c_int) -> c_int;
-}
-
 /// While it lives, the thread that made it is not cancelled: who tries, waits until it is gone. The
 /// thread ends then at its next cancellation point.
 pub struct CancelGuard {
@@ -25,9 +21,7 @@ impl CancelGuard {
     /// Holds cancellation off. No system call.
     #[inline]
     pub fn new() -> Self {
-        let mut before = 0;
-        // SAFETY: sets a flag of the calling thread and fills `before`.
-        unsafe { pthread_setcancelstate(DISABLE, &raw mut before) };
+        let before = set_state(DISABLE);
         let _not_send = PhantomData;
         Self { before, _not_send }
     }
@@ -36,9 +30,20 @@ impl CancelGuard {
 impl Drop for CancelGuard {
     #[inline]
     fn drop(&mut self) {
-        let mut unused = 0;
-        // SAFETY: sets the flag of the same thread, which cannot send the guard away, to what it
-        // was. musl writes to the second pointer unasked.
-        unsafe { pthread_setcancelstate(self.before, &raw mut unused) };
+        // Of the same thread, which cannot send the guard away.
+        set_state(self.before);
     }
+}
+
+/// Sets the state of the calling thread; the one before.
+#[inline]
+fn set_state(state: c_int) -> c_int {
+    // Not beside the functions of the library: these become the header.
+    unsafe extern "C" {
+        fn pthread_setcancelstate(state: c_int, before: *mut c_int) -> c_int;
+    }
+    let mut before = state;
+    // SAFETY: sets a flag of the calling thread and fills `before`.
+    unsafe { pthread_setcancelstate(state, &raw mut before) };
+    before
 }

@@ -1,7 +1,7 @@
 //! The C library of efio: the API of the original `ef_io.h`, and what efio has beyond it.
 //!
 //! ```text
-//!  C program ─► api (one function per entry) ─► border: no panic out, no cancellation in, errors are errno
+//!  C program ─► api (one function per entry) ─► border: no panic out, errors are errno
 //!                 │                               │
 //!                 ├─ locks, queue, stream         ├─ gate ─► Library { Engine, Desk }
 //!                 │                               └─ descriptors: int ─► Fd
