@@ -128,7 +128,7 @@ impl Shared {
         if page_done {
             self.attend(fd.index(), slot, Attention::CONSUMED);
         }
-        front > 0 || ended
+        front > 0 || ended || run_fails(slot).is_some()
     }
 
     /// How many bytes, at least, a read would copy at once; 0 at the end of file.
@@ -180,8 +180,12 @@ impl Shared {
                 }
                 continue;
             }
-            if slot.open_state() == OpenState::Refused {
-                return Err(slot.failure().map_or(EBADF.into(), io::Error::from));
+            if let Some(errno) = run_fails(slot) {
+                ends.reading = false;
+                if let Some(announced) = announced {
+                    slot.withdraw(announced, asker);
+                }
+                return Err(errno.into());
             }
             if announced.is_some() {
                 self.counters.reads_blocked.add(1);
@@ -246,6 +250,18 @@ impl Shared {
             Ok(())
         })
     }
+}
+
+/// Why the current run brings nothing more, ever: the kernel refused to open the file, or to take
+/// bytes that had to be written before the run could read (F92).
+fn run_fails(slot: &Slot) -> Option<Errno> {
+    let failure = slot.failure();
+    if slot.open_state() == OpenState::Refused {
+        return Some(failure.map_or(EBADF, |failure| failure.errno));
+    }
+    failure
+        .filter(|_| slot.marks.written() < slot.run_after())
+        .map(|failure| failure.errno)
 }
 
 /// In cached mode: reads at the position what the kernel holds in memory.

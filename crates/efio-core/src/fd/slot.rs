@@ -272,6 +272,12 @@ impl Slot {
         (epoch, from, self.read_after.load(Ordering::Relaxed))
     }
 
+    /// What must be written before the run asked for last. The caller, who asked, has custody.
+    pub fn run_after(&self) -> u64 {
+        // Relaxed: callers alone write it, and custody orders them.
+        self.read_after.load(Ordering::Relaxed)
+    }
+
     /// The caller's count of bytes consumed in the run.
     pub fn set_consumed(&self, bytes: u64) {
         // Relaxed: a hint for the window; an attention bit follows when it matters.

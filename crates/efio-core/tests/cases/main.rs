@@ -9,3 +9,4 @@
 mod common;
 
 mod level_triggered;
+mod read_behind_a_failed_write;

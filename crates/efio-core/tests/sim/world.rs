@@ -145,13 +145,10 @@ impl<'a> World<'a> {
         let (mut ends, mut answers) = (0, 0);
         while ends < 2 {
             while self.user().read(index, 30_000) {}
-            {
-                let oracle = &self.user().files[index].oracle;
-                if oracle.failed.is_some() {
-                    return;
-                }
-                ends += u32::from(!oracle.readable.due);
+            if self.user().files[index].oracle.failed.is_some() {
+                return self.read_of_a_failed_file(index);
             }
+            ends += u32::from(!self.user().files[index].oracle.readable.due);
             self.settle();
             answers += 1;
             assert!(answers < 1_000, "a read that never ends");
@@ -159,6 +156,25 @@ impl<'a> World<'a> {
         let oracle = &self.user().files[index].oracle;
         let end = oracle.content.len();
         assert!(oracle.position >= end, "the end of file of now (F17)");
+    }
+
+    /// F92: bytes, the end of file or an error; never "would block" without end.
+    fn read_of_a_failed_file(&mut self, index: usize) {
+        for _ in 0..1_000 {
+            while self.user().read(index, 30_000) {}
+            if !self.user().files[index].oracle.readable.due {
+                return;
+            }
+            self.settle();
+            let due = self.user().files[index].oracle.readable.due;
+            assert!(!due, "a read behind a failed write: no Readable came (F92)");
+            if !self.user().read(index, 30_000) {
+                let due = self.user().files[index].oracle.readable.due;
+                assert!(!due, "a read behind a failed write blocks for ever (F92)");
+                return;
+            }
+        }
+        panic!("a read of a failed file that never ends (F92)");
     }
 
     /// Turns until nothing happens any more.
