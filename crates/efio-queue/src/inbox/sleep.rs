@@ -1,9 +1,10 @@
 //! A receiver that sleeps.
 
 use core::fmt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use efio_sync::Sleep;
+use efio_sync::shim::deadline::Deadline;
 
 use super::{Look, Receiver};
 use crate::Queue;
@@ -46,8 +47,7 @@ impl<T, Q: Queue<T>, A: Sleep> Receiver<T, Q, A> {
     ///
     /// When the time is up, or the inbox is closed and empty.
     pub fn recv_timeout(&mut self, timeout: Duration) -> Result<T, RecvTimeoutError> {
-        // A time too far away to be told is for ever.
-        let deadline = Instant::now().checked_add(timeout);
+        let deadline = Deadline::after(timeout);
         let mut left = Some(timeout);
         loop {
             match self.look() {
@@ -56,9 +56,9 @@ impl<T, Q: Queue<T>, A: Sleep> Receiver<T, Q, A> {
                 Look::Empty if left == Some(Duration::ZERO) => {
                     return Err(RecvTimeoutError::Timeout);
                 }
-                Look::Empty => _ = self.shared.bell.wait(deadline.and(left)),
+                Look::Empty => _ = self.shared.bell.wait(left),
             }
-            left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            left = deadline.left();
         }
     }
 }

@@ -1,8 +1,9 @@
 //! Sleeping at the doorbell itself, for sleepers that have nothing else to wait for.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::{Alarm, Doorbell};
+use crate::shim::deadline::Deadline;
 
 /// An [`Alarm`] that the sleeper can wait for.
 pub trait Sleep: Alarm {
@@ -31,10 +32,9 @@ impl<S: Sleep> Doorbell<S> {
         if !self.arm() {
             return true;
         }
-        // A time too far away to be told is for ever.
-        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let deadline = Deadline::within(timeout);
         loop {
-            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            let left = deadline.left();
             self.alarm().sleep(left);
             if self.is_rung() || left.is_some_and(|left| left.is_zero()) {
                 return self.disarm();

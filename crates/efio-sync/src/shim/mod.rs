@@ -13,7 +13,10 @@
 //! ```
 
 pub mod barrier;
+#[cfg(feature = "std")]
+pub mod deadline;
 pub mod futex;
+pub mod kernel_time;
 pub mod platform;
 pub mod prefetch;
 pub mod tuning;

@@ -4,6 +4,7 @@
 //! publishes the tail of the completion queue with Release; the `io-uring` crate has the other
 //! half of both.
 
+use efio_sync::shim::kernel_time::seconds_and_nanos;
 use io_uring::squeue::Entry;
 use io_uring::types::{SubmitArgs, Timespec};
 use io_uring::{Builder, EnterFlags, IoUring, Probe, cqueue, opcode};
@@ -95,9 +96,8 @@ impl Ring {
     /// over.
     pub fn enter(&self, wait: bool, timeout: Option<Duration>) -> Entered {
         let time = timeout.map(|timeout| {
-            Timespec::new()
-                .sec(timeout.as_secs())
-                .nsec(timeout.subsec_nanos())
+            let (seconds, nanos) = seconds_and_nanos(timeout);
+            Timespec::new().sec(seconds as u64).nsec(nanos)
         });
         let mut args = SubmitArgs::new();
         if let Some(time) = &time {

@@ -6,6 +6,8 @@ use std::ptr;
 use std::sync::atomic::{AtomicU32, Ordering, compiler_fence};
 use std::time::Duration;
 
+use crate::shim::kernel_time::seconds_and_nanos;
+
 /// Sleeps while `word` is `expected`, at most `timeout`; may return early for no reason.
 pub fn futex_wait(word: &AtomicU32, expected: u32, timeout: Option<Duration>) {
     let timeout = timeout.map(timespec);
@@ -36,11 +38,12 @@ pub fn futex_wake_one(word: &AtomicU32) {
     }
 }
 
-/// As the kernel wants it; a time too long for it becomes 68 years.
+/// As the kernel wants it.
 fn timespec(time: Duration) -> libc::timespec {
+    let (seconds, nanos) = seconds_and_nanos(time);
     libc::timespec {
-        tv_sec: time.as_secs().try_into().unwrap_or(i32::MAX.into()),
-        tv_nsec: time.subsec_nanos() as _,
+        tv_sec: seconds.into(),
+        tv_nsec: nanos as _,
     }
 }
 
