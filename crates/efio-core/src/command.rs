@@ -15,10 +15,20 @@ pub enum Command {
     Open(Box<OpenCommand>),
     /// Say how the close of this file went, which follows.
     TellClosed(Fd, Promise<()>),
-    /// Say how long this file is.
-    TellSize(Fd, Promise<u64>),
+    /// Say how long a file is.
+    TellSize(SizeCommand),
     /// Close all files, and end when that is done or after this time.
     Shutdown(Duration),
+}
+
+/// Somebody wants to know how long a file is.
+pub struct SizeCommand {
+    /// The file.
+    pub fd: Fd,
+    /// The kernel is asked once it has so many of the accepted bytes.
+    pub after: u64,
+    /// The answer.
+    pub promise: Promise<u64>,
 }
 
 /// A positional op, on its way to the driver.

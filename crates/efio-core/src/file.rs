@@ -1,8 +1,8 @@
 //! The owning handle of an open file.
 
 use crate::answer::Answer;
+use crate::caller::Unwritten;
 use crate::caller::transfer::{Loan, Received};
-use crate::caller::{SizeQuestion, Unwritten};
 use crate::error::{Failure, Refused};
 use crate::fd::{Asker, Fd, Progress};
 use crate::page::{Buffer, PageSlice};
@@ -26,7 +26,6 @@ pub struct File {
     pub(crate) fd: Fd,
     /// Once `poll_close` has begun to close it: how that goes.
     pub(crate) closing: Option<Answer<()>>,
-    pub(crate) size: SizeQuestion,
 }
 
 impl File {
@@ -35,7 +34,6 @@ impl File {
             shared,
             fd,
             closing: None,
-            size: SizeQuestion::default(),
         }
     }
 
@@ -49,7 +47,6 @@ impl File {
     pub fn into_fd(self) -> Fd {
         let mut this = ManuallyDrop::new(self);
         drop(this.closing.take());
-        this.size.forget();
         // SAFETY: `this` is not used or dropped afterwards, so its share is taken once.
         drop(unsafe { ptr::read(&this.shared) });
         this.fd
@@ -134,7 +131,7 @@ impl File {
     /// [`Readable`](crate::EventKind::Readable) when it has answered. The error of the open, or the
     /// file's failure. `EBADF` when closed.
     pub fn size(&self) -> io::Result<u64> {
-        self.shared.size_for(self.fd, &self.size, Asker::Loop)
+        self.shared.size_for(self.fd, Asker::Loop)
     }
 
     /// Reads into `buffer` from `offset` on, in the background: a
@@ -329,7 +326,7 @@ impl Write for &File {
 /// an event follows.
 impl Seek for &File {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.shared.seek_from(self.fd, to, &self.size, Asker::Loop)
+        self.shared.seek_from(self.fd, to, Asker::Loop)
     }
 }
 
@@ -362,7 +359,7 @@ impl Write for File {
 /// As for `&File`.
 impl Seek for File {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.shared.seek_from(self.fd, to, &self.size, Asker::Loop)
+        self.shared.seek_from(self.fd, to, Asker::Loop)
     }
 }
 

@@ -54,7 +54,7 @@ impl File {
     /// Those of [`size`](Self::size).
     pub fn wait_size(&self, timeout: Option<Duration>) -> io::Result<u64> {
         self.shared.wait(self.fd, timeout, |shared, waker| {
-            shared.polled(shared.size_for(self.fd, &self.size, Asker::Task(waker)))
+            shared.polled(shared.size_for(self.fd, Asker::Task(waker)))
         })
     }
 

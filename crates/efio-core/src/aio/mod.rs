@@ -52,6 +52,8 @@ pub struct AsyncFile {
     shown: Option<Loan>,
     /// A seek to the end that was begun and not completed, as tokio does it: how far from there.
     to_end: Option<i64>,
+    /// An answer that an earlier seek asked for is not for the next one.
+    asks_anew: bool,
 }
 
 impl AsyncFile {
@@ -134,10 +136,12 @@ impl AsyncFile {
 
     fn poll_seek_to(&mut self, cx: &mut Context<'_>, to: SeekFrom) -> Poll<io::Result<u64>> {
         self.shown = None;
-        let File {
-            shared, fd, size, ..
-        } = &self.file;
-        shared.polled(shared.seek_from(*fd, to, size, Asker::Task(cx.waker())))
+        let File { shared, fd, .. } = &self.file;
+        let asker = Asker::Task(cx.waker());
+        if std::mem::take(&mut self.asks_anew) {
+            shared.forget_size(*fd, asker);
+        }
+        shared.polled(shared.seek_from(*fd, to, asker))
     }
 
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -153,6 +157,7 @@ impl From<File> for AsyncFile {
             file,
             shown: None,
             to_end: None,
+            asks_anew: false,
         }
     }
 }

@@ -64,7 +64,8 @@ impl AsyncSeek for AsyncFile {
     /// Only a seek to the end takes time, and is over when it completes.
     fn start_seek(self: Pin<&mut Self>, position: SeekFrom) -> io::Result<()> {
         let this = self.get_mut();
-        this.other().size.forget();
+        this.other();
+        this.asks_anew = true;
         match position {
             SeekFrom::End(by) => this.to_end = Some(by),
             near => {

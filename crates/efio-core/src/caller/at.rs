@@ -7,7 +7,7 @@ use super::read::end_run;
 use super::{EBADF, EINVAL};
 use crate::command::AtCommand;
 use crate::error::{Errno, Refused};
-use crate::fd::{Attention, Ends, Fd, OpenState, Slot};
+use crate::fd::{Asker, Attention, Ends, Fd, OpenState, Slot};
 use crate::page::Buffer;
 use crate::plan::{Asked, Kind};
 use crate::shared::Shared;
@@ -85,6 +85,9 @@ impl Shared {
             // the mark before it hears of the change, the count tells that one is coming.
             slot.set_changes(ends.changes);
             slot.marks.set_accepted(slot.marks.accepted() + width);
+            if ends.asked {
+                ends.set_asked(slot.void_questions(Asker::Loop));
+            }
             if ends.append {
                 // A page holds bytes whose places follow each other.
                 ends.seal();

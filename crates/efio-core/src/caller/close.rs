@@ -4,7 +4,7 @@ use super::EAGAIN;
 use crate::answer::{Answer, answer};
 use crate::command::Command;
 use crate::error::Failure;
-use crate::fd::{Asker, Attention, Ends, Fd, OpenState, Progress, Slot, Waiting};
+use crate::fd::{About, Asker, Attention, Ends, Fd, OpenState, Progress, Question, Slot, Waiting};
 use crate::shared::Shared;
 use crate::stats::{FileStats, Stats};
 use std::io;
@@ -27,15 +27,56 @@ impl Shared {
         self.flush_for(fd, Asker::Loop)
     }
 
-    /// [`flush`](Self::flush) for whoever asks.
+    /// [`flush`](Self::flush) for whoever asks: what was accepted when it asked first.
     pub fn flush_for(&self, fd: Fd, asker: Asker<'_>) -> io::Result<()> {
+        let mut displaced = None;
+        let result = self.with_ends(fd, |slot, ends| {
+            let asked = ends.asked.then(|| slot.take_question(About::Flush, asker));
+            let mark = asked.flatten().and_then(|question| question.mark());
+            let mark = mark.unwrap_or_else(|| slot.marks.accepted());
+            let result = self.look_for_written(fd, slot, mark, asker);
+            if result.is_none() {
+                let question = Question::new(About::Flush, asker, mark, None);
+                displaced = slot.keep_question(question);
+                ends.set_asked(true);
+            }
+            result.unwrap_or(Err(EAGAIN.into()))
+        });
+        drop(displaced);
+        result
+    }
+
+    /// Whether the kernel has the first `mark` accepted bytes; asks for it otherwise.
+    pub fn written_for(&self, fd: Fd, mark: u64, asker: Asker<'_>) -> io::Result<()> {
         self.with_ends(fd, |slot, _| {
-            let look = || match slot.failure() {
-                Some(failure) => Some(Err(failure.into())),
-                None => (slot.marks.written() >= slot.marks.accepted()).then_some(Ok(())),
-            };
-            self.look_or_wait(fd, slot, Waiting::FLUSHED, Attention::FLUSH, asker, look)
+            let result = self.look_for_written(fd, slot, mark, asker);
+            result.unwrap_or(Err(EAGAIN.into()))
         })
+    }
+
+    /// `None`: not yet; `asker` will be told.
+    fn look_for_written(
+        &self,
+        fd: Fd,
+        slot: &Slot,
+        mark: u64,
+        asker: Asker<'_>,
+    ) -> Option<io::Result<()>> {
+        let look = || match slot.failure() {
+            Some(failure) => Some(Err(failure.into())),
+            None => (slot.marks.written() >= mark).then_some(Ok(())),
+        };
+        if let Some(found) = look() {
+            return Some(found);
+        }
+        slot.wait_for_written(mark);
+        let announced = slot.announce(Waiting::FLUSHED, asker);
+        if let Some(found) = look() {
+            slot.withdraw(announced, asker);
+            return Some(found);
+        }
+        self.attend(fd.index(), slot, Attention::FLUSH);
+        None
     }
 
     /// What `look` finds. If that is nothing, `asker` waits for `bit`, the driver is told why it

@@ -16,7 +16,6 @@ mod wait;
 mod write;
 
 pub use read::drop_read_ahead;
-pub use size::SizeQuestion;
 pub use unwritten::{Lost, Unwritten};
 
 use crate::error::Errno;

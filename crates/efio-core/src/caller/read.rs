@@ -7,7 +7,7 @@
 //!                        └ no ─ say who waits, look once more ─ empty ─► EAGAIN
 //! ```
 
-use super::{EAGAIN, EBADF, EINVAL, SizeQuestion};
+use super::{EAGAIN, EBADF, EINVAL};
 use crate::error::Errno;
 use crate::fd::{Asker, Attention, Ends, Fd, OpenState, Slot, Waiting};
 use crate::page::Page;
@@ -208,20 +208,14 @@ impl Shared {
 
     /// Moves the position of `fd` from its start, from where it is, or from its end, which only the
     /// kernel knows.
-    pub fn seek_from(
-        &self,
-        fd: Fd,
-        to: SeekFrom,
-        question: &SizeQuestion,
-        asker: Asker<'_>,
-    ) -> io::Result<u64> {
+    pub fn seek_from(&self, fd: Fd, to: SeekFrom, asker: Asker<'_>) -> io::Result<u64> {
         let position = match to {
             SeekFrom::Start(position) => Some(position),
             SeekFrom::Current(by) => {
                 let here = self.with_ends(fd, |_, ends| Ok(ends.position))?;
                 here.checked_add_signed(by)
             }
-            SeekFrom::End(by) => self.size_for(fd, question, asker)?.checked_add_signed(by),
+            SeekFrom::End(by) => self.size_for(fd, asker)?.checked_add_signed(by),
         };
         let position = position.ok_or(EINVAL)?;
         self.seek(fd, position)?;

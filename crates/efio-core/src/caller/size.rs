@@ -2,63 +2,48 @@
 
 use super::{EAGAIN, EBADF};
 use crate::answer::{Answer, answer};
-use crate::command::Command;
-use crate::fd::{Asker, Attention, Fd, OpenState, Waiting};
+use crate::command::{Command, SizeCommand};
+use crate::fd::{About, Asker, Attention, Fd, OpenState, Question, Slot, Waiting};
 use crate::shared::Shared;
-use efio_sync::SpinLock;
 use std::io;
 use std::task::Waker;
 
-/// A question to the driver whose answer nobody has fetched.
-#[derive(Default)]
-pub struct SizeQuestion(SpinLock<Option<Box<Asked>>>);
-
-struct Asked {
-    /// What the answer includes.
-    accepted: u64,
-    answer: Answer<u64>,
-}
-
-impl SizeQuestion {
-    /// The next call asks anew.
-    pub fn forget(&self) {
-        drop(self.take());
-    }
-
-    fn take(&self) -> Option<Box<Asked>> {
-        self.0.lock().take()
-    }
-
-    fn keep(&self, asked: Box<Asked>) {
-        let old = self.0.lock().replace(asked);
-        // Outside of the lock: with it goes a waker, whose drop is somebody else's code.
-        drop(old);
-    }
-}
-
 impl Shared {
     /// The size of `fd`, or "would block".
-    pub fn size_for(&self, fd: Fd, question: &SizeQuestion, asker: Asker<'_>) -> io::Result<u64> {
+    pub fn size_for(&self, fd: Fd, asker: Asker<'_>) -> io::Result<u64> {
         self.open_for(fd, asker)?;
-        self.flush_for(fd, asker)?;
-        let accepted = self.progress(fd)?.accepted;
-        let asked = question.take().filter(|asked| asked.accepted == accepted);
-        let asked = match asked {
-            Some(asked) => asked,
-            None => self.ask_size(fd, accepted)?,
-        };
-        let waker = match asker {
-            Asker::Task(waker) => waker,
-            // The event comes behind the answer.
-            Asker::Loop => Waker::noop(),
-        };
-        match asked.answer.get(waker) {
-            Some(result) => Ok(result?),
-            None => {
-                question.keep(asked);
-                Err(EAGAIN.into())
+        let mut displaced = None;
+        let result = self.with_ends(fd, |slot, ends| {
+            let asked = ends.asked.then(|| slot.take_question(About::Size, asker));
+            if let Some(failure) = slot.failure() {
+                return Err(failure.into());
             }
-        }
+            let valid = asked.flatten().filter(|question| question.mark().is_some());
+            let question = valid.unwrap_or_else(|| self.ask_size(fd, slot, asker));
+            let waker = match asker {
+                Asker::Task(waker) => waker,
+                // The event comes after the answer.
+                Asker::Loop => Waker::noop(),
+            };
+            match question.size().and_then(|answer| answer.get(waker)) {
+                Some(result) => Ok(result?),
+                None => {
+                    displaced = slot.keep_question(question);
+                    ends.set_asked(true);
+                    Err(EAGAIN.into())
+                }
+            }
+        });
+        drop(displaced);
+        result
+    }
+
+    /// The next call of `asker` asks anew.
+    pub fn forget_size(&self, fd: Fd, asker: Asker<'_>) {
+        // Closed: it is forgotten already.
+        let _ = self.with_ends(fd, |slot, ends| {
+            Ok(ends.asked.then(|| slot.take_question(About::Size, asker)))
+        });
     }
 
     /// Whether the kernel has opened the file, or its error; else "would block".
@@ -73,12 +58,12 @@ impl Shared {
         })
     }
 
-    fn ask_size(&self, fd: Fd, accepted: u64) -> io::Result<Box<Asked>> {
-        // Under custody, so that the file is open when the driver hears of it or its close comes later.
-        self.with_ends(fd, |_, _| {
-            let (promise, answer) = answer();
-            self.command(Command::TellSize(fd, promise));
-            Ok(Box::new(Asked { accepted, answer }))
-        })
+    /// Asks the driver, with custody: so that the file is open when the driver hears of it, or its
+    /// close comes later.
+    fn ask_size(&self, fd: Fd, slot: &Slot, asker: Asker<'_>) -> Question {
+        let (promise, answer): (_, Answer<u64>) = answer();
+        let after = slot.marks.accepted();
+        self.command(Command::TellSize(SizeCommand { fd, after, promise }));
+        Question::new(About::Size, asker, after, Some(answer))
     }
 }

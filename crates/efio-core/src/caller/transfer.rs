@@ -149,7 +149,7 @@ impl Shared {
         if ends.reading && end_run(ends) {
             self.attend(fd.index(), slot, Attention::CONSUMED);
         }
-        self.accept(fd, slot, ends, len);
+        self.accept(fd, slot, ends, len, Asker::Loop);
         self.attend(fd.index(), slot, Attention::SEALED);
         Ok(Some(len))
     }
@@ -213,7 +213,7 @@ impl Shared {
             if ends.reading && end_run(ends) {
                 self.attend(fd.index(), slot, Attention::CONSUMED);
             }
-            self.accept(fd, slot, ends, n);
+            self.accept(fd, slot, ends, n, Asker::Loop);
             if is_full {
                 self.attend(fd.index(), slot, Attention::SEALED);
             }

@@ -2,13 +2,14 @@
 
 use crate::driver::is_driven_here;
 use crate::error::Errno;
-use crate::fd::{Fd, Waiting};
+use crate::fd::{About, Asker, Fd, Waiting};
 use crate::shared::Shared;
+use efio_sync::shim::deadline::Deadline;
 use efio_sync::{Doorbell, Parker};
 use std::io;
 use std::sync::Arc;
 use std::task::{Poll, Wake, Waker};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A thread that sleeps like a task.
 struct Sleeper(Doorbell<Parker>);
@@ -36,15 +37,14 @@ impl Shared {
         if is_driven_here(self) {
             return Err(Errno(libc::EDEADLK).into());
         }
-        // A time too far away to be told is for ever.
-        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let deadline = Deadline::within(timeout);
         let sleeper = Arc::new(Sleeper(Doorbell::new(Parker::new())));
         let waker = Waker::from(Arc::clone(&sleeper));
         loop {
             if let Poll::Ready(result) = poll(&waker) {
                 return result;
             }
-            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            let left = deadline.left();
             if left.is_some_and(|left| left.is_zero()) {
                 return Err(io::ErrorKind::TimedOut.into());
             }
@@ -77,6 +77,13 @@ impl Shared {
     fn forget(&self, fd: Fd, waker: &Waker) {
         if let Some(slot) = self.table.get(fd.index()) {
             slot.waiters.forget(waker, Waiting::ALL);
+            let asker = Asker::Task(waker);
+            // Closed meanwhile: nothing is left.
+            let _ = self.with_ends(fd, |slot, ends| {
+                let flush = ends.asked.then(|| slot.take_question(About::Flush, asker));
+                let size = ends.asked.then(|| slot.take_question(About::Size, asker));
+                Ok((flush, size))
+            });
         }
     }
 }

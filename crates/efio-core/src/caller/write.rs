@@ -55,7 +55,7 @@ impl Shared {
             if n < buf.len() {
                 return self.write_rest(fd, slot, ends, buf, n, asker);
             }
-            self.accept(fd, slot, ends, n);
+            self.accept(fd, slot, ends, n, asker);
             Ok(n)
         })
     }
@@ -94,11 +94,22 @@ impl Shared {
 
     /// Counts `n` bytes that are in the stream.
     #[inline]
-    pub(super) fn accept(&self, fd: Fd, slot: &Slot, ends: &mut Ends, n: usize) {
+    pub(super) fn accept(&self, fd: Fd, slot: &Slot, ends: &mut Ends, n: usize, asker: Asker<'_>) {
         ends.position += n as u64;
         slot.marks.set_accepted(slot.marks.accepted() + n as u64);
+        if !ends.quiet {
+            self.tell_of_bytes(fd, slot, ends, asker);
+        }
+    }
+
+    /// Bytes of `asker` were accepted: whoever has to know of them is told.
+    #[cold]
+    fn tell_of_bytes(&self, fd: Fd, slot: &Slot, ends: &mut Ends, asker: Asker<'_>) {
+        if ends.asked {
+            ends.set_asked(slot.void_questions(asker));
+        }
         if !ends.watched {
-            ends.watched = true;
+            ends.set_watched(true);
             self.attend(fd.index(), slot, Attention::DIRTY);
         }
     }
@@ -144,7 +155,7 @@ impl Shared {
             }
             slot.withdraw(announced, asker);
         }
-        self.accept(fd, slot, ends, copied.bytes);
+        self.accept(fd, slot, ends, copied.bytes, asker);
         if copied.bits != Attention::NONE {
             // Behind the mark, which has to be up before the driver looks.
             self.attend(fd.index(), slot, copied.bits);

@@ -170,6 +170,7 @@ impl<B: Backend> Driver<B> {
                 self.tell_over(file, finished);
                 self.freed_room(slot, file);
                 self.notify_flusher(slot, file);
+                self.answer_sizes(slot, file);
             }
             Err(errno) => {
                 let verdict = file.write().change_failed(errno, offset + moved as u64);

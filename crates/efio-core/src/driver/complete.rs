@@ -160,6 +160,7 @@ impl<B: Backend> Driver<B> {
         }
         self.freed_room(slot, file);
         self.notify_flusher(slot, file);
+        self.answer_sizes(slot, file);
     }
 
     fn synced(&mut self, slot: &Slot, file: &mut OpenFile<B::File>, outcome: Outcome<B::File>) {
@@ -221,6 +222,7 @@ impl<B: Backend> Driver<B> {
                     trace::failed(file.fd, &failure);
                     self.tell(file, EventKind::Failed(failure));
                     self.notify_all(slot, file);
+                    self.answer_sizes(slot, file);
                 }
             }
         }

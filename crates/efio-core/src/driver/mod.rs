@@ -177,7 +177,7 @@ impl<B: Backend> Driver<B> {
                 Command::TellClosed(fd, promise) => {
                     self.with_file(fd.index(), |_, _, file| file.tell_closed = promise);
                 }
-                Command::TellSize(fd, promise) => self.ask_size(fd, promise),
+                Command::TellSize(asked) => self.ask_size(asked),
                 Command::Shutdown(patience) => self.begin_shutdown(patience),
             }
         }
@@ -368,6 +368,7 @@ impl<B: Backend> Driver<B> {
     fn finish(&mut self, file: &mut OpenFile<B::File>, result: Result<(), Errno>) {
         self.files[file.fd.index() as usize] = None;
         self.live -= 1;
+        self.forget_sizes(file.fd);
         if let Some(slot) = self.shared.table.get(file.fd.index()) {
             slot.waiters.clear(&mut self.outbox.wakers);
             self.shared.counters.reads_served.add(slot.clear());
@@ -429,7 +430,9 @@ impl<B: Backend> Driver<B> {
     fn set_timer(&mut self, file: &mut OpenFile<B::File>) {
         if !file.timed {
             file.timed = true;
-            let due = self.now + self.shared.config.flush_interval;
+            // An interval beyond all time never ends.
+            let interval = self.shared.config.flush_interval;
+            let due = self.now.saturating_add(interval);
             self.timers.push_back((due, file.fd));
         }
     }
@@ -445,7 +448,7 @@ impl<B: Backend> Driver<B> {
             return true;
         }
         let clean = slot.marks.accepted() == slot.marks.written() || slot.failure().is_some();
-        ends.watched = !clean;
+        ends.set_watched(!clean);
         if clean {
             // The open page goes back to the pool: the next write begins with a small one again.
             ends.seal();

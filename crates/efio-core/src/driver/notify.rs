@@ -54,9 +54,9 @@ impl<B: Backend> Driver<B> {
         }
     }
 
-    /// Everything accepted is written: who waits for that is told.
+    /// Who waits for a mark to be written is told once it is, whatever was accepted since.
     pub(super) fn notify_flusher(&mut self, slot: &Slot, file: &OpenFile<B::File>) {
-        if file.backlog(slot) == 0 {
+        if file.written() >= slot.awaited_mark() {
             self.notify(slot, file, Waiting::FLUSHED, Some(EventKind::Writable));
         }
     }

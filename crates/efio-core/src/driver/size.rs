@@ -5,38 +5,83 @@ use super::file::OpenFile;
 use super::ops::Purpose;
 use crate::answer::Promise;
 use crate::backend::Backend;
+use crate::command::SizeCommand;
 use crate::error::Errno;
 use crate::event::EventKind;
 use crate::fd::{Fd, Slot};
 use crate::op::{Op, Outcome};
 use std::collections::HashMap;
 
-/// Who asked and is not answered, by the key of the op.
+/// Who asked and is not answered.
 #[derive(Default)]
 pub struct Sizes {
+    /// By the key of the op.
     asked: HashMap<u32, Promise<u64>>,
     last: u32,
+    /// Those who wait for bytes that the kernel does not have yet.
+    waiting: Vec<SizeCommand>,
+}
+
+impl Sizes {
+    /// Takes out those that are `wanted`.
+    fn extract(&mut self, wanted: impl Fn(&SizeCommand) -> bool) -> Vec<SizeCommand> {
+        let waiting = std::mem::take(&mut self.waiting);
+        let (wanted, rest) = waiting.into_iter().partition(wanted);
+        self.waiting = rest;
+        wanted
+    }
 }
 
 impl<B: Backend> Driver<B> {
     /// Somebody wants to know how long a file is.
-    pub(super) fn ask_size(&mut self, fd: Fd, promise: Promise<u64>) {
-        let mut promise = Some(promise);
+    pub(super) fn ask_size(&mut self, command: SizeCommand) {
+        let SizeCommand { fd, after, .. } = command;
+        let mut command = Some(command);
         self.with_file(fd.index(), |driver, slot, file| {
             if file.fd == fd {
-                driver.submit_size(slot, file, promise.take());
+                file.flush(after);
+                driver.sizes.waiting.extend(command.take());
+                driver.answer_sizes(slot, file);
+                driver.pump(slot, file);
             }
         });
         // Closed meanwhile.
-        self.answer_size(promise, Err(Errno(libc::EBADF)));
+        if let Some(SizeCommand { promise, .. }) = command {
+            self.answer_size(promise, Err(Errno(libc::EBADF)));
+        }
     }
 
-    fn submit_size(
-        &mut self,
-        slot: &Slot,
-        file: &mut OpenFile<B::File>,
-        promise: Option<Promise<u64>>,
-    ) {
+    /// Asks the kernel for those whose bytes it has by now. A file that failed gets no more of
+    /// them: its error is the answer.
+    pub(super) fn answer_sizes(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) {
+        if self.sizes.waiting.is_empty() {
+            return;
+        }
+        let (fd, written) = (file.fd, file.written());
+        let failure = slot.failure().map(|failure| failure.errno);
+        let due = self
+            .sizes
+            .extract(|asked| asked.fd == fd && (asked.after <= written || failure.is_some()));
+        for SizeCommand { promise, .. } in due {
+            match failure {
+                None => self.submit_size(slot, file, promise),
+                Some(errno) => {
+                    self.answer_size(promise, Err(errno));
+                    self.tell(file, EventKind::Readable);
+                }
+            }
+        }
+    }
+
+    /// The file is closed: nobody asks for it any more.
+    pub(super) fn forget_sizes(&mut self, fd: Fd) {
+        let gone = self.sizes.extract(|asked| asked.fd == fd);
+        for SizeCommand { promise, .. } in gone {
+            self.answer_size(promise, Err(Errno(libc::EBADF)));
+        }
+    }
+
+    fn submit_size(&mut self, slot: &Slot, file: &mut OpenFile<B::File>, promise: Promise<u64>) {
         let Some(kernel) = file.kernel() else {
             // The kernel's file is about to be closed.
             let errno = slot.failure().map_or(Errno(libc::EBADF), |f| f.errno);
@@ -44,9 +89,7 @@ impl<B: Backend> Driver<B> {
         };
         self.sizes.last = self.sizes.last.wrapping_add(1);
         let key = self.sizes.last;
-        self.sizes
-            .asked
-            .extend(promise.map(|promise| (key, promise)));
+        self.sizes.asked.insert(key, promise);
         file.busy += 1;
         let index = file.fd.index();
         self.submit(index, Purpose::Size(key), Op::Size { file: kernel });
@@ -60,7 +103,9 @@ impl<B: Backend> Driver<B> {
         key: u32,
         outcome: Outcome<B::File>,
     ) {
-        let promise = self.sizes.asked.remove(&key);
+        let Some(promise) = self.sizes.asked.remove(&key) else {
+            return;
+        };
         let result = match outcome {
             Outcome::Done(len) => Ok(len as u64),
             Outcome::Failed(errno) if errno.is_transient() => {
@@ -73,8 +118,8 @@ impl<B: Backend> Driver<B> {
         self.tell(file, EventKind::Readable);
     }
 
-    fn answer_size(&mut self, promise: Option<Promise<u64>>, result: Result<u64, Errno>) {
-        let waker = promise.and_then(|promise| promise.give(result));
+    fn answer_size(&mut self, promise: Promise<u64>, result: Result<u64, Errno>) {
+        let waker = promise.give(result);
         self.outbox.wakers.extend(waker);
     }
 }

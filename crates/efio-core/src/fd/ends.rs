@@ -35,6 +35,10 @@ pub struct Ends {
     pub append: bool,
     /// The driver comes back to this file by itself within the flush interval.
     pub watched: bool,
+    /// Somebody asked a question that a write may void; see [`Question`](super::Question).
+    pub asked: bool,
+    /// A write has nobody to tell: `watched`, and not `asked`.
+    pub quiet: bool,
     /// A run of read-ahead serves `position`.
     pub reading: bool,
     /// The position of the next read or write.
@@ -86,6 +90,18 @@ impl Ends {
             slot.leave_reads(Box::new(writer));
             self.reader = Some(Box::new(reader));
         }
+    }
+
+    /// Sets whether the driver comes back to this file.
+    pub fn set_watched(&mut self, watched: bool) {
+        self.watched = watched;
+        self.quiet = watched && !self.asked;
+    }
+
+    /// Sets whether questions are kept that a write may void.
+    pub fn set_asked(&mut self, asked: bool) {
+        self.asked = asked;
+        self.quiet = self.watched && !asked;
     }
 
     /// Whether nothing that was read waits to be taken.

@@ -3,6 +3,7 @@
 mod attention;
 mod ends;
 mod figures;
+mod questions;
 mod rare;
 mod slot;
 mod table;
@@ -12,6 +13,7 @@ mod watermarks;
 
 pub use attention::Attention;
 pub use ends::Ends;
+pub use questions::{About, Question};
 pub use slot::{CALLER, DRIVER, OpenState, Slot};
 pub use table::FdTable;
 pub use waiting::{Asker, Waiting};

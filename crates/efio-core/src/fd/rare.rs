@@ -1,6 +1,7 @@
 //! What a slot has at times only, behind one lock that no call on the hot path takes.
 
 use super::figures::Figures;
+use super::questions::Questions;
 use super::slot::Slot;
 use crate::caller::Lost;
 use crate::manner::Manner;
@@ -25,11 +26,14 @@ struct Mail {
     reads: Option<Box<ChunkWriter<Page>>>,
     /// For callers: what was accepted and not written, after a failure.
     lost: Option<Box<Lost>>,
+    /// Of callers: what they asked and did not fetch the answer of.
+    questions: Questions,
 }
 
 impl Mail {
     fn is_empty(&self) -> bool {
-        self.writes.is_none() && self.reads.is_none() && self.lost.is_none()
+        let letters = self.writes.is_some() || self.reads.is_some() || self.lost.is_some();
+        !letters && self.questions.is_empty()
     }
 }
 
@@ -88,6 +92,17 @@ impl Slot {
     /// What was accepted for nothing. With custody.
     pub fn take_lost(&self) -> Option<Box<Lost>> {
         self.take_from(|mail| &mut mail.lost)
+    }
+
+    /// The questions of callers.
+    pub(super) fn with_questions<R>(&self, act: impl FnOnce(&mut Questions) -> R) -> R {
+        let mut rare = self.rare.lock();
+        let mail = rare.mail.get_or_insert_default();
+        let result = act(&mut mail.questions);
+        if mail.is_empty() {
+            rare.mail = None;
+        }
+        result
     }
 
     fn leave<T>(&self, place: impl FnOnce(&mut Mail) -> &mut Option<T>, what: T) {

@@ -8,5 +8,6 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod flush_under_load;
 mod level_triggered;
 mod read_behind_a_failed_write;

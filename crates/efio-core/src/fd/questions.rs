@@ -1,0 +1,161 @@
+//! Questions whose answer takes time, kept from the call that asked to the calls that repeat it:
+//! whether the kernel has every accepted byte (a flush), and how long the file is.
+//!
+//! A question belongs to whoever asked, a thread or a task, and covers what was accepted when it
+//! was asked first: its *mark*. So it is answered whatever others write meanwhile. A write of the
+//! same thread or task voids it, for who writes and asks again means the new bytes too.
+//!
+//! ```text
+//!  flush ─► WouldBlock (mark 100) ── others write ──► flush ─► Ok, once 100 bytes are written
+//!  flush ─► WouldBlock (mark 100) ── own write ─────► flush ─► a new question (mark 150)
+//! ```
+
+use super::slot::Slot;
+use super::waiting::Asker;
+use crate::answer::Answer;
+use std::task::Waker;
+
+/// The most questions of a file that are kept; who asks one more repeats the oldest as a new one.
+const MAX_QUESTIONS: usize = 256;
+
+/// A question is void when it was answered and so many bytes were accepted since: nobody comes for
+/// the answer, and writes look for questions only while there are some.
+const EXPIRES_AFTER: u64 = 64 << 20;
+
+/// What is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum About {
+    /// Whether the kernel has every byte accepted before.
+    Flush,
+    /// How long the file is, with every byte accepted before.
+    Size,
+}
+
+/// Who asks.
+enum Who {
+    Thread(u64),
+    Task(Waker),
+}
+
+impl Who {
+    fn of(asker: Asker<'_>) -> Self {
+        match asker {
+            Asker::Loop => Self::Thread(this_thread()),
+            Asker::Task(waker) => Self::Task(waker.clone()),
+        }
+    }
+
+    fn is(&self, asker: Asker<'_>) -> bool {
+        match (self, asker) {
+            (Self::Thread(id), Asker::Loop) => *id == this_thread(),
+            (Self::Task(mine), Asker::Task(waker)) => mine.will_wake(waker),
+            _ => false,
+        }
+    }
+}
+
+/// A question that was asked and whose answer nobody has fetched.
+pub struct Question {
+    about: About,
+    who: Who,
+    /// The accepted mark when it was asked; `None` once it is void.
+    mark: Option<u64>,
+    /// Of a size: the answer to come.
+    size: Option<Answer<u64>>,
+}
+
+impl Question {
+    /// `asker` asks when `mark` bytes are accepted.
+    pub fn new(about: About, asker: Asker<'_>, mark: u64, size: Option<Answer<u64>>) -> Self {
+        Self {
+            about,
+            who: Who::of(asker),
+            mark: Some(mark),
+            size,
+        }
+    }
+
+    /// What it covers, unless it is void.
+    pub fn mark(&self) -> Option<u64> {
+        self.mark
+    }
+
+    /// Of a size: the answer to come.
+    pub fn size(&self) -> Option<&Answer<u64>> {
+        self.size.as_ref()
+    }
+}
+
+/// All questions of a file, oldest first. Whatever leaves it is for the caller to drop: a waker's
+/// drop is somebody else's code.
+#[derive(Default)]
+pub struct Questions(Vec<Question>);
+
+impl Questions {
+    fn take(&mut self, about: About, asker: Asker<'_>) -> Option<Question> {
+        let mut all = self.0.iter();
+        let at = all.position(|kept| kept.about == about && kept.who.is(asker))?;
+        Some(self.0.remove(at))
+    }
+
+    /// Keeps a question; one that has to go for it comes back.
+    fn keep(&mut self, question: Question) -> Option<Question> {
+        let full = self.0.len() >= MAX_QUESTIONS;
+        let void = self.0.iter().position(|kept| kept.mark.is_none());
+        let old = full.then(|| self.0.remove(void.unwrap_or(0)));
+        self.0.push(question);
+        old
+    }
+
+    /// Voids the questions of `asker`, who wrote, and those that nobody comes for. Whether any is
+    /// left that is not void.
+    fn void(&mut self, asker: Asker<'_>, written: u64, accepted: u64) -> bool {
+        let mut left = false;
+        for kept in &mut self.0 {
+            let expired = kept
+                .mark
+                .is_some_and(|mark| mark <= written && mark + EXPIRES_AFTER < accepted);
+            if expired || kept.who.is(asker) {
+                kept.mark = None;
+            }
+            left |= kept.mark.is_some();
+        }
+        left
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// With custody, all of them.
+impl Slot {
+    /// Takes out the question of `asker`, if it asked one.
+    pub fn take_question(&self, about: About, asker: Asker<'_>) -> Option<Question> {
+        self.with_questions(|questions| questions.take(about, asker))
+    }
+
+    /// Keeps a question until its asker comes back; one that has to go for it, to be dropped
+    /// without custody.
+    #[must_use = "its waker is dropped without custody"]
+    pub fn keep_question(&self, question: Question) -> Option<Question> {
+        self.with_questions(|questions| questions.keep(question))
+    }
+
+    /// `asker` wrote: its questions are void. Whether any is left that is not.
+    pub fn void_questions(&self, asker: Asker<'_>) -> bool {
+        let marks = self.marks.progress();
+        self.with_questions(|questions| questions.void(asker, marks.written, marks.accepted))
+    }
+}
+
+/// A number that no other thread has or had.
+fn this_thread() -> u64 {
+    static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+    std::thread_local! {
+        // Relaxed: only the number counts.
+        static ID: u64 = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    }
+    ID.with(|id| *id)
+}
