@@ -302,7 +302,8 @@ int ef_open_mode(const char *path, int oflag, unsigned int mode);
 
 /**
  * Whether the file is open: returns `fd`; or -1: EAGAIN while the kernel is about it, else the
- * error of the open, and then the descriptor is closed. EBADF when it is closed.
+ * error of the open, which is never EAGAIN, and then the descriptor is closed. EBADF when it is
+ * closed.
  */
 int ef_open_status(int fd);
 

@@ -13,6 +13,15 @@ impl Errno {
     pub fn is_transient(self) -> bool {
         matches!(self.0, libc::EINTR | libc::EAGAIN)
     }
+
+    /// The error as callers see it. `EAGAIN` means "not yet" to them, and nothing else: an op that
+    /// ended with it for good failed with `EBUSY`.
+    pub(crate) fn as_failure(self) -> Self {
+        match self.0 {
+            libc::EAGAIN => Self(libc::EBUSY),
+            _ => self,
+        }
+    }
 }
 
 impl fmt::Debug for Errno {
@@ -36,6 +45,13 @@ impl From<Errno> for io::Error {
 impl From<io::Error> for Errno {
     /// `EIO` for an error that did not come from the kernel.
     fn from(error: io::Error) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl From<&io::Error> for Errno {
+    /// `EIO` for an error that did not come from the kernel.
+    fn from(error: &io::Error) -> Self {
         Self(error.raw_os_error().unwrap_or(libc::EIO))
     }
 }

@@ -204,7 +204,8 @@ impl File {
         self.shared.progress(self.fd)
     }
 
-    /// Whether the kernel has opened the file; `Ok(false)` while it is about it.
+    /// Whether the kernel has opened the file; `Ok(false)` while the open is pending. That is no
+    /// error, and no error says it: an open never fails with `EAGAIN`.
     ///
     /// # Errors
     ///

@@ -174,6 +174,9 @@ pub enum Outcome<F> {
     Done(usize),
     /// The kernel said no.
     Failed(Errno),
+    /// The kernel does not answer this open for now (`EAGAIN`, `EINTR`): it has to be submitted
+    /// again.
+    NotYet(Box<OpenSpec>),
 }
 
 /// The end of an op.

@@ -82,6 +82,7 @@ impl Simulation {
     /// Lets `time` pass, then lets the driver do one turn; whether it may have more to do at once.
     pub fn turn(&mut self, time: Duration) -> bool {
         self.now += time;
+        self.driver.backend_mut().set_time(self.now);
         self.driver.turn(self.now)
     }
 

@@ -26,7 +26,8 @@ pub unsafe extern "C" fn ef_open_mode(path: *const c_char, oflag: c_int, mode: c
 }
 
 /// Whether the file is open: returns `fd`; or -1: EAGAIN while the kernel is about it, else the
-/// error of the open, and then the descriptor is closed. EBADF when it is closed.
+/// error of the open, which is never EAGAIN, and then the descriptor is closed. EBADF when it is
+/// closed.
 #[unsafe(no_mangle)]
 pub extern "C" fn ef_open_status(fd: c_int) -> c_int {
     enter(|| {

@@ -306,8 +306,11 @@ impl Drop for UnderWay<'_> {
 fn other(op: Op<KernelFile>) -> Outcome<KernelFile> {
     let result = match op {
         Op::Open(spec) => {
-            let opened = KernelFile::open(*spec);
-            return opened.map_or_else(failed, |(file, facts)| Outcome::Opened(file, facts));
+            return match KernelFile::open(&spec) {
+                Ok((file, facts)) => Outcome::Opened(file, facts),
+                Err(error) if Errno::from(&error).is_transient() => Outcome::NotYet(spec),
+                Err(error) => failed(error),
+            };
         }
         Op::Truncate { file, len } => file.truncate(len),
         Op::Size { file } => return file.size().map_or_else(failed, Outcome::Done),

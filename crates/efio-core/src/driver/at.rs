@@ -117,7 +117,9 @@ impl<B: Backend> Driver<B> {
         let result = match outcome {
             Outcome::Done(n) => Ok(n),
             Outcome::Failed(errno) => Err(errno),
-            Outcome::Opened(..) => unreachable!("a positional op opens nothing"),
+            Outcome::Opened(..) | Outcome::NotYet(_) => {
+                unreachable!("a positional op opens nothing")
+            }
         };
         let Some(at) = &mut file.at else {
             unreachable!("the plan stays")

@@ -34,18 +34,19 @@ impl<B: Backend> Driver<B> {
         };
         self.with_file(index, |driver, slot, file| {
             file.busy -= u32::from(purpose != Purpose::Open);
+            driver.note_retry(file, purpose, &outcome);
             match (purpose, outcome) {
                 (Purpose::Open, outcome) => driver.opened(slot, file, outcome),
                 (Purpose::Fetch(number), outcome) => {
                     driver.fetched(slot, file, number, outcome, block);
                 }
                 (Purpose::At(key), outcome) => driver.moved(slot, file, key, outcome, block),
-                (Purpose::Size(key), outcome) => driver.sized(slot, file, key, outcome),
+                (Purpose::Size(key), outcome) => driver.sized(file, key, outcome),
                 (Purpose::Write, outcome) => driver.wrote(slot, file, outcome),
                 (Purpose::Sync, outcome) => driver.synced(slot, file, outcome),
                 (Purpose::Close, outcome) => {
                     let result = match outcome {
-                        Outcome::Failed(errno) => Err(errno),
+                        Outcome::Failed(errno) => Err(errno.as_failure()),
                         _ => Ok(()),
                     };
                     if let Step::Finish(result) = file.life.kernel_closed(result) {
@@ -58,7 +59,31 @@ impl<B: Backend> Driver<B> {
         });
     }
 
+    /// Begins a pause of the file if the kernel did not do the op for now. Whoever asked for the op
+    /// asks again after the pause.
+    fn note_retry(
+        &mut self,
+        file: &OpenFile<B::File>,
+        purpose: Purpose,
+        outcome: &Outcome<B::File>,
+    ) {
+        match (purpose, outcome) {
+            (_, Outcome::NotYet(_)) => {}
+            (_, Outcome::Failed(errno)) if errno.is_transient() => self.pause(file.fd),
+            _ => self.retries.reset(file.fd),
+        }
+    }
+
     fn opened(&mut self, slot: &Slot, file: &mut OpenFile<B::File>, outcome: Outcome<B::File>) {
+        let outcome = match outcome {
+            Outcome::NotYet(spec) => {
+                if self.open_again(file, spec) {
+                    return;
+                }
+                Outcome::Failed(Errno(libc::EBUSY))
+            }
+            outcome => outcome,
+        };
         match outcome {
             Outcome::Opened(kernel, facts) => {
                 self.shared
@@ -83,6 +108,7 @@ impl<B: Backend> Driver<B> {
                 self.notify(slot, file, Waiting::OPENED, None);
             }
             Outcome::Failed(errno) => {
+                let errno = errno.as_failure();
                 let mut failure = file.write().refused(errno);
                 file.life.refused(errno);
                 self.poison(slot, file, &mut failure);
@@ -91,7 +117,9 @@ impl<B: Backend> Driver<B> {
                 self.tell(file, EventKind::Failed(failure));
                 self.notify_all(slot, file);
             }
-            Outcome::Done(_) => unreachable!("an open gives a file or an error"),
+            Outcome::Done(_) | Outcome::NotYet(_) => {
+                unreachable!("an open gives a file or an error")
+            }
         }
     }
 
@@ -106,7 +134,7 @@ impl<B: Backend> Driver<B> {
         let result = match outcome {
             Outcome::Done(n) => Ok(n),
             Outcome::Failed(errno) => Err(errno),
-            Outcome::Opened(..) => unreachable!("a read opens nothing"),
+            Outcome::Opened(..) | Outcome::NotYet(_) => unreachable!("a read opens nothing"),
         };
         let Some(block) = block else {
             // The memory was lost with its op (F54); an error without memory ends the run.
@@ -148,7 +176,7 @@ impl<B: Backend> Driver<B> {
                 file.write().write_done(n as u64)
             }
             Outcome::Failed(errno) => file.write().write_failed(errno),
-            Outcome::Opened(..) => unreachable!("a write opens nothing"),
+            Outcome::Opened(..) | Outcome::NotYet(_) => unreachable!("a write opens nothing"),
         };
         slot.marks.set_written(file.written());
         self.judge(slot, file, verdict);
@@ -166,7 +194,7 @@ impl<B: Backend> Driver<B> {
     fn synced(&mut self, slot: &Slot, file: &mut OpenFile<B::File>, outcome: Outcome<B::File>) {
         match outcome {
             Outcome::Failed(errno) => {
-                let verdict = file.write().sync_failed(errno);
+                let verdict = file.write().sync_failed(errno.as_failure());
                 self.judge(slot, file, verdict);
             }
             _ => {

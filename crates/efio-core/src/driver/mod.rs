@@ -19,6 +19,7 @@ mod notify;
 mod ops;
 mod outgoing;
 mod pressure;
+mod retry;
 mod shutdown;
 mod size;
 mod starved;
@@ -39,6 +40,7 @@ use file::{Limits, OpenFile};
 use incoming::NoMemory;
 use ops::{OpTable, Purpose};
 use pressure::Peak;
+use retry::Retries;
 use size::Sizes;
 use starved::Starved;
 use std::collections::VecDeque;
@@ -64,6 +66,7 @@ pub struct Driver<B: Backend> {
     sizes: Sizes,
     /// When to flush which file; in order, for the interval is the same for all.
     timers: VecDeque<(Duration, Fd)>,
+    retries: Retries,
     /// Who waits for memory.
     starved: Starved,
     /// Files with pages that were read ahead, those first that have had them for longest.
@@ -92,6 +95,7 @@ impl<B: Backend> Driver<B> {
             early: Vec::new(),
             sizes: Sizes::default(),
             timers: VecDeque::new(),
+            retries: Retries::default(),
             starved: Starved::default(),
             readers: VecDeque::new(),
             peak: Peak::default(),
@@ -118,6 +122,7 @@ impl<B: Backend> Driver<B> {
         self.shared.counters.turns.add(1);
         let heard = self.hear_callers();
         self.fire_timers();
+        self.end_pauses();
         let reaped = self.reap();
         if reaped {
             self.last_end = now;
@@ -148,7 +153,10 @@ impl<B: Backend> Driver<B> {
     /// for what can wait. When the moment passes and nothing ended, the disk is slow.
     pub fn wait(&mut self) {
         let due = self.timers.front().map(|&(due, _)| due);
-        let due = due.into_iter().chain(self.deadline);
+        let due = due
+            .into_iter()
+            .chain(self.deadline)
+            .chain(self.retries.next());
         let next = due.chain(self.next_look()).min();
         let next = next.map(|next| next.saturating_sub(self.now));
         let moment = self.last_end.saturating_add(DOZE).saturating_sub(self.now);
@@ -311,7 +319,10 @@ impl<B: Backend> Driver<B> {
     /// Does all that the plans of a file ask for now.
     fn pump(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) {
         let index = file.fd.index();
-        if file.life.is_serving() {
+        if file.life.is_serving() && self.retries.is_paused(file.fd, self.now) {
+            slot.set_coming(file.coming());
+            slot.set_going(file.is_going());
+        } else if file.life.is_serving() {
             self.pump_positional(slot, file);
             while let Some((purpose, op)) = file.next_write(slot).or_else(|| file.next_sync()) {
                 file.busy += 1;
@@ -369,6 +380,7 @@ impl<B: Backend> Driver<B> {
         self.files[file.fd.index() as usize] = None;
         self.live -= 1;
         self.forget_sizes(file.fd);
+        self.retries.remove(file.fd);
         if let Some(slot) = self.shared.table.get(file.fd.index()) {
             slot.waiters.clear(&mut self.outbox.wakers);
             self.shared.counters.reads_served.add(slot.clear());

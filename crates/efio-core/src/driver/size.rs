@@ -54,7 +54,7 @@ impl<B: Backend> Driver<B> {
     /// Asks the kernel for those whose bytes it has by now. A file that failed gets no more of
     /// them: its error is the answer.
     pub(super) fn answer_sizes(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) {
-        if self.sizes.waiting.is_empty() {
+        if self.sizes.waiting.is_empty() || self.retries.is_paused(file.fd, self.now) {
             return;
         }
         let (fd, written) = (file.fd, file.written());
@@ -98,7 +98,6 @@ impl<B: Backend> Driver<B> {
     /// The kernel has said it. Event loops are told to repeat their call.
     pub(super) fn sized(
         &mut self,
-        slot: &Slot,
         file: &mut OpenFile<B::File>,
         key: u32,
         outcome: Outcome<B::File>,
@@ -109,10 +108,12 @@ impl<B: Backend> Driver<B> {
         let result = match outcome {
             Outcome::Done(len) => Ok(len as u64),
             Outcome::Failed(errno) if errno.is_transient() => {
-                return self.submit_size(slot, file, promise);
+                // Asked again after the pause.
+                let (fd, after) = (file.fd, 0);
+                return self.sizes.waiting.push(SizeCommand { fd, after, promise });
             }
             Outcome::Failed(errno) => Err(errno),
-            Outcome::Opened(..) => unreachable!("a size opens nothing"),
+            Outcome::Opened(..) | Outcome::NotYet(_) => unreachable!("a size opens nothing"),
         };
         self.answer_size(promise, result);
         self.tell(file, EventKind::Readable);

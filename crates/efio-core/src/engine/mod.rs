@@ -102,7 +102,9 @@ impl Engine {
     /// `ENOENT`, `EINVAL` or `ENAMETOOLONG` for an empty, NUL-holding or overlong path, `EINVAL`
     /// for options that contradict each other, `EMFILE` when `max_files` are open, `ESHUTDOWN`
     /// after a shutdown. All other errors come with the event: those of `open(2)`, `EISDIR` for a
-    /// directory, and `ESPIPE` for anything else that is not a regular file.
+    /// directory, and `ESPIPE` for anything else that is not a regular file. None of them is
+    /// `EAGAIN`: while another process holds a lease on the file the open is pending, for 90 s at
+    /// most; then it fails with `EBUSY`.
     pub fn open(&self, path: impl AsRef<Path>, options: &OpenOptions) -> io::Result<File> {
         let fd = self.shared.open(path.as_ref(), options)?;
         Ok(File::new(Arc::clone(&self.shared), fd))

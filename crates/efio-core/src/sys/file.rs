@@ -2,15 +2,16 @@
 
 pub use super::ways::Way;
 use super::ways::Ways;
-use super::{check, platform};
+use super::{check, descriptor, platform, retry};
 use crate::config::IoMode;
+use crate::error::Errno;
 use crate::op::{FileFacts, OpenSpec, ReadNow, Route};
 use crate::page::PageSlice;
 use std::ffi::CString;
 use std::fmt;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 
 /// The most slices in one system call (`IOV_MAX`).
@@ -74,8 +75,9 @@ impl KernelFile {
     /// # Errors
     ///
     /// What `open(2)` or `openat2(2)` says; `EISDIR` for a directory and `ESPIPE` for anything
-    /// else that has no offsets (a FIFO, a socket, a device).
-    pub fn open(spec: OpenSpec) -> io::Result<(Self, FileFacts)> {
+    /// else that has no offsets (a FIFO, a socket, a device). `EAGAIN` and `EINTR` come from the
+    /// open itself, which may be tried again: it has done nothing.
+    pub fn open(spec: &OpenSpec) -> io::Result<(Self, FileFacts)> {
         let append = spec.flags & libc::O_APPEND != 0;
         let wants_direct = match spec.io_mode {
             IoMode::Direct => true,
@@ -85,15 +87,34 @@ impl KernelFile {
         // What is only read begins with direct reads; what is written often ends with its first write,
         // which is small and goes to the page cache.
         let reads = spec.flags & libc::O_ACCMODE == libc::O_RDONLY;
-        let (first, direct) = open_first(&spec, wants_direct && reads)?;
+        let (first, direct) = open_first(spec, wants_direct && reads)?;
+        Self::of(first, spec, wants_direct, direct).map_err(|error| {
+            // The file may be new, so that the open cannot be tried again.
+            let errno = Errno::from(error);
+            Errno(if errno.is_transient() {
+                libc::EIO
+            } else {
+                errno.0
+            })
+            .into()
+        })
+    }
+
+    /// The file that `first` is, which was opened as `spec` says, and for direct IO if `direct`.
+    fn of(
+        first: OwnedFd,
+        spec: &OpenSpec,
+        wants_direct: bool,
+        direct: bool,
+    ) -> io::Result<(Self, FileFacts)> {
         let look = platform::look_at(first.as_raw_fd())?;
         regular(&look)?;
         let block = if wants_direct { look.block } else { 0 };
         let may_be_new = spec.flags & libc::O_CREAT != 0;
         let name = may_be_new.then(|| {
             Box::new(Name {
-                path: spec.path,
-                beneath: spec.beneath,
+                path: spec.path.clone(),
+                beneath: spec.beneath.clone(),
             })
         });
         let file = Self {
@@ -299,10 +320,7 @@ fn open_at(spec: &OpenSpec, flags: i32) -> io::Result<OwnedFd> {
         return platform::open_beneath(directory.as_fd(), &spec.path, flags, spec.mode);
     }
     // SAFETY: a NUL-terminated path.
-    let fd = unsafe { libc::open(spec.path.as_ptr(), flags, spec.mode) };
-    check(fd)?;
-    // SAFETY: a new descriptor that nobody else owns.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    retry(|| descriptor(unsafe { libc::open(spec.path.as_ptr(), flags, spec.mode) }))
 }
 
 /// An error unless it is a regular file.

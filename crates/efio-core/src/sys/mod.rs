@@ -8,7 +8,7 @@
 //! | reads, writes | preadv2(2), pwritev2(2), with flags | preadv(2), pwritev(2), writev(2) |
 //! | past the page cache | `O_DIRECT`, `STATX_DIOALIGN`, `RWF_DONTCACHE` | refused: [`IoMode::Cached`] is what there is |
 //! | read what is in memory | `RWF_NOWAIT` | – |
-//! | beneath a directory | openat2(2) | one component after the other |
+//! | beneath a directory | openat2(2), else as beside | one component after the other |
 //! | durable | fdatasync(2) | the same; `F_FULLFSYNC` on Apple's systems |
 //! | who a descriptor is | statx(2), from memory | fstat(2) |
 //! | forked | a page that is wiped | a count by pthread_atfork(3) |
@@ -19,6 +19,7 @@
 //!
 //! [`IoMode::Cached`]: crate::IoMode::Cached
 
+mod beneath;
 pub mod file;
 pub mod memory;
 pub mod signals;
@@ -38,6 +39,26 @@ cfg_if::cfg_if! {
 pub use platform::{fork, wake_without_preempting};
 
 use std::io;
+use std::os::fd::{FromRawFd, OwnedFd};
+
+/// How often a call that was interrupted is made again before its caller hears of it. Our threads
+/// block all signals, but a debugger, a freezer or a file system in user space interrupts as well.
+const MAX_INTERRUPTIONS: u32 = 100;
+
+/// Makes a call, and makes it again when it was interrupted.
+///
+/// # Errors
+///
+/// Those of the call; `EINTR` when it is interrupted each time.
+pub fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    for _ in 0..MAX_INTERRUPTIONS {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+    call()
+}
 
 /// The error of a system call that gave -1.
 fn check(result: i32) -> io::Result<()> {
@@ -51,4 +72,31 @@ fn check(result: i32) -> io::Result<()> {
 /// The count of bytes that a system call gave, or its error.
 fn count(result: isize) -> io::Result<usize> {
     usize::try_from(result).map_err(|_| io::Error::last_os_error())
+}
+
+/// The descriptor that a system call gave, or its error.
+fn descriptor(result: i32) -> io::Result<OwnedFd> {
+    check(result)?;
+    // SAFETY: a new descriptor that nobody else owns.
+    Ok(unsafe { OwnedFd::from_raw_fd(result) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_interrupted_is_made_again_but_not_for_ever() {
+        let mut calls = 0;
+        let made = retry(|| {
+            calls += 1;
+            if calls < 5 {
+                return Err(io::Error::from_raw_os_error(libc::EINTR));
+            }
+            Ok(calls)
+        });
+        assert_eq!(made.unwrap(), 5);
+        let error = retry::<()>(|| Err(io::Error::from_raw_os_error(libc::EINTR))).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::EINTR));
+    }
 }

@@ -11,7 +11,7 @@
 //! | open | any | goes to the first | goes to the second |
 
 use super::file::Identity;
-use super::{check, platform};
+use super::{check, platform, retry};
 use crate::op::Route;
 use std::io;
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
@@ -173,7 +173,7 @@ impl Ways {
 /// Replaces the status flags that `fcntl(2)` can change.
 fn set_flags(fd: RawFd, flags: i32) -> io::Result<()> {
     // SAFETY: it changes flags of a descriptor, and no memory.
-    check(unsafe { libc::fcntl(fd, libc::F_SETFL, flags) })
+    retry(|| check(unsafe { libc::fcntl(fd, libc::F_SETFL, flags) }))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod eagain_of_open;
 mod flush_under_load;
 mod level_triggered;
 mod read_behind_a_failed_write;

@@ -265,6 +265,8 @@ impl Oracle {
                 assert_eq!(len, self.truncations.remove(0), "in order");
             }
             EventKind::Failed(failure) => {
+                let errno = failure.errno.0;
+                assert_ne!(errno, libc::EAGAIN, "a failure is never \"not yet\" (F60)");
                 assert!(self.failed.replace(failure).is_none(), "Failed twice");
                 if let Some(inode) = inode {
                     self.lost_from(failure, inode);

@@ -46,6 +46,7 @@ fn trouble(random: &mut Rng) -> SimOptions {
     let options = SimOptions {
         short: some(400),
         transient: some(200),
+        busy: some(300),
         open_errors: some(100),
         read_errors: some(30),
         write_errors: some(30),
@@ -207,6 +208,8 @@ impl Taste {
                 which: random.u8(..),
                 bits: random.u64(..),
             },
+            // Much happens in no time: nobody may spin meanwhile.
+            Kind::Turns if random.u8(0..50) == 0 => Step::Turns { count: 200, ms: 0 },
             Kind::Turns => Step::Turns {
                 count: random.u8(1..10),
                 ms: random.u16(0..300),

@@ -169,7 +169,7 @@ fn an_op_that_panics_leaves_its_file() {
         beneath: None,
         io_mode: IoMode::Auto,
     };
-    let (file, _) = KernelFile::open(spec).unwrap();
+    let (file, _) = KernelFile::open(&spec).unwrap();
     std::fs::remove_file(&path).unwrap();
     let file = Arc::new(file);
     let pool = PagePool::new(SLAB_BYTES, Arc::new(KernelMemory)).unwrap();

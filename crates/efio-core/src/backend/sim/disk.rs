@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// What a disk writes as a whole or not at all, if it is lucky.
 const SECTOR: usize = 512;
@@ -44,6 +45,46 @@ pub struct SimInode {
     broken: Option<Errno>,
     /// Sectors that cannot be read.
     bad: Range<usize>,
+    /// It says EAGAIN to everything.
+    busy: Option<Rounds>,
+}
+
+/// How often a file was asked that says EAGAIN.
+#[derive(Debug, Default)]
+struct Rounds {
+    /// The last answer, in turns.
+    answered: u64,
+    /// When this span of time began.
+    begun: Duration,
+    count: u32,
+}
+
+impl Rounds {
+    /// The time in which rounds are counted.
+    const SPAN: Duration = Duration::from_millis(10);
+    /// The most of them.
+    const MOST: u32 = 12;
+
+    /// An op is answered that was submitted in the turn `submitted`. Those that were on their way
+    /// when the one before them was answered belong to its round.
+    fn answer(&mut self, submitted: u64, turn: u64, now: Duration) {
+        if submitted < self.answered {
+            return;
+        }
+        self.answered = turn;
+        if now - self.begun > Self::SPAN {
+            *self = Self {
+                answered: turn,
+                begun: now,
+                count: 0,
+            };
+        }
+        self.count += 1;
+        assert!(
+            self.count <= Self::MOST,
+            "a file that says EAGAIN is asked without a pause (F61)"
+        );
+    }
 }
 
 impl SimInode {
@@ -93,6 +134,20 @@ impl SimInode {
         }
     }
 
+    /// From now on it says EAGAIN.
+    pub(super) fn get_busy(&mut self) {
+        self.busy.get_or_insert_default();
+    }
+
+    /// Whether it says EAGAIN to an op that was submitted in the turn `submitted`.
+    pub(super) fn is_busy(&mut self, submitted: u64, turn: u64, now: Duration) -> bool {
+        let Some(rounds) = &mut self.busy else {
+            return false;
+        };
+        rounds.answer(submitted, turn, now);
+        true
+    }
+
     pub(super) fn fail_close(&mut self) {
         self.close_failed = true;
     }
@@ -110,6 +165,7 @@ impl SimInode {
     pub(super) fn mend(&mut self) {
         self.broken = None;
         self.bad = 0..0;
+        self.busy = None;
     }
 
     /// The bytes from `offset` on, at most `len` and up to the first bad sector.

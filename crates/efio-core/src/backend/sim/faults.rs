@@ -9,8 +9,11 @@ use crate::op::Route;
 pub struct SimOptions {
     /// Transfers that move fewer bytes than asked.
     pub short: u32,
-    /// Transfers and syncs that fail with EINTR, or with EAGAIN.
+    /// Opens, transfers and syncs that fail with EINTR, or with EAGAIN.
     pub transient: u32,
+    /// Files that say EAGAIN to everything, among those that were interrupted, until they are
+    /// mended (F60, F61).
+    pub busy: u32,
     /// Opens that fail.
     pub open_errors: u32,
     /// Reads that fail with EIO.
@@ -51,6 +54,7 @@ impl Default for SimOptions {
         Self {
             short: 0,
             transient: 0,
+            busy: 0,
             open_errors: 0,
             read_errors: 0,
             write_errors: 0,

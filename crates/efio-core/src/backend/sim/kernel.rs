@@ -7,6 +7,7 @@ use super::{Flying, SimDisk};
 use crate::config::IoMode;
 use crate::error::Errno;
 use crate::op::{Completion, FileFacts, Op, OpenSpec, Outcome, ReadNow, Request, Route};
+use crate::page::Block;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -26,14 +27,19 @@ pub struct SimFile {
 
 impl SimDisk {
     pub(super) fn complete(&mut self, flying: Flying) -> Completion<SimFile> {
+        let submitted = flying.submitted;
         let Request { id, op } = flying.request;
         assert_eq!(
             checksum(&parts(&op)),
             flying.sum,
             "memory changed under a write (F27)"
         );
+        if self.is_busy(&op, submitted) {
+            let (outcome, block) = not_now(op, libc::EAGAIN);
+            return Completion { id, outcome, block };
+        }
         let (outcome, block) = match op {
-            Op::Open(spec) => (self.open(*spec), None),
+            Op::Open(spec) => (self.open(spec), None),
             Op::Read {
                 file,
                 route,
@@ -72,7 +78,30 @@ impl SimDisk {
         Completion { id, outcome, block }
     }
 
-    fn open(&mut self, spec: OpenSpec) -> Outcome<SimFile> {
+    /// Whether the op's file says EAGAIN to it, because it did before, or begins to.
+    fn is_busy(&mut self, op: &Op<SimFile>, submitted: u64) -> bool {
+        let inode = match op {
+            Op::Open(spec) => self.store.find(&spec.path),
+            Op::Read { file, .. }
+            | Op::Write { file, .. }
+            | Op::WriteBlock { file, .. }
+            | Op::Truncate { file, .. }
+            | Op::Size { file } => Some(Arc::clone(&file.inode)),
+            Op::Sync { .. } | Op::Close(_) => None,
+        };
+        let Some(inode) = inode else { return false };
+        let mut inode = lock(&inode);
+        if self.random.happens(self.options.transient) && self.random.happens(self.options.busy) {
+            inode.get_busy();
+        }
+        inode.is_busy(submitted, self.turn, self.now)
+    }
+
+    fn open(&mut self, spec: Box<OpenSpec>) -> Outcome<SimFile> {
+        let now = [libc::EINTR, libc::EAGAIN];
+        if self.options.interruption(&mut self.random, &now).is_some() {
+            return Outcome::NotYet(spec);
+        }
         if self.random.happens(self.options.open_errors) {
             let errors = [libc::EMFILE, libc::ENOMEM, libc::EIO, libc::EACCES];
             return Outcome::Failed(Errno(self.random.one_of(&errors)));
@@ -84,7 +113,7 @@ impl SimDisk {
         if found.is_none() && spec.flags & libc::O_CREAT == 0 {
             return Outcome::Failed(Errno(libc::ENOENT));
         }
-        let inode = found.unwrap_or_else(|| self.store.create(spec.path));
+        let inode = found.unwrap_or_else(|| self.store.create(spec.path.clone()));
         lock(&inode).opened(spec.flags & libc::O_TRUNC != 0);
         let append = spec.flags & libc::O_APPEND != 0;
         let direct = match spec.io_mode {
@@ -250,6 +279,14 @@ pub(super) fn put(file: &SimFile, offset: u64, parts: &[&[u8]], n: usize) -> Res
     };
     inode.write(at, parts, n)?;
     Ok(n)
+}
+
+/// The end of an op that the kernel does not do for now.
+fn not_now(op: Op<SimFile>, errno: i32) -> (Outcome<SimFile>, Option<Block>) {
+    match op {
+        Op::Open(spec) => (Outcome::NotYet(spec), None),
+        op => (Outcome::Failed(Errno(errno)), op.into_block()),
+    }
 }
 
 fn done(result: Result<usize, Errno>) -> Outcome<SimFile> {

@@ -43,6 +43,7 @@ pub struct SimDisk {
     store: SimStore,
     flying: Vec<Flying>,
     turn: u64,
+    now: Duration,
     /// Nothing completes before this turn.
     hangs_until: u64,
     open: usize,
@@ -67,6 +68,7 @@ impl SimDisk {
             store,
             flying: Vec::new(),
             turn: 0,
+            now: Duration::ZERO,
             hangs_until: 0,
             open: 0,
             again: Vec::new(),
@@ -76,6 +78,11 @@ impl SimDisk {
     /// The files.
     pub fn store(&self) -> &SimStore {
         &self.store
+    }
+
+    /// What time it is.
+    pub fn set_time(&mut self, now: Duration) {
+        self.now = now;
     }
 
     /// Nothing completes until [`calm_down`](Self::calm_down).

@@ -27,6 +27,7 @@ use crate::config::Config;
 use crate::op::{Completion, Op, ReadNow, Request, Route};
 use crate::stats::Counters;
 use crate::sys::file::KernelFile;
+use crate::sys::retry;
 use buffers::Buffers;
 use doorbell::{BellPoll, DOORBELL};
 use efio_sync::{Doorbell, EventFd};
@@ -144,13 +145,18 @@ fn try_out(ring: &mut Ring, bell: &mut BellPoll) -> io::Result<()> {
     let nop = opcode::Nop::new().build().user_data(TRIAL);
     // SAFETY: it names no memory and no descriptor.
     unsafe { ring.push(&nop) };
-    ring.submitter().submit_and_wait(1)?;
-    while let Some(entry) = ring.pop() {
-        if entry.result() < 0 {
-            return Err(io::Error::from_raw_os_error(-entry.result()));
-        }
-        if entry.user_data() == DOORBELL {
-            bell.rang(&entry);
+    let mut is_done = false;
+    while !is_done {
+        // A debugger that stops the thread interrupts it here.
+        retry(|| ring.submitter().submit_and_wait(1))?;
+        while let Some(entry) = ring.pop() {
+            if entry.result() < 0 {
+                return Err(io::Error::from_raw_os_error(-entry.result()));
+            }
+            match entry.user_data() {
+                DOORBELL => bell.rang(&entry),
+                name => is_done |= name == TRIAL,
+            }
         }
     }
     Ok(())

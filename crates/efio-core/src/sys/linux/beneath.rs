@@ -1,22 +1,44 @@
 //! Paths that may not leave their directory: openat2(2).
 
-use crate::sys::check;
+use crate::sys::beneath::walk;
+use crate::sys::{descriptor, retry};
 use std::ffi::CStr;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+
+/// How often the kernel is asked before we walk ourselves. A rename anywhere on the machine at the
+/// wrong moment makes it give up a path with `..` in it (`EAGAIN`, F60).
+const TRIES: u32 = 16;
 
 /// Opens `path` beneath `directory`.
 ///
 /// # Errors
 ///
-/// What `openat2(2)` says: `EXDEV` for a path that leads out.
+/// What `openat2(2)` says: `EXDEV` for a path that leads out. `EAGAIN` only if another process has
+/// a lease on the file.
 pub fn open_beneath(
     directory: BorrowedFd<'_>,
     path: &CStr,
     flags: i32,
     mode: u32,
 ) -> io::Result<OwnedFd> {
+    for _ in 0..TRIES {
+        match openat2(directory, path, flags, mode) {
+            Err(error) => match error.raw_os_error() {
+                Some(libc::EAGAIN) => {}
+                // Unknown to the kernel (before 5.6), or refused by a filter that cannot see what
+                // it would open. Should the error be the file's, then the walk ends with it too.
+                Some(libc::ENOSYS | libc::EPERM | libc::EINVAL) => break,
+                _ => return Err(error),
+            },
+            found => return found,
+        }
+    }
+    walk(directory, path, flags, mode)
+}
+
+fn openat2(directory: BorrowedFd<'_>, path: &CStr, flags: i32, mode: u32) -> io::Result<OwnedFd> {
     // SAFETY: `open_how` is plain integers, for which zero is valid.
     let mut how: libc::open_how = unsafe { MaybeUninit::zeroed().assume_init() };
     how.flags = flags as u64;
@@ -27,17 +49,17 @@ pub fn open_beneath(
         0
     };
     how.resolve = libc::RESOLVE_BENEATH | libc::RESOLVE_NO_MAGICLINKS;
-    // SAFETY: a NUL-terminated path and a structure of the size that is passed along.
-    let fd = unsafe {
-        libc::syscall(
-            libc::SYS_openat2,
-            directory.as_raw_fd(),
-            path.as_ptr(),
-            &raw const how,
-            size_of_val(&how),
-        )
-    } as i32;
-    check(fd)?;
-    // SAFETY: a new descriptor that nobody else owns.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    retry(|| {
+        // SAFETY: a NUL-terminated path and a structure of the size that is passed along.
+        let fd = unsafe {
+            libc::syscall(
+                libc::SYS_openat2,
+                directory.as_raw_fd(),
+                path.as_ptr(),
+                &raw const how,
+                size_of_val(&how),
+            )
+        };
+        descriptor(fd as i32)
+    })
 }

@@ -1,10 +1,10 @@
 //! Bytes in, bytes out, and to the disk.
 
 use crate::op::Route;
-use crate::sys::{check, count};
+use crate::sys::{check, count, descriptor, retry};
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 /// `RWF_DONTCACHE` of `<linux/fs.h>`, Linux 6.14.
 const RWF_DONTCACHE: i32 = 0x80;
@@ -100,8 +100,5 @@ pub fn sync_directory(directory: BorrowedFd<'_>) -> io::Result<()> {
 pub fn open_again(fd: RawFd, flags: i32) -> io::Result<OwnedFd> {
     let again = CString::new(format!("/proc/self/fd/{fd}"))?;
     // SAFETY: a NUL-terminated path.
-    let fd = unsafe { libc::open(again.as_ptr(), flags | libc::O_CLOEXEC) };
-    check(fd)?;
-    // SAFETY: a new descriptor that nobody else owns.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    retry(|| descriptor(unsafe { libc::open(again.as_ptr(), flags | libc::O_CLOEXEC) }))
 }

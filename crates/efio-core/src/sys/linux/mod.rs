@@ -14,6 +14,9 @@ pub use stat::{identify, look_at};
 use crate::page::UNIT_BYTES;
 use std::ptr::NonNull;
 
+/// How a directory is opened that is only passed through: it need not be readable.
+pub const SEARCH: i32 = libc::O_PATH;
+
 /// Flags for a private mapping.
 pub const MAP_FLAGS: i32 = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
 

@@ -1,8 +1,8 @@
 //! What a descriptor is: statx(2).
 
 use crate::page::{SLAB_BYTES, UNIT_BYTES};
-use crate::sys::check;
 use crate::sys::file::{Identity, Look};
+use crate::sys::{check, retry};
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::RawFd;
@@ -37,7 +37,7 @@ fn statx(fd: RawFd, flags: i32, wanted: u32) -> io::Result<libc::statx> {
     let mut answer = MaybeUninit::<libc::statx>::uninit();
     let flags = libc::AT_EMPTY_PATH | flags;
     // SAFETY: an empty path, and room for the answer; any number may be asked about.
-    check(unsafe { libc::statx(fd, c"".as_ptr(), flags, wanted, answer.as_mut_ptr()) })?;
+    retry(|| check(unsafe { libc::statx(fd, c"".as_ptr(), flags, wanted, answer.as_mut_ptr()) }))?;
     // SAFETY: statx succeeded and filled it.
     Ok(unsafe { answer.assume_init() })
 }

@@ -1,17 +1,19 @@
 //! What every Unix system has.
 
-mod beneath;
 mod data;
 pub mod fork;
 mod stat;
 
-pub use beneath::open_beneath;
+pub use crate::sys::beneath::walk as open_beneath;
 pub use data::{
     DIRECT, READS_NOW, flags_of, open_again, read, read_now, sync_data, sync_directory, write,
 };
 pub use stat::{identify, look_at};
 
 use std::ptr::NonNull;
+
+/// How a directory is opened that is only passed through.
+pub const SEARCH: i32 = libc::O_RDONLY;
 
 /// Flags for a private mapping.
 pub const MAP_FLAGS: i32 = libc::MAP_PRIVATE | libc::MAP_ANON;

@@ -1,4 +1,5 @@
-//! Paths that may not leave their directory: one component after the other.
+//! Paths that may not leave their directory: one component after the other. Where there is no
+//! openat2(2), where it is refused, and where it has to give up because of renames.
 //!
 //! ```text
 //!  stack of open directories   root ── a ── b
@@ -10,10 +11,11 @@
 //! path. So whatever is moved or replaced meanwhile, each step starts from a directory that was
 //! reached from the root downwards.
 
+use super::{descriptor, platform, retry};
 use std::collections::VecDeque;
 use std::ffi::{CStr, CString};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 /// Links that one path may go through, as for the kernel.
 const MOST_LINKS: u32 = 40;
@@ -24,12 +26,7 @@ const MOST_LINKS: u32 = 40;
 ///
 /// `EXDEV` for a path that leads out, as openat2(2) has it; `ELOOP` after too many links; otherwise
 /// what `openat(2)` says.
-pub fn open_beneath(
-    directory: BorrowedFd<'_>,
-    path: &CStr,
-    flags: i32,
-    mode: u32,
-) -> io::Result<OwnedFd> {
+pub fn walk(directory: BorrowedFd<'_>, path: &CStr, flags: i32, mode: u32) -> io::Result<OwnedFd> {
     let mut walk = Walk {
         root: directory,
         reached: Vec::new(),
@@ -46,7 +43,7 @@ pub fn open_beneath(
         let flags = if last {
             flags
         } else {
-            libc::O_DIRECTORY | libc::O_CLOEXEC
+            platform::SEARCH | libc::O_DIRECTORY | libc::O_CLOEXEC
         };
         let found = open_at(walk.here(), &name, flags | libc::O_NOFOLLOW, mode);
         match found {
@@ -107,11 +104,10 @@ fn leads_out() -> io::Error {
 }
 
 fn open_at(directory: BorrowedFd<'_>, name: &CStr, flags: i32, mode: u32) -> io::Result<OwnedFd> {
-    // SAFETY: an open descriptor and a NUL-terminated name.
-    let fd = unsafe { libc::openat(directory.as_raw_fd(), name.as_ptr(), flags, mode) };
-    crate::sys::check(fd)?;
-    // SAFETY: a new descriptor that nobody else owns.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    retry(|| {
+        // SAFETY: an open descriptor and a NUL-terminated name.
+        descriptor(unsafe { libc::openat(directory.as_raw_fd(), name.as_ptr(), flags, mode) })
+    })
 }
 
 /// Where the symbolic link `name` leads; `None` for anything else.
@@ -160,7 +156,7 @@ mod tests {
         let directory = File::open(&root).unwrap();
         let open = |path: &str, flags| {
             let path = CString::new(path).unwrap();
-            open_beneath(directory.as_fd(), &path, flags | libc::O_CLOEXEC, 0o600)
+            walk(directory.as_fd(), &path, flags | libc::O_CLOEXEC, 0o600)
         };
         for (path, content) in [
             ("file", "root"),
