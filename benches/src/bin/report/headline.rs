@@ -19,7 +19,7 @@ pub fn render(cases: &[Case<'_>], pictures: &[(String, String)], short: bool) ->
     let mut text = heading(&heads) + &lines.map(|cells| line(&cells)).collect::<String>();
     let overview = pictures.iter().find(|(file, _)| file == "overview.svg");
     if let (Some((file, title)), false) = (overview, short) {
-        text += &format!("\n![{title}](plots/{file})\n");
+        text += &format!("\n![{title}](benchmarks/plots/{file})\n");
     }
     text
 }

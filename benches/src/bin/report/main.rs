@@ -4,8 +4,8 @@
 //! cargo run --release -p efio-benches --bin report -- compare.json --primitives primitives.json
 //! ```
 //!
-//! The tables replace what is between marks in docs/BENCHMARKS.md and README.md; the rest is left
-//! alone.
+//! The tables replace what is between marks in README.md, docs/BENCHMARKS.md and docs/benchmarks/;
+//! everything else in these pages is written by hand and stays as it is.
 
 mod growth;
 mod headline;
@@ -32,15 +32,15 @@ struct Options {
     /// What the benches of the primitives wrote with EFIO_PRIMITIVES
     #[arg(long)]
     primitives: Option<PathBuf>,
-    /// The page that the tables go to
+    /// The page with the headline and the verdicts
     #[arg(long, default_value = "docs/BENCHMARKS.md")]
     page: PathBuf,
     /// The page that the short table goes to
     #[arg(long, default_value = "README.md")]
     readme: PathBuf,
-    /// The directory that the plots go to
-    #[arg(long, default_value = "docs/plots")]
-    plots: PathBuf,
+    /// The directory of the generated pages; the plots go to `plots` in it
+    #[arg(long, default_value = "docs/benchmarks")]
+    details: PathBuf,
 }
 
 fn main() -> ExitCode {
@@ -59,21 +59,28 @@ fn write(options: &Options) -> io::Result<()> {
     if cases.is_empty() {
         return Err(io::Error::other("there are no measurements in it"));
     }
-    fs::create_dir_all(&options.plots)?;
-    let pictures = pictures(&cases, &options.plots)?;
-    let mut parts = vec![
-        ("headline", headline::render(&cases, &pictures, false)),
-        (
-            "comparison",
-            tables::render(&record.machine, &cases, &pictures),
-        ),
-        ("verdicts", verdicts::render(&cases)),
-    ];
+    let plots = options.details.join("plots");
+    fs::create_dir_all(&plots)?;
+    let pictures = pictures(&cases, &plots)?;
+    put(
+        &options.page,
+        &[
+            ("headline", headline::render(&cases, &pictures, false)),
+            ("verdicts", verdicts::render(&cases)),
+        ],
+    )?;
+    let comparison = tables::render(&record.machine, &cases, &pictures);
+    put(
+        &options.details.join("comparison.md"),
+        &[("comparison", comparison)],
+    )?;
     if let Some(path) = &options.primitives {
         let record = efio_benches::primitives::Record::load(path)?;
-        parts.push(("primitives", primitives::table(&record)));
+        put(
+            &options.details.join("primitives.md"),
+            &[("primitives", primitives::table(&record))],
+        )?;
     }
-    put(&options.page, &parts)?;
     put(
         &options.readme,
         &[("headline", headline::render(&cases, &[], true))],

@@ -88,7 +88,7 @@ fn method(machine: &Machine, cases: &[Case<'_>]) -> String {
     let versions: Vec<_> = versions.into_iter().filter(|v| !v.is_empty()).collect();
     let versions = versions.join(", ");
     format!(
-        "## efio beside its peers\n\n\
+        "## Scenarios\n\n\
          {}, {} GiB, Linux {}, {}. Commit {versions}. At least {rounds} rounds of each scenario; in each round every peer had one turn, \
          in a process of its own, beginning with another one each time and in another \
          order. Before a turn everything was synced, all \

@@ -14,5 +14,5 @@ pub const HINT_LIMIT: u32 = if MODEL { 0 } else { 512 };
 
 /// Turns of [`Backoff`](crate::Backoff) of a waiter before it goes to sleep: all of the busy ones,
 /// and then yields for about 50 µs. A few times what falling asleep and being woken costs, because
-/// the holder pays a part of that: see the measurements in docs/BENCHMARKS.md.
+/// the holder pays a part of that: see docs/benchmarks/primitives.md.
 pub const PARK_LIMIT: u32 = if MODEL { 0 } else { SPIN_LIMIT + 120 };
