@@ -54,6 +54,7 @@ impl Library {
         let teller = Arc::clone(&desk);
         let engine = options
             .builder()
+            .keep_signals_blocked(true)
             .on_event(move |event| teller.tell(event))
             .start()
             .map_err(invalid)?;

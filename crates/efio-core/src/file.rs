@@ -366,6 +366,11 @@ impl Seek for File {
 
 impl Drop for File {
     fn drop(&mut self) {
+        if self.shared.check_process().is_err() {
+            // In a forked child nothing of it is touched (F68).
+            std::mem::forget(self.closing.take());
+            return;
+        }
         // Closed already, by number or by `close`: nothing to do. An error comes with `Closed`.
         let _ = self.shared.close(self.fd, false);
     }

@@ -34,7 +34,7 @@ pub struct Shared {
     pub counters: Arc<Counters>,
     stopped: AtomicBool,
     abandoned: AtomicBool,
-    birthplace: Arc<Birthplace>,
+    birthplace: Birthplace,
 }
 
 impl Shared {
@@ -55,13 +55,13 @@ impl Shared {
     /// As for [`new`](Self::new).
     pub fn with_memory(config: Config, source: Arc<dyn SlabSource>) -> io::Result<Arc<Self>> {
         config.validate()?;
-        let birthplace = Arc::new(Birthplace::here()?);
+        let birthplace = Birthplace::here()?;
         Ok(Arc::new(Self {
             table: FdTable::new(config.max_files),
             pool: PagePool::new(config.memory_budget, source)?,
             attention: Inbox::new(EventFd::new()?),
             positional: SegQueue::new(),
-            events: EventQueue::new(Arc::clone(&birthplace))?,
+            events: EventQueue::new(birthplace)?,
             counters: Arc::default(),
             stopped: AtomicBool::new(false),
             abandoned: AtomicBool::new(false),

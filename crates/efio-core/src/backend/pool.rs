@@ -199,7 +199,7 @@ impl Shared {
     /// The life of worker `number`. The driver is rung once for several brief tasks, if it is back in
     /// a moment in any case.
     fn work(&self, number: usize) {
-        signals::block_all();
+        signals::block();
         let mut untold = 0;
         loop {
             let task = self.crew.next(number, || self.tell(&mut untold));

@@ -35,6 +35,8 @@ use crate::fd::{Attention, DRIVER, Fd, Slot, Waiting};
 use crate::op::{Completion, Op, Request};
 use crate::plan::Step;
 use crate::shared::Shared;
+use crate::sys::fork;
+use crate::sys::signals::Mask;
 use crate::trace;
 use file::{Limits, OpenFile};
 use incoming::NoMemory;
@@ -112,6 +114,11 @@ impl<B: Backend> Driver<B> {
         self.outbox = Outbox::for_callback(callback);
     }
 
+    /// The signal mask that the callback has while it runs.
+    pub fn set_callback_mask(&mut self, mask: Mask) {
+        self.outbox.mask = Some(mask);
+    }
+
     /// One step: looks at what callers and the backend have to say, acts on it, and runs the
     /// callback for the events of the turn. `now` is the time since some fixed moment. Returns
     /// whether there may be more to do at once.
@@ -144,7 +151,14 @@ impl<B: Backend> Driver<B> {
             return;
         }
         self.backend.hurry();
-        let panics = self.outbox.deliver();
+        let shared = &self.shared;
+        let panics = self.outbox.deliver(|| {
+            if shared.check_process().is_err() {
+                // That code forked, and came back in the child, where this is the only thread: it
+                // must not go on with the parent's files (F68).
+                fork::end_child();
+            }
+        });
         self.shared.counters.callback_panics.add(panics);
     }
 

@@ -320,8 +320,12 @@ impl Engine {
         let Some(driver) = self.driver.take() else {
             return Ok(Report::default());
         };
-        // In a forked child there is no driver to wait for (F51).
-        self.shared.check_process()?;
+        if let Err(elsewhere) = self.shared.check_process() {
+            // In a forked child there is no driver to wait for (F51). It may have had the locks of
+            // what is between the two: not even dropped (F68).
+            std::mem::forget(driver);
+            return Err(elsewhere.into());
+        }
         self.shared.stop();
         self.shared.command(Command::Shutdown(patience));
         if is_driven_here(&self.shared) {

@@ -4,13 +4,17 @@ use crate::backend::{self, Backend, BackendInfo, Selected};
 use crate::driver::{Driver, Driving, Report};
 use crate::event::Callback;
 use crate::shared::Shared;
-use crate::sys::{self, signals};
+use crate::sys;
+use crate::sys::signals::{self, Mask};
 use crate::trace;
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
+
+/// The program's code on the driver's thread, and the signal mask that it runs with.
+type Program = (Option<Callback>, Option<Mask>);
 
 /// A driver on its thread.
 pub struct Running {
@@ -24,13 +28,18 @@ impl Running {
     pub fn start(
         shared: &Arc<Shared>,
         callback: Option<Callback>,
+        keeps_signals_blocked: bool,
     ) -> io::Result<(Self, BackendInfo)> {
         let (started, start) = sync_channel(1);
         let (ended, report) = sync_channel(1);
         let theirs = Arc::clone(shared);
         let thread = thread::Builder::new()
             .name(format!("{}-driver", shared.config.thread_name))
-            .spawn(move || live(theirs, callback, &started, &ended))?;
+            .stack_size(signals::stack_size())
+            .spawn(move || {
+                let mask = Some(signals::block()).filter(|_| !keeps_signals_blocked);
+                live(theirs, (callback, mask), &started, &ended);
+            })?;
         // The thread is gone without a word when it panicked, which would be a bug of efio.
         let backend = start.recv().map_err(|_| died())??;
         Ok((Self { report, thread }, backend))
@@ -56,11 +65,10 @@ fn died() -> io::Error {
 /// made it, and tells how that went; then it drives.
 fn live(
     shared: Arc<Shared>,
-    callback: Option<Callback>,
+    program: Program,
     started: &SyncSender<io::Result<BackendInfo>>,
     report: &SyncSender<Report>,
 ) {
-    signals::block_all();
     // The crew inherits it.
     sys::wake_without_preempting();
     let bell = Arc::clone(shared.attention.bell());
@@ -78,19 +86,22 @@ fn live(
         }
     };
     let end = match backend {
-        Selected::Uring(backend) => drive(&shared, *backend, callback),
-        Selected::Pool(backend) => drive(&shared, backend, callback),
+        Selected::Uring(backend) => drive(&shared, *backend, program),
+        Selected::Pool(backend) => drive(&shared, backend, program),
     };
     // Nobody waits for the report of an engine that was dropped at its deadline.
     let _ = report.send(end);
 }
 
-fn drive<B: Backend>(shared: &Arc<Shared>, backend: B, callback: Option<Callback>) -> Report {
+fn drive<B: Backend>(shared: &Arc<Shared>, backend: B, (callback, mask): Program) -> Report {
     // Dropped before the mark: what the callback owned may be an engine.
     let _driving = Driving::of(shared);
     let mut driver = Driver::new(Arc::clone(shared), backend);
     if let Some(callback) = callback {
         driver.on_event(callback);
+    }
+    if let Some(mask) = mask {
+        driver.set_callback_mask(mask);
     }
     let start = Instant::now();
     loop {

@@ -6,7 +6,6 @@ use crate::sys::fork::Birthplace;
 use efio_sync::EventFd;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
-use std::sync::Arc;
 
 /// The events of an engine. Its descriptor is readable while events wait, level-triggered, so that
 /// any poll, epoll or event loop can watch it. It stays empty in an engine with a
@@ -49,11 +48,11 @@ use std::sync::Arc;
 pub struct EventQueue {
     queue: SignalledQueue<Event, EventFd>,
     /// A forked child must not take what is the parent's.
-    birthplace: Arc<Birthplace>,
+    birthplace: Birthplace,
 }
 
 impl EventQueue {
-    pub(crate) fn new(birthplace: Arc<Birthplace>) -> io::Result<Self> {
+    pub(crate) fn new(birthplace: Birthplace) -> io::Result<Self> {
         let queue = SignalledQueue::new(EventFd::new()?);
         Ok(Self { queue, birthplace })
     }

@@ -6,6 +6,7 @@
 //! the driver's door like those of any thread, and the driver looks there again before it sleeps.
 
 use super::{Event, EventQueue};
+use crate::sys::signals::Mask;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -21,6 +22,8 @@ pub struct Outbox {
     callback: Option<Callback>,
     /// Events of this turn for the callback, oldest first.
     events: Vec<Event>,
+    /// The signal mask of the callback, if it has one of its own.
+    pub mask: Option<Mask>,
     /// Tasks that waited for what this turn brought.
     pub wakers: Vec<Waker>,
 }
@@ -49,16 +52,28 @@ impl Outbox {
     }
 
     /// Runs the callback for the events that were collected, in order, and wakes the tasks; how
-    /// often something panicked there.
-    pub fn deliver(&mut self) -> u64 {
+    /// often something panicked there. `after` is called after each.
+    pub fn deliver(&mut self, after: impl Fn()) -> u64 {
+        let mut panics = match self.mask {
+            Some(mask) if !self.events.is_empty() => mask.run(|| self.run_callback(&after)),
+            _ => self.run_callback(&after),
+        };
+        for waker in self.wakers.drain(..) {
+            panics += u64::from(contain(|| waker.wake()).is_err());
+            after();
+        }
+        panics
+    }
+}
+
+impl Outbox {
+    fn run_callback(&mut self, after: impl Fn()) -> u64 {
         let mut panics = 0;
         if let Some(callback) = &self.callback {
             for event in self.events.drain(..) {
                 panics += u64::from(contain(|| callback(event)).is_err());
+                after();
             }
-        }
-        for waker in self.wakers.drain(..) {
-            panics += u64::from(contain(|| waker.wake()).is_err());
         }
         panics
     }

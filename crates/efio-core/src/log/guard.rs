@@ -57,8 +57,11 @@ impl LogGuard {
         }));
     }
 
-    /// What became of the lines so far.
+    /// What became of the lines so far. In a forked child: nothing.
     pub fn report(&self) -> LogReport {
+        if self.log.check_process().is_err() {
+            return LogReport::default();
+        }
         let state = self.log.lock();
         LogReport {
             lines: state.lines,
@@ -91,6 +94,10 @@ impl LogGuard {
 
 impl Drop for LogGuard {
     fn drop(&mut self) {
+        if self.log.check_process().is_err() {
+            // In a forked child: the log is the parent's.
+            return;
+        }
         if let Err(error) = self.end(PATIENCE) {
             eprintln!("efio: the log is not complete: {error}");
         }

@@ -4,6 +4,7 @@ use super::WhenBehind;
 use crate::error::Errno;
 use crate::event::{Event, EventKind};
 use crate::file::File;
+use crate::sys::fork::Birthplace;
 use std::io::{self, ErrorKind, Write};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -14,6 +15,7 @@ pub struct Log {
     /// Something changed: room, an error, the end.
     news: Condvar,
     when_behind: WhenBehind,
+    birthplace: Birthplace,
 }
 
 /// The log, and what is counted.
@@ -34,12 +36,22 @@ pub struct State {
 }
 
 impl Log {
-    pub fn new(when_behind: WhenBehind) -> Self {
-        Self {
+    pub fn new(when_behind: WhenBehind) -> io::Result<Self> {
+        Ok(Self {
             state: Mutex::default(),
             news: Condvar::new(),
             when_behind,
+            birthplace: Birthplace::here()?,
+        })
+    }
+
+    /// Fails in a forked child (F68): the log is the parent's, and a thread that is not here may
+    /// have had the lock.
+    pub fn check_process(&self) -> Result<(), Errno> {
+        if self.birthplace.is_elsewhere() {
+            return Err(Errno(libc::ESHUTDOWN));
         }
+        Ok(())
     }
 
     pub fn begin(&self, file: File) {
@@ -68,6 +80,7 @@ impl Log {
 
     /// Takes a line, whole or not at all.
     pub fn write(&self, line: &[u8]) -> io::Result<usize> {
+        self.check_process()?;
         let mut state = self.lock();
         let mut deadline = None;
         loop {
@@ -112,6 +125,7 @@ impl Log {
 
     /// Waits until the kernel has everything that was logged.
     pub fn flush(&self, patience: Duration) -> io::Result<()> {
+        self.check_process()?;
         let deadline = Instant::now() + patience;
         let mut state = self.lock();
         loop {
@@ -126,6 +140,7 @@ impl Log {
 
     /// Ends the log: writes what is held back, closes the file and waits until it is durable.
     pub fn close(&self, patience: Duration) -> io::Result<()> {
+        self.check_process()?;
         let deadline = Instant::now() + patience;
         let flushed = self.flush(patience);
         let mut state = self.lock();

@@ -113,7 +113,7 @@ impl LogOptions {
     /// Those of the open, for which this waits: up to ten seconds, then `TimedOut`.
     /// `InvalidInput` for limits out of range.
     pub fn open(&self, path: impl AsRef<Path>) -> io::Result<(LogWriter, LogGuard)> {
-        let log = Arc::new(Log::new(self.when_behind));
+        let log = Arc::new(Log::new(self.when_behind)?);
         let heard = Arc::downgrade(&log);
         let engine = Engine::builder()
             // Pages half full wait beside those that are under way.
@@ -121,6 +121,7 @@ impl LogOptions {
             .write_behind(self.memory)
             .flush_interval(self.flush_interval)
             .workers(1)
+            .keep_signals_blocked(true)
             .on_event(move |event| {
                 if let Some(log) = heard.upgrade() {
                     log.hear(&event);

@@ -11,6 +11,7 @@
 //! of a new slab. A block goes back when its last owner drops it, on whatever thread that is.
 
 use super::buddy::{Buddy, SLAB_BYTES, SLAB_ORDER, UNIT_BYTES};
+use crate::sys::fork::Birthplace;
 use crate::sys::memory::Mapping;
 use efio_sync::SpinLock;
 use efio_sync::shim::atomic::{AtomicUsize, Ordering};
@@ -50,6 +51,7 @@ pub struct PagePool {
     max_slabs: usize,
     /// Bytes of blocks that are out. Written under the lock, read without it as an estimate.
     used: AtomicUsize,
+    birthplace: Birthplace,
 }
 
 #[derive(Default)]
@@ -83,6 +85,7 @@ impl PagePool {
             slabs: SpinLock::new(Slabs::default()),
             max_slabs,
             used: AtomicUsize::new(0),
+            birthplace: Birthplace::here()?,
         });
         pool.grow()?;
         Ok(pool)
@@ -234,6 +237,10 @@ impl PagePool {
     }
 
     fn put_back(&self, slab: u32, first: u16, order: u8) {
+        if self.birthplace.is_elsewhere() {
+            // A forked child has no use for it, and another thread may have had the lock (F68).
+            return;
+        }
         let mut slabs = self.slabs.lock();
         let slabs = &mut *slabs;
         let slab = slab as usize;
@@ -246,7 +253,7 @@ impl PagePool {
 
 impl Drop for PagePool {
     fn drop(&mut self) {
-        for slab in self.slabs.lock().maps.drain(..).flatten() {
+        for slab in self.slabs.get_mut().maps.drain(..).flatten() {
             self.source.take_back(slab);
         }
     }

@@ -11,7 +11,7 @@
 //! | beneath a directory | openat2(2), else as beside | one component after the other |
 //! | durable | fdatasync(2) | the same; `F_FULLFSYNC` on Apple's systems |
 //! | who a descriptor is | statx(2), from memory | fstat(2) |
-//! | forked | a page that is wiped | a count by pthread_atfork(3) |
+//! | forked | a page that is wiped | a handler of pthread_atfork(3) |
 //! | huge pages | madvise(2) | – |
 //! | wake without preempting | `SCHED_BATCH` | – |
 //!
@@ -21,6 +21,7 @@
 
 mod beneath;
 pub mod file;
+pub mod fork;
 pub mod memory;
 pub mod signals;
 pub mod socket;
@@ -36,7 +37,7 @@ cfg_if::cfg_if! {
     }
 }
 
-pub use platform::{fork, wake_without_preempting};
+pub use platform::wake_without_preempting;
 
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd};

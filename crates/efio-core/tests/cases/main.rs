@@ -9,6 +9,8 @@
 mod common;
 
 mod eagain_of_open;
+mod code_of_the_program;
 mod flush_under_load;
+mod forked_children;
 mod level_triggered;
 mod read_behind_a_failed_write;

@@ -1,59 +1,47 @@
-//! Knowing that this is a forked child.
-//!
-//! A child has the memory of its parent but none of its threads: an engine there would wait for a
-//! driver that does not exist, and its eventfds and its open files are the parent's. So each engine
-//! remembers where it was born, in a page that the kernel wipes in a child (`MADV_WIPEONFORK`), and
-//! every call looks there first: one load.
+//! A word that the kernel wipes in a child.
 
+use crate::sys::fork::mark_by_handler;
 use crate::sys::memory::Mapping;
-use std::fmt;
 use std::io;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
-/// One page with a mark that does not survive a fork.
-pub struct Birthplace {
-    page: Mapping,
-}
-
-// SAFETY: the page is only reached through the atomic in `mark`.
-unsafe impl Sync for Birthplace {}
-
-impl fmt::Debug for Birthplace {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Birthplace(elsewhere: {})", self.is_elsewhere())
-    }
-}
-
-impl Birthplace {
-    /// Marks this process.
-    ///
-    /// # Errors
-    ///
-    /// What `mmap(2)` and `madvise(2)` say; `EINVAL` before Linux 4.14.
-    pub fn here() -> io::Result<Self> {
-        const PAGE: usize = 4096;
-        let page = Mapping::new(PAGE)?;
-        // SAFETY: advice on a mapping of our own, whose content we can do without in a child.
-        let result =
-            unsafe { libc::madvise(page.base().as_ptr().cast(), PAGE, libc::MADV_WIPEONFORK) };
-        if result < 0 {
-            return Err(io::Error::last_os_error());
+/// The word of [`Birthplace`](crate::sys::fork::Birthplace).
+///
+/// # Errors
+///
+/// `ENOMEM`.
+pub fn fork_mark() -> io::Result<&'static AtomicU32> {
+    static MARK: AtomicPtr<AtomicU32> = AtomicPtr::new(std::ptr::null_mut());
+    // Acquire: pairs with the exchange below. No lock: another thread may have it at a fork.
+    let mut mark = MARK.load(Ordering::Acquire);
+    if mark.is_null() {
+        let Ok(page) = wiped_page() else {
+            // Before Linux 4.14, and in sandboxes.
+            return mark_by_handler();
+        };
+        let fresh = page.base().cast().as_ptr();
+        // AcqRel: publishes the page; or takes that of the thread which was first.
+        match MARK.compare_exchange(mark, fresh, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => {
+                // It stays as long as the process.
+                std::mem::forget(page);
+                mark = fresh;
+            }
+            Err(theirs) => mark = theirs,
         }
-        let place = Self { page };
-        // Relaxed, as below: a process sees its own mark, and a fork copies all memory.
-        place.mark().store(1, Ordering::Relaxed);
-        Ok(place)
     }
+    // SAFETY: a mapping that is never unmapped, aligned for anything; zero is a valid atomic, and
+    // the kernel makes it zero again in a child.
+    Ok(unsafe { &*mark })
+}
 
-    /// Whether this is another process than the one that was marked.
-    #[inline]
-    pub fn is_elsewhere(&self) -> bool {
-        self.mark().load(Ordering::Relaxed) == 0
+fn wiped_page() -> io::Result<Mapping> {
+    const PAGE: usize = 4096;
+    let page = Mapping::new(PAGE)?;
+    // SAFETY: advice on a mapping of our own, whose content we can do without in a child.
+    let result = unsafe { libc::madvise(page.base().as_ptr().cast(), PAGE, libc::MADV_WIPEONFORK) };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
     }
-
-    fn mark(&self) -> &AtomicU32 {
-        // SAFETY: the page is mapped as long as `self` lives, aligned for anything, and zero is a
-        // valid atomic.
-        unsafe { self.page.base().cast::<AtomicU32>().as_ref() }
-    }
+    Ok(page)
 }

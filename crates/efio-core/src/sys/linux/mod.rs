@@ -2,13 +2,14 @@
 
 mod beneath;
 mod data;
-pub mod fork;
+mod fork;
 mod stat;
 
 pub use beneath::open_beneath;
 pub use data::{
     DIRECT, READS_NOW, flags_of, open_again, read, read_now, sync_data, sync_directory, write,
 };
+pub use fork::fork_mark;
 pub use stat::{identify, look_at};
 
 use crate::page::UNIT_BYTES;

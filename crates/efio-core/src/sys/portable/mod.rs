@@ -1,13 +1,14 @@
 //! What every Unix system has.
 
 mod data;
-pub mod fork;
+mod fork;
 mod stat;
 
 pub use crate::sys::beneath::walk as open_beneath;
 pub use data::{
     DIRECT, READS_NOW, flags_of, open_again, read, read_now, sync_data, sync_directory, write,
 };
+pub use fork::fork_mark;
 pub use stat::{identify, look_at};
 
 use std::ptr::NonNull;
