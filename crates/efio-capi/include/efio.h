@@ -427,7 +427,13 @@ int ef_truncate(int fd, uint64_t len);
  * ended. It runs on a thread of the library that does nothing else, one call after the other, and
  * may call everything but ef_shutdown. Null: as ef_unset_cb_func. When this returns the function
  * that was set before is not running any more and will not be called again, unless it is the
- * caller itself. Returns 0, or -1 with what the kernel says to a thread.
+ * caller itself. Returns 0, or -1 with what the kernel says to a thread; ESHUTDOWN in a forked
+ * child.
+ *
+ * The function has to return: no exception, longjmp, pthread_exit or cancellation leaves it, they
+ * would pass through frames that are not C. It has the signal mask of the thread that started its
+ * thread, and a stack as large as pthread_create makes it. A child that it forks ends by exec or
+ * _exit: when the function returns there, the child ends.
  */
 int ef_set_cb_func(ef_notification_f_type cb_func, void *cb_data);
 
@@ -441,7 +447,7 @@ void ef_unset_cb_func(void);
  * ef_next_event returns 0. It belongs to the library: do not read or close it. Events are kept
  * from the first call of this, of ef_next_event or of ef_read_at or ef_write_at on, beside the
  * callback. -1: EBADF when the
- * library is not running.
+ * library is not running, ESHUTDOWN in a forked child.
  */
 int ef_event_fd(void);
 
@@ -459,8 +465,12 @@ ev_queue_type create_ev_queue(void);
 
 /**
  * Puts `data` at the end. Returns 0, or -1: ENOMEM, EINVAL for a null queue.
+ *
+ * In a forked child of a process with several threads, one of which may have been in the middle of a
+ * call, a queue of the parent fails with ESHUTDOWN; destroying it there frees nothing.
  */
-int ev_queue_enqueue(ev_queue_type queue, void *data);
+int ev_queue_enqueue(ev_queue_type queue,
+                     void *data);
 
 /**
  * Takes the item at the front; null when there is none, or when it is null.
@@ -511,7 +521,8 @@ void destroy_spin_lock(spin_lock_p_type lock);
 int ev_spin_try_lock(spin_lock_p_type lock);
 
 /**
- * Waits for the lock and takes it. Null: EINVAL in errno, and nothing is locked.
+ * Waits for the lock and takes it. Null: EINVAL in errno, and nothing is locked. As with a mutex of
+ * pthreads, a lock that another thread has at a fork is taken in the child for good.
  */
 void ev_spin_lock(spin_lock_p_type lock);
 
@@ -547,7 +558,8 @@ ev_rwlock_type ev_rwlock_init(void);
 void ev_rwlock_destroy(ev_rwlock_type lock);
 
 /**
- * Waits until the caller may read. Returns 0, or -1: EINVAL for null.
+ * Waits until the caller may read. Returns 0, or -1: EINVAL for null; ESHUTDOWN in a forked child
+ * for a lock that was taken at the fork, until whoever has it opens it.
  */
 int ev_rwlock_rdlock(ev_rwlock_type lock);
 
@@ -557,7 +569,8 @@ int ev_rwlock_rdlock(ev_rwlock_type lock);
 int ev_rwlock_rdunlock(ev_rwlock_type lock);
 
 /**
- * Waits until the caller may write. Returns 0, or -1: EINVAL for null.
+ * Waits until the caller may write. Returns 0, or -1: EINVAL for null; ESHUTDOWN as for
+ * ev_rwlock_rdlock.
  */
 int ev_rwlock_wrlock(ev_rwlock_type lock);
 
@@ -572,7 +585,11 @@ int ev_rwlock_wrunlock(ev_rwlock_type lock);
 struct ef_stream *ef_stream_create(void);
 
 /**
- * Destroys a stream and what is in it. Null is allowed.
+ * Destroys a stream and what is in it. Null is allowed. ESHUTDOWN in errno: in a forked child whose
+ * parent was in the middle of a call, the memory stays.
+ *
+ * Every function of a stream fails with ESHUTDOWN in a forked child when another thread of the parent
+ * was at the same end of it at the fork.
  */
 void ef_stream_destroy(struct ef_stream *stream);
 

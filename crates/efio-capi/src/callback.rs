@@ -5,15 +5,17 @@
 //! on one that is there for this alone and starts with the first function.
 
 use crate::border::error;
+use crate::cancel::CancelGuard;
+use crate::forked::Home;
+use crate::library::check_process;
+use crate::signals;
 use efio_core::queue::{SegQueue, inbox};
 use efio_sync::Parker;
 use std::cell::Cell;
 use std::ffi::{c_int, c_void};
 use std::io;
-use std::mem::MaybeUninit;
-use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::thread::{self, JoinHandle};
 
 /// Whom to call.
@@ -41,6 +43,8 @@ pub struct Subscription {
     idle: Condvar,
     /// Whether there is a subscriber: spares the engine's thread the lock.
     wanted: AtomicBool,
+    /// In a forked child: another thread had the lock, and has it for ever.
+    is_lost: AtomicBool,
 }
 
 struct State {
@@ -51,6 +55,16 @@ struct State {
 thread_local! {
     /// Whether this is the thread that calls the function.
     static IS_CALLER: Cell<bool> = const { Cell::new(false) };
+}
+
+/// In a forked child, before anything else runs there: the thread that calls the function is not
+/// there, unless it is the one that forked.
+pub fn after_fork() {
+    match SUBSCRIPTION.state.try_lock() {
+        Ok(mut state) => state.running &= is_callback_thread(),
+        Err(TryLockError::Poisoned(state)) => state.into_inner().running &= is_callback_thread(),
+        Err(TryLockError::WouldBlock) => SUBSCRIPTION.is_lost.store(true, Ordering::Relaxed),
+    }
 }
 
 /// Whether the calling thread is the one that runs the callback.
@@ -68,6 +82,7 @@ impl Subscription {
             state: Mutex::new(state),
             idle: Condvar::new(),
             wanted: AtomicBool::new(false),
+            is_lost: AtomicBool::new(false),
         }
     }
 
@@ -83,7 +98,15 @@ impl Subscription {
 
     /// Sets or removes the function. When this returns the one before is not running and will not
     /// be called again, unless it is the caller itself.
-    pub fn replace(&self, subscriber: Option<Subscriber>) {
+    ///
+    /// # Errors
+    ///
+    /// `ESHUTDOWN` in a forked child.
+    pub fn replace(&self, subscriber: Option<Subscriber>) -> io::Result<()> {
+        check_process()?;
+        if self.is_lost.load(Ordering::Relaxed) {
+            return Err(error(libc::ESHUTDOWN));
+        }
         let mut state = self.lock();
         self.wanted.store(subscriber.is_some(), Ordering::Relaxed);
         state.subscriber = subscriber;
@@ -93,10 +116,11 @@ impl Subscription {
                 .wait(state)
                 .unwrap_or_else(PoisonError::into_inner);
         }
+        Ok(())
     }
 
     /// Calls the function, with nothing locked.
-    fn call(&self, number: c_int, operation: c_int) {
+    fn call(&self, number: c_int, operation: c_int, home: &Home) {
         let mut state = self.lock();
         let Some(subscriber) = state.subscriber else {
             return;
@@ -106,6 +130,11 @@ impl Subscription {
         // SAFETY: whoever set the function promised that it can be called from another thread with
         // this data, until it is replaced.
         unsafe { (subscriber.function)(number, operation, subscriber.data) };
+        if home.is_elsewhere() {
+            // It forked, and came back in the child, where this is the only thread.
+            // SAFETY: ends the process.
+            unsafe { libc::_exit(0) };
+        }
         self.lock().running = false;
         self.idle.notify_all();
     }
@@ -165,12 +194,22 @@ impl Caller {
         let told = Arc::clone(&self.told);
         let handle = thread::Builder::new()
             .name("efio-callback".into())
+            .stack_size(signals::stack_size())
             .spawn(move || {
-                block_signals();
+                let program = signals::block();
+                let home = Home::here();
                 IS_CALLER.with(|is_caller| is_caller.set(true));
-                while let Some((number, operation)) = receiver.recv() {
-                    SUBSCRIPTION.call(number, operation);
-                    told.one_more();
+                // Cancelled it would end in frames that are not C.
+                let _cancel_guard = CancelGuard::new();
+                while let Some(first) = receiver.recv() {
+                    let mut next = Some(first);
+                    program.run(|| {
+                        while let Some((number, operation)) = next {
+                            SUBSCRIPTION.call(number, operation, &home);
+                            told.one_more();
+                            next = receiver.try_recv();
+                        }
+                    });
                 }
             })?;
         *thread = Some(handle);
@@ -222,16 +261,5 @@ impl Caller {
             // A panic there was told by the panic hook.
             let _ = thread.join();
         }
-    }
-}
-
-/// Signals are for the program's own threads.
-fn block_signals() {
-    let mut set = MaybeUninit::<libc::sigset_t>::uninit();
-    // SAFETY: `set` is initialised by `sigfillset` before it is read; both calls touch nothing else
-    // of ours.
-    unsafe {
-        libc::sigfillset(set.as_mut_ptr());
-        libc::pthread_sigmask(libc::SIG_SETMASK, set.as_ptr(), ptr::null_mut());
     }
 }

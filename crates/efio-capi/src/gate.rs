@@ -59,6 +59,13 @@ impl<T> Gate<T> {
         }
     }
 
+    /// In a forked child, whose only thread is not inside: nobody is.
+    pub fn forget_those_inside(&self) {
+        for counter in &self.inside {
+            counter.store(0, Ordering::Relaxed);
+        }
+    }
+
     /// Opens a closed gate. Not to be called while another thread opens or closes it.
     pub fn open(&self, value: T) {
         let value = Box::into_raw(Box::new(value));

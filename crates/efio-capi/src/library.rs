@@ -4,11 +4,13 @@ use crate::border::error;
 use crate::callback::{SUBSCRIPTION, is_callback_thread};
 use crate::descriptors::{DESCRIPTORS, Descriptor};
 use crate::desk::Desk;
+use crate::forked::Home;
 use crate::gate::{Gate, Pass};
 use crate::options::Options;
-use efio_core::{Engine, Fd, Report};
+use efio_core::{Engine, Report};
 use std::ffi::c_int;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
@@ -16,8 +18,20 @@ static LIBRARY: Gate<Library> = Gate::new();
 /// The options of the next engine. Held while the engine starts and ends.
 static LIFE: Mutex<Option<Options>> = Mutex::new(None);
 
+/// At the fork another thread had `LIFE`, and has it for ever.
+static LIFE_IS_LOST: AtomicBool = AtomicBool::new(false);
+
+/// In a forked child, before anything else runs there.
+pub fn after_fork() {
+    LIBRARY.forget_those_inside();
+    if matches!(LIFE.try_lock(), Err(TryLockError::WouldBlock)) {
+        LIFE_IS_LOST.store(true, Ordering::Relaxed);
+    }
+}
+
 /// A running engine and its desk.
 pub struct Library {
+    home: Home,
     /// The engine.
     pub engine: Engine,
     /// Where its events go.
@@ -32,10 +46,20 @@ pub struct Library {
 ///
 /// # Errors
 ///
-/// `EBADF` before ef_init and after ef_shutdown: no descriptor names a file then.
+/// `EBADF` before ef_init and after ef_shutdown: no descriptor names a file then. `ESHUTDOWN` in a
+/// forked child, where the engine is not, before any lock is taken.
 #[inline]
 pub fn library() -> io::Result<Pass<'static, Library>> {
-    LIBRARY.enter().ok_or_else(|| error(libc::EBADF))
+    let library = LIBRARY.enter().ok_or_else(|| error(libc::EBADF))?;
+    library.home.check()?;
+    Ok(library)
+}
+
+/// Fails with `ESHUTDOWN` where the running engine is that of the parent.
+pub fn check_process() -> io::Result<()> {
+    LIBRARY
+        .enter()
+        .map_or(Ok(()), |library| library.home.check())
 }
 
 /// The running engine and a descriptor.
@@ -59,20 +83,12 @@ impl Library {
             .start()
             .map_err(invalid)?;
         Ok(Self {
+            home: Home::here(),
             engine,
             desk,
             max_files: options.max_files(),
             durable_close: options.durable_close(),
         })
-    }
-
-    /// Fails with `ESHUTDOWN` in a forked child, where the engine is not.
-    pub fn check_process(&self) -> io::Result<()> {
-        // Nobody ever has this descriptor.
-        match self.engine.open_status(Fd::from_bits(0)) {
-            Err(error) if error.raw_os_error() == Some(libc::ESHUTDOWN) => Err(error),
-            _ => Ok(()),
-        }
     }
 
     /// Closes a file whose descriptor the caller has claimed.
@@ -98,8 +114,13 @@ fn invalid(error: io::Error) -> io::Error {
 ///
 /// # Errors
 ///
-/// `EDEADLK` in a callback while another thread shuts the engine down and waits for the callback.
+/// `EDEADLK` in a callback while another thread shuts the engine down and waits for the callback;
+/// `ESHUTDOWN` in a forked child, see the top of `forked.rs`.
 fn life() -> io::Result<MutexGuard<'static, Option<Options>>> {
+    check_process()?;
+    if LIFE_IS_LOST.load(Ordering::Relaxed) {
+        return Err(error(libc::ESHUTDOWN));
+    }
     if !is_callback_thread() {
         return Ok(LIFE.lock().unwrap_or_else(PoisonError::into_inner));
     }
@@ -131,8 +152,8 @@ pub fn set_option(option: c_int, value: u64) -> io::Result<()> {
 /// in a forked child, `EDEADLK` as for [`life`]; what the kernel says to memory and threads.
 pub fn start() -> io::Result<()> {
     let mut life = life()?;
-    if let Some(library) = LIBRARY.enter() {
-        return library.check_process();
+    if LIBRARY.enter().is_some() {
+        return Ok(());
     }
     let library = Library::start(life.get_or_insert_with(Options::new))?;
     if SUBSCRIPTION.is_wanted() {
@@ -152,7 +173,7 @@ pub fn stop(patience: Duration) -> io::Result<Report> {
         return Err(error(libc::EDEADLK));
     }
     let _life = life()?;
-    library()?.check_process()?;
+    library()?;
     let Some(library) = LIBRARY.close() else {
         return Err(error(libc::EBADF));
     };

@@ -1,8 +1,10 @@
 //! The locks for C.
 
 use crate::border::{enter, error, object};
+use crate::forked::Home;
 use efio_sync::{McsLock, McsNode, RawRwSpinLock, RawSpinLock};
 use std::ffi::{c_int, c_void};
+use std::io;
 use std::mem;
 use std::pin::Pin;
 
@@ -45,7 +47,8 @@ pub unsafe extern "C" fn ev_spin_try_lock(lock: SpinHandle) -> c_int {
     })
 }
 
-/// Waits for the lock and takes it. Null: EINVAL in errno, and nothing is locked.
+/// Waits for the lock and takes it. Null: EINVAL in errno, and nothing is locked. As with a mutex of
+/// pthreads, a lock that another thread has at a fork is taken in the child for good.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ev_spin_lock(lock: SpinHandle) {
     enter(|| {
@@ -123,6 +126,25 @@ pub unsafe extern "C" fn mcs_relinquish(lock: *mut McsLockWord, access: *mut c_v
 /// Many readers or one writer; a waiting writer holds new readers back.
 pub struct RwLock {
     lock: RawRwSpinLock,
+    home: Home,
+}
+
+impl RwLock {
+    /// Before a wait: fails with `ESHUTDOWN` in a forked child while the lock is as it was at the fork,
+    /// since whoever has it is not there, as a rule.
+    fn may_wait(&self) -> io::Result<()> {
+        if self.home.is_elsewhere() {
+            if self.lock.is_locked() {
+                return Err(error(libc::ESHUTDOWN));
+            }
+            // What a writer that waited left behind holds readers back.
+            self.lock.write();
+            // SAFETY: the lock is ours, for writing.
+            unsafe { self.lock.unlock_write() };
+            self.home.adopt();
+        }
+        Ok(())
+    }
 }
 
 /// What the functions take.
@@ -132,8 +154,8 @@ pub type RwHandle = *mut RwLock;
 #[unsafe(no_mangle)]
 pub extern "C" fn ev_rwlock_init() -> RwHandle {
     enter(|| {
-        let lock = RawRwSpinLock::new();
-        Ok(Box::into_raw(Box::new(RwLock { lock })))
+        let (lock, home) = (RawRwSpinLock::new(), Home::here());
+        Ok(Box::into_raw(Box::new(RwLock { lock, home })))
     })
 }
 
@@ -149,12 +171,17 @@ pub unsafe extern "C" fn ev_rwlock_destroy(lock: RwHandle) {
     })
 }
 
-/// Waits until the caller may read. Returns 0, or -1: EINVAL for null.
+/// Waits until the caller may read. Returns 0, or -1: EINVAL for null; ESHUTDOWN in a forked child
+/// for a lock that was taken at the fork, until whoever has it opens it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ev_rwlock_rdlock(lock: RwHandle) -> c_int {
     enter(|| {
         // SAFETY: what C promises, see the module above.
-        unsafe { object(lock) }?.lock.read();
+        let lock = unsafe { object(lock) }?;
+        if !lock.lock.try_read() {
+            lock.may_wait()?;
+            lock.lock.read();
+        }
         Ok(0)
     })
 }
@@ -169,12 +196,17 @@ pub unsafe extern "C" fn ev_rwlock_rdunlock(lock: RwHandle) -> c_int {
     })
 }
 
-/// Waits until the caller may write. Returns 0, or -1: EINVAL for null.
+/// Waits until the caller may write. Returns 0, or -1: EINVAL for null; ESHUTDOWN as for
+/// ev_rwlock_rdlock.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ev_rwlock_wrlock(lock: RwHandle) -> c_int {
     enter(|| {
         // SAFETY: what C promises, see the module above.
-        unsafe { object(lock) }?.lock.write();
+        let lock = unsafe { object(lock) }?;
+        if !lock.lock.try_write() {
+            lock.may_wait()?;
+            lock.lock.write();
+        }
         Ok(0)
     })
 }

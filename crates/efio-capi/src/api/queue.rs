@@ -1,6 +1,7 @@
 //! The queue for C.
 
 use crate::border::{enter, error, object};
+use crate::forked::Home;
 use efio_queue::SegQueue;
 use std::ffi::{c_int, c_void};
 use std::ptr;
@@ -15,6 +16,7 @@ unsafe impl Send for Item {}
 /// A queue of pointers for any number of threads at both ends, first in first out.
 pub struct Queue {
     items: SegQueue<Item>,
+    home: Home,
 }
 
 /// What the functions take.
@@ -24,17 +26,21 @@ pub type QueueHandle = *mut Queue;
 #[unsafe(no_mangle)]
 pub extern "C" fn create_ev_queue() -> QueueHandle {
     enter(|| {
-        let items = SegQueue::new();
-        Ok(Box::into_raw(Box::new(Queue { items })))
+        let (items, home) = (SegQueue::new(), Home::here());
+        Ok(Box::into_raw(Box::new(Queue { items, home })))
     })
 }
 
 /// Puts `data` at the end. Returns 0, or -1: ENOMEM, EINVAL for a null queue.
+///
+/// In a forked child of a process with several threads, one of which may have been in the middle of a
+/// call, a queue of the parent fails with ESHUTDOWN; destroying it there frees nothing.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ev_queue_enqueue(queue: QueueHandle, data: *mut c_void) -> c_int {
     enter(|| {
         // SAFETY: what C promises, see the module above.
         let queue = unsafe { object(queue) }?;
+        queue.home.check()?;
         // It is never closed, so only memory can lack.
         let pushed = queue.items.push(Item(data));
         pushed.map(|()| 0).map_err(|_| error(libc::ENOMEM))
@@ -47,6 +53,7 @@ pub unsafe extern "C" fn ev_queue_dequeue(queue: QueueHandle) -> *mut c_void {
     enter(|| {
         // SAFETY: what C promises, see the module above.
         let queue = unsafe { object(queue) }?;
+        queue.home.check()?;
         Ok(queue.items.pop().map_or(ptr::null_mut(), |item| item.0))
     })
 }
@@ -61,6 +68,7 @@ pub unsafe extern "C" fn ev_queue_try_dequeue(queue: QueueHandle, data: *mut *mu
         if data.is_null() {
             return Err(error(libc::EINVAL));
         }
+        queue.home.check()?;
         let item = queue.items.pop();
         let found = c_int::from(item.is_some());
         // SAFETY: not null, and what C promises.
@@ -118,6 +126,11 @@ unsafe fn destroy(queue: QueueHandle, each: impl FnMut(Item)) {
     if !queue.is_null() {
         // SAFETY: it came from `create_ev_queue`, and goes here, once.
         let queue = unsafe { Box::from_raw(queue) };
+        if queue.home.is_elsewhere() {
+            // In a forked child: a call of a thread that is not here may never end.
+            std::mem::forget(queue);
+            return;
+        }
         queue.items.drain().for_each(each);
     }
 }

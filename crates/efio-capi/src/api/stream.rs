@@ -1,9 +1,10 @@
 //! The chunk stream for C.
 
 use crate::border::{bytes, bytes_mut, enter, error, object, put};
+use crate::forked::ForkedLock;
 use bytes::Bytes;
 use efio_chunks::{ByteReader, ByteWriter, byte_stream};
-use efio_sync::SpinLock;
+
 use libc::ssize_t;
 use std::ffi::{c_int, c_void};
 use std::ptr;
@@ -11,8 +12,8 @@ use std::ptr;
 /// A stream of byte chunks: one thread puts them in while another takes bytes out, and neither
 /// waits for the other. Each end has a lock, so that several threads at one end do no harm.
 pub struct Stream {
-    writer: SpinLock<ByteWriter>,
-    reader: SpinLock<ByteReader>,
+    writer: ForkedLock<ByteWriter>,
+    reader: ForkedLock<ByteReader>,
 }
 
 /// Memory from malloc(3).
@@ -44,17 +45,25 @@ pub extern "C" fn ef_stream_create() -> *mut Stream {
     enter(|| {
         let (writer, reader) = byte_stream();
         Ok(Box::into_raw(Box::new(Stream {
-            writer: SpinLock::new(writer),
-            reader: SpinLock::new(reader),
+            writer: ForkedLock::new(writer),
+            reader: ForkedLock::new(reader),
         })))
     })
 }
 
-/// Destroys a stream and what is in it. Null is allowed.
+/// Destroys a stream and what is in it. Null is allowed. ESHUTDOWN in errno: in a forked child whose
+/// parent was in the middle of a call, the memory stays.
+///
+/// Every function of a stream fails with ESHUTDOWN in a forked child when another thread of the parent
+/// was at the same end of it at the fork.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ef_stream_destroy(stream: *mut Stream) {
     enter(|| {
-        if !stream.is_null() {
+        // SAFETY: what C promises, see the module above.
+        if let Some(alive) = unsafe { stream.as_ref() } {
+            if alive.writer.is_lost() || alive.reader.is_lost() {
+                return Err(error(libc::ESHUTDOWN));
+            }
             // SAFETY: it came from `ef_stream_create`, and goes here, once.
             drop(unsafe { Box::from_raw(stream) });
         }
@@ -76,13 +85,14 @@ pub unsafe extern "C" fn ef_stream_push(
         let stream = unsafe { object(stream) }?;
         // SAFETY: what C promises, see the module above.
         unsafe { bytes(buf, nbyte) }?;
+        let mut writer = stream.writer.lock()?;
         let allocation = Allocation {
             start: buf,
             len: nbyte,
         };
         let chunk = Bytes::from_owner(allocation);
         // The stream has no bound, and its reader is there as long as the writer.
-        let pushed = stream.writer.lock().push(chunk);
+        let pushed = writer.push(chunk);
         pushed.map(|()| nbyte).map_err(|_| error(libc::EPIPE))
     })
 }
@@ -100,7 +110,7 @@ pub unsafe extern "C" fn ef_stream_append(
         let stream = unsafe { object(stream) }?;
         // SAFETY: what C promises, see the module above.
         let buf = unsafe { bytes(buf, nbyte) }?;
-        let count = stream.writer.lock().append(buf);
+        let count = stream.writer.lock()?.append(buf);
         if count < buf.len() {
             crate::border::set_errno(libc::ENOMEM);
         }
@@ -123,7 +133,7 @@ pub unsafe extern "C" fn ef_stream_copy(
         let stream = unsafe { object(stream) }?;
         // SAFETY: what C promises, see the module above.
         let buf = unsafe { bytes_mut(buf, nbyte) }?;
-        match stream.reader.lock().peek(start_pos as u64, buf) {
+        match stream.reader.lock()?.peek(start_pos as u64, buf) {
             0 => Err(error(libc::EINVAL)),
             count => Ok(count as isize),
         }
@@ -143,7 +153,7 @@ pub unsafe extern "C" fn ef_stream_read(
         let stream = unsafe { object(stream) }?;
         // SAFETY: what C promises, see the module above.
         let buf = unsafe { bytes_mut(buf, nbyte) }?;
-        Ok(stream.reader.lock().read(buf))
+        Ok(stream.reader.lock()?.read(buf))
     })
 }
 
@@ -153,7 +163,7 @@ pub unsafe extern "C" fn ef_stream_erase(stream: *mut Stream, nbyte: usize) -> u
     enter(|| {
         // SAFETY: what C promises, see the module above.
         let stream = unsafe { object(stream) }?;
-        Ok(stream.reader.lock().consume(nbyte))
+        Ok(stream.reader.lock()?.consume(nbyte))
     })
 }
 
@@ -165,7 +175,7 @@ pub unsafe extern "C" fn ef_stream_get_buffer(stream: *mut Stream) -> *const c_v
     enter(|| {
         // SAFETY: what C promises, see the module above.
         let stream = unsafe { object(stream) }?;
-        let reader = stream.reader.lock();
+        let reader = stream.reader.lock()?;
         let front = reader.chunk();
         Ok(if front.is_empty() {
             ptr::null()
@@ -181,7 +191,7 @@ pub unsafe extern "C" fn ef_stream_get_buffer_len(stream: *mut Stream) -> usize 
     enter(|| {
         // SAFETY: what C promises, see the module above.
         let stream = unsafe { object(stream) }?;
-        Ok(stream.reader.lock().chunk().len())
+        Ok(stream.reader.lock()?.chunk().len())
     })
 }
 
@@ -201,8 +211,9 @@ pub unsafe extern "C" fn ef_stream_transfer(
         }
         let moved = {
             // A writer before a reader, and no call holds two of a kind: nobody waits in a circle.
-            let mut writer = to.writer.lock();
-            writer.transfer_from(&mut from.reader.lock())
+            let mut writer = to.writer.lock()?;
+            let mut reader = from.reader.lock()?;
+            writer.transfer_from(&mut reader)
         };
         // SAFETY: what C promises, see the module above.
         unsafe { put(count, moved) };

@@ -8,8 +8,8 @@
 #[path = "../common/mod.rs"]
 mod common;
 
-mod eagain_of_open;
 mod code_of_the_program;
+mod eagain_of_open;
 mod flush_under_load;
 mod forked_children;
 mod level_triggered;
