@@ -32,7 +32,7 @@ extern "C" fn register() {
 
 /// In the parent, before a fork.
 unsafe extern "C" fn prepare() {
-    SEVERAL_THREADS.store(thread_count() != Some(1), Ordering::Relaxed);
+    SEVERAL_THREADS.store(!is_alone(), Ordering::Relaxed);
 }
 
 /// In the child, before `fork` returns there.
@@ -45,15 +45,13 @@ unsafe extern "C" fn in_child() {
     }
 }
 
-/// How many threads there are, if the kernel says so: a directory for each.
-fn thread_count() -> Option<u64> {
+/// Whether the kernel says that there is one thread: each has a directory, which counts as a link.
+fn is_alone() -> bool {
     let mut facts = std::mem::MaybeUninit::<libc::stat>::uninit();
     // SAFETY: a path, and room for the answer, which is there then.
     unsafe {
-        if libc::stat(c"/proc/self/task".as_ptr(), facts.as_mut_ptr()) < 0 {
-            return None;
-        }
-        u64::from(facts.assume_init().st_nlink).checked_sub(2)
+        libc::stat(c"/proc/self/task".as_ptr(), facts.as_mut_ptr()) == 0
+            && facts.assume_init().st_nlink == 2 + 1
     }
 }
 
