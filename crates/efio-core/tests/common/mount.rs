@@ -10,7 +10,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 /// What a file system is made with.
@@ -136,6 +136,40 @@ impl Mount {
             0 => Ok(()),
             _ => Err(io::Error::last_os_error()),
         }
+    }
+}
+
+/// `FIFREEZE` of `<linux/fs.h>`.
+const FREEZE: libc::c_ulong = 0xc004_5877;
+
+/// A frozen file system. Another process thaws it when this is dropped, and also when this process is
+/// killed, or waits for the disk for longer than a test takes.
+pub struct Frozen {
+    thaw: Child,
+}
+
+impl Mount {
+    /// Holds every write, open for writing and sync until the value is dropped.
+    pub fn freeze(&self) -> Frozen {
+        let thaw = Command::new("sh")
+            .args([
+                "-c",
+                "timeout 60 cat; exec fsfreeze --unfreeze /proc/self/fd/1",
+            ])
+            .stdin(Stdio::piped())
+            .stdout(self.root().try_clone().unwrap())
+            .spawn()
+            .unwrap();
+        self.ioctl(FREEZE, 0).unwrap();
+        Frozen { thaw }
+    }
+}
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        drop(self.thaw.stdin.take());
+        let status = self.thaw.wait().unwrap();
+        assert!(status.success() || std::thread::panicking(), "{status}");
     }
 }
 

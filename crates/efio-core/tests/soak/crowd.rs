@@ -1,0 +1,238 @@
+//! One file in the hands of several: writers that never stop while others ask whether all is written
+//! (F88), several that ask the same at once (F93), and readers that share a position (F50).
+
+use crate::client::{Client, Way};
+use crate::stage::Stage;
+use efio_core::{File, OpenOptions};
+use fastrand::Rng;
+use std::io::{self, IoSlice};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// A writer's bytes go round through these, three bits higher stands who wrote them.
+const ROUND: u64 = 29;
+
+/// How much is written at most: behind it only drops, but never nothing.
+const MOST: u64 = 64 << 20;
+
+/// A file that many write to.
+pub struct Crowd {
+    file: File,
+    path: PathBuf,
+    /// What each writer has been told was accepted.
+    accepted: Vec<AtomicU64>,
+    /// Who still asks: writers go on until nobody does.
+    askers: AtomicUsize,
+}
+
+impl Crowd {
+    /// Opens the file.
+    pub fn new(stage: &Stage, path: PathBuf, random: &mut Rng, writers: usize) -> Arc<Self> {
+        let append = random.bool();
+        let options = OpenOptions::new()
+            .write(!append)
+            .append(append)
+            .create(true)
+            .truncate(!append)
+            .io_mode(crate::walker::MODES[random.usize(..4)])
+            .wakers(true);
+        let file = stage.with(|engine| engine.open(&path, &options));
+        Arc::new(Self {
+            file: file.unwrap().unwrap(),
+            path,
+            accepted: (0..writers).map(|_| AtomicU64::new(0)).collect(),
+            askers: AtomicUsize::new(0),
+        })
+    }
+
+    /// Before the first of them runs.
+    pub fn expect_askers(&self, askers: usize) {
+        self.askers.store(askers, Ordering::SeqCst);
+    }
+
+    /// Writes for as long as anybody asks.
+    pub async fn write(self: Arc<Self>, client: Client, number: usize, seed: u64) {
+        let mut random = Rng::with_seed(seed);
+        let pause = [0, 20, 50, 200][random.usize(..4)];
+        let largest = [100, 5000, 50_000][random.usize(..3)];
+        let mut bytes = vec![0; largest];
+        while self.askers.load(Ordering::SeqCst) > 0 {
+            let done = self.accepted[number].load(Ordering::SeqCst);
+            let is_much = done > MOST / self.accepted.len() as u64;
+            let len = if is_much {
+                1
+            } else {
+                random.usize(1..=largest)
+            };
+            for (at, byte) in (done..).zip(&mut bytes[..len]) {
+                *byte = (number as u8) << 5 | (at % ROUND) as u8;
+            }
+            match client
+                .write(&self.file, &[IoSlice::new(&bytes[..len])])
+                .await
+            {
+                Ok(n) => {
+                    self.accepted[number].fetch_add(n as u64, Ordering::SeqCst);
+                }
+                Err(error) => return client.end(Err(error)),
+            }
+            if client.way == Way::Thread && (pause > 0 || is_much) {
+                std::thread::sleep(Duration::from_micros(pause.max(50)));
+            }
+            client.breathe().await;
+        }
+    }
+
+    /// Asks, and looks at each answer.
+    pub async fn ask(self: Arc<Self>, client: Client, seed: u64) {
+        let mut random = Rng::with_seed(seed);
+        loop {
+            let result = self.ask_once(&client, random.u8(..8)).await;
+            let is_over = result.is_err() || client.stage.is_stopping();
+            client.end(result);
+            if is_over {
+                break;
+            }
+            client.breathe().await;
+        }
+        self.askers.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    async fn ask_once(&self, client: &Client, what: u8) -> io::Result<()> {
+        let name = &client.post.name;
+        let before = self.file.progress()?.accepted;
+        match what {
+            0..3 => {
+                client.flush(&self.file).await?;
+                let written = self.file.progress()?.written;
+                assert!(written >= before, "{name}: {written} of {before} flushed");
+            }
+            3..6 => {
+                let size = client.size(&self.file).await?;
+                let after = self.file.progress()?.accepted;
+                assert!(
+                    (before..=after).contains(&size),
+                    "{name}: size {size}, accepted were {before} to {after}"
+                );
+            }
+            6 => {
+                let mark = client.sync(&self.file).await?;
+                let durable = self.file.progress()?.durable;
+                assert!(
+                    durable >= mark && mark >= before,
+                    "{name}: {durable}, {mark}"
+                );
+            }
+            _ => client.opened(&self.file).await?,
+        }
+        Ok(())
+    }
+
+    /// After everything was written: each byte that was accepted, once, and in the order of its writer.
+    pub fn check(&self, stage: &Stage) {
+        let bytes = std::fs::read(&self.path).unwrap();
+        stage
+            .compared
+            .fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        let mut seen = vec![0; self.accepted.len()];
+        for (at, &byte) in bytes.iter().enumerate() {
+            let writer = usize::from(byte >> 5);
+            let expected = seen[writer] % ROUND;
+            assert_eq!(
+                u64::from(byte & 31),
+                expected,
+                "{:?}: at {at}, byte {} of writer {writer}",
+                self.path,
+                seen[writer]
+            );
+            seen[writer] += 1;
+        }
+        let accepted: Vec<u64> = self
+            .accepted
+            .iter()
+            .map(|count| count.load(Ordering::SeqCst))
+            .collect();
+        assert_eq!(seen, accepted, "{:?}: bytes of each writer", self.path);
+    }
+}
+
+/// A file that several read with one position: each byte is given out once.
+pub struct Shared {
+    file: File,
+    len: usize,
+    given: Mutex<Vec<(u64, u64)>>,
+    /// Readers that did not come to the end.
+    left: AtomicUsize,
+}
+
+impl Shared {
+    pub fn new(stage: &Stage, path: &Path, random: &mut Rng, readers: usize) -> Arc<Self> {
+        let len = 8 * random.usize(1000..500_000);
+        let cells = (0..len as u64 / 8).flat_map(u64::to_ne_bytes);
+        std::fs::write(path, cells.collect::<Vec<u8>>()).unwrap();
+        let options = OpenOptions::new()
+            .read(true)
+            .wakers(true)
+            .io_mode(crate::walker::MODES[random.usize(..4)]);
+        let file = stage.with(|engine| engine.open(path, &options));
+        Arc::new(Self {
+            file: file.unwrap().unwrap(),
+            len,
+            given: Mutex::default(),
+            left: AtomicUsize::new(readers),
+        })
+    }
+
+    /// Reads to the end.
+    pub async fn read(self: Arc<Self>, client: Client, seed: u64) {
+        let mut random = Rng::with_seed(seed);
+        let mut buffer = vec![0; 8 * 5000];
+        loop {
+            let len = 8 * random.usize(1..5000);
+            match client.read(&self.file, &mut buffer[..len]).await {
+                Ok(0) => break,
+                Ok(n) => self.note(&client, &buffer[..n]),
+                Err(error) => return client.end(Err(error)),
+            }
+            client.breathe().await;
+        }
+        self.left.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// Bytes that were given out: cells that follow each other.
+    fn note(&self, client: &Client, bytes: &[u8]) {
+        let cell = |at: usize| u64::from_ne_bytes(bytes[8 * at..8 * at + 8].try_into().unwrap());
+        assert_eq!(bytes.len() % 8, 0, "{}", client.post.name);
+        let (first, count) = (cell(0), bytes.len() / 8);
+        for at in 0..count {
+            let expected = first + at as u64;
+            assert_eq!(
+                cell(at),
+                expected,
+                "{}: at {first} + {at}",
+                client.post.name
+            );
+        }
+        let compared = bytes.len() as u64;
+        client.stage.compared.fetch_add(compared, Ordering::Relaxed);
+        let mut given = self.given.lock().unwrap();
+        given.push((first, first + count as u64));
+    }
+
+    /// If all readers came to the end.
+    pub fn check(&self) {
+        if self.left.load(Ordering::SeqCst) > 0 {
+            return;
+        }
+        let mut given = self.given.lock().unwrap();
+        given.sort_unstable();
+        let mut end = 0;
+        for &(from, to) in &*given {
+            assert_eq!(from, end, "bytes of a shared reader are missing or doubled");
+            end = to;
+        }
+        assert_eq!(end, self.len as u64 / 8, "a shared reader ends early");
+    }
+}

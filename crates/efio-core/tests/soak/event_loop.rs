@@ -1,0 +1,88 @@
+//! A thread that waits for the engine's event descriptor in an epoll set, and for nothing else: a
+//! wake-up that is lost leaves everybody on this loop standing.
+
+use crate::stage::Stage;
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
+/// How the descriptor is watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trigger {
+    Level,
+    Edge,
+    OneShot,
+}
+
+impl Trigger {
+    fn flags(self) -> i32 {
+        libc::EPOLLIN
+            | match self {
+                Self::Level => 0,
+                Self::Edge => libc::EPOLLET,
+                Self::OneShot => libc::EPOLLONESHOT,
+            }
+    }
+}
+
+struct Set {
+    epoll: OwnedFd,
+    events: OwnedFd,
+    trigger: Trigger,
+}
+
+impl Set {
+    fn new(events: OwnedFd, trigger: Trigger) -> Self {
+        // SAFETY: takes no memory; a result that is no error is a descriptor that nobody else owns.
+        let epoll = unsafe {
+            let fd = libc::epoll_create1(libc::EPOLL_CLOEXEC);
+            assert!(fd >= 0, "{}", io::Error::last_os_error());
+            OwnedFd::from_raw_fd(fd)
+        };
+        let set = Self {
+            epoll,
+            events,
+            trigger,
+        };
+        set.control(libc::EPOLL_CTL_ADD);
+        set
+    }
+
+    fn control(&self, operation: i32) {
+        let mut event = libc::epoll_event {
+            events: self.trigger.flags() as u32,
+            u64: 0,
+        };
+        let (epoll, fd) = (self.epoll.as_raw_fd(), self.events.as_raw_fd());
+        // SAFETY: two open descriptors, and an event that lives through the call.
+        let result = unsafe { libc::epoll_ctl(epoll, operation, fd, &raw mut event) };
+        assert_eq!(result, 0, "{}", io::Error::last_os_error());
+    }
+
+    /// Whether the descriptor was reported within a moment.
+    fn wait(&self) -> bool {
+        let mut event = libc::epoll_event { events: 0, u64: 0 };
+        // SAFETY: an open descriptor, and room for one event.
+        let count = unsafe { libc::epoll_wait(self.epoll.as_raw_fd(), &raw mut event, 1, 50) };
+        count == 1
+    }
+}
+
+/// Runs the tasks of the stage until the engine is gone. Takes events when the descriptor is reported
+/// and at no other time, and then until none is left.
+pub fn run(stage: &Stage, trigger: Trigger) {
+    let set = Set::new(stage.event_descriptor(), trigger);
+    while !stage.is_ending() {
+        stage.executor.run();
+        if !set.wait() {
+            continue;
+        }
+        stage.with(|engine| {
+            for event in engine.events().drain() {
+                stage.desk.deliver(event);
+            }
+        });
+        if trigger == Trigger::OneShot {
+            set.control(libc::EPOLL_CTL_MOD);
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! A log with several writers, one who flushes, and an end in the middle of it (F88).
+
+use crate::post::Call;
+use crate::stage::Stage;
+use efio_core::log::LogOptions;
+use fastrand::Rng;
+use std::io::{ErrorKind, Write};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+type Work = Box<dyn FnOnce() + Send>;
+
+/// Flushes that may time out one after the other: each gives up after a second by itself.
+const TIMEOUTS: u32 = 5;
+
+/// What the threads of a log do.
+pub fn log(stage: &Arc<Stage>, path: &Path, name: &str, seed: u64) -> Vec<Work> {
+    let mut random = Rng::with_seed(seed);
+    let interval = Duration::from_millis(random.u64(1..200));
+    let (log, guard) = LogOptions::new()
+        .flush_interval(interval)
+        .open(path)
+        .unwrap();
+    let writers = random.u64(1..4);
+    let pause = Duration::from_micros([0, 50, 500][random.usize(..3)]);
+    let is_over = Arc::new(AtomicBool::new(false));
+    // The last line of each that was taken.
+    let taken = Arc::new(Mutex::new(vec![0; writers as usize]));
+    let mut works: Vec<Work> = Vec::new();
+    for writer in 0..writers {
+        let (log, taken, is_over) = (log.clone(), Arc::clone(&taken), Arc::clone(&is_over));
+        works.push(Box::new(move || {
+            for number in 1_u64.. {
+                if is_over.load(Ordering::SeqCst) {
+                    break;
+                }
+                match writeln!(&log, "{writer} {number} {:1$}", "", (number % 150) as usize) {
+                    Ok(()) => taken.lock().unwrap()[writer as usize] = number,
+                    // The log has ended.
+                    Err(error) if error.kind() == ErrorKind::BrokenPipe => break,
+                    Err(error) => panic!("log writer {writer}: {error}"),
+                }
+                std::thread::sleep(pause);
+                // The disk is to keep up.
+                if number % 1000 == 0 {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+            }
+        }));
+    }
+    let post = stage.posts.add(format!("{name}: who flushes"));
+    let (stage, path) = (Arc::clone(stage), path.to_owned());
+    works.push(Box::new(move || {
+        let mut late = 0;
+        while !stage.is_stopping() && !stage.is_ending() {
+            let _busy = post.begin(Call::Flush, None);
+            late = match (&log).flush() {
+                Err(error) if error.kind() == ErrorKind::TimedOut => late + 1,
+                result => {
+                    result.unwrap();
+                    0
+                }
+            };
+            assert!(late < TIMEOUTS, "{}: {late} flushes timed out", post.name);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let report = {
+            let _busy = post.begin(Call::Close, None);
+            guard.close(Duration::from_secs(60)).unwrap()
+        };
+        is_over.store(true, Ordering::SeqCst);
+        let taken = taken.lock().unwrap().clone();
+        check(&stage, &path, &taken, report.lines);
+    }));
+    works
+}
+
+/// The lines of each writer in their order, as many as were taken.
+fn check(stage: &Stage, path: &Path, taken: &[u64], lines: u64) {
+    let text = std::fs::read_to_string(path).unwrap();
+    stage
+        .compared
+        .fetch_add(text.len() as u64, Ordering::Relaxed);
+    let mut last = vec![0; taken.len()];
+    for line in text.lines() {
+        let mut words = line.split(' ');
+        let mut number = || words.next().unwrap().parse::<u64>().unwrap();
+        let (writer, number) = (number() as usize, number());
+        assert_eq!(number, last[writer] + 1, "{path:?}: {line:?}");
+        last[writer] = number;
+    }
+    assert_eq!(last.iter().sum::<u64>(), lines, "{path:?}: lines");
+    let mut both = last.iter().zip(taken);
+    assert!(
+        both.all(|(last, taken)| last >= taken),
+        "{path:?}: {last:?}, {taken:?}"
+    );
+}

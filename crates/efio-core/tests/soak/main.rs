@@ -1,0 +1,101 @@
+//! Real threads on a real disk: seeded random walks over the public calls, beside models that know every
+//! byte, and a watchdog that says what everybody waits for when somebody stands still.
+//!
+//! ```text
+//!  seed ─► scene: one engine with small limits ─► actors ─► end, quiet or in the middle
+//!           │ walkers    a file each, every call, each byte known      (walker.rs)
+//!           │ crowd      several writers, askers and readers of one    (crowd.rs)
+//!           │ failures   the limit of a file, a full disk              (trouble.rs)
+//!           │ readers    that stopped                                  (trouble.rs)
+//!           │ frozen     a disk that hangs now and then                (trouble.rs)
+//!           └ log        lines by several threads, flushed and ended   (logs.rs)
+//! ```
+//!
+//! An actor lives on a thread that waits, as a task of tokio, in a loop over epoll (by level, by edge,
+//! or one shot at a time), or in the engine's callback (`client.rs`).
+//!
+//! `EFIO_SOAK_SECONDS=3600` makes it longer than 5 s. A fault prints the seed of its scene, and
+//! `EFIO_SOAK_SEED=N` plays that scene again and again: the same actors with the same plans, as well as
+//! threads can. `EFIO_SOAK_ONLY=crowd,log` leaves the other actors out, `EFIO_SOAK_SHOW=1` names each scene.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod client;
+mod crowd;
+mod desk;
+mod event_loop;
+mod logs;
+mod post;
+mod scene;
+mod stage;
+mod trouble;
+mod walker;
+mod watchdog;
+
+use common::Dir;
+use common::mount::{Kind, Mount, memory};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant, SystemTime};
+
+/// What all scenes share.
+pub struct World {
+    dir: Dir,
+    /// A disk that can be frozen.
+    disk: Option<Mount>,
+    /// One that is soon full.
+    full: Option<Mount>,
+    runtime: tokio::runtime::Runtime,
+}
+
+fn number(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(
+        text.parse()
+            .unwrap_or_else(|_| panic!("{name}={text} is no number")),
+    )
+}
+
+fn main() {
+    let seconds = number("EFIO_SOAK_SECONDS").unwrap_or(5);
+    let only = std::env::var("EFIO_SOAK_ONLY").unwrap_or_default();
+    let is_known = |kind: &str| kind.is_empty() || scene::KINDS.contains(&kind);
+    assert!(
+        only.split(',').all(is_known),
+        "{only}: of {:?}",
+        scene::KINDS
+    );
+    let is_wanted = |kind: &str| only.is_empty() || only.split(',').any(|other| other == kind);
+    let world = World {
+        dir: Dir::new(),
+        disk: is_wanted("frozen")
+            .then(|| Mount::new(Kind::Ext4, 512 << 20))
+            .flatten(),
+        full: is_wanted("failures").then(|| memory(4 << 20)).flatten(),
+        runtime: tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .build()
+            .unwrap(),
+    };
+    common::child::limit(libc::RLIMIT_FSIZE as i32, trouble::LIMIT);
+    watchdog::start();
+    let replayed = number("EFIO_SOAK_SEED");
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap();
+    let mut seeds = fastrand::Rng::with_seed(now.as_nanos() as u64);
+    let (begun, mut scenes, mut compared) = (Instant::now(), 0, 0);
+    while scenes == 0 || begun.elapsed() < Duration::from_secs(seconds) {
+        let seed = replayed.unwrap_or_else(|| seeds.u64(..1 << 48));
+        compared += scene::play(&world, seed, &is_wanted);
+        scenes += 1;
+    }
+    println!(
+        "soak: {scenes} scenes in {:.1?}, {} MiB compared, {} writes failed as they should, \
+         {} freezes",
+        begun.elapsed(),
+        compared >> 20,
+        trouble::FAILURES.load(Ordering::Relaxed),
+        trouble::FREEZES.load(Ordering::Relaxed)
+    );
+}

@@ -1,0 +1,404 @@
+//! One file in the hands of one actor, who knows each byte of it: a random walk over every call.
+
+use crate::client::Client;
+use crate::stage::Record;
+use efio_core::{File, IoMode, OpenOptions};
+use fastrand::Rng;
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, IoSlice};
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+/// What a positional call must come to.
+struct Asked {
+    token: u64,
+    at: usize,
+    len: usize,
+    /// `None` for a write.
+    bytes: Option<Vec<u8>>,
+}
+
+pub struct Walker {
+    client: Client,
+    random: Rng,
+    record: Arc<Mutex<Record>>,
+    position: usize,
+    append: bool,
+    /// How long the file may become.
+    most: usize,
+    asked: VecDeque<Asked>,
+    buffer: Vec<u8>,
+}
+
+pub const MODES: [IoMode; 4] = [
+    IoMode::Direct,
+    IoMode::Uncached,
+    IoMode::Cached,
+    IoMode::Auto,
+];
+
+impl Walker {
+    pub fn new(client: Client, path: PathBuf, seed: u64) -> Self {
+        let mut random = Rng::with_seed(seed);
+        let record = Arc::new(Mutex::new(Record {
+            path,
+            bytes: Vec::new(),
+            fds: Vec::new(),
+        }));
+        client
+            .stage
+            .records
+            .lock()
+            .unwrap()
+            .push(Arc::clone(&record));
+        let most = 1 << random.usize(12..23);
+        Self {
+            client,
+            random,
+            record,
+            position: 0,
+            append: false,
+            most,
+            asked: VecDeque::new(),
+            buffer: vec![0; 1 << 18],
+        }
+    }
+
+    fn record(&self) -> MutexGuard<'_, Record> {
+        self.record.lock().unwrap()
+    }
+
+    fn len(&self) -> usize {
+        self.record().bytes.len()
+    }
+
+    pub async fn run(mut self) {
+        let result = self.walk().await;
+        self.client.end(result);
+    }
+
+    async fn walk(&mut self) -> io::Result<()> {
+        let mut is_new = true;
+        while !self.client.stage.is_stopping() {
+            let file = self.open(is_new).await?;
+            is_new = false;
+            for _ in 0..self.random.usize(1..200) {
+                if self.client.stage.is_stopping() {
+                    break;
+                }
+                self.step(&file).await?;
+                self.client.breathe().await;
+            }
+            self.land_all(&file).await?;
+            self.close(file).await?;
+        }
+        Ok(())
+    }
+
+    async fn open(&mut self, is_new: bool) -> io::Result<File> {
+        let random = &mut self.random;
+        let truncate = is_new || random.u8(..3) == 0;
+        self.append = !truncate && random.u8(..4) == 0;
+        let options = OpenOptions::new()
+            .read(true)
+            .write(!self.append)
+            .append(self.append)
+            .create(true)
+            .truncate(truncate)
+            .prefetch(random.bool())
+            // Who lives by events has to get them.
+            .wakers(!self.client.way.has_events() && random.bool())
+            .io_mode(MODES[random.usize(..4)]);
+        let waits = random.u8(..4) != 0;
+        let path = self.record().path.clone();
+        let file = self.client.open(&path, &options)?;
+        self.begin(&file, truncate);
+        self.position = 0;
+        if waits {
+            self.client.opened(&file).await?;
+        }
+        Ok(file)
+    }
+
+    fn begin(&self, file: &File, truncate: bool) {
+        let mut record = self.record();
+        record.fds.push(file.fd());
+        if truncate {
+            record.bytes.clear();
+        }
+    }
+
+    /// How many bytes a call is about: mostly few, sometimes many.
+    fn amount(&mut self) -> usize {
+        let most = self.buffer.len();
+        match self.random.u8(..8) {
+            0 => self.random.usize(1..most),
+            1..=2 => 4096 << self.random.u8(..5),
+            3 => self.random.usize(1..70_000),
+            _ => self.random.usize(1..3000),
+        }
+    }
+
+    /// A range within the file.
+    fn within(&mut self) -> Option<Range<usize>> {
+        let len = self.len();
+        if len == 0 {
+            return None;
+        }
+        let mut at = self.random.usize(..len);
+        if self.random.bool() {
+            at &= !4095;
+        }
+        let end = len.min(at + self.amount());
+        Some(at..end)
+    }
+
+    async fn step(&mut self, file: &File) -> io::Result<()> {
+        match self.random.u8(..100) {
+            0..30 => self.write(file).await,
+            30..60 => self.read(file).await,
+            60..72 => self.seek(file).await,
+            72..76 => self.size(file).await,
+            76..80 => self.flush(file).await,
+            80..82 => self.sync(file).await,
+            82..84 => self.truncate(file),
+            84..90 => self.write_at(file),
+            90..96 => self.read_at(file),
+            96..98 => self.land_all(file).await,
+            _ => self.look(file),
+        }
+    }
+
+    async fn write(&mut self, file: &File) -> io::Result<()> {
+        let len = self.amount().min(self.most.saturating_sub(self.position));
+        if len == 0 || (self.append && self.len() + len > self.most) {
+            return Ok(());
+        }
+        if self.asked.iter().any(|asked| asked.bytes.is_some()) {
+            // A positional read may see what the stream writes after it.
+            self.land_all(file).await?;
+        }
+        self.random.fill(&mut self.buffer[..len]);
+        let cut = self.random.usize(..=len);
+        let bufs = [
+            IoSlice::new(&self.buffer[..cut]),
+            IoSlice::new(&self.buffer[cut..len]),
+        ];
+        let bufs = if cut == len { &bufs[..1] } else { &bufs[..] };
+        let n = self.client.write(file, bufs).await?;
+        assert!(
+            n > 0 && n <= len,
+            "{}: wrote {n} of {len}",
+            self.client.post.name
+        );
+        let mut record = self.record.lock().unwrap();
+        let at = if self.append {
+            record.bytes.len()
+        } else {
+            self.position
+        };
+        put(&mut record.bytes, at, &self.buffer[..n]);
+        // Where the position is after an append is not ours to say here.
+        let end = record.bytes.len();
+        drop(record);
+        self.position += n;
+        if self.append {
+            file.seek(end as u64)?;
+            self.position = end;
+        }
+        Ok(())
+    }
+
+    async fn read(&mut self, file: &File) -> io::Result<()> {
+        let len = self.amount().min(self.buffer.len());
+        let n = self.client.read(file, &mut self.buffer[..len]).await?;
+        let record = self.record.lock().unwrap();
+        let rest = record.bytes.get(self.position..).unwrap_or_default();
+        let name = || format!("{}: a read at {}", self.client.post.name, self.position);
+        assert!(
+            n > 0 || rest.is_empty(),
+            "{}: ends, {} bytes are there",
+            name(),
+            rest.len()
+        );
+        let expected = &rest[..n.min(rest.len())];
+        self.client.stage.compare(name, &self.buffer[..n], expected);
+        drop(record);
+        self.position += n;
+        Ok(())
+    }
+
+    async fn seek(&mut self, file: &File) -> io::Result<()> {
+        if self.random.u8(..4) == 0 {
+            let end = self.client.seek_to_end(file).await?;
+            assert_eq!(end, self.len() as u64, "{}", self.client.post.name);
+            self.position = end as usize;
+            return Ok(());
+        }
+        let to = self.random.usize(..=self.len());
+        self.client.now("seek", file, || file.seek(to as u64))?;
+        self.position = to;
+        Ok(())
+    }
+
+    async fn size(&mut self, file: &File) -> io::Result<()> {
+        let size = self.client.size(file).await?;
+        assert_eq!(
+            size,
+            self.len() as u64,
+            "{}: the size",
+            self.client.post.name
+        );
+        Ok(())
+    }
+
+    async fn flush(&mut self, file: &File) -> io::Result<()> {
+        self.client.flush(file).await?;
+        let marks = file.progress()?;
+        assert_eq!(marks.written, marks.accepted, "{}", self.client.post.name);
+        Ok(())
+    }
+
+    async fn sync(&mut self, file: &File) -> io::Result<()> {
+        let mark = self.client.sync(file).await?;
+        let marks = file.progress()?;
+        assert!(
+            marks.durable >= mark,
+            "{}: {marks:?}",
+            self.client.post.name
+        );
+        Ok(())
+    }
+
+    fn truncate(&mut self, file: &File) -> io::Result<()> {
+        let len = self.random.usize(..=self.most);
+        self.client
+            .now("truncate", file, || file.truncate(len as u64))?;
+        self.record().bytes.resize(len, 0);
+        // Behind the end a write would leave a hole.
+        let to = self.position.min(len);
+        self.position = to;
+        file.seek(to as u64)
+    }
+
+    fn write_at(&mut self, file: &File) -> io::Result<()> {
+        let Some(range) = self.within().filter(|_| !self.append) else {
+            return Ok(());
+        };
+        let (at, len) = (range.start, range.len());
+        let Some(mut buffer) = self.memory(len)? else {
+            return Ok(());
+        };
+        self.random.fill(&mut buffer);
+        let bytes = buffer.to_vec();
+        let token = self.client.stage.token();
+        let asked = self
+            .client
+            .now("write_at", file, || file.write_at(at as u64, buffer, token));
+        asked?;
+        put(&mut self.record().bytes, at, &bytes);
+        self.asked.push_back(Asked {
+            token,
+            at,
+            len,
+            bytes: None,
+        });
+        Ok(())
+    }
+
+    fn read_at(&mut self, file: &File) -> io::Result<()> {
+        let Some(range) = self.within() else {
+            return Ok(());
+        };
+        let (at, len) = (range.start, range.len());
+        let Some(buffer) = self.memory(len)? else {
+            return Ok(());
+        };
+        let token = self.client.stage.token();
+        let asked = self
+            .client
+            .now("read_at", file, || file.read_at(at as u64, buffer, token));
+        asked?;
+        let bytes = Some(self.record().bytes[range].to_vec());
+        self.asked.push_back(Asked {
+            token,
+            at,
+            len,
+            bytes,
+        });
+        Ok(())
+    }
+
+    /// A buffer, if there is memory for it.
+    fn memory(&self, len: usize) -> io::Result<Option<efio_core::Buffer>> {
+        if self.asked.len() > 8 {
+            return Ok(None);
+        }
+        match self.client.stage.with(|engine| engine.buffer(len)) {
+            None => Err(io::Error::from_raw_os_error(libc::ESHUTDOWN)),
+            Some(Err(error)) if error.kind() == ErrorKind::WouldBlock => Ok(None),
+            Some(buffer) => buffer.map(Some),
+        }
+    }
+
+    /// Waits for every positional call.
+    async fn land_all(&mut self, file: &File) -> io::Result<()> {
+        while let Some(asked) = self.asked.pop_front() {
+            let Some(completed) = self.client.completion(file, asked.token).await else {
+                return Err(io::Error::from_raw_os_error(libc::ESHUTDOWN));
+            };
+            let n = completed.result?;
+            let Asked { at, len, .. } = asked;
+            let name = || format!("{}: {len} bytes at {at}", self.client.post.name);
+            assert_eq!(n, len, "{}", name());
+            if let Some(bytes) = asked.bytes {
+                self.client
+                    .stage
+                    .compare(name, &completed.buffer[..n], &bytes);
+            }
+        }
+        Ok(())
+    }
+
+    /// What may be asked at any time, and changes nothing.
+    fn look(&mut self, file: &File) -> io::Result<()> {
+        self.client.now("look", file, || {
+            let marks = file.progress()?;
+            assert!(marks.accepted >= marks.written && marks.written >= marks.durable);
+            assert_eq!(file.failure()?, None, "{}", self.client.post.name);
+            file.stats()?;
+            let ready = self.client.stage.with(|engine| engine.poll(file.fd()));
+            ready.transpose()?;
+            match file.available() {
+                Ok(0) => assert!(self.position >= self.len()),
+                Ok(n) => assert!(n <= self.len().saturating_sub(self.position)),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+            Ok(())
+        })
+    }
+
+    /// Closes the file and looks at what is on the disk.
+    async fn close(&mut self, file: File) -> io::Result<()> {
+        let durable = self.random.bool();
+        self.client.close(file, durable).await?;
+        if self.random.u8(..3) == 0 {
+            let record = self.record.lock().unwrap();
+            let bytes = std::fs::read(&record.path)?;
+            let name = || format!("{}: after the close", self.client.post.name);
+            self.client.stage.compare(name, &bytes, &record.bytes);
+        }
+        Ok(())
+    }
+}
+
+/// `bytes` at `at`, and the file as long as it then is.
+fn put(file: &mut Vec<u8>, at: usize, bytes: &[u8]) {
+    let end = at + bytes.len();
+    if file.len() < end {
+        file.resize(end, 0);
+    }
+    file[at..end].copy_from_slice(bytes);
+}

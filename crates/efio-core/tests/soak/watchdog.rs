@@ -1,0 +1,190 @@
+//! Sees who stands still: says what everybody waits for, and ends the process.
+//!
+//! A wait is a fault when what it waits for has come [`DUE`] ago and it is not over. Whether it has come is
+//! read from the state of the file: its marks, its failure, what a call would find. So a slow disk, or a
+//! busy machine, is no fault. What no state tells of may take [`LONGEST`]. Time on a frozen disk does not
+//! count.
+
+use crate::post::{Call, Doing};
+use crate::stage::Stage;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How soon a call returns that must not wait, and a wait ends whose reason has come.
+const DUE: Duration = Duration::from_secs(8);
+/// How long anything may take.
+const LONGEST: Duration = Duration::from_secs(90);
+/// Wake-ups for nothing in one wait: beyond is a loop that spins.
+const SPIN: u32 = 20_000;
+
+/// The scene that is on, and what replays it.
+static CURRENT: Mutex<Option<(Arc<Stage>, String)>> = Mutex::new(None);
+
+pub fn watch(stage: Option<(&Arc<Stage>, String)>) {
+    let stage = stage.map(|(stage, title)| (Arc::clone(stage), title));
+    let before = std::mem::replace(&mut *current(), stage);
+    drop(before);
+}
+
+fn current() -> std::sync::MutexGuard<'static, Option<(Arc<Stage>, String)>> {
+    CURRENT.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What was seen of a call so far.
+struct Seen {
+    number: u64,
+    /// What was accepted when it was first seen: whatever it waits for is below.
+    accepted: Option<u64>,
+    due: Option<(Instant, String)>,
+}
+
+/// Begins to watch: this process ends when anybody stands still, and when anything panics.
+pub fn start() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        report(info);
+        give_up("a panic, see above");
+    }));
+    std::thread::spawn(|| {
+        let mut seen: HashMap<String, Seen> = HashMap::new();
+        loop {
+            std::thread::sleep(Duration::from_millis(200));
+            let stage = current().as_ref().map(|(stage, _)| Arc::clone(stage));
+            match stage {
+                Some(stage) => look(&stage, &mut seen),
+                None => seen.clear(),
+            }
+        }
+    });
+}
+
+fn look(stage: &Stage, all: &mut HashMap<String, Seen>) {
+    let (is_frozen, changed) = *stage.frozen.lock().unwrap_or_else(PoisonError::into_inner);
+    for post in stage.posts.all() {
+        let Some(doing) = post.doing() else {
+            all.remove(&post.name);
+            continue;
+        };
+        let seen = all.entry(post.name.clone()).or_insert(Seen {
+            number: 0,
+            accepted: None,
+            due: None,
+        });
+        if seen.number != doing.number {
+            *seen = Seen {
+                number: doing.number,
+                accepted: None,
+                due: None,
+            };
+            continue;
+        }
+        let fault = |why: &str| give_up(&format!("{}: {:?}: {why}", post.name, doing.call));
+        if let Call::Now(_) = doing.call {
+            if doing.since.elapsed() > DUE {
+                fault("a call that must not wait does not return");
+            }
+            continue;
+        }
+        if doing.wakeups > SPIN {
+            fault("it is told to go on, again and again, and finds nothing");
+        }
+        if is_frozen || doing.call == Call::Rest {
+            seen.due = None;
+            continue;
+        }
+        if doing.since.max(changed).elapsed() > LONGEST {
+            fault("it does not end");
+        }
+        match due(stage, &doing, seen) {
+            Some(why) => {
+                let (since, why) = seen.due.get_or_insert((Instant::now(), why));
+                if since.elapsed() > DUE {
+                    fault(&format!("{why} for {:.1?}", since.elapsed()));
+                }
+            }
+            None => seen.due = None,
+        }
+    }
+}
+
+/// Why a wait should be over.
+fn due(stage: &Stage, doing: &Doing, seen: &mut Seen) -> Option<String> {
+    if stage.is_over() {
+        return Some("the engine has been gone".into());
+    }
+    if stage.is_ending() {
+        return None;
+    }
+    let fd = doing.fd?;
+    stage.try_with(|engine| {
+        let Ok(marks) = engine.progress(fd) else {
+            // Closed: a close, and the end of positional calls, may still wait for the disk.
+            let waits = matches!(doing.call, Call::Close | Call::Completion(_));
+            return (!waits).then(|| "the file has been closed".into());
+        };
+        if let Ok(Some(failure)) = engine.failure(fd) {
+            return Some(format!("the file has failed, {failure:?},"));
+        }
+        let below = *seen.accepted.get_or_insert(marks.accepted);
+        let why = match doing.call {
+            Call::Open => !matches!(engine.open_status(fd), Ok(false)),
+            Call::Flush | Call::Size => marks.written >= below,
+            Call::Sync(mark) => marks.durable >= mark,
+            Call::Read => engine.poll(fd).is_ok_and(|ready| ready.readable),
+            Call::Write => {
+                let nothing_pending = marks.written == marks.accepted;
+                nothing_pending && engine.poll(fd).is_ok_and(|ready| ready.writable)
+            }
+            _ => false,
+        };
+        why.then(|| format!("what it waits for has come, {below} were accepted and now {marks:?},"))
+    })?
+}
+
+/// Says what everybody waits for, and ends the process.
+pub fn give_up(why: &str) -> ! {
+    // Should a lock be held for good, this comes to its end all the same.
+    std::thread::spawn(|| {
+        std::thread::sleep(Duration::from_secs(5));
+        std::process::abort();
+    });
+    eprintln!("\nsoak: FAULT: {why}");
+    let current = CURRENT.try_lock();
+    let current = current.as_ref().ok().and_then(|current| current.as_ref());
+    let Some((stage, title)) = current else {
+        std::process::abort();
+    };
+    eprintln!("soak: {title}");
+    if stage.frozen.try_lock().is_ok_and(|frozen| frozen.0) {
+        eprintln!("  the disk is frozen");
+    }
+    for post in stage.posts.all() {
+        match post.doing() {
+            None => eprintln!("  {}: in no call", post.name),
+            Some(doing) => eprintln!(
+                "  {}: {:?} for {:.1?}, woken {} times{}",
+                post.name,
+                doing.call,
+                doing.since.elapsed(),
+                doing.wakeups,
+                doing.fd.map_or(String::new(), |fd| describe(stage, fd))
+            ),
+        }
+    }
+    if stage
+        .try_with(|engine| eprintln!("  {:?}", engine.stats()))
+        .is_none()
+    {
+        eprintln!("  the engine is gone, or is going");
+    }
+    std::process::abort();
+}
+
+fn describe(stage: &Stage, fd: efio_core::Fd) -> String {
+    let file = stage.try_with(|engine| {
+        let (marks, failure) = (engine.progress(fd), engine.failure(fd));
+        format!("; {fd:?}: {marks:?}, failure {failure:?}")
+    });
+    file.unwrap_or_default()
+}
