@@ -82,7 +82,8 @@ fn curl_uploads_and_gets_it_back() {
                 "--noproxy",
                 "*",
                 "--max-time",
-                "60",
+                // Beyond is a hang, also on a busy machine.
+                "300",
                 "-T",
                 "-",
             ])

@@ -70,7 +70,8 @@ fn compile(dir: &Dir, source: &str, language: &str) -> PathBuf {
 
 fn run(program: &Path, args: &[&Path]) {
     let status = Command::new("timeout")
-        .arg("60")
+        // Beyond is a hang, also where others want the processors and the disk.
+        .arg("300")
         .arg(program)
         .args(args)
         // Cargo's would come first, and may have an older library.

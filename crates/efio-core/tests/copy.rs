@@ -4,7 +4,7 @@ mod common;
 
 use common::beds::backends;
 use common::mount;
-use common::{Dir, pattern};
+use common::{Dir, PATIENCE, pattern};
 use efio_core::BackendKind;
 use std::ffi::{CString, OsStr};
 use std::io::ErrorKind;
@@ -31,7 +31,7 @@ fn example() -> PathBuf {
 
 fn copy(args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Output {
     Command::new("timeout")
-        .arg("60")
+        .arg(PATIENCE.as_secs().to_string())
         .arg(example())
         .args(args)
         .output()

@@ -5,8 +5,8 @@ mod common;
 
 use common::mount;
 use common::server::{Answer, Server, binary, uploads, wait_until};
-use common::{Dir, pattern};
-use std::io::{Read, Write};
+use common::{Dir, PATIENCE, pattern};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::process::Command;
 use std::thread;
@@ -111,6 +111,24 @@ fn a_client_that_asks_first_is_told_to_go_on_or_not() {
     assert_eq!(Answer::parse(&refused).status, 413);
 }
 
+/// Waits until the server has no connection but the one that asks.
+fn wait_until_alone(server: &Server) {
+    let mut watcher = server.connect();
+    watcher
+        .write_all(b"GET /?events HTTP/1.1\r\nHost: x\r\n\r\n")
+        .unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    let mut lines = BufReader::new(watcher).lines();
+    while !lines
+        .next()
+        .unwrap()
+        .unwrap()
+        .contains("\"connections\":1,")
+    {
+        assert!(Instant::now() < deadline, "others are connected still");
+    }
+}
+
 #[test]
 fn slow_clients_are_cut_off_and_vanished_ones_leave_nothing() {
     let dir = Dir::new();
@@ -139,7 +157,7 @@ fn slow_clients_are_cut_off_and_vanished_ones_leave_nothing() {
     assert_eq!(Answer::parse(&read(half_body)).status, 408);
     assert!(read(idle).is_empty());
     assert!(begin.elapsed() >= Duration::from_secs(1));
-    thread::sleep(Duration::from_millis(2500));
+    wait_until_alone(&server);
     assert!(
         read(takes_nothing).len() < 40 << 20,
         "it should have been cut off"

@@ -176,6 +176,6 @@ pub fn curl() -> Option<Command> {
         return None;
     }
     let mut curl = Command::new("curl");
-    curl.args(["-sS", "--noproxy", "*", "--max-time", "120", "-o"]);
+    curl.args(["-sS", "--noproxy", "*", "--max-time", "300", "-o"]);
     Some(curl)
 }
