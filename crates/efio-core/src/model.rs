@@ -7,6 +7,6 @@ pub use crate::config::Config;
 pub use crate::driver::Driver;
 pub use crate::fd::{Asker, Attention, OpenState, Slot, Waiting};
 pub use crate::inbox::Inbox;
-pub use crate::op::{Completion, FileFacts, Op, Outcome, Request};
+pub use crate::op::{Completion, FileFacts, FileId, Op, Outcome, Request};
 pub use crate::shared::Shared;
 pub use crate::signalled::{Signal, SignalledQueue};

@@ -15,6 +15,10 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+mod withdrawal;
+
+pub use withdrawal::Withdrawal;
+
 /// Names one op in flight; a number is never given twice, so that a late or second completion
 /// finds no op.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -41,6 +45,27 @@ pub trait ReadNow: Send + Sync {
     fn read_now(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize>;
 }
 
+/// Who a file is, whatever its names: device and inode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FileId {
+    /// The device of its file system.
+    pub device: u64,
+    /// Its number there.
+    pub inode: u64,
+}
+
+/// When an open with `O_TRUNC` cuts the file off.
+#[derive(Debug, Default)]
+pub enum Truncation {
+    /// In the op, whichever file it is.
+    #[default]
+    AtOnce,
+    /// In the op, unless it is one of these: something of them is still to be written before.
+    Except(Box<[FileId]>),
+    /// Not in the op: the driver says when.
+    Later,
+}
+
 /// A file to open, as a backend needs it.
 #[derive(Debug)]
 pub struct OpenSpec {
@@ -54,6 +79,52 @@ pub struct OpenSpec {
     pub beneath: Option<Arc<OwnedFd>>,
     /// The io mode asked for.
     pub io_mode: IoMode,
+    /// What becomes of `O_TRUNC`.
+    pub truncation: Truncation,
+    /// Whether somebody still wants the file, if that can end before it is open. Who cuts it off
+    /// claims that first.
+    pub withdrawal: Option<Arc<Withdrawal>>,
+}
+
+impl OpenSpec {
+    /// Whether the file is to be cut off.
+    pub fn truncates(&self) -> bool {
+        self.flags & libc::O_TRUNC != 0
+    }
+
+    /// Whether the open changes what others see: it may make the file, or cut it off.
+    pub fn has_effects(&self) -> bool {
+        self.flags & (libc::O_CREAT | libc::O_TRUNC) != 0
+    }
+
+    /// Whether nobody wants the file any more.
+    pub fn is_withdrawn(&self) -> bool {
+        self.withdrawal
+            .as_ref()
+            .is_some_and(|open| open.is_withdrawn())
+    }
+
+    /// The flags for the system call. Where `O_TRUNC` depends on which file it is, or on whether it
+    /// is wanted by then, it is left to [`truncates_now`](Self::truncates_now).
+    pub fn flags_at_once(&self) -> i32 {
+        match self.truncation {
+            Truncation::AtOnce if self.withdrawal.is_none() => self.flags,
+            _ => self.flags & !libc::O_TRUNC,
+        }
+    }
+
+    /// Whether the op, which has opened file `id` with [`flags_at_once`](Self::flags_at_once), has to
+    /// cut it off now. It is claimed with that.
+    pub fn truncates_now(&self, id: FileId) -> bool {
+        let may = match &self.truncation {
+            Truncation::AtOnce => true,
+            Truncation::Except(busy) => !busy.contains(&id),
+            Truncation::Later => false,
+        };
+        let is_open = self.truncates() && self.flags_at_once() != self.flags;
+        let claim = |open: &Arc<Withdrawal>| open.claim();
+        may && is_open && self.withdrawal.as_ref().is_none_or(claim)
+    }
 }
 
 /// What is known of a file once it is open.
@@ -65,6 +136,8 @@ pub struct FileFacts {
     pub block: u32,
     /// Whether the mode asked for could not be had.
     pub fell_back: bool,
+    /// Whether it was to be cut off and is not yet.
+    pub owes_truncation: bool,
 }
 
 /// One operation of a backend whose open files are of type `F`.
@@ -120,6 +193,11 @@ pub enum Op<F> {
         file: Arc<F>,
         /// The new length.
         len: u64,
+    },
+    /// Cuts the file off, as its open was to do.
+    Empty {
+        /// The file.
+        file: Arc<F>,
     },
     /// Asks how long the file is; done with that many bytes.
     Size {

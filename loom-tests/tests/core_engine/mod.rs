@@ -6,7 +6,7 @@
 #![allow(dead_code, reason = "no model uses all of it")]
 
 use efio_core::model::{
-    Backend, Completion, Config, Driver, FileFacts, Op, Outcome, Request, Shared,
+    Backend, Completion, Config, Driver, FileFacts, FileId, Op, Outcome, Request, Shared,
 };
 use efio_core::{Event, EventKind, Fd, IoMode, OpenOptions};
 use loom::cell::UnsafeCell;
@@ -108,6 +108,7 @@ impl Backend for Disk {
                 self.bytes.resize(len as usize, 0);
                 (Outcome::Done(0), None)
             }
+            Op::Empty { .. } => unreachable!("no file is opened twice"),
             Op::Size { .. } => (Outcome::Done(self.bytes.len()), None),
             Op::Sync { .. } => (Outcome::Done(0), None),
             Op::Close(()) => {
@@ -118,6 +119,13 @@ impl Backend for Disk {
         };
         self.done.push(Completion { id, outcome, block });
         Ok(())
+    }
+
+    fn id((): &()) -> FileId {
+        FileId {
+            device: 0,
+            inode: 0,
+        }
     }
 
     fn reap(&mut self, out: &mut Vec<Completion<()>>) {

@@ -11,11 +11,13 @@ use crate::caller::transfer::Loan;
 use crate::engine::Engine;
 use crate::fd::Asker;
 use crate::file::File;
+use crate::op::Withdrawal;
 use crate::options::OpenOptions;
 use crate::page::PageSlice;
 use std::future::poll_fn;
 use std::io::{self, SeekFrom};
 use std::path::Path;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 /// A file for tasks: `AsyncRead`, `AsyncBufRead`, `AsyncWrite` and `AsyncSeek` of tokio and of
@@ -60,6 +62,12 @@ impl AsyncFile {
     /// Opens a file whose events wake its tasks and go nowhere else
     /// ([`OpenOptions::wakers`]).
     ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it is ready, the open is withdrawn: the file is not cut off, unless that was
+    /// under way, and then every later open of the file through this engine comes behind it. It may
+    /// have been made, because an `open(2)` that has begun cannot be called back.
+    ///
     /// # Errors
     ///
     /// Those of [`Engine::open`], and what the kernel says.
@@ -68,7 +76,13 @@ impl AsyncFile {
         path: impl AsRef<Path>,
         options: &OpenOptions,
     ) -> io::Result<Self> {
-        let file = engine.open(path, &options.clone().wakers(true))?;
+        let options = options.clone().wakers(true);
+        let withdrawal = Arc::new(Withdrawal::new());
+        let (shared, wanted) = (&engine.shared, Some(Arc::clone(&withdrawal)));
+        let fd = shared.open_while(path.as_ref(), &options, wanted)?;
+        let file = File::new(Arc::clone(shared), fd);
+        // Dropped before the file, and so before its close.
+        let _withdraws = Withdraws(withdrawal);
         poll_fn(|cx| file.poll_open(cx)).await?;
         Ok(Self::from(file))
     }
@@ -147,6 +161,15 @@ impl AsyncFile {
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.other();
         self.file.poll_close(cx)
+    }
+}
+
+/// Withdraws an open when it is dropped; once the file is open, that changes nothing.
+struct Withdraws(Arc<Withdrawal>);
+
+impl Drop for Withdraws {
+    fn drop(&mut self) {
+        self.0.withdraw();
     }
 }
 

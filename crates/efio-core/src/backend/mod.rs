@@ -31,7 +31,7 @@ pub use select::{BackendInfo, Selected, start};
 pub use sim::{Foreign, Memory, SimDisk, SimInode, SimMemory, SimOptions, SimStore};
 pub use uring::UringBackend;
 
-use crate::op::{Completion, ReadNow, Request};
+use crate::op::{Completion, FileId, ReadNow, Request};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,6 +52,9 @@ pub trait Backend {
 
     /// Moves the completions that are there to `out`.
     fn reap(&mut self, out: &mut Vec<Completion<Self::File>>);
+
+    /// Which file it is, whatever its names.
+    fn id(file: &Self::File) -> FileId;
 
     /// How callers read what the kernel holds in memory, if this backend has a way.
     fn read_now(file: &Arc<Self::File>) -> Option<Arc<dyn ReadNow>> {

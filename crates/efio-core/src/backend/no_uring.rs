@@ -2,7 +2,7 @@
 
 use super::Backend;
 use crate::config::Config;
-use crate::op::{Completion, Request};
+use crate::op::{Completion, FileId, Request};
 use crate::stats::Counters;
 use crate::sys::file::KernelFile;
 use efio_sync::{Doorbell, EventFd};
@@ -34,6 +34,10 @@ impl Backend for UringBackend {
 
     fn submit(&mut self, _request: Request<KernelFile>) -> Result<(), Request<KernelFile>> {
         match self.0 {}
+    }
+
+    fn id(file: &KernelFile) -> FileId {
+        file.id()
     }
 
     fn reap(&mut self, _out: &mut Vec<Completion<KernelFile>>) {

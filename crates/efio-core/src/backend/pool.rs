@@ -9,7 +9,7 @@ use super::crew::BUNCH;
 use super::{Backend, Crew};
 use crate::config::Config;
 use crate::error::Errno;
-use crate::op::{Completion, Op, Outcome, ReadNow, Request};
+use crate::op::{Completion, FileId, Op, Outcome, ReadNow, Request};
 use crate::page::Block;
 use crate::sys::file::{KernelFile, Way};
 use crate::sys::signals;
@@ -170,6 +170,10 @@ impl Backend for PoolBackend {
         }
     }
 
+    fn id(file: &KernelFile) -> FileId {
+        file.id()
+    }
+
     fn read_now(file: &Arc<KernelFile>) -> Option<Arc<dyn ReadNow>> {
         KernelFile::READS_NOW.then(|| Arc::clone(file) as Arc<dyn ReadNow>)
     }
@@ -313,6 +317,7 @@ fn other(op: Op<KernelFile>) -> Outcome<KernelFile> {
             };
         }
         Op::Truncate { file, len } => file.truncate(len),
+        Op::Empty { file } => file.truncate(0),
         Op::Size { file } => return file.size().map_or_else(failed, Outcome::Done),
         Op::Sync { file, name_too } => file.sync(name_too),
         Op::Close(file) => file.close(),

@@ -4,17 +4,28 @@ use super::EINVAL;
 use crate::command::{Command, OpenCommand};
 use crate::error::Errno;
 use crate::fd::{CALLER, Ends, Fd};
-use crate::op::OpenSpec;
+use crate::op::{OpenSpec, Truncation, Withdrawal};
 use crate::options::OpenOptions;
 use crate::shared::Shared;
 use std::ffi::{CString, OsStr};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::Arc;
 
 impl Shared {
     /// Opens `path` in the background; the descriptor can be used at once.
     pub fn open(&self, path: &Path, options: &OpenOptions) -> io::Result<Fd> {
+        self.open_while(path, options, None)
+    }
+
+    /// The same, for as long as it is not withdrawn.
+    pub fn open_while(
+        &self,
+        path: &Path,
+        options: &OpenOptions,
+        withdrawal: Option<Arc<Withdrawal>>,
+    ) -> io::Result<Fd> {
         self.check_process()?;
         if self.is_stopped() {
             return Err(io::Error::from_raw_os_error(libc::ESHUTDOWN));
@@ -25,6 +36,8 @@ impl Shared {
             mode: options.mode,
             beneath: options.beneath.clone(),
             io_mode: options.io_mode.unwrap_or(self.config.io_mode),
+            truncation: Truncation::AtOnce,
+            withdrawal,
         };
         let (index, slot) = self.table.allocate().ok_or(Errno(libc::EMFILE))?;
         // A caller with a stale descriptor may look at the slot at any time, under custody.

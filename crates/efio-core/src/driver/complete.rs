@@ -6,8 +6,7 @@ use super::ops::Purpose;
 use crate::backend::Backend;
 use crate::error::{Errno, Failure};
 use crate::event::EventKind;
-use crate::fd::{DRIVER, Ends, Fd, OpenState, Slot, Waiting};
-use crate::manner::Manner;
+use crate::fd::{DRIVER, Ends, Fd, Slot, Waiting};
 use crate::op::{Completion, Outcome};
 use crate::page::Block;
 use crate::plan::{Routes, Step, Verdict};
@@ -41,6 +40,8 @@ impl<B: Backend> Driver<B> {
                     driver.fetched(slot, file, number, outcome, block);
                 }
                 (Purpose::At(key), outcome) => driver.moved(slot, file, key, outcome, block),
+                (Purpose::Empty, outcome) => driver.emptied(slot, file, outcome),
+                (Purpose::Discard, _) => {}
                 (Purpose::Size(key), outcome) => driver.sized(file, key, outcome),
                 (Purpose::Write, outcome) => driver.wrote(slot, file, outcome),
                 (Purpose::Sync, outcome) => driver.synced(slot, file, outcome),
@@ -71,55 +72,6 @@ impl<B: Backend> Driver<B> {
             (_, Outcome::NotYet(_)) => {}
             (_, Outcome::Failed(errno)) if errno.is_transient() => self.pause(file.fd),
             _ => self.retries.reset(file.fd),
-        }
-    }
-
-    fn opened(&mut self, slot: &Slot, file: &mut OpenFile<B::File>, outcome: Outcome<B::File>) {
-        let outcome = match outcome {
-            Outcome::NotYet(spec) => {
-                if self.open_again(file, spec) {
-                    return;
-                }
-                Outcome::Failed(Errno(libc::EBUSY))
-            }
-            outcome => outcome,
-        };
-        match outcome {
-            Outcome::Opened(kernel, facts) => {
-                self.shared
-                    .counters
-                    .fallbacks
-                    .add(u64::from(facts.fell_back));
-                slot.count(u64::from(facts.fell_back), |stats| &mut stats.fallbacks);
-                let manner = Manner::at_open(file.io_mode(), file.appends(), facts.block);
-                slot.set_manner(manner);
-                self.shared.counters.opened(manner.mode);
-                trace::opened(file.fd, &facts);
-                file.opened(kernel, facts);
-                if let Some(kernel) = file.cached_kernel() {
-                    let read_now = B::read_now(kernel);
-                    let mut ends = slot.ends.acquire(DRIVER);
-                    if ends.generation == file.fd.generation() {
-                        ends.read_now = read_now;
-                    }
-                }
-                slot.set_open_state(OpenState::Open);
-                self.tell(file, EventKind::Opened);
-                self.notify(slot, file, Waiting::OPENED, None);
-            }
-            Outcome::Failed(errno) => {
-                let errno = errno.as_failure();
-                let mut failure = file.write().refused(errno);
-                file.life.refused(errno);
-                self.poison(slot, file, &mut failure);
-                slot.set_open_state(OpenState::Refused);
-                trace::failed(file.fd, &failure);
-                self.tell(file, EventKind::Failed(failure));
-                self.notify_all(slot, file);
-            }
-            Outcome::Done(_) | Outcome::NotYet(_) => {
-                unreachable!("an open gives a file or an error")
-            }
         }
     }
 
@@ -218,7 +170,12 @@ impl<B: Backend> Driver<B> {
     /// Poisons the file, and leaves to the caller what was accepted for nothing. Takes custody, so
     /// that whatever a call accepted is seen here; a caller inside a call takes no longer than a
     /// memcpy.
-    fn poison(&mut self, slot: &Slot, file: &mut OpenFile<B::File>, failure: &mut Failure) {
+    pub(super) fn poison(
+        &mut self,
+        slot: &Slot,
+        file: &mut OpenFile<B::File>,
+        failure: &mut Failure,
+    ) {
         let ends = slot.ends.acquire(DRIVER);
         self.hear_of(file);
         // What waits behind the failed write is lost as well, and may lie before it.

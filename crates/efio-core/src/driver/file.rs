@@ -132,7 +132,7 @@ impl<F> OpenFile<F> {
     }
 
     /// The kernel opened the file: the plans learn what it can do.
-    pub fn opened(&mut self, kernel: F, facts: FileFacts) {
+    pub fn opened(&mut self, kernel: Arc<F>, facts: FileFacts) {
         let buffered = match self.io_mode {
             IoMode::Direct | IoMode::Uncached => Route::Uncached,
             IoMode::Auto if facts.block > 0 => Route::Uncached,
@@ -156,7 +156,7 @@ impl<F> OpenFile<F> {
             buffered,
             block: facts.block,
         };
-        self.kernel = Some(Arc::new(kernel));
+        self.kernel = Some(kernel);
         self.life.opened();
     }
 
@@ -198,6 +198,15 @@ impl<F> OpenFile<F> {
             None => self.written.written() == accepted,
         };
         drained && !self.has_positional()
+    }
+
+    /// Whether all of `accepted` bytes are written, or lost, and nothing changes the file any more.
+    pub fn is_written(&self, accepted: u64) -> bool {
+        let written = match &self.outgoing {
+            Some(outgoing) => outgoing.plan.is_written(accepted),
+            None => self.written.written() == accepted,
+        };
+        written && !self.has_positional()
     }
 
     /// The read side, from now on with a plan.

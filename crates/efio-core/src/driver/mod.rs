@@ -16,6 +16,7 @@ mod file;
 mod here;
 mod incoming;
 mod notify;
+mod opens;
 mod ops;
 mod outgoing;
 mod pressure;
@@ -28,24 +29,25 @@ pub use here::{Driving, is_driven_here};
 pub use shutdown::Report;
 
 use crate::backend::Backend;
-use crate::command::{AtCommand, Command, OpenCommand};
+use crate::command::{AtCommand, Command};
 use crate::error::Errno;
 use crate::event::{Callback, EventKind, Outbox};
 use crate::fd::{Attention, DRIVER, Fd, Slot, Waiting};
 use crate::op::{Completion, Op, Request};
-use crate::plan::Step;
+use crate::plan::{Precedence, Step};
 use crate::shared::Shared;
 use crate::sys::fork;
 use crate::sys::signals::Mask;
 use crate::trace;
 use file::{Limits, OpenFile};
 use incoming::NoMemory;
+use opens::Opening;
 use ops::{OpTable, Purpose};
 use pressure::Peak;
 use retry::Retries;
 use size::Sizes;
 use starved::Starved;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -66,6 +68,10 @@ pub struct Driver<B: Backend> {
     /// Positional ops of files that were not heard of yet.
     early: Vec<AtCommand>,
     sizes: Sizes,
+    /// Opens, and what they wait for.
+    precedence: Precedence,
+    /// The files that are not served yet.
+    openings: HashMap<u32, Box<Opening<B::File>>>,
     /// When to flush which file; in order, for the interval is the same for all.
     timers: VecDeque<(Duration, Fd)>,
     retries: Retries,
@@ -96,6 +102,8 @@ impl<B: Backend> Driver<B> {
             backlog: VecDeque::new(),
             early: Vec::new(),
             sizes: Sizes::default(),
+            precedence: Precedence::default(),
+            openings: HashMap::new(),
             timers: VecDeque::new(),
             retries: Retries::default(),
             starved: Starved::default(),
@@ -134,6 +142,7 @@ impl<B: Backend> Driver<B> {
         if reaped {
             self.last_end = now;
         }
+        self.go_on_with_opens();
         self.submit_backlog();
         if self.live > 0 {
             self.shared.pool.keep_ready();
@@ -170,7 +179,8 @@ impl<B: Backend> Driver<B> {
         let due = due
             .into_iter()
             .chain(self.deadline)
-            .chain(self.retries.next());
+            .chain(self.retries.next())
+            .chain(self.precedence.next_look());
         let next = due.chain(self.next_look()).min();
         let next = next.map(|next| next.saturating_sub(self.now));
         let moment = self.last_end.saturating_add(DOZE).saturating_sub(self.now);
@@ -204,35 +214,6 @@ impl<B: Backend> Driver<B> {
             }
         }
         self.hear_positional() || heard
-    }
-
-    fn open(&mut self, command: OpenCommand) {
-        let OpenCommand {
-            fd,
-            spec,
-            may_read,
-            prefetch,
-            wakers,
-        } = command;
-        let index = fd.index() as usize;
-        if self.files.len() <= index {
-            self.files.resize_with(index + 1, || None);
-        }
-        let mut file = OpenFile::new(fd, &spec, may_read, &self.limits);
-        file.wakers = wakers;
-        if prefetch {
-            if let Some(slot) = self.shared.table.get(fd.index()) {
-                file.incoming().start(slot, 1, 0, 0);
-            }
-        }
-        self.files[index] = Some(Box::new(file));
-        self.live += 1;
-        trace::opening(fd, &spec);
-        self.submit(fd.index(), Purpose::Open, Op::Open(Box::new(spec)));
-        self.place_early();
-        if self.deadline.is_some() {
-            self.close_for_shutdown(fd);
-        }
     }
 
     /// Looks at why a file wants attention.
@@ -281,6 +262,7 @@ impl<B: Backend> Driver<B> {
                 if bits.has(Attention::CLOSE_SYNC) {
                     file.write().sync_silently(accepted);
                 }
+                driver.closed(slot, file);
             }
             driver.pump(slot, file);
         });
@@ -351,6 +333,7 @@ impl<B: Backend> Driver<B> {
             // The kernel refused to open it.
             self.cancel_positional(file, failure.errno);
         }
+        self.settle_bytes(slot, file);
         let drained = file.is_drained(slot.marks.accepted());
         match file.life.step(drained, file.busy > 0) {
             Step::Wait => {}

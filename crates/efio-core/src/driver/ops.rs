@@ -7,6 +7,10 @@ use crate::op::OpId;
 pub enum Purpose {
     /// Opens it.
     Open,
+    /// Cuts it off for its open.
+    Empty,
+    /// Closes it, because it could not be cut off for its open.
+    Discard,
     /// Fetches this request of its read-ahead.
     Fetch(u64),
     /// Writes the cut of its write-behind.

@@ -166,6 +166,7 @@ impl<B: Backend> Driver<B> {
                 if let Some(spec) = open {
                     driver.submit(index, Purpose::Open, Op::Open(spec));
                 }
+                driver.go_on(slot, file);
                 driver.answer_sizes(slot, file);
                 driver.pump(slot, file);
             });

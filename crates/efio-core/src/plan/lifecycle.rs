@@ -38,6 +38,8 @@ pub enum Step {
 pub struct Lifecycle {
     phase: Phase,
     close_asked: bool,
+    /// Later opens of the same file wait for it.
+    pub owes: bool,
     first_error: Option<Errno>,
 }
 
@@ -47,6 +49,7 @@ impl Lifecycle {
         Self {
             phase: Phase::Opening,
             close_asked: false,
+            owes: false,
             first_error: None,
         }
     }

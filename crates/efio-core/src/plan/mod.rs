@@ -7,16 +7,19 @@
 //! | [`WriteBehind`] | what may go to disk, in what form, and what is durable |
 //! | [`Positional`] | when reads, writes and truncations that name their offset may go, and how |
 //! | [`Routes`] | what is left of direct and uncached IO after refusals |
+//! | [`Precedence`] | which open waits for which close, and for which other open |
 //! | [`Lifecycle`] | open → serve → drain → close |
 
 mod lifecycle;
 mod positional;
+mod precedence;
 mod read_ahead;
 mod routes;
 mod write_behind;
 
 pub use lifecycle::{Lifecycle, Step};
 pub use positional::{After, Asked, Finished, Kind, Next, Positional, Transfer};
+pub use precedence::{Precedence, Turn};
 pub use read_ahead::{Delivery, Fetch, ReadAhead, ReadLimits, ReadRest};
 pub use routes::Routes;
 pub use write_behind::{Cut, Ready, Verdict, WriteBehind, WriteRest};

@@ -333,6 +333,11 @@ impl WriteBehind {
         self.failure.is_some() || (self.written == accepted && self.sync.wanted.is_none())
     }
 
+    /// Whether all of `accepted` bytes are written, or lost.
+    pub fn is_written(&self, accepted: u64) -> bool {
+        self.in_flight.is_none() && (self.failure.is_some() || self.written == accepted)
+    }
+
     /// Where a positional change is: in append mode its place among what was accepted, for it is the
     /// next one.
     fn place_of(&self, offset: u64) -> u64 {

@@ -5,7 +5,7 @@ use super::ways::Ways;
 use super::{check, descriptor, platform, retry};
 use crate::config::IoMode;
 use crate::error::Errno;
-use crate::op::{FileFacts, OpenSpec, ReadNow, Route};
+use crate::op::{FileFacts, OpenSpec, ReadNow, Route, Truncation};
 use crate::page::PageSlice;
 use std::ffi::CString;
 use std::fmt;
@@ -30,15 +30,9 @@ impl ReadNow for KernelFile {
     }
 }
 
-/// Device and inode: by them a descriptor that somebody closed behind our back is told from the next
-/// file that got its number (F14).
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Identity {
-    /// The device of its file system.
-    pub device: u64,
-    /// Its number there.
-    pub inode: u64,
-}
+/// By it a descriptor that somebody closed behind our back is told from the next file that got its
+/// number (F14).
+pub use crate::op::FileId as Identity;
 
 /// What the kernel says of a descriptor.
 pub struct Look {
@@ -78,6 +72,9 @@ impl KernelFile {
     /// else that has no offsets (a FIFO, a socket, a device). `EAGAIN` and `EINTR` come from the
     /// open itself, which may be tried again: it has done nothing.
     pub fn open(spec: &OpenSpec) -> io::Result<(Self, FileFacts)> {
+        if spec.is_withdrawn() {
+            return Err(io::Error::from_raw_os_error(libc::ECANCELED));
+        }
         let append = spec.flags & libc::O_APPEND != 0;
         let wants_direct = match spec.io_mode {
             IoMode::Direct => true,
@@ -109,6 +106,11 @@ impl KernelFile {
     ) -> io::Result<(Self, FileFacts)> {
         let look = platform::look_at(first.as_raw_fd())?;
         regular(&look)?;
+        let owes = spec.truncates() && spec.flags_at_once() != spec.flags;
+        let cut = owes && look.size > 0 && spec.truncates_now(look.identity);
+        if cut {
+            truncate(first.as_raw_fd(), 0)?;
+        }
         let block = if wants_direct { look.block } else { 0 };
         let may_be_new = spec.flags & libc::O_CREAT != 0;
         let name = may_be_new.then(|| {
@@ -123,11 +125,17 @@ impl KernelFile {
         };
         let fell_back = spec.io_mode == IoMode::Direct && block == 0;
         let facts = FileFacts {
-            size: look.size,
+            size: if cut { 0 } else { look.size },
             block,
             fell_back,
+            owes_truncation: owes && !cut,
         };
         Ok((file, facts))
+    }
+
+    /// Who it is.
+    pub fn id(&self) -> Identity {
+        self.ways.id()
     }
 
     /// The way of an op that reads or writes by `route`, until its [`end`](Self::end).
@@ -195,8 +203,7 @@ impl KernelFile {
     /// What `ftruncate(2)` says.
     pub fn truncate(&self, len: u64) -> io::Result<()> {
         self.ways.check(self.ways.first())?;
-        // SAFETY: an open descriptor of ours.
-        check(unsafe { libc::ftruncate(self.ways.first(), len as libc::off_t) })
+        truncate(self.ways.first(), len)
     }
 
     /// How long the file is.
@@ -248,11 +255,17 @@ impl KernelFile {
     }
 }
 
+/// Sets the length of an open file.
+fn truncate(fd: RawFd, len: u64) -> io::Result<()> {
+    // SAFETY: it changes a file, and no memory; the kernel looks at the number.
+    check(unsafe { libc::ftruncate(fd, len as libc::off_t) })
+}
+
 /// Opens the file, for direct IO if that is wanted and there is any; whether it is. Without O_NONBLOCK
 /// the open of a FIFO waits for its other end; with it, later, an io_uring read would give EAGAIN
 /// instead of waiting for the disk.
 fn open_first(spec: &OpenSpec, direct: bool) -> io::Result<(OwnedFd, bool)> {
-    let flags = spec.flags | libc::O_CLOEXEC | libc::O_NOCTTY | libc::O_NONBLOCK;
+    let flags = spec.flags_at_once() | libc::O_CLOEXEC | libc::O_NOCTTY | libc::O_NONBLOCK;
     if direct {
         match open_at(spec, flags | platform::DIRECT) {
             // A directory, say, or a file system that does not know it.
@@ -308,6 +321,8 @@ impl Name {
             mode: 0,
             beneath: self.beneath.clone(),
             io_mode: IoMode::Cached,
+            truncation: Truncation::AtOnce,
+            withdrawal: None,
         };
         let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC;
         platform::sync_directory(open_at(&spec, flags)?.as_fd())

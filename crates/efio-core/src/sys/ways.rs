@@ -67,6 +67,11 @@ impl Ways {
         self.first.as_raw_fd()
     }
 
+    /// Whose descriptors they are.
+    pub fn id(&self) -> Identity {
+        self.identity
+    }
+
     /// Whether writes go to the end.
     pub fn append(&self) -> bool {
         self.flags & libc::O_APPEND != 0

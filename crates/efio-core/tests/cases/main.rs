@@ -13,4 +13,5 @@ mod eagain_of_open;
 mod flush_under_load;
 mod forked_children;
 mod level_triggered;
+mod opened_again;
 mod read_behind_a_failed_write;

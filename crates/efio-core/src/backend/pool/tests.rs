@@ -8,7 +8,7 @@ use crate::engine::Engine;
 use crate::error::Errno;
 use crate::event::EventKind;
 use crate::file::File;
-use crate::op::{Completion, Op, OpId, OpenSpec, Outcome, Request, Route};
+use crate::op::{Completion, FileId, Op, OpId, OpenSpec, Outcome, Request, Route, Truncation};
 use crate::options::OpenOptions;
 use crate::page::{KernelMemory, PagePool, SLAB_BYTES};
 use crate::shared::Shared;
@@ -38,6 +38,10 @@ impl Backend for Sabotaged {
             }
         }
         self.pool.submit(request)
+    }
+
+    fn id(file: &KernelFile) -> FileId {
+        file.id()
     }
 
     fn reap(&mut self, out: &mut Vec<Completion<KernelFile>>) {
@@ -168,6 +172,8 @@ fn an_op_that_panics_leaves_its_file() {
         mode: 0,
         beneath: None,
         io_mode: IoMode::Auto,
+        truncation: Truncation::AtOnce,
+        withdrawal: None,
     };
     let (file, _) = KernelFile::open(&spec).unwrap();
     std::fs::remove_file(&path).unwrap();

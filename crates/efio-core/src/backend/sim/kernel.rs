@@ -6,7 +6,7 @@ use super::random::Random;
 use super::{Flying, SimDisk};
 use crate::config::IoMode;
 use crate::error::Errno;
-use crate::op::{Completion, FileFacts, Op, OpenSpec, Outcome, ReadNow, Request, Route};
+use crate::op::{Completion, FileFacts, FileId, Op, OpenSpec, Outcome, ReadNow, Request, Route};
 use crate::page::Block;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -67,6 +67,7 @@ impl SimDisk {
                 (outcome, op.into_block())
             }
             Op::Truncate { file, len } => (self.truncate(&file, len), None),
+            Op::Empty { file } => (self.empty(&file), None),
             Op::Size { file } => (self.size(&file), None),
             Op::Sync { file, name_too } => (self.sync(&file, name_too), None),
             Op::Close(file) => (self.close(&file), None),
@@ -86,6 +87,7 @@ impl SimDisk {
             | Op::Write { file, .. }
             | Op::WriteBlock { file, .. }
             | Op::Truncate { file, .. }
+            | Op::Empty { file }
             | Op::Size { file } => Some(Arc::clone(&file.inode)),
             Op::Sync { .. } | Op::Close(_) => None,
         };
@@ -98,6 +100,9 @@ impl SimDisk {
     }
 
     fn open(&mut self, spec: Box<OpenSpec>) -> Outcome<SimFile> {
+        if spec.is_withdrawn() {
+            return Outcome::Failed(Errno(libc::ECANCELED));
+        }
         let now = [libc::EINTR, libc::EAGAIN];
         if self.options.interruption(&mut self.random, &now).is_some() {
             return Outcome::NotYet(spec);
@@ -113,8 +118,14 @@ impl SimDisk {
         if found.is_none() && spec.flags & libc::O_CREAT == 0 {
             return Outcome::Failed(Errno(libc::ENOENT));
         }
-        let inode = found.unwrap_or_else(|| self.store.create(spec.path.clone()));
-        lock(&inode).opened(spec.flags & libc::O_TRUNC != 0);
+        let inode = match found {
+            Some(inode) => inode,
+            None => self.store.create(spec.path.clone()),
+        };
+        let at_once = spec.flags_at_once() & libc::O_TRUNC != 0;
+        let cut = at_once || spec.truncates_now(id(&inode));
+        assert!(!cut || !spec.is_withdrawn(), "cut off for nobody (F86)");
+        lock(&inode).opened(cut);
         let append = spec.flags & libc::O_APPEND != 0;
         let direct = match spec.io_mode {
             IoMode::Direct => true,
@@ -126,6 +137,7 @@ impl SimDisk {
             size: lock(&inode).current().len() as u64,
             block,
             fell_back: spec.io_mode == IoMode::Direct && block == 0,
+            owes_truncation: spec.truncates() && !cut,
         };
         self.open += 1;
         let file = SimFile {
@@ -224,6 +236,17 @@ impl SimDisk {
         done(inode.truncate(len).map(|()| 0))
     }
 
+    fn empty(&mut self, file: &SimFile) -> Outcome<SimFile> {
+        if let Some(errno) = self.options.interruption(&mut self.random, &[libc::EINTR]) {
+            return Outcome::Failed(errno);
+        }
+        if self.random.happens(self.options.open_errors) {
+            return Outcome::Failed(Errno(libc::EIO));
+        }
+        lock(&file.inode).resize(0);
+        Outcome::Done(0)
+    }
+
     fn size(&mut self, file: &SimFile) -> Outcome<SimFile> {
         match self.options.interruption(&mut self.random, &[libc::EINTR]) {
             Some(errno) => Outcome::Failed(errno),
@@ -251,6 +274,21 @@ impl SimDisk {
             return Outcome::Failed(Errno(libc::EIO));
         }
         Outcome::Done(0)
+    }
+}
+
+/// Which file it is.
+fn id(inode: &Arc<Mutex<SimInode>>) -> FileId {
+    FileId {
+        device: 0,
+        inode: Arc::as_ptr(inode) as usize as u64,
+    }
+}
+
+impl SimFile {
+    /// Which file it is.
+    pub(super) fn id(&self) -> FileId {
+        id(&self.inode)
     }
 }
 

@@ -25,7 +25,7 @@ pub use memory::{Memory, SimMemory};
 
 use super::Backend;
 use crate::error::Errno;
-use crate::op::{Completion, Op, OpId, Outcome, ReadNow, Request};
+use crate::op::{Completion, FileId, Op, OpId, Outcome, ReadNow, Request};
 use check::{checksum, parts};
 use disk::lock;
 use kernel::put;
@@ -122,6 +122,12 @@ impl SimDisk {
                     }
                     continue;
                 }
+                Op::Empty { file } => {
+                    if self.random.happens(500) {
+                        lock(&file.inode).resize(0);
+                    }
+                    continue;
+                }
                 _ => continue,
             };
             let parts = parts(&flying.request.op);
@@ -204,6 +210,10 @@ impl Backend for SimDisk {
             let completion = self.complete(flying);
             out.push(completion);
         }
+    }
+
+    fn id(file: &SimFile) -> FileId {
+        file.id()
     }
 
     fn read_now(file: &Arc<SimFile>) -> Option<Arc<dyn ReadNow>> {

@@ -24,7 +24,7 @@ mod tests;
 
 use super::{Backend, PoolBackend};
 use crate::config::Config;
-use crate::op::{Completion, Op, ReadNow, Request, Route};
+use crate::op::{Completion, FileId, Op, ReadNow, Request, Route};
 use crate::stats::Counters;
 use crate::sys::file::KernelFile;
 use crate::sys::retry;
@@ -188,6 +188,10 @@ impl Backend for UringBackend {
             // The crew says what is wrong with it.
             Err(request) => self.crew.submit(request),
         }
+    }
+
+    fn id(file: &KernelFile) -> FileId {
+        file.id()
     }
 
     fn hurry(&mut self) {

@@ -1,0 +1,382 @@
+//! Opens, from the call to the first op of the file: in the order that [`Precedence`] gives them.
+//!
+//! ```text
+//!  open ─► (lane) ─► Op::Open ─► (held) ─► (Op::Empty) ─► served
+//! ```
+//!
+//! What is in brackets happens only where another open of the path, or something that is owed to the
+//! file, is in the way.
+
+use super::Driver;
+use super::file::OpenFile;
+use super::ops::Purpose;
+use crate::backend::Backend;
+use crate::command::OpenCommand;
+use crate::error::Errno;
+use crate::event::EventKind;
+use crate::fd::{DRIVER, OpenState, Slot, Waiting};
+use crate::manner::Manner;
+use crate::op::{FileFacts, FileId, Op, OpenSpec, Outcome, Withdrawal};
+use crate::plan::Turn;
+use crate::trace;
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+
+/// The room for so many opens stays.
+const FEW: usize = 256;
+
+/// A file that is not served yet.
+pub struct Opening<F> {
+    turn: Turn,
+    /// Names its path.
+    path: u64,
+    has_effects: bool,
+    truncates: bool,
+    withdrawal: Option<Arc<Withdrawal>>,
+    /// Since when it is at the kernel, if it cuts off the file.
+    at_kernel: Option<Turn>,
+    /// Until it goes to the backend.
+    spec: Option<Box<OpenSpec>>,
+    /// When it was closed, if it was.
+    closed: Option<Turn>,
+    /// Once the kernel has opened it.
+    arrival: Option<Arrival<F>>,
+}
+
+/// What the kernel opened.
+struct Arrival<F> {
+    kernel: Arc<F>,
+    facts: FileFacts,
+    id: FileId,
+    /// It is still to be cut off.
+    owes_truncation: bool,
+}
+
+impl<F> Opening<F> {
+    /// An open that was asked for at `turn`.
+    pub fn new(turn: Turn, spec: OpenSpec) -> Self {
+        Self {
+            turn,
+            path: name(&spec),
+            has_effects: spec.has_effects(),
+            truncates: spec.truncates(),
+            withdrawal: spec.withdrawal.clone(),
+            at_kernel: None,
+            spec: Some(Box::new(spec)),
+            closed: None,
+            arrival: None,
+        }
+    }
+
+    /// Whether nobody wants the file any more, and nothing of it was cut off.
+    fn is_withdrawn(&self) -> bool {
+        let withdrawal = self.withdrawal.as_ref();
+        withdrawal.is_some_and(|open| open.is_withdrawn())
+    }
+}
+
+/// A number for the path of a file. Two paths with one number wait for each other without need.
+fn name(spec: &OpenSpec) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    spec.path.hash(&mut hasher);
+    let directory = spec.beneath.as_ref().map(|directory| directory.as_raw_fd());
+    directory.hash(&mut hasher);
+    hasher.finish()
+}
+
+impl<B: Backend> Driver<B> {
+    pub(super) fn open(&mut self, command: OpenCommand) {
+        let OpenCommand {
+            fd,
+            spec,
+            may_read,
+            prefetch,
+            wakers,
+        } = command;
+        let index = fd.index() as usize;
+        if self.files.len() <= index {
+            self.files.resize_with(index + 1, || None);
+        }
+        let mut file = OpenFile::new(fd, &spec, may_read, &self.limits);
+        file.wakers = wakers;
+        if prefetch {
+            if let Some(slot) = self.shared.table.get(fd.index()) {
+                file.incoming().start(slot, 1, 0, 0);
+            }
+        }
+        trace::opening(fd, &spec);
+        let opening = Opening::new(self.precedence.next_turn(), spec);
+        let (path, has_effects) = (opening.path, opening.has_effects);
+        self.openings.insert(fd.index(), Box::new(opening));
+        self.files[index] = Some(Box::new(file));
+        self.live += 1;
+        if self.precedence.enter(path, fd.index(), has_effects) {
+            self.submit_open(fd.index());
+        }
+        self.place_early();
+        if self.deadline.is_some() {
+            self.close_for_shutdown(fd);
+        }
+    }
+
+    fn submit_open(&mut self, index: u32) {
+        let Some(opening) = self.openings.get_mut(&index) else {
+            return;
+        };
+        let Some(mut spec) = opening.spec.take() else {
+            return;
+        };
+        if opening.truncates {
+            let (truncation, turn) = self.precedence.truncation();
+            spec.truncation = truncation;
+            opening.at_kernel = Some(turn);
+        }
+        self.submit(index, Purpose::Open, Op::Open(spec));
+    }
+
+    /// Opens that waited and need not any more.
+    pub(super) fn go_on_with_opens(&mut self) {
+        while let Some(index) = self.precedence.next_released(self.now) {
+            self.submit_open(index);
+            self.with_file(index, |driver, slot, file| {
+                driver.go_on(slot, file);
+                driver.pump(slot, file);
+            });
+        }
+    }
+
+    /// The backend's answer to an open.
+    pub(super) fn opened(
+        &mut self,
+        slot: &Slot,
+        file: &mut OpenFile<B::File>,
+        outcome: Outcome<B::File>,
+    ) {
+        let index = file.fd.index();
+        let outcome = match outcome {
+            Outcome::NotYet(spec) => {
+                if self.open_again(file, spec) {
+                    return;
+                }
+                Outcome::Failed(Errno(libc::EBUSY))
+            }
+            outcome => outcome,
+        };
+        let Some(opening) = self.openings.get_mut(&index) else {
+            unreachable!("it was about to be opened")
+        };
+        if opening.has_effects {
+            self.precedence.answered(opening.path);
+        }
+        let (kernel, facts) = match outcome {
+            Outcome::Opened(kernel, facts) => (Arc::new(kernel), facts),
+            Outcome::Failed(errno) => {
+                if opening.at_kernel.is_some() {
+                    self.precedence.cutter_answered();
+                }
+                if let Some(turn) = opening.closed {
+                    self.precedence.is_known(turn);
+                }
+                return self.refused(slot, file, errno);
+            }
+            Outcome::Done(_) | Outcome::NotYet(_) => {
+                unreachable!("an open gives a file or an error")
+            }
+        };
+        let id = B::id(&kernel);
+        // What was still to be written before it.
+        let at_kernel = opening.at_kernel;
+        let has_grown = at_kernel.is_some_and(|at| self.precedence.may_have_grown(id, at));
+        let owes_truncation =
+            facts.owes_truncation && !opening.is_withdrawn() && (facts.size > 0 || has_grown);
+        if at_kernel.is_some() {
+            self.precedence.cutter_answered();
+        }
+        if owes_truncation {
+            self.precedence.owe(id, index, opening.turn);
+        }
+        let closed = opening.closed;
+        opening.arrival = Some(Arrival {
+            kernel,
+            facts,
+            id,
+            owes_truncation,
+        });
+        file.life.owes |= owes_truncation;
+        if let Some(turn) = closed {
+            self.owe_bytes(slot, file, id, turn);
+            self.precedence.is_known(turn);
+        }
+        self.go_on(slot, file);
+    }
+
+    /// Bytes of a file that was closed at `turn` keep later opens of it back until they are written;
+    /// unless it is to be cut off first, which does so by itself.
+    fn owe_bytes(&mut self, slot: &Slot, file: &mut OpenFile<B::File>, id: FileId, turn: Turn) {
+        if !file.life.owes && !file.is_written(slot.marks.accepted()) {
+            file.life.owes = true;
+            self.precedence.owe(id, file.fd.index(), turn);
+        }
+    }
+
+    /// The file was closed: opens from now on are behind what it owes.
+    pub(super) fn closed(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) {
+        let turn = self.precedence.next_turn();
+        let Some(opening) = self.openings.get_mut(&file.fd.index()) else {
+            if let Some(id) = file.kernel.as_ref().map(|kernel| B::id(kernel)) {
+                self.owe_bytes(slot, file, id, turn);
+            }
+            return;
+        };
+        opening.closed = Some(turn);
+        let is_withdrawn = opening.is_withdrawn();
+        match &mut opening.arrival {
+            Some(arrival) => {
+                let id = arrival.id;
+                if is_withdrawn && arrival.owes_truncation {
+                    arrival.owes_truncation = false;
+                    self.settle(file, id);
+                }
+                self.owe_bytes(slot, file, id, turn);
+            }
+            None if is_withdrawn => {}
+            None => {
+                if opening.truncates || slot.marks.accepted() > 0 {
+                    self.precedence.closed_unknown(turn, self.now);
+                }
+            }
+        }
+    }
+
+    fn settle(&mut self, file: &mut OpenFile<B::File>, id: FileId) {
+        file.life.owes = false;
+        self.precedence.settle(id, file.fd.index());
+    }
+
+    /// Nothing is owed any more by a file that is closed, once all of it is written or lost.
+    pub(super) fn settle_bytes(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) {
+        if !file.life.owes || !file.is_written(slot.marks.accepted()) {
+            return;
+        }
+        if let Some(id) = file.kernel.as_ref().map(|kernel| B::id(kernel)) {
+            self.settle(file, id);
+        }
+    }
+
+    /// The kernel has opened the file: it is served, unless it is behind another one.
+    pub(super) fn go_on(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) {
+        let index = file.fd.index();
+        let Some(opening) = self.openings.get_mut(&index) else {
+            return;
+        };
+        let Some(arrival) = &mut opening.arrival else {
+            return;
+        };
+        let (id, turn) = (arrival.id, opening.turn);
+        if self.precedence.is_behind(id, index, turn, self.now) {
+            return self.precedence.hold(id, index, turn);
+        }
+        if arrival.owes_truncation {
+            let withdrawal = opening.withdrawal.as_ref();
+            if withdrawal.is_none_or(|open| open.claim()) {
+                let op = Op::Empty {
+                    file: Arc::clone(&arrival.kernel),
+                };
+                file.busy += 1;
+                return self.submit(index, Purpose::Empty, op);
+            }
+        }
+        self.serve(slot, file);
+    }
+
+    /// The file was cut off for its open.
+    pub(super) fn emptied(
+        &mut self,
+        slot: &Slot,
+        file: &mut OpenFile<B::File>,
+        outcome: Outcome<B::File>,
+    ) {
+        let opening = self.openings.get_mut(&file.fd.index());
+        let Some(arrival) = opening.and_then(|opening| opening.arrival.as_mut()) else {
+            unreachable!("it is not served before")
+        };
+        match outcome {
+            // After the pause that began.
+            Outcome::Failed(errno) if errno.is_transient() => {}
+            Outcome::Failed(errno) => {
+                let id = arrival.id;
+                let opening = self.take_opening(file);
+                let arrival = opening.and_then(|opening| opening.arrival);
+                let kernel = arrival.and_then(|arrival| Arc::into_inner(arrival.kernel));
+                self.settle(file, id);
+                if let Some(kernel) = kernel {
+                    file.busy += 1;
+                    self.submit(file.fd.index(), Purpose::Discard, Op::Close(kernel));
+                }
+                self.refused(slot, file, errno);
+            }
+            _ => {
+                arrival.facts.size = 0;
+                self.serve(slot, file);
+            }
+        }
+    }
+
+    /// The file is there, as it was asked for.
+    fn serve(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) {
+        let Some(opening) = self.take_opening(file) else {
+            return;
+        };
+        let Some(Arrival {
+            kernel, facts, id, ..
+        }) = opening.arrival
+        else {
+            unreachable!("the kernel has opened it")
+        };
+        if file.life.owes && opening.closed.is_none() {
+            self.settle(file, id);
+        }
+        let fell_back = u64::from(facts.fell_back);
+        self.shared.counters.fallbacks.add(fell_back);
+        slot.count(fell_back, |stats| &mut stats.fallbacks);
+        let manner = Manner::at_open(file.io_mode(), file.appends(), facts.block);
+        slot.set_manner(manner);
+        self.shared.counters.opened(manner.mode);
+        trace::opened(file.fd, &facts);
+        file.opened(kernel, facts);
+        if let Some(kernel) = file.cached_kernel() {
+            let read_now = B::read_now(kernel);
+            let mut ends = slot.ends.acquire(DRIVER);
+            if ends.generation == file.fd.generation() {
+                ends.read_now = read_now;
+            }
+        }
+        slot.set_open_state(OpenState::Open);
+        self.tell(file, EventKind::Opened);
+        self.notify(slot, file, Waiting::OPENED, None);
+    }
+
+    /// The file is served now, or never. Many that were opened together leave no memory behind.
+    fn take_opening(&mut self, file: &OpenFile<B::File>) -> Option<Box<Opening<B::File>>> {
+        let opening = self.openings.remove(&file.fd.index());
+        if self.openings.is_empty() && self.openings.capacity() > FEW {
+            self.openings = HashMap::new();
+        }
+        opening
+    }
+
+    /// There is no such file for the caller.
+    fn refused(&mut self, slot: &Slot, file: &mut OpenFile<B::File>, errno: Errno) {
+        self.take_opening(file);
+        let errno = errno.as_failure();
+        let mut failure = file.write().refused(errno);
+        file.life.refused(errno);
+        self.poison(slot, file, &mut failure);
+        slot.set_open_state(OpenState::Refused);
+        trace::failed(file.fd, &failure);
+        self.tell(file, EventKind::Failed(failure));
+        self.notify_all(slot, file);
+    }
+}
