@@ -141,7 +141,8 @@ unsafe impl RawRwLockUpgrade for RawRwSpinLock {
 unsafe impl RawRwLockUpgradeDowngrade for RawRwSpinLock {
     #[inline]
     unsafe fn downgrade_upgradable(&self) {
-        // SAFETY: the caller's promise is the same.
+        // SAFETY: the caller's promise is the same. Should it panic, the caller's guard still holds
+        // the upgradable lock, and lets go of it.
         unsafe { Self::downgrade_upgradable(self) }
     }
 

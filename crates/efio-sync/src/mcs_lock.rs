@@ -61,17 +61,24 @@ impl RawMcsLock {
         if !before.is_null() {
             // SAFETY: it was in the queue when we were put behind it, and cannot leave it before it
             // has seen our link.
-            unsafe { Self::wait_behind(&*before, waiter) }
+            unsafe { Self::wait_behind(before, waiter) }
         }
     }
 
+    /// Links `waiter` behind `before` and waits for its turn.
+    ///
+    /// `before` is a pointer, not a reference: a reference would promise that the node is there
+    /// until the call returns, but it may go away as soon as it is linked.
+    ///
+    /// # Safety
+    ///
+    /// `before` is the node in front of `waiter`, and was not linked to it yet.
     #[cold]
     #[inline(never)]
-    fn wait_behind(before: &Waiter, waiter: &Waiter) {
+    unsafe fn wait_behind(before: *const Waiter, waiter: &Waiter) {
+        // SAFETY: the node stays until it has seen this store. Only its atomic `next` is borrowed.
         // Release pairs with the Acquire load of `next` in `unlock`: our node is initialised.
-        before
-            .next
-            .store(ptr::from_ref(waiter).cast_mut(), Ordering::Release);
+        unsafe { &(*before).next }.store(ptr::from_ref(waiter).cast_mut(), Ordering::Release);
         let mut turns = 0;
         // Acquire pairs with the Release store in `pass_on`.
         while waiter.waiting.load(Ordering::Acquire) {
@@ -141,7 +148,7 @@ impl RawMcsLock {
         };
         // SAFETY: it waits for this store and does not go away before. It may be gone after it.
         // Release pairs with the Acquire load in `wait_behind`: what we wrote under the lock.
-        unsafe { (*next).waiting.store(false, Ordering::Release) }
+        unsafe { &(*next).waiting }.store(false, Ordering::Release);
     }
 }
 

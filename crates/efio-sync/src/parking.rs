@@ -18,6 +18,10 @@
 //! woken: there are never more sleepers than registrations and wakes on their way. There may be
 //! fewer, since a waiter who finds it true after registering leaves its registration behind: it
 //! costs a later notifier one idle wake.
+//!
+//! A sleep may also end for no reason: by a signal, or because it was timed. The waiter, which will
+//! register again, then takes a registration back if `tickets` shows that no notifier did, so that
+//! they do not pile up: the count stays below the number of waiters and of those left behind.
 
 use core::time::Duration;
 
@@ -81,7 +85,48 @@ impl Parking {
         if found.is_none() {
             self.tickets
                 .wait(ticket, if seen_by_all { None } else { Some(BLIND_SLEEP) });
+            // Relaxed: whoever was woken sees what was written before the wake.
+            if self.tickets.load(Ordering::Relaxed) == ticket {
+                self.take_back();
+            }
         }
         found
+    }
+
+    /// Nobody woke us: one registration less. Should a notifier be about to change the ticket, then
+    /// it wakes one of those that still sleep.
+    #[cold]
+    fn take_back(&self) {
+        _ = self
+            .sleepers
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |sleepers| {
+                sleepers.checked_sub(1)
+            });
+    }
+}
+
+#[cfg(all(test, feature = "std", not(any(loom, shuttle))))]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    /// F76: sleeps that end for no reason leave nothing behind that could pile up.
+    #[test]
+    fn a_sleep_that_nobody_ended_is_not_counted() {
+        const ROUNDS: u32 = 20;
+        let parking = Parking::new();
+        let looks = AtomicU32::new(0);
+        let look = || (looks.fetch_add(1, Ordering::Relaxed) == ROUNDS).then_some(());
+        thread::scope(|scope| {
+            scope.spawn(|| while parking.wait(look).is_none() {});
+            while looks.load(Ordering::Relaxed) <= ROUNDS {
+                // What a signal does: the sleep ends, and the word keeps its value.
+                parking.tickets.wake_one();
+                thread::yield_now();
+            }
+        });
+        // That of the last look, which found something.
+        assert!(parking.sleepers.load(Ordering::Relaxed) <= 1);
     }
 }

@@ -21,6 +21,9 @@
 //! WAITING is cleared by the writer that gets in; other writers that still wait set it again while
 //! it is inside. Every change is a read-modify-write, so that each release continues the release
 //! sequences before it, and a writer that acquires the word has acquired from every reader.
+//!
+//! The number of readers never wraps, however many guards are leaked: everything that adds one
+//! checks first, and refuses (`try_…`) or panics without having changed anything.
 
 use crate::Backoff;
 use crate::shim::atomic::{AtomicU32, Ordering};
@@ -31,11 +34,16 @@ const WAITING: u32 = 4;
 const READER: u32 = 8;
 
 /// The lock word of [`RwSpinLock`](crate::RwSpinLock) without the data.
+#[repr(transparent)]
 pub struct RawRwSpinLock {
     state: AtomicU32,
 }
 
 impl RawRwSpinLock {
+    /// How many readers can hold the lock at a time: 2²⁹ − 1. A reader more is refused by
+    /// [`try_read`](Self::try_read), and panics in [`read`](Self::read).
+    pub const MAX_READERS: u32 = readers(u32::MAX);
+
     const_unless_loom! {
         /// An open lock.
         #[inline]
@@ -44,17 +52,27 @@ impl RawRwSpinLock {
         }
     }
 
-    /// Whether the caller now holds the lock for reading.
+    /// Whether the caller now holds the lock for reading. Not with
+    /// [`MAX_READERS`](Self::MAX_READERS) readers.
     #[inline]
     pub fn try_read(&self) -> bool {
         self.try_add(WRITER | WAITING, READER)
     }
 
     /// Waits until the caller holds the lock for reading.
+    ///
+    /// # Panics
+    ///
+    /// With [`MAX_READERS`](Self::MAX_READERS) readers.
     #[inline]
     pub fn read(&self) {
         if !self.try_read() {
-            self.wait_for(|| self.try_read());
+            self.wait_for(|| {
+                if readers(self.state.load(Ordering::Relaxed)) == Self::MAX_READERS {
+                    too_many_readers();
+                }
+                self.try_read()
+            });
         }
     }
 
@@ -182,13 +200,25 @@ impl RawRwSpinLock {
 
     /// Makes the caller's upgradable lock one for reading.
     ///
+    /// # Panics
+    ///
+    /// With [`MAX_READERS`](Self::MAX_READERS) other readers. The caller then still holds the
+    /// upgradable lock.
+    ///
     /// # Safety
     ///
     /// The caller holds the upgradable lock.
     #[inline]
     pub unsafe fn downgrade_upgradable(&self) {
-        // Only another upgradable reader can get in by this, and nothing was written.
-        self.state.fetch_add(READER - UPGRADABLE, Ordering::Relaxed);
+        // Relaxed: only another upgradable reader can get in by this, and nothing was written.
+        let counted = self
+            .state
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |state| {
+                state.checked_add(READER - UPGRADABLE)
+            });
+        if counted.is_err() {
+            too_many_readers();
+        }
     }
 
     /// Whether somebody holds the lock in any way; out of date when it returns.
@@ -203,13 +233,13 @@ impl RawRwSpinLock {
         self.state.load(Ordering::Relaxed) & WRITER != 0
     }
 
-    /// Adds `share` while all of `barred` is clear.
+    /// Adds `share` while all of `barred` is clear, unless the count is full.
     #[inline(always)]
     fn try_add(&self, barred: u32, share: u32) -> bool {
         let mut state = self.state.load(Ordering::Relaxed);
         while state & barred == 0 {
             let Some(next) = state.checked_add(share) else {
-                too_many_readers()
+                return false;
             };
             // Acquire pairs with the Release of the last writer.
             match self.state.compare_exchange_weak(
@@ -252,13 +282,83 @@ impl RawRwSpinLock {
     }
 }
 
+/// The number of readers in a state.
+const fn readers(state: u32) -> u32 {
+    state / READER
+}
+
 #[cold]
 fn too_many_readers() -> ! {
-    panic!("more than {} readers hold an RwSpinLock", u32::MAX / READER);
+    panic!(
+        "{} readers hold an RwSpinLock, and no more can",
+        RawRwSpinLock::MAX_READERS
+    );
 }
 
 impl Default for RawRwSpinLock {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+#[cfg(all(test, feature = "std", not(any(loom, shuttle))))]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+
+    impl RawRwSpinLock {
+        /// As if the guards of so many readers were leaked.
+        pub(crate) fn leak_readers(&self, count: u32) {
+            self.state.fetch_add(count * READER, Ordering::Relaxed);
+        }
+    }
+
+    fn full() -> RawRwSpinLock {
+        let lock = RawRwSpinLock::new();
+        lock.leak_readers(RawRwSpinLock::MAX_READERS);
+        lock
+    }
+
+    fn panics(call: impl FnOnce()) -> bool {
+        catch_unwind(AssertUnwindSafe(call)).is_err()
+    }
+
+    /// F76: every way to become a reader, with and without a writer that waits.
+    #[test]
+    fn the_count_of_readers_never_wraps() {
+        for waiting in [0, WAITING] {
+            let lock = full();
+            lock.state.fetch_or(waiting, Ordering::Relaxed);
+            let before = lock.state.load(Ordering::Relaxed);
+            assert!(!lock.try_read());
+            assert!(panics(|| lock.read()));
+            assert_eq!(lock.state.load(Ordering::Relaxed), before);
+
+            lock.state.fetch_or(UPGRADABLE, Ordering::Relaxed);
+            // SAFETY: the upgradable lock is held: it was just taken, by hand.
+            assert!(panics(|| unsafe { lock.downgrade_upgradable() }));
+            assert_eq!(lock.state.load(Ordering::Relaxed), before | UPGRADABLE);
+            assert!(!lock.try_write());
+            // SAFETY: as above, and one of the readers.
+            unsafe {
+                lock.unlock_read();
+                lock.downgrade_upgradable();
+            }
+            assert_eq!(lock.state.load(Ordering::Relaxed), before);
+        }
+    }
+
+    /// The upgradable lock is no reader: it is to be had beside as many as there can be.
+    #[test]
+    fn an_upgradable_reader_is_not_counted() {
+        let lock = full();
+        assert!(lock.try_upgradable_read());
+        // SAFETY: taken just now.
+        unsafe { lock.unlock_upgradable() };
+        assert_eq!(
+            readers(lock.state.load(Ordering::Relaxed)),
+            RawRwSpinLock::MAX_READERS
+        );
     }
 }

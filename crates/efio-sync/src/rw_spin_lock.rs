@@ -65,14 +65,14 @@ impl<T: ?Sized> RwSpinLock<T> {
     ///
     /// # Panics
     ///
-    /// With 2²⁹ readers at a time.
+    /// When 2²⁹ − 1 readers are inside already, which takes guards that were leaked.
     #[inline]
     pub fn read(&self) -> RwSpinReadGuard<'_, T> {
         self.raw.read();
         self.read_guard()
     }
 
-    /// A guard to read, if no writer is inside or waits.
+    /// A guard to read, if no writer is inside or waits, and fewer than 2²⁹ − 1 readers are inside.
     #[inline]
     pub fn try_read(&self) -> Option<RwSpinReadGuard<'_, T>> {
         self.raw.try_read().then(|| self.read_guard())
@@ -257,13 +257,17 @@ impl<'a, T: ?Sized> RwSpinUpgradableGuard<'a, T> {
     }
 
     /// Reads on, and leaves the right to upgrade to somebody else.
+    ///
+    /// # Panics
+    ///
+    /// When 2²⁹ − 1 other readers are inside, which takes guards that were leaked.
     #[inline]
     pub fn downgrade(self) -> RwSpinReadGuard<'a, T> {
         let Self { value, hold, lock } = self;
         let _ = { value };
-        core::mem::forget(hold);
-        // SAFETY: the hold was the upgradable one.
+        // SAFETY: the hold is the upgradable one. Should this panic it still is, and is let go of.
         unsafe { lock.raw.downgrade_upgradable() }
+        core::mem::forget(hold);
         lock.read_guard()
     }
 }
@@ -352,5 +356,31 @@ impl Drop for WriteHold<'_> {
     fn drop(&mut self) {
         // SAFETY: made for the writer that is inside; its access was dropped before.
         unsafe { self.0.unlock_write() }
+    }
+}
+
+#[cfg(all(test, feature = "std", not(any(loom, shuttle))))]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::string::String;
+
+    use super::*;
+
+    /// F76: a writer would be let in beside a reader, in safe code.
+    #[test]
+    fn readers_at_their_limit() {
+        let lock = RwSpinLock::new(String::from("text"));
+        let reader = lock.read();
+        lock.raw.leak_readers(RawRwSpinLock::MAX_READERS - 1);
+        let upgradable = lock.upgradable_read();
+        let downgraded = catch_unwind(AssertUnwindSafe(|| drop(upgradable.downgrade())));
+        assert!(downgraded.is_err(), "one reader too many");
+        assert!(lock.try_read().is_none() && lock.try_write().is_none());
+        assert!(catch_unwind(AssertUnwindSafe(|| drop(lock.read()))).is_err());
+        // The one that panicked let go of the upgradable lock.
+        drop(lock.try_upgradable_read().expect("nobody has it"));
+        assert_eq!(std::format!("{lock:?}"), "RwSpinLock { value: <locked> }");
+        drop(reader);
+        assert_eq!(*lock.upgradable_read().downgrade(), "text");
     }
 }
