@@ -291,9 +291,13 @@ impl<T, const FIRST: usize> Arena<T, FIRST> {
     fn take_fresh<A: Access>(&self) -> Option<u32> {
         let mut index = self.fresh.load(Ordering::Relaxed);
         loop {
+            // First: the place of the limit itself may be beyond what can be told.
+            if index >= self.limit {
+                return None;
+            }
             let (piece, offset) = Self::locate(index);
             // Node 0 has to be there before any other.
-            if index >= self.limit || !self.has_first() || !self.has_piece(piece) {
+            if !self.has_first() || !self.has_piece(piece) {
                 return None;
             }
             match self.fresh.compare_exchange_weak(
@@ -397,5 +401,30 @@ impl<T, const FIRST: usize> Drop for Arena<T, FIRST> {
                 dealloc(start.cast(), layout);
             }
         }
+    }
+}
+
+#[cfg(all(test, not(any(loom, shuttle))))]
+mod tests {
+    use super::*;
+    use crate::access::Shared;
+
+    /// F76: a queue that has as many nodes as can be says that it is full.
+    #[test]
+    fn at_the_limit_there_are_no_more_nodes() {
+        fn check<const FIRST: usize>() {
+            let arena = Arena::<u8, FIRST>::new();
+            let max = Arena::<u8, FIRST>::MAX;
+            arena.fresh.store(max, Ordering::Relaxed);
+            assert_eq!(arena.take::<Shared>(), None);
+            let (piece, offset) = Arena::<u8, FIRST>::locate(max - 1);
+            assert_eq!(piece, PIECES - 1);
+            assert_eq!(offset as u32, Arena::<u8, FIRST>::piece_len(piece) - 1);
+            // No node was made.
+            arena.fresh.store(1, Ordering::Relaxed);
+        }
+        check::<32>();
+        check::<16>();
+        check::<1>();
     }
 }

@@ -25,6 +25,7 @@ use alloc::alloc::{Layout, handle_alloc_error};
 use alloc::vec::Vec;
 use core::fmt;
 use core::marker::PhantomData;
+use core::mem::ManuallyDrop;
 use core::panic::{RefUnwindSafe, UnwindSafe};
 use core::ptr;
 
@@ -147,23 +148,23 @@ impl<T, const FIRST: usize> MsQueue<T, FIRST> {
     /// are in the queue, or it cannot grow. The value comes back in both.
     #[inline]
     pub fn push(&self, value: T) -> Result<(), PushError<T>> {
+        // Forgotten before it is linked: once it is, another thread may pop and drop it, and to
+        // move it then, be it into `forget`, would touch what it owns.
+        let value = ManuallyDrop::new(value);
         let Some(index) = self.prepare::<Shared>(&value) else {
-            return Err(self.why_not().with(value));
+            return Err(self.why_not().with(ManuallyDrop::into_inner(value)));
         };
-        match self.append(Chain {
+        let appended = self.append(Chain {
             first: index,
             last: index,
             len: 1,
-        }) {
-            true => {
-                core::mem::forget(value);
-                Ok(())
-            }
-            false => {
-                // SAFETY: nobody saw the node.
-                unsafe { self.arena.put::<Shared>(index) };
-                Err(PushError::Closed(value))
-            }
+        });
+        if appended {
+            Ok(())
+        } else {
+            // SAFETY: nobody saw the node.
+            unsafe { self.arena.put::<Shared>(index) };
+            Err(PushError::Closed(ManuallyDrop::into_inner(value)))
         }
     }
 
@@ -174,8 +175,15 @@ impl<T, const FIRST: usize> MsQueue<T, FIRST> {
     /// As [`push`](Self::push). What was not pushed stays in `items`; a queue that becomes full has
     /// taken as many as there was room for.
     pub fn push_batch(&self, items: &mut Vec<T>) -> Result<(), PushError<()>> {
+        let total = items.len();
+        let values = items.as_mut_ptr();
+        // SAFETY: 0 is less than the capacity. From here on the values are ours to move; if we
+        // never came back they would leak. (As in `push`: forgotten before they are linked.)
+        unsafe { items.set_len(0) };
         let mut chain: Option<Chain> = None;
-        for value in items.iter() {
+        for place in 0..total {
+            // SAFETY: one of the values. The reference ends before the value is linked.
+            let value = unsafe { &*values.add(place) };
             let Some(index) = self.prepare::<Shared>(value) else {
                 break;
             };
@@ -201,30 +209,31 @@ impl<T, const FIRST: usize> MsQueue<T, FIRST> {
                 }
             });
         }
+        let mut closed = false;
         let pushed = match chain {
             None => 0,
             Some(chain) => {
                 let (first, len) = (chain.first, chain.len);
-                if !self.append(chain) {
+                if self.append(chain) {
+                    len as usize
+                } else {
                     // SAFETY: nobody saw the nodes.
                     unsafe { self.put_all(first, len) };
-                    return Err(PushError::Closed(()));
+                    closed = true;
+                    0
                 }
-                len as usize
             }
         };
-        let left = items.len() - pushed;
+        let left = total - pushed;
         // SAFETY: the first `pushed` values are in the queue now; the others go to the front.
         unsafe {
-            items.set_len(0);
-            let start = items.as_mut_ptr();
-            ptr::copy(start.add(pushed), start, left);
+            ptr::copy(values.add(pushed), values, left);
             items.set_len(left);
         }
-        if left == 0 {
-            Ok(())
-        } else {
-            Err(self.why_not())
+        match left {
+            _ if closed => Err(PushError::Closed(())),
+            0 => Ok(()),
+            _ => Err(self.why_not()),
         }
     }
 

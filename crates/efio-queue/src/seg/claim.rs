@@ -11,6 +11,7 @@ use super::segment::{Segment, no_memory};
 use super::{CLOSED, SegQueue};
 use crate::PushError;
 use crate::access::Access;
+
 /// Positions that the caller claimed for writing, all in one segment.
 pub(super) struct Claim<'q, T, const SLOTS: usize> {
     pub segment: &'q Segment<T, SLOTS>,
@@ -65,16 +66,15 @@ impl<T, const SLOTS: usize> SegQueue<T, SLOTS> {
             if A::advance(&self.tail.position, position, behind, Ordering::SeqCst) {
                 if let Some(next) = installed {
                     // Release: the segment's fields are seen by whoever loads the pointer.
-                    self.tail
-                        .segment
-                        .store(ptr::from_ref(next).cast_mut(), Ordering::Release);
+                    self.tail.segment.store(next.as_ptr(), Ordering::Release);
                 }
                 return Ok(Claim {
                     segment,
                     position,
                     offset,
                     count,
-                    installed,
+                    // SAFETY: segments live as long as the queue is shared.
+                    installed: installed.map(|next| unsafe { next.as_ref() }),
                 });
             }
             backoff.spin();
@@ -91,8 +91,9 @@ impl<T, const SLOTS: usize> SegQueue<T, SLOTS> {
             let (_, offset) = locate::<SLOTS>(position);
             // Acquire pairs with the Release below and in `start`.
             let segment = self.head.segment.load(Ordering::Acquire);
-            // SAFETY: segments live as long as the queue is shared.
-            if let Some(segment) = unsafe { segment.as_ref() } {
+            if let Some(pointer) = NonNull::new(segment) {
+                // SAFETY: segments live as long as the queue is shared.
+                let segment = unsafe { pointer.as_ref() };
                 let limit = want.min(SLOTS - offset);
                 let count = segment.written(offset, position, limit);
                 if count > 0 {
@@ -107,7 +108,7 @@ impl<T, const SLOTS: usize> SegQueue<T, SLOTS> {
                             // Release: the segment's fields are seen by whoever loads the pointer.
                             self.head.segment.store(next, Ordering::Release);
                         }
-                        return Some(Run::new(&self.pool, segment, offset, count, is_last));
+                        return Some(Run::new(&self.pool, pointer, offset, count, is_last));
                     }
                     backoff.spin();
                     continue;
@@ -124,26 +125,25 @@ impl<T, const SLOTS: usize> SegQueue<T, SLOTS> {
 
     /// The segment after `segment`. `Ok(None)`: its provider is still at it.
     #[inline]
-    fn provided<'q>(
-        &'q self,
-        segment: &'q Segment<T, SLOTS>,
-    ) -> Result<Option<&'q Segment<T, SLOTS>>, PushError<()>> {
+    fn provided(
+        &self,
+        segment: &Segment<T, SLOTS>,
+    ) -> Result<Option<NonNull<Segment<T, SLOTS>>>, PushError<()>> {
         // Acquire pairs with the Release in `provide`: we see the provider's work, and may be the
         // next one to hold that role.
         let next = segment.next.load(Ordering::Acquire);
         if next == no_memory() {
             return self.provide_again(segment);
         }
-        // SAFETY: segments live as long as the queue is shared.
-        Ok(unsafe { next.as_ref() })
+        Ok(NonNull::new(next))
     }
 
     /// The allocator failed the provider before: one of those who come later takes its role.
     #[cold]
-    fn provide_again<'q>(
-        &'q self,
-        segment: &'q Segment<T, SLOTS>,
-    ) -> Result<Option<&'q Segment<T, SLOTS>>, PushError<()>> {
+    fn provide_again(
+        &self,
+        segment: &Segment<T, SLOTS>,
+    ) -> Result<Option<NonNull<Segment<T, SLOTS>>>, PushError<()>> {
         // Acquire pairs with the Release in `provide`, which handed the role on.
         if segment
             .next

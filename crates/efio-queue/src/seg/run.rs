@@ -14,7 +14,9 @@ use crate::drop_rest::drop_rest;
 /// the segment cannot be recycled before the last.
 pub(super) struct Run<'q, T, const SLOTS: usize> {
     pool: &'q Pool<T, SLOTS>,
-    segment: &'q Segment<T, SLOTS>,
+    /// Not a reference: the pool may free a segment through what it is given, and through a pointer
+    /// that was made from a shared reference it must not.
+    segment: NonNull<Segment<T, SLOTS>>,
     offset: usize,
     end: usize,
     /// The run ends with the segment: the segment is ours to retire.
@@ -26,7 +28,7 @@ impl<'q, T, const SLOTS: usize> Run<'q, T, SLOTS> {
     #[inline(always)]
     pub(super) fn new(
         pool: &'q Pool<T, SLOTS>,
-        segment: &'q Segment<T, SLOTS>,
+        segment: NonNull<Segment<T, SLOTS>>,
         offset: usize,
         count: usize,
         is_last: bool,
@@ -40,6 +42,12 @@ impl<'q, T, const SLOTS: usize> Run<'q, T, SLOTS> {
         }
     }
 
+    #[inline(always)]
+    fn segment(&self) -> &Segment<T, SLOTS> {
+        // SAFETY: segments live as long as the queue is shared, and the run borrows its pool.
+        unsafe { self.segment.as_ref() }
+    }
+
     /// Moves all values to the end of `out`.
     #[inline(always)]
     pub(super) fn append_to(mut self, out: &mut Vec<T>) {
@@ -49,7 +57,7 @@ impl<'q, T, const SLOTS: usize> Run<'q, T, SLOTS> {
         // The slots were seen written and claimed (see `new`), and are not taken again.
         unsafe {
             let target = out.as_mut_ptr().add(out.len());
-            self.segment.take_batch(self.offset, target, count);
+            self.segment().take_batch(self.offset, target, count);
             out.set_len(out.len() + count);
         }
         self.offset = self.end;
@@ -61,7 +69,7 @@ impl<'q, T, const SLOTS: usize> Run<'q, T, SLOTS> {
         if self.is_last && self.offset == self.end {
             // SAFETY: the one claim that includes the last slot does it, once: when it moves on to
             // its end.
-            unsafe { self.pool.retire(NonNull::from(self.segment)) };
+            unsafe { self.pool.retire(self.segment) };
         }
     }
 }
@@ -75,7 +83,7 @@ impl<T, const SLOTS: usize> Iterator for Run<'_, T, SLOTS> {
             return None;
         }
         // SAFETY: seen written and claimed (see `new`), and not taken before: `offset` moves on.
-        let value = unsafe { self.segment.take(self.offset) };
+        let value = unsafe { self.segment().take(self.offset) };
         self.offset += 1;
         self.retire_if_done();
         Some(value)
