@@ -8,7 +8,7 @@ use std::thread;
 use efio_sync::{CasCell, CasLock, McsLock, McsNode, RwSpinLock, SpinLock};
 
 const THREADS: u32 = 4;
-const TURNS: u32 = 20_000;
+const TURNS: u32 = if cfg!(miri) { 20 } else { 20_000 };
 
 fn tag(tag: u32) -> NonZeroU32 {
     NonZeroU32::new(tag).unwrap()
@@ -96,7 +96,7 @@ fn handed_over_custody_is_adopted_once() {
 #[test]
 fn cas_lock_waiters_sleep_and_are_woken() {
     let lock = CasLock::new();
-    for _ in 0..200 {
+    for _ in 0..if cfg!(miri) { 3 } else { 200 } {
         let guard = lock.acquire(tag(9));
         thread::scope(|scope| {
             for number in 1..=3 {

@@ -33,6 +33,7 @@ use efio_sync::shim::Arc;
 use efio_sync::shim::atomic::{AtomicUsize, Ordering};
 use efio_sync::{Alarm, Doorbell};
 
+use crate::drop_rest::drop_rest;
 use crate::{PushError, Queue};
 #[cfg(feature = "std")]
 pub use sleep::RecvTimeoutError;
@@ -115,7 +116,8 @@ impl<T, Q: Queue<T>, A: Alarm> Sender<T, Q, A> {
 
 impl<T, Q: Queue<T>, A: Alarm> Clone for Sender<T, Q, A> {
     fn clone(&self) -> Self {
-        // Relaxed: the count cannot reach zero while this sender lives.
+        // Relaxed: the count cannot reach zero while this sender lives. Nor does it wrap, however
+        // many are leaked: the `Arc` counts them too, and ends the process long before.
         self.shared.senders.fetch_add(1, Ordering::Relaxed);
         Self {
             shared: self.shared.clone(),
@@ -134,8 +136,8 @@ impl<T, Q: Queue<T>, A: Alarm> Drop for Sender<T, Q, A> {
     }
 }
 
-/// Pops, and waits when there is nothing. Dropping it closes the inbox; what is in it is dropped with
-/// the last sender.
+/// Pops, and waits when there is nothing. Dropping it closes the inbox and drops what is in it: a
+/// message may own what somebody waits for, the sender of a reply, say.
 ///
 /// There is one: it is not `Clone`, and receiving takes `&mut self`.
 pub struct Receiver<T, Q: Queue<T>, A: Alarm> {
@@ -187,6 +189,8 @@ enum Look<T> {
 impl<T, Q: Queue<T>, A: Alarm> Drop for Receiver<T, Q, A> {
     fn drop(&mut self) {
         self.shared.queue.close();
+        // Nothing comes in any more, and a push that has begun is waited for.
+        drop_rest(&mut core::iter::from_fn(|| self.shared.queue.pop()));
     }
 }
 

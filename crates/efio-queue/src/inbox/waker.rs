@@ -13,7 +13,7 @@ use crate::Queue;
 /// The [`Alarm`] of a task: holds the waker of the task that waits.
 ///
 /// The waker is behind a spin lock that is held for as long as it takes to move it in or out, and
-/// only when the receiver waits or is woken.
+/// only when the receiver waits or is woken. No foreign code (a waker's clone or drop) runs under it.
 #[derive(Default)]
 pub struct WakerSlot {
     waker: SpinLock<Option<Waker>>,
@@ -28,12 +28,14 @@ impl WakerSlot {
     }
 
     fn set(&self, waker: &Waker) {
-        let old = self.waker.with(|slot| match slot {
-            Some(old) if old.will_wake(waker) => None,
-            slot => slot.replace(waker.clone()),
-        });
-        // Foreign code, so after the lock.
-        drop(old);
+        let is_set =
+            |slot: &mut Option<Waker>| slot.as_ref().is_some_and(|old| old.will_wake(waker));
+        if self.waker.with(is_set) {
+            return;
+        }
+        // Foreign code, so before and after the lock.
+        let new = waker.clone();
+        drop(self.waker.with(|slot| slot.replace(new)));
     }
 }
 
