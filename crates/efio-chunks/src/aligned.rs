@@ -199,6 +199,10 @@ unsafe impl Chunk for AlignedBuf {
         self.len
     }
 
+    fn memory(&self) -> usize {
+        self.memory.layout.size()
+    }
+
     unsafe fn set_len(&mut self, len: usize) {
         self.len = len;
     }

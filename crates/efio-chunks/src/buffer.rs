@@ -99,6 +99,14 @@ unsafe impl Chunk for Buffer {
         self.as_slice().len()
     }
 
+    fn memory(&self) -> usize {
+        match self {
+            Self::Vec(bytes) => bytes.capacity(),
+            Self::Aligned(bytes) => bytes.capacity(),
+            other => other.as_slice().len(),
+        }
+    }
+
     unsafe fn set_len(&mut self, len: usize) {
         if let Self::Aligned(bytes) = self {
             // SAFETY: the caller's promise.

@@ -145,7 +145,7 @@ impl ByteWriter {
         if self.inner.room() != 0 {
             return true;
         }
-        if self.inner.is_reader_gone() || self.inner.allowance(1) == 0 {
+        if self.inner.is_reader_gone() || !self.inner.has_room_for(1) {
             return false;
         }
         let Some(tail) = self.new_tail(wanted) else {
@@ -223,9 +223,15 @@ impl ByteWriter {
     /// How many of `wanted` bytes would be taken now.
     pub fn allowance(&mut self, wanted: usize) -> usize {
         if self.inner.is_reader_gone() {
-            0
+            return 0;
+        }
+        let granted = self.inner.allowance(wanted);
+        // What goes beyond the open tail needs another one.
+        let tail = self.inner.room();
+        if granted <= tail || self.inner.has_room_for(1) {
+            granted
         } else {
-            self.inner.allowance(wanted)
+            tail
         }
     }
 
@@ -254,8 +260,10 @@ impl ByteWriter {
         self.inner.arm(bytes)
     }
 
-    /// Closes the stream, as dropping does.
-    pub fn close(self) {}
+    /// Closes the stream, as dropping does unless the thread panics.
+    pub fn close(self) {
+        self.inner.close();
+    }
 
     /// Gives the stream up; see [`ChunkWriter::abort`].
     pub fn abort(self) {

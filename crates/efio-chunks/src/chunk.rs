@@ -9,8 +9,8 @@
 ///
 /// From the moment a stream has it until it gives it back or drops it:
 ///
-/// - `as_ptr` returns one and the same pointer while the chunk stays in its place, and `len` the
-///   same number. Neither panics.
+/// - `as_ptr` returns one and the same pointer while the chunk stays in its place, and `len` and
+///   `memory` the same number. None of them panics.
 /// - The `len` bytes at the pointer are initialised, may be read from any thread that has a
 ///   reference to the chunk, and nobody changes them.
 pub unsafe trait Chunk: Send {
@@ -23,6 +23,13 @@ pub unsafe trait Chunk: Send {
     /// Whether it has none.
     fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// How many bytes of memory it keeps, unused room included. A bounded stream counts them beside
+    /// the bytes, so that neither many small chunks nor large ones with little in them take more
+    /// memory than the bound allows. The default is `len`.
+    fn memory(&self) -> usize {
+        self.len()
     }
 
     /// Tells an owned chunk that a stream has filled it up to `len`. Called when the chunk leaves
@@ -69,6 +76,10 @@ unsafe impl Chunk for Vec<u8> {
 
     fn len(&self) -> usize {
         self.len()
+    }
+
+    fn memory(&self) -> usize {
+        self.capacity()
     }
 }
 

@@ -15,10 +15,11 @@
 
 use core::mem::MaybeUninit;
 
-use efio_sync::shim::atomic::AtomicU8;
-use efio_sync::shim::atomic::Ordering::{AcqRel, Acquire};
+use efio_sync::shim::atomic::Ordering::{AcqRel, Acquire, Release};
+use efio_sync::shim::atomic::{AtomicU8, AtomicUsize};
 use efio_sync::shim::cell::UnsafeCell;
 
+use crate::chunk::Chunk;
 use crate::link::{Link, Next};
 use crate::watched::Watched;
 
@@ -54,6 +55,14 @@ pub(crate) struct Node<C> {
     pub(crate) begin: usize,
     /// Shared by both sides until sealed, then the reader's alone; initialised until it takes it.
     chunk: UnsafeCell<MaybeUninit<C>>,
+}
+
+impl<C: Chunk> Node<C> {
+    /// The memory that `chunk` takes while it is in a stream, with its node. About: what the
+    /// allocator adds to the two is not known.
+    pub(crate) fn memory(chunk: &C) -> usize {
+        size_of::<Self>() + chunk.memory()
+    }
 }
 
 impl<C> Node<C> {
@@ -117,8 +126,18 @@ pub(crate) struct Line<T>(pub(crate) T);
 pub(crate) struct Shared<C> {
     /// Written once or twice in the life of a stream.
     rare: Line<Rare<C>>,
-    /// How many bytes the reader has consumed, modulo the width of a [`Watched`]. The reader's.
-    pub(crate) consumed: Line<Watched>,
+    /// What the reader gave back.
+    pub(crate) returned: Line<Returned>,
+}
+
+/// What the reader gave back of what is bounded. Its own to change.
+#[derive(Debug)]
+pub(crate) struct Returned {
+    /// How many bytes it has consumed, modulo the width of a [`Watched`].
+    pub(crate) bytes: Watched,
+    /// How much memory the chunks had that left the stream, modulo the word. Only in a bounded
+    /// stream; published by the next `set` of `bytes`, be it to the same value.
+    pub(crate) memory: AtomicUsize,
 }
 
 #[derive(Debug)]
@@ -137,8 +156,12 @@ pub(crate) struct Rest<C> {
     pub(crate) spent: bool,
 }
 
+/// The writer has left, and touches nothing any more.
 const WRITER: u8 = 1;
+/// The reader has left.
 const READER: u8 = 2;
+/// The reader touches nothing any more.
+const READER_DONE: u8 = 4;
 
 impl<C> Shared<C> {
     pub(crate) fn new() -> *mut Self {
@@ -152,7 +175,10 @@ impl<C> Shared<C> {
                 gone: AtomicU8::new(0),
                 rest: UnsafeCell::new(rest),
             }),
-            consumed: Line(Watched::new(0)),
+            returned: Line(Returned {
+                bytes: Watched::new(0),
+                memory: AtomicUsize::new(0),
+            }),
         }))
     }
 
@@ -182,7 +208,7 @@ impl<C> Shared<C> {
         // SAFETY: neither end has freed it: the one that leaves last does, and this one has not.
         let shared = unsafe { &*this };
         // AcqRel: each end releases what it did to the list; the last one acquires it and frees.
-        if shared.rare.0.gone.fetch_or(WRITER, AcqRel) & READER != 0 {
+        if shared.rare.0.gone.fetch_or(WRITER, AcqRel) & READER_DONE != 0 {
             // SAFETY: the reader wrote `rest` before it left and touches nothing since.
             let (node, spent) = shared
                 .rare
@@ -194,11 +220,17 @@ impl<C> Shared<C> {
         }
     }
 
-    /// The reader's last act, like [`writer_leaves`](Self::writer_leaves).
+    /// The reader's last act, like [`writer_leaves`](Self::writer_leaves). Says whether the writer
+    /// asked to hear of it, if `watched`; `consumed` is how many bytes were.
     ///
     /// # Safety
     /// Called once, by the reader, which stands at `rest` and touches nothing again.
-    pub(crate) unsafe fn reader_leaves(this: *mut Self, rest: Rest<C>) {
+    pub(crate) unsafe fn reader_leaves(
+        this: *mut Self,
+        rest: Rest<C>,
+        consumed: usize,
+        watched: bool,
+    ) -> bool {
         // SAFETY: as in `writer_leaves`.
         let shared = unsafe { &*this };
         let Rest { node, spent } = rest;
@@ -208,11 +240,16 @@ impl<C> Shared<C> {
             .0
             .rest
             .with_mut(|rest| unsafe { *rest = Rest { node, spent } });
-        // AcqRel: as in `writer_leaves`.
-        if shared.rare.0.gone.fetch_or(READER, AcqRel) & WRITER != 0 {
+        // First the word that the writer looks at after it asked, then the one that it asks with:
+        // either it finds us gone, or we find that it asked. Release: pairs with `reader_gone`.
+        shared.rare.0.gone.fetch_or(READER, Release);
+        let woken = watched && shared.returned.0.bytes.set(consumed, true);
+        // AcqRel: as in `writer_leaves`. From here on the writer may free everything.
+        if shared.rare.0.gone.fetch_or(READER_DONE, AcqRel) & WRITER != 0 {
             // SAFETY: this end is alone now, and the writer ended the list before it left.
             unsafe { Self::free(this, Rest { node, spent }) };
         }
+        woken
     }
 
     /// Drops the chunks from `rest` on, the nodes and the shared part.
@@ -222,26 +259,51 @@ impl<C> Shared<C> {
     unsafe fn free(this: *mut Self, rest: Rest<C>) {
         // SAFETY: it came from `Box::into_raw` and nobody else has it any more.
         let shared = unsafe { Box::from_raw(this) };
-        let Rest {
-            mut node,
-            mut spent,
-        } = rest;
-        loop {
-            let next = if node.is_null() {
-                shared.first().get()
-            } else {
-                // SAFETY: a node is freed by the one that steps past it, which is us.
-                let owned = unsafe { Box::from_raw(node) };
-                if !spent {
-                    // SAFETY: we are alone and it has not been taken.
-                    drop(unsafe { owned.take() });
-                }
-                owned.next.get()
-            };
-            match next {
-                Next::Node(next) => (node, spent) = (next, false),
-                Next::Nothing | Next::End(_) => return,
+        let mut left = Left { shared, rest };
+        while left.drop_one() {}
+    }
+}
+
+/// A stream without ends: what is left of it.
+struct Left<C> {
+    shared: Box<Shared<C>>,
+    rest: Rest<C>,
+}
+
+impl<C> Left<C> {
+    /// Frees the node where it stands, with its chunk, and steps to the next. False at the end.
+    fn drop_one(&mut self) -> bool {
+        let Rest { node, spent } = self.rest;
+        // SAFETY: a node is freed by the one that steps past it, which is us, alone.
+        let owned = (!node.is_null()).then(|| unsafe { Box::from_raw(node) });
+        let link = owned
+            .as_ref()
+            .map_or(self.shared.first(), |node| &node.next);
+        let is_more = match link.get() {
+            Next::Node(node) => {
+                self.rest = Rest { node, spent: false };
+                true
             }
+            Next::Nothing | Next::End(_) => false,
+        };
+        if !is_more {
+            self.shared.rare.0.first = Link::new();
+            self.rest = Rest {
+                node: core::ptr::null_mut(),
+                spent: true,
+            };
         }
+        if let Some(node) = owned.filter(|_| !spent) {
+            // SAFETY: it has not been taken. This may panic: we have moved on.
+            drop(unsafe { node.take() });
+        }
+        is_more
+    }
+}
+
+impl<C> Drop for Left<C> {
+    /// Only reached with nodes left when the drop of a chunk panicked: goes on with the others.
+    fn drop(&mut self) {
+        while self.drop_one() {}
     }
 }

@@ -5,7 +5,7 @@
 //! and the next change calls the other end's hook once. Until then nobody pays for notifications
 //! but one read-modify-write per publication instead of a store, and that only with a hook.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
 use efio_sync::{Alarm, Doorbell};
@@ -43,17 +43,28 @@ impl TaskWaker {
 
     /// The waker to wake on the next notification, in place of the one before.
     pub fn register(&self, waker: &Waker) {
-        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match &mut *slot {
-            Some(held) => held.clone_from(waker),
-            None => *slot = Some(waker.clone()),
+        if self
+            .lock()
+            .as_ref()
+            .is_some_and(|held| held.will_wake(waker))
+        {
+            return;
         }
+        // To clone and to drop a waker is foreign code, so not under the lock: the last one of a
+        // task may drop the task, and with it the other end of the stream, which notifies us.
+        let new = waker.clone();
+        let old = self.lock().replace(new);
+        drop(old);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Waker>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Notify for TaskWaker {
     fn notify(&self) {
-        let waker = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let waker = self.lock().take();
         if let Some(waker) = waker {
             waker.wake();
         }

@@ -9,7 +9,7 @@ use crate::chunk::Chunk;
 use crate::node::Shared;
 use crate::notify::Notify;
 use crate::reader::ChunkReader;
-use crate::writer::ChunkWriter;
+use crate::writer::{ChunkWriter, Limit};
 
 /// A stream without a bound.
 pub fn unbounded<C: Chunk>() -> (ChunkWriter<C>, ChunkReader<C>) {
@@ -19,6 +19,10 @@ pub fn unbounded<C: Chunk>() -> (ChunkWriter<C>, ChunkReader<C>) {
 /// A stream that holds at most `max_bytes` bytes, or one chunk that is larger.
 ///
 /// With zero it takes one chunk at a time and no [`append`](ChunkWriter::append).
+///
+/// The bound holds for memory too: while chunks with more than `2 * max_bytes` of
+/// [memory](Chunk::memory), or `max_bytes` and 16 KiB where that is more, are in a stream that is
+/// not empty, it takes no chunk. So it is full early when chunks are tiny, or have much unused room.
 pub fn bounded<C: Chunk>(max_bytes: usize) -> (ChunkWriter<C>, ChunkReader<C>) {
     Options::new().max_bytes(max_bytes).build()
 }
@@ -62,7 +66,7 @@ impl Options {
         }
     }
 
-    /// Bounds the bytes in the stream, as [`bounded`] does.
+    /// Bounds the bytes in the stream, and its memory, as [`bounded`] does.
     pub fn max_bytes(mut self, max_bytes: usize) -> Self {
         self.max_bytes = Some(max_bytes);
         self
@@ -97,13 +101,14 @@ impl Options {
 
     /// The two ends of a new stream.
     pub fn build<C: Chunk>(self) -> (ChunkWriter<C>, ChunkReader<C>) {
-        let limit = self.max_bytes.unwrap_or(usize::MAX);
+        let limit = Limit::new(self.max_bytes);
         // SAFETY: `Box::into_raw` never returns null.
         let shared = unsafe { NonNull::new_unchecked(Shared::new()) };
         // SAFETY: it is fresh; one writer and one reader.
         unsafe {
             let writer = ChunkWriter::new(shared, limit, self.on_readable);
-            (writer, ChunkReader::new(shared, self.on_writable))
+            let reader = ChunkReader::new(shared, limit.is_some(), self.on_writable);
+            (writer, reader)
         }
     }
 }

@@ -8,6 +8,8 @@ use core::marker::PhantomData;
 use core::ptr::{self, NonNull};
 use std::sync::Arc;
 
+use efio_sync::shim::atomic::Ordering::Relaxed;
+
 use crate::chunk::Chunk;
 use crate::link::{Link, Next};
 use crate::node::{Extent, Node, Rest, Shared};
@@ -43,6 +45,11 @@ pub struct ChunkReader<C: Chunk> {
     seen: Extent,
     /// How many bytes the stream has given, modulo the word.
     consumed: usize,
+    /// How many of them the writer knows of.
+    told: usize,
+    /// The memory of the chunks that left, modulo the word; counted if there is a bound.
+    freed: usize,
+    is_bounded: bool,
     /// How far `len` has counted.
     counted: Cell<Counted<C>>,
     hook: Option<Arc<dyn Notify>>,
@@ -56,7 +63,11 @@ unsafe impl<C: Chunk> Send for ChunkReader<C> {}
 impl<C: Chunk> ChunkReader<C> {
     /// # Safety
     /// `shared` is fresh and this is its only reader.
-    pub(crate) unsafe fn new(shared: NonNull<Shared<C>>, hook: Option<Arc<dyn Notify>>) -> Self {
+    pub(crate) unsafe fn new(
+        shared: NonNull<Shared<C>>,
+        is_bounded: bool,
+        hook: Option<Arc<dyn Notify>>,
+    ) -> Self {
         Self {
             shared,
             node: ptr::null_mut(),
@@ -68,6 +79,9 @@ impl<C: Chunk> ChunkReader<C> {
                 sealed: true,
             },
             consumed: 0,
+            told: 0,
+            freed: 0,
+            is_bounded,
             counted: Cell::new(Counted::NONE),
             hook,
             _owns: PhantomData,
@@ -97,7 +111,8 @@ impl<C: Chunk> ChunkReader<C> {
             // SAFETY: the writer has filled the chunk up to here.
             unsafe { chunk.set_len(range.end) };
         }
-        self.account(range.len());
+        self.consumed = self.consumed.wrapping_add(range.len());
+        self.tell();
         // SAFETY: all bytes below the published end are initialised.
         Some(unsafe { Popped::new(chunk, range) })
     }
@@ -108,8 +123,10 @@ impl<C: Chunk> ChunkReader<C> {
         if buf.len() < self.seen.end - self.offset {
             // SAFETY: that many bytes are published, and fewer than all, so the chunk stays.
             unsafe { ptr::copy_nonoverlapping(self.unread(), buf.as_mut_ptr(), buf.len()) };
-            self.offset += buf.len();
-            self.account(buf.len());
+            self.advance(buf.len());
+            if !buf.is_empty() {
+                self.tell();
+            }
             return buf.len();
         }
         self.read_across(buf)
@@ -124,11 +141,11 @@ impl<C: Chunk> ChunkReader<C> {
             unsafe {
                 ptr::copy_nonoverlapping(self.unread(), buf.as_mut_ptr().add(filled), count);
             }
-            self.offset += count;
+            self.advance(count);
             filled += count;
         }
-        self.account(filled);
         self.settle(1);
+        self.tell_if_new();
         filled
     }
 
@@ -137,13 +154,13 @@ impl<C: Chunk> ChunkReader<C> {
         let mut left = count;
         while left != 0 && self.settle(left) {
             let step = left.min(self.seen.end - self.offset);
-            self.offset += step;
+            self.advance(step);
             left -= step;
         }
-        self.account(count - left);
         if self.offset == self.seen.end {
             self.settle(1);
         }
+        self.tell_if_new();
         count - left
     }
 
@@ -210,7 +227,7 @@ impl<C: Chunk> ChunkReader<C> {
                 if !self.seen.sealed {
                     return false;
                 }
-                drop(self.take());
+                self.drop_chunk();
             }
             match self.link().get() {
                 Next::Node(next) => self.enter(next),
@@ -239,14 +256,39 @@ impl<C: Chunk> ChunkReader<C> {
         self.seen = node.extent();
     }
 
-    /// Takes the chunk out of the current node, which is sealed.
+    /// Drops the chunk of the current node, which is sealed and consumed.
+    fn drop_chunk(&mut self) {
+        let chunk = self.take();
+        // Before the drop, which may panic.
+        if self.is_bounded {
+            self.tell();
+        } else {
+            self.tell_if_new();
+        }
+        drop(chunk);
+    }
+
+    /// Takes the chunk out of the current node, which is sealed. To be told afterwards.
     fn take(&mut self) -> C {
         debug_assert!(!self.spent && self.seen.sealed);
         self.offset = self.seen.end;
         self.spent = true;
         self.memory = ptr::null();
         // SAFETY: seen sealed, and `spent` makes it happen once.
-        unsafe { (*self.node).take() }
+        let chunk = unsafe { (*self.node).take() };
+        if self.is_bounded {
+            self.freed = self.freed.wrapping_add(Node::memory(&chunk));
+            // Relaxed: published by the `set` that follows.
+            self.shared().returned.0.memory.store(self.freed, Relaxed);
+        }
+        chunk
+    }
+
+    /// Counts bytes of the current chunk as consumed. To be told afterwards.
+    #[inline(always)]
+    fn advance(&mut self, count: usize) {
+        self.offset += count;
+        self.consumed = self.consumed.wrapping_add(count);
     }
 
     #[inline(always)]
@@ -255,20 +297,20 @@ impl<C: Chunk> ChunkReader<C> {
         unsafe { self.memory.add(self.offset) }
     }
 
-    /// Tells the writer that bytes were consumed.
+    /// Tells the writer what was consumed and freed.
     #[inline(always)]
-    fn account(&mut self, count: usize) {
-        if count == 0 {
-            return;
-        }
-        self.consumed = self.consumed.wrapping_add(count);
-        let woken = self
-            .shared()
-            .consumed
-            .0
-            .set(self.consumed, self.hook.is_some());
-        if woken {
+    fn tell(&mut self) {
+        self.told = self.consumed;
+        let bytes = &self.shared().returned.0.bytes;
+        if bytes.set(self.consumed, self.hook.is_some()) {
             self.notify();
+        }
+    }
+
+    #[inline(always)]
+    fn tell_if_new(&mut self) {
+        if self.told != self.consumed {
+            self.tell();
         }
     }
 
@@ -298,20 +340,43 @@ impl<C: Chunk> ChunkReader<C> {
 
 impl<C: Chunk> Drop for ChunkReader<C> {
     fn drop(&mut self) {
-        // Pass over everything that is sealed, so that those chunks go now.
+        /// Leaves, also when the drop of a chunk panics.
+        struct Leave<'r, C: Chunk>(&'r mut ChunkReader<C>);
+
+        impl<C: Chunk> Drop for Leave<'_, C> {
+            fn drop(&mut self) {
+                self.0.pass_over();
+                self.0.leave();
+            }
+        }
+
+        Leave(self).0.pass_over();
+    }
+}
+
+impl<C: Chunk> ChunkReader<C> {
+    /// Passes over everything that is sealed, so that those chunks go now.
+    fn pass_over(&mut self) {
         while self.settle(usize::MAX) {
             self.offset = self.seen.end;
             if !self.seen.sealed {
                 break;
             }
         }
+    }
+
+    fn leave(&mut self) {
         let rest = Rest {
             node: self.node,
             spent: self.spent,
         };
-        // SAFETY: called once, and `rest` is where the reader stands.
-        unsafe { Shared::reader_leaves(self.shared.as_ptr(), rest) };
-        self.notify();
+        let shared = self.shared.as_ptr();
+        // SAFETY: called once, by drop, and `rest` is where the reader stands.
+        let woken =
+            unsafe { Shared::reader_leaves(shared, rest, self.consumed, self.hook.is_some()) };
+        if woken {
+            self.notify();
+        }
     }
 }
 

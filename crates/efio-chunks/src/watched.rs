@@ -50,11 +50,12 @@ impl Watched {
 
     /// Other side: asks to hear of the next `set`. False when the value is no longer `seen`.
     pub(crate) fn ask(&self, seen: usize) -> bool {
-        // Release: pairs with the Acquire in `set`. A failure needs no ordering: the caller looks
-        // again with `get`.
+        // Release: pairs with the Acquire in `set`. Acquire: pairs with the Release in `set`, so that
+        // what the owner did before a `set` to the same value is seen after this. A failure needs no
+        // ordering: the caller looks again with `get`.
         match self
             .0
-            .compare_exchange(seen << 1, seen << 1 | WAITING, Release, Relaxed)
+            .compare_exchange(seen << 1, seen << 1 | WAITING, AcqRel, Relaxed)
         {
             Ok(_) => true,
             Err(now) => now == seen << 1 | WAITING,

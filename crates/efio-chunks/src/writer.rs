@@ -7,6 +7,8 @@ use core::marker::PhantomData;
 use core::ptr::{self, NonNull};
 use std::sync::Arc;
 
+use efio_sync::shim::atomic::Ordering::Relaxed;
+
 use crate::chunk::Chunk;
 use crate::link::{End, Link};
 use crate::node::{Extent, Node, Shared};
@@ -19,8 +21,41 @@ use open::OpenTail;
 /// The largest chunk: two bits of a word are taken.
 const MAX_CHUNK: usize = usize::MAX >> 2;
 
-/// Counters have one bit less than a word.
+/// Counters have one bit less than a word: no stream holds more bytes than that.
 const COUNTER: usize = usize::MAX >> 1;
+
+/// What the unused memory of small chunks may come to, whatever the bound.
+const SLACK: usize = 16 << 10;
+
+/// How much may be in a stream.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limit {
+    bytes: usize,
+    /// While there is more, no chunk comes in.
+    memory: usize,
+}
+
+impl Limit {
+    /// As much as can be counted. Memory is not.
+    const NONE: Self = Self {
+        bytes: COUNTER,
+        memory: usize::MAX,
+    };
+
+    pub(crate) fn new(max_bytes: Option<usize>) -> Self {
+        match max_bytes {
+            Some(bytes) if bytes < COUNTER => Self {
+                bytes,
+                memory: bytes + bytes.max(SLACK),
+            },
+            _ => Self::NONE,
+        }
+    }
+
+    pub(crate) fn is_some(&self) -> bool {
+        self.bytes != COUNTER
+    }
+}
 
 /// The writing end of a stream of chunks.
 ///
@@ -28,7 +63,7 @@ const COUNTER: usize = usize::MAX >> 1;
 /// compile. No method waits: each one finishes in a bounded number of its own steps whatever the
 /// reader does (wait-free, but for the allocator: a chunk costs one small allocation).
 ///
-/// Dropping it closes the stream.
+/// Dropping it closes the stream; when its thread panics, it [gives it up](Self::abort).
 ///
 /// ```compile_fail,E0599
 /// let (writer, reader) = efio_chunks::unbounded::<Vec<u8>>();
@@ -52,7 +87,11 @@ pub struct ChunkWriter<C: Chunk> {
     written: usize,
     /// How many the reader had consumed when we last looked.
     consumed: usize,
-    limit: usize,
+    /// The memory of the chunks that came in and, when we last looked, of those that left; modulo
+    /// the word. Counted if there is a bound.
+    charged: usize,
+    freed: usize,
+    limit: Limit,
     hook: Option<Arc<dyn Notify>>,
     _owns: PhantomData<C>,
 }
@@ -66,7 +105,7 @@ impl<C: Chunk> ChunkWriter<C> {
     /// `shared` is fresh and this is its only writer.
     pub(crate) unsafe fn new(
         shared: NonNull<Shared<C>>,
-        limit: usize,
+        limit: Limit,
         hook: Option<Arc<dyn Notify>>,
     ) -> Self {
         Self {
@@ -75,6 +114,8 @@ impl<C: Chunk> ChunkWriter<C> {
             open: OpenTail::NONE,
             written: 0,
             consumed: 0,
+            charged: 0,
+            freed: 0,
             limit,
             hook,
             _owns: PhantomData,
@@ -83,9 +124,10 @@ impl<C: Chunk> ChunkWriter<C> {
 
     /// Hands a chunk over without copying it. Seals the open tail before it, if there is one.
     ///
-    /// A bounded stream takes a chunk if it then holds at most its limit of bytes, or if it was
-    /// empty: so a chunk that is larger than the limit passes too, alone. An empty chunk carries
-    /// nothing and is dropped at once.
+    /// A bounded stream takes a chunk if it then holds at most its limit of bytes and the chunks
+    /// that are in it do not have too much [memory](Chunk::memory), or if it was empty: so a chunk
+    /// that is larger than the limit passes too, alone. An empty chunk carries nothing and is dropped
+    /// at once.
     ///
     /// # Errors
     /// The chunk comes back when the stream is full or has no reader any more. The open tail is
@@ -141,10 +183,18 @@ impl<C: Chunk> ChunkWriter<C> {
             return Ok(());
         }
         assert!(end <= MAX_CHUNK, "chunk too large");
-        self.seal();
-        self.written = self.written.wrapping_add(end - begin);
-        self.link(Node::new(chunk, begin, Extent { end, sealed: true }));
+        self.charge(&chunk, end - begin);
+        let woken = self.link(Node::new(chunk, begin, Extent { end, sealed: true }));
+        self.notify_if(woken);
         Ok(())
+    }
+
+    /// Counts a chunk that comes in.
+    fn charge(&mut self, chunk: &C, bytes: usize) {
+        self.written = self.written.wrapping_add(bytes);
+        if self.limit.is_some() {
+            self.charged = self.charged.wrapping_add(Node::memory(chunk));
+        }
     }
 
     /// Gives the chunk back if its `bytes` bytes may not come in.
@@ -161,22 +211,42 @@ impl<C: Chunk> ChunkWriter<C> {
     /// Whether a chunk of `bytes` bytes would be taken now. If so it stays so: the reader can only
     /// make more room (unless it leaves).
     pub fn has_room_for(&mut self, bytes: usize) -> bool {
-        if bytes <= self.limit.saturating_sub(self.held()) {
+        let fits = |this: &Self| bytes <= this.left() && this.has_memory();
+        if fits(self) {
             return true;
         }
         // One look at the reader for both questions: `arm` relies on the answer being about the
-        // very value of `consumed` that it then asks about.
-        self.consumed = self.shared().consumed.0.get();
+        // very values that it then asks about.
+        self.look();
         // A stream that is empty takes a chunk of any size, even beyond the limit.
-        self.held() == 0 || bytes <= self.limit.saturating_sub(self.held())
+        self.held() == 0 || fits(self)
     }
 
-    /// Makes `node` the tail and shows it to the reader.
-    fn link(&mut self, node: *mut Node<C>) {
+    /// Whether the chunks in the stream leave memory for one more, when we last looked.
+    fn has_memory(&self) -> bool {
+        self.charged.wrapping_sub(self.freed) <= self.limit.memory
+    }
+
+    /// Looks at what the reader gave back.
+    fn look(&mut self) {
+        self.consumed = self.shared().returned.0.bytes.get();
+        self.freed = self.freed_now();
+    }
+
+    /// The memory that the reader gave back, at least what it had when `returned.bytes` was read.
+    fn freed_now(&self) -> usize {
+        // Relaxed: what belongs to the bytes was published with them.
+        self.shared().returned.0.memory.load(Relaxed)
+    }
+
+    /// Seals the open tail, makes `node` the tail and shows it to the reader. Says whether that one
+    /// was waiting, and is to be notified: last, since that is foreign code, which may panic.
+    fn link(&mut self, node: *mut Node<C>) -> bool {
+        let sealed = self.seal_quietly();
         let previous = self.tail;
         self.tail = node;
-        let woken = self.link_behind(previous).set(node, self.hook.is_some());
-        self.notify_if(woken);
+        let linked = self.link_behind(previous).set(node, self.hook.is_some());
+        sealed || linked
     }
 
     /// The link behind `node`: this writer may set it once, and then never look at `node` again.
@@ -207,26 +277,32 @@ impl<C: Chunk> ChunkWriter<C> {
     /// Makes the open tail's length final, so that the reader can have the chunk. Without an open
     /// tail it does nothing.
     pub fn seal(&mut self) {
-        if self.open.is_open() {
-            self.publish(true);
+        let woken = self.seal_quietly();
+        self.notify_if(woken);
+    }
+
+    /// Says whether the reader was waiting, which is then to be notified.
+    fn seal_quietly(&mut self) -> bool {
+        self.open.is_open() && {
+            let woken = self.publish(true);
             self.open = OpenTail::NONE;
+            woken
         }
     }
 
-    /// Shows the open tail's bytes to the reader.
+    /// Shows the open tail's bytes to the reader. Says whether it was waiting.
     #[inline(always)]
-    fn publish(&self, sealed: bool) {
+    fn publish(&self, sealed: bool) -> bool {
         debug_assert!(self.open.is_open());
         // SAFETY: the tail is open, so its link is not set and the reader keeps it.
         let node = unsafe { &*self.tail };
-        let woken = node.publish(
+        node.publish(
             Extent {
                 end: self.open.len,
                 sealed,
             },
             self.hook.is_some(),
-        );
-        self.notify_if(woken);
+        )
     }
 
     /// How many bytes fit behind the open tail's bytes now: zero when there is no open tail, when
@@ -237,12 +313,17 @@ impl<C: Chunk> ChunkWriter<C> {
 
     /// How many of `wanted` bytes a bounded stream takes now. Without a bound, all of them.
     pub fn allowance(&mut self, wanted: usize) -> usize {
-        let left = self.limit.saturating_sub(self.held());
-        if wanted <= left {
+        if wanted <= self.left() {
             return wanted;
         }
-        self.consumed = self.shared().consumed.0.get();
-        wanted.min(self.limit.saturating_sub(self.held()))
+        self.look();
+        wanted.min(self.left())
+    }
+
+    /// How many bytes more may be in the stream, when we last looked.
+    #[inline(always)]
+    fn left(&self) -> usize {
+        self.limit.bytes.saturating_sub(self.held())
     }
 
     /// How many of `wanted` bytes may come in now.
@@ -264,13 +345,13 @@ impl<C: Chunk> ChunkWriter<C> {
     /// How many bytes are in the stream, not consumed yet. The reader may consume more at any
     /// moment; it is never less than the truth.
     pub fn buffered(&mut self) -> usize {
-        self.consumed = self.shared().consumed.0.get();
+        self.look();
         self.held()
     }
 
     /// The limit given to [`bounded`](crate::bounded), `None` for an unbounded stream.
     pub fn max_bytes(&self) -> Option<usize> {
-        (self.limit != usize::MAX).then_some(self.limit)
+        self.limit.is_some().then_some(self.limit.bytes)
     }
 
     /// Whether the reading end was dropped. Nothing that is written from now on will be read.
@@ -290,46 +371,75 @@ impl<C: Chunk> ChunkWriter<C> {
                 return false;
             }
             // `consumed` is what `has_room_for` has just found too little.
-            if self.shared().consumed.0.ask(self.consumed) {
-                // The reader may have left between the look and the question.
-                return !self.is_reader_gone();
+            if self.shared().returned.0.bytes.ask(self.consumed) {
+                // Between the look and the question the reader may have left, or given back a chunk
+                // with no byte left to consume.
+                return !self.is_reader_gone() && self.freed == self.freed_now();
             }
         }
     }
 
     /// Closes the stream: after the bytes that are in it the reader finds the end of file.
     ///
-    /// Dropping the writer does the same.
-    pub fn close(self) {}
+    /// Dropping the writer does the same, unless its thread panics.
+    pub fn close(self) {
+        self.end(End::Closed);
+    }
 
     /// Gives the stream up: the reader still gets the bytes that are in it, and then learns that
     /// they are not all ([`ChunkReader::is_aborted`](crate::ChunkReader::is_aborted)).
     pub fn abort(self) {
-        let mut this = core::mem::ManuallyDrop::new(self);
-        this.leave(End::Aborted);
-        // SAFETY: `this` is never used again; the hook is the one field that needs dropping.
-        drop(unsafe { ptr::read(&this.hook) });
+        self.end(End::Aborted);
+    }
+
+    fn end(self, end: End) {
+        /// Drops the hook, also when what comes before panics.
+        struct Hook<C: Chunk>(core::mem::ManuallyDrop<ChunkWriter<C>>);
+
+        impl<C: Chunk> Drop for Hook<C> {
+            fn drop(&mut self) {
+                // SAFETY: never used again; the hook is the one field that needs dropping.
+                drop(unsafe { ptr::read(&self.0.hook) });
+            }
+        }
+
+        Hook(core::mem::ManuallyDrop::new(self)).0.leave(end);
     }
 
     fn leave(&mut self, end: End) {
-        self.seal();
-        let woken = self.link_behind(self.tail).end(end, self.hook.is_some());
+        /// Notifies, also when the drop of a chunk that nobody will read panics.
+        struct Notified<'h>(Option<&'h dyn Notify>);
+
+        impl Drop for Notified<'_> {
+            fn drop(&mut self) {
+                if let Some(hook) = self.0 {
+                    hook.notify();
+                }
+            }
+        }
+
+        let sealed = self.seal_quietly();
+        let ended = self.link_behind(self.tail).end(end, self.hook.is_some());
+        let _last = Notified(self.hook.as_deref().filter(|_| sealed || ended));
         // SAFETY: called once, from drop or in its place, after the list was ended.
         unsafe { Shared::writer_leaves(self.shared.as_ptr()) };
-        self.notify_if(woken);
     }
 }
 
 impl<C: Chunk> Drop for ChunkWriter<C> {
     fn drop(&mut self) {
-        self.leave(End::Closed);
+        self.leave(if std::thread::panicking() {
+            End::Aborted
+        } else {
+            End::Closed
+        });
     }
 }
 
 impl<C: Chunk> fmt::Debug for ChunkWriter<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ChunkWriter")
-            .field("limit", &self.limit)
+            .field("max_bytes", &self.max_bytes())
             .field("open", &self.open.is_open())
             .field("reader_gone", &self.is_reader_gone())
             .finish_non_exhaustive()

@@ -78,7 +78,7 @@ impl<C: AppendChunk> ChunkWriter<C> {
         let len = chunk.len();
         let chunk = self.admit(chunk, len)?;
         assert!(chunk.capacity() <= MAX_CHUNK, "chunk too large");
-        self.seal();
+        self.charge(&chunk, len);
         let node = Node::new(
             chunk,
             0,
@@ -90,13 +90,14 @@ impl<C: AppendChunk> ChunkWriter<C> {
         // SAFETY: the node is ours; the pointer stays valid while the chunk stays in it, which is
         // until the reader has seen it sealed.
         let chunk = unsafe { (*node).chunk() };
-        self.open = OpenTail {
+        let open = OpenTail {
             memory: chunk.as_mut_ptr(),
             len,
             capacity: chunk.capacity(),
         };
-        self.written = self.written.wrapping_add(len);
-        self.link(node);
+        let woken = self.link(node);
+        self.open = open;
+        self.notify_if(woken);
         Ok(())
     }
 
@@ -125,7 +126,8 @@ impl<C: AppendChunk> ChunkWriter<C> {
     fn advance(&mut self, count: usize) {
         self.open.len += count;
         self.written = self.written.wrapping_add(count);
-        self.publish(false);
+        let woken = self.publish(false);
+        self.notify_if(woken);
     }
 
     /// The room of the open tail, to be filled in place; then [`commit`](Self::commit). It is as
