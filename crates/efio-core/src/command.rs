@@ -27,6 +27,8 @@ pub struct SizeCommand {
     pub fd: Fd,
     /// The kernel is asked once it has so many of the accepted bytes.
     pub after: u64,
+    /// Whether an event loop asked, which hears of the answer by an event.
+    pub by_event: bool,
     /// The answer.
     pub promise: Promise<u64>,
 }

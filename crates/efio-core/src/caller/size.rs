@@ -63,7 +63,12 @@ impl Shared {
     fn ask_size(&self, fd: Fd, slot: &Slot, asker: Asker<'_>) -> Question {
         let (promise, answer): (_, Answer<u64>) = answer();
         let after = slot.marks.accepted();
-        self.command(Command::TellSize(SizeCommand { fd, after, promise }));
+        self.command(Command::TellSize(SizeCommand {
+            fd,
+            after,
+            by_event: matches!(asker, Asker::Loop),
+            promise,
+        }));
         Question::new(About::Size, asker, after, Some(answer))
     }
 }

@@ -3,7 +3,6 @@
 use super::Driver;
 use super::file::OpenFile;
 use super::ops::Purpose;
-use crate::answer::Promise;
 use crate::backend::Backend;
 use crate::command::SizeCommand;
 use crate::error::Errno;
@@ -16,7 +15,7 @@ use std::collections::HashMap;
 #[derive(Default)]
 pub struct Sizes {
     /// By the key of the op.
-    asked: HashMap<u32, Promise<u64>>,
+    asked: HashMap<u32, SizeCommand>,
     last: u32,
     /// Those who wait for bytes that the kernel does not have yet.
     waiting: Vec<SizeCommand>,
@@ -46,8 +45,8 @@ impl<B: Backend> Driver<B> {
             }
         });
         // Closed meanwhile.
-        if let Some(SizeCommand { promise, .. }) = command {
-            self.answer_size(promise, Err(Errno(libc::EBADF)));
+        if let Some(command) = command {
+            self.answer_size(command, None, Err(Errno(libc::EBADF)));
         }
     }
 
@@ -62,13 +61,10 @@ impl<B: Backend> Driver<B> {
         let due = self
             .sizes
             .extract(|asked| asked.fd == fd && (asked.after <= written || failure.is_some()));
-        for SizeCommand { promise, .. } in due {
+        for command in due {
             match failure {
-                None => self.submit_size(slot, file, promise),
-                Some(errno) => {
-                    self.answer_size(promise, Err(errno));
-                    self.tell(file, EventKind::Readable);
-                }
+                None => self.submit_size(slot, file, command),
+                Some(errno) => self.answer_size(command, Some(file), Err(errno)),
             }
         }
     }
@@ -76,51 +72,58 @@ impl<B: Backend> Driver<B> {
     /// The file is closed: nobody asks for it any more.
     pub(super) fn forget_sizes(&mut self, fd: Fd) {
         let gone = self.sizes.extract(|asked| asked.fd == fd);
-        for SizeCommand { promise, .. } in gone {
-            self.answer_size(promise, Err(Errno(libc::EBADF)));
+        for command in gone {
+            self.answer_size(command, None, Err(Errno(libc::EBADF)));
         }
     }
 
-    fn submit_size(&mut self, slot: &Slot, file: &mut OpenFile<B::File>, promise: Promise<u64>) {
+    fn submit_size(&mut self, slot: &Slot, file: &mut OpenFile<B::File>, command: SizeCommand) {
         let Some(kernel) = file.kernel() else {
             // The kernel's file is about to be closed.
             let errno = slot.failure().map_or(Errno(libc::EBADF), |f| f.errno);
-            return self.answer_size(promise, Err(errno));
+            return self.answer_size(command, Some(file), Err(errno));
         };
         self.sizes.last = self.sizes.last.wrapping_add(1);
         let key = self.sizes.last;
-        self.sizes.asked.insert(key, promise);
+        self.sizes.asked.insert(key, command);
         file.busy += 1;
         let index = file.fd.index();
         self.submit(index, Purpose::Size(key), Op::Size { file: kernel });
     }
 
-    /// The kernel has said it. Event loops are told to repeat their call.
+    /// The kernel has said it.
     pub(super) fn sized(
         &mut self,
         file: &mut OpenFile<B::File>,
         key: u32,
         outcome: Outcome<B::File>,
     ) {
-        let Some(promise) = self.sizes.asked.remove(&key) else {
+        let Some(command) = self.sizes.asked.remove(&key) else {
             return;
         };
         let result = match outcome {
             Outcome::Done(len) => Ok(len as u64),
             Outcome::Failed(errno) if errno.is_transient() => {
                 // Asked again after the pause.
-                let (fd, after) = (file.fd, 0);
-                return self.sizes.waiting.push(SizeCommand { fd, after, promise });
+                return self.sizes.waiting.push(SizeCommand { after: 0, ..command });
             }
             Outcome::Failed(errno) => Err(errno),
             Outcome::Opened(..) | Outcome::NotYet(_) => unreachable!("a size opens nothing"),
         };
-        self.answer_size(promise, result);
-        self.tell(file, EventKind::Readable);
+        self.answer_size(command, Some(file), result);
     }
 
-    fn answer_size(&mut self, promise: Promise<u64>, result: Result<u64, Errno>) {
-        let waker = promise.give(result);
+    /// Event loops are told to repeat their call; of a file that is closed they hear otherwise.
+    fn answer_size(
+        &mut self,
+        command: SizeCommand,
+        file: Option<&OpenFile<B::File>>,
+        result: Result<u64, Errno>,
+    ) {
+        let waker = command.promise.give(result);
         self.outbox.wakers.extend(waker);
+        if let Some(file) = file.filter(|_| command.by_event) {
+            self.tell(file, EventKind::Readable);
+        }
     }
 }

@@ -21,6 +21,7 @@ mod steps;
 mod streams;
 mod taste;
 mod user;
+mod waiting;
 mod world;
 
 pub use efio_core::sim::SimMemory;

@@ -110,6 +110,7 @@ impl<'a> World<'a> {
     pub fn come_to_rest(&mut self) {
         self.user().inside.clear();
         self.simulation.calm_down();
+        self.wait_beside_a_writer();
         self.settle();
         // Whoever reads on makes room for whoever waits for it.
         let count = self.user().files.len();

@@ -1,0 +1,108 @@
+//! A second user of the same files, a task: it waits for bytes to be written, and asks how long a
+//! file is, while the first one writes on (F88).
+
+use super::history::{Call, Kind};
+use super::user::User;
+use super::world::World;
+use efio_core::Fd;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+
+/// In so many turns whoever waits is answered. The disk is quick by then, and a turn writes less than
+/// it takes in one.
+const TURNS: u32 = 300;
+
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum About {
+    Flush,
+    Size,
+}
+
+impl User {
+    /// What was accepted through a descriptor that is open.
+    fn accepted_by(&self, fd: Fd) -> Option<u64> {
+        let mut open = self.files.iter().filter(|open| open.file.is_some());
+        Some(open.find(|open| open.fd == fd)?.oracle.accepted())
+    }
+
+    fn write_to(&mut self, fd: Fd, len: usize, start: u32) {
+        if let Some(index) = self.files.iter().position(|open| open.fd == fd) {
+            self.write(index as u8, len, start);
+        }
+    }
+
+    /// Asks; whether there was an answer. What is written then includes `mark`.
+    fn ask(&mut self, fd: Fd, about: About, mark: u64, waker: &Waker) -> bool {
+        let Some(open) = self.files.iter().find(|open| open.fd == fd) else {
+            return true;
+        };
+        let Some(file) = &open.file else { return true };
+        let mut cx = Context::from_waker(waker);
+        let answer: Poll<io::Result<u64>> = match about {
+            About::Flush => file.poll_flush(&mut cx).map_ok(|()| u64::MAX),
+            About::Size => file.poll_size(&mut cx),
+        };
+        match answer {
+            Poll::Pending => return false,
+            Poll::Ready(Ok(size)) => {
+                let written = file.progress().unwrap().written;
+                assert!(
+                    written >= mark,
+                    "{about:?} of {mark}, but written {written}"
+                );
+                let history = &open.oracle.history;
+                let appends = |call: &Call| call.kind == Kind::Stream;
+                let grows = history.append && history.calls.iter().all(appends);
+                assert!(
+                    size >= mark || !grows,
+                    "{size} bytes, but {mark} were appended"
+                );
+            }
+            Poll::Ready(Err(error)) => {
+                let failed = file.failure().unwrap().is_some();
+                assert!(failed || error.raw_os_error() == Some(libc::EIO), "{error}");
+            }
+        }
+        true
+    }
+}
+
+impl World<'_> {
+    /// One waits while the other writes on.
+    pub fn wait_beside_a_writer(&mut self) {
+        let open: Vec<Fd> = self.user().files.iter().map(|open| open.fd).collect();
+        let questions = [About::Flush, About::Size];
+        for (fd, about) in open
+            .into_iter()
+            .flat_map(|fd| questions.map(|about| (fd, about)))
+        {
+            let woken = Arc::new(Woken(AtomicBool::new(true)));
+            let waker = Waker::from(Arc::clone(&woken));
+            let Some(mark) = self.user().accepted_by(fd) else {
+                continue;
+            };
+            let mut turns = 0;
+            loop {
+                let repeats = woken.0.swap(false, Ordering::SeqCst);
+                if repeats && self.user().ask(fd, about, mark, &waker) {
+                    break;
+                }
+                assert!(turns < TURNS, "no answer beside a writer (F88): {about:?}");
+                turns += 1;
+                self.user().write_to(fd, 100, turns * 4 + 2);
+                self.turn(10);
+                self.hear();
+            }
+        }
+    }
+}
