@@ -64,10 +64,10 @@ impl LogGuard {
         }
         let state = self.log.lock();
         LogReport {
-            lines: state.lines,
-            bytes: state.bytes,
-            dropped_lines: state.dropped_lines,
-            dropped_bytes: state.dropped_bytes,
+            lines: state.missing.lines,
+            bytes: state.missing.bytes,
+            dropped_lines: state.missing.dropped_lines,
+            dropped_bytes: state.missing.dropped_bytes,
         }
     }
 

@@ -1,13 +1,19 @@
-//! Whole lines into a file that takes as many bytes as it has room for.
+//! Whole lines from many threads: what happens to a line that finds no room, who waits, and until
+//! when. What is written where is in [`State`].
 
 use super::WhenBehind;
+use super::state::State;
+use crate::driver::is_driven_here;
 use crate::error::Errno;
-use crate::event::{Event, EventKind};
-use crate::file::File;
+use crate::event::Event;
+use crate::options::OpenOptions;
+use crate::shared::Shared;
 use crate::sys::fork::Birthplace;
-use std::io::{self, ErrorKind, Write};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use efio_sync::shim::deadline::Deadline;
+use std::io::{self, ErrorKind};
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 /// What the writers, the guard and the engine's thread share.
 pub struct Log {
@@ -16,23 +22,8 @@ pub struct Log {
     news: Condvar,
     when_behind: WhenBehind,
     birthplace: Birthplace,
-}
-
-/// The log, and what is counted.
-#[derive(Default)]
-pub struct State {
-    /// `None` before the open and after the close.
-    file: Option<File>,
-    /// The rest of a line that was accepted in part: nothing goes before it.
-    rest: Vec<u8>,
-    pub lines: u64,
-    pub bytes: u64,
-    pub dropped_lines: u64,
-    pub dropped_bytes: u64,
-    /// Dropped lines that the log does not tell of yet, and their bytes.
-    untold: (u64, u64),
-    /// How the close ended.
-    closed: Option<Result<(), Errno>>,
+    /// For waiting on the engine's own thread, which is refused.
+    shared: OnceLock<Arc<Shared>>,
 }
 
 impl Log {
@@ -42,6 +33,7 @@ impl Log {
             news: Condvar::new(),
             when_behind,
             birthplace: Birthplace::here()?,
+            shared: OnceLock::new(),
         })
     }
 
@@ -54,8 +46,17 @@ impl Log {
         Ok(())
     }
 
-    pub fn begin(&self, file: File) {
-        self.lock().file = Some(file);
+    /// Opens the file, for which this waits.
+    pub fn begin(
+        &self,
+        shared: &Arc<Shared>,
+        path: PathBuf,
+        options: OpenOptions,
+        timeout: Duration,
+    ) -> io::Result<()> {
+        let _ = self.shared.set(Arc::clone(shared));
+        self.lock().begin(shared, path, options)?;
+        self.wait_for_open(timeout)
     }
 
     pub fn lock(&self) -> MutexGuard<'_, State> {
@@ -65,16 +66,7 @@ impl Log {
 
     /// News from the engine, on its thread.
     pub fn hear(&self, event: &Event) {
-        let mut state = self.lock();
-        match event.kind {
-            EventKind::Writable => {
-                // An error comes back at the next line.
-                let _ = state.go_on();
-            }
-            EventKind::Closed { error } => state.closed = Some(error.map_or(Ok(()), Err)),
-            _ => {}
-        }
-        drop(state);
+        self.lock().hear(event);
         self.news.notify_all();
     }
 
@@ -87,132 +79,113 @@ impl Log {
             match state.put(line) {
                 Ok(()) => return Ok(line.len()),
                 Err(error) if error.kind() != ErrorKind::WouldBlock => {
-                    state.drop_line(line);
+                    if self.when_behind != WhenBehind::Refuse {
+                        state.drop_line(line, error.raw_os_error());
+                    }
                     return Err(error);
                 }
                 Err(full) => match self.when_behind {
                     WhenBehind::Refuse => return Err(full),
                     WhenBehind::Drop => {
-                        state.drop_line(line);
+                        state.drop_line(line, None);
                         return Ok(line.len());
                     }
-                    WhenBehind::Block(patience) => {
-                        let deadline = *deadline.get_or_insert_with(|| Instant::now() + patience);
-                        let Some(again) = self.wait(state, deadline) else {
-                            self.lock().drop_line(line);
-                            return Err(ErrorKind::TimedOut.into());
+                    WhenBehind::Block(timeout) => {
+                        let deadline = *deadline.get_or_insert_with(|| Deadline::after(timeout));
+                        state = match self.wait(state, deadline) {
+                            Ok(state) => state,
+                            Err(error) => {
+                                self.lock().drop_line(line, None);
+                                return Err(error);
+                            }
                         };
-                        state = again;
                     }
                 },
             }
         }
     }
 
-    /// Waits for news; `None` when the deadline is over.
+    /// Waits for news; `TimedOut` when the deadline is over.
     fn wait<'a>(
         &'a self,
         state: MutexGuard<'a, State>,
-        deadline: Instant,
-    ) -> Option<MutexGuard<'a, State>> {
-        let rest = deadline.checked_duration_since(Instant::now())?;
-        let (state, _) = self
-            .news
-            .wait_timeout(state, rest)
-            .unwrap_or_else(PoisonError::into_inner);
-        Some(state)
-    }
-
-    /// Waits until the kernel has everything that was logged.
-    pub fn flush(&self, patience: Duration) -> io::Result<()> {
-        self.check_process()?;
-        let deadline = Instant::now() + patience;
-        let mut state = self.lock();
-        loop {
-            match state.flush() {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    state = self.wait(state, deadline).ok_or(ErrorKind::TimedOut)?;
-                }
-                result => return result,
+        deadline: Deadline,
+    ) -> io::Result<MutexGuard<'a, State>> {
+        if self
+            .shared
+            .get()
+            .is_some_and(|shared| is_driven_here(shared))
+        {
+            return Err(Errno(libc::EDEADLK).into());
+        }
+        let left = deadline.left();
+        if left.is_some_and(|left| left.is_zero()) {
+            return Err(ErrorKind::TimedOut.into());
+        }
+        let retry = state.next_retry();
+        let state = match left.into_iter().chain(retry).min() {
+            None => self
+                .news
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner),
+            Some(left) => {
+                let woken = self.news.wait_timeout(state, left);
+                woken.unwrap_or_else(PoisonError::into_inner).0
             }
-        }
-    }
-
-    /// Ends the log: writes what is held back, closes the file and waits until it is durable.
-    pub fn close(&self, patience: Duration) -> io::Result<()> {
-        self.check_process()?;
-        let deadline = Instant::now() + patience;
-        let flushed = self.flush(patience);
-        let mut state = self.lock();
-        let Some(file) = state.file.take() else {
-            return Ok(());
         };
-        if flushed.is_err() {
-            state.give_up_rest();
-        }
-        let closed = file.close_sync();
-        while state.closed.is_none() {
-            state = self.wait(state, deadline).ok_or(ErrorKind::TimedOut)?;
-        }
-        match state.closed {
-            Some(Err(errno)) => Err(errno.into()),
-            _ => flushed.and(closed),
-        }
+        Ok(state)
     }
-}
 
-impl State {
-    /// Writes the line behind what waits; `WouldBlock` if nothing of it was taken.
-    fn put(&mut self, line: &[u8]) -> io::Result<()> {
-        self.go_on()?;
-        let file = self.file.as_ref().ok_or(ErrorKind::BrokenPipe)?;
-        let n = file.write(line)?;
-        self.lines += 1;
-        self.bytes += line.len() as u64;
-        if n < line.len() {
-            self.rest.extend_from_slice(&line[n..]);
-            // As far as it goes; and if it does not go, an event is owed from now on.
-            let _ = self.go_on();
+    /// Waits until the kernel has everything that was logged before, whatever others log meanwhile.
+    pub fn flush(&self, timeout: Duration) -> io::Result<()> {
+        self.check_process()?;
+        let deadline = Deadline::after(timeout);
+        let mut state = self.lock();
+        let mark = state.taken();
+        while !state.is_written(mark)? {
+            state = self.wait(state, deadline)?;
         }
         Ok(())
     }
 
-    /// Writes what has to go before the next line: the rest of the last one, and how many are
-    /// missing.
-    fn go_on(&mut self) -> io::Result<()> {
+    /// Opens the path anew; lines go there from now on, and what was taken before goes to the file
+    /// that was open.
+    pub fn reopen(&self, timeout: Duration) -> io::Result<()> {
+        self.check_process()?;
+        self.lock().open_anew()?;
+        self.wait_for_open(timeout)
+    }
+
+    fn wait_for_open(&self, timeout: Duration) -> io::Result<()> {
+        let deadline = Deadline::after(timeout);
+        let mut state = self.lock();
+        while state.is_opening() {
+            state = self.wait(state, deadline)?;
+        }
+        state
+            .take_open_error()
+            .map_or(Ok(()), |errno| Err(errno.into()))
+    }
+
+    /// Ends the log: no line is taken from now on, and what was taken becomes durable.
+    pub fn close(&self, timeout: Duration) -> io::Result<()> {
+        self.check_process()?;
+        let deadline = Deadline::after(timeout);
+        let mut state = self.lock();
+        state.stop_taking();
         loop {
-            while !self.rest.is_empty() {
-                let file = self.file.as_ref().ok_or(ErrorKind::BrokenPipe)?;
-                let n = file.write(&self.rest)?;
-                self.rest.drain(..n);
+            match state.is_durable() {
+                Ok(true) => break,
+                Ok(false) => {}
+                Err(error) => {
+                    state.give_up();
+                    return Err(error);
+                }
             }
-            let (lines, bytes) = std::mem::take(&mut self.untold);
-            if lines == 0 {
-                return Ok(());
-            }
-            let told = format!("{lines} lines of {bytes} bytes are missing: the disk was behind\n");
-            self.rest.extend_from_slice(told.as_bytes());
+            state = self
+                .wait(state, deadline)
+                .inspect_err(|_| self.lock().give_up())?;
         }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.go_on()?;
-        match &mut self.file {
-            Some(file) => file.flush(),
-            None => Ok(()),
-        }
-    }
-
-    fn drop_line(&mut self, line: &[u8]) {
-        self.dropped_lines += 1;
-        self.dropped_bytes += line.len() as u64;
-        self.untold.0 += 1;
-        self.untold.1 += line.len() as u64;
-    }
-
-    /// The end of a line that the file does not take any more.
-    fn give_up_rest(&mut self) {
-        self.dropped_bytes += self.rest.len() as u64;
-        self.rest.clear();
+        state.end()
     }
 }

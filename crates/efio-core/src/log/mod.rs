@@ -16,6 +16,8 @@
 
 mod guard;
 mod line;
+mod missing;
+mod state;
 #[cfg(feature = "tracing-subscriber")]
 mod subscriber;
 mod writer;
@@ -117,7 +119,7 @@ impl LogOptions {
         let heard = Arc::downgrade(&log);
         let engine = Engine::builder()
             // Pages half full wait beside those that are under way.
-            .memory_budget((self.memory * 2).max(4 << 20))
+            .memory_budget(self.memory.saturating_mul(2).max(4 << 20))
             .write_behind(self.memory)
             .flush_interval(self.flush_interval)
             .workers(1)
@@ -132,9 +134,9 @@ impl LogOptions {
             .append(true)
             .create(true)
             .io_mode(IoMode::Auto);
-        let file = engine.open(path, &options)?;
-        file.wait_open(Some(OPEN_TIME))?;
-        log.begin(file);
+        // The path is opened again after a failure, and by `reopen`: wherever the process is then.
+        let path = std::path::absolute(path)?;
+        log.begin(&engine.shared, path, options, OPEN_TIME)?;
         let writer = LogWriter::new(Arc::clone(&log));
         Ok((writer, LogGuard::new(log, engine)))
     }

@@ -1,5 +1,6 @@
 //! The end that lines go into.
 
+use super::OPEN_TIME;
 use super::line::Log;
 use std::fmt;
 use std::io::{self, Write};
@@ -18,6 +19,24 @@ impl LogWriter {
     }
 }
 
+impl LogWriter {
+    /// Opens the path of the log anew, as after its file was renamed (logrotate, `SIGHUP`): lines go
+    /// to the new file from now on, what was taken before goes to the old one, which becomes durable
+    /// and is closed in the background. Waits until the kernel has opened the file, up to ten
+    /// seconds. Should the old file fail yet, what it did not take is written to the new one.
+    ///
+    /// After a failure (a full disk) the log does this by itself, with the next lines: after a
+    /// tenth of a second, later once a second.
+    ///
+    /// # Errors
+    ///
+    /// That of the open: lines go to the old file as before. `BrokenPipe` after the end of the log,
+    /// `TimedOut`: it goes on in the background.
+    pub fn reopen(&self) -> io::Result<()> {
+        self.log.reopen(OPEN_TIME)
+    }
+}
+
 impl Write for &LogWriter {
     /// Takes all of `line` or nothing.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
@@ -32,7 +51,8 @@ impl Write for &LogWriter {
         }
     }
 
-    /// Waits until the kernel has every line, for up to a second.
+    /// Waits until the kernel has every line that was taken before, whatever others write
+    /// meanwhile, for up to a second.
     fn flush(&mut self) -> io::Result<()> {
         self.log.flush(Duration::from_secs(1))
     }

@@ -9,9 +9,10 @@
 mod common;
 
 mod code_of_the_program;
-mod eagain_of_open;
+mod durations;
 mod flush_under_load;
 mod forked_children;
 mod level_triggered;
 mod opened_again;
+mod log_goes_on;
 mod read_behind_a_failed_write;

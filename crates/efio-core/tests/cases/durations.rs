@@ -1,0 +1,69 @@
+//! F66: `Duration::MAX` is for ever in each place that takes a time.
+
+use crate::common::{Dir, PATIENCE};
+use efio_core::log::{LogOptions, WhenBehind};
+use efio_core::{BackendKind, Engine, OpenOptions};
+use std::io::Write;
+use std::time::Duration;
+
+const FOR_EVER: Duration = Duration::MAX;
+
+fn engines(with: impl Fn(efio_core::Builder) -> efio_core::Builder, act: impl Fn(Engine, &Dir)) {
+    for backend in [BackendKind::Uring, BackendKind::Pool] {
+        match with(Engine::builder().backend(backend)).start() {
+            Ok(engine) => act(engine, &Dir::new()),
+            Err(error) => crate::common::skip(&format!("{backend:?}: {error}")),
+        }
+    }
+}
+
+fn writing() -> OpenOptions {
+    OpenOptions::new().write(true).create(true)
+}
+
+#[test]
+fn an_interval_of_an_engine_never_ends() {
+    let builder = |builder: efio_core::Builder| builder.flush_interval(FOR_EVER);
+    engines(builder, |engine, dir| {
+        let file = engine.open(dir.join("file"), &writing()).unwrap();
+        file.wait_open(None).unwrap();
+        file.write(b"accepted").unwrap();
+        // The driver has heard of the bytes once it has made a size of them.
+        assert_eq!(file.wait_size(Some(PATIENCE)).unwrap(), 8);
+        file.write(b", too").unwrap();
+        file.close_wait(Some(PATIENCE)).unwrap();
+        assert_eq!(std::fs::read(dir.join("file")).unwrap(), b"accepted, too");
+    });
+}
+
+#[test]
+fn waits_and_the_shutdown_have_time() {
+    let builder = |builder: efio_core::Builder| builder.drop_deadline(FOR_EVER);
+    engines(builder, |engine, dir| {
+        let file = engine.open(dir.join("file"), &writing()).unwrap();
+        file.wait_open(Some(FOR_EVER)).unwrap();
+        file.write(b"bytes").unwrap();
+        file.wait_flushed(Some(FOR_EVER)).unwrap();
+        let mark = file.sync().unwrap();
+        file.wait_synced(mark, Some(FOR_EVER)).unwrap();
+        file.close_wait(Some(FOR_EVER)).unwrap();
+        let file = engine.open(dir.join("other"), &writing()).unwrap();
+        file.write(b"bytes").unwrap();
+        assert!(engine.shutdown(FOR_EVER).unwrap().is_clean());
+        assert_eq!(std::fs::read(dir.join("other")).unwrap(), b"bytes");
+    });
+}
+
+#[test]
+fn every_time_of_a_log() {
+    let dir = Dir::new();
+    let options = LogOptions::new().memory(2 << 20);
+    let options = options.flush_interval(FOR_EVER);
+    let options = options.when_behind(WhenBehind::Block(FOR_EVER));
+    let (log, guard) = options.open(dir.join("log")).unwrap();
+    for _ in 0..100 {
+        (&log).write_all(&[b'x'; 100_000]).unwrap();
+    }
+    let report = guard.close(FOR_EVER).unwrap();
+    assert_eq!((report.lines, report.dropped_lines), (100, 0));
+}
