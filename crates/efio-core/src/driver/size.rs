@@ -105,7 +105,10 @@ impl<B: Backend> Driver<B> {
             Outcome::Done(len) => Ok(len as u64),
             Outcome::Failed(errno) if errno.is_transient() => {
                 // Asked again after the pause.
-                return self.sizes.waiting.push(SizeCommand { after: 0, ..command });
+                return self.sizes.waiting.push(SizeCommand {
+                    after: 0,
+                    ..command
+                });
             }
             Outcome::Failed(errno) => Err(errno),
             Outcome::Opened(..) | Outcome::NotYet(_) => unreachable!("a size opens nothing"),

@@ -183,7 +183,9 @@ fn it_ends_beside_writers() {
                     while !stop.load(Ordering::SeqCst) {
                         let taken = (&log).write(&[b'a'; 100]).is_ok();
                         count.fetch_add(u64::from(taken), Ordering::SeqCst);
-                        pause.map(thread::sleep);
+                        if let Some(pause) = pause {
+                            thread::sleep(pause);
+                        }
                     }
                 });
             }
