@@ -132,3 +132,65 @@ impl Alarm for Bell {
         self.1.notify_one();
     }
 }
+
+/// An eventfd whose writes are told once each, as a multishot poll of a ring and EPOLLET do, and
+/// whose count nobody takes down.
+#[derive(Default)]
+struct Edges {
+    written: loom::sync::Mutex<bool>,
+    rises: loom::sync::Condvar,
+}
+
+impl Edges {
+    fn consume(&self) {
+        let mut written = self.written.lock().unwrap();
+        while !std::mem::take(&mut *written) {
+            written = self.rises.wait(written).unwrap();
+        }
+    }
+}
+
+impl Alarm for Edges {
+    fn wake(&self) {
+        *self.written.lock().unwrap() = true;
+        self.rises.notify_all();
+    }
+}
+
+/// Each sleep is ended by an edge of its own: whoever finds the sleeper armed writes (F82).
+#[test]
+fn an_edge_ends_each_sleep_that_a_ring_follows() {
+    model(3, || {
+        let shared = Arc::new((
+            Doorbell::new(Edges::default()),
+            [Letter::new(), Letter::new()],
+        ));
+        let flags = Arc::new([AtomicBool::new(false), AtomicBool::new(false)]);
+        let ringer = {
+            let (shared, flags) = (Arc::clone(&shared), Arc::clone(&flags));
+            thread::spawn(move || {
+                for number in 0..2 {
+                    shared.1[number].write();
+                    // Relaxed: tells that there is a letter, orders nothing.
+                    flags[number].store(true, Ordering::Relaxed);
+                    shared.0.ring();
+                }
+            })
+        };
+        let letters = || {
+            flags
+                .iter()
+                .filter(|flag| flag.load(Ordering::Relaxed))
+                .count()
+        };
+        while letters() < 2 {
+            if shared.0.arm() {
+                shared.0.alarm().consume();
+                shared.0.disarm();
+            }
+        }
+        ringer.join().unwrap();
+        shared.0.disarm();
+        assert_eq!([0, 1].map(|number| shared.1[number].read()), [1, 1]);
+    });
+}

@@ -1,17 +1,31 @@
-//! A queue with a level-triggered signal: the signal is up while items wait.
+//! A queue with a signal that somebody else can wait for: by its level, which is up while items are
+//! available, or by its edges, one of which follows each empty look that an item follows.
 //!
 //! ```text
-//!            push                 its signal is up
-//!   DOWN ───────────► RAISING ─────────────────────► UP ─┐
-//!     ▲                                                  │ next found the queue empty
-//!     └──────────────── LOWERING ◄───────────────────────┘
-//!   look once more      takes the signal down
+//!          push                  its signal is up
+//!   DOWN ────────► RAISING ──────────────────────────► UP
+//!    ▲                │ an empty look                   │ an empty look
+//!    │                ▼                                 ▼
+//!    │             LOOKED                            LOWERING
+//!    │                │ the push clears the signal      │ the look clears it
+//!    └────────────────┴─────────────────────────────────┘
+//!      whoever cleared it looks at the queue once more
 //! ```
 //!
-//! The signal is an eventfd in an engine, so the state in front of it spares a push the system call
-//! while the signal is up anyway, and a look at an empty queue the one that takes it down. One
-//! thread at a time changes the signal: the one that left DOWN or UP. So the signal is down in DOWN
-//! and up in UP, and a signal that was raised late cannot stay up over an empty queue for ever.
+//! The signal is an eventfd in an engine. The state in front of it spares a push the system call
+//! while the signal is up, and an empty look the one that clears it. One thread at a time changes
+//! the signal: the one that left DOWN or UP. So the signal is down in DOWN and up in UP.
+//!
+//! **Edges.** A waiter that consumes edges (EPOLLET, mio, tokio's `AsyncFd`) takes items until there
+//! is none and then waits for the next write to the signal. Of the state that its empty look finds:
+//!
+//! 1. DOWN: the next push raises the signal.
+//! 2. UP: the look clears the signal itself, and looks again from DOWN on.
+//! 3. LOWERING or LOOKED: another thread is about to do so.
+//! 4. RAISING: the edge of this push may have been consumed already. Were it left to become UP, no
+//!    later push would write. So the look leaves LOOKED, and the push clears the signal again.
+//!
+//! In each case the queue is looked at again after DOWN, or the next push writes.
 
 use efio_queue::SegQueue;
 use efio_sync::shim::atomic::{AtomicU32, Ordering};
@@ -22,11 +36,12 @@ use efio_sync::{Alarm, EventFd};
 const DOWN: u32 = 0;
 /// Set in each state but DOWN: a push has nothing to do. Alone: a push is raising the signal.
 const RAISING: u32 = 1;
-const UP_BIT: u32 = 1 << 1;
 /// The signal is up.
-const UP: u32 = RAISING | UP_BIT;
-/// A look at the empty queue is taking the signal down, and looks again afterwards.
+const UP: u32 = RAISING | 1 << 1;
+/// An empty look is clearing the signal, and looks again afterwards.
 const LOWERING: u32 = RAISING | 1 << 2;
+/// A push is raising the signal, found an empty look meanwhile, and is going to clear it again.
+const LOOKED: u32 = RAISING | 1 << 3;
 
 /// A signal that stays up until it is taken down.
 pub trait Signal: Alarm {
@@ -45,7 +60,7 @@ impl Signal for EventFd {
 pub struct SignalledQueue<T, S> {
     queue: SegQueue<T>,
     signal: S,
-    /// DOWN, RAISING, UP or LOWERING.
+    /// DOWN, RAISING, LOOKED, UP or LOWERING.
     state: AtomicU32,
 }
 
@@ -72,46 +87,77 @@ impl<T, S: Signal> SignalledQueue<T, S> {
         self.raise();
     }
 
-    /// Takes the oldest item. Only a call that finds none takes the signal down.
+    /// Takes the oldest item. Only a call that finds none has the signal cleared.
     pub fn next(&self) -> Option<T> {
         if let Some(item) = self.queue.pop() {
             return Some(item);
         }
-        // Relaxed: only spares an idle look what follows. An old value does no harm: while items
-        // wait the signal is up, or somebody is about to raise it or to look again.
+        // Relaxed: an old value is harmless. A waiter whose wait ended has the state of the write
+        // that ended it, or a later one, and each of these is followed by a look or by a write.
         let mut state = self.state.load(Ordering::Relaxed);
-        if state == RAISING {
-            // The signal woke us in the middle of a push, maybe on the pusher's processor: it needs
-            // that for a moment more, and until then a poll would answer at once, again and again.
-            yield_now();
-            state = self.state.load(Ordering::Relaxed);
+        loop {
+            let next = match state {
+                RAISING => LOOKED,
+                UP => LOWERING,
+                LOOKED => {
+                    // The signal woke us in the middle of a push, maybe on the pusher's processor:
+                    // it needs that for a moment more, and until then a poll for the level would
+                    // return at once, again and again.
+                    yield_now();
+                    return None;
+                }
+                _ => return None,
+            };
+            // Acquire: pairs with the Release of `raise`: the signal is up before it is cleared.
+            match self
+                .state
+                .compare_exchange(state, next, Ordering::Acquire, Ordering::Relaxed)
+            {
+                Ok(UP) => break,
+                Ok(_) => return None,
+                Err(current) => state = current,
+            }
         }
-        if state != UP {
-            return None;
-        }
-        // Acquire: pairs with the Release of `raise`: the signal is up before it is taken down.
-        self.state
-            .compare_exchange(UP, LOWERING, Ordering::Acquire, Ordering::Relaxed)
-            .ok()?;
-        self.signal.clear();
-        // Acquire: pairs with `raise`. A push that found LOWERING or UP comes before this, so its
-        // item is seen below; one that comes later finds DOWN and raises the signal. Release: by
-        // then it has been taken down.
-        self.state.swap(DOWN, Ordering::AcqRel);
+        self.lower();
         let item = self.queue.pop()?;
         // Others may be waiting behind this one.
         self.raise();
         Some(item)
     }
 
+    /// Clears the signal. The caller left UP or found LOOKED, and looks at the queue afterwards.
+    fn lower(&self) {
+        self.signal.clear();
+        // Acquire: pairs with `begin`. A push that found another state comes before this, so its
+        // item is seen by the look that follows; one that comes later finds DOWN and raises the
+        // signal. Release: by then it has been cleared.
+        self.state.swap(DOWN, Ordering::AcqRel);
+    }
+
     fn raise(&self) {
-        // All changes of the state are read-modify-writes, so each continues the release sequence
-        // of the pushes before it. Release: pairs with the swap in `next`, for the item. Acquire:
-        // with the same, so that the signal goes up after it went down.
-        if self.state.fetch_or(RAISING, Ordering::AcqRel) == DOWN {
+        while self.begin() {
             self.signal.wake();
-            // Release: pairs with the exchange in `next`.
-            self.state.fetch_or(UP_BIT, Ordering::Release);
+            // Release: pairs with the exchange in `next`: the signal was raised before it is
+            // cleared there.
+            if self
+                .state
+                .compare_exchange(RAISING, UP, Ordering::Release, Ordering::Relaxed)
+                .is_ok()
+            {
+                return;
+            }
+            self.lower();
+            if self.queue.is_empty() {
+                return;
+            }
         }
+    }
+
+    /// Whether the signal is the caller's to raise.
+    fn begin(&self) -> bool {
+        // All changes of the state are read-modify-writes, so each continues the release sequence
+        // of the pushes before it. Release: pairs with the swap in `lower`, for the item. Acquire:
+        // with the same, so that the signal goes up after it went down.
+        self.state.fetch_or(RAISING, Ordering::AcqRel) == DOWN
     }
 }

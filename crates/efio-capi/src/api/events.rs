@@ -46,10 +46,11 @@ pub extern "C" fn ef_unset_cb_func() {
     enter(|| SUBSCRIPTION.replace(None))
 }
 
-/// A descriptor for poll, epoll, libev and the like: it can be read while events wait, until
-/// ef_next_event returns 0. It belongs to the library: do not read or close it. Events are kept
-/// from the first call of this, of ef_next_event or of ef_read_at or ef_write_at on, beside the
-/// callback. -1: EBADF when the
+/// A descriptor for poll, epoll, libev and the like: it can be read while events are available,
+/// until ef_next_event returns 0. With EPOLLET or EPOLLONESHOT too: a new edge follows whenever an
+/// event follows a call that returned 0, so take events until then after each wake-up. It belongs
+/// to the library: do not read or close it. Events are kept from the first call of this, of
+/// ef_next_event or of ef_read_at or ef_write_at on, beside the callback. -1: EBADF when the
 /// library is not running, ESHUTDOWN in a forked child.
 #[unsafe(no_mangle)]
 pub extern "C" fn ef_event_fd() -> c_int {

@@ -7,9 +7,19 @@ use efio_sync::EventFd;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
-/// The events of an engine. Its descriptor is readable while events wait, level-triggered, so that
-/// any poll, epoll or event loop can watch it. It stays empty in an engine with a
-/// [callback](crate::Builder::on_event).
+/// The events of an engine, for any poll, epoll or event loop that can watch a descriptor. It stays
+/// empty in an engine with a [callback](crate::Builder::on_event).
+///
+/// The descriptor serves both kinds of waiting:
+///
+/// - **Level** (poll, epoll, libev): it is readable while events are available, and until a
+///   [`next`](Self::next) has returned `None`.
+/// - **Edges** (EPOLLET, EPOLLONESHOT, mio, tokio's `AsyncFd`): whenever an event follows a `next`
+///   that returned `None`, a new edge follows. So a loop that takes events until `None` after each
+///   wake-up misses none. One that stops earlier has to come back for the rest by itself.
+///
+/// Do not read or write the descriptor. A wake-up may find no event, when another thread took it
+/// or this one took it while it was announced.
 ///
 /// Several threads may take events; each event is given out once. Readable and Writable are
 /// edge-triggered per file: one event after a call said "would block". An event may turn out to
@@ -61,10 +71,8 @@ impl EventQueue {
         self.queue.push(event);
     }
 
-    /// Takes the oldest event; `None` when none waits. When the last one is taken the descriptor
-    /// stays readable until a call returns `None`: take events until then before polling again. An
-    /// event that is taken in the moment in which it is announced may leave the descriptor readable
-    /// once more, with nothing to take.
+    /// Takes the oldest event; `None` when none is available. Take events until then before waiting
+    /// again: the descriptor is cleared by the call that returns `None`.
     /// In a forked child there are no events.
     pub fn next(&self) -> Option<Event> {
         if self.birthplace.is_elsewhere() {

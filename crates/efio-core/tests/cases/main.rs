@@ -11,6 +11,7 @@ mod common;
 mod code_of_the_program;
 mod durations;
 mod eagain_of_open;
+mod edge_triggered;
 mod flush_under_load;
 mod forked_children;
 mod level_triggered;
