@@ -48,28 +48,39 @@ impl Incoming {
         self.stream = None;
     }
 
+    /// Whether the run would read further ahead if there was more memory.
+    pub fn is_short(&self, pool: &PagePool) -> bool {
+        self.plan.is_short_of(share(pool))
+    }
+
+    /// Bytes that the file may be ahead of its consumer. Once half of the memory is used a consumer
+    /// has to earn them.
+    fn share(&self, pool: &PagePool) -> u64 {
+        let share = share(pool);
+        if pool.used() > pool.budget() / 2 {
+            return share.min(self.plan.earned());
+        }
+        share
+    }
+
     /// The next read, with memory for it; `Err` when there is none.
     pub fn next_fetch(&mut self, pool: &Arc<PagePool>) -> Result<Option<(Fetch, Block)>, NoMemory> {
-        let Some(mut fetch) = self.plan.next_fetch() else {
+        let share = self.share(pool);
+        let Some(mut fetch) = self.plan.next_fetch(share) else {
             return Ok(None);
         };
-        let block = self.memory_for(&fetch, pool).ok_or(NoMemory)?;
+        let block = if fetch.len as u64 <= share {
+            pool.take_or_grow(fetch.order)
+        } else if self.plan.stands_still() {
+            // A file that has nothing at all gets a small page in any case.
+            pool.take_or_grow(0)
+        } else {
+            None
+        };
+        let block = block.ok_or(NoMemory)?;
         fetch.len = fetch.len.min(block.len());
         self.plan.submitted(fetch);
         Ok(Some((fetch, block)))
-    }
-
-    /// A page for a read. Reading ahead leaves a quarter of the budget to writers; a file that has
-    /// nothing at all gets a small page in any case.
-    fn memory_for(&self, fetch: &Fetch, pool: &Arc<PagePool>) -> Option<Block> {
-        let ceiling = pool.budget() / 4 * 3;
-        if pool.used() + fetch.len <= ceiling {
-            return pool.take_or_grow(fetch.order);
-        }
-        self.plan
-            .stands_still()
-            .then(|| pool.take_or_grow(0))
-            .flatten()
     }
 
     /// Hands what arrived to the consumer; says whether it has something new to look at, and how
@@ -100,6 +111,19 @@ impl Incoming {
         }
         delivered
     }
+}
+
+/// Bytes that one file may be ahead of its consumer: as many as all files together leave free of
+/// three quarters of the budget, as it is for writers with the whole ([`Shared::share`]). The last
+/// quarter is for writers above all: a file gets an eighth of what is free of it.
+///
+/// Of 64 MiB, one reader may have its window of 8 MiB; twelve get 48 / 13 = 3.7 MiB each. Beside
+/// writers that have 48 MiB a reader gets 2 MiB.
+///
+/// [`Shared::share`]: crate::shared::Shared::share
+fn share(pool: &PagePool) -> u64 {
+    let ceiling = pool.budget() / 4 * 3;
+    ceiling.saturating_sub(pool.used()).max(pool.free() / 8) as u64
 }
 
 /// There was no page for a read.

@@ -43,7 +43,7 @@ use file::{Limits, OpenFile};
 use incoming::NoMemory;
 use opens::Opening;
 use ops::{OpTable, Purpose};
-use pressure::Peak;
+use pressure::{Peak, Readers};
 use retry::Retries;
 use size::Sizes;
 use starved::Starved;
@@ -77,8 +77,8 @@ pub struct Driver<B: Backend> {
     retries: Retries,
     /// Who waits for memory.
     starved: Starved,
-    /// Files with pages that were read ahead, those first that have had them for longest.
-    readers: VecDeque<Fd>,
+    /// Files with pages that were read ahead.
+    readers: Readers,
     peak: Peak,
     completions: Vec<Completion<B::File>>,
     /// When an op ended last.
@@ -107,7 +107,7 @@ impl<B: Backend> Driver<B> {
             timers: VecDeque::new(),
             retries: Retries::default(),
             starved: Starved::default(),
-            readers: VecDeque::new(),
+            readers: Readers::default(),
             peak: Peak::default(),
             completions: Vec::new(),
             last_end: Duration::ZERO,
@@ -278,6 +278,7 @@ impl<B: Backend> Driver<B> {
             let owes = u64::from(file.written() < after);
             self.shared.counters.flushes_asked.add(owes);
             file.incoming().start(slot, epoch, from, after);
+            file.incoming().seen = (0, self.now);
             file.flush(after);
         } else if let Some(incoming) = file.incoming.as_mut().filter(|_| !slot.run_ended(epoch)) {
             incoming.plan.consumed(slot.consumed());
@@ -353,6 +354,7 @@ impl<B: Backend> Driver<B> {
             return;
         };
         incoming.plan.consumed(slot.consumed());
+        self.reclaim_for_reader(file);
         loop {
             match file.next_fetch(&self.shared.pool) {
                 Ok(Some((purpose, op))) => {

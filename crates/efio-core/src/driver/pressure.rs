@@ -1,23 +1,45 @@
-//! Memory that nobody needs: pages read ahead for readers that do not come, and slabs of a peak that
-//! is over.
+//! Memory that nobody needs: pages read ahead for consumers that do not come, and slabs of a peak
+//! that is over.
 //!
 //! ```text
-//!  used ──────────────── 3/4 ────── 7/8 ─────── budget
-//!        reading ahead goes on      pages of idle readers are dropped: writers find room
+//!  a page is delivered ─► active ── took nothing for a while ──► idle ── somebody lacks memory ─┐
+//!                           ▲  └ took everything ─► out            │                            ▼
+//!                           └───────────── takes again ────────────┘       dropped, read again later
 //! ```
+//!
+//! A download that is paused, or a client that is slow, keeps up to a window of read-ahead. Of a
+//! dozen of those the memory would be full, and everybody else would read a page at a time (F83). So
+//! whoever gets less than its own limit, because memory is short, takes from idle consumers first:
+//!
+//! | who | lacks memory when |
+//! |---|---|
+//! | a reader | its share is smaller than the window that its run has opened |
+//! | a writer | it found no room, and less is free than one file may have unwritten |
+//! | everybody | less than an eighth of the budget is free, or somebody waits and nothing is |
+//!
+//! Consumers that are active never take from each other: each is limited to its share. What was
+//! dropped is read again when its consumer comes, in a run that begins small and grows with what is
+//! taken, so that one which stops again and again holds, and reads in vain, a few times of what it
+//! takes at most. And a run of which nothing was taken yet is left alone for longer, so that a loop
+//! with many files, told of each, comes to all of them.
 
 use super::file::OpenFile;
 use super::{DOZE, Driver};
 use crate::backend::Backend;
 use crate::caller::drop_read_ahead;
-use crate::fd::{DRIVER, Slot, Waiting};
+use crate::fd::{DRIVER, Fd, Slot, Waiting};
 use crate::page::SLAB_BYTES;
+use std::collections::VecDeque;
 use std::time::Duration;
 
-/// A reader that took nothing for so long does without its pages, if they are needed.
+/// A consumer that took something, and then nothing for so long, is idle.
 const IDLE: Duration = Duration::from_millis(100);
-/// Readers looked at in one turn.
-const LOOKS: usize = 64;
+/// One that took nothing at all of what it asked for.
+const IDLE_AT_FIRST: Duration = Duration::from_secs(1);
+/// From one look at the consumers to the next.
+const LOOK: Duration = Duration::from_millis(50);
+/// Consumers seen in one look.
+const LOOKS: usize = 512;
 /// How long a peak of use is remembered.
 const PERIOD: Duration = Duration::from_secs(1);
 
@@ -29,36 +51,59 @@ pub struct Peak {
     until: Duration,
 }
 
+/// Files with pages that were read ahead; each stands in one of the lists while it is `listed`.
+#[derive(Default)]
+pub struct Readers {
+    /// Those whose consumers came lately; who was not looked at for longest comes first.
+    active: VecDeque<Fd>,
+    /// The others; who has been idle for longest comes first.
+    idle: VecDeque<Fd>,
+    /// When to look at those that are active.
+    next_look: Duration,
+}
+
+/// What a look at a file of the lists finds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Consumer {
+    /// It came lately, or waits for more.
+    Active,
+    Idle,
+    /// Nothing is left that was read ahead, or the file is closed.
+    Gone,
+}
+
 impl<B: Backend> Driver<B> {
     /// A page was read ahead for the file.
     pub(super) fn list_reader(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) {
         if !file.listed {
             file.listed = true;
             file.incoming().seen = (slot.consumed(), self.now);
-            self.readers.push_back(file.fd);
+            self.readers.active.push_back(file.fd);
         }
     }
 
-    /// When memory is short, drops what idle readers do not take, the oldest first.
+    /// Looks who is idle, and keeps some memory free in any case.
     pub(super) fn relieve(&mut self) {
-        for _ in 0..self.readers.len().min(LOOKS) {
-            if !self.is_short() {
-                return;
-            }
-            let Some(fd) = self.readers.pop_front() else {
-                return;
-            };
-            let mut stays = false;
-            self.with_file(fd.index(), |driver, slot, file| {
-                if file.fd == fd {
-                    stays = !driver.dispossess(slot, file);
-                    file.listed = stays;
-                }
-            });
-            if stays {
-                self.readers.push_back(fd);
-            }
+        if self.watches_readers() && self.now >= self.readers.next_look {
+            self.readers.next_look = self.now.saturating_add(LOOK);
+            self.look_at_readers();
         }
+        while self.is_short() && self.reclaim_one(None) {}
+    }
+
+    /// A run may read on: makes room for its window, at the expense of those who are idle.
+    pub(super) fn reclaim_for_reader(&mut self, file: &OpenFile<B::File>) {
+        let is_short = |driver: &Self| {
+            let incoming = file.incoming.as_ref();
+            incoming.is_some_and(|incoming| incoming.is_short(&driver.shared.pool))
+        };
+        while !self.readers.idle.is_empty() && is_short(self) && self.reclaim_one(Some(file.fd)) {}
+    }
+
+    /// A writer found no room: makes some for all that it may have unwritten, in the same way.
+    pub(super) fn reclaim_for_writer(&mut self, fd: Fd) {
+        let wanted = self.shared.config.write_behind();
+        while self.shared.pool.free() < wanted && self.reclaim_one(Some(fd)) {}
     }
 
     fn is_short(&self) -> bool {
@@ -66,34 +111,96 @@ impl<B: Backend> Driver<B> {
         pool.free() < pool.budget() / 8 || (!self.starved.is_empty() && !pool.has_room())
     }
 
-    /// Drops the pages of a reader that is idle; whether it has none any more.
-    fn dispossess(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) -> bool {
-        let consumed = slot.consumed();
-        let (fd, epoch) = (file.fd, file.epoch());
+    /// While little of the budget is used nobody can lack memory.
+    fn watches_readers(&self) -> bool {
+        let pool = &self.shared.pool;
+        !self.readers.active.is_empty() && pool.used() > pool.budget() / 4
+    }
+
+    fn look_at_readers(&mut self) {
+        for _ in 0..self.readers.active.len().min(LOOKS) {
+            let Some(fd) = self.readers.active.pop_front() else {
+                return;
+            };
+            let mut found = Consumer::Gone;
+            self.with_file(fd.index(), |driver, slot, file| {
+                if file.fd == fd {
+                    found = driver.look_at_consumer(slot, file);
+                    file.listed = found != Consumer::Gone;
+                }
+            });
+            match found {
+                Consumer::Active => self.readers.active.push_back(fd),
+                Consumer::Idle => self.readers.idle.push_back(fd),
+                Consumer::Gone => {}
+            }
+        }
+    }
+
+    fn look_at_consumer(&self, slot: &Slot, file: &mut OpenFile<B::File>) -> Consumer {
         let Some(incoming) = &mut file.incoming else {
-            return true;
+            return Consumer::Gone;
         };
+        let consumed = slot.consumed();
         incoming.plan.consumed(consumed);
         if incoming.plan.stands_still() {
-            return true;
+            return Consumer::Gone;
         }
         if consumed != incoming.seen.0 || slot.is_waiting(Waiting::DATA) {
             incoming.seen = (consumed, self.now);
         }
-        if self.now.saturating_sub(incoming.seen.1) < IDLE {
-            return false;
+        let is_begun = incoming.plan.is_begun();
+        let enough = if is_begun { IDLE } else { IDLE_AT_FIRST };
+        if self.now.saturating_sub(incoming.seen.1) < enough {
+            return Consumer::Active;
         }
+        Consumer::Idle
+    }
+
+    /// Drops what was read ahead for the consumer that has been idle for longest; whether there was
+    /// one. `asker` is not to be taken from: its file is out of the table now.
+    fn reclaim_one(&mut self, asker: Option<Fd>) -> bool {
+        while let Some(fd) = self.readers.idle.pop_front() {
+            if asker == Some(fd) {
+                self.readers.active.push_back(fd);
+                continue;
+            }
+            let mut found = Consumer::Gone;
+            self.with_file(fd.index(), |driver, slot, file| {
+                if file.fd == fd {
+                    found = driver.look_at_consumer(slot, file);
+                    if found == Consumer::Idle && !driver.reclaim(slot, file) {
+                        found = Consumer::Active;
+                    }
+                    file.listed = found == Consumer::Active;
+                }
+            });
+            match found {
+                Consumer::Active => self.readers.active.push_back(fd),
+                Consumer::Idle => return true,
+                Consumer::Gone => {}
+            }
+        }
+        false
+    }
+
+    /// Drops the pages of a consumer that is idle; `false` when it comes back right now.
+    fn reclaim(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) -> bool {
         let Ok(mut ends) = slot.ends.try_acquire(DRIVER) else {
-            // In a call right now: not idle at all.
             return false;
         };
-        if ends.generation == fd.generation() && ends.epoch == epoch {
-            let wasted = incoming.plan.unconsumed();
-            self.shared.counters.read_ahead_wasted.add(wasted);
-            drop_read_ahead(&mut ends);
-            // The next read begins a new run where the position stands.
-            incoming.plan.stop();
+        if ends.generation != file.fd.generation() || ends.epoch != file.epoch() {
+            // Closed, or at another place: its pages are gone by themselves.
+            return false;
         }
+        drop_read_ahead(&mut ends);
+        drop(ends);
+        // The next read begins a new run where the position stands.
+        let wasted = file.incoming().plan.reclaimed();
+        self.shared.counters.read_ahead_wasted.add(wasted);
+        slot.count(wasted, |stats| &mut stats.read_ahead_wasted);
+        // Without anything else to do the file rests.
+        self.set_timer(file);
         true
     }
 
@@ -119,10 +226,15 @@ impl<B: Backend> Driver<B> {
     pub(super) fn next_look(&self) -> Option<Duration> {
         let pool = &self.shared.pool;
         if !self.starved.is_empty() {
-            // Readers may go idle, and buffers come back, without a word.
+            // Buffers come back without a word, and consumers may be idle by then.
             let moment = if pool.has_room() { DOZE } else { IDLE };
             return Some(self.now.saturating_add(moment));
         }
-        (pool.mapped() > pool.used() + 2 * SLAB_BYTES).then_some(self.peak.until)
+        let watch = self.watches_readers().then_some(self.readers.next_look);
+        let trim = pool.mapped() > pool.used() + 2 * SLAB_BYTES;
+        watch
+            .into_iter()
+            .chain(trim.then_some(self.peak.until))
+            .min()
     }
 }

@@ -74,6 +74,7 @@ impl<B: Backend> Driver<B> {
     /// that memory.
     pub(super) fn wants_room(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) {
         self.line_up(file);
+        self.reclaim_for_writer(file.fd);
         if !file.is_going() && self.ready() < self.portion() {
             file.flush(slot.marks.accepted());
         }

@@ -181,18 +181,36 @@ impl<P> ReadAhead<P> {
         self.requests.clear();
     }
 
-    /// The next read, if the window has room for one.
-    pub fn next_fetch(&self) -> Option<Fetch> {
+    /// What was delivered and not consumed is gone, and the run with it. How many bytes that were.
+    pub fn reclaimed(&mut self) -> u64 {
+        self.stop();
+        let bytes = self.unconsumed();
+        self.consumed_in_run = self.delivered_in_run;
+        bytes
+    }
+
+    /// Whether the consumer took anything of this run.
+    pub fn is_begun(&self) -> bool {
+        self.consumed_in_run > 0
+    }
+
+    /// The next read, if the window has room for one. The file may be `share` bytes ahead of its
+    /// consumer, and a page in any case: memory that is short narrows the window, and the requests
+    /// with it.
+    ///
+    /// A window of 8 MiB takes requests of 2 MiB; in a share of 200 KiB they are 64 KiB.
+    pub fn next_fetch(&self, share: u64) -> Option<Fetch> {
         if !self.running {
             return None;
         }
+        let share = share.max(UNIT_BYTES as u64);
         // Behind the known size one request at a time asks where the file ends now.
         let probes_the_end = self.next >= self.size_hint;
         let ahead = self.next - self.delivered + self.delivered_in_run - self.consumed_in_run;
         let has_room = if probes_the_end || self.exact {
             self.requests.is_empty()
         } else {
-            ahead < self.window
+            ahead < self.window.min(share)
         };
         if !has_room {
             return None;
@@ -209,10 +227,10 @@ impl<P> ReadAhead<P> {
         }
         let offset = self.next - self.next % self.block;
         let len = if probes_the_end {
-            (UNIT_BYTES << self.limits.first_order).min(self.request_bytes() as usize)
+            (UNIT_BYTES << self.limits.first_order).min(self.request_bytes(share) as usize)
         } else {
             let rest = (self.size_hint - offset).div_ceil(self.block) * self.block;
-            rest.min(self.request_bytes()) as usize
+            rest.min(self.request_bytes(share)) as usize
         };
         let route = if self.block > 1 {
             Route::Direct
@@ -226,6 +244,20 @@ impl<P> ReadAhead<P> {
             order: order_for(len),
             route,
         })
+    }
+
+    /// Whether a share of the memory is less than what the run would use.
+    pub fn is_short_of(&self, share: u64) -> bool {
+        share < self.window.min(self.earned()) && self.next_fetch(u64::MAX).is_some()
+    }
+
+    /// Bytes ahead that are not too many for a consumer that may stop at any time: at first two
+    /// requests, then twice what it took in this run. The window grows faster, with the stream; so
+    /// what is read in vain for one that stops, where memory is short, is a few times of what it
+    /// took.
+    pub fn earned(&self) -> u64 {
+        let first = (UNIT_BYTES as u64) << self.limits.first_order;
+        2 * first.max(self.consumed_in_run)
     }
 
     /// Whether nothing is requested and everything delivered was consumed.
@@ -371,13 +403,13 @@ impl<P> ReadAhead<P> {
     /// A window of at least two requests, within the limit.
     fn bounded(&self, window: u64) -> u64 {
         let most = self.limits.window.max(UNIT_BYTES as u64);
-        window.max(2 * self.request_bytes()).min(most)
+        window.max(2 * self.request_bytes(most)).min(most)
     }
 
-    /// Bytes of the next request: as much as the stream has earned, within the window.
-    fn request_bytes(&self) -> u64 {
+    /// Bytes of the next request: as much as the stream has earned, within the window and the share.
+    fn request_bytes(&self, share: u64) -> u64 {
         let earned = (UNIT_BYTES as u64) << self.order;
-        let bound = (self.limits.window / 2).max(UNIT_BYTES as u64);
+        let bound = (self.limits.window.min(share) / 2).max(UNIT_BYTES as u64);
         earned.min(1 << bound.ilog2())
     }
 }
@@ -401,7 +433,7 @@ mod tests {
     }
 
     fn fetch(plan: &mut ReadAhead<()>) -> Fetch {
-        let fetch = plan.next_fetch().expect("a read to submit");
+        let fetch = plan.next_fetch(u64::MAX).expect("a read to submit");
         plan.submitted(fetch);
         fetch
     }
@@ -409,7 +441,7 @@ mod tests {
     #[test]
     fn requests_grow_and_stop_at_the_window() {
         let mut plan = plan(1 << 30, 4096);
-        assert_eq!(plan.next_fetch(), None, "nobody reads yet");
+        assert_eq!(plan.next_fetch(u64::MAX), None, "nobody reads yet");
         plan.start(1, 0);
         plan.wanted();
         let first = fetch(&mut plan);
@@ -418,7 +450,11 @@ mod tests {
             (0, 65_536, Route::Direct)
         );
         assert_eq!(fetch(&mut plan).offset, 65_536);
-        assert_eq!(plan.next_fetch(), None, "the window is two requests");
+        assert_eq!(
+            plan.next_fetch(u64::MAX),
+            None,
+            "the window is two requests"
+        );
         plan.arrived(first.number, (), Ok(65_536));
         assert!(matches!(
             plan.next_delivery(),
@@ -431,6 +467,29 @@ mod tests {
         ));
         assert_eq!(plan.next_delivery(), None);
         assert_eq!(fetch(&mut plan).len, 262_144, "the stream earned more");
+    }
+
+    /// F83: memory that is short narrows the window, down to a page at a time, and no further.
+    #[test]
+    fn a_small_share_narrows_the_window() {
+        let mut plan = plan(1 << 30, 4096);
+        plan.start(1, 0);
+        plan.order = SLAB_ORDER;
+        plan.window = plan.bounded(0);
+        assert_eq!(plan.next_fetch(u64::MAX).unwrap().len, 2 << 20);
+        assert_eq!(plan.earned(), 128 << 10, "nothing was taken yet");
+        assert!(!plan.is_short_of(128 << 10) && plan.is_short_of(100 << 10));
+        for len in [65_536, 65_536, 65_536] {
+            let fetch = plan.next_fetch(140 << 10).unwrap();
+            assert_eq!(fetch.len, len);
+            plan.submitted(fetch);
+        }
+        assert_eq!(plan.next_fetch(140 << 10), None, "the share is used up");
+        plan.start(2, 0);
+        let fetch = plan.next_fetch(0).unwrap();
+        assert_eq!(fetch.len, UNIT_BYTES, "who has nothing gets a page");
+        plan.submitted(fetch);
+        assert_eq!(plan.next_fetch(0), None);
     }
 
     /// Completions in the wrong order are delivered in the right one.
@@ -483,10 +542,10 @@ mod tests {
         ));
         let probe = fetch(&mut plan);
         assert_eq!(probe.offset, 4096);
-        assert_eq!(plan.next_fetch(), None, "one probe at a time");
+        assert_eq!(plan.next_fetch(u64::MAX), None, "one probe at a time");
         plan.arrived(probe.number, (), Ok(904));
         assert_eq!(plan.next_delivery(), Some(Delivery::End(Ok(()))));
-        assert_eq!(plan.next_fetch(), None);
+        assert_eq!(plan.next_fetch(u64::MAX), None);
         // The file grew; the consumer asks again.
         plan.wanted();
         let probe = fetch(&mut plan);
@@ -581,7 +640,7 @@ mod tests {
             let mut at = start;
             let mut picks = choices.iter().cycle();
             for _ in 0..10_000 {
-                while let Some(fetch) = plan.next_fetch() {
+                while let Some(fetch) = plan.next_fetch(u64::MAX) {
                     plan.submitted(fetch);
                     flying.push(fetch);
                 }

@@ -18,3 +18,4 @@ mod level_triggered;
 mod opened_again;
 mod log_goes_on;
 mod read_behind_a_failed_write;
+mod stalled_readers;

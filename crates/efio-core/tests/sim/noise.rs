@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 /// Where noise may begin.
 pub const STARTS: u32 = 1 << 20;
 /// The most bytes in one piece.
-pub const LONGEST: usize = 1 << 19;
+pub const LONGEST: usize = 1 << 21;
 
 static NOISE: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let mut noise = vec![0; STARTS as usize + LONGEST];

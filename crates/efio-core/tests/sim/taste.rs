@@ -4,7 +4,7 @@
 //! step to step ("swarm testing"): a seed of small writes and many crashes finds other bugs than one
 //! of large files and a slow disk.
 
-use super::noise;
+use super::noise::{self, LONGEST};
 use super::steps::{Closing, FILES, Opening, PATHS, Plan, Step};
 use efio_core::sim::{Foreign, SimOptions};
 use efio_core::{Config, IoMode};
@@ -16,8 +16,11 @@ impl Plan {
     pub fn new(seed: u64) -> Self {
         let mut random = Rng::with_seed(seed);
         let trouble = trouble(&mut random);
-        let config = config(&mut random);
-        let taste = Taste::new(&mut random);
+        let mut config = config(&mut random);
+        let mut taste = Taste::new(&mut random);
+        if random.u8(0..16) == 0 {
+            taste.crowd(&mut config);
+        }
         let steps = (0..300).map(|_| taste.step(&mut random)).collect();
         let by_callback = random.u8(0..3) == 0;
         let inside = by_callback.then(|| {
@@ -97,6 +100,8 @@ struct Taste {
     largest_write: u32,
     largest_read: u32,
     largest_file: u32,
+    /// Files are large and read from the start, and most of them are not read to their ends (F83).
+    is_crowd: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -151,6 +156,24 @@ impl Taste {
             largest_write: largest(7, 18) * 3 / 2,
             largest_read: largest(7, 17),
             largest_file: largest(10, 18),
+            is_crowd: false,
+        }
+    }
+
+    /// Few of the files that are read ahead fill the memory.
+    fn crowd(&mut self, config: &mut Config) {
+        config.read_ahead = Some(2 << 20);
+        self.is_crowd = true;
+        self.largest_file = LONGEST as u32;
+        for (weight, kind) in &mut self.weights {
+            match kind {
+                Kind::Open => *weight += 50,
+                Kind::Write | Kind::WriteAt | Kind::Truncate => *weight /= 8,
+                Kind::Read | Kind::Turns => *weight += 200,
+                Kind::Close => *weight = 5,
+                Kind::Shutdown | Kind::Kill | Kind::PowerCut => *weight = 0,
+                _ => {}
+            }
         }
     }
 
@@ -276,8 +299,12 @@ impl Taste {
             truncate: random.u8(0..5) == 0 && ((write && !append) || nonsense),
             prefetch: random.bool(),
             io_mode: random.choice(modes).flatten(),
-            exists: random.bool().then(|| {
-                let len = any_size(random, self.largest_file.into()) as u32;
+            exists: (self.is_crowd || random.bool()).then(|| {
+                let len = if self.is_crowd {
+                    random.u32(self.largest_file / 2..self.largest_file)
+                } else {
+                    any_size(random, self.largest_file.into()) as u32
+                };
                 (len, random.u32(0..noise::STARTS))
             }),
         }

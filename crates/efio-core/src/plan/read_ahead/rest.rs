@@ -94,20 +94,20 @@ mod tests {
         let mut plan = woken(rest);
         plan.start(7, 100);
         assert!(!plan.is_over());
-        let fetch = plan.next_fetch().unwrap();
+        let fetch = plan.next_fetch(u64::MAX).unwrap();
         assert_eq!(fetch.route, Route::Direct);
         plan.submitted(fetch);
         // The kernel refuses direct IO, and the file has 90 bytes more than it was told to have.
         plan.arrived(fetch.number, (), Err(Errno(libc::EINVAL)));
         assert_eq!(plan.next_delivery(), Some(Delivery::FellBack));
-        let fetch = plan.next_fetch().unwrap();
+        let fetch = plan.next_fetch(u64::MAX).unwrap();
         plan.submitted(fetch);
         plan.arrived(fetch.number, (), Ok(90));
         assert!(matches!(
             plan.next_delivery(),
             Some(Delivery::Data { len: 90, .. })
         ));
-        let fetch = plan.next_fetch().unwrap();
+        let fetch = plan.next_fetch(u64::MAX).unwrap();
         plan.submitted(fetch);
         plan.arrived(fetch.number, (), Ok(0));
         assert_eq!(plan.next_delivery(), Some(Delivery::End(Ok(()))));
@@ -116,9 +116,13 @@ mod tests {
         let rest = plan.rest();
         assert_eq!(rest.epoch(), 7);
         let mut plan = woken(rest);
-        assert_eq!((plan.epoch(), plan.next_fetch()), (7, None), "nobody reads");
+        assert_eq!(
+            (plan.epoch(), plan.next_fetch(u64::MAX)),
+            (7, None),
+            "nobody reads"
+        );
         plan.start(8, 0);
-        let fetch = plan.next_fetch().unwrap();
+        let fetch = plan.next_fetch(u64::MAX).unwrap();
         assert_eq!((fetch.route, fetch.len), (Route::Uncached, 190));
     }
 }
