@@ -175,6 +175,13 @@ impl<B: Backend> Driver<B> {
     /// after the last one ended, it only dozes: the next end is near, and callers need not wake it
     /// for what can wait. When the moment passes and nothing ended, the disk is slow.
     pub fn wait(&mut self) {
+        if self.watch_memory() {
+            self.sleep();
+        }
+        self.unwatch_memory();
+    }
+
+    fn sleep(&mut self) {
         let due = self.timers.front().map(|&(due, _)| due);
         let due = due
             .into_iter()

@@ -32,6 +32,10 @@ pub struct Starved {
     writers: VecDeque<Fd>,
     told: VecDeque<Told>,
     last_told: Duration,
+    /// Blocks that had come back to the pool when they were looked at last.
+    returned: u64,
+    /// The pool wakes the driver when memory comes back.
+    watches: bool,
 }
 
 /// A portion that a writer may still take.
@@ -94,11 +98,42 @@ impl<B: Backend> Driver<B> {
         }
     }
 
+    /// Before a sleep: has the driver woken when so much memory comes back that somebody who waits
+    /// for it can go on, whoever gives it back. `false`: it came back meanwhile, look again.
+    pub(super) fn watch_memory(&mut self) -> bool {
+        if self.starved.is_empty() {
+            return true;
+        }
+        let missing = self.missing();
+        let (bell, seen) = (self.shared.attention.bell(), self.starved.returned);
+        self.starved.watches = self.shared.pool.watch(bell, seen, missing);
+        self.starved.watches
+    }
+
+    /// After the sleep.
+    pub(super) fn unwatch_memory(&mut self) {
+        if std::mem::take(&mut self.starved.watches) {
+            self.shared.pool.unwatch();
+        }
+    }
+
+    /// The bytes that have to come back until there is a portion, if one gathers.
+    fn missing(&mut self) -> usize {
+        let moment = self.starved.last_told.saturating_add(DOZE);
+        let gathers = self.ops.in_flight() > 0 && self.now < moment;
+        if !gathers || self.starved.writers.len() < 2 || !self.starved.readers.is_empty() {
+            return UNIT_BYTES;
+        }
+        let wanted = self.portion() + self.promised();
+        wanted.saturating_sub(self.ready()).max(UNIT_BYTES)
+    }
+
     /// Lets those who have waited for longest try again, as far as there is memory.
     pub(super) fn feed_starved(&mut self) {
         if self.starved.is_empty() {
             return;
         }
+        self.starved.returned = self.shared.pool.returned();
         self.shared.pool.keep_ready();
         self.feed_readers();
         for _ in 0..self.starved.writers.len().min(LOOKS) {

@@ -13,8 +13,8 @@
 use super::buddy::{Buddy, SLAB_BYTES, SLAB_ORDER, UNIT_BYTES};
 use crate::sys::fork::Birthplace;
 use crate::sys::memory::Mapping;
-use efio_sync::SpinLock;
 use efio_sync::shim::atomic::{AtomicUsize, Ordering};
+use efio_sync::{Doorbell, EventFd, SpinLock};
 use std::fmt;
 use std::io;
 use std::ptr::NonNull;
@@ -67,6 +67,17 @@ struct Slabs {
     largest: Vec<u8>,
     /// Slabs that are being mapped.
     coming: usize,
+    /// Blocks that came back so far.
+    returned: u64,
+    /// Who waits for more of them.
+    watch: Option<Watch>,
+}
+
+/// A driver that sleeps until memory comes back.
+struct Watch {
+    bell: Arc<Doorbell<EventFd>>,
+    /// It is woken when no more than this is used.
+    used_at_most: usize,
 }
 
 impl PagePool {
@@ -236,18 +247,53 @@ impl PagePool {
         self.slabs.lock().mapped * SLAB_BYTES
     }
 
+    /// How many blocks came back so far.
+    pub fn returned(&self) -> u64 {
+        self.slabs.lock().returned
+    }
+
+    /// Has `bell` rung, once, when `bytes` more are free; `false` when a block came back after
+    /// [`returned`](Self::returned) was `seen`. The driver's, before it sleeps while somebody waits
+    /// for memory: what the program drops on its own threads comes to the driver by no other way
+    /// (F94).
+    pub fn watch(&self, bell: &Arc<Doorbell<EventFd>>, seen: u64, bytes: usize) -> bool {
+        // A block comes back before this look under the lock, or finds the watch.
+        let mut slabs = self.slabs.lock();
+        if slabs.returned != seen {
+            return false;
+        }
+        slabs.watch = Some(Watch {
+            bell: Arc::clone(bell),
+            used_at_most: self.used().saturating_sub(bytes),
+        });
+        true
+    }
+
+    /// The driver's, awake again: nobody need ring.
+    pub fn unwatch(&self) {
+        let watch = self.slabs.lock().watch.take();
+        drop(watch);
+    }
+
     fn put_back(&self, slab: u32, first: u16, order: u8) {
         if self.birthplace.is_elsewhere() {
             // A forked child has no use for it, and another thread may have had the lock (F68).
             return;
         }
-        let mut slabs = self.slabs.lock();
-        let slabs = &mut *slabs;
+        let mut guard = self.slabs.lock();
+        let slabs = &mut *guard;
         let slab = slab as usize;
         slabs.buddies[slab].release(usize::from(first), order);
         slabs.largest[slab] = slabs.buddies[slab].largest();
         // Relaxed: as in `take`.
         self.used.fetch_sub(UNIT_BYTES << order, Ordering::Relaxed);
+        slabs.returned = slabs.returned.wrapping_add(1);
+        let used = self.used();
+        let watch = slabs.watch.take_if(|watch| used <= watch.used_at_most);
+        drop(guard);
+        if let Some(watch) = watch {
+            watch.bell.ring();
+        }
     }
 }
 

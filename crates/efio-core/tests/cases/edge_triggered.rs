@@ -241,7 +241,7 @@ impl<'a> Program<'a> {
     }
 
     fn open(&mut self) {
-        let options = OpenOptions::new().read(true).prefetch(true).clone();
+        let options = OpenOptions::new().read(true).prefetch(true);
         let file = self.engine.open(&self.path, &options).unwrap();
         self.opened.insert(file.fd(), file);
     }

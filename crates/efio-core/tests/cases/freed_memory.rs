@@ -1,0 +1,108 @@
+//! Memory that the program gives back wakes who waits for memory at once, though no op ends and no
+//! call tells the engine (F94). Seen as a wake-up at the engine's next look, up to 100 ms later.
+
+use crate::common::beds::backends;
+use crate::common::{Dir, PATIENCE};
+use efio_core::{BackendKind, Buffer, Engine, File, IoMode, OpenOptions};
+use std::io::ErrorKind;
+use std::sync::Barrier;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// The engine's own looks are 100 ms apart. By chance one of them comes in so short a time, but not
+/// in most rounds.
+const AT_ONCE: Duration = Duration::from_millis(20);
+const ROUNDS: u32 = 15;
+
+/// Everything that the budget holds.
+fn all_memory(engine: &Engine) -> Vec<Buffer> {
+    let mut held = Vec::new();
+    let mut len = Buffer::MAX_LEN;
+    while len >= 4096 {
+        match engine.buffer(len) {
+            Ok(buffer) => held.push(buffer),
+            Err(_) => len /= 2,
+        }
+    }
+    held
+}
+
+/// How long it takes until `wait` returns after the memory came back.
+fn woken_after(engine: &Engine, file: &File, wait: impl Fn(&File) + Sync) -> Duration {
+    let mut held = all_memory(engine);
+    let ready = Barrier::new(2);
+    thread::scope(|scope| {
+        let waiter = scope.spawn(|| {
+            ready.wait();
+            wait(file);
+            Instant::now()
+        });
+        ready.wait();
+        // Until it waits, and the engine sleeps: turns follow one another at its own looks alone.
+        let begin = Instant::now();
+        let mut turns = engine.stats().turns;
+        let mut since = Instant::now();
+        while since.elapsed() < Duration::from_millis(30) && begin.elapsed() < PATIENCE {
+            thread::sleep(Duration::from_millis(1));
+            let now = engine.stats().turns;
+            if now != turns {
+                (turns, since) = (now, Instant::now());
+            }
+        }
+        let freed = Instant::now();
+        held.clear();
+        waiter.join().unwrap().saturating_duration_since(freed)
+    })
+}
+
+fn check(backend: BackendKind, what: &str, file: impl Fn(&Engine) -> File, wait: fn(&File)) {
+    let builder = Engine::builder().backend(backend).memory_budget(4 << 20);
+    let engine = builder.start().unwrap();
+    let mut late = 0;
+    for _ in 0..ROUNDS {
+        let file = file(&engine);
+        file.wait_open(Some(PATIENCE)).unwrap();
+        late += u32::from(woken_after(&engine, &file, wait) > AT_ONCE);
+        file.close_wait(Some(PATIENCE)).unwrap();
+    }
+    assert!(
+        late <= ROUNDS / 3,
+        "{what}, {backend:?}: {late} of {ROUNDS} wake-ups came late"
+    );
+}
+
+#[test]
+fn memory_that_comes_back_wakes_a_writer_at_once() {
+    let dir = Dir::new();
+    let path = dir.join("written");
+    let open = |engine: &Engine| {
+        let options = OpenOptions::new().write(true).create(true).wakers(true);
+        engine.open(&path, &options).unwrap()
+    };
+    for &backend in backends() {
+        check(backend, "writer", open, |file| {
+            let refused = file.write(&[1]).unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::WouldBlock);
+            file.wait_writable(Some(PATIENCE)).unwrap();
+        });
+    }
+}
+
+#[test]
+fn memory_that_comes_back_wakes_a_reader_at_once() {
+    let dir = Dir::new();
+    let path = dir.join("read");
+    std::fs::write(&path, vec![1; 1 << 20]).unwrap();
+    let open = |engine: &Engine| {
+        let options = OpenOptions::new()
+            .read(true)
+            .wakers(true)
+            .io_mode(IoMode::Direct);
+        engine.open(&path, &options).unwrap()
+    };
+    for &backend in backends() {
+        check(backend, "reader", open, |file| {
+            file.wait_readable(Some(PATIENCE)).unwrap();
+        });
+    }
+}
