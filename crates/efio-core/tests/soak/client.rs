@@ -315,6 +315,15 @@ impl Client {
         }
     }
 
+    /// Gives the file up without waiting for anything.
+    pub fn let_go(&self, file: File) {
+        if self.way.has_events() {
+            self.stage.desk.forget(file.fd());
+        }
+        let _busy = self.post.begin(Call::Now("drop"), Some(file.fd()));
+        drop(file);
+    }
+
     /// How a positional call ended; `None` when the engine ended before.
     pub async fn completion(&self, file: &File, token: u64) -> Option<Completed> {
         let _busy = self.post.begin(Call::Completion(token), Some(file.fd()));

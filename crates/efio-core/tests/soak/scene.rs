@@ -53,11 +53,7 @@ pub struct Scene<'a> {
 pub fn play(world: &World, seed: u64, is_wanted: &dyn Fn(&str) -> bool) -> u64 {
     let mut random = Rng::with_seed(seed);
     let frozen = world.disk.is_some() && is_wanted("frozen") && random.u8(..4) == 0;
-    let triggers = match std::env::var_os("EFIO_SOAK_EDGES") {
-        Some(_) => [Trigger::Level, Trigger::Edge, Trigger::OneShot],
-        None => [Trigger::Level; 3],
-    };
-    let trigger = triggers.get(random.usize(..4));
+    let trigger = [Trigger::Level, Trigger::Edge, Trigger::OneShot].get(random.usize(..4));
     let dir = match &world.disk {
         Some(disk) if frozen => disk.join(&format!("scene-{seed}")),
         _ => world.dir.join(&format!("scene-{seed}")),

@@ -380,8 +380,13 @@ impl Walker {
         })
     }
 
-    /// Closes the file and looks at what is on the disk.
+    /// Closes the file and looks at what is on the disk; or lets go of it, and the next open finds it as
+    /// if the close had ended (F85).
     async fn close(&mut self, file: File) -> io::Result<()> {
+        if self.random.u8(..3) == 0 {
+            self.client.let_go(file);
+            return Ok(());
+        }
         let durable = self.random.bool();
         self.client.close(file, durable).await?;
         if self.random.u8(..3) == 0 {
