@@ -237,15 +237,18 @@ impl File {
     /// Their memory is free afterwards; until then, or until the close, they count in the budget. A
     /// second call returns nothing. Buffers of [`write_at`](Self::write_at) come back with their
     /// completions. After a failed sync, bytes that were written and may be lost all the same are
-    /// those from the failure's offset on, and not here.
+    /// those from the failure's offset on, and not here. Of several that ask, one gets the bytes.
+    ///
+    /// For tasks there is [`poll_unwritten`](Self::poll_unwritten), for threads
+    /// [`wait_unwritten`](Self::wait_unwritten).
     ///
     /// # Errors
     ///
     /// `EINVAL`: the file has not failed. `WouldBlock`: a write is still in flight; a
-    /// [`Writable`](crate::EventKind::Writable) event follows. `ENOMEM`: no memory for the copy,
+    /// [`Writable`](crate::EventKind::Writable) event follows when it has ended. `ENOMEM`: no memory for the copy,
     /// nothing was taken. `EBADF`: closed, or not open for writing.
     pub fn take_unwritten(&self) -> io::Result<Vec<Unwritten>> {
-        self.shared.take_unwritten(self.fd)
+        self.shared.take_unwritten_for(self.fd, Asker::Loop)
     }
 
     pub(crate) fn lend(&self, pages: usize, most: usize) -> io::Result<Loan> {

@@ -1,5 +1,6 @@
 //! Files for tasks: the calls that have a waker woken instead of sending an event.
 
+use crate::caller::Unwritten;
 use crate::fd::Asker;
 use crate::file::File;
 use std::io::{self, IoSlice, IoSliceMut};
@@ -93,6 +94,18 @@ impl File {
     /// when closed.
     pub fn poll_sync(&self, cx: &mut Context<'_>, mark: u64) -> Poll<io::Result<()>> {
         self.shared.poll_sync(self.fd, mark, cx.waker())
+    }
+
+    /// [`take_unwritten`](Self::take_unwritten) for a task: ready once the write in flight, if there
+    /// is one, has ended. Dropping the task before loses nothing: the bytes stay for the next call.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`take_unwritten`](Self::take_unwritten), but for `WouldBlock`.
+    pub fn poll_unwritten(&self, cx: &mut Context<'_>) -> Poll<io::Result<Vec<Unwritten>>> {
+        let asker = Asker::Task(cx.waker());
+        let unwritten = self.shared.take_unwritten_for(self.fd, asker);
+        self.shared.polled(unwritten)
     }
 
     /// Closes the file as [`close`](Self::close) does; ready once it is closed, as often as it is

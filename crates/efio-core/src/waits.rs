@@ -1,5 +1,6 @@
 //! Waiting on the calling thread, for programs and tests that have nothing else to do.
 
+use crate::caller::Unwritten;
 use crate::engine::Engine;
 use crate::fd::{Asker, Fd};
 use crate::file::File;
@@ -77,6 +78,19 @@ impl File {
     pub fn wait_synced(&self, mark: u64, timeout: Option<Duration>) -> io::Result<()> {
         self.shared.wait(self.fd, timeout, |shared, waker| {
             shared.poll_sync(self.fd, mark, waker)
+        })
+    }
+
+    /// Takes back what was not written, as [`take_unwritten`](Self::take_unwritten) does; waits
+    /// until the write in flight, if there is one, has ended.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`poll_unwritten`](Self::poll_unwritten).
+    pub fn wait_unwritten(&self, timeout: Option<Duration>) -> io::Result<Vec<Unwritten>> {
+        self.shared.wait(self.fd, timeout, |shared, waker| {
+            let unwritten = shared.take_unwritten_for(self.fd, Asker::Task(waker));
+            shared.polled(unwritten)
         })
     }
 

@@ -7,6 +7,7 @@ mod futures;
 #[cfg(feature = "tokio")]
 mod tokio;
 
+use crate::caller::Unwritten;
 use crate::caller::transfer::Loan;
 use crate::engine::Engine;
 use crate::fd::Asker;
@@ -105,6 +106,16 @@ impl AsyncFile {
     /// Those of [`sync_data`](Self::sync_data).
     pub async fn sync_all(&self) -> io::Result<()> {
         self.sync_data().await
+    }
+
+    /// Takes back the accepted bytes that the kernel did not take, after the file has failed; see
+    /// [`File::take_unwritten`]. Cancel safe: the bytes stay for the next call.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`File::poll_unwritten`].
+    pub async fn take_unwritten(&self) -> io::Result<Vec<Unwritten>> {
+        poll_fn(|cx| self.file.poll_unwritten(cx)).await
     }
 
     /// The file, for the calls that are the same for everybody: progress, failure, statistics.

@@ -2,7 +2,7 @@
 
 use super::{EAGAIN, EBADF, EINVAL};
 use crate::error::Errno;
-use crate::fd::{Fd, Waiting};
+use crate::fd::{Asker, Fd, Waiting};
 use crate::page::PageSlice;
 use crate::shared::Shared;
 use std::collections::VecDeque;
@@ -66,7 +66,7 @@ fn reserve<T>(items: &mut Vec<T>, more: usize) -> Result<(), Errno> {
 
 impl Shared {
     /// Gives out what was accepted through `fd` and not written, once.
-    pub fn take_unwritten(&self, fd: Fd) -> io::Result<Vec<Unwritten>> {
+    pub fn take_unwritten_for(&self, fd: Fd, asker: Asker<'_>) -> io::Result<Vec<Unwritten>> {
         self.with_ends(fd, |slot, ends| {
             if !ends.may_write {
                 return Err(EBADF.into());
@@ -75,8 +75,9 @@ impl Shared {
                 return Err(EINVAL.into());
             }
             let Some(mut lost) = slot.take_lost() else {
-                // The driver needs custody to leave it here, and takes the bit afterwards.
-                slot.wait_for(Waiting::FLUSHED);
+                // The driver needs custody to leave it here, and takes the bit afterwards: nothing
+                // can come in between.
+                let _ = slot.announce(Waiting::FLUSHED, asker);
                 return Err(EAGAIN.into());
             };
             let ranges = lost.ranges();

@@ -278,7 +278,7 @@ impl Engine {
     ///
     /// Those of [`File::take_unwritten`].
     pub fn take_unwritten(&self, fd: Fd) -> io::Result<Vec<Unwritten>> {
-        self.shared.take_unwritten(fd)
+        self.shared.take_unwritten_for(fd, Asker::Loop)
     }
 
     /// Closes the file; see [`File::close`].

@@ -20,3 +20,4 @@ mod log_goes_on;
 mod opened_again;
 mod read_behind_a_failed_write;
 mod stalled_readers;
+mod two_askers;

@@ -1,0 +1,163 @@
+//! Several threads, tasks and an event loop ask the same questions of one file, and each is
+//! answered (F93). Seen: of two threads in `wait_size` one waited for ever.
+
+use crate::common::beds::backends;
+use crate::common::{Dir, PATIENCE, event};
+use efio_core::{BackendKind, Engine, EventKind, File, OpenOptions, Unwritten};
+use futures::executor::block_on;
+use std::future::poll_fn;
+use std::io::{self, ErrorKind, Write};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc;
+use std::thread;
+
+/// Threads, and as many tasks.
+const ASKERS: usize = 3;
+const ROUNDS: usize = 100;
+
+/// Each question that a thread can ask.
+fn ask_by_thread(file: &File) -> io::Result<()> {
+    file.wait_open(Some(PATIENCE))?;
+    file.wait_writable(Some(PATIENCE))?;
+    match file.write(b"by a thread") {
+        // Another one took the room.
+        Err(error) if error.kind() != ErrorKind::WouldBlock => return Err(error),
+        _ => {}
+    }
+    assert!(file.wait_size(Some(PATIENCE))? > 0);
+    file.wait_flushed(Some(PATIENCE))?;
+    file.wait_synced(file.sync()?, Some(PATIENCE))?;
+    file.wait_readable(Some(PATIENCE))?;
+    assert_eq!(
+        file.wait_unwritten(Some(PATIENCE))
+            .unwrap_err()
+            .raw_os_error(),
+        Some(libc::EINVAL)
+    );
+    Ok(())
+}
+
+/// Each question that a task can ask. A read moves the position of all, to the end and no further.
+async fn ask_by_task(file: &File) -> io::Result<()> {
+    poll_fn(|cx| file.poll_open(cx)).await?;
+    assert!(poll_fn(|cx| file.poll_write(cx, b"by a task")).await? > 0);
+    assert!(poll_fn(|cx| file.poll_size(cx)).await? > 0);
+    poll_fn(|cx| file.poll_flush(cx)).await?;
+    let mark = file.sync()?;
+    poll_fn(|cx| file.poll_sync(cx, mark)).await?;
+    poll_fn(|cx| file.poll_read(cx, &mut [0; 16])).await?;
+    Ok(())
+}
+
+/// What an event loop can ask, once; whether it was answered.
+fn ask_by_loop(file: &File) -> io::Result<bool> {
+    let answered = file.size().and_then(|_| {
+        let mut file = file;
+        file.flush()
+    });
+    match answered {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn ask_all(backend: BackendKind) {
+    let dir = Dir::new();
+    let engine = Engine::builder().backend(backend).start().unwrap();
+    let options = OpenOptions::new().read(true).write(true).create(true);
+    let file = engine.open(dir.join("file"), &options).unwrap();
+    let (done, all_done) = mpsc::channel();
+    thread::scope(|scope| {
+        for number in 0..2 * ASKERS {
+            let (file, done) = (&file, done.clone());
+            scope.spawn(move || {
+                for round in 0..ROUNDS {
+                    let answered = match number % 2 {
+                        0 => ask_by_thread(file),
+                        _ => block_on(ask_by_task(file)),
+                    };
+                    answered.unwrap_or_else(|error| panic!("{number}, round {round}: {error}"));
+                }
+                done.send(()).unwrap();
+            });
+        }
+        for _ in 0..ROUNDS {
+            while !ask_by_loop(&file).unwrap() {
+                event(&engine, |event| {
+                    matches!(
+                        event.kind,
+                        EventKind::Opened | EventKind::Readable | EventKind::Writable
+                    )
+                });
+            }
+        }
+        for _ in 0..2 * ASKERS {
+            all_done
+                .recv_timeout(2 * PATIENCE)
+                .expect("somebody waits for ever");
+        }
+    });
+    file.close_wait(Some(PATIENCE)).unwrap();
+}
+
+#[test]
+fn each_that_asks_is_answered() {
+    for &backend in backends() {
+        ask_all(backend);
+    }
+}
+
+/// Two event loops, say: each asks for the size by itself.
+#[test]
+fn each_of_two_threads_that_wait_for_the_size_is_answered() {
+    for &backend in backends() {
+        let dir = Dir::new();
+        let engine = Engine::builder().backend(backend).start().unwrap();
+        let options = OpenOptions::new().write(true).create(true).wakers(true);
+        let file = engine.open(dir.join("file"), &options).unwrap();
+        thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    for _ in 0..500 {
+                        assert_eq!(file.wait_size(Some(PATIENCE)).unwrap(), 0);
+                    }
+                });
+            }
+        });
+    }
+}
+
+/// The open of a file without a directory fails, whatever was accepted.
+fn refused(engine: &Engine, dir: &Dir, bytes: &[u8]) -> File {
+    let options = OpenOptions::new().write(true).create(true).wakers(true);
+    let file = engine.open(dir.join("nowhere/file"), &options).unwrap();
+    // Without a byte: what is refused already accepts none.
+    let _ = file.write(bytes);
+    file.wait_open(Some(PATIENCE)).unwrap_err();
+    file
+}
+
+/// One gets the bytes, and all are answered.
+#[test]
+fn whoever_asks_for_what_was_not_written_is_answered() {
+    for &backend in backends() {
+        let dir = Dir::new();
+        let engine = Engine::builder().backend(backend).start().unwrap();
+        for bytes in [&b"lost"[..], b""] {
+            let file = refused(&engine, &dir, bytes);
+            let accepted = file.progress().unwrap().accepted as usize;
+            let taken = AtomicU32::new(0);
+            let count = |ranges: Vec<Unwritten>| {
+                let bytes = ranges.iter().map(|range| range.bytes.len() as u32).sum();
+                taken.fetch_add(bytes, Ordering::Relaxed);
+            };
+            thread::scope(|scope| {
+                scope.spawn(|| count(file.wait_unwritten(Some(PATIENCE)).unwrap()));
+                scope.spawn(|| count(block_on(poll_fn(|cx| file.poll_unwritten(cx))).unwrap()));
+                count(file.wait_unwritten(Some(PATIENCE)).unwrap());
+            });
+            assert_eq!(taken.into_inner() as usize, accepted, "{backend:?}");
+        }
+    }
+}
