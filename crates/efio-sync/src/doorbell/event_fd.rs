@@ -51,14 +51,81 @@ impl EventFd {
 
     /// Waits until it is readable, at most `timeout` (`None`: for ever). Says whether it is; an
     /// interrupting signal makes it return early. Does not clear it.
+    ///
+    /// Should somebody have closed it by its number, the wait ends, and there is a new one: see
+    /// [`repair`](Self::repair). That is found out after as long as the wait has lasted by then, a
+    /// minute at most.
     pub fn wait(&self, timeout: Option<Duration>) -> bool {
+        let mut left = timeout;
+        let mut watch = Watch::default();
+        loop {
+            let part = watch.part(left);
+            match self.poll(part) {
+                // A signal.
+                None => return false,
+                // The number is nobody's.
+                Some(revents) if revents & libc::POLLNVAL != 0 => {
+                    self.repair();
+                    return false;
+                }
+                Some(0) if part != left => {
+                    left = left.zip(part).map(|(left, part)| left - part);
+                    if self.repair() {
+                        return false;
+                    }
+                }
+                Some(revents) => return revents != 0,
+            }
+        }
+    }
+
+    /// The events of one poll(2); `None` after a signal.
+    fn poll(&self, timeout: Option<Duration>) -> Option<libc::c_short> {
         let mut poll = libc::pollfd {
             fd: self.as_raw_fd(),
             events: libc::POLLIN,
             revents: 0,
         };
         // SAFETY: one pollfd that lives through the call.
-        unsafe { libc::poll(&mut poll, 1, milliseconds(timeout)) > 0 }
+        let count = unsafe { libc::poll(&mut poll, 1, milliseconds(timeout)) };
+        (count >= 0).then_some(poll.revents)
+    }
+
+    /// Makes a new descriptor if the number is not this one's any more, because somebody closed it
+    /// behind our back, and says whether it did. For the sleeper, which then waits for the new
+    /// number. Always `false` where the system cannot tell.
+    ///
+    /// A ringer finds that out by itself, and writes nothing to a descriptor that is another's: the
+    /// sleeper has to look now and then.
+    pub fn repair(&self) -> bool {
+        self.fd.repair()
+    }
+}
+
+/// How long a sleeper may sleep before it looks whether its descriptor is still there: a tenth of a
+/// second first, then as long as it has slept so far, and a minute at most. Who sleeps for an hour
+/// looks 70 times.
+#[derive(Debug)]
+struct Watch {
+    next: Duration,
+}
+
+impl Watch {
+    const FIRST: Duration = Duration::from_millis(100);
+    const LAST: Duration = Duration::from_secs(60);
+
+    /// The next part of a sleep of `left`.
+    fn part(&mut self, left: Option<Duration>) -> Option<Duration> {
+        let part = self.next;
+        self.next = (part * 2).min(Self::LAST);
+        Some(left.map_or(part, |left| left.min(part)))
+    }
+}
+
+impl Default for Watch {
+    /// At the beginning of a sleep.
+    fn default() -> Self {
+        Self { next: Self::FIRST }
     }
 }
 

@@ -226,8 +226,12 @@ impl Backend for UringBackend {
         }
         if self.driver.arm() {
             self.bell.arm(&mut self.ring);
-            let sleep = self.crew.before_sleep(timeout);
+            let sleep = self.crew.before_sleep(self.bell.bound(timeout));
+            let begun = self.bell.is_bound(timeout).then(Instant::now);
             self.enter(true, sleep.timeout);
+            if let Some(begun) = begun {
+                self.bell.look(self.driver.alarm(), begun.elapsed());
+            }
             self.crew.after_sleep(sleep);
             self.driver.disarm();
         }

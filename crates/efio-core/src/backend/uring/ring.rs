@@ -9,11 +9,13 @@ use io_uring::squeue::Entry;
 use io_uring::types::{SubmitArgs, Timespec};
 use io_uring::{Builder, EnterFlags, IoUring, Probe, cqueue, opcode};
 use std::io;
+use std::mem::ManuallyDrop;
+use std::os::fd::{AsRawFd, RawFd};
 use std::time::Duration;
 
 /// A ring that belongs to the thread that made it.
 pub struct Ring {
-    io: IoUring,
+    io: ManuallyDrop<IoUring>,
     /// Entries pushed so far.
     pushed: u64,
 }
@@ -59,6 +61,8 @@ impl Ring {
         if !whole {
             return Err(io::Error::from_raw_os_error(libc::ENOSYS));
         }
+        mark(io.as_raw_fd());
+        let io = ManuallyDrop::new(io);
         Ok(Self { io, pushed: 0 })
     }
 
@@ -129,6 +133,32 @@ impl Ring {
     pub fn submitter(&self) -> io_uring::Submitter<'_> {
         self.io.submitter()
     }
+}
+
+impl Drop for Ring {
+    /// Closes the ring; unless somebody closed it by its number, which is another file's by now or
+    /// nobody's (F70). Then its memory stays.
+    fn drop(&mut self) {
+        if has_mark(self.io.as_raw_fd()) {
+            // SAFETY: it is not used afterwards.
+            unsafe { ManuallyDrop::drop(&mut self.io) };
+        }
+    }
+}
+
+/// As in `WakeFd` of efio-sync: a number that no file has unless somebody gives it one.
+const MARK: libc::c_int = 33;
+const F_SETSIG: libc::c_int = 10;
+const F_GETSIG: libc::c_int = 11;
+
+fn mark(fd: RawFd) {
+    // SAFETY: no pointers, and a descriptor of ours. Refused, it is not closed by us.
+    unsafe { libc::fcntl(fd, F_SETSIG, MARK) };
+}
+
+fn has_mark(fd: RawFd) -> bool {
+    // SAFETY: no pointers; whatever the number names now is asked for a number.
+    unsafe { libc::fcntl(fd, F_GETSIG) == MARK }
 }
 
 /// The best kind of ring that this kernel has. No kernel thread polls it: that would keep a

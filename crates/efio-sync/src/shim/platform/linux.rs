@@ -1,9 +1,9 @@
 //! futex(2), membarrier(2) and eventfd(2).
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::ptr;
-use std::sync::atomic::{AtomicU32, Ordering, compiler_fence};
+use std::sync::atomic::{AtomicI32, AtomicU32, Ordering, compiler_fence};
 use std::time::Duration;
 
 use crate::shim::kernel_time::seconds_and_nanos;
@@ -72,22 +72,66 @@ pub fn heavy_barrier() -> bool {
 }
 
 /// A non-blocking, close-on-exec eventfd.
+///
+/// A program may close it by its number, `closefrom(3)` as a daemon, and get the number for a file of
+/// its own. So the number is one of the last below 1024, which select(2) still takes and few programs
+/// reach; the file behind it has a mark, and is looked at before anything is written to it or it is
+/// closed. Both are rare; nothing else that efio does with it changes another file, unless that got
+/// the number since the last write.
 #[derive(Debug)]
-pub struct WakeFd(OwnedFd);
+pub struct WakeFd {
+    fd: AtomicI32,
+    /// What `F_GETSIG` says of it: a number that no file has unless somebody gives it one, and that
+    /// means nothing without `O_ASYNC`. 0: the kernel took none, and it cannot be told.
+    mark: libc::c_int,
+}
+
+/// The mark of a file, which libc does not name everywhere.
+const F_SETSIG: libc::c_int = 10;
+const F_GETSIG: libc::c_int = 11;
 
 impl WakeFd {
     pub fn new() -> io::Result<Self> {
-        // SAFETY: no pointers; the result is checked.
-        let fd = unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) };
-        if fd < 0 {
-            return Err(io::Error::last_os_error());
+        /// Real-time signals: eventfds that follow each other have different ones.
+        const MARKS: std::ops::Range<u32> = 34..64;
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let fd = fresh()?;
+        // Relaxed: a number to begin with.
+        let number = NEXT.fetch_add(1, Ordering::Relaxed) % MARKS.len() as u32;
+        let mark = (MARKS.start + number) as libc::c_int;
+        // SAFETY: no pointers, and a descriptor of ours.
+        let marked = unsafe { libc::fcntl(fd, F_SETSIG, mark) } == 0;
+        Ok(Self {
+            fd: AtomicI32::new(fd),
+            mark: if marked { mark } else { 0 },
+        })
+    }
+
+    /// Whether somebody closed it, and the number is another file's, or nobody's.
+    pub fn is_lost(&self) -> bool {
+        // SAFETY: no pointers; whatever the number names now is asked for a number.
+        self.mark != 0 && unsafe { libc::fcntl(self.as_raw_fd(), F_GETSIG) } != self.mark
+    }
+
+    /// A new one in the place of one that is lost; whether there is one. The sleeper's, while nobody
+    /// waits for it.
+    pub fn repair(&self) -> bool {
+        if !self.is_lost() {
+            return false;
         }
-        // SAFETY: a fresh descriptor that nobody else knows.
-        Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
+        let Ok(fd) = fresh() else { return false };
+        // SAFETY: no pointers, and a descriptor of ours.
+        unsafe { libc::fcntl(fd, F_SETSIG, self.mark) };
+        // Release: pairs with the load in `as_raw_fd`. Who still has the old number finds it lost.
+        self.fd.store(fd, Ordering::Release);
+        true
     }
 
     /// Makes the descriptor readable.
     pub fn write(&self) {
+        if self.is_lost() {
+            return;
+        }
         let one = 1u64.to_ne_bytes();
         // SAFETY: eight readable bytes. EAGAIN means that the counter is full, hence readable.
         while unsafe { libc::write(self.as_raw_fd(), one.as_ptr().cast(), one.len()) } < 0
@@ -112,14 +156,54 @@ impl WakeFd {
     }
 }
 
+impl Drop for WakeFd {
+    fn drop(&mut self) {
+        if !self.is_lost() {
+            // SAFETY: the descriptor is ours, and nobody uses it any more.
+            unsafe { libc::close(*self.fd.get_mut()) };
+        }
+    }
+}
+
+/// An eventfd with a number out of the way.
+fn fresh() -> io::Result<RawFd> {
+    // SAFETY: no pointers; the result is checked.
+    let low = unsafe { libc::eventfd(0, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) };
+    if low < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: no pointers; a new number for a file of ours, or none.
+    let high = unsafe { libc::fcntl(low, libc::F_DUPFD_CLOEXEC, last_numbers()) };
+    if high < 0 {
+        return Ok(low);
+    }
+    // SAFETY: ours, and known to nobody else.
+    unsafe { libc::close(low) };
+    Ok(high)
+}
+
+/// The first of the last 64 numbers that there are, or that are below 1024.
+fn last_numbers() -> RawFd {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: room for the answer.
+    unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) };
+    (limit.rlim_cur.min(1024) as RawFd - 64).max(0)
+}
+
 impl AsFd for WakeFd {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        // SAFETY: open as long as it is not lost; whoever uses the number of a lost one gets what it
+        // names by then, as with any number that somebody else closed.
+        unsafe { BorrowedFd::borrow_raw(self.as_raw_fd()) }
     }
 }
 
 impl AsRawFd for WakeFd {
     fn as_raw_fd(&self) -> RawFd {
-        self.0.as_raw_fd()
+        // Acquire: pairs with the store in `repair`.
+        self.fd.load(Ordering::Acquire)
     }
 }
