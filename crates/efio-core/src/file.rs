@@ -183,8 +183,9 @@ impl File {
         self.shared.truncate(self.fd, len)
     }
 
-    /// Asks that every byte accepted so far becomes durable, and a new file's name as well.
-    /// Returns the accepted mark; a [`Synced`](crate::EventKind::Synced) event whose `upto` is at
+    /// Asks that every byte accepted so far becomes durable, and the name of a file that the open
+    /// made as well; where its directory cannot be synced, [`FileStats::name`] says so and the bytes
+    /// are durable all the same. Returns the accepted mark; a [`Synced`](crate::EventKind::Synced) event whose `upto` is at
     /// least that, or [`Failed`](crate::EventKind::Failed), follows.
     ///
     /// # Errors

@@ -46,6 +46,7 @@ mod tasks;
 mod trace;
 pub mod transfer;
 mod waits;
+mod workdir;
 
 /// The protocols between caller and driver, for the loom models. Not part of the stable API.
 #[doc(hidden)]
@@ -70,7 +71,7 @@ pub use file::File;
 pub use manner::ModeReason;
 pub use options::OpenOptions;
 pub use page::Buffer;
-pub use stats::{FileStats, Stats};
+pub use stats::{FileStats, NameState, Stats};
 pub use transfer::copy;
 
 pub use efio_bstream as bstream;

@@ -10,6 +10,7 @@
 use crate::config::IoMode;
 use crate::error::Errno;
 use crate::page::{Block, PageSlice};
+use crate::sys::name::Directories;
 use std::ffi::CString;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -69,8 +70,10 @@ pub enum Truncation {
 /// A file to open, as a backend needs it.
 #[derive(Debug)]
 pub struct OpenSpec {
-    /// The path: absolute, or relative to `beneath`.
+    /// The path: absolute, or relative to `beneath` or `at`.
     pub path: CString,
+    /// The directory that a relative path begins at: the working directory of the call.
+    pub at: Option<Arc<OwnedFd>>,
     /// Flags for `open(2)`: access mode, O_CREAT, O_EXCL, O_TRUNC, O_APPEND.
     pub flags: i32,
     /// Permissions of a new file, before the umask.
@@ -84,6 +87,8 @@ pub struct OpenSpec {
     /// Whether somebody still wants the file, if that can end before it is open. Who cuts it off
     /// claims that first.
     pub withdrawal: Option<Arc<Withdrawal>>,
+    /// The directories that are held for new files.
+    pub directories: Arc<Directories>,
 }
 
 impl OpenSpec {
@@ -138,6 +143,19 @@ pub struct FileFacts {
     pub fell_back: bool,
     /// Whether it was to be cut off and is not yet.
     pub owes_truncation: bool,
+    /// Whether the open made it.
+    pub is_new: bool,
+}
+
+/// What became of the name of a new file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NameSync {
+    /// It survives a power cut.
+    Durable,
+    /// Nothing for want of descriptors or memory: the next sync tries again.
+    NotYet,
+    /// Its directory cannot be synced, or is not known.
+    Unknown(Errno),
 }
 
 /// One operation of a backend whose open files are of type `F`.
@@ -250,6 +268,8 @@ pub enum Outcome<F> {
     Opened(F, FileFacts),
     /// A read or write moved this many bytes, possibly fewer than asked; 0 for the other ops.
     Done(usize),
+    /// A sync succeeded, and what became of the name that it was to cover.
+    Synced(NameSync),
     /// The kernel said no.
     Failed(Errno),
     /// The kernel does not answer this open for now (`EAGAIN`, `EINTR`): it has to be submitted

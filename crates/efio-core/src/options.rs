@@ -83,7 +83,8 @@ impl OpenOptions {
         self
     }
 
-    /// The file is made if it is not there. Needs `write` or `append`.
+    /// The file is made if it is not there. Needs `write` or `append`. Only then its first sync
+    /// makes the name durable too: that of a file which was there is not ours to care for.
     #[must_use]
     pub fn create(mut self, create: bool) -> Self {
         self.create = create;

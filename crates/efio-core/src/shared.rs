@@ -9,6 +9,8 @@ use crate::inbox::Inbox;
 use crate::page::{KernelMemory, PagePool, SlabSource};
 use crate::stats::Counters;
 use crate::sys::fork::Birthplace;
+use crate::sys::name::Directories;
+use crate::workdir::WorkingDirectory;
 use efio_queue::SegQueue;
 use efio_sync::EventFd;
 use efio_sync::shim::atomic::{AtomicBool, Ordering};
@@ -32,6 +34,10 @@ pub struct Shared {
     pub events: EventQueue,
     /// Statistics.
     pub counters: Arc<Counters>,
+    /// Where relative paths begin.
+    pub working_directory: WorkingDirectory,
+    /// The directories that are held for new files.
+    pub directories: Arc<Directories>,
     stopped: AtomicBool,
     abandoned: AtomicBool,
     birthplace: Birthplace,
@@ -63,6 +69,8 @@ impl Shared {
             positional: SegQueue::new(),
             events: EventQueue::new(birthplace)?,
             counters: Arc::default(),
+            working_directory: WorkingDirectory::default(),
+            directories: Arc::default(),
             stopped: AtomicBool::new(false),
             abandoned: AtomicBool::new(false),
             birthplace,

@@ -5,6 +5,7 @@
 //! other figures of a file have memory only once there is something to count.
 
 use crate::config::IoMode;
+use crate::error::Errno;
 use crate::manner::ModeReason;
 use crate::op::Route;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -97,6 +98,12 @@ counters! {
     ring_unregistered,
     /// Times the io_uring backend entered the kernel to submit, to wait, or both.
     ring_enters,
+    /// Kinds of system calls that this process may not make and that another one stands in for, of
+    /// all engines; [`Engine::refused_calls`](crate::Engine::refused_calls) names them.
+    calls_refused,
+    /// New files whose bytes became durable, but whether their name is, nobody knows: their directory
+    /// could not be synced. See [`FileStats::name`].
+    names_unknown,
     /// Rings that the kernel refused under way (1 at most): the worker threads do everything since.
     rings_lost,
 }
@@ -110,6 +117,8 @@ pub struct FileStats {
     pub mode: IoMode,
     /// Why it is that mode.
     pub mode_reason: ModeReason,
+    /// Whether the name of a new file is durable.
+    pub name: NameState,
     /// Reads that were answered at once, bytes or the end of file.
     pub reads_served: u64,
     /// Reads that found nothing and said "would block".
@@ -135,6 +144,28 @@ pub struct FileStats {
     /// Routes that the kernel refused, so that another one was taken, and 1 more if the mode asked
     /// for could not be had.
     pub fallbacks: u64,
+}
+
+/// Whether the name of a file survives a power cut, as its bytes below the durable mark do.
+///
+/// The first sync of a file that its open made syncs the directory as well: the one that got the name,
+/// which is held from the open on, wherever it is moved meanwhile. A directory that cannot be synced
+/// does not harm the file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NameState {
+    /// The open made no file, or is not over: the name is as durable as it was before.
+    #[default]
+    NotNew,
+    /// The file is new, and no sync has covered its name. Still so after a sync that found no
+    /// descriptor for the directory: the next one tries again.
+    Pending,
+    /// The name survives.
+    Durable,
+    /// Nobody knows, and this is why. `EACCES`: the directory may not be read. `ESTALE`: it has the
+    /// name no more. Others are those of the directory's `fsync(2)`: `EINVAL` where a file system
+    /// has none, `EIO`.
+    Unknown(Errno),
 }
 
 impl Counters {

@@ -319,7 +319,13 @@ fn other(op: Op<KernelFile>) -> Outcome<KernelFile> {
         Op::Truncate { file, len } => file.truncate(len),
         Op::Empty { file } => file.truncate(0),
         Op::Size { file } => return file.size().map_or_else(failed, Outcome::Done),
-        Op::Sync { file, name_too } => file.sync(name_too),
+        Op::Sync { file, name_too } => {
+            return match file.sync(name_too) {
+                Ok(None) => Outcome::Done(0),
+                Ok(Some(name)) => Outcome::Synced(name),
+                Err(error) => failed(error),
+            };
+        }
         Op::Close(file) => file.close(),
         Op::Read { .. } | Op::Write { .. } | Op::WriteBlock { .. } => {
             unreachable!("a read or write has a way")

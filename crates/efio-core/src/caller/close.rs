@@ -7,6 +7,7 @@ use crate::error::Failure;
 use crate::fd::{About, Asker, Attention, Ends, Fd, OpenState, Progress, Question, Slot, Waiting};
 use crate::shared::Shared;
 use crate::stats::{FileStats, Stats};
+use crate::sys::refused;
 use std::io;
 
 impl Shared {
@@ -148,6 +149,7 @@ impl Shared {
     /// What was done for all files so far.
     pub fn stats(&self) -> Stats {
         let mut stats = self.counters.snapshot();
+        stats.calls_refused = refused::count().into();
         let open = self.table.iter();
         stats.reads_served += open.map(|slot| slot.reads_served.get()).sum::<u64>();
         stats

@@ -9,6 +9,7 @@ use crate::options::OpenOptions;
 use crate::shared::Shared;
 use std::ffi::{CString, OsStr};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -30,14 +31,17 @@ impl Shared {
         if self.is_stopped() {
             return Err(io::Error::from_raw_os_error(libc::ESHUTDOWN));
         }
+        let (path, at) = self.place(path, options.beneath.is_some())?;
         let spec = OpenSpec {
-            path: absolute(path, options.beneath.is_some())?,
+            path,
+            at,
             flags: options.flags()?,
             mode: options.mode,
             beneath: options.beneath.clone(),
             io_mode: options.io_mode.unwrap_or(self.config.io_mode),
             truncation: Truncation::AtOnce,
             withdrawal,
+            directories: Arc::clone(&self.directories),
         };
         let (index, slot) = self.table.allocate().ok_or(Errno(libc::EMFILE))?;
         // A caller with a stale descriptor may look at the slot at any time, under custody.
@@ -68,24 +72,27 @@ impl Shared {
         })));
         Ok(fd)
     }
-}
-
-/// The path as the kernel gets it. The open happens later and on another thread, so a relative
-/// path is tied to the working directory of now.
-fn absolute(path: &Path, beneath: bool) -> io::Result<CString> {
-    let bytes = path.as_os_str().as_bytes();
-    if bytes.is_empty() {
-        return Err(Errno(libc::ENOENT).into());
+    /// The path as the kernel gets it. The open happens later and on another thread, so a relative
+    /// path begins at the working directory of now.
+    fn place(&self, path: &Path, beneath: bool) -> io::Result<(CString, Option<Arc<OwnedFd>>)> {
+        let bytes = path.as_os_str().as_bytes();
+        if bytes.is_empty() {
+            return Err(Errno(libc::ENOENT).into());
+        }
+        if bytes.len() >= libc::PATH_MAX as usize {
+            return Err(Errno(libc::ENAMETOOLONG).into());
+        }
+        let c_path = |path: &OsStr| CString::new(path.as_bytes()).map_err(|_| EINVAL);
+        if beneath || path.is_absolute() {
+            return Ok((c_path(path.as_os_str())?, None));
+        }
+        match self.working_directory.now() {
+            Ok(at) => Ok((c_path(path.as_os_str())?, Some(at))),
+            // No descriptor for it: by its name, if it has one that is short enough.
+            Err(error) => {
+                let whole = std::env::current_dir().map_err(|_| error)?.join(path);
+                Ok((c_path(whole.as_os_str())?, None))
+            }
+        }
     }
-    let joined;
-    let whole: &OsStr = if beneath || path.is_absolute() {
-        path.as_os_str()
-    } else {
-        joined = std::env::current_dir()?.join(path);
-        joined.as_os_str()
-    };
-    if bytes.len() >= libc::PATH_MAX as usize {
-        return Err(Errno(libc::ENAMETOOLONG).into());
-    }
-    CString::new(whole.as_bytes()).map_err(|_| EINVAL.into())
 }

@@ -117,7 +117,7 @@ impl<B: Backend> Driver<B> {
         let result = match outcome {
             Outcome::Done(n) => Ok(n),
             Outcome::Failed(errno) => Err(errno),
-            Outcome::Opened(..) | Outcome::NotYet(_) => {
+            Outcome::Opened(..) | Outcome::Synced(_) | Outcome::NotYet(_) => {
                 unreachable!("a positional op opens nothing")
             }
         };

@@ -7,9 +7,10 @@ use crate::backend::Backend;
 use crate::error::{Errno, Failure};
 use crate::event::EventKind;
 use crate::fd::{DRIVER, Ends, Fd, Slot, Waiting};
-use crate::op::{Completion, Outcome};
+use crate::op::{Completion, NameSync, Outcome};
 use crate::page::Block;
 use crate::plan::{Routes, Step, Verdict};
+use crate::stats::NameState;
 use crate::trace;
 use efio_sync::CasCellGuard;
 
@@ -86,7 +87,9 @@ impl<B: Backend> Driver<B> {
         let result = match outcome {
             Outcome::Done(n) => Ok(n),
             Outcome::Failed(errno) => Err(errno),
-            Outcome::Opened(..) | Outcome::NotYet(_) => unreachable!("a read opens nothing"),
+            Outcome::Opened(..) | Outcome::Synced(_) | Outcome::NotYet(_) => {
+                unreachable!("a read opens nothing")
+            }
         };
         let Some(block) = block else {
             // The memory was lost with its op (F54); an error without memory ends the run.
@@ -128,7 +131,9 @@ impl<B: Backend> Driver<B> {
                 file.write().write_done(n as u64)
             }
             Outcome::Failed(errno) => file.write().write_failed(errno),
-            Outcome::Opened(..) | Outcome::NotYet(_) => unreachable!("a write opens nothing"),
+            Outcome::Opened(..) | Outcome::Synced(_) | Outcome::NotYet(_) => {
+                unreachable!("a write opens nothing")
+            }
         };
         slot.marks.set_written(file.written());
         self.judge(slot, file, verdict);
@@ -149,8 +154,14 @@ impl<B: Backend> Driver<B> {
                 let verdict = file.write().sync_failed(errno.as_failure());
                 self.judge(slot, file, verdict);
             }
-            _ => {
-                let (upto, is_asked) = file.write().sync_done();
+            outcome => {
+                let name = match outcome {
+                    Outcome::Synced(name) => Some(name),
+                    _ => None,
+                };
+                self.name_synced(slot, name);
+                let name_pending = name == Some(NameSync::NotYet);
+                let (upto, is_asked) = file.write().sync_done(name_pending);
                 self.set_timer(file);
                 slot.marks.set_durable(upto);
                 if file.write().syncs_are_answered() {
@@ -164,6 +175,18 @@ impl<B: Backend> Driver<B> {
                     self.notify(slot, file, Waiting::SYNCED, None);
                 }
             }
+        }
+    }
+
+    /// What a sync did for the name of a new file. The bytes are durable in any case.
+    fn name_synced(&self, slot: &Slot, name: Option<NameSync>) {
+        match name {
+            Some(NameSync::Durable) => slot.set_name(NameState::Durable),
+            Some(NameSync::Unknown(errno)) => {
+                self.shared.counters.names_unknown.add(1);
+                slot.set_name(NameState::Unknown(errno));
+            }
+            Some(NameSync::NotYet) | None => {}
         }
     }
 

@@ -83,7 +83,6 @@ pub struct OpenFile<F> {
     pub listed: bool,
     may_read: bool,
     append: bool,
-    may_be_new: bool,
     io_mode: IoMode,
 }
 
@@ -116,7 +115,6 @@ impl<F> OpenFile<F> {
             listed: false,
             may_read,
             append,
-            may_be_new: spec.flags & libc::O_CREAT != 0,
             io_mode: spec.io_mode,
         }
     }
@@ -143,7 +141,7 @@ impl<F> OpenFile<F> {
         } else {
             buffered
         };
-        let new = self.may_be_new;
+        let new = facts.is_new;
         match &mut self.outgoing {
             Some(outgoing) => outgoing.plan.opened(written, facts.block, new),
             None => self.written.opened(written, facts.block, new),

@@ -18,6 +18,7 @@ use crate::fd::{DRIVER, OpenState, Slot, Waiting};
 use crate::manner::Manner;
 use crate::op::{FileFacts, FileId, Op, OpenSpec, Outcome, Withdrawal};
 use crate::plan::Turn;
+use crate::stats::NameState;
 use crate::trace;
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -181,7 +182,7 @@ impl<B: Backend> Driver<B> {
                 }
                 return self.refused(slot, file, errno);
             }
-            Outcome::Done(_) | Outcome::NotYet(_) => {
+            Outcome::Done(_) | Outcome::Synced(_) | Outcome::NotYet(_) => {
                 unreachable!("an open gives a file or an error")
             }
         };
@@ -344,6 +345,9 @@ impl<B: Backend> Driver<B> {
         let manner = Manner::at_open(file.io_mode(), file.appends(), facts.block);
         slot.set_manner(manner);
         self.shared.counters.opened(manner.mode);
+        if facts.is_new {
+            slot.set_name(NameState::Pending);
+        }
         trace::opened(file.fd, &facts);
         file.opened(kernel, facts);
         if let Some(kernel) = file.cached_kernel() {

@@ -111,7 +111,9 @@ impl<B: Backend> Driver<B> {
                 });
             }
             Outcome::Failed(errno) => Err(errno),
-            Outcome::Opened(..) | Outcome::NotYet(_) => unreachable!("a size opens nothing"),
+            Outcome::Opened(..) | Outcome::Synced(_) | Outcome::NotYet(_) => {
+                unreachable!("a size opens nothing")
+            }
         };
         self.answer_size(command, Some(file), result);
     }

@@ -22,6 +22,7 @@ use crate::options::OpenOptions;
 use crate::page::Buffer;
 use crate::shared::Shared;
 use crate::stats::{FileStats, Stats};
+use crate::sys::refused;
 use running::Running;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::path::Path;
@@ -93,7 +94,8 @@ impl Engine {
         Builder::default()
     }
 
-    /// Opens a file. Returns at once; the kernel opens it in the background, and an
+    /// Opens a file. A relative `path` begins at the working directory of this call, or at the
+    /// directory of [`beneath`](OpenOptions::beneath). Returns at once; the kernel opens it in the background, and an
     /// [`Opened`](crate::EventKind::Opened) or [`Failed`](crate::EventKind::Failed) event follows.
     /// Writes are accepted meanwhile.
     ///
@@ -123,6 +125,12 @@ impl Engine {
     /// What the engine has done so far.
     pub fn stats(&self) -> Stats {
         self.shared.stats()
+    }
+
+    /// System calls that this process may not make, as in a container or sandbox, and that another
+    /// one stood in for, in any engine so far. Without `statx` there is no direct IO.
+    pub fn refused_calls(&self) -> Vec<&'static str> {
+        refused::names()
     }
 
     /// What was done for one file so far; see [`File::stats`].

@@ -6,7 +6,7 @@ use super::slot::Slot;
 use crate::caller::Lost;
 use crate::manner::Manner;
 use crate::page::Page;
-use crate::stats::FileStats;
+use crate::stats::{FileStats, NameState};
 use efio_chunks::{ChunkReader, ChunkWriter};
 
 /// See the module.
@@ -14,6 +14,7 @@ use efio_chunks::{ChunkReader, ChunkWriter};
 pub struct Rare {
     /// What was done for the file.
     figures: Figures,
+    name: NameState,
     mail: Option<Box<Mail>>,
 }
 
@@ -45,13 +46,22 @@ impl Slot {
         }
     }
 
+    /// What is known of the name of the file.
+    pub fn set_name(&self, name: NameState) {
+        self.rare.lock().name = name;
+    }
+
     /// What was done for the file so far.
     pub fn stats(&self) -> FileStats {
-        let counted = self.rare.lock().figures.all();
+        let (counted, name) = {
+            let rare = self.rare.lock();
+            (rare.figures.all(), rare.name)
+        };
         let Manner { mode, why } = self.manner();
         FileStats {
             mode,
             mode_reason: why,
+            name,
             reads_served: self.reads_served.get(),
             ..counted
         }

@@ -115,11 +115,11 @@ impl WriteBehind {
     }
 
     /// The file is open. `block` is 0 without direct IO; `buffered` is the route of everything
-    /// else. A file that `may_be_new` gets its directory entry synced with its first sync.
-    pub fn opened(&mut self, buffered: Route, block: u32, may_be_new: bool) {
+    /// else. A file that is new gets its directory entry synced with its first sync.
+    pub fn opened(&mut self, buffered: Route, block: u32, is_new: bool) {
         self.buffered = buffered;
         self.block = if self.append { 0 } else { u64::from(block) };
-        self.sync.name_pending = may_be_new;
+        self.sync.name_pending = is_new;
     }
 
     /// Below `bytes`, what is first written is for the page cache: the kernel takes it in a fraction
@@ -288,14 +288,14 @@ impl WriteBehind {
     }
 
     /// The sync in flight succeeded; says up to where the file is durable now, and whether somebody
-    /// is to be told.
-    pub fn sync_done(&mut self) -> (u64, bool) {
+    /// is to be told. The next one has to cover the directory entry if `name_pending`.
+    pub fn sync_done(&mut self, name_pending: bool) -> (u64, bool) {
         let covered = self.sync.running.take().expect("a sync was in flight");
         let is_asked = self.sync.asked.is_some();
         if self.sync.asked <= Some(covered) {
             self.sync.asked = None;
         }
-        self.sync.name_pending = false;
+        self.sync.name_pending = name_pending;
         self.sync.syncing_from = None;
         if self.sync.wanted.is_some_and(|wanted| wanted <= covered) {
             self.sync.wanted = None;
@@ -503,7 +503,7 @@ mod tests {
         plan.write_done(4096);
         assert_eq!(plan.next_sync(), Some(true));
         assert_eq!(plan.next_sync(), None, "it runs");
-        assert_eq!(plan.sync_done(), (4096, true));
+        assert_eq!(plan.sync_done(false), (4096, true));
 
         plan.sync(8192);
         plan.next_write(ready(4096, 4096)).unwrap();
@@ -524,7 +524,7 @@ mod tests {
         plan.opened(Route::Uncached, 4096, true);
         plan.sync(0);
         assert_eq!(plan.next_sync(), Some(true));
-        assert_eq!(plan.sync_done(), (0, true));
+        assert_eq!(plan.sync_done(false), (0, true));
         assert_eq!(plan.next_sync(), None);
     }
 
@@ -537,7 +537,7 @@ mod tests {
             plan.next_write(ready(0, 100)).unwrap();
             plan.write_done(100);
             plan.next_sync().unwrap();
-            plan.sync_done();
+            plan.sync_done(false);
             plan.sync(100);
             plan.next_sync().unwrap();
             assert_eq!(plan.sync_failed(Errno(libc::EINTR)), Verdict::Retry);
@@ -558,16 +558,20 @@ mod tests {
         // Asked for while another sync runs, and then closed with more.
         plan.sync(4096);
         plan.sync_silently(8192);
-        assert_eq!(plan.sync_done(), (0, true));
+        assert_eq!(plan.sync_done(false), (0, true));
         plan.next_write(ready(0, 4096)).unwrap();
         plan.write_done(4096);
         plan.next_write(ready(4096, 4096)).unwrap();
         plan.write_done(4096);
         plan.next_sync().unwrap();
-        assert_eq!(plan.sync_done(), (8192, true), "it covers the caller's");
+        assert_eq!(
+            plan.sync_done(false),
+            (8192, true),
+            "it covers the caller's"
+        );
         plan.sync_silently(8192);
         plan.next_sync().unwrap();
-        assert_eq!(plan.sync_done(), (8192, false));
+        assert_eq!(plan.sync_done(false), (8192, false));
     }
 
     proptest! {

@@ -111,7 +111,7 @@ fn open_at(directory: BorrowedFd<'_>, name: &CStr, flags: i32, mode: u32) -> io:
 }
 
 /// Where the symbolic link `name` leads; `None` for anything else.
-fn link_at(directory: BorrowedFd<'_>, name: &CStr) -> Option<Vec<u8>> {
+pub fn link_at(directory: BorrowedFd<'_>, name: &CStr) -> Option<Vec<u8>> {
     let mut target = vec![0; libc::PATH_MAX as usize];
     // SAFETY: an open descriptor, a NUL-terminated name, and as much room as is said.
     let len = unsafe {

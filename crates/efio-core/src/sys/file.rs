@@ -1,18 +1,18 @@
 //! Open files of the kernel: open, read, write, sync, close.
 
+use super::name::{Before, Name};
 pub use super::ways::Way;
 use super::ways::Ways;
-use super::{check, descriptor, platform, retry};
+use super::{check, open_at, platform};
 use crate::config::IoMode;
 use crate::error::Errno;
-use crate::op::{FileFacts, OpenSpec, ReadNow, Route, Truncation};
+use crate::op::{FileFacts, NameSync, OpenSpec, ReadNow, Route};
 use crate::page::PageSlice;
-use std::ffi::CString;
 use std::fmt;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
-use std::sync::Arc;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::sync::{Mutex, PoisonError};
 
 /// The most slices in one system call (`IOV_MAX`).
 pub const MAX_SLICES: usize = 1024;
@@ -20,8 +20,8 @@ pub const MAX_SLICES: usize = 1024;
 /// A regular file.
 pub struct KernelFile {
     ways: Ways,
-    /// Of a file that may be new; an open file is to be small.
-    name: Option<Box<Name>>,
+    /// Of a new file, until it is durable; an open file is to be small.
+    name: Mutex<Option<Box<Name>>>,
 }
 
 impl ReadNow for KernelFile {
@@ -44,12 +44,6 @@ pub struct Look {
     pub block: u32,
     /// Who it is.
     pub identity: Identity,
-}
-
-/// Where the file was opened, to sync its directory entry.
-struct Name {
-    path: CString,
-    beneath: Option<Arc<OwnedFd>>,
 }
 
 impl fmt::Debug for KernelFile {
@@ -84,8 +78,17 @@ impl KernelFile {
         // What is only read begins with direct reads; what is written often ends with its first write,
         // which is small and goes to the page cache.
         let reads = spec.flags & libc::O_ACCMODE == libc::O_RDONLY;
-        let (first, direct) = open_first(spec, wants_direct && reads)?;
-        Self::of(first, spec, wants_direct, direct).map_err(|error| {
+        let before = Before::look(spec);
+        let wants = wants_direct && reads;
+        let (first, direct) = open_first(spec, wants).or_else(|error| {
+            // The directories that are held may be what is missing.
+            let full = matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE));
+            if full && spec.directories.give_up() {
+                return open_first(spec, wants);
+            }
+            Err(error)
+        })?;
+        Self::of(first, spec, before, wants_direct, direct).map_err(|error| {
             // The file may be new, so that the open cannot be tried again.
             let errno = Errno::from(error);
             Errno(if errno.is_transient() {
@@ -101,6 +104,7 @@ impl KernelFile {
     fn of(
         first: OwnedFd,
         spec: &OpenSpec,
+        before: Before,
         wants_direct: bool,
         direct: bool,
     ) -> io::Result<(Self, FileFacts)> {
@@ -112,16 +116,12 @@ impl KernelFile {
             truncate(first.as_raw_fd(), 0)?;
         }
         let block = if wants_direct { look.block } else { 0 };
-        let may_be_new = spec.flags & libc::O_CREAT != 0;
-        let name = may_be_new.then(|| {
-            Box::new(Name {
-                path: spec.path.clone(),
-                beneath: spec.beneath.clone(),
-            })
-        });
+        let ways = Ways::new(first, spec.flags, direct && block > 0, look.identity)?;
+        let name = before.name(spec, look.identity);
+        let is_new = name.is_some();
         let file = Self {
-            ways: Ways::new(first, spec.flags, direct && block > 0, look.identity)?,
-            name,
+            ways,
+            name: Mutex::new(name),
         };
         let fell_back = spec.io_mode == IoMode::Direct && block == 0;
         let facts = FileFacts {
@@ -129,6 +129,7 @@ impl KernelFile {
             block,
             fell_back,
             owes_truncation: owes && !cut,
+            is_new,
         };
         Ok((file, facts))
     }
@@ -221,18 +222,25 @@ impl KernelFile {
         usize::try_from(facts.st_size).map_err(|_| io::Error::from_raw_os_error(libc::EOVERFLOW))
     }
 
-    /// Makes the file's data durable, and its directory entry if `name_too`.
+    /// Makes the file's data durable, and the name of a new file if `name_too`; what became of
+    /// that.
     ///
     /// # Errors
     ///
-    /// What `fdatasync(2)`, or the open and `fsync(2)` of the directory, say.
-    pub fn sync(&self, name_too: bool) -> io::Result<()> {
+    /// What `fdatasync(2)` says. The data does not depend on the name.
+    pub fn sync(&self, name_too: bool) -> io::Result<Option<NameSync>> {
         self.ways.check(self.ways.first())?;
         platform::sync_data(self.ways.first())?;
-        match &self.name {
-            Some(name) if name_too => name.sync(),
-            _ => Ok(()),
+        let name = || self.name.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = if name_too { name().take() } else { None };
+        let Some(pending) = taken else {
+            return Ok(None);
+        };
+        let synced = pending.sync();
+        if synced == NameSync::NotYet {
+            *name() = Some(pending);
         }
+        Ok(Some(synced))
     }
 
     /// Closes the file.
@@ -267,13 +275,13 @@ fn truncate(fd: RawFd, len: u64) -> io::Result<()> {
 fn open_first(spec: &OpenSpec, direct: bool) -> io::Result<(OwnedFd, bool)> {
     let flags = spec.flags_at_once() | libc::O_CLOEXEC | libc::O_NOCTTY | libc::O_NONBLOCK;
     if direct {
-        match open_at(spec, flags | platform::DIRECT) {
+        match open_at(spec, &spec.path, flags | platform::DIRECT) {
             // A directory, say, or a file system that does not know it.
             Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {}
             result => return Ok((result?, true)),
         }
     }
-    Ok((open_at(spec, flags)?, false))
+    Ok((open_at(spec, &spec.path, flags)?, false))
 }
 
 /// The slices as the kernel takes them, as many as go in one system call.
@@ -305,37 +313,6 @@ impl Identity {
         }
         Ok(())
     }
-}
-
-impl Name {
-    fn sync(&self) -> io::Result<()> {
-        let path = self.path.as_bytes();
-        let parent = match path.iter().rposition(|&byte| byte == b'/') {
-            Some(0) => &b"/"[..],
-            Some(slash) => &path[..slash],
-            None => &b"."[..],
-        };
-        let spec = OpenSpec {
-            path: CString::new(parent)?,
-            flags: 0,
-            mode: 0,
-            beneath: self.beneath.clone(),
-            io_mode: IoMode::Cached,
-            truncation: Truncation::AtOnce,
-            withdrawal: None,
-        };
-        let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC;
-        platform::sync_directory(open_at(&spec, flags)?.as_fd())
-    }
-}
-
-/// Opens the path, beneath its directory if it has one.
-fn open_at(spec: &OpenSpec, flags: i32) -> io::Result<OwnedFd> {
-    if let Some(directory) = &spec.beneath {
-        return platform::open_beneath(directory.as_fd(), &spec.path, flags, spec.mode);
-    }
-    // SAFETY: a NUL-terminated path.
-    retry(|| descriptor(unsafe { libc::open(spec.path.as_ptr(), flags, spec.mode) }))
 }
 
 /// An error unless it is a regular file.

@@ -23,6 +23,8 @@ mod beneath;
 pub mod file;
 pub mod fork;
 pub mod memory;
+pub mod name;
+pub mod refused;
 pub mod signals;
 pub mod socket;
 mod ways;
@@ -37,10 +39,13 @@ cfg_if::cfg_if! {
     }
 }
 
-pub use platform::wake_without_preempting;
+pub use platform::{wake_without_preempting, working_directory};
 
+use crate::op::OpenSpec;
+use std::ffi::CStr;
 use std::io;
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::Arc;
 
 /// How often a call that was interrupted is made again before its caller hears of it. Our threads
 /// block all signals, but a debugger, a freezer or a file system in user space interrupts as well.
@@ -73,6 +78,35 @@ fn check(result: i32) -> io::Result<()> {
 /// The count of bytes that a system call gave, or its error.
 fn count(result: isize) -> io::Result<usize> {
     usize::try_from(result).map_err(|_| io::Error::last_os_error())
+}
+
+/// Where relative paths begin: at `directory`, or at the working directory.
+fn base(directory: Option<&Arc<OwnedFd>>) -> RawFd {
+    directory.map_or(libc::AT_FDCWD, |fd| fd.as_raw_fd())
+}
+
+/// Opens `path`, which begins at `base`.
+fn open_plain(base: RawFd, path: &CStr, flags: i32, mode: u32) -> io::Result<OwnedFd> {
+    // SAFETY: a NUL-terminated path.
+    retry(|| descriptor(unsafe { libc::openat(base, path.as_ptr(), flags, mode) }))
+}
+
+/// Opens `path` as `spec` says where: beneath its directory, or wherever it leads.
+fn open_at(spec: &OpenSpec, path: &CStr, flags: i32) -> io::Result<OwnedFd> {
+    match &spec.beneath {
+        Some(directory) => platform::open_beneath(directory.as_fd(), path, flags, spec.mode),
+        None => open_plain(base(spec.at.as_ref()), path, flags, spec.mode),
+    }
+}
+
+/// The working directory of the calling thread, to begin relative paths at. It need not be readable.
+///
+/// # Errors
+///
+/// What `open(2)` says.
+pub fn open_working_directory() -> io::Result<OwnedFd> {
+    let flags = platform::SEARCH | libc::O_DIRECTORY | libc::O_CLOEXEC;
+    open_plain(libc::AT_FDCWD, c".", flags, 0)
 }
 
 /// The descriptor that a system call gave, or its error.

@@ -11,6 +11,7 @@
 //! | open | any | goes to the first | goes to the second |
 
 use super::file::Identity;
+use super::refused::{self, Call};
 use super::{check, platform, retry};
 use crate::op::Route;
 use std::io;
@@ -51,14 +52,14 @@ impl Ways {
     ///
     /// What `fcntl(2)` says.
     pub fn new(first: OwnedFd, flags: i32, direct: bool, identity: Identity) -> io::Result<Self> {
-        let ways = Self {
+        let mut ways = Self {
             first,
             second: OnceLock::new(),
             uses: AtomicU32::new(if direct { DIRECT } else { 0 }),
             flags: flags & (libc::O_ACCMODE | libc::O_APPEND),
             identity,
         };
-        set_flags(ways.first(), ways.flags_for(direct))?;
+        ways.set_flags_at_first(direct)?;
         Ok(ways)
     }
 
@@ -100,7 +101,15 @@ impl Ways {
                 });
             }
             self.check(self.first())?;
-            set_flags(self.first(), self.flags_for(direct))?;
+            if let Err(error) = set_flags(self.first(), self.flags_for(direct)) {
+                // Each kind gets a descriptor of its own.
+                let fd = refused::or_else(Call::SetFlags, Err(error), || self.open_second(direct))?;
+                return Ok(Way {
+                    fd,
+                    flags,
+                    counted: false,
+                });
+            }
             // Relaxed: nobody else changes anything while the count is 0.
             self.uses.fetch_xor(DIRECT, Ordering::Relaxed);
         }
@@ -130,12 +139,27 @@ impl Ways {
             return Ok(None);
         }
         self.check(self.first())?;
-        let flags = self.flags | self.flags_for(direct);
-        let second = platform::open_again(self.first(), flags).map_err(|error| {
+        let second = self.open_second(direct).map_err(|error| {
             let refused = error.raw_os_error() == Some(libc::EINVAL);
             io::Error::from_raw_os_error(if refused { libc::EINVAL } else { libc::EAGAIN })
         })?;
-        Ok(Some(self.second.get_or_init(|| second).as_raw_fd()))
+        Ok(Some(second))
+    }
+
+    fn open_second(&self, direct: bool) -> io::Result<RawFd> {
+        let flags = self.flags | self.flags_for(direct);
+        let second = platform::open_again(self.first(), flags)?;
+        Ok(self.second.get_or_init(|| second).as_raw_fd())
+    }
+
+    /// Gives the first descriptor, which was opened with `O_NONBLOCK`, the flags of its first ops.
+    fn set_flags_at_first(&mut self, direct: bool) -> io::Result<()> {
+        let set = set_flags(self.first(), self.flags_for(direct));
+        refused::or_else(Call::SetFlags, set, || {
+            let flags = self.flags | self.flags_for(direct);
+            self.first = platform::open_again(self.first(), flags)?;
+            Ok(())
+        })
     }
 
     /// The status flags of a descriptor for ops of one kind.

@@ -58,6 +58,7 @@ impl User {
             _ => Vec::new(),
         };
         let creates = opening.create || opening.create_new;
+        let nameless = self.trouble.name_errors > 0;
         let refusal = match exists {
             true if opening.create_new => Some(libc::EEXIST),
             false if !creates => Some(libc::ENOENT),
@@ -67,7 +68,7 @@ impl User {
             fd: file.fd(),
             file: Some(file),
             path,
-            oracle: Oracle::new(content, opening.append, creates),
+            oracle: Oracle::new(content, opening.append, creates && !exists, nameless),
             readable: opening.read,
             writable: opening.write || opening.append,
             close_sync: false,

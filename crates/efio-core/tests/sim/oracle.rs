@@ -4,7 +4,7 @@ use super::history::{Call, History, Kind, put};
 use super::noise::noise;
 use super::positional::Asked;
 use efio_core::sim::{Foreign, SimInode};
-use efio_core::{Errno, EventKind, Failure, Progress};
+use efio_core::{Errno, EventKind, Failure, NameState, Progress};
 
 /// The model of a file with one descriptor.
 pub struct Oracle {
@@ -24,7 +24,10 @@ pub struct Oracle {
     pub floor: Vec<u8>,
     /// The name must survive a power cut.
     pub named: bool,
+    /// The open makes the file.
     creates: bool,
+    /// Directories fail to be synced.
+    may_be_nameless: bool,
     /// "Would block" answers and the events that came, of each kind.
     pub readable: Owed,
     pub writable: Owed,
@@ -44,6 +47,14 @@ pub struct Oracle {
     pub truncations: Vec<u64>,
     /// What was not written was given back.
     pub gave_back: bool,
+}
+
+/// What a user knows of the name of a file.
+#[derive(Clone, Copy)]
+pub enum Named {
+    Told(NameState),
+    /// It is closed: nobody can be asked.
+    Closed,
 }
 
 /// Events that follow a "would block".
@@ -68,7 +79,7 @@ impl Owed {
 }
 
 impl Oracle {
-    pub fn new(content: Vec<u8>, append: bool, creates: bool) -> Self {
+    pub fn new(content: Vec<u8>, append: bool, creates: bool, may_be_nameless: bool) -> Self {
         Self {
             history: History::new(content.clone(), append),
             content,
@@ -81,6 +92,7 @@ impl Oracle {
             floor: Vec::new(),
             named: false,
             creates,
+            may_be_nameless,
             readable: Owed::default(),
             writable: Owed::default(),
             waits_from: None,
@@ -244,7 +256,7 @@ impl Oracle {
     }
 
     /// An event of the file.
-    pub fn event(&mut self, kind: &EventKind, inode: Option<&SimInode>) {
+    pub fn event(&mut self, kind: &EventKind, inode: Option<&SimInode>, name: Named) {
         match *kind {
             EventKind::Opened => {
                 assert!(!self.opened && self.failed.is_none(), "Opened twice");
@@ -258,7 +270,7 @@ impl Oracle {
                 self.waits_from = None;
                 self.writable.event("Writable");
             }
-            EventKind::Synced { upto } => self.synced(upto, inode),
+            EventKind::Synced { upto } => self.synced(upto, inode, name),
             EventKind::Completed(ref completed) => self.completed(completed),
             EventKind::Truncated { len } => {
                 assert!(!self.truncations.is_empty(), "nobody truncates");
@@ -276,15 +288,25 @@ impl Oracle {
         }
     }
 
-    fn synced(&mut self, upto: u64, inode: Option<&SimInode>) {
+    fn synced(&mut self, upto: u64, inode: Option<&SimInode>, name: Named) {
         assert!(self.failed.is_none(), "success after a failure (F30)");
         self.answers += 1;
         assert!(self.answers <= self.syncs, "nobody asked for a sync");
         assert!(upto <= self.accepted(), "synced what was not accepted");
         let inode = inode.expect("a synced file exists");
-        if self.creates {
-            assert!(inode.name_is_durable(), "a synced file has a name (F35)");
-            self.named = true;
+        match name {
+            Named::Told(NameState::Durable) => {
+                assert!(inode.name_is_durable(), "a synced file has a name (F35)");
+                self.named = true;
+            }
+            Named::Told(told) if self.creates => {
+                let unknown = matches!(told, NameState::Unknown(_) | NameState::Pending);
+                assert!(
+                    unknown && self.may_be_nameless,
+                    "a new file is {told:?} (F35, F62)"
+                );
+            }
+            _ => {}
         }
         self.told = self.told.max(Some(upto));
         self.is_durable(upto, inode);

@@ -54,6 +54,7 @@ fn trouble(random: &mut Rng) -> SimOptions {
         read_errors: some(30),
         write_errors: some(30),
         sync_errors: some(200),
+        name_errors: some(500),
         close_errors: some(100),
         lasting: some(500),
         duplicates: some(200),

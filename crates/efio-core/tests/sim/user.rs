@@ -1,7 +1,7 @@
 //! The user: his table of files, and the calls that he makes.
 
 use super::noise::noise;
-use super::oracle::Oracle;
+use super::oracle::{Named, Oracle};
 use super::steps::{PATHS, Plan, Step};
 use efio_core::sim::{Foreign, SimInode, SimOptions, SimStore};
 use efio_core::{Config, Engine, Event, EventKind, Fd, File};
@@ -188,7 +188,9 @@ impl User {
         let on_disk = self.inode(number);
         let inode = on_disk.as_ref().map(|inode| look(inode));
         let open = &mut self.files[at];
-        open.oracle.event(&event.kind, inode.as_deref());
+        let stats = open.file.as_ref().and_then(|file| file.stats().ok());
+        let name = stats.map_or(Named::Closed, |stats| Named::Told(stats.name));
+        open.oracle.event(&event.kind, inode.as_deref(), name);
         if let EventKind::Failed(failure) = event.kind {
             let right = open.refusal.is_none_or(|errno| errno == failure.errno.0);
             assert!(

@@ -170,10 +170,12 @@ fn an_op_that_panics_leaves_its_file() {
         path: CString::new(path.as_os_str().as_bytes()).unwrap(),
         flags: libc::O_RDONLY,
         mode: 0,
+        at: None,
         beneath: None,
         io_mode: IoMode::Auto,
         truncation: Truncation::AtOnce,
         withdrawal: None,
+        directories: Arc::default(),
     };
     let (file, _) = KernelFile::open(&spec).unwrap();
     std::fs::remove_file(&path).unwrap();

@@ -22,6 +22,8 @@ pub struct SimOptions {
     pub write_errors: u32,
     /// Syncs that fail with EIO once and then say OK, with the dirty bytes gone (F30).
     pub sync_errors: u32,
+    /// Syncs of new files that do not reach the directory (F62).
+    pub name_errors: u32,
     /// Closes that fail with EIO (F33).
     pub close_errors: u32,
     /// Errors of a read or write that last: a bad sector, a file that takes no more writes.
@@ -59,6 +61,7 @@ impl Default for SimOptions {
             read_errors: 0,
             write_errors: 0,
             sync_errors: 0,
+            name_errors: 0,
             close_errors: 0,
             lasting: 0,
             duplicates: 0,

@@ -6,7 +6,9 @@ use super::random::Random;
 use super::{Flying, SimDisk};
 use crate::config::IoMode;
 use crate::error::Errno;
-use crate::op::{Completion, FileFacts, FileId, Op, OpenSpec, Outcome, ReadNow, Request, Route};
+use crate::op::{
+    Completion, FileFacts, FileId, NameSync, Op, OpenSpec, Outcome, ReadNow, Request, Route,
+};
 use crate::page::Block;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -118,6 +120,7 @@ impl SimDisk {
         if found.is_none() && spec.flags & libc::O_CREAT == 0 {
             return Outcome::Failed(Errno(libc::ENOENT));
         }
+        let is_new = found.is_none();
         let inode = match found {
             Some(inode) => inode,
             None => self.store.create(spec.path.clone()),
@@ -138,6 +141,7 @@ impl SimDisk {
             block,
             fell_back: spec.io_mode == IoMode::Direct && block == 0,
             owes_truncation: spec.truncates() && !cut,
+            is_new,
         };
         self.open += 1;
         let file = SimFile {
@@ -263,8 +267,21 @@ impl SimDisk {
             inode.forget();
             return Outcome::Failed(Errno(libc::EIO));
         }
-        inode.sync(name_too);
-        Outcome::Done(0)
+        if !name_too {
+            inode.sync(false);
+            return Outcome::Done(0);
+        }
+        let name = if self.random.happens(self.options.name_errors) {
+            let errors = [libc::EMFILE, libc::EACCES, libc::EINVAL, libc::EIO];
+            match self.random.one_of(&errors) {
+                libc::EMFILE => NameSync::NotYet,
+                errno => NameSync::Unknown(Errno(errno)),
+            }
+        } else {
+            NameSync::Durable
+        };
+        inode.sync(name == NameSync::Durable);
+        Outcome::Synced(name)
     }
 
     fn close(&mut self, file: &SimFile) -> Outcome<SimFile> {

@@ -30,10 +30,10 @@ impl WriteRest {
     }
 
     /// The file is open; see [`WriteBehind::opened`].
-    pub fn opened(&mut self, buffered: Route, block: u32, may_be_new: bool) {
+    pub fn opened(&mut self, buffered: Route, block: u32, is_new: bool) {
         self.buffered = buffered;
         self.block = block;
-        self.name_pending = may_be_new;
+        self.name_pending = is_new;
     }
 
     /// How many bytes the kernel has taken.
@@ -124,7 +124,7 @@ mod tests {
         write(&mut plan, 0, 10);
         plan.sync(10);
         assert_eq!(plan.next_sync(), Some(true));
-        plan.sync_done();
+        plan.sync_done(false);
         write(&mut plan, 10, 5);
         let mut plan = woken(true, plan.rest().expect("nothing to do"));
         plan.sync(15);

@@ -1,6 +1,7 @@
 //! Paths that may not leave their directory: openat2(2).
 
 use crate::sys::beneath::walk;
+use crate::sys::refused::{self, Call};
 use crate::sys::{descriptor, retry};
 use std::ffi::CStr;
 use std::io;
@@ -23,19 +24,24 @@ pub fn open_beneath(
     flags: i32,
     mode: u32,
 ) -> io::Result<OwnedFd> {
+    let mut is_refused = false;
     for _ in 0..TRIES {
         match openat2(directory, path, flags, mode) {
-            Err(error) => match error.raw_os_error() {
-                Some(libc::EAGAIN) => {}
-                // Unknown to the kernel (before 5.6), or refused by a filter that cannot see what
-                // it would open. Should the error be the file's, then the walk ends with it too.
-                Some(libc::ENOSYS | libc::EPERM | libc::EINVAL) => break,
-                _ => return Err(error),
-            },
+            // Unknown to the kernel (before 5.6), or refused by a filter that cannot see what it
+            // would open. Should the error be the file's, then the walk ends with it too.
+            Err(error) if refused::is_refusal(&error) => {
+                is_refused = true;
+                break;
+            }
+            Err(error) if error.raw_os_error() == Some(libc::EAGAIN) => {}
             found => return found,
         }
     }
-    walk(directory, path, flags, mode)
+    let found = walk(directory, path, flags, mode)?;
+    if is_refused {
+        refused::note(Call::Openat2);
+    }
+    Ok(found)
 }
 
 fn openat2(directory: BorrowedFd<'_>, path: &CStr, flags: i32, mode: u32) -> io::Result<OwnedFd> {

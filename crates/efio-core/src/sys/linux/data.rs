@@ -1,6 +1,7 @@
 //! Bytes in, bytes out, and to the disk.
 
 use crate::op::Route;
+use crate::sys::refused::{self, Call};
 use crate::sys::{check, count, descriptor, retry};
 use std::ffi::CString;
 use std::io;
@@ -33,12 +34,32 @@ pub fn flags_of(route: Route) -> io::Result<i32> {
 ///
 /// What `preadv2(2)` says.
 pub fn read(fd: RawFd, flags: i32, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+    if flags != 0 {
+        return with_flags(read_with(fd, flags, offset, buf));
+    }
+    // SAFETY: room for as many bytes as are asked for, borrowed for the length of the call.
+    let plain =
+        count(unsafe { libc::pread64(fd, buf.as_mut_ptr().cast(), buf.len(), offset as i64) });
+    refused::or_else(Call::Pread, plain, || read_with(fd, 0, offset, buf))
+}
+
+fn read_with(fd: RawFd, flags: i32, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
     let iov = libc::iovec {
         iov_base: buf.as_mut_ptr().cast(),
         iov_len: buf.len(),
     };
     // SAFETY: one iovec over `buf`, which is borrowed for the length of the call.
     count(unsafe { libc::preadv2(fd, &raw const iov, 1, offset as i64, flags) })
+}
+
+/// A call with flags that is refused is one that does not know them: the route is not to be had.
+fn with_flags(result: io::Result<usize>) -> io::Result<usize> {
+    match result {
+        Err(error) if refused::is_refusal(&error) => {
+            Err(io::Error::from_raw_os_error(libc::EOPNOTSUPP))
+        }
+        result => result,
+    }
 }
 
 /// The same without waiting for a disk.
@@ -68,8 +89,21 @@ pub unsafe fn write(
 ) -> io::Result<usize> {
     // With O_APPEND the kernel does not look at the offset.
     let offset = offset.unwrap_or(0) as i64;
+    let (first, n) = (vectors.as_ptr(), vectors.len() as i32);
+    if flags != 0 {
+        // SAFETY: the caller's promise.
+        return with_flags(count(unsafe {
+            libc::pwritev2(fd, first, n, offset, flags)
+        }));
+    }
     // SAFETY: the caller's promise.
-    count(unsafe { libc::pwritev2(fd, vectors.as_ptr(), vectors.len() as i32, offset, flags) })
+    let plain = count(unsafe { libc::pwritev64(fd, first, n, offset) });
+    refused::or_else(Call::Pwritev, plain, || match vectors.first() {
+        // A short write: the rest follows.
+        // SAFETY: the caller's promise, for the first vector.
+        Some(first) => count(unsafe { libc::pwrite64(fd, first.iov_base, first.iov_len, offset) }),
+        None => Ok(0),
+    })
 }
 
 /// Makes what was written durable.
@@ -79,7 +113,12 @@ pub unsafe fn write(
 /// What `fdatasync(2)` says.
 pub fn sync_data(fd: RawFd) -> io::Result<()> {
     // SAFETY: no pointers; the kernel looks at the number.
-    check(unsafe { libc::fdatasync(fd) })
+    let synced = check(unsafe { libc::fdatasync(fd) });
+    // A disk that has failed says other things: the bytes are all still there to be synced.
+    refused::or_else(Call::Fdatasync, synced, || {
+        // SAFETY: as above.
+        check(unsafe { libc::fsync(fd) })
+    })
 }
 
 /// Makes the names in a directory durable.

@@ -10,7 +10,7 @@ pub use data::{
     DIRECT, READS_NOW, flags_of, open_again, read, read_now, sync_data, sync_directory, write,
 };
 pub use fork::fork_mark;
-pub use stat::{identify, look_at};
+pub use stat::{identify, identify_at, look_at, working_directory};
 
 use crate::page::UNIT_BYTES;
 use std::ptr::NonNull;

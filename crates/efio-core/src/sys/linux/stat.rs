@@ -1,8 +1,10 @@
-//! What a descriptor is: statx(2).
+//! What a descriptor is: statx(2), or fstat(2) where that is refused.
 
 use crate::page::{SLAB_BYTES, UNIT_BYTES};
 use crate::sys::file::{Identity, Look};
+use crate::sys::refused::{self, Call};
 use crate::sys::{check, retry};
+use std::ffi::CStr;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::RawFd;
@@ -13,8 +15,37 @@ use std::os::fd::RawFd;
 ///
 /// What `statx(2)` says.
 pub fn identify(fd: RawFd) -> io::Result<Identity> {
-    let answer = statx(fd, libc::AT_STATX_DONT_SYNC, libc::STATX_INO)?;
-    Ok(identity(&answer))
+    let flags = libc::AT_EMPTY_PATH | libc::AT_STATX_DONT_SYNC;
+    let told = statx(fd, c"", flags, libc::STATX_INO).map(|answer| identity(&answer));
+    refused::or_else(Call::Statx, told, || Ok(stat(fd, c"", 0)?.1))
+}
+
+/// Who has the name `path` in the directory `at`: what a symbolic link leads to with `follow`, the
+/// link itself without.
+///
+/// # Errors
+///
+/// What `statx(2)` says.
+pub fn identify_at(at: RawFd, path: &CStr, follow: bool) -> io::Result<Identity> {
+    let nofollow = if follow { 0 } else { libc::AT_SYMLINK_NOFOLLOW };
+    let flags = nofollow | libc::AT_STATX_DONT_SYNC;
+    let told = statx(at, path, flags, libc::STATX_INO).map(|answer| identity(&answer));
+    refused::or_else(Call::Statx, told, || Ok(stat(at, path, nofollow)?.1))
+}
+
+/// Where the working directory of this thread is: who it is, and in which mount.
+///
+/// # Errors
+///
+/// What `statx(2)` says.
+pub fn working_directory() -> io::Result<(Identity, u64)> {
+    let flags = libc::AT_STATX_DONT_SYNC;
+    let wanted = libc::STATX_INO | libc::STATX_MNT_ID;
+    let answer = statx(libc::AT_FDCWD, c".", flags, wanted)?;
+    if answer.stx_mask & libc::STATX_MNT_ID == 0 {
+        return Err(io::Error::from_raw_os_error(libc::EOPNOTSUPP));
+    }
+    Ok((identity(&answer), answer.stx_mnt_id))
 }
 
 /// What `fd` is.
@@ -24,29 +55,70 @@ pub fn identify(fd: RawFd) -> io::Result<Identity> {
 /// What `statx(2)` says.
 pub fn look_at(fd: RawFd) -> io::Result<Look> {
     let wanted = libc::STATX_TYPE | libc::STATX_SIZE | libc::STATX_INO | libc::STATX_DIOALIGN;
-    let answer = statx(fd, 0, wanted)?;
-    Ok(Look {
+    let told = statx(fd, c"", libc::AT_EMPTY_PATH, wanted).map(|answer| Look {
         kind: u32::from(answer.stx_mode) & libc::S_IFMT,
         size: answer.stx_size,
         block: direct_block(&answer),
         identity: identity(&answer),
+    });
+    refused::or_else(Call::Statx, told, || {
+        let (answer, identity) = stat(fd, c"", 0)?;
+        Ok(Look {
+            kind: answer.st_mode & libc::S_IFMT,
+            size: answer.st_size as u64,
+            // Only statx tells the alignment.
+            block: 0,
+            identity,
+        })
     })
 }
 
-fn statx(fd: RawFd, flags: i32, wanted: u32) -> io::Result<libc::statx> {
+fn statx(fd: RawFd, path: &CStr, flags: i32, wanted: u32) -> io::Result<libc::statx> {
     let mut answer = MaybeUninit::<libc::statx>::uninit();
-    let flags = libc::AT_EMPTY_PATH | flags;
-    // SAFETY: an empty path, and room for the answer; any number may be asked about.
-    retry(|| check(unsafe { libc::statx(fd, c"".as_ptr(), flags, wanted, answer.as_mut_ptr()) }))?;
+    retry(|| {
+        // SAFETY: a NUL-terminated path, and room for the answer; any number may be asked about.
+        check(unsafe { libc::statx(fd, path.as_ptr(), flags, wanted, answer.as_mut_ptr()) })
+    })?;
     // SAFETY: statx succeeded and filled it.
     Ok(unsafe { answer.assume_init() })
 }
 
+/// The older calls: `fstat(2)` for an empty path.
+#[allow(
+    clippy::unnecessary_cast,
+    reason = "the types differ between processors"
+)]
+fn stat(fd: RawFd, path: &CStr, flags: i32) -> io::Result<(libc::stat, Identity)> {
+    let mut answer = MaybeUninit::<libc::stat>::uninit();
+    retry(|| {
+        // SAFETY: a NUL-terminated path, and room for the answer; any number may be asked about.
+        check(unsafe {
+            if path.is_empty() {
+                libc::fstat(fd, answer.as_mut_ptr())
+            } else {
+                libc::fstatat(fd, path.as_ptr(), answer.as_mut_ptr(), flags)
+            }
+        })
+    })?;
+    // SAFETY: the call succeeded and filled it.
+    let answer = unsafe { answer.assume_init() };
+    let (major, minor) = (libc::major(answer.st_dev), libc::minor(answer.st_dev));
+    let identity = Identity {
+        device: device(major, minor),
+        inode: answer.st_ino as u64,
+    };
+    Ok((answer, identity))
+}
+
 fn identity(answer: &libc::statx) -> Identity {
     Identity {
-        device: u64::from(answer.stx_dev_major) << 32 | u64::from(answer.stx_dev_minor),
+        device: device(answer.stx_dev_major, answer.stx_dev_minor),
         inode: answer.stx_ino,
     }
+}
+
+fn device(major: u32, minor: u32) -> u64 {
+    u64::from(major) << 32 | u64::from(minor)
 }
 
 /// The block for direct IO: what the file system wants, at least the 4 KiB of a cache page, so that
@@ -59,5 +131,20 @@ fn direct_block(answer: &libc::statx) -> u32 {
         answer.stx_dio_offset_align.max(UNIT_BYTES as u32)
     } else {
         0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// F71: both ways to ask give the same answer.
+    #[test]
+    fn the_older_calls_know_a_file_by_the_same_name() {
+        let file = std::fs::File::open(std::env::current_exe().unwrap()).unwrap();
+        let fd = std::os::fd::AsRawFd::as_raw_fd(&file);
+        assert!(identify(fd).unwrap() == stat(fd, c"", 0).unwrap().1);
+        let root = identify_at(libc::AT_FDCWD, c"/", true).unwrap();
+        assert!(root == stat(libc::AT_FDCWD, c"/", 0).unwrap().1);
     }
 }

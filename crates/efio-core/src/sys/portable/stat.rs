@@ -1,7 +1,8 @@
 //! What a descriptor is: fstat(2).
 
-use crate::sys::check;
 use crate::sys::file::{Identity, Look};
+use crate::sys::{check, retry};
+use std::ffi::CStr;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::RawFd;
@@ -15,26 +16,56 @@ pub fn identify(fd: RawFd) -> io::Result<Identity> {
     Ok(look_at(fd)?.identity)
 }
 
+/// Who has the name `path` in the directory `at`: what a symbolic link leads to with `follow`, the
+/// link itself without.
+///
+/// # Errors
+///
+/// What `fstatat(2)` says.
+pub fn identify_at(at: RawFd, path: &CStr, follow: bool) -> io::Result<Identity> {
+    let flags = if follow { 0 } else { libc::AT_SYMLINK_NOFOLLOW };
+    let mut answer = MaybeUninit::<libc::stat>::uninit();
+    retry(|| {
+        // SAFETY: a NUL-terminated path, and room for the answer; any number may be asked about.
+        check(unsafe { libc::fstatat(at, path.as_ptr(), answer.as_mut_ptr(), flags) })
+    })?;
+    // SAFETY: fstatat succeeded and filled it.
+    Ok(identity(unsafe { answer.assume_init_ref() }))
+}
+
+/// Where the working directory of this thread is: who it is, and in which mount, which is not told.
+///
+/// # Errors
+///
+/// What `fstatat(2)` says.
+pub fn working_directory() -> io::Result<(Identity, u64)> {
+    Ok((identify_at(libc::AT_FDCWD, c".", true)?, 0))
+}
+
 /// What `fd` is. There is no direct IO.
 ///
 /// # Errors
 ///
 /// What `fstat(2)` says.
-#[allow(clippy::unnecessary_cast, reason = "the types differ between systems")]
 pub fn look_at(fd: RawFd) -> io::Result<Look> {
     let mut answer = MaybeUninit::<libc::stat>::uninit();
     // SAFETY: room for the answer; any number may be asked about.
-    check(unsafe { libc::fstat(fd, answer.as_mut_ptr()) })?;
+    retry(|| check(unsafe { libc::fstat(fd, answer.as_mut_ptr()) }))?;
     // SAFETY: fstat succeeded and filled it.
     let answer = unsafe { answer.assume_init() };
     Ok(Look {
         kind: answer.st_mode & libc::S_IFMT,
         size: answer.st_size as u64,
         block: 0,
-        identity: Identity {
-            // A name, not a number: its sign does not matter.
-            device: answer.st_dev as u64,
-            inode: answer.st_ino as u64,
-        },
+        identity: identity(&answer),
     })
+}
+
+#[allow(clippy::unnecessary_cast, reason = "the types differ between systems")]
+fn identity(answer: &libc::stat) -> Identity {
+    Identity {
+        // A name, not a number: its sign does not matter.
+        device: answer.st_dev as u64,
+        inode: answer.st_ino as u64,
+    }
 }

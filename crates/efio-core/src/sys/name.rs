@@ -1,0 +1,366 @@
+//! The name of a new file, which is as durable as the directory that holds it (F35, F62).
+//!
+//! The directory is opened right after the open that made the file, and held until its first sync:
+//! by then it may have another name, or none, or the process may not reach it any more. All new
+//! files of one directory share one descriptor of it. It is the directory that got the name: where
+//! the path ends with a symbolic link, that of what the link leads to.
+//!
+//! | directory | its first sync |
+//! |---|---|
+//! | held | syncs it, wherever it is now |
+//! | not held: no descriptor to be had, or a fraction of them used up | looks for the name again |
+//! | does not have the name any more, cannot be read or synced | the name's state is told as unknown |
+
+use super::beneath::link_at;
+use super::file::Identity;
+use super::{base, open_at, open_plain, platform, retry};
+use crate::error::Errno;
+use crate::op::{NameSync, OpenSpec};
+use std::collections::HashMap;
+use std::ffi::{CStr, CString};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+/// Links that one path may end with, one behind the other, as for the kernel.
+const MOST_LINKS: u32 = 40;
+/// Which part of the process's descriptors may be directories that are held.
+const SHARE: u64 = 8;
+
+/// The directories that are held for new files of one engine.
+#[derive(Debug, Default)]
+pub struct Directories {
+    held: Mutex<HashMap<Identity, Weak<Directory>>>,
+}
+
+/// A directory that is held.
+#[derive(Debug)]
+struct Directory {
+    identity: Identity,
+    /// Until somebody needs the descriptor more.
+    fd: Mutex<Option<Arc<Held>>>,
+    of: Weak<Directories>,
+}
+
+/// A descriptor that is closed unless it is somebody else's by then (F14).
+#[derive(Debug)]
+struct Held {
+    fd: Option<OwnedFd>,
+    identity: Identity,
+}
+
+/// The name of a file that its open made.
+#[derive(Debug)]
+pub struct Name {
+    /// How the file was opened.
+    spec: Path,
+    file: Identity,
+    place: Place,
+}
+
+/// The part of an open that says where.
+#[derive(Debug)]
+struct Path {
+    path: CString,
+    at: Option<Arc<OwnedFd>>,
+    beneath: Option<Arc<OwnedFd>>,
+    directories: Arc<Directories>,
+}
+
+#[derive(Debug)]
+enum Place {
+    /// In this directory.
+    In(Arc<Directory>),
+    /// Not looked for, for want of descriptors.
+    Unsought,
+    /// Nobody knows, or the directory cannot be synced.
+    Unknown(Errno),
+}
+
+/// What a directory is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    /// To be held.
+    Hold,
+    /// To be synced at once.
+    Sync,
+}
+
+/// Whether the path of an open that may make a file is a file's already.
+#[derive(Clone, Copy, Debug)]
+pub struct Before(Option<Identity>);
+
+impl Before {
+    /// Looks before the open.
+    pub fn look(spec: &OpenSpec) -> Self {
+        if spec.flags & libc::O_CREAT == 0 || spec.flags & libc::O_EXCL != 0 {
+            return Self(None);
+        }
+        let found = if spec.beneath.is_some() {
+            let flags = platform::SEARCH | libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_NOCTTY;
+            open_at(spec, &spec.path, flags).and_then(|fd| platform::identify(fd.as_raw_fd()))
+        } else {
+            platform::identify_at(base(spec.at.as_ref()), &spec.path, true)
+        };
+        Self(found.ok())
+    }
+
+    /// The name of the file, if the open made it.
+    pub fn name(self, spec: &OpenSpec, file: Identity) -> Option<Box<Name>> {
+        if spec.flags & libc::O_CREAT == 0 || self.0 == Some(file) {
+            return None;
+        }
+        let spec = Path {
+            path: spec.path.clone(),
+            at: spec.at.clone(),
+            beneath: spec.beneath.clone(),
+            directories: Arc::clone(&spec.directories),
+        };
+        let place = spec.find(file, Purpose::Hold);
+        Some(Box::new(Name { spec, file, place }))
+    }
+}
+
+impl Name {
+    /// Makes the name durable, if that can be done.
+    pub fn sync(&self) -> NameSync {
+        let sought;
+        let place = match &self.place {
+            Place::In(directory) if directory.fd().is_some() => &self.place,
+            Place::Unknown(_) => &self.place,
+            _ => {
+                sought = self.spec.find(self.file, Purpose::Sync);
+                &sought
+            }
+        };
+        match place {
+            Place::In(directory) => directory.sync(),
+            Place::Unsought => NameSync::NotYet,
+            Place::Unknown(errno) => NameSync::Unknown(*errno),
+        }
+    }
+}
+
+impl Path {
+    /// Looks for the directory that has the name.
+    fn find(&self, file: Identity, purpose: Purpose) -> Place {
+        match self.follow(file, purpose) {
+            Ok(directory) => Place::In(directory),
+            Err(error) if is_shortage(&error) => Place::Unsought,
+            Err(error) => Place::Unknown(error.into()),
+        }
+    }
+
+    fn follow(&self, file: Identity, purpose: Purpose) -> io::Result<Arc<Directory>> {
+        let mut path = self.path.as_bytes().to_vec();
+        for _ in 0..MOST_LINKS {
+            let (parent, last) = split(&path)?;
+            let directory = self.open(&parent, purpose)?;
+            let held = directory.fd().ok_or_else(|| errno(libc::EMFILE))?;
+            let fd = held.as_fd();
+            if platform::identify_at(fd.as_raw_fd(), &last, false)? == file {
+                return Ok(directory);
+            }
+            // Another file has the name by now, unless it is a link.
+            let target = link_at(fd, &last).ok_or_else(|| errno(libc::ESTALE))?;
+            path = join(parent.as_bytes(), target);
+        }
+        Err(errno(libc::ELOOP))
+    }
+
+    fn open(&self, path: &CStr, purpose: Purpose) -> io::Result<Arc<Directory>> {
+        if self.beneath.is_none() {
+            // One that is held already need not be opened.
+            let identity = platform::identify_at(base(self.at.as_ref()), path, true)?;
+            if let Some(directory) = self.directories.get(identity) {
+                return Ok(directory);
+            }
+        }
+        if purpose == Purpose::Hold && self.directories.is_full() {
+            return Err(errno(libc::EMFILE));
+        }
+        let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC;
+        let fd = match &self.beneath {
+            Some(root) => platform::open_beneath(root.as_fd(), path, flags, 0)?,
+            None => open_plain(base(self.at.as_ref()), path, flags, 0)?,
+        };
+        let identity = platform::identify(fd.as_raw_fd())?;
+        Ok(Directories::share(&self.directories, identity, fd))
+    }
+}
+
+impl Directory {
+    fn fd(&self) -> Option<Arc<Held>> {
+        lock(&self.fd).clone()
+    }
+
+    /// An error means nothing for the bytes of the file, which are durable by then. `PostgreSQL`
+    /// goes on after those that say "this cannot be synced", and `SQLite` after all of them.
+    fn sync(&self) -> NameSync {
+        let Some(fd) = self.fd() else {
+            return NameSync::NotYet;
+        };
+        let synced = self
+            .identity
+            .check(fd.as_raw_fd())
+            .and_then(|()| retry(|| platform::sync_directory(fd.as_fd())));
+        match synced {
+            Ok(()) => NameSync::Durable,
+            Err(error) => NameSync::Unknown(error.into()),
+        }
+    }
+}
+
+impl Directories {
+    fn get(&self, identity: Identity) -> Option<Arc<Directory>> {
+        let directory = lock(&self.held).get(&identity)?.upgrade()?;
+        directory.fd().is_some().then_some(directory)
+    }
+
+    /// The directory that `fd` is, shared with others that hold it.
+    fn share(this: &Arc<Self>, identity: Identity, fd: OwnedFd) -> Arc<Directory> {
+        if let Some(directory) = this.get(identity) {
+            return directory;
+        }
+        let held = Held {
+            fd: Some(fd),
+            identity,
+        };
+        let directory = Arc::new(Directory {
+            identity,
+            fd: Mutex::new(Some(Arc::new(held))),
+            of: Arc::downgrade(this),
+        });
+        let mut held = lock(&this.held);
+        held.insert(identity, Arc::downgrade(&directory));
+        directory
+    }
+
+    /// Whether so many are held that the next one had better not be.
+    fn is_full(&self) -> bool {
+        lock(&self.held).len() as u64 >= most_held()
+    }
+
+    /// Gives up the descriptors that nobody is using now: the process has none left. Their files
+    /// look for their directories again. Whether there were any.
+    pub fn give_up(&self) -> bool {
+        let all: Vec<_> = lock(&self.held)
+            .values()
+            .filter_map(Weak::upgrade)
+            .collect();
+        let mut any = false;
+        for directory in all {
+            any |= lock(&directory.fd).take().is_some();
+        }
+        any
+    }
+}
+
+impl AsFd for Held {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_ref().expect("there until it is dropped").as_fd()
+    }
+}
+
+impl AsRawFd for Held {
+    fn as_raw_fd(&self) -> RawFd {
+        self.as_fd().as_raw_fd()
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some(fd) = self.fd.take() {
+            if self.identity.check(fd.as_raw_fd()).is_err() {
+                let _ = fd.into_raw_fd();
+            }
+        }
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        if let Some(of) = self.of.upgrade() {
+            let mut held = lock(&of.held);
+            // The next one of this name may be there already.
+            if held
+                .get(&self.identity)
+                .is_some_and(|one| one.strong_count() == 0)
+            {
+                held.remove(&self.identity);
+            }
+        }
+    }
+}
+
+/// The directory and the last component of a path.
+fn split(path: &[u8]) -> io::Result<(CString, CString)> {
+    let (parent, last) = match path.iter().rposition(|&byte| byte == b'/') {
+        Some(0) => (&b"/"[..], &path[1..]),
+        Some(slash) => (&path[..slash], &path[slash + 1..]),
+        None => (&b"."[..], path),
+    };
+    if matches!(last, b"" | b"." | b"..") {
+        // No name of a file.
+        return Err(errno(libc::ESTALE));
+    }
+    Ok((CString::new(parent)?, CString::new(last)?))
+}
+
+/// Where a link in the directory `parent` leads.
+fn join(parent: &[u8], target: Vec<u8>) -> Vec<u8> {
+    if target.first() == Some(&b'/') {
+        return target;
+    }
+    [parent, b"/", &target].concat()
+}
+
+/// Whether it may go well later.
+fn is_shortage(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::EINTR | libc::EAGAIN)
+    )
+}
+
+/// How many directories may be held.
+fn most_held() -> u64 {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: room for the answer.
+    let result = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) };
+    let all = if result == 0 { limit.rlim_cur } else { 1024 };
+    all / SHARE
+}
+
+fn errno(errno: i32) -> io::Error {
+    io::Error::from_raw_os_error(errno)
+}
+
+/// Each lock is held for a few instructions, none of which panics half-way.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_a_directory_and_a_name() {
+        let parts = |path: &str| {
+            let (parent, last) = split(path.as_bytes()).ok()?;
+            Some((parent.into_string().unwrap(), last.into_string().unwrap()))
+        };
+        let both = |parent: &str, last: &str| Some((parent.to_owned(), last.to_owned()));
+        assert_eq!(parts("file"), both(".", "file"));
+        assert_eq!(parts("/file"), both("/", "file"));
+        assert_eq!(parts("a/b//file"), both("a/b/", "file"));
+        assert_eq!(parts("a/.."), None);
+        assert_eq!(parts("a/"), None);
+        assert_eq!(join(b"a", b"../b".to_vec()), b"a/../b");
+        assert_eq!(join(b"a", b"/b".to_vec()), b"/b");
+    }
+}
