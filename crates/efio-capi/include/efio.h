@@ -271,7 +271,8 @@ extern "C" {
  * Starts the library: one engine for the process, with a thread of its own. Does nothing when it
  * is running. Returns 0, or -1: EINVAL for an option out of range, ENOTSUP for a backend that is
  * not to be had, what the kernel says to memory and threads, ESHUTDOWN in a forked child of a
- * process that has it running. Without it every call about a file gives -1 and EBADF.
+ * process that has it running. Without it every call about a file gives -1 and EBADF,
+ * after ef_shutdown ESHUTDOWN.
  */
 int ef_init(void);
 

@@ -46,13 +46,23 @@ pub struct Library {
 ///
 /// # Errors
 ///
-/// `EBADF` before ef_init and after ef_shutdown: no descriptor names a file then. `ESHUTDOWN` in a
-/// forked child, where the engine is not, before any lock is taken.
+/// `EBADF` before ef_init: no descriptor names a file then. `ESHUTDOWN` after ef_shutdown, and in
+/// a forked child, where the engine is not, before any lock is taken.
 #[inline]
 pub fn library() -> io::Result<Pass<'static, Library>> {
-    let library = LIBRARY.enter().ok_or_else(|| error(libc::EBADF))?;
+    let library = LIBRARY.enter().ok_or_else(not_running)?;
     library.home.check()?;
     Ok(library)
+}
+
+/// Whether an engine has run, and was shut down.
+static ENDED: AtomicBool = AtomicBool::new(false);
+
+#[cold]
+fn not_running() -> io::Error {
+    // Relaxed: it orders nothing; who was told of the shutdown sees it.
+    let ended = ENDED.load(Ordering::Relaxed);
+    error(if ended { libc::ESHUTDOWN } else { libc::EBADF })
 }
 
 /// Fails with `ESHUTDOWN` where the running engine is that of the parent.
@@ -66,7 +76,7 @@ pub fn check_process() -> io::Result<()> {
 ///
 /// # Errors
 ///
-/// `EBADF` without an engine, and for a number that was never given out.
+/// Those of [`library`]; `EBADF` for a number that was never given out.
 #[inline]
 pub fn descriptor(number: c_int) -> io::Result<(Pass<'static, Library>, &'static Descriptor)> {
     Ok((library()?, DESCRIPTORS.get(number)?))
@@ -173,10 +183,11 @@ pub fn stop(patience: Duration) -> io::Result<Report> {
         return Err(error(libc::EDEADLK));
     }
     let _life = life()?;
-    library()?;
+    check_process()?;
     let Some(library) = LIBRARY.close() else {
         return Err(error(libc::EBADF));
     };
+    ENDED.store(true, Ordering::Relaxed);
     let Library { engine, desk, .. } = *library;
     let report = engine.shutdown(patience);
     desk.caller.stop();

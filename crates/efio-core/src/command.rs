@@ -11,6 +11,8 @@ use std::time::Duration;
 pub enum Command {
     /// Look at the attention bits of the slot with this index.
     Attend(u32),
+    /// Look at those of every file: there was no memory to say which.
+    AttendAll,
     /// Open a file.
     Open(Box<OpenCommand>),
     /// Say how the close of this file went, which follows.

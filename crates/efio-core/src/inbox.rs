@@ -14,7 +14,7 @@
 
 use crate::command::Command;
 use crate::fd::{Attention, Slot};
-use efio_queue::SegQueue;
+use efio_queue::{PushError, SegQueue};
 use efio_sync::shim::atomic::{AtomicBool, Ordering, fence};
 use efio_sync::{Alarm, Doorbell};
 use std::sync::Arc;
@@ -25,6 +25,8 @@ pub struct Inbox<A> {
     bell: Arc<Doorbell<A>>,
     /// The driver looks here again within a moment, rung or not.
     dozing: AtomicBool,
+    /// There was no memory to queue a file that wants attention: the driver looks at all of them.
+    overlooked: AtomicBool,
 }
 
 impl<A: Alarm> Inbox<A> {
@@ -34,6 +36,7 @@ impl<A: Alarm> Inbox<A> {
             queue: SegQueue::new(),
             bell: Arc::new(Doorbell::new(alarm)),
             dozing: AtomicBool::new(false),
+            overlooked: AtomicBool::new(false),
         }
     }
 
@@ -43,23 +46,28 @@ impl<A: Alarm> Inbox<A> {
     }
 
     /// Gives the driver something to look at; whether that took a system call to wake it.
-    pub fn send(&self, command: Command) -> bool {
-        self.push(command);
-        self.bell.ring()
+    ///
+    /// # Errors
+    ///
+    /// The command comes back: there is no memory to queue it.
+    pub fn send(&self, command: Command) -> Result<bool, Command> {
+        self.queue.push(command).map_err(PushError::into_inner)?;
+        Ok(self.bell.ring())
     }
 
     /// The same for what can wait until a driver that dozes looks again.
-    fn send_patiently(&self, command: Command) -> bool {
-        self.push(command);
+    fn send_patiently(&self, index: u32) -> bool {
+        self.push(index);
         // SeqCst: with the fence in `rouse`. Of "push, look whether it dozes" here and "doze no
         // longer, look for news" there, one looks after the other wrote.
         fence(Ordering::SeqCst);
         !self.dozing.load(Ordering::Relaxed) && self.bell.ring()
     }
 
-    fn push(&self, command: Command) {
-        if self.queue.push(command).is_err() {
-            unreachable!("the inbox is never closed");
+    fn push(&self, index: u32) {
+        if self.queue.push(Command::Attend(index)).is_err() {
+            // Release: pairs with the swap in `pop`, whose driver then finds the attention bits.
+            self.overlooked.store(true, Ordering::Release);
         }
     }
 
@@ -69,10 +77,13 @@ impl<A: Alarm> Inbox<A> {
     pub fn attend(&self, index: u32, slot: &Slot, bits: Attention) -> bool {
         let before = slot.attend(bits);
         if bits.is_patient() {
-            return before == Attention::NONE && self.send_patiently(Command::Attend(index));
+            return before == Attention::NONE && self.send_patiently(index);
         }
         // Behind patient news in the word, the file is in the queue, but nobody may have rung.
-        before.is_patient() && self.send(Command::Attend(index))
+        before.is_patient() && {
+            self.push(index);
+            self.bell.ring()
+        }
     }
 
     /// The driver's, before a sleep of a moment at most.
@@ -89,7 +100,14 @@ impl<A: Alarm> Inbox<A> {
     }
 
     /// The oldest command. The driver looks here until there is none before it sleeps.
+    /// After the last one, so that it has heard of every file that wants attention.
     pub fn pop(&self) -> Option<Command> {
-        self.queue.pop()
+        self.queue.pop().or_else(|| {
+            // Relaxed load: it spares a look that finds nothing the swap. Who sets it rings
+            // afterwards. Acquire: pairs with the store in `push`.
+            let overlooked = self.overlooked.load(Ordering::Relaxed)
+                && self.overlooked.swap(false, Ordering::Acquire);
+            overlooked.then_some(Command::AttendAll)
+        })
     }
 }

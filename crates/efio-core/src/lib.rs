@@ -34,6 +34,7 @@ mod file;
 mod inbox;
 pub mod log;
 mod manner;
+mod memory;
 mod op;
 mod options;
 mod page;

@@ -11,7 +11,7 @@ use crate::stats::Counters;
 use crate::sys::fork::Birthplace;
 use crate::sys::name::Directories;
 use crate::workdir::WorkingDirectory;
-use efio_queue::SegQueue;
+use efio_queue::{PushError, SegQueue};
 use efio_sync::EventFd;
 use efio_sync::shim::atomic::{AtomicBool, Ordering};
 use std::io;
@@ -78,11 +78,17 @@ impl Shared {
         }))
     }
 
-    /// Gives the driver something to look at.
-    pub fn command(&self, command: Command) {
-        if self.attention.send(command) {
+    /// Gives the driver something to look at; `ENOMEM` when there is no memory for it.
+    pub fn command(&self, command: Command) -> Result<(), Errno> {
+        self.try_command(command).map_err(|_| Errno(libc::ENOMEM))
+    }
+
+    /// The same; the command comes back when there is no memory for it.
+    pub fn try_command(&self, command: Command) -> Result<(), Command> {
+        if self.attention.send(command)? {
             self.counters.doorbell_calls.add(1);
         }
+        Ok(())
     }
 
     /// Bytes that one file may have accepted and not yet written: as many as all files together
@@ -94,13 +100,18 @@ impl Shared {
     }
 
     /// Gives the driver a positional op.
-    pub fn send_at(&self, command: AtCommand) {
-        if self.positional.push(command).is_err() {
-            unreachable!("the queue is never closed");
-        }
+    ///
+    /// # Errors
+    ///
+    /// It comes back: there is no memory to queue it.
+    pub fn send_at(&self, command: AtCommand) -> Result<(), AtCommand> {
+        self.positional
+            .push(command)
+            .map_err(PushError::into_inner)?;
         if self.attention.bell().ring() {
             self.counters.doorbell_calls.add(1);
         }
+        Ok(())
     }
 
     /// Makes the driver look at a file, unless it is going to already.

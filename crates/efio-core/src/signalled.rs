@@ -27,6 +27,7 @@
 //!
 //! In each case the queue is looked at again after DOWN, or the next push writes.
 
+use crate::memory;
 use efio_queue::SegQueue;
 use efio_sync::shim::atomic::{AtomicU32, Ordering};
 use efio_sync::shim::yield_now;
@@ -81,9 +82,7 @@ impl<T, S: Signal> SignalledQueue<T, S> {
 
     /// Adds an item.
     pub fn push(&self, item: T) {
-        if self.queue.push(item).is_err() {
-            unreachable!("the queue is never closed");
-        }
+        memory::push(&self.queue, item);
         self.raise();
     }
 

@@ -120,7 +120,8 @@ impl Simulation {
     /// Begins what [`Engine::shutdown`] does.
     pub fn begin_shutdown(&mut self, patience: Duration) {
         self.shared.stop();
-        self.shared.command(Command::Shutdown(patience));
+        let command = Command::Shutdown(patience);
+        self.shared.command(command).expect("there is memory");
     }
 
     /// The report, once the shutdown is over.

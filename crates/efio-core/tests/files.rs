@@ -544,8 +544,8 @@ fn a_shutdown_closes_everything() {
     let file = engine.open(dir.join("file"), &create()).unwrap();
     file.write(b"left in memory").unwrap();
     assert!(engine.shutdown(PATIENCE).unwrap().is_clean());
-    assert_eq!(errno(file.write(b"late")), libc::EBADF);
-    assert_eq!(errno(file.sync()), libc::EBADF);
+    assert_eq!(errno(file.write(b"late")), libc::ESHUTDOWN);
+    assert_eq!(errno(file.sync()), libc::ESHUTDOWN);
     assert_eq!(std::fs::read(dir.join("file")).unwrap(), b"left in memory");
 }
 

@@ -241,9 +241,9 @@ fn a_wait_after_the_shutdown_does_not_hang() {
     let file = engine.open(dir.join("file"), &both()).unwrap();
     file.write(b"bytes").unwrap();
     assert!(engine.shutdown(PATIENCE).unwrap().is_clean());
-    assert_eq!(errno(file.wait_open(None)), Some(libc::EBADF));
-    assert_eq!(errno(file.wait_flushed(None)), Some(libc::EBADF));
-    assert_eq!(errno(file.close_wait(None)), Some(libc::EBADF));
+    assert_eq!(errno(file.wait_open(None)), Some(libc::ESHUTDOWN));
+    assert_eq!(errno(file.wait_flushed(None)), Some(libc::ESHUTDOWN));
+    assert_eq!(errno(file.close_wait(None)), Some(libc::ESHUTDOWN));
     assert_eq!(std::fs::read(dir.join("file")).unwrap(), b"bytes");
 }
 

@@ -8,7 +8,8 @@ use std::time::Duration;
 /// Starts the library: one engine for the process, with a thread of its own. Does nothing when it
 /// is running. Returns 0, or -1: EINVAL for an option out of range, ENOTSUP for a backend that is
 /// not to be had, what the kernel says to memory and threads, ESHUTDOWN in a forked child of a
-/// process that has it running. Without it every call about a file gives -1 and EBADF.
+/// process that has it running. Without it every call about a file gives -1 and EBADF,
+/// after ef_shutdown ESHUTDOWN.
 #[unsafe(no_mangle)]
 pub extern "C" fn ef_init() -> c_int {
     enter(|| library::start().map(|()| 0))

@@ -505,7 +505,7 @@ static void shutdown_and_again(void)
     CHECK(ef_init() == 0); /* a second time: nothing */
     CHECK(ef_shutdown(10000, &unwritten) == 0);
     CHECK(unwritten == 0);
-    FAILS(ef_write(left, "lost", 4), EBADF);
+    FAILS(ef_write(left, "lost", 4), ESHUTDOWN);
     FAILS(ef_shutdown(0, NULL), EBADF);
     FILE *file = fopen(path_of("left-open"), "r");
     char text[8] = "";

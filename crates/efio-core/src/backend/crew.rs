@@ -22,6 +22,7 @@
 //! | idle | stays | → busy | → unlisted, is rung |
 //! | busy | → idle | stays | → unlisted, the next one comes up |
 
+use crate::memory;
 use efio_queue::SegQueue;
 use efio_sync::shim::atomic::{AtomicBool, AtomicU32, Ordering, fence};
 use efio_sync::{Doorbell, Parker};
@@ -97,9 +98,7 @@ impl<T> Crew<T> {
     }
 
     fn push(&self, task: T) {
-        if self.work.push(task).is_err() {
-            unreachable!("the work queue is never closed");
-        }
+        memory::push(&self.work, task);
         // SeqCst: pairs with the fences in `next` and `got_task`. Of "push, look for a worker that is
         // idle or nimble" here and "list myself, or be nimble no more, look for work" there, one looks
         // after the other wrote.
@@ -147,8 +146,8 @@ impl<T> Crew<T> {
             idle();
             // AcqRel: with the swap in `wake_one`: off the list before listed again.
             let before = me.state.swap(IDLE, Ordering::AcqRel);
-            if before == UNLISTED && self.idle.push(number).is_err() {
-                unreachable!("the idle list is never closed");
+            if before == UNLISTED {
+                memory::push(&self.idle, number);
             }
             self.count(me, false);
             // SeqCst: pairs with the fence in `push`.

@@ -9,6 +9,7 @@ use super::crew::BUNCH;
 use super::{Backend, Crew};
 use crate::config::Config;
 use crate::error::Errno;
+use crate::memory;
 use crate::op::{Completion, FileId, Op, Outcome, ReadNow, Request};
 use crate::page::Block;
 use crate::sys::file::{KernelFile, Way};
@@ -166,7 +167,7 @@ impl Backend for PoolBackend {
         while let Some(completion) = self.shared.done.pop() {
             self.in_flight -= 1;
             self.all_held_up = false;
-            out.push(completion);
+            memory::grow(out).push(completion);
         }
     }
 
@@ -221,9 +222,7 @@ impl Shared {
     }
 
     fn complete(&self, completion: Completion<KernelFile>) {
-        if self.done.push(completion).is_err() {
-            unreachable!("the done queue is never closed");
-        }
+        memory::push(&self.done, completion);
         // SeqCst: with the fence in `after_sleep`.
         fence(Ordering::SeqCst);
     }

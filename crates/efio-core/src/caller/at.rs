@@ -51,8 +51,10 @@ impl Shared {
                 token,
                 memory: buffer.take().and_then(Buffer::into_block),
             };
-            self.ask(fd, slot, ends, asked);
-            Ok(())
+            self.ask(fd, slot, ends, asked).map_err(|asked| {
+                buffer = Some(Buffer::of(asked.memory, len));
+                Errno(libc::ENOMEM).into()
+            })
         });
         started.map_err(|error| Refused {
             error,
@@ -72,19 +74,27 @@ impl Shared {
                 token: 0,
                 memory: None,
             };
-            self.ask(fd, slot, ends, asked);
-            Ok(())
+            let asked = self.ask(fd, slot, ends, asked);
+            asked.map_err(|_| Errno(libc::ENOMEM).into())
         })
     }
 
-    fn ask(&self, fd: Fd, slot: &Slot, ends: &mut Ends, asked: Asked<crate::page::Block>) {
+    /// Gives the driver the op, or the op back when there is no memory to queue it.
+    fn ask(
+        &self,
+        fd: Fd,
+        slot: &Slot,
+        ends: &mut Ends,
+        asked: Asked<crate::page::Block>,
+    ) -> Result<(), Asked<crate::page::Block>> {
         let width = asked.width();
+        let (accepted, changes) = (slot.marks.accepted(), ends.changes);
         if width > 0 {
             ends.changes = ends.changes.wrapping_add(1);
             // The mark is up before the driver can have written anything above it. Should it see
             // the mark before it hears of the change, the count tells that one is coming.
             slot.set_changes(ends.changes);
-            slot.marks.set_accepted(slot.marks.accepted() + width);
+            slot.marks.set_accepted(accepted + width);
             if ends.asked {
                 ends.set_asked(slot.void_questions(Asker::Loop));
             }
@@ -93,13 +103,23 @@ impl Shared {
                 ends.seal();
             }
         }
-        self.send_at(AtCommand { fd, asked });
+        if let Err(AtCommand { asked, .. }) = self.send_at(AtCommand { fd, asked }) {
+            // Custody keeps others from accepting anything meanwhile, and the count the driver from
+            // writing what it has not heard of.
+            if width > 0 {
+                ends.changes = changes;
+                slot.marks.set_accepted(accepted);
+                slot.set_changes(changes);
+            }
+            return Err(asked);
+        }
         if width > 0 {
             // What was read ahead may be what has just been changed.
             if ends.reading && end_run(ends) {
                 self.attend(fd.index(), slot, Attention::CONSUMED);
             }
         }
+        Ok(())
     }
 }
 

@@ -3,7 +3,7 @@
 use super::EAGAIN;
 use crate::answer::{Answer, answer};
 use crate::command::Command;
-use crate::error::Failure;
+use crate::error::{Errno, Failure};
 use crate::fd::{About, Asker, Attention, Ends, Fd, OpenState, Progress, Question, Slot, Waiting};
 use crate::shared::Shared;
 use crate::stats::{FileStats, Stats};
@@ -118,7 +118,12 @@ impl Shared {
         self.with_ends(fd, |slot, ends| {
             let (promise, answer) = answer();
             // Ahead of the close in the driver's queue.
-            self.command(Command::TellClosed(fd, promise));
+            if let Err(Command::TellClosed(_, promise)) =
+                self.try_command(Command::TellClosed(fd, promise))
+            {
+                // It is closed all the same; nobody else has a waker there yet.
+                drop(promise.give(Err(Errno(libc::ENOMEM))));
+            }
             self.end_file(fd, slot, ends, false);
             Ok(answer)
         })

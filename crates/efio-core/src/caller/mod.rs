@@ -42,7 +42,7 @@ impl Shared {
         let mut ends = slot.ends.acquire(CALLER);
         // A free slot has generation 0 here, which no file ever has.
         if ends.generation != fd.generation() || fd.generation() == 0 {
-            return Err(EBADF.into());
+            return Err(self.not_open().into());
         }
         call(slot, &mut ends)
     }
@@ -53,14 +53,25 @@ impl Shared {
         let slot = self.table.get(fd.index()).ok_or(EBADF)?;
         let is_current = || slot.generation() == fd.generation() && fd.generation() % 2 == 1;
         if !is_current() {
-            return Err(EBADF.into());
+            return Err(self.not_open().into());
         }
         let seen = look(slot);
         // Who saw anything of the next file sees here that this one ended: what `look` loads is
         // loaded with Acquire and stored with Release, by `Slot::begin` too.
         if !is_current() {
-            return Err(EBADF.into());
+            return Err(self.not_open().into());
         }
         Ok(seen)
+    }
+
+    /// The error for a descriptor that is not open: `EBADF`, or `ESHUTDOWN` when the end of the
+    /// engine has closed it, as waits have it.
+    #[cold]
+    fn not_open(&self) -> Errno {
+        if self.is_stopped() {
+            Errno(libc::ESHUTDOWN)
+        } else {
+            EBADF
+        }
     }
 }

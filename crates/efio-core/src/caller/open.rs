@@ -43,7 +43,7 @@ impl Shared {
             withdrawal,
             directories: Arc::clone(&self.directories),
         };
-        let (index, slot) = self.table.allocate().ok_or(Errno(libc::EMFILE))?;
+        let (index, slot) = self.table.allocate()?;
         // A caller with a stale descriptor may look at the slot at any time, under custody.
         let mut ends = slot.ends.acquire(CALLER);
         let fd = slot.begin(index);
@@ -63,13 +63,21 @@ impl Shared {
         drop(ends);
 
         let (may_read, prefetch) = (options.read, options.prefetch);
-        self.command(Command::Open(Box::new(OpenCommand {
+        let sent = self.command(Command::Open(Box::new(OpenCommand {
             fd,
             spec,
             may_read,
             prefetch,
             wakers: options.wakers,
         })));
+        if let Err(errno) = sent {
+            let mut ends = slot.ends.acquire(CALLER);
+            slot.end();
+            *ends = Ends::default();
+            drop(ends);
+            self.table.release(index);
+            return Err(errno.into());
+        }
         Ok(fd)
     }
     /// The path as the kernel gets it. The open happens later and on another thread, so a relative

@@ -19,7 +19,7 @@ impl Shared {
                 return Err(failure.into());
             }
             let valid = asked.flatten().filter(|question| question.mark().is_some());
-            let question = valid.unwrap_or_else(|| self.ask_size(fd, slot, asker));
+            let question = valid.map_or_else(|| self.ask_size(fd, slot, asker), Ok)?;
             let waker = match asker {
                 Asker::Task(waker) => waker,
                 // The event comes after the answer.
@@ -60,7 +60,7 @@ impl Shared {
 
     /// Asks the driver, with custody: so that the file is open when the driver hears of it, or its
     /// close comes later.
-    fn ask_size(&self, fd: Fd, slot: &Slot, asker: Asker<'_>) -> Question {
+    fn ask_size(&self, fd: Fd, slot: &Slot, asker: Asker<'_>) -> io::Result<Question> {
         let (promise, answer): (_, Answer<u64>) = answer();
         let after = slot.marks.accepted();
         self.command(Command::TellSize(SizeCommand {
@@ -68,7 +68,7 @@ impl Shared {
             after,
             by_event: matches!(asker, Asker::Loop),
             promise,
-        }));
-        Question::new(About::Size, asker, after, Some(answer))
+        }))?;
+        Ok(Question::new(About::Size, asker, after, Some(answer)))
     }
 }

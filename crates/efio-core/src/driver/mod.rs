@@ -33,6 +33,7 @@ use crate::command::{AtCommand, Command};
 use crate::error::Errno;
 use crate::event::{Callback, EventKind, Outbox};
 use crate::fd::{Attention, DRIVER, Fd, Slot, Waiting};
+use crate::memory;
 use crate::op::{Completion, Op, Request};
 use crate::plan::{Precedence, Step};
 use crate::shared::Shared;
@@ -212,6 +213,7 @@ impl<B: Backend> Driver<B> {
             heard = true;
             match command {
                 Command::Attend(index) => self.attend(index),
+                Command::AttendAll => self.attend_all(),
                 Command::Open(command) => self.open(*command),
                 Command::TellClosed(fd, promise) => {
                     self.with_file(fd.index(), |_, _, file| file.tell_closed = promise);
@@ -221,6 +223,17 @@ impl<B: Backend> Driver<B> {
             }
         }
         self.hear_positional() || heard
+    }
+
+    /// Looks at every file that wants attention: there was no memory to say which.
+    fn attend_all(&mut self) {
+        let shared = Arc::clone(&self.shared);
+        let slots = (0..).map_while(|index| Some((index, shared.table.get(index)?)));
+        for (index, slot) in slots {
+            if slot.wants_attention() {
+                self.attend(index);
+            }
+        }
     }
 
     /// Looks at why a file wants attention.
@@ -311,8 +324,15 @@ impl<B: Backend> Driver<B> {
                 file.timed = false;
                 let owes = slot.failure().is_none() && file.backlog(slot) > 0;
                 if owes || !driver.stop_watching(slot, file) {
-                    driver.shared.counters.flushes_interval.add(1);
-                    file.flush(slot.marks.accepted());
+                    let accepted = slot.marks.accepted();
+                    // A backlog that is due already is not flushed again, only not written yet.
+                    let flushes = owes && file.write().due() < accepted;
+                    driver
+                        .shared
+                        .counters
+                        .flushes_interval
+                        .add(u64::from(flushes));
+                    file.flush(accepted);
                     driver.set_timer(file);
                 }
                 driver.pump(slot, file);
@@ -410,7 +430,7 @@ impl<B: Backend> Driver<B> {
             id: self.ops.insert(index, purpose),
             op,
         };
-        self.backlog.push_back(request);
+        memory::grow(&mut self.backlog).push_back(request);
         self.submit_backlog();
     }
 
@@ -451,7 +471,7 @@ impl<B: Backend> Driver<B> {
             // An interval beyond all time never ends.
             let interval = self.shared.config.flush_interval;
             let due = self.now.saturating_add(interval);
-            self.timers.push_back((due, file.fd));
+            memory::grow(&mut self.timers).push_back((due, file.fd));
         }
     }
 

@@ -1,5 +1,6 @@
 //! The ops in flight: what a completion belongs to.
 
+use crate::memory;
 use crate::op::OpId;
 
 /// What an op in flight does for its file.
@@ -42,7 +43,7 @@ impl OpTable {
     /// Enters an op of the file at `index`.
     pub fn insert(&mut self, index: u32, purpose: Purpose) -> OpId {
         let slot = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(OpSlot { uses: 0, op: None });
+            memory::grow(&mut self.slots).push(OpSlot { uses: 0, op: None });
             self.slots.len() as u32 - 1
         });
         let entry = &mut self.slots[slot as usize];
@@ -66,7 +67,7 @@ impl OpTable {
         let op = entry.op.take()?;
         // Four thousand million uses of one slot: it rests from then on.
         if entry.uses < u32::MAX {
-            self.free.push(slot);
+            memory::grow(&mut self.free).push(slot);
         }
         Some(op)
     }

@@ -16,6 +16,7 @@ use super::file::OpenFile;
 use super::{DOZE, Driver};
 use crate::backend::Backend;
 use crate::fd::{Fd, Slot, Waiting};
+use crate::memory;
 use crate::page::{SLAB_BYTES, UNIT_BYTES};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -70,7 +71,7 @@ impl<B: Backend> Driver<B> {
     pub(super) fn wants_page(&mut self, file: &mut OpenFile<B::File>) {
         if !file.wants_page {
             file.wants_page = true;
-            self.starved.readers.push_back(file.fd);
+            memory::grow(&mut self.starved.readers).push_back(file.fd);
         }
     }
 
@@ -94,7 +95,7 @@ impl<B: Backend> Driver<B> {
     fn line_up(&mut self, file: &mut OpenFile<B::File>) {
         if !file.wants_room {
             file.wants_room = true;
-            self.starved.writers.push_back(file.fd);
+            memory::grow(&mut self.starved.writers).push_back(file.fd);
         }
     }
 
@@ -149,7 +150,7 @@ impl<B: Backend> Driver<B> {
             });
             match next {
                 Next::Over => {}
-                Next::Behind => self.starved.writers.push_back(fd),
+                Next::Behind => memory::grow(&mut self.starved.writers).push_back(fd),
                 Next::Stays => return self.starved.writers.push_front(fd),
             }
         }
@@ -179,7 +180,7 @@ impl<B: Backend> Driver<B> {
             self.notify_writer(slot, file);
             if !slot.is_waiting(Waiting::ROOM) {
                 self.starved.last_told = self.now;
-                self.starved.told.push_back(Told {
+                memory::grow(&mut self.starved.told).push_back(Told {
                     fd: file.fd,
                     accepted: slot.marks.accepted(),
                     until: self.now.saturating_add(DOZE),

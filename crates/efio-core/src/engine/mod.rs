@@ -18,6 +18,7 @@ use crate::error::{Errno, Failure, Refused};
 use crate::event::{EventQueue, Readiness};
 use crate::fd::{Asker, Fd, Progress};
 use crate::file::File;
+use crate::memory;
 use crate::options::OpenOptions;
 use crate::page::Buffer;
 use crate::shared::Shared;
@@ -308,7 +309,8 @@ impl Engine {
     }
 
     /// Closes every file, waits until all accepted bytes are written or `patience` is over, and
-    /// says what was left. Descriptors are stale from then on. The events that were not taken
+    /// says what was left. Descriptors are stale from then on:
+    /// calls say `ESHUTDOWN`. The events that were not taken
     /// are gone with the engine: the report says what could not be written in time, the errors of
     /// a file come with its own calls and events before. At the deadline each positional op that is
     /// left [completes](crate::Completed) with an error, and all that wait are woken.
@@ -335,7 +337,10 @@ impl Engine {
             return Err(elsewhere.into());
         }
         self.shared.stop();
-        self.shared.command(Command::Shutdown(patience));
+        memory::insist(|| {
+            let command = Command::Shutdown(patience);
+            self.shared.command(command).ok()
+        });
         if is_driven_here(&self.shared) {
             // The driver itself: it cannot wait for its own end.
             return Err(Errno(libc::EDEADLK).into());

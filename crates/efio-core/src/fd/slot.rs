@@ -202,6 +202,12 @@ impl Slot {
         Attention(self.attention.fetch_or(bits.0, Ordering::AcqRel))
     }
 
+    /// Whether there is any.
+    pub fn wants_attention(&self) -> bool {
+        // Relaxed: whoever takes them synchronises.
+        self.attention.load(Ordering::Relaxed) != 0
+    }
+
     /// Takes all attention bits.
     pub fn take_attention(&self) -> Attention {
         // AcqRel: with `attend`, see there.

@@ -9,6 +9,8 @@
 //! ```
 
 use super::slot::Slot;
+use crate::error::Errno;
+use crate::memory;
 use efio_queue::SegQueue;
 use efio_sync::shim::atomic::{AtomicU32, Ordering};
 use std::sync::OnceLock;
@@ -54,22 +56,39 @@ impl FdTable {
         segments.flat_map(|segment| segment.iter())
     }
 
-    /// Takes a free slot, the one that was closed first; `None` when all are in use.
-    pub fn allocate(&self) -> Option<(u32, &Slot)> {
-        let index = self.free.pop().or_else(|| self.fresh_index())?;
+    /// Takes a free slot, the one that was closed first.
+    ///
+    /// # Errors
+    ///
+    /// `EMFILE` when all are in use, `ENOMEM` when there is no memory for more.
+    pub fn allocate(&self) -> Result<(u32, &Slot), Errno> {
+        let index = self.free.pop().or_else(|| self.fresh_index());
+        let index = index.ok_or(Errno(libc::EMFILE))?;
         let (segment, offset) = locate(index);
-        let slots = self.segments[segment].get_or_init(|| self.segment(segment));
-        Some((index, &slots[offset]))
+        if self.segments[segment].get().is_none() {
+            let Some(fresh) = self.segment(segment) else {
+                // For the next call, if there is memory for that much.
+                let _ = self.free.push(index);
+                return Err(Errno(libc::ENOMEM));
+            };
+            // Somebody else may have been quicker.
+            let _ = self.segments[segment].set(fresh);
+        }
+        let slots = self.segments[segment].get();
+        let slots = slots.expect("it was there, or somebody has set it");
+        Ok((index, &slots[offset]))
     }
 
-    /// Fresh slots for a segment, as many as the limit allows.
-    fn segment(&self, number: usize) -> Box<[Slot]> {
+    /// Fresh slots for a segment, as many as the limit allows; `None` without memory for them.
+    fn segment(&self, number: usize) -> Option<Box<[Slot]>> {
         let (doubled, which) = (number as u32 / ALIKE, number as u32 % ALIKE);
         let size = (FIRST / ALIKE) << doubled;
         let first = (FIRST << doubled) - FIRST + which * size;
-        (0..size.min(self.limit - first))
-            .map(|_| Slot::new())
-            .collect()
+        let size = size.min(self.limit - first);
+        let mut slots = Vec::new();
+        slots.try_reserve_exact(size as usize).ok()?;
+        slots.extend((0..size).map(|_| Slot::new()));
+        Some(slots.into_boxed_slice())
     }
 
     fn fresh_index(&self) -> Option<u32> {
@@ -84,8 +103,8 @@ impl FdTable {
     /// Gives a slot back. It is retired instead when its generations are used up (F10).
     pub fn release(&self, index: u32) {
         let retired = self.get(index).is_none_or(Slot::is_worn_out);
-        if !retired && self.free.push(index).is_err() {
-            unreachable!("the free list is never closed");
+        if !retired {
+            memory::push(&self.free, index);
         }
     }
 }
@@ -128,12 +147,12 @@ mod tests {
         assert!(table.get(0).is_none());
         let indices: Vec<u32> = (0..3).map(|_| table.allocate().unwrap().0).collect();
         assert_eq!(indices, [0, 1, 2]);
-        assert!(table.allocate().is_none(), "full (F37)");
+        assert!(table.allocate().is_err(), "full (F37)");
         table.release(1);
         table.release(0);
         assert_eq!(table.allocate().unwrap().0, 1);
         assert_eq!(table.allocate().unwrap().0, 0);
-        assert!(table.allocate().is_none());
+        assert!(table.allocate().is_err());
     }
 
     /// F10.
@@ -143,6 +162,6 @@ mod tests {
         let (index, slot) = table.allocate().unwrap();
         slot.wear_out();
         table.release(index);
-        assert!(table.allocate().is_none());
+        assert!(table.allocate().is_err());
     }
 }

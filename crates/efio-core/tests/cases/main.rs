@@ -8,6 +8,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod after_the_end;
 mod code_of_the_program;
 mod durations;
 mod eagain_of_open;

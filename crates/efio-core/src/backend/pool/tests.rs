@@ -154,7 +154,8 @@ fn a_worker_that_panics_fails_its_op_alone() {
     bench.shared.stop();
     bench
         .shared
-        .command(Command::Shutdown(Duration::from_secs(10)));
+        .command(Command::Shutdown(Duration::from_secs(10)))
+        .unwrap();
     let report = bench.until(Driver::finished);
     assert!(report.is_clean(), "{report:?}");
     std::fs::remove_file(&path).unwrap();

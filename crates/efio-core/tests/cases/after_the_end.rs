@@ -1,0 +1,37 @@
+//! Calls on a file whose engine has ended say so, as waits do.
+
+use crate::common::{Dir, PATIENCE, errno};
+use efio_core::{Engine, OpenOptions};
+use std::io::Write;
+
+#[test]
+fn a_file_of_an_ended_engine_says_eshutdown() {
+    let dir = Dir::new();
+    for dropped in [false, true] {
+        let engine = Engine::new().unwrap();
+        let options = OpenOptions::new().read(true).write(true).create(true);
+        let file = engine.open(dir.join("file"), &options).unwrap();
+        let closed = engine.open(dir.join("other"), &options).unwrap();
+        file.wait_open(Some(PATIENCE)).unwrap();
+        let fd = closed.fd();
+        closed.close_wait(Some(PATIENCE)).unwrap();
+        assert_eq!(errno(engine.sync(fd)), libc::EBADF);
+        if dropped {
+            drop(engine);
+        } else {
+            assert!(engine.shutdown(PATIENCE).unwrap().is_clean());
+        }
+        let end = libc::ESHUTDOWN;
+        assert_eq!(errno(file.write(b"late")), end);
+        assert_eq!(errno(file.read(&mut [0])), end);
+        assert_eq!(errno((&file).flush()), end);
+        assert_eq!(errno(file.sync()), end);
+        assert_eq!(errno(file.size()), end);
+        assert_eq!(errno(file.progress()), end);
+        assert_eq!(errno(file.seek(1)), end);
+        assert_eq!(errno(file.truncate(1)), end);
+        assert_eq!(errno(file.wait_flushed(Some(PATIENCE))), end);
+        assert_eq!(errno(file.wait_size(Some(PATIENCE))), end);
+        assert_eq!(errno(file.close()), end);
+    }
+}
