@@ -98,6 +98,50 @@ fn names(message: &str, path: &Path, error: &str) -> bool {
     message.contains(&*path.to_string_lossy()) && message.contains(error)
 }
 
+/// As cp has it: the mode of SRC, its holes, and what is in a file that says to be empty.
+#[test]
+fn a_copy_is_what_cp_makes() {
+    use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
+    let dir = Dir::new();
+    let (src, dst) = (dir.join("sparse"), dir.join("dst"));
+    let file = std::fs::File::create(&src).unwrap();
+    file.set_len(64 << 20).unwrap();
+    file.write_all_at(&pattern(100_000), 5 << 20).unwrap();
+    file.sync_all().unwrap();
+    std::fs::set_permissions(&src, PermissionsExt::from_mode(0o750)).unwrap();
+    let output = copy(
+        [&src, &dst]
+            .map(|path| path.as_os_str())
+            .into_iter()
+            .chain(["--memory".as_ref(), "8".as_ref()]),
+    );
+    assert!(output.status.success(), "{output:?}");
+    assert!(std::fs::read(&dst).unwrap() == std::fs::read(&src).unwrap());
+    let (from, to) = (src.metadata().unwrap(), dst.metadata().unwrap());
+    assert!(
+        to.blocks() <= from.blocks() + 2048,
+        "{} of {}",
+        to.blocks(),
+        from.blocks()
+    );
+    // The umask of these tests takes nothing from the owner.
+    assert_eq!(to.mode() & 0o700, from.mode() & 0o700);
+    assert_eq!(to.mode() & 0o007, 0);
+
+    for src in [
+        "/proc/version",
+        "/sys/kernel/mm/transparent_hugepage/enabled",
+    ] {
+        let Ok(expected) = std::fs::read(src) else {
+            common::skip(&format!("there is no {src}"));
+            continue;
+        };
+        let output = copy([Path::new(src), &dst]);
+        assert!(output.status.success(), "{src}: {output:?}");
+        assert_eq!(std::fs::read(&dst).unwrap(), expected, "{src}");
+    }
+}
+
 #[test]
 fn what_cannot_be_copied_is_told_by_name() {
     let dir = Dir::new();

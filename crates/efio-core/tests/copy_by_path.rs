@@ -3,15 +3,29 @@
 mod common;
 
 use common::mount;
-use common::{Dir, errno, pattern};
+use common::{Dir, pattern};
+use efio_core::transfer::CopyError;
 use efio_core::{Engine, IoMode, copy};
 use std::io::ErrorKind;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
+use std::path::Path;
 use std::sync::mpsc::channel;
 
 fn engine(mode: IoMode) -> Engine {
     let builder = Engine::builder().memory_budget(4 << 20);
     builder.io_mode(mode).start().unwrap()
+}
+
+/// The errno, and the path that it is about.
+fn errno(result: Result<u64, CopyError>) -> i32 {
+    let error = result.expect_err("it fails");
+    let told = error.to_string();
+    assert!(told.starts_with(&*error.path().to_string_lossy()), "{told}");
+    error.io_error().raw_os_error().expect("of the kernel")
+}
+
+fn path_of(result: Result<u64, CopyError>) -> std::path::PathBuf {
+    result.expect_err("it fails").path().to_owned()
 }
 
 #[test]
@@ -65,7 +79,7 @@ fn an_error_is_that_of_the_kernel_and_the_source_stays() {
     std::fs::write(&from, &bytes).unwrap();
     symlink(&from, &alias).unwrap();
     let engine = engine(IoMode::Auto);
-    let try_copy = |from: &std::path::Path, to: &std::path::Path| {
+    let try_copy = |from: &Path, to: &Path| {
         copy(&engine, from, to, |_, _| {
             panic!("there is nothing to tell of")
         })
@@ -75,13 +89,68 @@ fn an_error_is_that_of_the_kernel_and_the_source_stays() {
     assert_eq!(errno(try_copy(&from, &dir.join("absent/to"))), libc::ENOENT);
     assert_eq!(errno(try_copy(dir.path(), &to)), libc::EISDIR);
     assert_eq!(errno(try_copy(&from, dir.path())), libc::EISDIR);
+    let absent = dir.join("absent");
+    assert_eq!(path_of(try_copy(&absent, &to)), absent);
+    assert_eq!(
+        path_of(try_copy(&from, &absent.join("to"))),
+        absent.join("to")
+    );
+    assert_eq!(path_of(try_copy(&from, dir.path())), dir.path());
     for itself in [&from, &alias] {
         let error = try_copy(&from, itself).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert_eq!(error.io_error().kind(), ErrorKind::InvalidInput);
+        assert_eq!(std::io::Error::from(error).kind(), ErrorKind::InvalidInput);
     }
     assert!(std::fs::read(&from).unwrap() == bytes);
     // The engine goes on.
     assert_eq!(copy(&engine, &from, &to, |_, _| {}).unwrap(), 100_000);
+}
+
+/// Holes at the start, in the middle and at the end stay holes; a file of nothing else, too.
+#[test]
+fn holes_are_copied_as_holes() {
+    const MIB: u64 = 1 << 20;
+    let dir = Dir::new();
+    let (from, to) = (dir.join("from"), dir.join("to"));
+    for data in [&[][..], &[0], &[7], &[3, 4, 20], &[0, 63]] {
+        let file = std::fs::File::create(&from).unwrap();
+        file.set_len(64 * MIB).unwrap();
+        for &at in data {
+            file.write_all_at(&pattern(100_000), at * MIB + 4096 * at)
+                .unwrap();
+        }
+        file.sync_all().unwrap();
+        let sparse = from.metadata().unwrap().blocks();
+        let engine = engine(IoMode::Auto);
+        let mut told = Vec::new();
+        let len = copy(&engine, &from, &to, |done, _| told.push(done)).unwrap();
+        assert_eq!(len, from.metadata().unwrap().len());
+        assert!(told.is_sorted_by(|a, b| a < b), "{told:?}");
+        assert_eq!(told.last(), Some(&len));
+        assert!(std::fs::read(&to).unwrap() == std::fs::read(&from).unwrap());
+        // In units of 512 bytes; what is left of a block of data is not a hole.
+        let taken = to.metadata().unwrap().blocks();
+        assert!(taken <= sparse + 2048, "{taken} of {sparse}: {data:?}");
+    }
+}
+
+/// Files whose size says nothing about what is in them.
+#[test]
+fn files_of_proc_and_sys_are_copied() {
+    let dir = Dir::new();
+    for from in [
+        "/proc/version",
+        "/proc/filesystems",
+        "/sys/kernel/mm/transparent_hugepage/enabled",
+    ] {
+        let Ok(expected) = std::fs::read(from) else {
+            common::skip(&format!("there is no {from}"));
+            continue;
+        };
+        let len = copy(&engine(IoMode::Auto), from, dir.join("to"), |_, _| {}).unwrap();
+        assert_eq!(len, expected.len() as u64, "{from}");
+        assert!(std::fs::read(dir.join("to")).unwrap() == expected, "{from}");
+    }
 }
 
 #[test]

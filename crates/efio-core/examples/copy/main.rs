@@ -9,15 +9,18 @@
 //! calls took, and what was left in the page cache.
 
 mod figures;
+mod holes;
 mod page_cache;
 
 use clap::{Parser, ValueEnum};
 use efio_core::{BackendKind, Engine, EventKind, Fd, File, IoMode, OpenOptions};
 use figures::Figures;
+use holes::{Holes, Next};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::fmt::Display;
 use std::io::{self, ErrorKind};
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -38,6 +41,9 @@ struct Options {
     /// Bytes per call
     #[arg(long, default_value_t = 64 << 10, value_parser = clap::value_parser!(u64).range(1..=64 << 20))]
     block: u64,
+    /// MiB of page memory, 4 or more
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(4..=1 << 20))]
+    memory: u64,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -109,6 +115,7 @@ fn copy(options: &Options) -> Result<(), Stop> {
     let engine = Engine::builder()
         .backend(options.backend.into())
         .io_mode(options.io_mode.into())
+        .memory_budget((options.memory as usize) << 20)
         .start()
         .map_err(|error| match error.kind() {
             ErrorKind::Unsupported => Stop(error.to_string(), 2),
@@ -127,17 +134,18 @@ fn copy(options: &Options) -> Result<(), Stop> {
         // What is left at the end is to be this copy's doing, not that of who wrote SRC.
         page_cache::drop_pages(&options.src).map_err(about(&options.src))?;
     }
+    let facts = std::fs::metadata(&options.src).map_err(about(&options.src))?;
+    // As cp does it: a new file gets the permissions of SRC, under the umask.
     let to = OpenOptions::new().write(true).create(true).truncate(true);
-    let dst = open(&engine, &options.dst, &to)?;
+    let dst = open(&engine, &options.dst, &to.mode(facts.mode() & 0o777))?;
 
-    let len = std::fs::metadata(&options.src)
-        .map_err(about(&options.src))?
-        .len();
-    let bar = progress_bar(len);
+    let holes = Holes::of(&options.src, &facts).map_err(about(&options.src))?;
+    let bar = progress_bar(facts.len());
     let mut copying = Copying {
         engine: &engine,
         src,
         dst,
+        holes,
         bar,
         figures: Figures::start(),
         options,
@@ -183,7 +191,6 @@ fn open(engine: &Engine, path: &Path, options: &OpenOptions) -> Result<File, Sto
 
 /// Both names lead to one file: copying it over itself would destroy it.
 fn same_file(a: &Path, b: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
     let id = |path: &Path| {
         std::fs::metadata(path)
             .map(|meta| (meta.dev(), meta.ino()))
@@ -197,6 +204,7 @@ struct Copying<'a> {
     engine: &'a Engine,
     src: File,
     dst: File,
+    holes: Holes,
     bar: ProgressBar,
     figures: Figures,
     options: &'a Options,
@@ -206,11 +214,26 @@ impl Copying<'_> {
     /// Moves every byte from SRC into DST's stream and syncs it.
     fn stream(&mut self) -> Result<(), Stop> {
         let mut buffer = vec![0; self.options.block as usize];
+        let mut position = 0;
         loop {
-            let n = self.read(&mut buffer)?;
+            match self
+                .holes
+                .next(position)
+                .map_err(about(&self.options.src))?
+            {
+                Next::Data => {}
+                Next::Hole(end) => position = self.skip_to(end)?,
+                Next::LastHole(end) => {
+                    self.dst.truncate(end).map_err(about(&self.options.dst))?;
+                    position = self.skip_to(end)?;
+                }
+            }
+            let most = self.holes.most(position, buffer.len());
+            let n = self.read(&mut buffer[..most])?;
             if n == 0 {
                 break;
             }
+            position += n as u64;
             let mut rest = &buffer[..n];
             while !rest.is_empty() {
                 let written = self.write(rest)?;
@@ -219,6 +242,14 @@ impl Copying<'_> {
             self.bar.inc(n as u64);
         }
         self.sync()
+    }
+
+    /// Both files go on behind a hole.
+    fn skip_to(&mut self, position: u64) -> Result<u64, Stop> {
+        self.src.seek(position).map_err(about(&self.options.src))?;
+        self.dst.seek(position).map_err(about(&self.options.dst))?;
+        self.bar.set_position(position);
+        Ok(position)
     }
 
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Stop> {

@@ -14,7 +14,8 @@ pub struct Pages {
     pub total: usize,
 }
 
-/// Counts the pages of `path` that are in the page cache (`mincore(2)`).
+/// Counts the pages of `path` that are in the page cache (`mincore(2)`); none of a file that has none,
+/// as those in /proc and /sys.
 pub fn resident_pages(path: &Path) -> io::Result<Pages> {
     let file = File::open(path)?;
     let len = file.metadata()?.len() as usize;
@@ -35,7 +36,16 @@ pub fn resident_pages(path: &Path) -> io::Result<Pages> {
             0,
         );
         if map == libc::MAP_FAILED {
-            return Err(io::Error::last_os_error());
+            let error = io::Error::last_os_error();
+            let has_none = matches!(error.raw_os_error(), Some(libc::ENODEV | libc::EACCES));
+            return if has_none {
+                Ok(Pages {
+                    resident: 0,
+                    total: 0,
+                })
+            } else {
+                Err(error)
+            };
         }
         let result = libc::mincore(map, len, resident.as_mut_ptr().cast());
         libc::munmap(map, len);
@@ -50,10 +60,16 @@ pub fn resident_pages(path: &Path) -> io::Result<Pages> {
     })
 }
 
-/// Drops the clean pages of `path` from the page cache, writing back the dirty ones before.
+/// Drops the clean pages of `path` from the page cache, writing back the dirty ones before. A file of
+/// which nothing can be written back has none that is dirty.
 pub fn drop_pages(path: &Path) -> io::Result<()> {
     let file = File::open(path)?;
-    file.sync_data()?;
+    match file.sync_data() {
+        Err(error) if !matches!(error.raw_os_error(), Some(libc::EINVAL | libc::EROFS)) => {
+            return Err(error);
+        }
+        _ => {}
+    }
     // SAFETY: advice about an open descriptor of ours.
     match unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_DONTNEED) } {
         0 => Ok(()),

@@ -39,7 +39,7 @@ cfg_if::cfg_if! {
     }
 }
 
-pub use platform::{wake_without_preempting, working_directory};
+pub use platform::{data_from, wake_without_preempting, working_directory};
 
 use crate::op::OpenSpec;
 use std::ffi::CStr;

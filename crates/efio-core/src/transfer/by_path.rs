@@ -1,28 +1,81 @@
 //! A whole file copied by the calling thread, which waits.
 
+use super::copy::Failed;
 use super::{Copy, Step};
 use crate::engine::Engine;
 use crate::file::File;
 use crate::options::OpenOptions;
+use crate::sys;
+use std::error::Error;
+use std::fmt;
 use std::fs::Metadata;
-use std::io;
+use std::io::{self, ErrorKind};
+use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// Copies the file `from` to `to` and waits until the copy is durable. Returns how many bytes that
-/// were. What `to` held is lost; if it is new it gets the permissions of `from`.
+/// Why there is no copy, and which of the two files it was.
+#[derive(Debug)]
+pub struct CopyError {
+    path: PathBuf,
+    source: io::Error,
+}
+
+impl CopyError {
+    fn of(path: &Path) -> impl Fn(io::Error) -> Self + '_ {
+        move |source| Self {
+            path: path.to_owned(),
+            source,
+        }
+    }
+
+    /// The file that failed, as it was given to [`copy`].
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What the kernel said.
+    pub fn io_error(&self) -> &io::Error {
+        &self.source
+    }
+}
+
+impl fmt::Display for CopyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path.display(), self.source)
+    }
+}
+
+impl Error for CopyError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+/// Of the same kind, with the path in its text.
+impl From<CopyError> for io::Error {
+    fn from(error: CopyError) -> Self {
+        Self::new(error.source.kind(), error)
+    }
+}
+
+/// Copies the file `from` to `to` and waits until the copy is durable. Returns how long it is. What
+/// `to` held is lost; if it is new it gets the permissions of `from`, under the umask, as with cp(1).
 ///
-/// `progress` is called before the first byte, after each page, and at the end, with the bytes that
-/// were copied and the size of `from` when the copy began. The whole file is copied even if its
-/// size changes meanwhile. The io mode is the engine's; no events are sent.
+/// Holes of `from` are holes in `to`. A file that says to be empty is read all the same, as those in
+/// `/proc` want it.
+///
+/// `progress` is called before the first byte, after each page, and at the end, with how far the copy
+/// is and the size of `from` when it began. The whole file is copied even if its size changes
+/// meanwhile. The io mode and the memory are the engine's; no events are sent.
 ///
 /// A loop that must not wait drives [`struct@Copy`] instead.
 ///
 /// # Errors
 ///
-/// What the kernel says to either file: `from` is opened first, and `to` is not touched if that
-/// fails. `InvalidInput` when both are one file. `EDEADLK` in a callback of the engine. What was
-/// copied before an error is left in `to`.
+/// What the kernel says to either file, with its path: `from` is opened first, and `to` is not
+/// touched if that fails. `InvalidInput` when both are one file. `EDEADLK` in a callback of the
+/// engine. What was copied before an error is left in `to`.
 ///
 /// ```
 /// # fn main() -> std::io::Result<()> {
@@ -44,32 +97,111 @@ pub fn copy(
     from: impl AsRef<Path>,
     to: impl AsRef<Path>,
     mut progress: impl FnMut(u64, u64),
-) -> io::Result<u64> {
+) -> Result<u64, CopyError> {
     let (from, to) = (from.as_ref(), to.as_ref());
+    let (of_source, of_target) = (CopyError::of(from), CopyError::of(to));
     // The first bytes are read while the target is opened.
     let reading = OpenOptions::new().read(true).prefetch(true);
-    let source = open(engine, from, reading)?;
-    let metadata = std::fs::metadata(from)?;
+    let source = open(engine, from, reading).map_err(&of_source)?;
+    let metadata = std::fs::metadata(from).map_err(&of_source)?;
     if std::fs::metadata(to).is_ok_and(|target| is_same(&metadata, &target)) {
         let what = "source and target are one file";
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+        return Err(of_target(io::Error::new(ErrorKind::InvalidInput, what)));
     }
     let writing = OpenOptions::new().write(true).create(true).truncate(true);
-    let target = open(engine, to, writing.mode(metadata.mode() & 0o777))?;
+    let writing = writing.mode(metadata.mode() & 0o777);
+    let target = open(engine, to, writing).map_err(&of_target)?;
 
-    let mut copy = Copy::new(None);
-    progress(0, metadata.len());
-    loop {
-        match copy.step(&source, &target)? {
-            Step::Moved(_) => progress(copy.moved(), metadata.len()),
-            Step::WaitSource => source.wait_readable(None)?,
-            Step::WaitTarget => target.wait_writable(None)?,
-            Step::Done => break,
+    let mut copying = Copying {
+        source,
+        target,
+        done: 0,
+        progress: |done| progress(done, metadata.len()),
+    };
+    (copying.progress)(0);
+    let copied = copying.all(from, &metadata);
+    let Copying { target, done, .. } = copying;
+    copied.map_err(|failed| match failed {
+        Failed::Source(error) => of_source(error),
+        Failed::Target(error) => of_target(error),
+    })?;
+    let mark = target.sync().map_err(&of_target)?;
+    target.wait_synced(mark, None).map_err(&of_target)?;
+    target.close_wait(None).map_err(&of_target)?;
+    Ok(done)
+}
+
+/// Both files, and how far the copy is.
+struct Copying<P> {
+    source: File,
+    target: File,
+    done: u64,
+    progress: P,
+}
+
+impl<P: FnMut(u64)> Copying<P> {
+    /// What has bytes, and then what the file has grown by.
+    fn all(&mut self, from: &Path, metadata: &Metadata) -> Result<(), Failed> {
+        // Units of 512 bytes, whatever the file system's are.
+        if metadata.blocks() * 512 < metadata.len() {
+            self.around_holes(from)?;
+        }
+        self.part(None)
+    }
+
+    /// Copies from data to data, as far as the file system tells where there are any.
+    fn around_holes(&mut self, from: &Path) -> Result<(), Failed> {
+        let map = std::fs::File::open(from).map_err(Failed::Source)?;
+        loop {
+            let Ok(data) = sys::data_from(map.as_fd(), self.done) else {
+                return Ok(());
+            };
+            let Some(data) = data else { break };
+            self.go_to(data.start)?;
+            self.part(Some(data.end - data.start))?;
+            if self.done < data.end {
+                // It is shorter by now.
+                return Ok(());
+            }
+        }
+        let len = map.metadata().map_err(Failed::Source)?.len();
+        if len > self.done {
+            // The last hole.
+            self.target.truncate(len).map_err(Failed::Target)?;
+            self.go_to(len)?;
+            (self.progress)(len);
+        }
+        Ok(())
+    }
+
+    /// Goes on there, in both files.
+    fn go_to(&mut self, position: u64) -> Result<(), Failed> {
+        self.source.seek(position).map_err(Failed::Source)?;
+        self.target.seek(position).map_err(Failed::Target)?;
+        self.done = position;
+        Ok(())
+    }
+
+    /// Copies `len` bytes, or all that follow; fewer when the source ends.
+    fn part(&mut self, len: Option<u64>) -> Result<(), Failed> {
+        let begin = self.done;
+        let mut copy = Copy::new(len);
+        loop {
+            match copy.try_step(&self.source, &self.target) {
+                Ok(Step::Moved(_)) => {
+                    self.done = begin + copy.moved();
+                    (self.progress)(self.done);
+                }
+                Ok(Step::WaitSource) => self.source.wait_readable(None).map_err(Failed::Source)?,
+                Ok(Step::WaitTarget) => self.target.wait_writable(None).map_err(Failed::Target)?,
+                Ok(Step::Done) => return Ok(()),
+                Err(Failed::Source(error)) if error.kind() == ErrorKind::UnexpectedEof => {
+                    return Ok(());
+                }
+                Err(failed) => return Err(failed),
+            }
         }
     }
-    target.wait_synced(target.sync()?, None)?;
-    target.close_wait(None)?;
-    Ok(copy.moved())
 }
 
 /// A file that is open, and whose events nobody has to take.

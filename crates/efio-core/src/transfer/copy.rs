@@ -58,6 +58,12 @@ impl Copy {
     /// `UnexpectedEof` when the source ends before `len` bytes; those of [`File::read`] and
     /// [`File::write`], `WouldBlock` excepted.
     pub fn step(&mut self, from: &File, to: &File) -> io::Result<Step> {
+        self.try_step(from, to).map_err(|failed| match failed {
+            Failed::Source(error) | Failed::Target(error) => error,
+        })
+    }
+
+    pub(super) fn try_step(&mut self, from: &File, to: &File) -> Result<Step, Failed> {
         if self.held.is_none() {
             let most = self.left.at_most(usize::MAX);
             if most == 0 {
@@ -67,16 +73,25 @@ impl Copy {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     return Ok(Step::WaitSource);
                 }
-                result => result?,
+                result => result.map_err(Failed::Source)?,
             };
             if self.held.is_none() {
-                return self.left.source_ended();
+                return self.left.source_ended().map_err(Failed::Source);
             }
         }
         match to.give_page(&mut self.held) {
             Ok(n) => Ok(self.left.moved(n)),
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(Step::WaitTarget),
-            Err(error) => Err(error),
+            Err(error) => Err(Failed::Target(error)),
         }
     }
+}
+
+/// Which of the two files ended a step.
+#[derive(Debug)]
+pub(super) enum Failed {
+    /// The one that is read.
+    Source(io::Error),
+    /// The one that is written.
+    Target(io::Error),
 }

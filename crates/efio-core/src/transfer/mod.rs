@@ -20,7 +20,7 @@ mod copy;
 mod receive;
 mod send;
 
-pub use by_path::copy;
+pub use by_path::{CopyError, copy};
 pub use copy::Copy;
 pub use receive::Receive;
 pub use send::Send;

@@ -3,6 +3,7 @@
 mod beneath;
 mod data;
 mod fork;
+mod holes;
 mod stat;
 
 pub use beneath::open_beneath;
@@ -10,6 +11,7 @@ pub use data::{
     DIRECT, READS_NOW, flags_of, open_again, read, read_now, sync_data, sync_directory, write,
 };
 pub use fork::fork_mark;
+pub use holes::data_from;
 pub use stat::{identify, identify_at, look_at, working_directory};
 
 use crate::page::UNIT_BYTES;

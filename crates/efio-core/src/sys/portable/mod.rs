@@ -2,6 +2,7 @@
 
 mod data;
 mod fork;
+mod holes;
 mod stat;
 
 pub use crate::sys::beneath::walk as open_beneath;
@@ -9,6 +10,7 @@ pub use data::{
     DIRECT, READS_NOW, flags_of, open_again, read, read_now, sync_data, sync_directory, write,
 };
 pub use fork::fork_mark;
+pub use holes::data_from;
 pub use stat::{identify, identify_at, look_at, working_directory};
 
 use std::ptr::NonNull;
