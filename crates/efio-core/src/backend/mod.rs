@@ -17,7 +17,18 @@ mod select;
 mod sim;
 
 cfg_if::cfg_if! {
-    if #[cfg(all(target_os = "linux", not(efio_portable)))] {
+    if #[cfg(all(
+        target_os = "linux",
+        not(efio_portable),
+        // Those of which the crate io-uring has the kernel's structures.
+        any(
+            target_arch = "x86_64",
+            target_arch = "aarch64",
+            target_arch = "riscv64",
+            target_arch = "loongarch64",
+            target_arch = "powerpc64",
+        ),
+    ))] {
         mod uring;
     } else {
         #[path = "no_uring.rs"]

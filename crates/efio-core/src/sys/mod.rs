@@ -20,6 +20,13 @@
 //! [`IoMode::Cached`]: crate::IoMode::Cached
 
 mod beneath;
+// Where `off_t` has 32 bits, as in the C libraries of i686 and armv7, a file beyond 2 GiB would be
+// cut; and lengths of memory become file offsets and the other way round.
+#[cfg(not(target_pointer_width = "64"))]
+compile_error!(
+    "efio-core is for 64-bit systems: off_t and usize must have 64 bits, which i686 and armv7 have not"
+);
+
 pub mod file;
 pub mod fork;
 pub mod memory;
