@@ -12,8 +12,8 @@ use crate::sys::fork::Birthplace;
 use crate::sys::name::Directories;
 use crate::workdir::WorkingDirectory;
 use efio_queue::{PushError, SegQueue};
-use efio_sync::EventFd;
 use efio_sync::shim::atomic::{AtomicBool, Ordering};
+use efio_sync::{Alarm, EventFd};
 use std::io;
 use std::sync::Arc;
 
@@ -65,7 +65,7 @@ impl Shared {
         Ok(Arc::new(Self {
             table: FdTable::new(config.max_files),
             pool: PagePool::new(config.memory_budget, source)?,
-            attention: Inbox::new(EventFd::new()?),
+            attention: Inbox::new(bell()?),
             positional: SegQueue::new(),
             events: EventQueue::new(birthplace)?,
             counters: Arc::default(),
@@ -166,4 +166,16 @@ impl Shared {
         // Acquire: pairs with `stop`.
         self.stopped.load(Ordering::Acquire)
     }
+}
+
+/// What wakes the driver. Where it cannot be written or read, everybody would wait for ever: the
+/// engine does not start there (F71).
+fn bell() -> io::Result<EventFd> {
+    let bell = EventFd::new()?;
+    bell.wake();
+    if bell.clear() {
+        return Ok(bell);
+    }
+    let why = "this process may not write to an eventfd, or not read it";
+    Err(io::Error::new(io::ErrorKind::Unsupported, why))
 }

@@ -190,8 +190,8 @@ impl Builder {
     ///
     /// [`io::ErrorKind::InvalidInput`] for a limit out of range, with its name, and for an
     /// `EFIO_BACKEND` that names no backend; [`io::ErrorKind::Unsupported`] for a backend that was
-    /// asked for and is not to be had; what the kernel says when it refuses memory, descriptors or
-    /// threads.
+    /// asked for and is not to be had, and where an eventfd cannot be used; what the kernel says when
+    /// it refuses memory, descriptors or threads.
     pub fn start(self) -> io::Result<Engine> {
         let shared = Shared::new(self.config)?;
         let (driver, backend) = Running::start(&shared, self.callback, self.keeps_signals_blocked)?;

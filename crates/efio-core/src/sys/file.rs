@@ -10,7 +10,6 @@ use crate::op::{FileFacts, NameSync, OpenSpec, ReadNow, Route};
 use crate::page::PageSlice;
 use std::fmt;
 use std::io;
-use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::{Mutex, PoisonError};
 
@@ -211,15 +210,11 @@ impl KernelFile {
     ///
     /// # Errors
     ///
-    /// What `fstat(2)` says.
+    /// What `statx(2)` or `fstat(2)` says.
     pub fn size(&self) -> io::Result<usize> {
         self.ways.check(self.ways.first())?;
-        let mut facts = MaybeUninit::<libc::stat>::uninit();
-        // SAFETY: an open descriptor of ours, and room for the answer.
-        check(unsafe { libc::fstat(self.ways.first(), facts.as_mut_ptr()) })?;
-        // SAFETY: fstat succeeded and filled it.
-        let facts = unsafe { facts.assume_init() };
-        usize::try_from(facts.st_size).map_err(|_| io::Error::from_raw_os_error(libc::EOVERFLOW))
+        let size = platform::look_at(self.ways.first())?.size;
+        usize::try_from(size).map_err(|_| io::Error::from_raw_os_error(libc::EOVERFLOW))
     }
 
     /// Makes the file's data durable, and the name of a new file if `name_too`; what became of

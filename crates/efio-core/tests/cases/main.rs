@@ -21,6 +21,8 @@ mod log_goes_on;
 mod name_of_a_new_file;
 mod opened_again;
 mod read_behind_a_failed_write;
+#[cfg(target_os = "linux")]
+mod refused_calls;
 mod relative_paths;
 mod stalled_readers;
 mod two_askers;
