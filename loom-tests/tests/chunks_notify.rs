@@ -93,6 +93,30 @@ fn a_waiting_writer_hears_of_room() {
     });
 }
 
+/// A chunk with much memory and no byte left leaves: nothing is consumed, but there is room.
+#[test]
+fn a_waiting_writer_hears_of_memory() {
+    model(|| {
+        let (mut writer, mut reader, _, writable) = stream(9);
+        writer.open(Page::new(&[])).unwrap();
+        assert_eq!(writer.append(&[1]), 1);
+        assert_eq!(reader.consume(1), 1);
+        writer.push(Page::new(&[2])).unwrap();
+        let producer = thread::spawn(move || {
+            while writer.push(Page::new(&[3])).is_err() {
+                if writer.arm(1) {
+                    writable.0.wait();
+                }
+            }
+            writer
+        });
+        // Drops the first, and no more will go: it has to be noticed.
+        assert!(reader.front().is_some());
+        drop(producer.join().unwrap());
+        assert_eq!(reader.consume(9), 2);
+    });
+}
+
 #[test]
 fn a_waiting_writer_hears_that_the_reader_left() {
     model(|| {

@@ -5,7 +5,7 @@ use std::io::{self, BufRead, IoSlice, Read, Write};
 use efio_chunks::{ByteReader, ByteWriter, Chunk, ChunkReader};
 
 use crate::reader::BufferedReader;
-use crate::writer::BufferedWriter;
+use crate::writer::{BufferedWriter, DropHandler, report};
 
 /// Gives bytes: a socket, a file, a decompressor. Everything that implements `Read` is one.
 pub trait Source {
@@ -98,10 +98,12 @@ pub fn drain_to<C: Chunk>(reader: &mut ChunkReader<C>, sink: &mut impl Sink) -> 
         if filled == 0 {
             return Ok(total);
         }
+        let shown = slices[..filled].iter().map(|slice| slice.len()).sum();
         match retry(|| sink.write_to_sink(&slices[..filled])) {
             Ok(0) if total == 0 => return Err(io::ErrorKind::WriteZero.into()),
             Ok(0) => return Ok(total),
-            Ok(count) => total += reader.consume(count),
+            // Not more than it was shown, should it say so.
+            Ok(count) => total += reader.consume(count.min(shown)),
             Err(_) if total != 0 => return Ok(total),
             Err(error) => return Err(error),
         }
@@ -119,6 +121,9 @@ fn retry(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
 
 /// A [`BufferedReader`] with a source behind it: reads from the source when the stream is empty.
 ///
+/// At the end of the source it reads as end of file, and asks the source again the next time: a file
+/// that grew meanwhile reads on.
+///
 /// ```
 /// use std::io::BufRead;
 /// use efio_bstream::SourceReader;
@@ -130,7 +135,7 @@ fn retry(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
 #[derive(Debug)]
 pub struct SourceReader<S> {
     source: S,
-    writer: Option<ByteWriter>,
+    writer: ByteWriter,
     reader: BufferedReader<efio_chunks::Buffer>,
 }
 
@@ -140,12 +145,13 @@ impl<S: Source> SourceReader<S> {
         let (writer, reader) = efio_chunks::byte_stream();
         Self {
             source,
-            writer: Some(writer),
+            writer,
             reader: BufferedReader::new(reader),
         }
     }
 
-    /// The reader, for its limit.
+    /// The reader, for its limit. By itself it does not ask the source: where nothing was read ahead
+    /// it would block, also at the end of the source.
     pub fn reader_mut(&mut self) -> &mut BufferedReader<efio_chunks::Buffer> {
         &mut self.reader
     }
@@ -161,20 +167,19 @@ impl<S: Source> Read for SourceReader<S> {
         if buf.is_empty() {
             return Ok(0);
         }
-        self.fill_buf()?;
+        if self.fill_buf()?.is_empty() {
+            return Ok(0);
+        }
         self.reader.read(buf)
     }
 }
 
 impl<S: Source> BufRead for SourceReader<S> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        if self.reader.limit() != Some(0) && self.reader.get_ref().is_empty() {
-            if let Some(writer) = &mut self.writer {
-                if fill_from(writer, &mut self.source)? == 0 {
-                    // The end of the source closes the stream.
-                    self.writer = None;
-                }
-            }
+        let is_dry = self.reader.limit() != Some(0) && self.reader.get_ref().is_empty();
+        if is_dry && fill_from(&mut self.writer, &mut self.source)? == 0 {
+            // The end of the source, for now.
+            return Ok(&[]);
         }
         self.reader.fill_buf()
     }
@@ -188,11 +193,17 @@ impl<S: Source> BufRead for SourceReader<S> {
 ///
 /// What is written collects in memory until it is flushed or more than
 /// [`threshold`](Self::new) bytes are there.
+///
+/// [`finish`](Self::finish) it when all is written. Dropping it before flushes what it has, as
+/// `BufWriter` does, but does not end the framing: whoever reads it can tell that it was not done.
+/// What cannot be passed on then (the sink fails, or does not take it now, or the thread panics and
+/// nothing is tried) is lost, and the [handler](Self::on_drop_error) gets to know.
 pub struct SinkWriter<K: Sink, F: crate::Framing = crate::Plain> {
     writer: BufferedWriter<F>,
     reader: ByteReader,
     sink: K,
     threshold: usize,
+    on_drop_error: DropHandler,
 }
 
 impl<K: Sink, F: crate::Framing> SinkWriter<K, F> {
@@ -200,12 +211,22 @@ impl<K: Sink, F: crate::Framing> SinkWriter<K, F> {
     /// `threshold` bytes have come together.
     pub fn new(sink: K, framing: F, threshold: usize) -> Self {
         let (writer, reader) = efio_chunks::byte_stream();
+        let mut writer = BufferedWriter::framed(writer, framing);
+        // Its stream ends here, so we tell.
+        writer.on_drop_error(|_| {});
         Self {
-            writer: BufferedWriter::framed(writer, framing),
+            writer,
             reader,
             sink,
             threshold,
+            on_drop_error: Box::new(|error| report(&error)),
         }
+    }
+
+    /// What to do with the error when the writer is dropped and bytes are lost. At first it goes to
+    /// standard error.
+    pub fn on_drop_error(&mut self, handler: impl FnMut(io::Error) + Send + 'static) {
+        self.on_drop_error = Box::new(handler);
     }
 
     /// Ends the framing and passes everything on.
@@ -249,5 +270,22 @@ impl<K: Sink, F: crate::Framing> Write for SinkWriter<K, F> {
         self.writer.flush()?;
         self.pass_on()?;
         self.sink.flush_sink()
+    }
+}
+
+impl<K: Sink, F: crate::Framing> Drop for SinkWriter<K, F> {
+    fn drop(&mut self) {
+        if self.pending() == 0 {
+            return;
+        }
+        let error = if std::thread::panicking() {
+            io::Error::other("its thread panicked")
+        } else {
+            match self.flush() {
+                Ok(()) => return,
+                Err(error) => error,
+            }
+        };
+        (self.on_drop_error)(error);
     }
 }

@@ -52,10 +52,23 @@ pub struct BufferedWriter<F: Framing = Plain> {
     on_drop_error: DropHandler,
 }
 
-type DropHandler = Box<dyn FnMut(io::Error) + Send>;
+pub(crate) type DropHandler = Box<dyn FnMut(io::Error) + Send>;
 
 /// Payload per frame, unless told otherwise.
 const CAPACITY: usize = 16 << 10;
+
+/// What is reserved for a frame at once; a longer one grows.
+const RESERVE: usize = 1 << 20;
+
+/// A frame of at most so many bytes, in a buffer with room for more than twice as many, is copied
+/// into a buffer of its own: the large one is used again, and a full stream holds no unused memory.
+const COPY: usize = 8 << 10;
+
+/// What becomes of an error when a writer is dropped, unless told otherwise. Not `eprintln!`, which
+/// panics when standard error is broken: a panic in a drop while unwinding ends the process.
+pub(crate) fn report(error: &io::Error) {
+    _ = writeln!(io::stderr(), "efio-bstream: stream given up: {error}");
+}
 
 impl BufferedWriter<Plain> {
     /// Writes without framing.
@@ -71,13 +84,17 @@ impl<F: Framing> BufferedWriter<F> {
     }
 
     /// Writes frames of up to `capacity` bytes of payload: that many bytes are a frame even if they
-    /// were not flushed.
+    /// were not flushed. A frame takes memory as it grows, so `usize::MAX` means "what I flush".
     ///
     /// # Panics
     /// If `capacity` is zero.
     pub fn framed_with(inner: ByteWriter, framing: F, capacity: usize) -> Self {
         assert_ne!(capacity, 0, "frames without payload");
-        let capacity = usize::try_from(framing.max_payload()).map_or(capacity, |m| m.min(capacity));
+        // No chunk may be larger than a quarter of the address space.
+        let largest = (usize::MAX >> 2) - F::PREFIX - F::SUFFIX;
+        let capacity = usize::try_from(framing.max_payload())
+            .map_or(capacity, |max| max.min(capacity))
+            .min(largest);
         Self {
             inner: Some(inner),
             framing,
@@ -85,7 +102,7 @@ impl<F: Framing> BufferedWriter<F> {
             capacity,
             backlog: VecDeque::new(),
             ended: false,
-            on_drop_error: Box::new(|error| eprintln!("efio-bstream: stream given up: {error}")),
+            on_drop_error: Box::new(|error| report(&error)),
         }
     }
 
@@ -175,9 +192,17 @@ impl<F: Framing> BufferedWriter<F> {
         let (payload, suffix) = rest.split_at_mut(collected - F::PREFIX);
         match self.framing.frame(payload, prefix, suffix) {
             Ok((before, behind)) => {
+                let begin = F::PREFIX - before;
                 self.frame.truncate(collected + behind);
-                self.backlog
-                    .push_back((mem::take(&mut self.frame).into(), F::PREFIX - before));
+                let len = self.frame.len();
+                let piece = if len <= COPY && 2 * len < self.frame.capacity() {
+                    let copy = self.frame[begin..].to_vec();
+                    self.frame.clear();
+                    (copy.into(), 0)
+                } else {
+                    (mem::take(&mut self.frame).into(), begin)
+                };
+                self.backlog.push_back(piece);
                 Ok(())
             }
             Err(error) => {
@@ -239,13 +264,22 @@ impl<F: Framing> BufferedWriter<F> {
     fn collect(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.drain_backlog()?;
         self.check_open()?;
+        if bytes.is_empty() {
+            return Ok(0);
+        }
         if self.frame.is_empty() {
+            let whole = F::PREFIX + self.capacity + F::SUFFIX;
             self.frame
-                .reserve_exact(F::PREFIX + self.capacity + F::SUFFIX);
+                .try_reserve_exact(whole.min(RESERVE))
+                .map_err(|_| io::ErrorKind::OutOfMemory)?;
             self.frame.resize(F::PREFIX, 0);
         }
         let room = F::PREFIX + self.capacity - self.frame.len();
         let count = bytes.len().min(room);
+        // And for what comes behind.
+        self.frame
+            .try_reserve(count + F::SUFFIX)
+            .map_err(|_| io::ErrorKind::OutOfMemory)?;
         self.frame.extend_from_slice(&bytes[..count]);
         if count == room {
             self.end_frame()?;

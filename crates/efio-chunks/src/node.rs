@@ -58,10 +58,11 @@ pub(crate) struct Node<C> {
 }
 
 impl<C: Chunk> Node<C> {
-    /// The memory that `chunk` takes while it is in a stream, with its node. About: what the
-    /// allocator adds to the two is not known.
+    /// The memory that `chunk` takes while it is in a stream, with its node, and about what
+    /// allocators add to two allocations.
     pub(crate) fn memory(chunk: &C) -> usize {
-        size_of::<Self>() + chunk.memory()
+        const ADDED: usize = 32;
+        size_of::<Self>() + ADDED + chunk.memory()
     }
 }
 

@@ -45,6 +45,11 @@ unsafe impl Chunk for Page {
     fn len(&self) -> usize {
         self.1
     }
+
+    /// One that came in empty says that it is large.
+    fn memory(&self) -> usize {
+        if self.1 == 0 { 64 << 10 } else { SIZE }
+    }
 }
 
 // SAFETY: reached through a raw pointer, of constant size.

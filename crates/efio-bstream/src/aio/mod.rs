@@ -85,6 +85,10 @@ impl<C: Chunk> AsyncReader<C> {
 }
 
 /// The writing end for a task: `AsyncWrite`.
+///
+/// [`close`](Self::close) it (`poll_close`, `poll_shutdown`) when all is written. One that is dropped
+/// before, with a task that was cancelled, say, was not done: it gives the stream up, and the reader
+/// finds `UnexpectedEof` in the place of the end.
 #[derive(Debug)]
 pub struct AsyncWriter {
     /// `None` once closed.
@@ -143,8 +147,18 @@ impl AsyncWriter {
         }
     }
 
-    /// Closes the stream, as dropping does.
+    /// Says that all is written: the reader finds the end of file. Calling it again does nothing.
     pub fn close(&mut self) {
-        self.inner = None;
+        if let Some(inner) = self.inner.take() {
+            inner.close();
+        }
+    }
+}
+
+impl Drop for AsyncWriter {
+    fn drop(&mut self) {
+        if let Some(inner) = self.inner.take() {
+            inner.abort();
+        }
     }
 }
