@@ -4,6 +4,7 @@
 //! chunked-body = *chunk last-chunk trailer-section CRLF
 //! chunk        = 1*HEXDIG [ chunk-ext ] CRLF chunk-data CRLF
 //! last-chunk   = 1*"0" [ chunk-ext ] CRLF
+//! chunk-ext    = *( BWS ";" BWS token [ BWS "=" BWS ( token / quoted-string ) ] )
 //! ```
 
 use std::io;
@@ -73,6 +74,10 @@ fn put_hex(mut value: u64, space: &mut [u8]) -> usize {
 
 /// Reads chunks. Strict: what the grammar does not allow is an error, so that nobody on the way can
 /// have read it differently. Chunk extensions are skipped, trailers collected.
+///
+/// Two things differ from the grammar, in favour of what others do: blanks between a size and the
+/// end of its line are taken, which some senders pad it with; bytes above 127 in a quoted string of
+/// an extension are not, which nobody sends.
 #[derive(Debug, Clone)]
 pub struct ChunkedDecoder {
     state: State,
@@ -80,6 +85,8 @@ pub struct ChunkedDecoder {
     max_header: usize,
     /// The length of the current chunk header so far.
     header: usize,
+    /// Bytes of all extensions so far, and what else pads the size lines.
+    padding: usize,
     trailers: Vec<u8>,
 }
 
@@ -90,12 +97,10 @@ enum State {
     Size,
     /// Another digit, or what follows the size.
     SizeMore(u64),
-    /// White space between the size and an extension.
+    /// White space between the size and an extension, or the end of the line.
     Blank(u64),
-    /// Within an extension.
-    Extension(u64),
-    /// Within a quoted string of an extension; true: behind a backslash.
-    Quoted(u64, bool),
+    /// Within an extension of a chunk of that size.
+    Extension(u64, Place),
     /// The LF of the size line.
     SizeLf(u64),
     /// Payload: that many bytes.
@@ -114,6 +119,62 @@ enum State {
     Done,
 }
 
+/// Where in an extension.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// Behind the semicolon, before the name.
+    Start,
+    Name,
+    /// White space behind the name: an equals sign or another extension follows.
+    NameEnd,
+    /// Behind the equals sign, before the value.
+    Equals,
+    Value,
+    /// Within a quoted string.
+    Quoted,
+    /// Behind a backslash in it.
+    Escaped,
+    /// Behind its last quote.
+    QuotedEnd,
+    /// White space behind the value: another extension follows.
+    ValueEnd,
+}
+
+impl Place {
+    /// The place behind `byte`, if it may come here. The end of the extension is not ours.
+    fn step(self, byte: u8) -> Option<Self> {
+        use Place::*;
+        let is_blank = matches!(byte, b' ' | b'\t');
+        Some(match (self, byte) {
+            (Start | Name, _) if is_token(byte) => Name,
+            (Start, _) if is_blank => Start,
+            (Name | NameEnd, b'=') => Equals,
+            (Name | NameEnd, _) if is_blank => NameEnd,
+            (Equals, b'"') => Quoted,
+            (Equals, _) if is_blank => Equals,
+            (Equals | Value, _) if is_token(byte) => Value,
+            (Quoted, b'"') => QuotedEnd,
+            (Quoted, b'\\') => Escaped,
+            (Quoted | Escaped, _) if is_text(byte) && byte.is_ascii() => Quoted,
+            (Value | QuotedEnd | ValueEnd, _) if is_blank => ValueEnd,
+            (Name | NameEnd | Value | QuotedEnd | ValueEnd, b';') => Start,
+            _ => return None,
+        })
+    }
+
+    /// Whether the line may end here.
+    fn may_end(self) -> bool {
+        matches!(self, Self::Name | Self::Value | Self::QuotedEnd)
+    }
+}
+
+/// Bytes of all extensions and trailers together, as in hyper: without a limit a sender could keep
+/// the reader busy for ever with a body that has next to no bytes.
+const EXTRAS: usize = 16 << 10;
+
+/// Digits of a size that is not padded.
+const DIGITS: usize = 16;
+
 impl Default for ChunkedDecoder {
     fn default() -> Self {
         Self::new()
@@ -127,13 +188,16 @@ impl ChunkedDecoder {
     }
 
     /// Accepts chunks of up to `max_chunk` bytes. A chunk's header line, its extensions included,
-    /// may have up to `max_header` bytes, and so may all trailers together.
+    /// may have up to `max_header` bytes, and so may all trailers together. All extensions (with
+    /// what else pads the size lines) and trailers together may have 16 KiB, or `max_header` if
+    /// that is more.
     pub fn with_limits(max_chunk: u64, max_header: usize) -> Self {
         Self {
             state: State::Size,
             max_chunk,
             max_header,
             header: 0,
+            padding: 0,
             trailers: Vec::new(),
         }
     }
@@ -158,17 +222,17 @@ impl ChunkedDecoder {
                 let size = size.checked_mul(16).ok_or(FrameError::FrameTooLarge)? + digit;
                 SizeMore(size)
             }
-            (SizeMore(size) | Extension(size), b'\r') => SizeLf(size),
+            (SizeMore(size) | Blank(size), b'\r') => SizeLf(size),
             (SizeMore(size) | Blank(size), b' ' | b'\t') => Blank(size),
-            (SizeMore(size) | Blank(size), b';') => Extension(size),
+            (SizeMore(size) | Blank(size), b';') => Extension(size, Place::Start),
             (SizeMore(_), _) => return Err(FrameError::BadChunkSize),
             (Blank(_), _) => return Err(FrameError::BadChunkExtension),
-            (Extension(size), b'"') => Quoted(size, false),
-            (Quoted(size, false), b'"') => Extension(size),
-            (Quoted(size, escaped), _) if is_text(byte) => Quoted(size, !escaped && byte == b'\\'),
-            (Extension(size), _) if is_text(byte) => Extension(size),
-            (Extension(_) | Quoted(..), b'\n') => return Err(FrameError::BadLineEnd),
-            (Extension(_) | Quoted(..), _) => return Err(FrameError::BadChunkExtension),
+            (Extension(size, place), b'\r') if place.may_end() => SizeLf(size),
+            (Extension(_, place), b'\n') if place.may_end() => return Err(FrameError::BadLineEnd),
+            (Extension(size, place), _) => {
+                let next = place.step(byte).ok_or(FrameError::BadChunkExtension)?;
+                Extension(size, next)
+            }
             (SizeLf(0), b'\n') => Trailer,
             (SizeLf(size), b'\n') => Data(size),
             (DataCr, b'\r') => DataLf,
@@ -196,10 +260,19 @@ impl ChunkedDecoder {
         match next {
             SizeMore(size) if size > self.max_chunk => return Err(FrameError::FrameTooLarge),
             Size => self.header = 0,
-            SizeMore(_) | Blank(_) | Extension(_) | Quoted(..) | SizeLf(_) => {
+            SizeMore(_) | Blank(_) | Extension(..) | SizeLf(_) => {
                 self.header += 1;
                 if self.header > self.max_header {
                     return Err(FrameError::HeaderTooLong);
+                }
+                let is_plain = match next {
+                    SizeMore(_) => self.header <= DIGITS,
+                    SizeLf(_) => true,
+                    _ => false,
+                };
+                if !is_plain {
+                    self.padding += 1;
+                    self.check_extras()?;
                 }
             }
             TrailerName | TrailerValue | TrailerLf => self.keep(byte)?,
@@ -214,6 +287,13 @@ impl ChunkedDecoder {
             return Err(FrameError::HeaderTooLong);
         }
         self.trailers.push(byte);
+        self.check_extras()
+    }
+
+    fn check_extras(&self) -> Result<(), FrameError> {
+        if self.padding + self.trailers.len() > EXTRAS.max(self.max_header) {
+            return Err(FrameError::HeaderTooLong);
+        }
         Ok(())
     }
 }

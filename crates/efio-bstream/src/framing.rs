@@ -109,7 +109,7 @@ pub enum FrameError {
     BadTrailer,
     /// A frame or chunk is larger than the limit.
     FrameTooLarge,
-    /// A chunk header, or all trailers together, are longer than the limit.
+    /// A chunk header, all trailers together, or these and all extensions, are longer than the limit.
     HeaderTooLong,
 }
 
@@ -121,7 +121,7 @@ impl std::fmt::Display for FrameError {
             Self::BadLineEnd => "CR LF is missing",
             Self::BadTrailer => "a trailer is not a header field",
             Self::FrameTooLarge => "a frame is larger than the limit",
-            Self::HeaderTooLong => "a chunk header or the trailers are longer than the limit",
+            Self::HeaderTooLong => "chunk headers or trailers are longer than the limit",
         })
     }
 }

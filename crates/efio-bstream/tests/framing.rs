@@ -262,10 +262,37 @@ fn bad_chunks_are_refused() {
         (b"-1\r\n", BadChunkSize),
         (b"4\nwiki\n0\n\n", BadChunkSize),
         (b"4 4\r\nwiki\r\n", BadChunkExtension),
-        (b"4 \r\nwiki\r\n", BadChunkExtension),
+        (b"4 \nwiki\r\n", BadChunkExtension),
         (b"4;a\x01\r\n", BadChunkExtension),
+        (b"4;\r\nwiki\r\n", BadChunkExtension),
+        (b"4; \r\nwiki\r\n", BadChunkExtension),
+        (b"4;;a\r\nwiki\r\n", BadChunkExtension),
+        (b"4;a;\r\nwiki\r\n", BadChunkExtension),
+        (b"4;=v\r\nwiki\r\n", BadChunkExtension),
+        (b"4;a=\r\nwiki\r\n", BadChunkExtension),
+        (b"4;a= \r\nwiki\r\n", BadChunkExtension),
+        (b"4;a==v\r\nwiki\r\n", BadChunkExtension),
+        (b"4;a=v=w\r\nwiki\r\n", BadChunkExtension),
+        (b"4;a b\r\nwiki\r\n", BadChunkExtension),
+        (b"4;a=v w\r\nwiki\r\n", BadChunkExtension),
+        (b"4;a \r\nwiki\r\n", BadChunkExtension),
+        (b"4;a=v \r\nwiki\r\n", BadChunkExtension),
+        (b"4;\"a\"\r\nwiki\r\n", BadChunkExtension),
+        (b"4;a\"b\"\r\nwiki\r\n", BadChunkExtension),
+        (b"4;a=\"b\"c\r\nwiki\r\n", BadChunkExtension),
+        (b"4;a=\"b\r\nwiki\r\n", BadChunkExtension),
+        (b"4;a=\"\\\"\r\nwiki\r\n", BadChunkExtension),
+        (b"4;a=\"\x7f\"\r\nwiki\r\n", BadChunkExtension),
+        (b"4;a=\"\\\0\"\r\nwiki\r\n", BadChunkExtension),
+        (b"4;a=\"\xe9\"\r\nwiki\r\n", BadChunkExtension),
+        (b"4;\xe9\r\nwiki\r\n", BadChunkExtension),
+        (b"4;a=\xc2\xa0\r\nwiki\r\n", BadChunkExtension),
+        (b"4;a(b)\r\nwiki\r\n", BadChunkExtension),
+        (b"4\x0b\r\nwiki\r\n", BadChunkSize),
+        (b"4\xa0\r\nwiki\r\n", BadChunkSize),
         (b"4;a\nwiki\r\n", BadLineEnd),
-        (b"4;a=\"\n", BadLineEnd),
+        (b"4;a=\"\n", BadChunkExtension),
+        (b"4 \r\r\nwiki", BadLineEnd),
         (b"4\r\r\nwiki", BadLineEnd),
         (b"4\r\nwiki5\r\n", BadLineEnd),
         (b"4\r\nwiki\n", BadLineEnd),
@@ -315,6 +342,73 @@ fn bad_chunks_are_refused() {
             truncated.escape_ascii()
         );
     }
+}
+
+#[test]
+fn good_extensions_are_skipped() {
+    for line in [
+        "4",
+        "04",
+        "4 ",
+        "4\t \t",
+        "4;a",
+        "4;a=b",
+        "4 ; a = b",
+        "4\t;\ta\t=\tb",
+        "4;a;b;c=d;e",
+        "4;a=\"\"",
+        "4;a=\"b \t;=\\\"c\\\\\"",
+        "4;a=\"b\" ;c",
+        "4 ;!#$%&'*+-.^_`|~=1",
+    ] {
+        let input = format!("{line}\r\nwiki\r\n0\r\n\r\n");
+        for piece in [1, 1000] {
+            let body = decode(stream_of(input.as_bytes(), piece));
+            assert_eq!(body.unwrap(), b"wiki", "{line:?}");
+        }
+    }
+}
+
+/// What pads a body is limited over all of it: extensions, blanks, zeros before the digits, trailers.
+#[test]
+fn all_padding_together_is_limited() {
+    const LIMIT: usize = 16 << 10;
+    // Of each, a chunk of one byte with that much padding.
+    let chunks = [
+        (format!("1;{}\r\nx\r\n", "a".repeat(99)), 100),
+        (format!("1{}\r\nx\r\n", " ".repeat(100)), 100),
+        (format!("{}1\r\nx\r\n", "0".repeat(115)), 100),
+    ];
+    let trailer = "Sum: 1\r\n";
+    for (chunk, padding) in chunks {
+        for (count, trailers, fits) in [
+            (LIMIT / padding, 0, true),
+            (LIMIT / padding + 1, 0, false),
+            (LIMIT / padding, (LIMIT % padding) / trailer.len(), true),
+            (
+                LIMIT / padding,
+                (LIMIT % padding) / trailer.len() + 1,
+                false,
+            ),
+        ] {
+            let input = chunk.repeat(count) + "0\r\n" + &trailer.repeat(trailers) + "\r\n";
+            let body = decode(stream_of(input.as_bytes(), 1000));
+            match body {
+                Ok(body) => assert!(fits && body.len() == count),
+                Err(error) => {
+                    assert!(!fits, "{count} of {padding}, {trailers} trailers");
+                    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+                    assert_eq!(inner, Some(&FrameError::HeaderTooLong));
+                }
+            }
+        }
+    }
+    // Plain chunks are not counted.
+    let input = "0000000000000001\r\nx\r\n".repeat(LIMIT) + "0\r\n\r\n";
+    assert_eq!(
+        decode(stream_of(input.as_bytes(), 1000)).unwrap().len(),
+        LIMIT
+    );
 }
 
 proptest! {
