@@ -316,7 +316,7 @@ fn fill_and_drain_move_bytes_without_a_detour() {
 /// Room that appears between a failed append and the question why it failed is not an error.
 #[test]
 fn two_threads_at_the_bound() {
-    const TOTAL: usize = 10_000;
+    const TOTAL: usize = if cfg!(miri) { 100 } else { 10_000 };
     /// Others may need the core.
     fn would_block(error: io::Error, patience: &mut u32) {
         assert_eq!(error.kind(), ErrorKind::WouldBlock);

@@ -207,7 +207,7 @@ fn an_aborted_stream_says_so_at_its_end() {
 
 #[test]
 fn ends_on_two_threads() {
-    const TOTAL: usize = 1 << 20;
+    const TOTAL: usize = if cfg!(miri) { 300 } else { 1 << 20 };
     let (mut writer, mut reader) = bounded(10_000);
     let producer = std::thread::spawn(move || {
         let mut next = 0usize;
@@ -239,10 +239,11 @@ fn ends_on_two_threads() {
 fn a_thread_sleeps_on_a_doorbell_until_there_is_something() {
     use efio_sync::{Doorbell, Parker};
 
+    const COUNT: u8 = if cfg!(miri) { 10 } else { 100 };
     let bell = Arc::new(Doorbell::new(Parker::new()));
     let (mut writer, mut reader) = Options::new().on_readable(bell.clone()).build::<Vec<u8>>();
     let producer = std::thread::spawn(move || {
-        for byte in 0..100u8 {
+        for byte in 0..COUNT {
             writer.push(vec![byte]).unwrap();
             std::thread::yield_now();
         }
@@ -258,7 +259,7 @@ fn a_thread_sleeps_on_a_doorbell_until_there_is_something() {
             None => {}
         }
     }
-    assert_eq!(expected, 100);
+    assert_eq!(expected, COUNT);
     producer.join().unwrap();
 }
 

@@ -92,6 +92,38 @@ fn what_is_wrong_is_refused_with_its_status() {
     wait_until("something is left behind", || uploads(&root) == 0);
 }
 
+/// White space around a length or a coding is blanks and tabs: what Unicode adds to them is part of the
+/// value to everybody else on the way, and two readers that disagree about a body's end are a hole.
+#[test]
+fn no_white_space_but_blanks_and_tabs_is_trimmed() {
+    let dir = Dir::new();
+    let server = Server::start(&dir.join(""), &[]);
+    let put = |field: String, body: &str| {
+        let field = format!("{field}\r\n");
+        server.ask("PUT", "/file", &field, body.as_bytes()).status
+    };
+    let chunked = "5\r\nhello\r\n0\r\n\r\n";
+    for blank in [" ", "\t", " \t "] {
+        let coding = format!("Transfer-Encoding:{blank}chunked{blank}");
+        assert!(matches!(put(coding, chunked), 201 | 204), "{blank:?}");
+        let length = format!("Content-Length:{blank}5{blank}");
+        assert!(matches!(put(length, "hello"), 201 | 204), "{blank:?}");
+    }
+    std::fs::remove_file(dir.join("file")).unwrap();
+    let strange = [
+        "\u{a0}", "\u{85}", "\u{3000}", "\u{2003}", "\u{feff}", "\u{b}", "\u{c}",
+    ];
+    for blank in strange {
+        for (before, after) in [(blank, ""), ("", blank)] {
+            let coding = format!("Transfer-Encoding: {before}chunked{after}");
+            assert!(matches!(put(coding, chunked), 400 | 501), "{blank:?}");
+            let length = format!("Content-Length: {before}5{after}");
+            assert_eq!(put(length, "hello"), 400, "{blank:?}");
+        }
+    }
+    assert!(!dir.join("file").exists());
+}
+
 #[test]
 fn a_client_that_asks_first_is_told_to_go_on_or_not() {
     let dir = Dir::new();

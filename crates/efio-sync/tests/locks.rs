@@ -8,7 +8,7 @@ use std::thread;
 use efio_sync::{CasCell, CasLock, McsLock, McsNode, RwSpinLock, SpinLock};
 
 const THREADS: u32 = 4;
-const TURNS: u32 = if cfg!(miri) { 20 } else { 20_000 };
+const TURNS: u32 = if cfg!(miri) { 5 } else { 20_000 };
 
 fn tag(tag: u32) -> NonZeroU32 {
     NonZeroU32::new(tag).unwrap()

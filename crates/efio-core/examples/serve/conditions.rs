@@ -1,6 +1,6 @@
 //! Conditions and ranges (RFC 9110 §13, §14): what of a file is to be sent.
 
-use crate::request::{Method, Request};
+use crate::request::{Method, Request, trim};
 use crate::response::Status;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -41,7 +41,7 @@ impl Version {
 
     fn is_listed_in(&self, list: &str) -> bool {
         list.split(',')
-            .map(str::trim)
+            .map(trim)
             .any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == self.etag)
     }
 }
@@ -93,7 +93,7 @@ fn parse_range(range: &str, size: u64) -> Range {
     let Some(spec) = range.strip_prefix("bytes=") else {
         return Range::All;
     };
-    let Some((first, last)) = spec.trim().split_once('-') else {
+    let Some((first, last)) = trim(spec).split_once('-') else {
         return Range::All;
     };
     // Digits only, which `parse` would not insist on; a number beyond 64 bits is beyond any file.
@@ -107,7 +107,7 @@ fn parse_range(range: &str, size: u64) -> Range {
             0 => Range::Outside,
             len => Range::Part(size - len, len),
         },
-        (Some(first), last) if last.is_some() || spec.trim().ends_with('-') => {
+        (Some(first), last) if last.is_some() || trim(spec).ends_with('-') => {
             let last = last.unwrap_or(u64::MAX);
             if last < first {
                 Range::All

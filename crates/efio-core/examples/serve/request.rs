@@ -199,6 +199,13 @@ fn percent_decode(part: &str) -> Option<Vec<u8>> {
     Some(decoded)
 }
 
+/// Without the white space around a field's value (RFC 9110 §5.6.3): blanks and tabs, nothing else.
+/// What Unicode takes for white space is part of the value to everybody else on the way, so that a
+/// length or a coding with it must not pass for one without.
+pub fn trim(value: &str) -> &str {
+    value.trim_matches([' ', '\t'])
+}
+
 /// The fields of a head, by name.
 struct Fields<'a>(&'a [httparse::Header<'a>]);
 
@@ -207,7 +214,7 @@ impl<'a> Fields<'a> {
     fn all(&self, name: &'static str) -> impl Iterator<Item = &'a str> + use<'a> {
         let fields = self.0.iter();
         let fields = fields.filter(move |field| field.name.eq_ignore_ascii_case(name));
-        fields.map(|field| str::from_utf8(field.value).unwrap_or_default().trim())
+        fields.map(|field| trim(str::from_utf8(field.value).unwrap_or_default()))
     }
 
     /// The value of a field that may be there once.
@@ -222,6 +229,6 @@ impl<'a> Fields<'a> {
     fn has_token(&self, name: &'static str, token: &str) -> bool {
         self.all(name)
             .flat_map(|value| value.split(','))
-            .any(|part| part.trim().eq_ignore_ascii_case(token))
+            .any(|part| trim(part).eq_ignore_ascii_case(token))
     }
 }
