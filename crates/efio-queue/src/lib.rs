@@ -8,10 +8,16 @@
 //! Both are linearizable, have the same methods, and share them through the trait [`Queue`]. With a
 //! doorbell around either, an [`inbox`] has one receiver that can wait: a thread or a task.
 //!
+//! Targets need 64-bit atomics: they hold an index and a tag, or a position that never comes back. With
+//! 32 bits either would come back within minutes. Armv7-M (thumbv7m, thumbv7em) has none.
+//!
 //! Features: `std` (default) lets waiting threads yield the processor and receivers sleep.
 #![cfg_attr(not(feature = "std"), no_std)]
 
 extern crate alloc;
+
+#[cfg(not(target_has_atomic = "64"))]
+compile_error!("efio-queue needs 64-bit atomics, which this target does not have");
 
 mod access;
 mod drop_rest;
