@@ -3,7 +3,7 @@
 use super::line::Log;
 use crate::engine::Engine;
 use std::fmt;
-use std::io;
+use std::io::{self, Write};
 use std::panic;
 use std::sync::Arc;
 use std::time::Duration;
@@ -99,7 +99,9 @@ impl Drop for LogGuard {
             return;
         }
         if let Err(error) = self.end(PATIENCE) {
-            eprintln!("efio: the log is not complete: {error}");
+            // Not `eprintln!`, which panics when standard error is broken: in a drop while unwinding
+            // that ends the process (F75).
+            _ = writeln!(io::stderr(), "efio: the log is not complete: {error}");
         }
     }
 }
