@@ -26,6 +26,8 @@ pub struct Simulation {
     driver: Driver<SimDisk>,
     memory: Arc<Memory>,
     now: Duration,
+    /// Bytes of pages that were in use after the last turn.
+    used: usize,
 }
 
 impl Simulation {
@@ -61,6 +63,7 @@ impl Simulation {
             driver,
             memory,
             now: Duration::ZERO,
+            used: 0,
         })
     }
 
@@ -83,7 +86,21 @@ impl Simulation {
     pub fn turn(&mut self, time: Duration) -> bool {
         self.now += time;
         self.driver.backend_mut().set_time(self.now);
-        self.driver.turn(self.now)
+        self.driver.unwatch_memory();
+        let more = self.driver.turn(self.now);
+        // It sleeps until the next turn.
+        self.shared.attention.bell().disarm();
+        self.used = self.shared.pool.used();
+        self.driver.watch_memory();
+        more
+    }
+
+    /// Whether somebody waits for memory, enough of it came back since the last turn, and the driver
+    /// was not woken (F94).
+    pub fn is_overslept(&self) -> bool {
+        let missing = self.driver.watched_memory();
+        let is_back = missing.is_some_and(|missing| self.memory_used() + missing <= self.used);
+        is_back && !self.shared.attention.bell().is_rung()
     }
 
     /// The disk hangs until [`calm_down`](Self::calm_down) (F45).

@@ -35,8 +35,8 @@ pub struct Starved {
     last_told: Duration,
     /// Blocks that had come back to the pool when they were looked at last.
     returned: u64,
-    /// The pool wakes the driver when memory comes back.
-    watches: bool,
+    /// The pool wakes the driver when so many bytes came back.
+    watched: Option<usize>,
 }
 
 /// A portion that a writer may still take.
@@ -101,19 +101,25 @@ impl<B: Backend> Driver<B> {
 
     /// Before a sleep: has the driver woken when so much memory comes back that somebody who waits
     /// for it can go on, whoever gives it back. `false`: it came back meanwhile, look again.
-    pub(super) fn watch_memory(&mut self) -> bool {
+    pub fn watch_memory(&mut self) -> bool {
         if self.starved.is_empty() {
             return true;
         }
         let missing = self.missing();
         let (bell, seen) = (self.shared.attention.bell(), self.starved.returned);
-        self.starved.watches = self.shared.pool.watch(bell, seen, missing);
-        self.starved.watches
+        let is_watched = self.shared.pool.watch(bell, seen, missing);
+        self.starved.watched = is_watched.then_some(missing);
+        is_watched
+    }
+
+    /// How many bytes have to come back until the pool wakes the driver, if it does.
+    pub fn watched_memory(&self) -> Option<usize> {
+        self.starved.watched
     }
 
     /// After the sleep.
-    pub(super) fn unwatch_memory(&mut self) {
-        if std::mem::take(&mut self.starved.watches) {
+    pub fn unwatch_memory(&mut self) {
+        if self.starved.watched.take().is_some() {
             self.shared.pool.unwatch();
         }
     }

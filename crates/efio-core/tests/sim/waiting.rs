@@ -1,5 +1,5 @@
-//! A second user of the same files, a task: it waits for bytes to be written, and asks how long a
-//! file is, while the first one writes on (F88).
+//! Two more users of the same files, tasks: both wait for bytes to be written, and ask how long a
+//! file is, while the first user writes on (F88). Each of them is answered (F93).
 
 use super::history::{Call, Kind};
 use super::user::User;
@@ -86,18 +86,23 @@ impl World<'_> {
             .into_iter()
             .flat_map(|fd| questions.map(|about| (fd, about)))
         {
-            let woken = Arc::new(Woken(AtomicBool::new(true)));
-            let waker = Waker::from(Arc::clone(&woken));
+            let mut waiting = [(); 2]
+                .map(|()| Arc::new(Woken(AtomicBool::new(true))))
+                .to_vec();
             let Some(mark) = self.user().accepted_by(fd) else {
                 continue;
             };
             let mut turns = 0;
             loop {
-                let repeats = woken.0.swap(false, Ordering::SeqCst);
-                if repeats && self.user().ask(fd, about, mark, &waker) {
+                waiting.retain(|woken| {
+                    let waker = Waker::from(Arc::clone(woken));
+                    let repeats = woken.0.swap(false, Ordering::SeqCst);
+                    !repeats || !self.user().ask(fd, about, mark, &waker)
+                });
+                if waiting.is_empty() {
                     break;
                 }
-                assert!(turns < TURNS, "no answer beside a writer (F88): {about:?}");
+                assert!(turns < TURNS, "no answer (F88, F93): {about:?}");
                 turns += 1;
                 self.user().write_to(fd, 100, turns * 4 + 2);
                 self.turn(10);

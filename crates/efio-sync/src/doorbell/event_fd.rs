@@ -15,6 +15,10 @@ use crate::shim::platform::WakeFd;
 /// [`clear`](Self::clear) when it was readable. A ringer may write just after the sleeper has
 /// awoken for another reason; the next sleep then ends at once, which does no harm.
 ///
+/// It can stand in an edge-triggered set too: whoever finds the sleeper armed writes, so each sleep
+/// that a ring follows has an edge of its own. Clear it all the same: a pipe that nobody empties is
+/// full one day, and has no edges then.
+///
 /// ```
 /// use efio_sync::{Doorbell, EventFd};
 ///
