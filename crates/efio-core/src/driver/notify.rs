@@ -56,7 +56,7 @@ impl<B: Backend> Driver<B> {
 
     /// Who waits for a mark to be written is told once it is, whatever was accepted since.
     pub(super) fn notify_flusher(&mut self, slot: &Slot, file: &OpenFile<B::File>) {
-        if file.written() >= slot.awaited_mark() {
+        if slot.take_awaited(file.written()) {
             self.notify(slot, file, Waiting::FLUSHED, Some(EventKind::Writable));
         }
     }

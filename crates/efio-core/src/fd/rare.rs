@@ -3,6 +3,7 @@
 use super::figures::Figures;
 use super::questions::Questions;
 use super::slot::Slot;
+use super::waiting::Waiting;
 use crate::caller::Lost;
 use crate::manner::Manner;
 use crate::page::Page;
@@ -29,12 +30,14 @@ struct Mail {
     lost: Option<Box<Lost>>,
     /// Of callers: what they asked and did not fetch the answer of.
     questions: Questions,
+    /// The lowest mark that somebody waits for to be written.
+    awaited: Option<u64>,
 }
 
 impl Mail {
     fn is_empty(&self) -> bool {
         let letters = self.writes.is_some() || self.reads.is_some() || self.lost.is_some();
-        !letters && self.questions.is_empty()
+        !letters && self.questions.is_empty() && self.awaited.is_none()
     }
 }
 
@@ -113,6 +116,35 @@ impl Slot {
             rare.mail = None;
         }
         result
+    }
+
+    /// Somebody is about to wait until `mark` bytes are written. With custody, and an attention bit
+    /// follows.
+    pub fn wait_for_written(&self, mark: u64) {
+        let mut rare = self.rare.lock();
+        let awaited = &mut rare.mail.get_or_insert_default().awaited;
+        *awaited = Some(awaited.map_or(mark, |lowest| lowest.min(mark)));
+    }
+
+    /// Whether somebody waits for one of the first `written` bytes to be written, or for what is
+    /// not known; then all that wait have to be told, and those for more come back.
+    pub fn take_awaited(&self, written: u64) -> bool {
+        if !self.is_waiting(Waiting::FLUSHED) {
+            // Who is about to wait has the driver look again.
+            return false;
+        }
+        let mut rare = self.rare.lock();
+        let Some(mail) = &mut rare.mail else {
+            return true;
+        };
+        if mail.awaited.is_some_and(|mark| mark > written) {
+            return false;
+        }
+        mail.awaited = None;
+        if mail.is_empty() {
+            rare.mail = None;
+        }
+        true
     }
 
     fn leave<T>(&self, place: impl FnOnce(&mut Mail) -> &mut Option<T>, what: T) {

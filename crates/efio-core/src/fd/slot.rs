@@ -17,7 +17,6 @@ use super::attention::Attention;
 use super::ends::Ends;
 use super::rare::Rare;
 use super::waiters::Waiters;
-use super::waiting::Waiting;
 use super::watermarks::Watermarks;
 use crate::error::{Errno, Failure};
 use crate::manner::Manner;
@@ -71,8 +70,6 @@ pub struct Slot {
     coming: AtomicU32,
     /// A write is under way.
     going: AtomicBool,
-    /// The lowest mark that somebody waits for to be written.
-    flush_to: AtomicU64,
     /// Positional changes that have places in the accepted sequence.
     changes: AtomicU32,
     consumed: AtomicU64,
@@ -114,7 +111,6 @@ impl Slot {
             read_epoch: AtomicU32::new(0),
             coming: AtomicU32::new(0),
             going: AtomicBool::new(false),
-            flush_to: AtomicU64::new(0),
             changes: AtomicU32::new(0),
             consumed: AtomicU64::new(0),
             read_end: AtomicU64::new(0),
@@ -155,7 +151,6 @@ impl Slot {
             &self.consumed,
             &self.read_end,
             &self.sync_to,
-            &self.flush_to,
         ] {
             word.store(0, Ordering::Relaxed);
         }
@@ -366,23 +361,6 @@ impl Slot {
     /// looked at the mark.
     pub fn changes(&self) -> u32 {
         self.changes.load(Ordering::Relaxed)
-    }
-
-    /// Somebody is about to wait until `mark` bytes are written. With custody; an attention bit
-    /// follows, which publishes it.
-    pub fn wait_for_written(&self, mark: u64) {
-        // Relaxed: only callers with custody change it. That others do not wait any more, and their
-        // mark counts still, costs a wake-up at most.
-        let others = self.is_waiting(Waiting::FLUSHED);
-        let lowest = self.flush_to.load(Ordering::Relaxed);
-        let lowest = if others { lowest.min(mark) } else { mark };
-        self.flush_to.store(lowest, Ordering::Relaxed);
-    }
-
-    /// The lowest mark that somebody waits for, if anybody waits for one to be written.
-    pub fn awaited_mark(&self) -> u64 {
-        // Relaxed: a driver that finds an old value looks again at the attention bit that follows.
-        self.flush_to.load(Ordering::Relaxed)
     }
 
     /// Asks for a sync up to `mark`; an attention bit follows, which publishes it.
