@@ -32,6 +32,8 @@ pub struct Manner {
     pub mode: IoMode,
     /// Why.
     pub why: ModeReason,
+    /// Workers make its reads and writes, on a ring too.
+    pub on_workers: bool,
 }
 
 impl Manner {
@@ -45,7 +47,11 @@ impl Manner {
             IoMode::Direct if !direct => (IoMode::Uncached, ModeReason::NoDirect),
             asked => (asked, ModeReason::Asked),
         };
-        Self { mode, why }
+        Self {
+            mode,
+            why,
+            on_workers: false,
+        }
     }
 
     /// After the kernel refused a route; `left` are those that remain.
@@ -63,12 +69,12 @@ impl Manner {
             IoMode::Direct => ModeReason::DirectRefused,
             _ => ModeReason::UncachedRefused,
         };
-        Self { mode, why }
+        Self { mode, why, ..self }
     }
 
     /// In a byte; 0 before the open.
     pub fn code(self) -> u8 {
-        (self.why as u8) << 2 | self.mode as u8
+        u8::from(self.on_workers) << 7 | (self.why as u8) << 2 | self.mode as u8
     }
 
     /// What [`code`](Self::code) gave.
@@ -89,7 +95,8 @@ impl Manner {
         ];
         Self {
             mode: MODES[usize::from(code & 3)],
-            why: REASONS[usize::from(code >> 2)],
+            why: REASONS[usize::from(code >> 2 & 31)],
+            on_workers: code >> 7 == 1,
         }
     }
 }
@@ -115,8 +122,14 @@ mod tests {
         ];
         for ((asked, append, block), (mode, why)) in all {
             let manner = Manner::at_open(asked, append, block);
-            assert_eq!(manner, Manner { mode, why }, "{asked:?} {append} {block}");
+            let told = (manner.mode, manner.why, manner.on_workers);
+            assert_eq!(told, (mode, why, false), "{asked:?} {append} {block}");
             assert_eq!(Manner::from_code(manner.code()), manner);
+            let on_workers = Manner {
+                on_workers: true,
+                ..manner
+            };
+            assert_eq!(Manner::from_code(on_workers.code()), on_workers);
         }
         let left = |block, buffered| Routes { block, buffered };
         let direct = Manner::at_open(Auto, false, 4096);

@@ -36,7 +36,7 @@ pub enum Route {
     Cached,
 }
 
-/// Reads what the kernel holds in memory, without waiting for a disk.
+/// What the kernel says of an open file from memory, without waiting for a disk.
 pub trait ReadNow: Send + Sync {
     /// Reads into the start of `buf`; the number of bytes, 0 at the end of file.
     ///
@@ -44,6 +44,13 @@ pub trait ReadNow: Send + Sync {
     ///
     /// `EAGAIN` when the kernel would have to wait; anything else is no answer either.
     fn read_now(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize>;
+
+    /// Whether 0 bytes of [`read_now`](Self::read_now) are the end of file. Linux 5.9 and 5.10 say
+    /// so as well where they would have to wait (F64).
+    fn tells_the_end(&self) -> bool;
+
+    /// Whether the file ends at `offset` now, or before it; `None` when only a read can tell.
+    fn ends_by(&self, offset: u64) -> Option<bool>;
 }
 
 /// Who a file is, whatever its names: device and inode.
@@ -145,6 +152,9 @@ pub struct FileFacts {
     pub owes_truncation: bool,
     /// Whether the open made it.
     pub is_new: bool,
+    /// Whether workers make its reads and writes, on a ring too: see
+    /// [`FileSystem::Fuse`](crate::sys::file::FileSystem::Fuse).
+    pub on_workers: bool,
 }
 
 /// What became of the name of a new file.

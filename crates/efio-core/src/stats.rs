@@ -71,6 +71,9 @@ counters! {
     opened_uncached,
     /// Files that were opened to go through the page cache.
     opened_cached,
+    /// Files whose reads and writes worker threads make, with io_uring too: those of FUSE file
+    /// systems, of which the ring of Linux brings wrong bytes.
+    opened_on_workers,
     /// Bytes that were read ahead and never consumed.
     read_ahead_wasted,
     /// Writes to the kernel that began because pages were full.
@@ -119,6 +122,9 @@ pub struct FileStats {
     pub mode_reason: ModeReason,
     /// Whether the name of a new file is durable.
     pub name: NameState,
+    /// Whether worker threads make its reads and writes, with io_uring too, as for any file of a
+    /// FUSE file system: the ring of Linux brings wrong bytes of those that do direct IO.
+    pub on_workers: bool,
     /// Reads that were answered at once, bytes or the end of file.
     pub reads_served: u64,
     /// Reads that found nothing and said "would block".

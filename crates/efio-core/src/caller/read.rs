@@ -9,7 +9,7 @@
 
 use super::{EAGAIN, EBADF, EINVAL};
 use crate::error::Errno;
-use crate::fd::{Asker, Attention, Ends, Fd, OpenState, Slot, Waiting};
+use crate::fd::{Asker, Attention, Ends, Fd, OpenState, RunBy, Slot, Waiting};
 use crate::page::Page;
 use crate::shared::Shared;
 use efio_chunks::ChunkReader;
@@ -128,7 +128,7 @@ impl Shared {
         if page_done {
             self.attend(fd.index(), slot, Attention::CONSUMED);
         }
-        front > 0 || ended || run_fails(slot).is_some()
+        front > 0 || (ended && end_holds(slot, ends)) || run_fails(slot).is_some()
     }
 
     /// How many bytes, at least, a read would copy at once; 0 at the end of file.
@@ -175,10 +175,15 @@ impl Shared {
             }
             if slot.run_ended(ends.epoch) {
                 // The end was told behind the last bytes: what is in the stream now is all.
-                if ends.nothing_to_read() {
+                if !ends.nothing_to_read() {
+                    continue;
+                }
+                if end_holds(slot, ends) {
                     break None;
                 }
-                continue;
+                // Since it was read ahead the file has grown, or may have (F65).
+                begin_run(slot, ends)?;
+                ends.run = RunBy::CallAtTheEnd;
             }
             if let Some(errno) = run_fails(slot) {
                 ends.reading = false;
@@ -263,7 +268,28 @@ fn peek_now(slot: &Slot, ends: &mut Ends, buf: &mut [u8]) -> Option<usize> {
     if slot.marks.written() < slot.marks.accepted() {
         return None;
     }
-    ends.read_now.as_ref()?.read_now(ends.position, buf).ok()
+    let kernel = ends.read_now.as_ref()?;
+    match kernel.read_now(ends.position, buf) {
+        // The driver asks a kernel that answers.
+        Ok(0) if !kernel.tells_the_end() => None,
+        answer => answer.ok(),
+    }
+}
+
+/// Whether the end of a run that has nothing left is one of now. It was found when the driver read
+/// ahead, and the consumer arrives there later. A run that brought nothing was asked for from
+/// exactly here, by a call: its answer counts.
+fn end_holds(slot: &Slot, ends: &Ends) -> bool {
+    if slot.run_end().is_err() {
+        return true;
+    }
+    let brought_nothing = slot.consumed() == 0;
+    let kernel = ends.kernel.as_ref();
+    match kernel.and_then(|kernel| kernel.ends_by(ends.position)) {
+        // A size that the reads do not come to does not make the call ask for ever.
+        Some(ends_here) => ends_here || (brought_nothing && ends.run == RunBy::CallAtTheEnd),
+        None => brought_nothing && ends.run != RunBy::Open,
+    }
 }
 
 /// Asks for bytes from the position on; accepted bytes go to the kernel first, so that the read
@@ -279,6 +305,7 @@ pub(super) fn begin_run(slot: &Slot, ends: &mut Ends) -> Result<(), Errno> {
     ends.make_reader(slot);
     ends.epoch += 1;
     ends.reading = true;
+    ends.run = RunBy::Call;
     slot.request_run(ends.epoch, ends.position, slot.marks.accepted());
     Ok(())
 }

@@ -360,14 +360,17 @@ impl<F> OpenFile<F> {
         self.kernel.as_ref().map(Arc::clone)
     }
 
-    /// The kernel's file, if bytes that it keeps in memory are to be read from there.
-    pub fn cached_kernel(&self) -> Option<&Arc<F>> {
-        let is_cached = match &self.incoming {
+    /// The kernel's file, if it is read.
+    pub fn kernel_to_read(&self) -> Option<&Arc<F>> {
+        self.kernel.as_ref().filter(|_| self.may_read)
+    }
+
+    /// Whether bytes that the kernel keeps in memory are to be read from there.
+    pub fn reads_cached(&self) -> bool {
+        match &self.incoming {
             Some(incoming) => incoming.plan.is_cached(),
             None => self.read.is_cached(),
-        };
-        let kernel = self.kernel.as_ref();
-        kernel.filter(|_| self.may_read && is_cached)
+        }
     }
 
     /// The sync to submit.

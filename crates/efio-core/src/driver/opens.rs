@@ -342,7 +342,10 @@ impl<B: Backend> Driver<B> {
         let fell_back = u64::from(facts.fell_back);
         self.shared.counters.fallbacks.add(fell_back);
         slot.count(fell_back, |stats| &mut stats.fallbacks);
-        let manner = Manner::at_open(file.io_mode(), file.appends(), facts.block);
+        let mut manner = Manner::at_open(file.io_mode(), file.appends(), facts.block);
+        manner.on_workers = facts.on_workers;
+        let on_workers = u64::from(facts.on_workers);
+        self.shared.counters.opened_on_workers.add(on_workers);
         slot.set_manner(manner);
         self.shared.counters.opened(manner.mode);
         if facts.is_new {
@@ -350,11 +353,12 @@ impl<B: Backend> Driver<B> {
         }
         trace::opened(file.fd, &facts);
         file.opened(kernel, facts);
-        if let Some(kernel) = file.cached_kernel() {
-            let read_now = B::read_now(kernel);
+        if let Some(kernel) = file.kernel_to_read() {
+            let kernel = B::read_now(kernel);
             let mut ends = slot.ends.acquire(DRIVER);
             if ends.generation == file.fd.generation() {
-                ends.read_now = read_now;
+                ends.read_now = kernel.clone().filter(|_| file.reads_cached());
+                ends.kernel = kernel;
             }
         }
         slot.set_open_state(OpenState::Open);

@@ -49,6 +49,22 @@ pub struct Ends {
     pub reader: Option<Box<ChunkReader<Page>>>,
     /// In cached mode: the kernel's file, for what is in memory.
     pub read_now: Option<Arc<dyn ReadNow>>,
+    /// The same, in every mode, for where the file ends.
+    pub kernel: Option<Arc<dyn ReadNow>>,
+    /// Who began the current run.
+    pub run: RunBy,
+}
+
+/// Who began a run: whether its end is one that the consumer asked for (F65).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RunBy {
+    /// The open, before anybody read.
+    #[default]
+    Open,
+    /// A call that found nothing to read.
+    Call,
+    /// A call that came to the end of a run, and found that the file does not end there any more.
+    CallAtTheEnd,
 }
 
 impl Ends {

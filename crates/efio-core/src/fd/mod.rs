@@ -12,7 +12,7 @@ mod waiting;
 mod watermarks;
 
 pub use attention::Attention;
-pub use ends::Ends;
+pub use ends::{Ends, RunBy};
 pub use questions::{About, Question};
 pub use slot::{CALLER, DRIVER, OpenState, Slot};
 pub use table::FdTable;

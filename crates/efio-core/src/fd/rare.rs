@@ -60,11 +60,16 @@ impl Slot {
             let rare = self.rare.lock();
             (rare.figures.all(), rare.name)
         };
-        let Manner { mode, why } = self.manner();
+        let Manner {
+            mode,
+            why,
+            on_workers,
+        } = self.manner();
         FileStats {
             mode,
             mode_reason: why,
             name,
+            on_workers,
             reads_served: self.reads_served.get(),
             ..counted
         }

@@ -19,6 +19,7 @@ pub const MAX_SLICES: usize = 1024;
 /// A regular file.
 pub struct KernelFile {
     ways: Ways,
+    system: FileSystem,
     /// Of a new file, until it is durable; an open file is to be small.
     name: Mutex<Option<Box<Name>>>,
 }
@@ -27,11 +28,37 @@ impl ReadNow for KernelFile {
     fn read_now(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
         platform::read_now(self.ways.first(), offset, buf)
     }
+
+    fn tells_the_end(&self) -> bool {
+        platform::tells_the_end()
+    }
+
+    fn ends_by(&self, offset: u64) -> Option<bool> {
+        if self.system != FileSystem::Local {
+            return None;
+        }
+        let look = platform::look_at(self.ways.first()).ok()?;
+        Some(look.size <= offset)
+    }
 }
 
 /// By it a descriptor that somebody closed behind our back is told from the next file that got its
 /// number (F14).
 pub use crate::op::FileId as Identity;
+
+/// What kind of file system a file is on, as far as its reads depend on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileSystem {
+    /// The kernel's own, on a disk or in memory: a file ends where its size says.
+    Local,
+    /// A program of the machine, or of another one (virtiofs). Where it does direct IO without being
+    /// asked for it, an asynchronous read of Linux does not move on behind a short one: the ring
+    /// repeats the rest at the same offset, and bytes past the end arrive (F87); and it ends at the
+    /// size that the program told, which may be 0 (F63). So workers make its reads and writes.
+    Fuse,
+    /// Any other. Its sizes may be those of some time ago, or say nothing, as on `/proc`.
+    Other,
+}
 
 /// What the kernel says of a descriptor.
 pub struct Look {
@@ -115,11 +142,13 @@ impl KernelFile {
             truncate(first.as_raw_fd(), 0)?;
         }
         let block = if wants_direct { look.block } else { 0 };
+        let system = platform::file_system(first.as_raw_fd());
         let ways = Ways::new(first, spec.flags, direct && block > 0, look.identity)?;
         let name = before.name(spec, look.identity);
         let is_new = name.is_some();
         let file = Self {
             ways,
+            system,
             name: Mutex::new(name),
         };
         let fell_back = spec.io_mode == IoMode::Direct && block == 0;
@@ -129,6 +158,7 @@ impl KernelFile {
             fell_back,
             owes_truncation: owes && !cut,
             is_new,
+            on_workers: system == FileSystem::Fuse,
         };
         Ok((file, facts))
     }
@@ -215,6 +245,11 @@ impl KernelFile {
         self.ways.check(self.ways.first())?;
         let size = platform::look_at(self.ways.first())?.size;
         usize::try_from(size).map_err(|_| io::Error::from_raw_os_error(libc::EOVERFLOW))
+    }
+
+    /// Whether a ring may have its reads and writes.
+    pub fn may_use_ring(&self) -> bool {
+        self.system != FileSystem::Fuse
     }
 
     /// Makes the file's data durable, and the name of a new file if `name_too`; what became of

@@ -13,6 +13,7 @@ mod code_of_the_program;
 mod durations;
 mod eagain_of_open;
 mod edge_triggered;
+mod ends_of_files;
 mod flush_under_load;
 mod forked_children;
 mod freed_memory;

@@ -5,6 +5,7 @@
 pub mod beds;
 pub mod browser;
 pub mod child;
+pub mod fuse;
 pub mod mount;
 pub mod server;
 

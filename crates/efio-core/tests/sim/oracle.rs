@@ -13,6 +13,10 @@ pub struct Oracle {
     pub content: Vec<u8>,
     /// What it held before others changed it, since read-ahead began.
     past: Vec<Vec<u8>>,
+    /// How long it was before others changed it, since a read found nothing here.
+    past_ends: Vec<usize>,
+    /// A read found nothing here.
+    has_asked: bool,
     /// Others wrote it while we only read.
     pub is_others: bool,
     /// Where the next read or write goes.
@@ -84,6 +88,8 @@ impl Oracle {
             history: History::new(content.clone(), append),
             content,
             past: Vec::new(),
+            past_ends: Vec::new(),
+            has_asked: false,
             is_others: false,
             position: 0,
             marks: Progress::default(),
@@ -123,6 +129,7 @@ impl Oracle {
         };
         self.changed(Kind::Stream, at, bytes);
         self.position += bytes.len();
+        self.forget_ends();
     }
 
     /// A call that changes the file was accepted.
@@ -145,6 +152,7 @@ impl Oracle {
         let from = self.position;
         let end = from + bytes.len();
         self.position = end;
+        self.forget_ends();
         if self.content.get(from..end) == Some(bytes) {
             return;
         }
@@ -160,10 +168,10 @@ impl Oracle {
 
     /// `read` returned 0.
     pub fn read_end(&mut self) {
-        let ends = |file: &Vec<u8>| self.position >= file.len();
+        let ends = |&end: &usize| self.position >= end;
         assert!(
-            ends(&self.content) || self.past.iter().any(ends),
-            "a false end of file (F16) at {} of {}",
+            ends(&self.content.len()) || self.past_ends.iter().any(ends),
+            "a false end of file (F16, F64), or one of before the read (F65), at {} of {}",
             self.position,
             self.content.len()
         );
@@ -173,6 +181,18 @@ impl Oracle {
     /// What is read next comes from the disk of now.
     pub fn begin_anew(&mut self) {
         self.past.clear();
+        self.forget_ends();
+    }
+
+    /// `read` said "would block".
+    pub fn read_blocked(&mut self) {
+        self.readable.would_block();
+        self.has_asked = true;
+    }
+
+    fn forget_ends(&mut self) {
+        self.past_ends.clear();
+        self.has_asked = false;
     }
 
     pub fn seek(&mut self, to: usize) {
@@ -185,6 +205,9 @@ impl Oracle {
     /// Another process changed the file.
     pub fn interfere(&mut self, change: Foreign, start: u32, taken: u64) {
         self.past.push(self.content.clone());
+        if self.has_asked {
+            self.past_ends.push(self.content.len());
+        }
         self.reads_anything();
         match change {
             Foreign::Appended(len) => self.content.extend_from_slice(noise(start, len)),

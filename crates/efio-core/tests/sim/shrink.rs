@@ -173,7 +173,7 @@ impl Shrinker<'_> {
 }
 
 /// Switches every kind of trouble off, one at a time.
-const TROUBLES: [fn(&mut SimOptions); 16] = [
+const TROUBLES: [fn(&mut SimOptions); 18] = [
     |trouble| trouble.short = 0,
     |trouble| trouble.transient = 0,
     |trouble| trouble.open_errors = 0,
@@ -188,6 +188,8 @@ const TROUBLES: [fn(&mut SimOptions); 16] = [
     |trouble| trouble.stalls = 0,
     |trouble| trouble.no_memory = 0,
     |trouble| trouble.cached = 0,
+    |trouble| trouble.early_ends = 0,
+    |trouble| trouble.vague_sizes = false,
     |trouble| trouble.capacity = u64::MAX,
     |trouble| trouble.latency = 1,
 ];

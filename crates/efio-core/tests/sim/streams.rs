@@ -86,7 +86,7 @@ impl User {
                 // What the kernel held in memory then it may have dropped since.
                 let evicted = self.trouble.cached > 0;
                 assert!(!ready || evicted, "a poll said that it is readable");
-                oracle.readable.would_block();
+                oracle.read_blocked();
             }
             Err(error) => {
                 let errno = error.raw_os_error().unwrap();

@@ -63,11 +63,13 @@ fn trouble(random: &mut Rng) -> SimOptions {
         stalls: some(20),
         no_memory: some(900),
         cached: some(900),
+        early_ends: some(900),
         ..SimOptions::default()
     };
     SimOptions {
         block: random.choice([0, 512, 4096]).unwrap_or(0),
         uncached: random.bool(),
+        vague_sizes: random.bool(),
         capacity: if random.u8(0..4) == 0 {
             random.u64(0..3 << 20)
         } else {

@@ -72,7 +72,7 @@ impl Rounds {
             return;
         }
         self.answered = turn;
-        if now - self.begun > Self::SPAN {
+        if now.abs_diff(self.begun) > Self::SPAN {
             *self = Self {
                 answered: turn,
                 begun: now,

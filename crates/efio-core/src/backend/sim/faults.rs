@@ -41,6 +41,10 @@ pub struct SimOptions {
     pub no_memory: u32,
     /// Reads that find their bytes in the kernel's memory without waiting.
     pub cached: u32,
+    /// Of the others, those that say 0 bytes and mean `EAGAIN`, as on Linux 5.10 (F64).
+    pub early_ends: u32,
+    /// Whether only a read can tell where a file ends, as on `/proc` (F65).
+    pub vague_sizes: bool,
     /// Alignment of direct IO; 0 when there is none.
     pub block: u32,
     /// Whether `RWF_DONTCACHE` is known.
@@ -70,6 +74,8 @@ impl Default for SimOptions {
             stalls: 0,
             no_memory: 0,
             cached: 0,
+            early_ends: 0,
+            vague_sizes: false,
             block: 4096,
             uncached: true,
             capacity: u64::MAX,
@@ -85,6 +91,7 @@ impl SimOptions {
         Self {
             block: self.block,
             uncached: self.uncached,
+            vague_sizes: self.vague_sizes,
             capacity: self.capacity,
             ..Self::default()
         }

@@ -24,6 +24,9 @@ pub struct SimFile {
     append: bool,
     /// Thousandths of the reads that find their bytes in the kernel's memory.
     cached: u32,
+    /// See [`SimOptions`](super::SimOptions).
+    early_ends: u32,
+    vague_sizes: bool,
     looks: AtomicU64,
 }
 
@@ -142,12 +145,15 @@ impl SimDisk {
             fell_back: spec.io_mode == IoMode::Direct && block == 0,
             owes_truncation: spec.truncates() && !cut,
             is_new,
+            on_workers: false,
         };
         self.open += 1;
         let file = SimFile {
             inode,
             append,
             cached: self.options.cached,
+            early_ends: self.options.early_ends,
+            vague_sizes: self.options.vague_sizes,
             looks: AtomicU64::new(self.random.next()),
         };
         Outcome::Opened(file, facts)
@@ -314,6 +320,9 @@ impl ReadNow for SimFile {
         let looks = self.looks.fetch_add(1, Ordering::Relaxed);
         let mut random = Random::new(looks);
         if !random.happens(self.cached) {
+            if random.happens(self.early_ends) {
+                return Ok(0);
+            }
             return Err(Errno(libc::EAGAIN).into());
         }
         let offset = usize::try_from(offset).unwrap_or(usize::MAX);
@@ -321,6 +330,15 @@ impl ReadNow for SimFile {
         let there = inode.read(offset, random.part_of(buf.len(), 1))?;
         buf[..there.len()].copy_from_slice(there);
         Ok(there.len())
+    }
+
+    fn tells_the_end(&self) -> bool {
+        self.early_ends == 0
+    }
+
+    fn ends_by(&self, offset: u64) -> Option<bool> {
+        let size = lock(&self.inode).current().len() as u64;
+        (!self.vague_sizes).then_some(size <= offset)
     }
 }
 

@@ -241,8 +241,10 @@ impl Backend for UringBackend {
 /// Whether the kernel can begin the op without waiting.
 fn is_for_the_ring(op: &Op<KernelFile>) -> bool {
     match op {
-        Op::Read { .. } => true,
-        Op::Write { route, .. } | Op::WriteBlock { route, .. } => *route == Route::Direct,
+        Op::Read { file, .. } => file.may_use_ring(),
+        Op::Write { file, route, .. } | Op::WriteBlock { file, route, .. } => {
+            *route == Route::Direct && file.may_use_ring()
+        }
         _ => false,
     }
 }

@@ -3,9 +3,11 @@
 use crate::op::Route;
 use crate::sys::refused::{self, Call};
 use crate::sys::{check, count, descriptor, retry};
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::OnceLock;
 
 /// `RWF_DONTCACHE` of `<linux/fs.h>`, Linux 6.14.
 const RWF_DONTCACHE: i32 = 0x80;
@@ -69,6 +71,33 @@ fn with_flags(result: io::Result<usize>) -> io::Result<usize> {
 /// `EAGAIN` if it would have to wait.
 pub fn read_now(fd: RawFd, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
     read(fd, libc::RWF_NOWAIT, offset, buf)
+}
+
+/// Whether 0 bytes of [`read_now`] are the end of file: not on a kernel that says so instead of
+/// `EAGAIN` (F64).
+pub fn tells_the_end() -> bool {
+    static TELLS: OnceLock<bool> = OnceLock::new();
+    *TELLS.get_or_init(|| {
+        let mut names = MaybeUninit::<libc::utsname>::uninit();
+        // SAFETY: room for the answer.
+        if unsafe { libc::uname(names.as_mut_ptr()) } != 0 {
+            return false;
+        }
+        // SAFETY: uname succeeded and filled it, with strings that end.
+        let names = unsafe { names.assume_init() };
+        // SAFETY: as above; the array outlives the string.
+        let release = unsafe { CStr::from_ptr(names.release.as_ptr()) };
+        release_tells_the_end(release.to_bytes())
+    })
+}
+
+/// Buffered reads without waiting were made anew for Linux 5.9, and mended for 5.11.
+fn release_tells_the_end(release: &[u8]) -> bool {
+    let is = |version: &[u8]| {
+        let rest = release.strip_prefix(version);
+        rest.is_some_and(|rest| !rest.first().is_some_and(u8::is_ascii_digit))
+    };
+    !is(b"5.9") && !is(b"5.10")
 }
 
 /// Writes what the vectors point at; behind the end of the file, wherever that is, without an
@@ -140,4 +169,28 @@ pub fn open_again(fd: RawFd, flags: i32) -> io::Result<OwnedFd> {
     let again = CString::new(format!("/proc/self/fd/{fd}"))?;
     // SAFETY: a NUL-terminated path.
     retry(|| descriptor(unsafe { libc::open(again.as_ptr(), flags | libc::O_CLOEXEC) }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::release_tells_the_end;
+
+    /// F64: the kernels whose 0 says nothing.
+    #[test]
+    fn two_kernels_do_not_tell_the_end() {
+        for release in ["5.9.0", "5.9-rc1", "5.10.0-28-amd64", "5.10.209", "5.10"] {
+            assert!(!release_tells_the_end(release.as_bytes()), "{release}");
+        }
+        for release in [
+            "5.8.18",
+            "5.11.0",
+            "5.90.1",
+            "5.100",
+            "6.18.44-fc",
+            "15.9.1",
+            "",
+        ] {
+            assert!(release_tells_the_end(release.as_bytes()), "{release}");
+        }
+    }
 }

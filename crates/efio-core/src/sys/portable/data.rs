@@ -8,6 +8,11 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 /// There is no direct IO, and no flag for it.
 pub const DIRECT: i32 = 0;
 
+/// Whether 0 bytes of [`read_now`] are the end of file.
+pub fn tells_the_end() -> bool {
+    true
+}
+
 /// Whether [`read_now`] is more than a refusal.
 pub const READS_NOW: bool = false;
 

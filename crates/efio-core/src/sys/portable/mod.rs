@@ -7,11 +7,12 @@ mod stat;
 
 pub use crate::sys::beneath::walk as open_beneath;
 pub use data::{
-    DIRECT, READS_NOW, flags_of, open_again, read, read_now, sync_data, sync_directory, write,
+    DIRECT, READS_NOW, flags_of, open_again, read, read_now, sync_data, sync_directory,
+    tells_the_end, write,
 };
 pub use fork::fork_mark;
 pub use holes::data_from;
-pub use stat::{identify, identify_at, look_at, working_directory};
+pub use stat::{file_system, identify, identify_at, look_at, working_directory};
 
 use std::ptr::NonNull;
 

@@ -1,6 +1,6 @@
 //! What a descriptor is: fstat(2).
 
-use crate::sys::file::{Identity, Look};
+use crate::sys::file::{FileSystem, Identity, Look};
 use crate::sys::{check, retry};
 use std::ffi::CStr;
 use std::io;
@@ -40,6 +40,11 @@ pub fn identify_at(at: RawFd, path: &CStr, follow: bool) -> io::Result<Identity>
 /// What `fstatat(2)` says.
 pub fn working_directory() -> io::Result<(Identity, u64)> {
     Ok((identify_at(libc::AT_FDCWD, c".", true)?, 0))
+}
+
+/// What kind of file system it is on: nobody asks here.
+pub fn file_system(_fd: RawFd) -> FileSystem {
+    FileSystem::Other
 }
 
 /// What `fd` is. There is no direct IO.
