@@ -14,6 +14,7 @@
 //! | forked | a page that is wiped | a handler of pthread_atfork(3) |
 //! | huge pages | madvise(2) | – |
 //! | wake without preempting | `SCHED_BATCH` | – |
+//! | drop a pending signal | sigtimedwait(2) | – |
 //!
 //! `--cfg efio_portable` selects `portable` on Linux as well, so that it can be tested there.
 //!

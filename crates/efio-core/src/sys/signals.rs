@@ -1,5 +1,6 @@
 //! Signal masks of the library's own threads.
 
+use super::platform;
 use std::mem::MaybeUninit;
 
 /// What the kernel sends to a thread for what that thread does. Blocked they would end the process
@@ -38,6 +39,9 @@ pub fn block() -> Mask {
 
 impl Mask {
     /// Runs code of the program with this mask: what it starts inherits it (F73).
+    ///
+    /// A direct write beyond `RLIMIT_FSIZE` that the ring made at once left `SIGXFSZ` pending for
+    /// this thread. Unblocked it would end the process (F44), so it is taken back first.
     pub fn run<R>(self, code: impl FnOnce() -> R) -> R {
         /// Puts the mask back, also when the code panics.
         struct Back(Mask);
@@ -46,6 +50,7 @@ impl Mask {
                 self.0.replace();
             }
         }
+        platform::drop_pending(libc::SIGXFSZ);
         let _back = Back(self.replace());
         code()
     }

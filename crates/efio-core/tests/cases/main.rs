@@ -9,6 +9,7 @@
 mod common;
 
 mod after_the_end;
+mod callback_after_the_limit;
 mod code_of_the_program;
 mod durations;
 mod eagain_of_open;

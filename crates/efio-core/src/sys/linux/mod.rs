@@ -31,6 +31,21 @@ pub fn prefer_huge_pages(base: NonNull<u8>, len: usize) {
     unsafe { libc::madvise(base.as_ptr().cast(), len, libc::MADV_HUGEPAGE) };
 }
 
+/// Takes back a signal that this thread brought on itself and that its mask holds off.
+pub fn drop_pending(signal: libc::c_int) {
+    let mut set = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+    let now = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: the set is initialised before it is looked at, and the call waits for no time.
+    unsafe {
+        libc::sigemptyset(set.as_mut_ptr());
+        libc::sigaddset(set.as_mut_ptr(), signal);
+        libc::sigtimedwait(set.as_ptr(), std::ptr::null_mut(), &raw const now);
+    }
+}
+
 /// From now on the calling thread does not take the processor of a running one when it wakes: it
 /// begins where a processor is free, or when its turn comes. Threads that it starts inherit that.
 /// A thread that the application gave another policy keeps it, and refusing changes nothing.

@@ -25,5 +25,8 @@ pub const MAP_FLAGS: i32 = libc::MAP_PRIVATE | libc::MAP_ANON;
 /// There is nothing to ask for: who has huge pages gives them unasked.
 pub fn prefer_huge_pages(_base: NonNull<u8>, _len: usize) {}
 
+/// The driver makes no write itself without a ring, so nothing is pending there.
+pub fn drop_pending(_signal: libc::c_int) {}
+
 /// Whom a waking thread preempts is the scheduler's affair.
 pub fn wake_without_preempting() {}
