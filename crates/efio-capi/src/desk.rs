@@ -14,9 +14,9 @@ use crate::callback::Caller;
 use crate::descriptors::{DESCRIPTORS, Descriptor};
 use crate::event::{Letter, Operation, Pending, letter};
 use efio_core::model::SignalledQueue;
-use efio_core::{Errno, Event, EventKind, Fd};
+use efio_core::{Errno, Event, EventKind, Fd, Report};
 use efio_sync::EventFd;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::c_int;
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
@@ -72,6 +72,8 @@ pub struct Desk {
     /// Positional reads and writes under way, by the engine's tokens.
     pending: Mutex<HashMap<u64, Pending>>,
     next_token: AtomicU64,
+    /// Files of whose failure the program has heard.
+    heard: Mutex<HashSet<Fd>>,
     /// Somebody takes the news.
     is_watched: AtomicBool,
     /// The thread for callbacks.
@@ -92,6 +94,7 @@ impl Desk {
             news: SignalledQueue::new(EventFd::new()?),
             pending: Mutex::default(),
             next_token: AtomicU64::new(0),
+            heard: Mutex::default(),
             is_watched: AtomicBool::new(false),
             caller: Caller::new(),
             changes: Mutex::default(),
@@ -146,6 +149,9 @@ impl Desk {
             _ => {}
         }
         let result = closing.wait();
+        if result.is_err() {
+            self.heard_of(fd);
+        }
         self.caller.settle();
         result.map_err(io::Error::from)
     }
@@ -207,6 +213,19 @@ impl Desk {
             }
             _ => {}
         }
+    }
+
+    /// The program was told that the file has failed.
+    pub fn heard_of(&self, fd: Fd) {
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.insert(fd);
+    }
+
+    /// Leaves in the report what the program has not heard of.
+    pub fn strike_out(&self, report: &mut Report) {
+        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        report.unfinished.retain(|(fd, _)| !heard.contains(fd));
+        report.failed.retain(|(fd, _)| !heard.contains(fd));
     }
 
     fn change(&self) {

@@ -89,6 +89,8 @@ impl Library {
         let engine = options
             .builder()
             .keep_signals_blocked(true)
+            // What the desk knows the program has not asked for.
+            .callback_hears(false)
             .on_event(move |event| teller.tell(event))
             .start()
             .map_err(invalid)?;
@@ -189,8 +191,11 @@ pub fn stop(patience: Duration) -> io::Result<Report> {
     };
     ENDED.store(true, Ordering::Relaxed);
     let Library { engine, desk, .. } = *library;
-    let report = engine.shutdown(patience);
+    let mut report = engine.shutdown(patience);
     desk.caller.stop();
     DESCRIPTORS.forget_files();
+    if let Ok(report) = &mut report {
+        desk.strike_out(report);
+    }
     report
 }

@@ -50,6 +50,12 @@ impl<T: Copy> Answer<T> {
 }
 
 impl<T: Copy> Promise<T> {
+    /// Whether somebody holds the other half.
+    pub fn is_awaited(&self) -> bool {
+        let state = self.0.as_ref();
+        state.is_some_and(|state| shim::Arc::strong_count(state) > 1)
+    }
+
     /// Gives the answer; the waker to wake for it.
     pub fn give(mut self, result: Result<T, Errno>) -> Option<Waker> {
         let state = self.0.take()?;

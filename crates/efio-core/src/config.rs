@@ -71,6 +71,8 @@ pub struct Config {
     pub workers: usize,
     /// How long a dropped engine may take to write what it accepted.
     pub drop_deadline: Duration,
+    /// Whether a failure that the callback was told of is one that somebody heard of.
+    pub callback_hears: bool,
 }
 
 impl Default for Config {
@@ -89,6 +91,7 @@ impl Default for Config {
             thread_name: "efio".into(),
             workers: 4,
             drop_deadline: Duration::from_secs(10),
+            callback_hears: true,
         }
     }
 }

@@ -375,8 +375,8 @@ impl Drop for File {
             std::mem::forget(self.closing.take());
             return;
         }
-        // Closed already, by number or by `close`: nothing to do. An error comes with `Closed`.
-        let _ = self.shared.close(self.fd, false);
+        // An error comes with `Closed`.
+        self.shared.drop_file(self.fd);
     }
 }
 

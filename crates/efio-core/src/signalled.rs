@@ -80,6 +80,11 @@ impl<T, S: Signal> SignalledQueue<T, S> {
         &self.signal
     }
 
+    /// How many items wait.
+    pub fn len(&self) -> usize {
+        self.queue.len()
+    }
+
     /// Adds an item.
     pub fn push(&self, item: T) {
         memory::push(&self.queue, item);

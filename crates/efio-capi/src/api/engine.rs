@@ -24,8 +24,9 @@ pub extern "C" fn ef_set_option(option: c_int, value: u64) -> c_int {
 
 /// Ends the library: closes every file, waits until all accepted bytes are written or `patience_ms`
 /// milliseconds are over, and for the callback. Returns 0 when nothing was left, else the number
-/// of files that were not closed in time; `*unwritten`, unless it is null, becomes the number of
-/// their bytes. All descriptors are closed. -1: EBADF when the library is not running, EDEADLK in
+/// of files of which something was: those that were not closed in time, and those that failed
+/// without a function having said so, be they closed or not. `*unwritten`, unless it is null,
+/// becomes the number of their bytes that were not written. All descriptors are closed. -1: EBADF when the library is not running, EDEADLK in
 /// a callback, ESHUTDOWN in a forked child.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ef_shutdown(patience_ms: c_uint, unwritten: *mut u64) -> c_int {

@@ -83,9 +83,14 @@ pub extern "C" fn ef_close_immediate(fd: c_int) -> c_int {
 #[unsafe(no_mangle)]
 pub extern "C" fn ef_close_status(fd: c_int) -> c_int {
     enter(|| {
-        let (_library, descriptor) = descriptor(fd)?;
+        let (library, descriptor) = descriptor(fd)?;
         match descriptor.close_state() {
-            CloseState::Closed(result) => result.map(|()| 0).map_err(io::Error::from),
+            CloseState::Closed(result) => {
+                if result.is_err() {
+                    library.desk.heard_of(descriptor.fd());
+                }
+                result.map(|()| 0).map_err(io::Error::from)
+            }
             CloseState::Closing => Err(error(libc::EAGAIN)),
             CloseState::Open => Err(error(libc::EINVAL)),
             CloseState::Unknown => Err(error(libc::EBADF)),

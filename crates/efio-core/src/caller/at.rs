@@ -133,7 +133,7 @@ fn check(slot: &Slot, ends: &Ends, kind: Kind, end: Option<u64>) -> Result<(), E
     if !allowed {
         return Err(EBADF);
     }
-    if let Some(failure) = slot.failure() {
+    if let Some(failure) = slot.hear_failure() {
         let in_vain = kind != Kind::Read
             || slot.open_state() == OpenState::Refused
             || slot.marks.written() < slot.marks.accepted();

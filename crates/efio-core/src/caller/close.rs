@@ -14,7 +14,7 @@ impl Shared {
     /// Asks that everything accepted so far becomes durable; the mark that `Synced` will reach.
     pub fn sync(&self, fd: Fd) -> io::Result<u64> {
         self.with_ends(fd, |slot, _| {
-            if let Some(failure) = slot.failure() {
+            if let Some(failure) = slot.hear_failure() {
                 return Err(failure.into());
             }
             slot.request_sync(slot.marks.accepted());
@@ -63,7 +63,7 @@ impl Shared {
         mark: u64,
         asker: Asker<'_>,
     ) -> Option<io::Result<()>> {
-        let look = || match slot.failure() {
+        let look = || match slot.hear_failure() {
             Some(failure) => Some(Err(failure.into())),
             None => (slot.marks.written() >= mark).then_some(Ok(())),
         };
@@ -109,8 +109,18 @@ impl Shared {
     pub fn close(&self, fd: Fd, durable: bool) -> io::Result<()> {
         self.with_ends(fd, |slot, ends| {
             self.end_file(fd, slot, ends, durable);
-            slot.failure().map_or(Ok(()), |failure| Err(failure.into()))
+            slot.hear_failure()
+                .map_or(Ok(()), |failure| Err(failure.into()))
         })
+    }
+
+    /// The same for a handle that is dropped: nobody hears of a failure.
+    pub fn drop_file(&self, fd: Fd) {
+        // Closed already, by number or by `close`: nothing to do.
+        let _ = self.with_ends(fd, |slot, ends| {
+            self.end_file(fd, slot, ends, false);
+            Ok(())
+        });
     }
 
     /// Like [`close`](Self::close); the first error of the file comes as an answer.
@@ -162,12 +172,12 @@ impl Shared {
 
     /// What poisoned the file.
     pub fn failure(&self, fd: Fd) -> io::Result<Option<Failure>> {
-        self.look(fd, Slot::failure)
+        self.look(fd, Slot::hear_failure)
     }
 
     /// Whether the kernel has opened the file: `Ok(false)` while it works on it.
     pub fn open_status(&self, fd: Fd) -> io::Result<bool> {
-        let (state, failure) = self.look(fd, |slot| (slot.open_state(), slot.failure()))?;
+        let (state, failure) = self.look(fd, |slot| (slot.open_state(), slot.hear_failure()))?;
         match state {
             OpenState::Pending => Ok(false),
             OpenState::Open => Ok(true),

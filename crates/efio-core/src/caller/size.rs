@@ -15,7 +15,7 @@ impl Shared {
         let mut displaced = None;
         let result = self.with_ends(fd, |slot, ends| {
             let asked = ends.asked.then(|| slot.take_question(About::Size, asker));
-            if let Some(failure) = slot.failure() {
+            if let Some(failure) = slot.hear_failure() {
                 return Err(failure.into());
             }
             let valid = asked.flatten().filter(|question| question.mark().is_some());
@@ -52,7 +52,9 @@ impl Shared {
             let look = || match slot.open_state() {
                 OpenState::Pending => None,
                 OpenState::Open => Some(Ok(())),
-                OpenState::Refused => Some(Err(slot.failure().map_or(EBADF, |f| f.errno).into())),
+                OpenState::Refused => {
+                    Some(Err(slot.hear_failure().map_or(EBADF, |f| f.errno).into()))
+                }
             };
             self.look_or_wait(fd, slot, Waiting::OPENED, Attention::NONE, asker, look)
         })

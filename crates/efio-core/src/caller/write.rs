@@ -247,7 +247,7 @@ pub(super) fn check_write(slot: &Slot, ends: &Ends, len: usize) -> Result<(), Er
     if !ends.may_write {
         return Err(EBADF);
     }
-    if let Some(failure) = slot.failure() {
+    if let Some(failure) = slot.hear_failure() {
         return Err(failure.errno);
     }
     let end = ends.position.checked_add(len as u64);

@@ -229,6 +229,7 @@ impl<B: Backend> Driver<B> {
                     file.life.failed(failure.errno);
                     trace::failed(file.fd, &failure);
                     self.tell(file, EventKind::Failed(failure));
+                    self.failure_told(file);
                     self.notify_all(slot, file);
                     self.answer_sizes(slot, file);
                 }

@@ -15,6 +15,7 @@ mod complete;
 mod file;
 mod here;
 mod incoming;
+mod losses;
 mod notify;
 mod opens;
 mod ops;
@@ -42,6 +43,7 @@ use crate::sys::signals::Mask;
 use crate::trace;
 use file::{Limits, OpenFile};
 use incoming::NoMemory;
+use losses::Losses;
 use opens::Opening;
 use ops::{OpTable, Purpose};
 use pressure::{Peak, Readers};
@@ -73,6 +75,7 @@ pub struct Driver<B: Backend> {
     precedence: Precedence,
     /// The files that are not served yet.
     openings: HashMap<u32, Box<Opening<B::File>>>,
+    losses: Losses,
     /// When to flush which file; in order, for the interval is the same for all.
     timers: VecDeque<(Duration, Fd)>,
     retries: Retries,
@@ -105,6 +108,7 @@ impl<B: Backend> Driver<B> {
             sizes: Sizes::default(),
             precedence: Precedence::default(),
             openings: HashMap::new(),
+            losses: Losses::default(),
             timers: VecDeque::new(),
             retries: Retries::default(),
             starved: Starved::default(),
@@ -407,8 +411,11 @@ impl<B: Backend> Driver<B> {
         self.live -= 1;
         self.forget_sizes(file.fd);
         self.retries.remove(file.fd);
-        if let Some(slot) = self.shared.table.get(file.fd.index()) {
+        let shared = Arc::clone(&self.shared);
+        if let Some(slot) = shared.table.get(file.fd.index()) {
             slot.waiters.clear(&mut self.outbox.wakers);
+            let is_heard = file.tell_closed.is_awaited();
+            self.note_loss(slot, file, result, is_heard);
             self.shared.counters.reads_served.add(slot.clear());
         }
         self.shared.table.release(file.fd.index());

@@ -385,6 +385,7 @@ impl<B: Backend> Driver<B> {
         slot.set_open_state(OpenState::Refused);
         trace::failed(file.fd, &failure);
         self.tell(file, EventKind::Failed(failure));
+        self.failure_told(file);
         self.notify_all(slot, file);
     }
 }

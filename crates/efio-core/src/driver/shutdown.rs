@@ -3,6 +3,7 @@
 use super::Driver;
 use super::ops::Purpose;
 use crate::backend::Backend;
+use crate::error::Failure;
 use crate::fd::{Attention, DRIVER, Ends, Fd};
 use crate::op::Request;
 use std::time::Duration;
@@ -10,15 +11,21 @@ use std::time::Duration;
 /// How a shutdown went.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
-    /// Files that were not closed at the deadline, and the bytes of each that were accepted and
-    /// not written by then. Empty: nothing was left behind.
+    /// Files of which something was left behind, and the bytes of each that were accepted and not
+    /// written: those that were not closed at the deadline, and those that failed and whose failure
+    /// nobody heard of, whether they were left open, closed or dropped, before the shutdown or
+    /// during it. Somebody heard when a call on the file returned the error, when a close was waited
+    /// for, and when the event was taken from the queue, or the callback had it before the shutdown.
+    /// At most 65 536 that ended before it are remembered.
     pub unfinished: Vec<(Fd, u64)>,
+    /// Of those the ones that failed: the error, and where the loss begins.
+    pub failed: Vec<(Fd, Failure)>,
 }
 
 impl Report {
     /// Whether each accepted byte was written or reported as lost before.
     pub fn is_clean(&self) -> bool {
-        self.unfinished.is_empty()
+        self.unfinished.is_empty() && self.failed.is_empty()
     }
 }
 
@@ -73,20 +80,21 @@ impl<B: Backend> Driver<B> {
             return None;
         }
         self.end_positional();
-        let left = |fd: Fd| {
-            let marks = self
-                .shared
-                .table
-                .get(fd.index())
-                .map(|slot| slot.marks.progress());
-            marks.map_or(0, |marks| marks.accepted - marks.written)
-        };
-        let unfinished = self
-            .files
-            .iter()
-            .flatten()
-            .map(|file| (file.fd, left(file.fd)))
-            .collect();
-        Some(Report { unfinished })
+        let mut report = Report::default();
+        for (fd, bytes, failure) in self.losses() {
+            report.unfinished.push((fd, bytes));
+            report.failed.push((fd, failure));
+        }
+        for file in self.files.iter().flatten() {
+            let Some(slot) = self.shared.table.get(file.fd.index()) else {
+                continue;
+            };
+            let marks = slot.marks.progress();
+            let left = marks.accepted - marks.written;
+            report.unfinished.push((file.fd, left));
+            let failure = slot.failure().map(|failure| (file.fd, failure));
+            report.failed.extend(failure);
+        }
+        Some(report)
     }
 }

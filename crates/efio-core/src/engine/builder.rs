@@ -131,6 +131,14 @@ impl Builder {
         self
     }
 
+    /// For a callback that only files what it hears: the report of the shutdown names a failure all
+    /// the same. `true` unless set.
+    #[must_use]
+    pub fn callback_hears(mut self, hears: bool) -> Self {
+        self.config.callback_hears = hears;
+        self
+    }
+
     /// All events go to `callback` instead of the queue. The engine's thread runs it, in the
     /// order of the events and never inside another call of efio, with nothing locked: the
     /// callback may use every file and the engine itself. What it takes long for, all files wait

@@ -71,6 +71,11 @@ impl EventQueue {
         self.queue.push(event);
     }
 
+    /// How many events wait.
+    pub(crate) fn len(&self) -> usize {
+        self.queue.len()
+    }
+
     /// Takes the oldest event; `None` when none is available. Take events until then before waiting
     /// again: the descriptor is cleared by the call that returns `None`.
     /// In a forked child there are no events.

@@ -24,6 +24,8 @@ pub struct Outbox {
     events: Vec<Event>,
     /// The signal mask of the callback, if it has one of its own.
     pub mask: Option<Mask>,
+    /// How many events went to the queue.
+    pushed: u64,
     /// Tasks that waited for what this turn brought.
     pub wakers: Vec<Waker>,
 }
@@ -42,8 +44,14 @@ impl Outbox {
         if self.callback.is_some() {
             self.events.push(event);
         } else {
+            self.pushed += 1;
             queue.push(event);
         }
+    }
+
+    /// How many events went to the queue, if there is no callback.
+    pub fn queued(&self) -> Option<u64> {
+        self.callback.is_none().then_some(self.pushed)
     }
 
     /// Whether there is nothing to hand out.

@@ -61,6 +61,8 @@ pub struct Slot {
     manner: AtomicU8,
     /// 0, or the errno that poisoned the file.
     failed: AtomicI32,
+    /// A call returned that failure.
+    heard: AtomicBool,
     lost_from: AtomicU64,
     /// Accepted bytes that have to be written before the requested run may read.
     read_after: AtomicU64,
@@ -105,6 +107,7 @@ impl Slot {
             state: AtomicU8::new(0),
             manner: AtomicU8::new(0),
             failed: AtomicI32::new(0),
+            heard: AtomicBool::new(false),
             lost_from: AtomicU64::new(0),
             read_after: AtomicU64::new(0),
             read_from: AtomicU64::new(0),
@@ -155,6 +158,7 @@ impl Slot {
             word.store(0, Ordering::Relaxed);
         }
         self.going.store(false, Ordering::Relaxed);
+        self.heard.store(false, Ordering::Relaxed);
         self.manner.store(0, Ordering::Relaxed);
         self.going.store(false, Ordering::Relaxed);
         // Release: who looks at them through a stale descriptor sees then that its file ended.
@@ -250,6 +254,22 @@ impl Slot {
                 })
             }
         }
+    }
+
+    /// The same for a call that returns it.
+    #[inline]
+    pub fn hear_failure(&self) -> Option<Failure> {
+        let failure = self.failure();
+        if failure.is_some() {
+            // Relaxed: with `failure_was_heard`, behind the close of the file.
+            self.heard.store(true, Ordering::Relaxed);
+        }
+        failure
+    }
+
+    /// Whether a call returned the failure.
+    pub fn failure_was_heard(&self) -> bool {
+        self.heard.load(Ordering::Relaxed)
     }
 
     /// Poisons the file. Only the driver does, once.

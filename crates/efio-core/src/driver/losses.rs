@@ -1,0 +1,127 @@
+//! Files that ended with a loss of which nobody heard: the shutdown reports them.
+//!
+//! | who heard of the failure | how that is known |
+//! |---|---|
+//! | a call on the file returned it | the slot says so |
+//! | a close that somebody waits for | its answer is awaited |
+//! | the callback | it is run, before the shutdown |
+//! | the queue of events | fewer events wait there than came behind this one |
+
+use super::Driver;
+use super::file::OpenFile;
+use crate::backend::Backend;
+use crate::error::{Errno, Failure};
+use crate::fd::{Fd, OpenState, Slot};
+use std::collections::HashMap;
+
+/// The most files that are remembered.
+const MOST: usize = 1 << 16;
+
+/// Files that lost something, by whether anybody heard of it.
+#[derive(Default)]
+pub struct Losses {
+    /// Who hears that a file which is still open has failed.
+    failed: HashMap<u32, Telling>,
+    ended: Vec<Loss>,
+}
+
+struct Loss {
+    fd: Fd,
+    /// Accepted and not written.
+    bytes: u64,
+    failure: Failure,
+    telling: Telling,
+}
+
+/// Who hears of a failure.
+#[derive(Clone, Copy)]
+enum Telling {
+    Nobody,
+    Callback,
+    /// Whoever takes the event of this number from the queue.
+    Queue(u64),
+}
+
+impl<B: Backend> Driver<B> {
+    /// The file failed, and its owner is told by an event.
+    pub(super) fn failure_told(&mut self, file: &OpenFile<B::File>) {
+        let telling = self.telling(file, 0);
+        self.losses.failed.insert(file.fd.index(), telling);
+    }
+
+    /// Who hears of the last event, or of one that comes so many events later.
+    fn telling(&self, file: &OpenFile<B::File>, later: u64) -> Telling {
+        if file.wakers {
+            return Telling::Nobody;
+        }
+        match self.outbox.queued() {
+            Some(number) => Telling::Queue(number + later),
+            None if self.deadline.is_none() && self.shared.config.callback_hears => {
+                Telling::Callback
+            }
+            // The program is in `shutdown`, and reads the report.
+            None => Telling::Nobody,
+        }
+    }
+
+    /// The file is closed, with this result, which its next event tells. `is_heard`: somebody waits for that.
+    pub(super) fn note_loss(
+        &mut self,
+        slot: &Slot,
+        file: &OpenFile<B::File>,
+        result: Result<(), Errno>,
+        is_heard: bool,
+    ) {
+        let told = match self.losses.failed.is_empty() {
+            true => None,
+            false => self.losses.failed.remove(&file.fd.index()),
+        };
+        let Err(errno) = result else { return };
+        let telling = told.unwrap_or_else(|| self.telling(file, 1));
+        let marks = slot.marks.progress();
+        let was_open = slot.open_state() == OpenState::Open;
+        let lost = marks.accepted > 0 || (was_open && slot.failure().is_some());
+        if !lost || is_heard || slot.failure_was_heard() {
+            return;
+        }
+        // An error of the close itself may be one of any byte.
+        let failure = slot.failure().unwrap_or(Failure { errno, offset: 0 });
+        if self.losses.ended.len() >= MOST {
+            let taken = self.taken();
+            self.losses.ended.retain(|loss| loss.telling.is_open(taken));
+        }
+        if self.losses.ended.len() < MOST {
+            self.losses.ended.push(Loss {
+                fd: file.fd,
+                bytes: marks.accepted - marks.written,
+                failure,
+                telling,
+            });
+        }
+    }
+
+    /// Events taken from the queue so far.
+    fn taken(&self) -> u64 {
+        let pushed = self.outbox.queued().unwrap_or(0);
+        pushed.saturating_sub(self.shared.events.len() as u64)
+    }
+
+    /// The files that nobody heard of, with what they lost and why.
+    pub(super) fn losses(&self) -> impl Iterator<Item = (Fd, u64, Failure)> {
+        let taken = self.taken();
+        let losses = self.losses.ended.iter();
+        let open = losses.filter(move |loss| loss.telling.is_open(taken));
+        open.map(|loss| (loss.fd, loss.bytes, loss.failure))
+    }
+}
+
+impl Telling {
+    /// Whether nobody has heard, now that the first `taken` events are.
+    fn is_open(self, taken: u64) -> bool {
+        match self {
+            Self::Nobody => true,
+            Self::Callback => false,
+            Self::Queue(number) => number > taken,
+        }
+    }
+}
