@@ -81,7 +81,7 @@ impl<T, S: Signal> SignalledQueue<T, S> {
     }
 
     /// How many items wait.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.queue.len()
     }
 

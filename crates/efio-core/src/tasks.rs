@@ -8,8 +8,9 @@ use std::task::{Context, Poll, Waker};
 
 /// For tasks of any runtime: a call that cannot be answered yet has the task woken when it can.
 /// They work on any file; with [`OpenOptions::wakers`](crate::OpenOptions::wakers) it sends no
-/// events besides. Dropping what polls them loses nothing: what was accepted is accepted, and a
-/// byte is read only by the call that gives it out.
+/// events besides. Dropping what polls them loses nothing, and nothing of it happens later: what was
+/// accepted is accepted, a byte is read only by the call that gives it out, and a flush, a sync or a
+/// close that was asked for goes on.
 impl File {
     /// Ready once the kernel has opened the file.
     ///

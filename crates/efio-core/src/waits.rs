@@ -8,7 +8,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Waiting on the calling thread. Each call fails with `TimedOut` when `timeout` is over (`None`: never), with `EDEADLK` on the engine's own
+/// Waiting on the calling thread. A wait that timed out leaves nothing behind: no call happens later
+/// that was not asked for before it. What it waited for goes on: a flush, a sync, a close, and an open,
+/// which only [`AsyncFile::open`](crate::AsyncFile::open) withdraws. Each call fails with `TimedOut` when `timeout` is over (`None`: never), with `EDEADLK` on the engine's own
 /// thread, where a callback runs, and with `ESHUTDOWN` when the engine ends meanwhile. They take
 /// no events: a program that lives by them alone opens its files with
 /// [`OpenOptions::wakers`](crate::OpenOptions::wakers).

@@ -372,3 +372,49 @@ fn many_tasks_copy_at_once() {
         }
     });
 }
+
+/// F86: a seek to the end that is dropped before it is ready does not happen, whatever comes next. One
+/// that was waited for stays.
+#[test]
+fn a_dropped_seek_does_not_happen() {
+    on_both_runtimes(|| async {
+        let dir = Dir::new();
+        let path = dir.join("file");
+        std::fs::write(&path, [1; 1000]).unwrap();
+        let engine = engine();
+        let mut dropped = 0;
+        for round in 0..60 {
+            let mut file = AsyncFile::open(&engine, &path, &reading()).await.unwrap();
+            let place = if round % 2 == 0 { 0 } else { 7 };
+            file.seek(SeekFrom::Start(place)).await.unwrap();
+            if try_once(file.seek(SeekFrom::End(-1))).await.is_some() {
+                continue;
+            }
+            dropped += 1;
+            match round % 5 {
+                0 => assert_eq!(file.stream_position().await.unwrap(), place),
+                1 => {
+                    let on = file.seek(SeekFrom::Current(3)).await.unwrap();
+                    assert_eq!(on, place + 3);
+                }
+                2 => {
+                    let mut buffer = [0; 2000];
+                    let n = file.read(&mut buffer).await.unwrap() as u64;
+                    assert_eq!(n, 1000 - place);
+                }
+                3 => assert_eq!(file.seek(SeekFrom::End(-2)).await.unwrap(), 998),
+                _ => {
+                    // Dropped twice.
+                    let again = try_once(file.seek(SeekFrom::Current(5))).await;
+                    let at = file.stream_position().await.unwrap();
+                    assert_eq!(at, again.map_or(place, Result::unwrap));
+                }
+            }
+        }
+        assert!(dropped > 0, "none had to wait");
+        let mut file = AsyncFile::open(&engine, &path, &reading()).await.unwrap();
+        assert_eq!(file.seek(SeekFrom::End(0)).await.unwrap(), 1000);
+        assert_eq!(file.seek(SeekFrom::Current(-10)).await.unwrap(), 990);
+        assert_eq!(file.stream_position().await.unwrap(), 990);
+    });
+}

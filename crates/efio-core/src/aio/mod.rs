@@ -31,8 +31,23 @@ use std::task::{Context, Poll, ready};
 /// - **`AsyncBufRead`** copies nothing: it shows the pages that the disk filled.
 /// - **Seek** takes no time, but for `SeekFrom::End`: only the kernel knows where a file ends. What was
 ///   accepted goes to it first, then it is asked ([`File::size`]).
-/// - Every future can be dropped at any time: a seek to the end that was dropped does not happen, bytes that were accepted stay accepted, and what a
-///   dropped read would have given out is there for the next one.
+///
+/// # Cancel safety
+///
+/// Every future can be dropped before it is ready, in a `select!` or at a timeout:
+///
+/// | dropped | what has happened |
+/// |---|---|
+/// | [`open`](Self::open) | withdrawn: nothing is cut off later; the file may have been made |
+/// | read, `fill_buf` | nothing: the bytes are there for the next one |
+/// | write | nothing; once it was ready its bytes are accepted and stay so |
+/// | flush, [`sync_data`](Self::sync_data), [`sync_all`](Self::sync_all) | what was accepted goes to disk all the same |
+/// | seek | nothing: the position is where it was |
+/// | shutdown, close | goes on in the background |
+/// | the file itself | written and closed in the background; opens behind it wait for that |
+///
+/// The combinators of tokio and futures add their own: a `write_all` that is dropped may have written a
+/// part, a `read_exact` may have read one.
 ///
 /// ```
 /// use efio_core::{AsyncFile, Engine, OpenOptions};
@@ -55,6 +70,9 @@ pub struct AsyncFile {
     shown: Option<Loan>,
     /// A seek to the end that was begun and not completed, as tokio does it: how far from there.
     to_end: Option<i64>,
+    /// Where the position was before such a seek had to wait, until it is known that the seek was not
+    /// dropped.
+    before_end: Option<u64>,
     /// An answer that an earlier seek asked for is not for the next one.
     asks_anew: bool,
 }
@@ -131,6 +149,7 @@ impl AsyncFile {
     /// For every call but those of a seek, and but for showing bytes.
     fn other(&mut self) -> &File {
         self.to_end = None;
+        self.before_end = None;
         self.shown = None;
         &self.file
     }
@@ -191,6 +210,7 @@ impl From<File> for AsyncFile {
             file,
             shown: None,
             to_end: None,
+            before_end: None,
             asks_anew: false,
         }
     }

@@ -60,10 +60,18 @@ impl AsyncWrite for AsyncFile {
     }
 }
 
+/// Only a seek to the end takes time, and moves the position when it completes.
+///
+/// tokio's seek completes whatever was started before it, and then starts: a seek that was dropped is
+/// completed by the next one. One that was not is completed by its own last poll, and once more by the
+/// next one. So a start right behind the first completion of a seek that had to wait finds one that was
+/// dropped, and takes it back. Who calls these functions by hand does as tokio's seek.
 impl AsyncSeek for AsyncFile {
-    /// Only a seek to the end takes time, and is over when it completes.
     fn start_seek(self: Pin<&mut Self>, position: SeekFrom) -> io::Result<()> {
         let this = self.get_mut();
+        if let (None, Some(before)) = (this.to_end, this.before_end) {
+            this.file.shared.seek(this.file.fd, before)?;
+        }
         this.other();
         this.asks_anew = true;
         match position {
@@ -78,9 +86,19 @@ impl AsyncSeek for AsyncFile {
     /// The position, once the seek is over.
     fn poll_complete(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<u64>> {
         let this = self.get_mut();
-        let to = this.to_end.map_or(SeekFrom::Current(0), SeekFrom::End);
-        let position = ready!(this.poll_seek_to(cx, to));
-        this.to_end = None;
-        Poll::Ready(position)
+        let Some(by) = this.to_end else {
+            this.before_end = None;
+            return this.poll_seek_to(cx, SeekFrom::Current(0));
+        };
+        let before = Seek::stream_position(&mut this.file)?;
+        let polled = this.poll_seek_to(cx, SeekFrom::End(by));
+        match &polled {
+            Poll::Pending => this.before_end = Some(before),
+            Poll::Ready(result) => {
+                this.to_end = None;
+                this.before_end = this.before_end.filter(|_| result.is_ok());
+            }
+        }
+        polled
     }
 }

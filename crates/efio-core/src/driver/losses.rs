@@ -103,7 +103,7 @@ impl<B: Backend> Driver<B> {
     /// Events taken from the queue so far.
     fn taken(&self) -> u64 {
         let pushed = self.outbox.queued().unwrap_or(0);
-        pushed.saturating_sub(self.shared.events.len() as u64)
+        pushed.saturating_sub(self.shared.events.count() as u64)
     }
 
     /// The files that nobody heard of, with what they lost and why.

@@ -100,6 +100,13 @@ impl Engine {
     /// [`Opened`](crate::EventKind::Opened) or [`Failed`](crate::EventKind::Failed) event follows.
     /// Writes are accepted meanwhile.
     ///
+    /// A file that this engine has closed, or whose handle was dropped, is opened behind that close,
+    /// whatever its name is now: the open is pending until everything accepted for it is written, and
+    /// `truncate` cuts off what that was. Other processes and other engines see the file as the kernel
+    /// has it, bytes that are still to be written come later for them: [`File::close_wait`] tells when
+    /// there are none. An open whose [`File`] is dropped before it is answered happens all the same;
+    /// [`AsyncFile::open`](crate::AsyncFile::open) can be withdrawn.
+    ///
     /// # Errors
     ///
     /// `ENOENT`, `EINVAL` or `ENAMETOOLONG` for an empty, NUL-holding or overlong path, `EINVAL`
@@ -309,10 +316,10 @@ impl Engine {
     }
 
     /// Closes every file, waits until all accepted bytes are written or `patience` is over, and
-    /// says what was left. Descriptors are stale from then on:
-    /// calls say `ESHUTDOWN`. The events that were not taken
-    /// are gone with the engine: the report says what could not be written in time, the errors of
-    /// a file come with its own calls and events before. At the deadline each positional op that is
+    /// says what was left. Descriptors are stale from then on: calls say `ESHUTDOWN`. The events that
+    /// were not taken are gone with the engine: the report says what could not be written in time,
+    /// and what was lost without anybody having heard of it
+    /// ([`Report::unfinished`](crate::Report::unfinished)). At the deadline each positional op that is
     /// left [completes](crate::Completed) with an error, and all that wait are woken.
     ///
     /// When nothing is left behind the engine's threads have ended by the return, and what the

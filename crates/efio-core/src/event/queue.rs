@@ -72,8 +72,8 @@ impl EventQueue {
     }
 
     /// How many events wait.
-    pub(crate) fn len(&self) -> usize {
-        self.queue.len()
+    pub(crate) fn count(&self) -> usize {
+        self.queue.count()
     }
 
     /// Takes the oldest event; `None` when none is available. Take events until then before waiting
