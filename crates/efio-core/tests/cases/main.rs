@@ -11,8 +11,8 @@ mod common;
 mod after_the_end;
 mod callback_after_the_limit;
 mod code_of_the_program;
-mod durations;
 mod dropped_futures;
+mod durations;
 mod eagain_of_open;
 mod edge_triggered;
 mod ends_of_files;
@@ -27,6 +27,6 @@ mod read_behind_a_failed_write;
 #[cfg(target_os = "linux")]
 mod refused_calls;
 mod relative_paths;
+mod shutdown_losses;
 mod stalled_readers;
 mod two_askers;
-mod shutdown_losses;

@@ -1,9 +1,9 @@
 //! Ends of an engine: the process dies, the power fails, or it is shut down with a deadline.
 
-use super::user::{look, path};
+use super::user::{Open, look, path};
 use super::world::World;
-use efio_core::OpenOptions;
 use efio_core::sim::Simulation;
+use efio_core::{Fd, OpenOptions};
 use std::time::Duration;
 
 impl World<'_> {
@@ -72,11 +72,34 @@ impl World<'_> {
             }
         }
         let report = report.expect("a shutdown ends at its deadline (F45)");
+        let healthy = |open: &&Open| {
+            let oracle = &open.oracle;
+            oracle.opened && oracle.failed.is_none() && oracle.accepted() > 0
+        };
+        let before: Vec<_> = {
+            let user = self.user();
+            let files = user.files.iter().filter(healthy);
+            files.map(|open| (open.fd, open.path)).collect()
+        };
         self.hear();
+        for (fd, path) in before {
+            let user = self.user();
+            let last = user.places[usize::from(path)].last.as_ref();
+            let is_closed = user.files.iter().all(|open| open.fd != fd);
+            let failed = last.and_then(|oracle| oracle.failed).filter(|_| is_closed);
+            let told = report.failed.iter().find(|(other, _)| *other == fd);
+            if let Some(failure) = failed {
+                let told = told.map(|&(_, failure)| failure);
+                assert_eq!(told, Some(failure), "a loss that nobody heard of (F84)");
+            }
+        }
         let user = self.user();
         for (fd, bytes) in &report.unfinished {
-            let open = user.files.iter().find(|open| open.fd == *fd);
-            let open = open.expect("an unfinished file is not closed");
+            let Some(open) = user.files.iter().find(|open| open.fd == *fd) else {
+                let failed = report.failed.iter().any(|(other, _)| other == fd);
+                assert!(failed, "an unfinished file is not closed");
+                continue;
+            };
             let inode = self.store.inode(&path(open.path));
             let taken = inode.map_or(0, |inode| look(&inode).taken());
             let most = open.oracle.accepted() - open.oracle.marks.written;
@@ -91,7 +114,9 @@ impl World<'_> {
             assert!(under_way.is_empty(), "not completed: {under_way:?}");
         }
         let left = user.files.len();
-        assert_eq!(report.unfinished.len(), left, "closed, or in the report");
+        let open = |(fd, _): &&(Fd, u64)| user.files.iter().any(|open| open.fd == *fd);
+        let named = report.unfinished.iter().filter(open).count();
+        assert_eq!(named, left, "closed, or in the report");
         drop(user);
         self.kill();
     }
