@@ -224,12 +224,9 @@ fn attributes(node: u64, made: Option<&Made>) -> Vec<u8> {
     out.extend(made.map_or(0, |made| made.size).to_ne_bytes());
     // Blocks, and times with their nanoseconds.
     out.resize(60, 0);
-    let mode = if made.is_some() {
-        libc::S_IFREG | 0o644
-    } else {
-        libc::S_IFDIR | 0o755
-    };
-    out.extend((mode as u32).to_ne_bytes());
+    // A file that anybody reads, or a directory.
+    let mode: u32 = if made.is_some() { 0o100_644 } else { 0o040_755 };
+    out.extend(mode.to_ne_bytes());
     out.extend(1u32.to_ne_bytes());
     // Owner, group, device.
     out.resize(80, 0);

@@ -152,7 +152,9 @@ impl Oracle {
         let from = self.position;
         let end = from + bytes.len();
         self.position = end;
-        self.forget_ends();
+        if !bytes.is_empty() {
+            self.forget_ends();
+        }
         if self.content.get(from..end) == Some(bytes) {
             return;
         }
