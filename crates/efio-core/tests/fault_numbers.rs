@@ -2,7 +2,11 @@
 
 use std::path::Path;
 
-/// Every number from 1 to 59 but 20, which was never given.
+/// Numbers of the table that no test causes. 20 was never given; slow syncs (78), a mount that hangs
+/// (79) and a flood of requests (91) are known and not mended; 89 is about to be.
+const LEFT: [u32; 5] = [20, 78, 79, 89, 91];
+
+/// Every number to 94 but those that are left.
 #[test]
 fn every_fault_is_caused_by_a_test_that_names_it() {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -12,7 +16,7 @@ fn every_fault_is_caused_by_a_test_that_names_it() {
         .filter(|line| line.starts_with("| F"))
         .collect();
     let numbers: Vec<_> = rows.iter().map(|row| cell(row, 1)).collect();
-    let expected = (1..=59).filter(|number| *number != 20);
+    let expected = (1..=94).filter(|number| !LEFT.contains(number));
     assert_eq!(
         numbers,
         expected
@@ -24,7 +28,13 @@ fn every_fault_is_caused_by_a_test_that_names_it() {
         let mut quoted = row.split('`').skip(1).step_by(2);
         let file = quoted.next().expect("a file is named");
         if file.starts_with("efio-") {
-            assert!(package.join("..").join(file).exists(), "{row}");
+            let path = package.join("..").join(file);
+            let source = std::fs::read_to_string(&path).expect(file);
+            let newer = fault[1..].parse::<u32>().unwrap() >= 60;
+            assert!(
+                !newer || source.contains(&fault),
+                "{file} does not name {fault}"
+            );
             continue;
         }
         let source = std::fs::read_to_string(package.join(file)).expect(file);
