@@ -1,6 +1,10 @@
 //! Programs that showed faults in use, as tests: one file for each, named after what it does, with
-//! the number of its fault (`F82`) in its text. `cargo test --workspace --test cases` runs them all,
-//! those of the other crates with them.
+//! the number of its fault (`F82`) in its text. This runs them all, those of the other crates with
+//! them:
+//!
+//! ```text
+//! cargo test --workspace --features efio-core/tokio --test cases
+//! ```
 //!
 //! A case runs on every backend that starts here, waits for states and never for the clock (only
 //! [`PATIENCE`](common::PATIENCE) ends a hang), and says `SKIPPED` and why where it cannot run.
@@ -11,6 +15,7 @@ mod common;
 mod after_the_end;
 mod callback_after_the_limit;
 mod code_of_the_program;
+#[cfg(feature = "tokio")]
 mod dropped_futures;
 mod durations;
 mod eagain_of_open;
