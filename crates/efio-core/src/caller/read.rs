@@ -268,7 +268,7 @@ fn peek_now(slot: &Slot, ends: &mut Ends, buf: &mut [u8]) -> Option<usize> {
     if slot.marks.written() < slot.marks.accepted() {
         return None;
     }
-    let kernel = ends.read_now.as_ref()?;
+    let kernel = ends.kernel.as_ref().filter(|_| ends.reads_now)?;
     match kernel.read_now(ends.position, buf) {
         // The driver asks a kernel that answers.
         Ok(0) if !kernel.tells_the_end() => None,

@@ -357,8 +357,8 @@ impl<B: Backend> Driver<B> {
             let kernel = B::read_now(kernel);
             let mut ends = slot.ends.acquire(DRIVER);
             if ends.generation == file.fd.generation() {
-                ends.read_now = kernel.clone().filter(|_| file.reads_cached());
                 ends.kernel = kernel;
+                ends.reads_now = file.reads_cached();
             }
         }
         slot.set_open_state(OpenState::Open);

@@ -40,6 +40,8 @@ const IDLE_AT_FIRST: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_millis(50);
 /// Consumers seen in one look.
 const LOOKS: usize = 512;
+/// Entries of closed files that may be in the lists.
+const SPARE: usize = 1024;
 /// How long a peak of use is remembered.
 const PERIOD: Duration = Duration::from_secs(1);
 
@@ -84,6 +86,9 @@ impl<B: Backend> Driver<B> {
 
     /// Looks who is idle, and keeps some memory free in any case.
     pub(super) fn relieve(&mut self) {
+        if self.readers.active.len() + self.readers.idle.len() > 2 * self.live + SPARE {
+            self.forget_closed_readers();
+        }
         if self.watches_readers() && self.now >= self.readers.next_look {
             self.readers.next_look = self.now.saturating_add(LOOK);
             self.look_at_readers();
@@ -104,6 +109,17 @@ impl<B: Backend> Driver<B> {
     pub(super) fn reclaim_for_writer(&mut self, fd: Fd) {
         let wanted = self.shared.config.write_behind();
         while self.shared.pool.free() < wanted && self.reclaim_one(Some(fd)) {}
+    }
+
+    /// Most entries are of files that were closed.
+    fn forget_closed_readers(&mut self) {
+        let files = &self.files;
+        let is_listed = |fd: &Fd| {
+            let file = files.get(fd.index() as usize).and_then(Option::as_ref);
+            file.is_some_and(|file| file.fd == *fd && file.listed)
+        };
+        self.readers.active.retain(is_listed);
+        self.readers.idle.retain(is_listed);
     }
 
     fn is_short(&self) -> bool {

@@ -47,10 +47,10 @@ pub struct Ends {
     pub writer: Option<Box<ChunkWriter<Page>>>,
     /// The read stream, once a run has begun.
     pub reader: Option<Box<ChunkReader<Page>>>,
-    /// In cached mode: the kernel's file, for what is in memory.
-    pub read_now: Option<Arc<dyn ReadNow>>,
-    /// The same, in every mode, for where the file ends.
+    /// The kernel's file, once open, if it is read: for where it ends.
     pub kernel: Option<Arc<dyn ReadNow>>,
+    /// In cached mode: also for what is in memory.
+    pub reads_now: bool,
     /// Who began the current run.
     pub run: RunBy,
 }
