@@ -32,7 +32,7 @@ fn every_fault_is_caused_by_a_test_that_names_it() {
             let source = std::fs::read_to_string(&path).expect(file);
             let newer = fault[1..].parse::<u32>().unwrap() >= 60;
             assert!(
-                !newer || source.contains(&fault),
+                !newer || source.contains(fault),
                 "{file} does not name {fault}"
             );
             continue;
