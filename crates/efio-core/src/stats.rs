@@ -174,6 +174,28 @@ pub enum NameState {
     Unknown(Errno),
 }
 
+impl NameState {
+    /// In two bytes: an errno is below 4096.
+    pub(crate) fn code(self) -> u16 {
+        match self {
+            Self::NotNew => 0,
+            Self::Pending => 1,
+            Self::Durable => 2,
+            Self::Unknown(errno) => 3 + errno.0 as u16,
+        }
+    }
+
+    /// What [`code`](Self::code) gave.
+    pub(crate) fn from_code(code: u16) -> Self {
+        match code {
+            0 => Self::NotNew,
+            1 => Self::Pending,
+            2 => Self::Durable,
+            errno => Self::Unknown(Errno(i32::from(errno - 3))),
+        }
+    }
+}
+
 impl Counters {
     /// A file that was opened in `mode`.
     pub fn opened(&self, mode: IoMode) {

@@ -241,6 +241,7 @@ impl<F> OpenFile<F> {
     /// file that is open and not used. `ends` are the caller's, all of whose bytes are written.
     /// How many bytes that were read ahead are gone with that.
     pub fn rest(&mut self, slot: &Slot, ends: &mut Ends) -> u64 {
+        slot.forget_awaited();
         if let Some(rest) = self.outgoing.as_ref().and_then(|outgoing| outgoing.rest()) {
             self.written = rest;
             self.outgoing = None;

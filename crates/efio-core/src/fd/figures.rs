@@ -1,13 +1,16 @@
 //! The figures of a file that are not zero: most files have three or four of them, so an array of
-//! all would be the largest thing that an idle file keeps.
+//! all would be the largest thing that an idle file keeps. What is known of the file's name is here
+//! too, where it takes no memory.
 
-use crate::stats::FileStats;
+use crate::stats::{FileStats, NameState};
 
 /// See the module.
 #[derive(Default)]
 pub struct Figures {
     /// Bit n: the nth of [`FileStats::figures`] is among `values`.
     which: u16,
+    /// [`NameState::code`].
+    name: u16,
     /// Those figures, in that order.
     values: Box<[u64]>,
 }
@@ -29,14 +32,23 @@ impl Figures {
         } else {
             *self = Self {
                 which,
+                name: self.name,
                 values: counted.collect(),
             };
         }
     }
 
-    /// Every figure.
+    /// Notes what is known of the file's name.
+    pub fn set_name(&mut self, name: NameState) {
+        self.name = name.code();
+    }
+
+    /// Every figure, and what is known of the file's name.
     pub fn all(&self) -> FileStats {
-        let mut all = FileStats::default();
+        let mut all = FileStats {
+            name: NameState::from_code(self.name),
+            ..FileStats::default()
+        };
         let mut values = self.values.iter();
         for (number, figure) in all.figures().into_iter().enumerate() {
             if self.which & 1 << number != 0 {
@@ -66,6 +78,23 @@ mod tests {
             }
         }
         assert_eq!(figures.values.len(), 11);
+    }
+
+    #[test]
+    fn what_is_known_of_the_name_stays() {
+        use crate::error::Errno;
+        let mut figures = Figures::default();
+        let unknown = NameState::Unknown(Errno(libc::ESTALE));
+        for name in [
+            NameState::Pending,
+            NameState::Durable,
+            unknown,
+            NameState::NotNew,
+        ] {
+            figures.set_name(name);
+            figures.add(1, |stats| &mut stats.fallbacks);
+            assert_eq!(figures.all().name, name);
+        }
     }
 
     #[test]

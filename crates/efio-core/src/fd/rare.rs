@@ -15,7 +15,6 @@ use efio_chunks::{ChunkReader, ChunkWriter};
 pub struct Rare {
     /// What was done for the file.
     figures: Figures,
-    name: NameState,
     mail: Option<Box<Mail>>,
 }
 
@@ -51,15 +50,12 @@ impl Slot {
 
     /// What is known of the name of the file.
     pub fn set_name(&self, name: NameState) {
-        self.rare.lock().name = name;
+        self.rare.lock().figures.set_name(name);
     }
 
     /// What was done for the file so far.
     pub fn stats(&self) -> FileStats {
-        let (counted, name) = {
-            let rare = self.rare.lock();
-            (rare.figures.all(), rare.name)
-        };
+        let counted = self.rare.lock().figures.all();
         let Manner {
             mode,
             why,
@@ -68,7 +64,6 @@ impl Slot {
         FileStats {
             mode,
             mode_reason: why,
-            name,
             on_workers,
             reads_served: self.reads_served.get(),
             ..counted
@@ -150,6 +145,18 @@ impl Slot {
             rare.mail = None;
         }
         true
+    }
+
+    /// The file is at rest, with every accepted byte written: nobody waits for a mark, though one
+    /// may be left of a wait that was over before it began. With custody.
+    pub fn forget_awaited(&self) {
+        let mut rare = self.rare.lock();
+        if let Some(mail) = &mut rare.mail {
+            mail.awaited = None;
+            if mail.is_empty() {
+                rare.mail = None;
+            }
+        }
     }
 
     fn leave<T>(&self, place: impl FnOnce(&mut Mail) -> &mut Option<T>, what: T) {

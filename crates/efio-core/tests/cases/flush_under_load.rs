@@ -29,9 +29,18 @@ fn beside_a_writer(mode: IoMode, wakers: bool, act: impl Fn(&Engine, &File)) {
             while !busy.load(Ordering::SeqCst) {
                 thread::yield_now();
             }
+            // The writer ends also when the test fails.
+            let _stops = Stops(&stop);
             act(&engine, &file);
-            stop.store(true, Ordering::SeqCst);
         });
+    }
+}
+
+struct Stops<'a>(&'a AtomicBool);
+
+impl Drop for Stops<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
     }
 }
 
