@@ -60,6 +60,14 @@ enum Next {
 }
 
 impl Starved {
+    /// Drops what is not kept for anybody any longer. A writer that is alone is told again and again,
+    /// and nobody counts what it was promised.
+    fn forget_expired(&mut self, now: Duration) {
+        while self.told.front().is_some_and(|told| told.until <= now) {
+            self.told.pop_front();
+        }
+    }
+
     /// Whether nobody waits.
     pub fn is_empty(&self) -> bool {
         self.readers.is_empty() && self.writers.is_empty()
@@ -186,6 +194,7 @@ impl<B: Backend> Driver<B> {
             self.notify_writer(slot, file);
             if !slot.is_waiting(Waiting::ROOM) {
                 self.starved.last_told = self.now;
+                self.starved.forget_expired(self.now);
                 memory::grow(&mut self.starved.told).push_back(Told {
                     fd: file.fd,
                     accepted: slot.marks.accepted(),
