@@ -78,7 +78,9 @@ impl EventFd {
                         return false;
                     }
                 }
-                Some(revents) => return revents != 0,
+                // A regular file, which may have the number by now, is always readable: it is not to be
+                // taken for a wake-up, nor cleared.
+                Some(revents) => return revents != 0 && !self.repair(),
             }
         }
     }
