@@ -21,9 +21,9 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
 /// How long opens of other paths wait to hear which file was closed before it was open.
-const MOMENT: Duration = Duration::from_millis(100);
+const MOMENT: Duration = Duration::from_secs(2);
 /// How many files are remembered that were owed something.
-const RECENT: usize = 1024;
+const RECENT: usize = 256;
 /// With so many files that are owed something, no list of them goes along with an open.
 const FEW: usize = 8;
 
@@ -234,7 +234,7 @@ impl Recent {
 mod tests {
     use super::*;
 
-    const LATER: Duration = Duration::from_secs(1);
+    const LATER: Duration = Duration::from_secs(10);
 
     fn id(inode: u64) -> FileId {
         FileId { device: 1, inode }
