@@ -152,8 +152,7 @@ pub struct FileFacts {
     pub owes_truncation: bool,
     /// Whether the open made it.
     pub is_new: bool,
-    /// Whether workers make its reads and writes, on a ring too: see
-    /// [`FileSystem::Fuse`](crate::sys::file::FileSystem::Fuse).
+    /// Whether workers make its reads and writes, on a ring too, as for files of FUSE.
     pub on_workers: bool,
 }
 

@@ -69,7 +69,10 @@ fn descriptors(bed: &Bed) -> usize {
     let open = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
     let links = open.filter_map(|entry| std::fs::read_link(entry.path()).ok());
     let of_the_bed = std::fs::canonicalize(bed.join(".")).unwrap();
-    links.filter(|link| link.starts_with(&of_the_bed)).count()
+    // New files share one on their directory until their names are durable.
+    links
+        .filter(|link| link.starts_with(&of_the_bed) && *link != of_the_bed)
+        .count()
 }
 
 /// How many, or what this process may have: a file takes one descriptor of the kernel's, whatever its
