@@ -180,7 +180,7 @@ fn ops_of_a_hung_disk_complete_at_the_deadline() {
         let late = file.write_at(0, buffer(), 4).unwrap_err();
         assert_eq!(
             (late.error.raw_os_error(), late.buffer.len()),
-            (Some(libc::EBADF), 100)
+            (Some(libc::ESHUTDOWN), 100)
         );
     }
 }
