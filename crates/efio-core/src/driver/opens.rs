@@ -244,7 +244,13 @@ impl<B: Backend> Driver<B> {
             }
             None if is_withdrawn => {}
             None => {
-                if opening.truncates || slot.marks.accepted() > 0 {
+                let has_bytes = slot.marks.accepted() > 0;
+                if has_bytes && !opening.has_effects {
+                    opening.has_effects = true;
+                    let (path, index) = (opening.path, file.fd.index());
+                    self.precedence.gets_effects(path, index);
+                }
+                if opening.truncates || has_bytes {
                     self.precedence.closed_unknown(turn, self.now);
                 }
             }

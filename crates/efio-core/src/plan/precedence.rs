@@ -3,7 +3,8 @@
 //!
 //! ```text
 //!  open ─► lane of its path ─► kernel opens it: which file? ─► behind what is owed to it ─► served
-//!           │ an earlier open of the same path that may make or cut off the file is not answered
+//!           │ an earlier open of the same path is not answered, and may make or cut off the file,
+//!           │ or the file was closed and has bytes to be written
 //!           └─► waits, and goes to the kernel next
 //! ```
 //!
@@ -46,9 +47,11 @@ pub struct Precedence {
     released: VecDeque<u32>,
 }
 
-/// An open of a path that may change what is there is at the kernel; those behind it.
+/// Opens of a path are at the kernel that may change what is there, or whose file was closed and has
+/// bytes to be written; those behind them.
 #[derive(Default)]
 struct Lane {
+    at_kernel: usize,
     waiting: VecDeque<(u32, bool)>,
 }
 
@@ -85,9 +88,19 @@ impl Precedence {
             return false;
         }
         if has_effects {
-            self.lanes.insert(path, Lane::default());
+            self.lanes.entry(path).or_default().at_kernel = 1;
         }
         true
+    }
+
+    /// The open of `file`, which had no effects, has some by now: opens of `path` from now on go to
+    /// the kernel behind it.
+    pub fn gets_effects(&mut self, path: u64, file: u32) {
+        let lane = self.lanes.entry(path).or_default();
+        match lane.waiting.iter_mut().find(|(other, _)| *other == file) {
+            Some((_, has_effects)) => *has_effects = true,
+            None => lane.at_kernel += 1,
+        }
     }
 
     /// The kernel answered an open that has effects: those behind it may go.
@@ -95,9 +108,14 @@ impl Precedence {
         let Some(lane) = self.lanes.get_mut(&path) else {
             return;
         };
+        lane.at_kernel -= 1;
+        if lane.at_kernel > 0 {
+            return;
+        }
         while let Some((file, has_effects)) = lane.waiting.pop_front() {
             self.released.push_back(file);
             if has_effects {
+                lane.at_kernel = 1;
                 return;
             }
         }
@@ -258,6 +276,29 @@ mod tests {
         opens.answered(7);
         assert_eq!(released(&mut opens, LATER), [5]);
         assert!(opens.enter(7, 6, true), "nobody is left in the lane");
+    }
+
+    #[test]
+    fn opens_of_a_path_go_behind_one_that_was_closed_with_bytes_to_be_written() {
+        let mut opens = Precedence::default();
+        assert!(opens.enter(7, 0, false));
+        opens.gets_effects(7, 0);
+        assert!(!opens.enter(7, 1, false));
+        assert!(!opens.enter(7, 2, true));
+        opens.gets_effects(7, 1);
+        opens.answered(7);
+        assert_eq!(released(&mut opens, LATER), [1]);
+        opens.answered(7);
+        assert_eq!(released(&mut opens, LATER), [2]);
+        opens.answered(7);
+        assert!(opens.enter(7, 3, false));
+        assert!(opens.enter(7, 4, true), "who only reads keeps nobody back");
+        opens.gets_effects(7, 3);
+        assert!(!opens.enter(7, 5, false));
+        opens.answered(7);
+        assert_eq!(released(&mut opens, LATER), [], "both are at the kernel");
+        opens.answered(7);
+        assert_eq!(released(&mut opens, LATER), [5]);
     }
 
     #[test]
