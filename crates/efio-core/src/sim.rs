@@ -1,6 +1,6 @@
 //! An engine over a simulated disk, driven step by step: no thread, no clock, one seed.
 
-pub use crate::backend::{Foreign, SimDisk, SimInode, SimMemory, SimOptions, SimStore};
+pub use crate::backend::{Foreign, SimDisk, SimInode, SimMemory, SimOpen, SimOptions, SimStore};
 
 use crate::backend::Memory;
 use crate::command::Command;
@@ -8,8 +8,12 @@ use crate::config::Config;
 use crate::driver::{Driver, Report};
 use crate::engine::Engine;
 use crate::event::Event;
+use crate::file::File;
+use crate::op::Withdrawal;
+use crate::options::OpenOptions;
 use crate::shared::Shared;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +21,33 @@ use std::time::Duration;
 pub fn memory(engine: &Engine) -> (usize, usize) {
     let pool = &engine.shared.pool;
     (pool.used(), pool.mapped())
+}
+
+/// Withdraws an open when it is told to, as a future of one does when it is dropped.
+pub struct Withdraws(Arc<Withdrawal>);
+
+/// Opens a file as a future does, but with events.
+///
+/// # Errors
+///
+/// As for [`Engine::open`].
+pub fn open_while_wanted(
+    engine: &Engine,
+    path: impl AsRef<Path>,
+    options: &OpenOptions,
+) -> io::Result<(File, Withdraws)> {
+    let wanted = Arc::new(Withdrawal::new());
+    let shared = &engine.shared;
+    let fd = shared.open_while(path.as_ref(), options, Some(Arc::clone(&wanted)))?;
+    Ok((File::new(Arc::clone(shared), fd), Withdraws(wanted)))
+}
+
+impl Withdraws {
+    /// Nobody wants the file any more, which is to be closed next; whether that was said in time:
+    /// before it was cut off, or that was under way.
+    pub fn withdraw(&self) -> bool {
+        self.0.withdraw()
+    }
 }
 
 /// The real driver and plans over a [`SimDisk`], in virtual time.
@@ -111,6 +142,11 @@ impl Simulation {
     /// The disk takes no ops until [`calm_down`](Self::calm_down) (F39).
     pub fn refuse(&mut self) {
         self.driver.backend_mut().refuse();
+    }
+
+    /// The disk has room for so many bytes more.
+    pub fn fill_up(&mut self, room: u64) {
+        self.driver.backend_mut().fill_up(room);
     }
 
     /// No trouble from now on.

@@ -39,7 +39,7 @@ cfg_if::cfg_if! {
 pub use crew::Crew;
 pub use pool::PoolBackend;
 pub use select::{BackendInfo, Selected, start};
-pub use sim::{Foreign, Memory, SimDisk, SimInode, SimMemory, SimOptions, SimStore};
+pub use sim::{Foreign, Memory, SimDisk, SimInode, SimMemory, SimOpen, SimOptions, SimStore};
 pub use uring::UringBackend;
 
 use crate::op::{Completion, FileId, ReadNow, Request};

@@ -12,16 +12,22 @@ impl World<'_> {
         self.begin_life(Simulation::kill);
         let mut user = self.user();
         let user = &mut *user;
+        let paths: Vec<_> = user.files.iter().map(|open| open.path).collect();
         for open in user.files.drain(..) {
+            let number = open.oracle.number;
             let place = &mut user.places[usize::from(open.path)];
             let inode = self.store.inode(&path(open.path));
             let inode = inode.as_ref().map(|inode| look(inode));
             let content = inode.as_ref().map(|inode| inode.current().to_vec());
-            if open.oracle.opened {
+            let is_alone = paths.iter().filter(|&&path| path == open.path).count() == 1;
+            let is_known = inode.as_ref().and_then(|inode| inode.open(number));
+            if open.is_passed {
+                // Others were there after it.
+            } else if open.oracle.opened {
                 let inode = inode.expect("an opened file exists");
                 open.oracle.holds_a_prefix(&inode);
-                place.last = Some(open.oracle);
-            } else {
+                place.is_left(content.clone(), open.oracle);
+            } else if is_known.is_none() && is_alone {
                 assert!(content == place.content, "an open that did not happen");
             }
             place.content = content;
@@ -33,16 +39,23 @@ impl World<'_> {
         self.begin_life(Simulation::power_cut);
         let mut user = self.user();
         let user = &mut *user;
+        // Who was about to be told of an open may have cut the file off, or made it.
+        let mut touched = Vec::new();
         for open in user.files.drain(..) {
-            if open.oracle.opened {
-                user.places[usize::from(open.path)].last = Some(open.oracle);
+            let inode = self.store.inode(&path(open.path));
+            let number = open.oracle.number;
+            if open.oracle.opened && !open.is_passed {
+                user.places[usize::from(open.path)].is_left(None, open.oracle);
+            } else if inode.is_some_and(|inode| look(&inode).open(number).is_some()) {
+                touched.push(open.path);
             }
         }
         for (number, place) in (0..).zip(&mut user.places) {
             let inode = self.store.inode(&path(number));
             let content = inode.map(|inode| look(&inode).current().to_vec());
-            match place.last.take() {
+            match place.last.take().filter(|_| !touched.contains(&number)) {
                 Some(oracle) => oracle.survives(content.as_deref()),
+                None if touched.contains(&number) => {}
                 None => assert!(content == place.content, "a file that nobody opened"),
             }
             place.content = content;
@@ -50,7 +63,10 @@ impl World<'_> {
     }
 
     /// Everything is closed, or named in the report at the deadline.
-    pub fn shutdown(&mut self, ms: u64) {
+    pub fn shutdown(&mut self, ms: u64, room: Option<u32>) {
+        if let Some(room) = room {
+            self.simulation.fill_up(room.into());
+        }
         let engine = &mut self.simulation;
         engine.begin_shutdown(Duration::from_millis(ms));
         let late = engine
@@ -59,7 +75,7 @@ impl World<'_> {
         assert_eq!(late.unwrap_err().raw_os_error(), Some(libc::ESHUTDOWN));
         for open in &mut self.user().files {
             // The engine closes it: the handle is stale, or will be.
-            open.file = None;
+            (open.file, open.future) = (None, None);
         }
         self.user().inside.clear();
         // One turn for the start, one for the deadline itself.
@@ -79,14 +95,13 @@ impl World<'_> {
         let before: Vec<_> = {
             let user = self.user();
             let files = user.files.iter().filter(healthy);
-            files.map(|open| (open.fd, open.path)).collect()
+            files.map(|open| open.fd).collect()
         };
         self.hear();
-        for (fd, path) in before {
+        for fd in before {
             let user = self.user();
-            let last = user.places[usize::from(path)].last.as_ref();
-            let is_closed = user.files.iter().all(|open| open.fd != fd);
-            let failed = last.and_then(|oracle| oracle.failed).filter(|_| is_closed);
+            let closed = user.closed.iter().find(|(other, _)| *other == fd);
+            let failed = closed.and_then(|(_, failed)| *failed);
             let told = report.failed.iter().find(|(other, _)| *other == fd);
             if let Some(failure) = failed {
                 let told = told.map(|&(_, failure)| failure);
@@ -101,7 +116,7 @@ impl World<'_> {
                 continue;
             };
             let inode = self.store.inode(&path(open.path));
-            let taken = inode.map_or(0, |inode| look(&inode).taken());
+            let taken = inode.map_or(0, |inode| look(&inode).taken(open.oracle.number));
             let most = open.oracle.accepted() - open.oracle.marks.written;
             assert!(*bytes <= most, "{bytes} left of {most}");
             if open.oracle.opened && open.oracle.failed.is_none() {

@@ -77,6 +77,22 @@ impl History {
         self.base.extend_from_slice(base);
     }
 
+    /// The file held something else when it was opened; what it holds in the end.
+    pub fn begin_with(&mut self, base: Vec<u8>) -> Vec<u8> {
+        let mut content = base.clone();
+        self.base = base;
+        for call in &mut self.calls {
+            if self.append && call.kind == Kind::Stream {
+                call.at = content.len() as u64;
+            }
+            match call.kind {
+                Kind::Stream | Kind::At => put(&mut content, call.at as usize, call.bytes),
+                Kind::Truncate => content.resize(call.at as usize, 0),
+            }
+        }
+        content
+    }
+
     pub fn others_appended(&mut self, taken: u64, start: u32, len: usize) {
         self.foreign.push((taken, noise(start, len)));
     }

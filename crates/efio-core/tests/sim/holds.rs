@@ -8,7 +8,7 @@ impl Oracle {
     /// The file holds what the kernel has of what was accepted, from the first byte on, and nothing
     /// else (F25, F52). Positional writes may have overtaken each other.
     pub fn holds_a_prefix(&self, inode: &SimInode) {
-        let (file, taken) = (inode.current(), inode.taken());
+        let (file, taken) = (inode.left_by(self.number), inode.taken(self.number));
         assert!(
             (self.marks.written..=self.accepted()).contains(&taken),
             "the kernel has {taken} of {:?}",

@@ -16,6 +16,7 @@ mod noise;
 mod opening;
 mod oracle;
 mod positional;
+mod reopening;
 mod shrink;
 mod steps;
 mod streams;

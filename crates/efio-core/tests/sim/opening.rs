@@ -4,24 +4,29 @@ use super::noise::noise;
 use super::oracle::Oracle;
 use super::steps::{Closing, FILES, Opening, PATHS};
 use super::user::{Open, User, path};
+use efio_core::sim::open_while_wanted;
 use efio_core::{Fd, File, OpenOptions};
 
 impl User {
     pub fn open(&mut self, opening: &Opening) {
         let busy = |path: u8| self.files.iter().any(|open| open.path == path);
-        let Some(number) = (0..PATHS)
-            .map(|next| (opening.path + next) % PATHS)
-            .find(|&number| !busy(number))
-        else {
+        let again = self.closing().filter(|_| opening.reopens);
+        let Some(number) = again.or_else(|| {
+            let mut paths = (0..PATHS).map(|next| (opening.path + next) % PATHS);
+            paths.find(|&number| !busy(number))
+        }) else {
             return;
         };
+        let is_alone = !busy(number);
         let place = &mut self.places[usize::from(number)];
-        if let (None, Some((len, start))) = (&place.content, opening.exists) {
+        if let (None, Some((len, start)), true) = (&place.content, opening.exists, is_alone) {
             let content = noise(start, len as usize);
             place.content = Some(content.to_vec());
             self.store.put(&path(number), content);
         }
-        let exists = place.content.is_some();
+        // What those before it make is not known before they have.
+        let exists = is_alone.then_some(place.content.is_some());
+        self.opens += 1;
         let mut options = OpenOptions::new()
             .read(opening.read)
             .write(opening.write)
@@ -29,19 +34,28 @@ impl User {
             .create(opening.create)
             .create_new(opening.create_new)
             .truncate(opening.truncate)
-            .prefetch(opening.prefetch);
+            .prefetch(opening.prefetch)
+            .mode(self.opens);
         if let Some(mode) = opening.io_mode {
             options = options.io_mode(mode);
         }
         let nonsense = opening.contradicts();
         let full = self.files.len() >= FILES as usize;
-        match self.engine.open(path(number), &options) {
-            Ok(file) => {
+        let result = if opening.is_future {
+            let result = open_while_wanted(&self.engine, path(number), &options);
+            result.map(|(file, future)| (file, Some(future)))
+        } else {
+            let result = self.engine.open(path(number), &options);
+            result.map(|file| (file, None))
+        };
+        match result {
+            Ok((file, future)) => {
                 // Inside of a callback a file may be closed whose event is still to come.
                 let closing = self.files.iter().any(|open| open.file.is_none());
                 let room = !full || (self.is_inside && closing);
                 assert!(room && !nonsense, "{opening:?}, full: {full}");
                 self.opened(file, number, opening, exists);
+                self.files.last_mut().expect("just opened").future = future;
             }
             Err(error) => {
                 let expected = if nonsense { libc::EINVAL } else { libc::EMFILE };
@@ -51,27 +65,36 @@ impl User {
         }
     }
 
-    pub fn opened(&mut self, file: File, path: u8, opening: &Opening, exists: bool) {
-        let place = &mut self.places[usize::from(path)];
-        let content = match &place.content {
-            Some(content) if !opening.truncate => content.clone(),
-            _ => Vec::new(),
+    pub fn opened(&mut self, file: File, path: u8, opening: &Opening, exists: Option<bool>) {
+        let content = if opening.truncate {
+            Vec::new()
+        } else {
+            self.will_be(path)
         };
         let creates = opening.create || opening.create_new;
         let nameless = self.trouble.name_errors > 0;
         let refusal = match exists {
-            true if opening.create_new => Some(libc::EEXIST),
-            false if !creates => Some(libc::ENOENT),
+            Some(true) if opening.create_new => Some(libc::EEXIST),
+            Some(false) if !creates => Some(libc::ENOENT),
             _ => None,
         };
+        // Reads under way are behind nobody.
+        for open in self.files.iter_mut().filter(|open| open.path == path) {
+            open.oracle.reads_anything();
+        }
         self.files.push(Open {
             fd: file.fd(),
             file: Some(file),
             path,
-            oracle: Oracle::new(content, opening.append, creates && !exists, nameless),
+            oracle: Oracle::new(self.opens, content, opening.append, nameless),
             readable: opening.read,
             writable: opening.write || opening.append,
             close_sync: false,
+            truncates: opening.truncate,
+            future: None,
+            is_behind: exists.is_none(),
+            is_withdrawn: false,
+            is_passed: false,
             refusal,
         });
     }

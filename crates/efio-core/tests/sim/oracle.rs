@@ -8,6 +8,8 @@ use efio_core::{Errno, EventKind, Failure, NameState, Progress};
 
 /// The model of a file with one descriptor.
 pub struct Oracle {
+    /// Names the open on the disk.
+    pub number: u32,
     pub history: History,
     /// What the file holds once everything accepted is written.
     pub content: Vec<u8>,
@@ -83,8 +85,9 @@ impl Owed {
 }
 
 impl Oracle {
-    pub fn new(content: Vec<u8>, append: bool, creates: bool, may_be_nameless: bool) -> Self {
+    pub fn new(number: u32, content: Vec<u8>, append: bool, may_be_nameless: bool) -> Self {
         Self {
+            number,
             history: History::new(content.clone(), append),
             content,
             past: Vec::new(),
@@ -97,7 +100,7 @@ impl Oracle {
             opened: false,
             floor: Vec::new(),
             named: false,
-            creates,
+            creates: false,
             may_be_nameless,
             readable: Owed::default(),
             writable: Owed::default(),
@@ -115,6 +118,14 @@ impl Oracle {
 
     pub fn accepted(&self) -> u64 {
         self.history.accepted()
+    }
+
+    /// The file was opened and held this.
+    pub fn begins_with(&mut self, found: Vec<u8>) {
+        if found != self.history.base() {
+            self.content = self.history.begin_with(found);
+            self.reads_anything();
+        }
     }
 
     /// `write` accepted these bytes.
@@ -255,7 +266,7 @@ impl Oracle {
         );
         self.marks = marks;
         if marks.written > 0 {
-            let taken = inode.map_or(0, SimInode::taken);
+            let taken = inode.map_or(0, |inode| inode.taken(self.number));
             assert!(
                 marks.written <= taken,
                 "written {}, but the kernel has {taken}",
@@ -269,6 +280,9 @@ impl Oracle {
 
     /// Each accepted byte below the mark is on the disk, unless a later one took its place.
     fn is_durable(&mut self, mark: u64, inode: &SimInode) {
+        if inode.is_changed_after(self.number) {
+            return;
+        }
         for (at, bytes) in self.history.last_words(self.checked..mark) {
             let there = inode.durable().get(at..at + bytes.len());
             assert!(
@@ -287,6 +301,7 @@ impl Oracle {
                 assert!(!self.opened && self.failed.is_none(), "Opened twice");
                 let inode = inode.expect("an opened file exists");
                 self.opened = true;
+                self.creates = inode.open(self.number).is_some_and(|open| open.made);
                 self.named = inode.name_is_durable();
                 self.floor = inode.durable().to_vec();
             }
@@ -369,8 +384,9 @@ impl Oracle {
             }
         };
         let mut right = Vec::new();
-        if inode.write_failed() == Some(failure.errno) {
-            right.push(lowest(inode.taken()));
+        let open = inode.open(self.number);
+        if open.is_some_and(|open| open.write_failed == Some(failure.errno)) {
+            right.push(lowest(inode.taken(self.number)));
         }
         if failure.errno == Errno(libc::EIO) {
             // A sync: what was written and not made durable is lost as well.
@@ -387,7 +403,8 @@ impl Oracle {
     /// The file is closed.
     pub fn closed(&mut self, error: Option<Errno>, durable: bool, inode: Option<&SimInode>) {
         let first = self.failed.map(|failure| failure.errno);
-        let close_failed = inode.is_some_and(SimInode::close_failed);
+        let close_failed = inode.and_then(|inode| inode.open(self.number));
+        let close_failed = close_failed.is_some_and(|open| open.close_failed);
         let expected = first.or(close_failed.then_some(Errno(libc::EIO)));
         assert_eq!(error, expected, "close returns the first error");
         if !self.opened {
@@ -396,7 +413,7 @@ impl Oracle {
         let inode = inode.expect("an opened file exists");
         if first.is_none() {
             assert_eq!(
-                inode.taken(),
+                inode.taken(self.number),
                 self.accepted(),
                 "close writes what was accepted"
             );

@@ -68,6 +68,8 @@ pub enum Step {
         file: u8,
         how: Closing,
     },
+    /// The last future that opens a file is dropped.
+    Withdraw,
     /// Calls on a descriptor that was closed, and on one that never was.
     UseStale {
         which: u8,
@@ -84,8 +86,10 @@ pub enum Step {
         change: Foreign,
         noise: u32,
     },
+    /// The disk has `room` for so many bytes more, if it fills up meanwhile.
     Shutdown {
         ms: u16,
+        room: Option<u32>,
     },
     Kill,
     PowerCut,
@@ -124,6 +128,10 @@ pub struct Opening {
     pub truncate: bool,
     pub prefetch: bool,
     pub io_mode: Option<IoMode>,
+    /// It is the file that was closed last, while the engine is still at that.
+    pub reopens: bool,
+    /// As a future does it, which may be dropped before it is ready.
+    pub is_future: bool,
     /// A durable file of this length and noise is put there first, if there is none.
     pub exists: Option<(u32, u32)>,
 }

@@ -59,6 +59,10 @@ impl User {
 
     /// Reads once; whether there may be more to read at once.
     pub fn read(&mut self, index: usize, len: usize) -> bool {
+        if self.files[index].is_behind && !self.files[index].oracle.opened {
+            // What it will find is not known for sure.
+            return false;
+        }
         let Open {
             file: Some(file),
             oracle,

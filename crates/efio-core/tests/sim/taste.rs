@@ -21,19 +21,32 @@ impl Plan {
         if random.u8(0..16) == 0 {
             taste.crowd(&mut config);
         }
-        let steps = (0..300).map(|_| taste.step(&mut random)).collect();
+        let mut steps: Vec<_> = (0..300).map(|_| taste.step(&mut random)).collect();
         let by_callback = random.u8(0..3) == 0;
-        let inside = by_callback.then(|| {
+        let mut inside: Option<Vec<_>> = by_callback.then(|| {
             let steps = (0..100).map(|_| taste.step(&mut random));
             steps.filter(Step::is_call).collect()
         });
+        let saves = random.bool();
+        let mut random = Rng::with_seed(!seed);
+        if random.bool() {
+            for steps in [Some(&mut steps), inside.as_mut()].into_iter().flatten() {
+                *steps = taste.opens_again(std::mem::take(steps), &mut random);
+            }
+            if let Some(inside) = &mut inside {
+                inside.retain(Step::is_call);
+            }
+        }
+        if random.u8(0..8) == 0 {
+            taste.fill_up(&mut steps, &mut random);
+        }
         Self {
             seed,
             config,
             trouble,
             steps,
             inside,
-            saves: random.bool(),
+            saves,
         }
     }
 }
@@ -180,6 +193,66 @@ impl Taste {
         }
     }
 
+    /// Files are opened that were just closed, and opens are dropped (F85, F86).
+    fn opens_again(&self, steps: Vec<Step>, random: &mut Rng) -> Vec<Step> {
+        let mut all = Vec::new();
+        for mut step in steps {
+            let closes = matches!(step, Step::Close { .. });
+            if let Step::Open(opening) = &mut step {
+                opening.reopens = random.bool();
+                opening.is_future = random.u8(0..4) == 0;
+            }
+            let is_future = matches!(&step, Step::Open(opening) if opening.is_future);
+            all.push(step);
+            if is_future {
+                all.extend(self.drops(random));
+            }
+            if closes && random.bool() {
+                let mut opening = self.opening(random);
+                opening.reopens = true;
+                opening.is_future = random.u8(0..4) == 0;
+                opening.truncate |= opening.write && random.bool();
+                let is_future = opening.is_future;
+                all.push(Step::Open(opening));
+                if is_future {
+                    all.extend(self.drops(random));
+                }
+            }
+        }
+        all
+    }
+
+    /// A future is dropped at once, a little later, or not.
+    fn drops(&self, random: &mut Rng) -> Vec<Step> {
+        let waits = Step::Turns {
+            count: random.u8(1..4),
+            ms: random.u16(0..10),
+        };
+        let (dropped, mut opening) = (Step::Withdraw, self.opening(random));
+        opening.reopens = true;
+        match random.u8(0..4) {
+            0 => vec![dropped],
+            1 => vec![waits, dropped],
+            2 => vec![dropped, Step::Open(opening)],
+            _ => vec![],
+        }
+    }
+
+    /// The disk fills up while an engine shuts down (F84).
+    fn fill_up(&self, steps: &mut Vec<Step>, random: &mut Rng) {
+        let at = random.usize(0..steps.len());
+        let write = Step::Write {
+            file: random.u8(0..FILES as u8),
+            len: self.write_len(random),
+            noise: random.u32(0..noise::STARTS),
+        };
+        let shutdown = Step::Shutdown {
+            ms: random.u16(500..3000),
+            room: Some(any_size(random, 1 << 16) as u32 - 1),
+        };
+        steps.splice(at..at, [write, shutdown]);
+    }
+
     fn step(&self, random: &mut Rng) -> Step {
         let all = self.weights.iter().map(|(weight, _)| weight).sum();
         let mut at = random.u32(0..all);
@@ -254,6 +327,7 @@ impl Taste {
             }
             Kind::Shutdown => Step::Shutdown {
                 ms: random.u16(0..3000),
+                room: None,
             },
             Kind::Kill => Step::Kill,
             Kind::PowerCut => Step::PowerCut,
@@ -302,6 +376,8 @@ impl Taste {
             truncate: random.u8(0..5) == 0 && ((write && !append) || nonsense),
             prefetch: random.bool(),
             io_mode: random.choice(modes).flatten(),
+            reopens: false,
+            is_future: false,
             exists: (self.is_crowd || random.bool()).then(|| {
                 let len = if self.is_crowd {
                     random.u32(self.largest_file / 2..self.largest_file)

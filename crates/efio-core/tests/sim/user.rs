@@ -3,8 +3,8 @@
 use super::noise::noise;
 use super::oracle::{Named, Oracle};
 use super::steps::{PATHS, Plan, Step};
-use efio_core::sim::{Foreign, SimInode, SimOptions, SimStore};
-use efio_core::{Config, Engine, Event, EventKind, Fd, File};
+use efio_core::sim::{Foreign, SimInode, SimOptions, SimStore, Withdraws};
+use efio_core::{Config, Engine, Event, EventKind, Failure, Fd, File};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// A file that the user opened and that is not closed yet.
@@ -17,6 +17,16 @@ pub struct Open {
     pub readable: bool,
     pub writable: bool,
     pub close_sync: bool,
+    /// The open cuts the file off.
+    pub truncates: bool,
+    /// Until the open is heard of, if it is a future's, and withdrawn when that is dropped.
+    pub future: Option<Withdraws>,
+    /// The engine was at older closes of the file.
+    pub is_behind: bool,
+    /// Nobody wanted the file any more before it was open.
+    pub is_withdrawn: bool,
+    /// Later opens were at the file before this one, which was closed and had nothing to say.
+    pub is_passed: bool,
     /// What the kernel has to say to the open, trouble apart.
     pub refusal: Option<i32>,
 }
@@ -28,6 +38,8 @@ pub struct Place {
     pub content: Option<Vec<u8>>,
     /// The last descriptor that had it open, for what it was promised.
     pub last: Option<Oracle>,
+    /// The number of its open, or of the last before the engine began.
+    pub number: u32,
 }
 
 /// Who calls the engine: from outside, and from inside of callbacks.
@@ -46,6 +58,10 @@ pub struct User {
     pub saves: bool,
     /// Bytes that all files together accepted.
     pub accepted: u64,
+    /// Files that were closed, and how they had failed.
+    pub closed: Vec<(Fd, Option<Failure>)>,
+    /// Numbers of opens given so far.
+    pub opens: u32,
     /// Names of positional ops given so far.
     pub tokens: u64,
     pub buffer: Vec<u8>,
@@ -68,6 +84,8 @@ impl User {
             config: plan.config.clone(),
             trouble: plan.trouble.clone(),
             accepted: 0,
+            closed: Vec::new(),
+            opens: 0,
             saves: plan.saves,
             files: Vec::new(),
             places: (0..PATHS).map(|_| Place::default()).collect(),
@@ -83,6 +101,7 @@ impl User {
     pub fn use_engine(&mut self, engine: Arc<Engine>) {
         self.engine = engine;
         self.stale.clear();
+        self.closed.clear();
     }
 
     /// Makes the next call that is due inside of a callback.
@@ -121,6 +140,7 @@ impl User {
                     self.close(index, how);
                 }
             }
+            Step::Withdraw => self.withdraw(),
             Step::UseStale { which, bits } => self.use_stale(which, bits),
             Step::Interfere {
                 file,
@@ -137,7 +157,10 @@ impl User {
     pub fn pick(&self, file: u8) -> Option<usize> {
         let count = self.files.len();
         let mut after = (0..count).map(|index| (usize::from(file) + index) % count.max(1));
-        after.find(|&index| self.files[index].file.is_some())
+        after.find(|&index| {
+            let open = &self.files[index];
+            open.file.is_some() && open.future.is_none()
+        })
     }
 
     /// Another process changes a file that we only read, or appends to one that we append to
@@ -146,6 +169,9 @@ impl User {
         let Some(index) = self.pick(file) else { return };
         let open = &self.files[index];
         let (number, append) = (open.path, open.oracle.history.append);
+        if self.files.iter().filter(|open| open.path == number).count() > 1 {
+            return;
+        }
         let fits = match change {
             Foreign::Appended(_) if append => !open.readable,
             _ => !open.writable,
@@ -177,7 +203,7 @@ impl User {
     pub fn taken(&self, index: usize) -> u64 {
         let open = &self.files[index];
         let inode = self.inode(open.path).filter(|_| open.oracle.opened);
-        inode.map_or(0, |inode| look(&inode).taken())
+        inode.map_or(0, |inode| look(&inode).taken(open.oracle.number))
     }
 
     /// Hears an event.
@@ -185,6 +211,9 @@ impl User {
         let at = self.files.iter().position(|open| open.fd == event.fd);
         let at = at.expect("an event of a file that is open");
         let number = self.files[at].path;
+        if matches!(event.kind, EventKind::Opened) {
+            self.found(at);
+        }
         let on_disk = self.inode(number);
         let inode = on_disk.as_ref().map(|inode| look(inode));
         let open = &mut self.files[at];
@@ -194,7 +223,7 @@ impl User {
         if let EventKind::Failed(failure) = event.kind {
             let right = open.refusal.is_none_or(|errno| errno == failure.errno.0);
             assert!(
-                right || self.trouble.open_errors > 0,
+                right || self.trouble.open_errors > 0 || open.was_withdrawn(failure.errno),
                 "{failure:?}, but {:?}",
                 open.refusal
             );
@@ -206,16 +235,23 @@ impl User {
         let EventKind::Closed { error } = event.kind else {
             return;
         };
-        open.oracle.closed(error, open.close_sync, inode.as_deref());
-        let content = inode.as_deref().map(|inode| inode.current().to_vec());
+        if !open.is_passed {
+            open.oracle.closed(error, open.close_sync, inode.as_deref());
+        }
+        let content = |inode: &SimInode| inode.left_by(open.oracle.number).to_vec();
+        let content = inode.as_deref().map(content);
         let open = self.files.remove(at);
         assert!(open.file.is_none(), "closed behind the user's back");
+        self.closed.push((open.fd, open.oracle.failed));
+        let is_alone = self.files.iter().all(|open| open.path != number);
         let place = &mut self.places[usize::from(number)];
-        if open.oracle.opened {
-            place.content = content;
-            place.last = Some(open.oracle);
-        } else {
-            assert!(content == place.content, "a failed open changes nothing");
+        if !open.oracle.opened {
+            assert!(
+                !is_alone || content == place.content,
+                "a failed open changes nothing"
+            );
+        } else if !open.is_passed {
+            place.is_left(content, open.oracle);
         }
     }
 

@@ -108,7 +108,7 @@ impl<'a> World<'a> {
                     self.turn(ms.into());
                 }
             }
-            Step::Shutdown { ms } => self.shutdown(ms.into()),
+            Step::Shutdown { ms, room } => self.shutdown(ms.into(), room),
             Step::Kill => self.kill(),
             Step::PowerCut => self.power_cut(),
             ref call => self.user().call(call),

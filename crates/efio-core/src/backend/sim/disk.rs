@@ -8,6 +8,7 @@
 //!                                 or a piece; the old size, the new one, or one between
 //! ```
 
+use super::opened::SimOpen;
 use super::random::Random;
 use crate::error::Errno;
 use std::collections::BTreeMap;
@@ -33,14 +34,13 @@ pub enum Foreign {
 /// A file as the kernel sees it and as the disk holds it.
 #[derive(Debug, Default)]
 pub struct SimInode {
-    current: Vec<u8>,
+    pub(super) current: Vec<u8>,
     durable: Vec<u8>,
     /// Sectors that differ between the two, one bit each.
     dirty: Vec<u64>,
     name_durable: bool,
-    taken: u64,
-    write_failed: Option<Errno>,
-    close_failed: bool,
+    /// Its opens, by number, in the order of the calls.
+    pub(super) opens: BTreeMap<u32, SimOpen>,
     /// Each write fails with this.
     broken: Option<Errno>,
     /// Sectors that cannot be read.
@@ -103,32 +103,8 @@ impl SimInode {
         self.name_durable
     }
 
-    /// Bytes that the writes since the last open moved, and one for each truncation.
-    pub fn taken(&self) -> u64 {
-        self.taken
-    }
-
-    /// The error of the write that failed since the last open, if one did for good.
-    pub fn write_failed(&self) -> Option<Errno> {
-        self.write_failed
-    }
-
-    /// Whether the close since the last open failed.
-    pub fn close_failed(&self) -> bool {
-        self.close_failed
-    }
-
-    pub(super) fn opened(&mut self, truncate: bool) {
-        self.taken = 0;
-        self.write_failed = None;
-        self.close_failed = false;
-        if truncate {
-            self.resize(0);
-        }
-    }
-
-    pub(super) fn fail_writes(&mut self, errno: Errno, lasting: bool) {
-        self.write_failed = Some(errno);
+    pub(super) fn fail_writes(&mut self, number: u32, errno: Errno, lasting: bool) {
+        self.touch(number).write_failed = Some(errno);
         if lasting {
             self.broken = Some(errno);
         }
@@ -146,10 +122,6 @@ impl SimInode {
         };
         rounds.answer(submitted, turn, now);
         true
-    }
-
-    pub(super) fn fail_close(&mut self) {
-        self.close_failed = true;
     }
 
     pub(super) fn fail_reads(&mut self, offset: usize) {
@@ -183,11 +155,18 @@ impl SimInode {
         Ok(&self.current[from..to])
     }
 
-    /// Writes the first `n` bytes of `parts`.
-    pub(super) fn write(&mut self, offset: usize, parts: &[&[u8]], n: usize) -> Result<(), Errno> {
+    /// Writes the first `n` bytes of `parts` for an open.
+    pub(super) fn write(
+        &mut self,
+        number: u32,
+        offset: usize,
+        parts: &[&[u8]],
+        n: usize,
+    ) -> Result<(), Errno> {
         if offset + n > MAX_FILE {
             return Err(Errno(libc::EFBIG));
         }
+        self.take(number, n as u64);
         if self.current.len() < offset + n {
             self.resize(offset + n);
         }
@@ -199,7 +178,6 @@ impl SimInode {
             room = rest;
         }
         self.soil(offset..offset + n);
-        self.taken += n as u64;
         if self.bad.start < offset + n && offset < self.bad.end {
             self.bad = 0..0;
         }
@@ -213,13 +191,13 @@ impl SimInode {
     }
 
     /// Sets the length, as `ftruncate(2)` does.
-    pub(super) fn truncate(&mut self, len: u64) -> Result<(), Errno> {
+    pub(super) fn truncate(&mut self, number: u32, len: u64) -> Result<(), Errno> {
         if len > MAX_FILE as u64 {
             return Err(Errno(libc::EFBIG));
         }
-        self.resize(len as usize);
         // As in the accepted mark.
-        self.taken += 1;
+        self.take(number, 1);
+        self.resize(len as usize);
         Ok(())
     }
 

@@ -21,6 +21,8 @@ const POISON: u8 = 0xAA;
 #[derive(Debug)]
 pub struct SimFile {
     pub(super) inode: Arc<Mutex<SimInode>>,
+    /// Names the open.
+    pub(super) number: u32,
     append: bool,
     /// Thousandths of the reads that find their bytes in the kernel's memory.
     cached: u32,
@@ -131,7 +133,7 @@ impl SimDisk {
         let at_once = spec.flags_at_once() & libc::O_TRUNC != 0;
         let cut = at_once || spec.truncates_now(id(&inode));
         assert!(!cut || !spec.is_withdrawn(), "cut off for nobody (F86)");
-        lock(&inode).opened(cut);
+        lock(&inode).opened(spec.mode, is_new, cut);
         let append = spec.flags & libc::O_APPEND != 0;
         let direct = match spec.io_mode {
             IoMode::Direct => true,
@@ -150,6 +152,7 @@ impl SimDisk {
         self.open += 1;
         let file = SimFile {
             inode,
+            number: spec.mode,
             append,
             cached: self.options.cached,
             early_ends: self.options.early_ends,
@@ -173,6 +176,7 @@ impl SimDisk {
         }
         let offset = usize::try_from(offset).unwrap_or(usize::MAX);
         let mut inode = lock(&file.inode);
+        inode.touch(file.number);
         if self.random.happens(self.options.read_errors) {
             if self.random.happens(self.options.lasting) {
                 inode.fail_reads(offset + self.random.below(buf.len() as u64) as usize);
@@ -208,11 +212,15 @@ impl SimDisk {
         if self.random.happens(self.options.write_errors) {
             let errors = [libc::EIO, libc::ENOSPC, libc::EDQUOT, libc::EFBIG];
             let errno = Errno(self.random.one_of(&errors));
-            inode.fail_writes(errno, self.random.happens(self.options.lasting));
+            inode.fail_writes(
+                file.number,
+                errno,
+                self.random.happens(self.options.lasting),
+            );
             return Outcome::Failed(errno);
         }
         if let Some(errno) = inode.broken() {
-            inode.fail_writes(errno, true);
+            inode.fail_writes(file.number, errno, true);
             return Outcome::Failed(errno);
         }
         let size = inode.current().len();
@@ -222,7 +230,7 @@ impl SimDisk {
         let free = self.options.capacity.saturating_sub(used);
         let n = n - grows.saturating_sub(free).min(n as u64) as usize;
         if n == 0 {
-            inode.fail_writes(Errno(libc::ENOSPC), false);
+            inode.fail_writes(file.number, Errno(libc::ENOSPC), false);
             return Outcome::Failed(Errno(libc::ENOSPC));
         }
         drop(inode);
@@ -240,10 +248,10 @@ impl SimDisk {
             inode.broken()
         };
         if let Some(errno) = errno {
-            inode.fail_writes(errno, false);
+            inode.fail_writes(file.number, errno, false);
             return Outcome::Failed(errno);
         }
-        done(inode.truncate(len).map(|()| 0))
+        done(inode.truncate(file.number, len).map(|()| 0))
     }
 
     fn empty(&mut self, file: &SimFile) -> Outcome<SimFile> {
@@ -253,7 +261,7 @@ impl SimDisk {
         if self.random.happens(self.options.open_errors) {
             return Outcome::Failed(Errno(libc::EIO));
         }
-        lock(&file.inode).resize(0);
+        lock(&file.inode).empty(file.number);
         Outcome::Done(0)
     }
 
@@ -269,8 +277,11 @@ impl SimDisk {
             return Outcome::Failed(errno);
         }
         let mut inode = lock(&file.inode);
+        if inode.has_lost(file.number) {
+            return Outcome::Failed(Errno(libc::EIO));
+        }
         if self.random.happens(self.options.sync_errors) {
-            inode.forget();
+            inode.fail_syncs(file.number);
             return Outcome::Failed(Errno(libc::EIO));
         }
         if !name_too {
@@ -293,7 +304,7 @@ impl SimDisk {
     fn close(&mut self, file: &SimFile) -> Outcome<SimFile> {
         self.open -= 1;
         if self.random.happens(self.options.close_errors) {
-            lock(&file.inode).fail_close();
+            lock(&file.inode).fail_close(file.number);
             return Outcome::Failed(Errno(libc::EIO));
         }
         Outcome::Done(0)
@@ -350,7 +361,7 @@ pub(super) fn put(file: &SimFile, offset: u64, parts: &[&[u8]], n: usize) -> Res
     } else {
         offset as usize
     };
-    inode.write(at, parts, n)?;
+    inode.write(file.number, at, parts, n)?;
     Ok(n)
 }
 

@@ -16,12 +16,14 @@ mod disk;
 mod faults;
 mod kernel;
 mod memory;
+mod opened;
 mod random;
 
 pub use disk::{Foreign, SimInode, SimStore};
 pub use faults::SimOptions;
 pub use kernel::SimFile;
 pub use memory::{Memory, SimMemory};
+pub use opened::SimOpen;
 
 use super::Backend;
 use crate::error::Errno;
@@ -90,6 +92,11 @@ impl SimDisk {
         self.hangs_until = u64::MAX;
     }
 
+    /// All files together may have so many bytes more than now.
+    pub fn fill_up(&mut self, room: u64) {
+        self.options.capacity = self.store.used() + room;
+    }
+
     /// Nothing is taken until [`calm_down`](Self::calm_down).
     pub fn refuse(&mut self) {
         self.options.refusals = 1000;
@@ -118,13 +125,13 @@ impl SimDisk {
                 Op::Truncate { file, len } => {
                     if self.random.happens(500) {
                         // A length that no file has changes nothing.
-                        let _ = lock(&file.inode).truncate(*len);
+                        let _ = lock(&file.inode).truncate(file.number, *len);
                     }
                     continue;
                 }
                 Op::Empty { file } => {
                     if self.random.happens(500) {
-                        lock(&file.inode).resize(0);
+                        lock(&file.inode).empty(file.number);
                     }
                     continue;
                 }
