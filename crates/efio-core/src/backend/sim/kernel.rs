@@ -133,7 +133,7 @@ impl SimDisk {
         let at_once = spec.flags_at_once() & libc::O_TRUNC != 0;
         let cut = at_once || spec.truncates_now(id(&inode));
         assert!(!cut || !spec.is_withdrawn(), "cut off for nobody (F86)");
-        lock(&inode).opened(spec.mode, is_new, cut);
+        lock(&inode).opened(spec.mode, is_new, spec.truncates(), cut);
         let append = spec.flags & libc::O_APPEND != 0;
         let direct = match spec.io_mode {
             IoMode::Direct => true,

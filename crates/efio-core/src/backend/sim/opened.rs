@@ -16,6 +16,8 @@ pub struct SimOpen {
     pub made: bool,
     /// Whether it cut the file off, for the open itself.
     pub is_cut: bool,
+    /// Whether there was nothing to be cut off when it was at the kernel.
+    finds_nothing: bool,
     /// Whether anything of it changed the file.
     pub changed: bool,
     /// The file as its first op found it.
@@ -37,7 +39,7 @@ impl SimInode {
             return Some(Vec::new());
         }
         if open.before.is_none() && self.is_passed(number) {
-            return None;
+            return open.finds_nothing.then(Vec::new);
         }
         self.touch(number).before.clone()
     }
@@ -67,9 +69,10 @@ impl SimInode {
     }
 
     /// An open answers.
-    pub(super) fn opened(&mut self, number: u32, made: bool, cut: bool) {
+    pub(super) fn opened(&mut self, number: u32, made: bool, truncates: bool, cut: bool) {
         let open = SimOpen {
             made,
+            finds_nothing: truncates && self.current.is_empty(),
             ..SimOpen::default()
         };
         self.opens.insert(number, open);
