@@ -248,6 +248,7 @@ impl KernelFile {
     }
 
     /// Whether a ring may have its reads and writes.
+    #[allow(dead_code, reason = "nobody asks where there is no ring")]
     pub fn may_use_ring(&self) -> bool {
         self.system != FileSystem::Fuse
     }

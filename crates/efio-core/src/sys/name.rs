@@ -25,7 +25,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 /// Links that one path may end with, one behind the other, as for the kernel.
 const MOST_LINKS: u32 = 40;
 /// Which part of the process's descriptors may be directories that are held.
-const SHARE: u64 = 8;
+const SHARE: libc::rlim_t = 8;
 
 /// The directories that are held for new files of one engine.
 #[derive(Debug, Default)]
@@ -238,7 +238,7 @@ impl Directories {
 
     /// Whether so many are held that the next one had better not be.
     fn is_full(&self) -> bool {
-        lock(&self.held).len() as u64 >= most_held()
+        lock(&self.held).len() as libc::rlim_t >= most_held()
     }
 
     /// Gives up the descriptors that nobody is using now: the process has none left. Their files
@@ -324,7 +324,7 @@ fn is_shortage(error: &io::Error) -> bool {
 }
 
 /// How many directories may be held.
-fn most_held() -> u64 {
+fn most_held() -> libc::rlim_t {
     let mut limit = libc::rlimit {
         rlim_cur: 0,
         rlim_max: 0,
