@@ -34,6 +34,12 @@ fn a_read_finds_its_data_or_an_event_follows() {
                 assert_eq!(shared.read(fd, &mut byte).unwrap(), 1);
             }
         }
+        events(&shared);
+        // The end is asked for anew by the consumer that arrives there (F65).
+        let end = shared.read(fd, &mut byte).unwrap_err();
+        assert_eq!(end.kind(), ErrorKind::WouldBlock);
+        settle(&mut driver, Duration::ZERO);
+        assert_eq!(events(&shared), [EventKind::Readable]);
         assert_eq!(shared.read(fd, &mut byte).unwrap(), 0);
     });
 }
