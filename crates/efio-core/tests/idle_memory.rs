@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Dir, PATIENCE};
+use common::{Dir, PATIENCE, PORTABLE, skip};
 use efio_core::sim::{SimOptions, Simulation};
 use efio_core::{Config, Engine, File, OpenOptions};
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -76,6 +76,9 @@ const IDLE: usize = 512;
 
 #[test]
 fn a_file_that_is_open_costs_little_used_or_not() {
+    if PORTABLE {
+        return skip("on other systems an idle file costs about 1 KiB");
+    }
     let _alone = ALONE.lock().unwrap();
     let read = OpenOptions::new().read(true);
     assert!(per_file("read, never used", &read, |_, _| {}) <= IDLE);

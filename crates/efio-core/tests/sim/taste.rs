@@ -248,7 +248,7 @@ impl Taste {
         };
         let shutdown = Step::Shutdown {
             ms: random.u16(500..3000),
-            room: Some(any_size(random, 1 << 16) as u32 - 1),
+            room: Some((any_size(random, 1 << 16) as u32).saturating_sub(1)),
         };
         steps.splice(at..at, [write, shutdown]);
     }
