@@ -147,7 +147,7 @@ fn files_of_proc_and_sys_are_copied() {
         "/sys/kernel/mm/transparent_hugepage/enabled",
     ] {
         let Ok(expected) = std::fs::read(from) else {
-            common::skip(&format!("there is no {from}"));
+            skip(&format!("there is no {from}"));
             continue;
         };
         let len = copy(&engine(IoMode::Auto), from, dir.join("to"), |_, _| {}).unwrap();
