@@ -29,10 +29,21 @@ pub struct SizeCommand {
     pub fd: Fd,
     /// The kernel is asked once it has so many of the accepted bytes.
     pub after: u64,
-    /// Whether an event loop asked, which hears of the answer by an event.
-    pub by_event: bool,
+    /// Who hears of the answer.
+    pub told: Told,
     /// The answer.
     pub promise: Promise<u64>,
+}
+
+/// Who hears that a size is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// The task whose waker the answer has.
+    Waker,
+    /// An event loop, by an event.
+    Event,
+    /// Whoever waits for something to read.
+    Reader,
 }
 
 /// A positional op, on its way to the driver.

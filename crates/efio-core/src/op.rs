@@ -49,8 +49,8 @@ pub trait ReadNow: Send + Sync {
     /// so as well where they would have to wait (F64).
     fn tells_the_end(&self) -> bool;
 
-    /// Whether the file ends at `offset` now, or before it; `None` when only a read can tell.
-    fn ends_by(&self, offset: u64) -> Option<bool>;
+    /// Where the file ends now; `None` when only a read can tell.
+    fn end(&self) -> Option<u64>;
 }
 
 /// Who a file is, whatever its names: device and inode.

@@ -8,6 +8,7 @@ mod futures;
 mod tokio;
 
 use crate::caller::Unwritten;
+use crate::caller::position::Place;
 use crate::caller::transfer::Loan;
 use crate::engine::Engine;
 use crate::fd::Asker;
@@ -30,7 +31,8 @@ use std::task::{Context, Poll, ready};
 ///   dropped instead is written and closed in the background, and its error is lost.
 /// - **`AsyncBufRead`** copies nothing: it shows the pages that the disk filled.
 /// - **Seek** takes no time, but for `SeekFrom::End`: only the kernel knows where a file ends. What was
-///   accepted goes to it first, then it is asked ([`File::size`]).
+///   accepted goes to it first, then it is asked ([`File::size`]). Behind an append the position is
+///   the end of the file: then the same goes for `SeekFrom::Current` and `stream_position`.
 ///
 /// # Cancel safety
 ///
@@ -68,11 +70,11 @@ pub struct AsyncFile {
     file: File,
     /// The page that `AsyncBufRead` shows.
     shown: Option<Loan>,
-    /// A seek to the end that was begun and not completed, as tokio does it: how far from there.
-    to_end: Option<i64>,
+    /// A seek from a place that only the kernel knows, begun and not completed, as tokio does it.
+    seeks: Option<SeekFrom>,
     /// Where the position was before such a seek had to wait, until it is known that the seek was not
     /// dropped.
-    before_end: Option<u64>,
+    before: Option<Place>,
     /// An answer that an earlier seek asked for is not for the next one.
     asks_anew: bool,
 }
@@ -148,8 +150,8 @@ impl AsyncFile {
 
     /// For every call but those of a seek, and but for showing bytes.
     fn other(&mut self) -> &File {
-        self.to_end = None;
-        self.before_end = None;
+        self.seeks = None;
+        self.before = None;
         self.shown = None;
         &self.file
     }
@@ -209,8 +211,8 @@ impl From<File> for AsyncFile {
         Self {
             file,
             shown: None,
-            to_end: None,
-            before_end: None,
+            seeks: None,
+            before: None,
             asks_anew: false,
         }
     }

@@ -1,6 +1,7 @@
 //! The io traits of tokio.
 
 use super::AsyncFile;
+use crate::file::File;
 use std::io::{self, IoSlice, Seek, SeekFrom};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -60,7 +61,8 @@ impl AsyncWrite for AsyncFile {
     }
 }
 
-/// Only a seek to the end takes time, and moves the position when it completes.
+/// Only a seek from the end takes time, and one from the position behind an append, which is the end. It
+/// moves the position when it completes.
 ///
 /// tokio's seek completes whatever was started before it, and then starts: a seek that was dropped is
 /// completed by the next one. One that was not is completed by its own last poll, and once more by the
@@ -69,16 +71,21 @@ impl AsyncWrite for AsyncFile {
 impl AsyncSeek for AsyncFile {
     fn start_seek(self: Pin<&mut Self>, position: SeekFrom) -> io::Result<()> {
         let this = self.get_mut();
-        if let (None, Some(before)) = (this.to_end, this.before_end) {
-            this.file.shared.seek(this.file.fd, before)?;
+        let File { shared, fd, .. } = &this.file;
+        if let (None, Some(before)) = (this.seeks, this.before) {
+            shared.put_back(*fd, before)?;
         }
+        let takes_time = match position {
+            SeekFrom::Start(_) => false,
+            SeekFrom::Current(_) => shared.place_of(*fd)?.known().is_none(),
+            SeekFrom::End(_) => true,
+        };
         this.other();
         this.asks_anew = true;
-        match position {
-            SeekFrom::End(by) => this.to_end = Some(by),
-            near => {
-                Seek::seek(&mut this.file, near)?;
-            }
+        if takes_time {
+            this.seeks = Some(position);
+        } else {
+            Seek::seek(&mut this.file, position)?;
         }
         Ok(())
     }
@@ -86,17 +93,17 @@ impl AsyncSeek for AsyncFile {
     /// The position, once the seek is over.
     fn poll_complete(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<u64>> {
         let this = self.get_mut();
-        let Some(by) = this.to_end else {
-            this.before_end = None;
+        let Some(position) = this.seeks else {
+            this.before = None;
             return this.poll_seek_to(cx, SeekFrom::Current(0));
         };
-        let before = Seek::stream_position(&mut this.file)?;
-        let polled = this.poll_seek_to(cx, SeekFrom::End(by));
+        let before = this.file.shared.place_of(this.file.fd)?;
+        let polled = this.poll_seek_to(cx, position);
         match &polled {
-            Poll::Pending => this.before_end = Some(before),
+            Poll::Pending => this.before = Some(before),
             Poll::Ready(result) => {
-                this.to_end = None;
-                this.before_end = this.before_end.filter(|_| result.is_ok());
+                this.seeks = None;
+                this.before = this.before.filter(|_| result.is_ok());
             }
         }
         polled

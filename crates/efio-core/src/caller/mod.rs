@@ -8,6 +8,7 @@ mod at;
 mod close;
 mod open;
 mod poll;
+pub mod position;
 mod read;
 mod size;
 pub mod transfer;

@@ -7,9 +7,10 @@
 //!                        └ no ─ say who waits, look once more ─ empty ─► EAGAIN
 //! ```
 
+use super::position::{Need, is_end_known};
 use super::{EAGAIN, EBADF, EINVAL};
 use crate::error::Errno;
-use crate::fd::{Asker, Attention, Ends, Fd, OpenState, RunBy, Slot, Waiting};
+use crate::fd::{About, Asker, Attention, Ends, Fd, OpenState, RunBy, Slot, Waiting};
 use crate::page::Page;
 use crate::shared::Shared;
 use efio_chunks::ChunkReader;
@@ -24,7 +25,9 @@ impl Shared {
     /// [`read`](Self::read) for whoever asks.
     #[inline(always)]
     pub fn read_for(&self, fd: Fd, buf: &mut [u8], asker: Asker<'_>) -> io::Result<usize> {
-        self.with_ends(fd, |slot, ends| {
+        let need = (!buf.is_empty()).then_some(Need::Read);
+        let end = || 0;
+        self.at_position(fd, asker, need, end, |slot, ends| {
             if !ends.may_read {
                 return Err(EBADF.into());
             }
@@ -42,7 +45,9 @@ impl Shared {
         bufs: &mut [IoSliceMut<'_>],
         asker: Asker<'_>,
     ) -> io::Result<usize> {
-        self.with_ends(fd, |slot, ends| {
+        let need = bufs.iter().any(|buf| !buf.is_empty()).then_some(Need::Read);
+        let end = || 0;
+        self.at_position(fd, asker, need, end, |slot, ends| {
             if !ends.may_read {
                 return Err(EBADF.into());
             }
@@ -117,6 +122,9 @@ impl Shared {
         if slot.open_state() == OpenState::Refused {
             return true;
         }
+        if ends.at_end {
+            return is_end_known(slot, ends);
+        }
         if !ends.reading {
             let lost = slot.failure().is_some() && slot.marks.written() < slot.marks.accepted();
             return lost || peek_now(slot, ends, &mut [0]).is_some();
@@ -133,7 +141,8 @@ impl Shared {
 
     /// How many bytes, at least, a read would copy at once; 0 at the end of file.
     pub fn available_for(&self, fd: Fd, asker: Asker<'_>) -> io::Result<usize> {
-        self.with_ends(fd, |slot, ends| {
+        let end = || 0;
+        self.at_position(fd, asker, Some(Need::Look), end, |slot, ends| {
             if !ends.may_read {
                 return Err(EBADF.into());
             }
@@ -211,14 +220,14 @@ impl Shared {
         Ok(found)
     }
 
-    /// Moves the position of `fd` from its start, from where it is, or from its end, which only the
-    /// kernel knows.
+    /// Moves the position of `fd` from its start, from where it is, or from its end. Only the kernel
+    /// knows the end, and behind an append that is where the position is.
     pub fn seek_from(&self, fd: Fd, to: SeekFrom, asker: Asker<'_>) -> io::Result<u64> {
         let position = match to {
             SeekFrom::Start(position) => Some(position),
             SeekFrom::Current(by) => {
-                let here = self.with_ends(fd, |_, ends| Ok(ends.position))?;
-                here.checked_add_signed(by)
+                let here = self.settle_position(fd, asker, Need::Seek)?;
+                here.position.checked_add_signed(by)
             }
             SeekFrom::End(by) => self.size_for(fd, asker)?.checked_add_signed(by),
         };
@@ -232,10 +241,16 @@ impl Shared {
         if i64::try_from(position).is_err() {
             return Err(EINVAL.into());
         }
-        self.with_ends(fd, |slot, ends| {
-            if position == ends.position {
+        // A waker among them is dropped without custody.
+        let mut gone = Vec::new();
+        let result = self.with_ends(fd, |slot, ends| {
+            if !ends.at_end && position == ends.position {
                 return Ok(());
             }
+            if ends.at_end && ends.asked {
+                gone = slot.take_questions(About::End);
+            }
+            ends.at_end = false;
             ends.position = position;
             if end_run(ends) {
                 // Somebody may wait for this memory.
@@ -247,7 +262,9 @@ impl Shared {
                 self.attend(fd.index(), slot, Attention::SEALED);
             }
             Ok(())
-        })
+        });
+        drop(gone);
+        result
     }
 }
 
@@ -285,9 +302,9 @@ fn end_holds(slot: &Slot, ends: &Ends) -> bool {
     }
     let brought_nothing = slot.consumed() == 0;
     let kernel = ends.kernel.as_ref();
-    match kernel.and_then(|kernel| kernel.ends_by(ends.position)) {
+    match kernel.and_then(|kernel| kernel.end()) {
         // A size that the reads do not come to does not make the call ask for ever.
-        Some(ends_here) => ends_here || (brought_nothing && ends.run == RunBy::CallAtTheEnd),
+        Some(end) => end <= ends.position || (brought_nothing && ends.run == RunBy::CallAtTheEnd),
         None => brought_nothing && ends.run != RunBy::Open,
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{EAGAIN, EBADF};
 use crate::answer::{Answer, answer};
-use crate::command::{Command, SizeCommand};
+use crate::command::{Command, SizeCommand, Told};
 use crate::fd::{About, Asker, Attention, Fd, OpenState, Question, Slot, Waiting};
 use crate::shared::Shared;
 use std::io;
@@ -19,7 +19,17 @@ impl Shared {
                 return Err(failure.into());
             }
             let valid = asked.flatten().filter(|question| question.mark().is_some());
-            let question = valid.map_or_else(|| self.ask_size(fd, slot, asker), Ok)?;
+            let question = valid.map_or_else(
+                || {
+                    // Of the answer a loop hears by an event that a plain call is owed.
+                    let told = match asker {
+                        Asker::Loop => Told::Event,
+                        Asker::Task(_) => Told::Waker,
+                    };
+                    self.ask_size(fd, slot, About::Size, asker, told)
+                },
+                Ok,
+            )?;
             let waker = match asker {
                 Asker::Task(waker) => waker,
                 // The event comes after the answer.
@@ -62,15 +72,22 @@ impl Shared {
 
     /// Asks the driver, with custody: so that the file is open when the driver hears of it, or its
     /// close comes later.
-    fn ask_size(&self, fd: Fd, slot: &Slot, asker: Asker<'_>) -> io::Result<Question> {
+    pub(super) fn ask_size(
+        &self,
+        fd: Fd,
+        slot: &Slot,
+        about: About,
+        asker: Asker<'_>,
+        told: Told,
+    ) -> io::Result<Question> {
         let (promise, answer): (_, Answer<u64>) = answer();
         let after = slot.marks.accepted();
         self.command(Command::TellSize(SizeCommand {
             fd,
             after,
-            by_event: matches!(asker, Asker::Loop),
+            told,
             promise,
         }))?;
-        Ok(Question::new(About::Size, asker, after, Some(answer)))
+        Ok(Question::new(about, asker, after, Some(answer)))
     }
 }

@@ -7,6 +7,7 @@
 //!  take_page ──► the page in front, out of the read stream ─► give_page: into a write stream
 //! ```
 
+use super::position::Need;
 use super::read::{begin_run, drop_stale, end_run};
 use super::write::{Room, check_write};
 use super::{EAGAIN, EBADF, EINVAL};
@@ -53,7 +54,12 @@ pub enum Received {
 impl Shared {
     /// Lends up to `most` bytes in up to `pages` pages from the position on, without moving it.
     pub fn lend(&self, fd: Fd, pages: usize, most: usize, asker: Asker<'_>) -> io::Result<Loan> {
-        self.with_ends(fd, |slot, ends| {
+        let end = || Loan {
+            slices: Vec::new(),
+            epoch: 0,
+            position: 0,
+        };
+        self.at_position(fd, asker, Some(Need::Read), end, |slot, ends| {
             let slices = self.run_for_transfer(fd, slot, ends, asker, |reader| {
                 (0, slices_of(reader, pages, most))
             })?;
@@ -97,8 +103,9 @@ impl Shared {
     /// Takes the page in front out of the stream, at most `most` bytes of it count; the position
     /// moves behind them. `None` at the end of file.
     pub fn take_page(&self, fd: Fd, most: usize) -> io::Result<Option<PageSlice>> {
-        self.with_ends(fd, |slot, ends| {
-            self.run_for_transfer(fd, slot, ends, Asker::Loop, |reader| {
+        let (asker, end) = (Asker::Loop, || None);
+        self.at_position(fd, asker, Some(Need::Read), end, |slot, ends| {
+            self.run_for_transfer(fd, slot, ends, asker, |reader| {
                 let slice = slices_of(reader, 1, most).pop().expect("there is a page");
                 (reader.consume(slice.len()), slice)
             })

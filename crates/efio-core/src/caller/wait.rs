@@ -82,7 +82,8 @@ impl Shared {
             let _ = self.with_ends(fd, |slot, ends| {
                 let flush = ends.asked.then(|| slot.take_question(About::Flush, asker));
                 let size = ends.asked.then(|| slot.take_question(About::Size, asker));
-                Ok((flush, size))
+                let end = ends.asked.then(|| slot.take_question(About::End, asker));
+                Ok((flush, size, end))
             });
         }
     }

@@ -96,6 +96,7 @@ impl Shared {
     #[inline]
     pub(super) fn accept(&self, fd: Fd, slot: &Slot, ends: &mut Ends, n: usize, asker: Asker<'_>) {
         ends.position += n as u64;
+        ends.at_end = ends.append;
         slot.marks.set_accepted(slot.marks.accepted() + n as u64);
         if !ends.quiet {
             self.tell_of_bytes(fd, slot, ends, asker);

@@ -43,7 +43,7 @@ impl<B: Backend> Driver<B> {
                 (Purpose::At(key), outcome) => driver.moved(slot, file, key, outcome, block),
                 (Purpose::Empty, outcome) => driver.emptied(slot, file, outcome),
                 (Purpose::Discard, _) => {}
-                (Purpose::Size(key), outcome) => driver.sized(file, key, outcome),
+                (Purpose::Size(key), outcome) => driver.sized(slot, file, key, outcome),
                 (Purpose::Write, outcome) => driver.wrote(slot, file, outcome),
                 (Purpose::Sync, outcome) => driver.synced(slot, file, outcome),
                 (Purpose::Close, outcome) => {

@@ -393,5 +393,6 @@ impl<B: Backend> Driver<B> {
         self.tell(file, EventKind::Failed(failure));
         self.failure_told(file);
         self.notify_all(slot, file);
+        self.answer_sizes(slot, file);
     }
 }

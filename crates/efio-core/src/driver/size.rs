@@ -4,7 +4,7 @@ use super::Driver;
 use super::file::OpenFile;
 use super::ops::Purpose;
 use crate::backend::Backend;
-use crate::command::SizeCommand;
+use crate::command::{SizeCommand, Told};
 use crate::error::Errno;
 use crate::event::EventKind;
 use crate::fd::{Fd, Slot};
@@ -51,7 +51,7 @@ impl<B: Backend> Driver<B> {
     }
 
     /// Asks the kernel for those whose bytes it has by now. A file that failed gets no more of
-    /// them: its error is the answer.
+    /// them: its error is the answer to the others.
     pub(super) fn answer_sizes(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) {
         if self.sizes.waiting.is_empty() || self.retries.is_paused(file.fd, self.now) {
             return;
@@ -63,8 +63,10 @@ impl<B: Backend> Driver<B> {
             .extract(|asked| asked.fd == fd && (asked.after <= written || failure.is_some()));
         for command in due {
             match failure {
-                None => self.submit_size(slot, file, command),
-                Some(errno) => self.answer_size(command, Some(file), Err(errno)),
+                Some(errno) if command.after > written => {
+                    self.answer_size(command, Some((slot, file)), Err(errno));
+                }
+                _ => self.submit_size(slot, file, command),
             }
         }
     }
@@ -81,7 +83,7 @@ impl<B: Backend> Driver<B> {
         let Some(kernel) = file.kernel() else {
             // The kernel's file is about to be closed.
             let errno = slot.failure().map_or(Errno(libc::EBADF), |f| f.errno);
-            return self.answer_size(command, Some(file), Err(errno));
+            return self.answer_size(command, Some((slot, file)), Err(errno));
         };
         self.sizes.last = self.sizes.last.wrapping_add(1);
         let key = self.sizes.last;
@@ -94,6 +96,7 @@ impl<B: Backend> Driver<B> {
     /// The kernel has said it.
     pub(super) fn sized(
         &mut self,
+        slot: &Slot,
         file: &mut OpenFile<B::File>,
         key: u32,
         outcome: Outcome<B::File>,
@@ -115,20 +118,22 @@ impl<B: Backend> Driver<B> {
                 unreachable!("a size opens nothing")
             }
         };
-        self.answer_size(command, Some(file), result);
+        self.answer_size(command, Some((slot, file)), result);
     }
 
     /// Event loops are told to repeat their call; of a file that is closed they hear otherwise.
     fn answer_size(
         &mut self,
         command: SizeCommand,
-        file: Option<&OpenFile<B::File>>,
+        file: Option<(&Slot, &OpenFile<B::File>)>,
         result: Result<u64, Errno>,
     ) {
-        let waker = command.promise.give(result);
-        self.outbox.wakers.extend(waker);
-        if let Some(file) = file.filter(|_| command.by_event) {
-            self.tell(file, EventKind::Readable);
+        let SizeCommand { told, promise, .. } = command;
+        self.outbox.wakers.extend(promise.give(result));
+        match (told, file) {
+            (Told::Event, Some((_, file))) => self.tell(file, EventKind::Readable),
+            (Told::Reader, Some((slot, file))) => self.notify_reader(slot, file),
+            (Told::Waker, _) | (_, None) => {}
         }
     }
 }

@@ -33,6 +33,9 @@ pub struct Ends {
     pub may_write: bool,
     /// Whether writes go to the end of the file.
     pub append: bool,
+    /// The position is the end of the file, which only the kernel knows: something was appended.
+    /// Then no run serves it.
+    pub at_end: bool,
     /// The driver comes back to this file by itself within the flush interval.
     pub watched: bool,
     /// Somebody asked a question that a write may void; see [`Question`](super::Question).
@@ -41,7 +44,7 @@ pub struct Ends {
     pub quiet: bool,
     /// A run of read-ahead serves `position`.
     pub reading: bool,
-    /// The position of the next read or write.
+    /// The position of the next read or write, unless `at_end`.
     pub position: u64,
     /// The write stream, once something was written.
     pub writer: Option<Box<ChunkWriter<Page>>>,

@@ -13,6 +13,7 @@
 use super::slot::Slot;
 use super::waiting::Asker;
 use crate::answer::Answer;
+use crate::error::Errno;
 use std::task::Waker;
 
 /// The most questions of a file that are kept; who asks one more repeats the oldest as a new one.
@@ -29,6 +30,8 @@ pub enum About {
     Flush,
     /// How long the file is, with every byte accepted before.
     Size,
+    /// Where it ends, for a position that is there.
+    End,
 }
 
 /// Who asks.
@@ -106,6 +109,15 @@ impl Questions {
         Some(self.0.remove(at))
     }
 
+    /// A question that `asker` asked, or anybody when `accepted` was what it is now.
+    fn valid(&self, about: About, asker: Asker<'_>, accepted: u64) -> Option<&Question> {
+        let of = |kept: &&Question| kept.about == about;
+        let mine = |kept: &&Question| kept.mark.is_some() && kept.who.is(asker);
+        let same = |kept: &&Question| kept.mark == Some(accepted);
+        let all = || self.0.iter().filter(of);
+        all().find(mine).or_else(|| all().find(same))
+    }
+
     /// Keeps a question; one that has to go for it comes back: what the same asked before, if it
     /// is void by now and was passed over, or the oldest of too many.
     fn keep(&mut self, question: Question) -> Option<Question> {
@@ -148,6 +160,36 @@ impl Slot {
     /// Takes out the question of `asker`, if it asked one.
     pub fn take_question(&self, about: About, asker: Asker<'_>) -> Option<Question> {
         self.with_questions(|questions| questions.take(about, asker))
+    }
+
+    /// Takes out all questions about this.
+    #[must_use = "their wakers are dropped without custody"]
+    pub fn take_questions(&self, about: About) -> Vec<Question> {
+        self.with_questions(|questions| {
+            let all = std::mem::take(&mut questions.0);
+            let (taken, rest) = all.into_iter().partition(|kept| kept.about == about);
+            questions.0 = rest;
+            taken
+        })
+    }
+
+    /// Whether this is asked, by `asker` or since the last byte was accepted.
+    pub fn is_asked(&self, about: About, asker: Asker<'_>, accepted: u64) -> bool {
+        self.with_questions(|questions| questions.valid(about, asker, accepted).is_some())
+    }
+
+    /// The answer to what [`is_asked`](Self::is_asked), if it is there, and the mark that it covers.
+    pub fn told_of(
+        &self,
+        about: About,
+        asker: Asker<'_>,
+        accepted: u64,
+    ) -> Option<(u64, Result<u64, Errno>)> {
+        self.with_questions(|questions| {
+            let question = questions.valid(about, asker, accepted)?;
+            let told = question.size()?.get(Waker::noop())?;
+            Some((question.mark()?, told))
+        })
     }
 
     /// Keeps a question until its asker comes back; one that has to go for it, to be dropped

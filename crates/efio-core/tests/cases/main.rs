@@ -13,6 +13,7 @@
 mod common;
 
 mod after_the_end;
+mod append_position;
 mod callback_after_the_limit;
 mod code_of_the_program;
 #[cfg(feature = "tokio")]

@@ -21,8 +21,10 @@ pub struct Oracle {
     has_asked: bool,
     /// Others wrote it while we only read.
     pub is_others: bool,
-    /// Where the next read or write goes.
-    pub position: usize,
+    /// Where the next read or write goes, unless it is the end of the file (F89).
+    position: usize,
+    /// Something was appended, and nobody looked since.
+    at_end: bool,
     pub marks: Progress,
     pub failed: Option<Failure>,
     pub opened: bool,
@@ -95,6 +97,7 @@ impl Oracle {
             has_asked: false,
             is_others: false,
             position: 0,
+            at_end: false,
             marks: Progress::default(),
             failed: None,
             opened: false,
@@ -140,7 +143,30 @@ impl Oracle {
         };
         self.changed(Kind::Stream, at, bytes);
         self.position += bytes.len();
+        self.at_end = self.history.append;
         self.forget_ends();
+    }
+
+    /// Where the next read begins, which the user has found: so it is there from now on.
+    pub fn settle(&mut self) -> usize {
+        if std::mem::take(&mut self.at_end) {
+            self.position = self.content.len();
+        }
+        self.position
+    }
+
+    /// The position was told.
+    pub fn is_at(&mut self, position: u64) {
+        assert_eq!(
+            position,
+            self.settle() as u64,
+            "behind an append the position is the end (F89)"
+        );
+    }
+
+    /// Whether only the kernel knows the position.
+    pub fn is_at_end(&self) -> bool {
+        self.at_end
     }
 
     /// A call that changes the file was accepted.
@@ -160,7 +186,11 @@ impl Oracle {
 
     /// `read` returned these bytes.
     pub fn read(&mut self, bytes: &[u8]) {
-        let from = self.position;
+        if bytes.is_empty() {
+            // An empty read looks at nothing.
+            return;
+        }
+        let from = self.settle();
         let end = from + bytes.len();
         self.position = end;
         if !bytes.is_empty() {
@@ -181,11 +211,12 @@ impl Oracle {
 
     /// `read` returned 0.
     pub fn read_end(&mut self) {
-        let ends = |&end: &usize| self.position >= end;
+        let position = self.settle();
+        let ends = |&end: &usize| position >= end;
         assert!(
             ends(&self.content.len()) || self.past_ends.iter().any(ends),
             "a false end of file (F16, F64), or one of before the read (F65), at {} of {}",
-            self.position,
+            position,
             self.content.len()
         );
         self.begin_anew();
@@ -209,9 +240,10 @@ impl Oracle {
     }
 
     pub fn seek(&mut self, to: usize) {
-        if to != self.position {
+        if self.at_end || to != self.position {
             self.begin_anew();
         }
+        self.at_end = false;
         self.position = to;
     }
 

@@ -2,7 +2,7 @@
 
 use super::noise::noise;
 use super::user::{Open, User};
-use std::io::{ErrorKind, IoSlice, IoSliceMut, Write};
+use std::io::{ErrorKind, IoSlice, IoSliceMut, Seek, Write};
 
 impl User {
     pub fn write(&mut self, file: u8, len: usize, start: u32) {
@@ -109,9 +109,29 @@ impl User {
 
     pub fn seek(&mut self, file: u8, to: usize) {
         let Some(index) = self.pick(file) else { return };
+        if to % 8 == 7 {
+            return self.tell(index);
+        }
         let open = &mut self.files[index];
         open.file.as_ref().unwrap().seek(to as u64).unwrap();
         open.oracle.seek(to);
+    }
+
+    /// Asks for the position.
+    fn tell(&mut self, index: usize) {
+        let open = &mut self.files[index];
+        let mut file = open.file.as_ref().unwrap();
+        match file.stream_position() {
+            Ok(position) => open.oracle.is_at(position),
+            Err(error) => {
+                assert!(open.oracle.is_at_end(), "only an end is asked for: {error}");
+                if error.kind() == ErrorKind::WouldBlock {
+                    open.oracle.readable.would_block();
+                } else {
+                    open.is_poisoned_by(&error);
+                }
+            }
+        }
     }
 
     pub fn sync(&mut self, file: u8) {

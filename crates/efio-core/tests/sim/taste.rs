@@ -368,7 +368,7 @@ impl Taste {
         let nonsense = random.u8(0..20) == 0;
         Opening {
             path: random.u8(0..PATHS),
-            read: read && (!append || random.u8(0..4) == 0),
+            read: read && (!append || random.u8(0..4) < 2),
             write: write && !append,
             append,
             create: create && (writes || nonsense),

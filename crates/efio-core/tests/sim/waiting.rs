@@ -1,5 +1,5 @@
-//! Two more users of the same files, tasks: both wait for bytes to be written, and ask how long a
-//! file is, while the first user writes on (F88). Each of them is answered (F93).
+//! Two more users of the same files, tasks: both wait for bytes to be written, ask how long a file
+//! is, and read at its end, while the first user writes on (F88, F89). Each of them is answered (F93).
 
 use super::history::{Call, Kind};
 use super::user::User;
@@ -22,10 +22,12 @@ impl Wake for Woken {
     }
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum About {
     Flush,
     Size,
+    /// What is to be read behind an append.
+    End,
 }
 
 impl User {
@@ -43,7 +45,7 @@ impl User {
 
     /// Asks; whether there was an answer. What is written then includes `mark`.
     fn ask(&mut self, fd: Fd, about: About, mark: u64, waker: &Waker) -> bool {
-        let Some(open) = self.files.iter().find(|open| open.fd == fd) else {
+        let Some(open) = self.files.iter_mut().find(|open| open.fd == fd) else {
             return true;
         };
         let Some(file) = &open.file else { return true };
@@ -51,9 +53,15 @@ impl User {
         let answer: Poll<io::Result<u64>> = match about {
             About::Flush => file.poll_flush(&mut cx).map_ok(|()| u64::MAX),
             About::Size => file.poll_size(&mut cx),
+            About::End if !open.readable || !open.oracle.is_at_end() => return true,
+            About::End => file.poll_read(&mut cx, &mut [0]).map_ok(|n| n as u64),
         };
         match answer {
             Poll::Pending => return false,
+            Poll::Ready(Ok(n)) if about == About::End => {
+                assert_eq!(n, 0, "behind an append is the end (F89)");
+                open.oracle.read_end();
+            }
             Poll::Ready(Ok(size)) => {
                 let written = file.progress().unwrap().written;
                 assert!(
@@ -81,7 +89,7 @@ impl World<'_> {
     /// One waits while the other writes on.
     pub fn wait_beside_a_writer(&mut self) {
         let open: Vec<Fd> = self.user().files.iter().map(|open| open.fd).collect();
-        let questions = [About::Flush, About::Size];
+        let questions = [About::Flush, About::Size, About::End];
         for (fd, about) in open
             .into_iter()
             .flat_map(|fd| questions.map(|about| (fd, about)))
@@ -92,6 +100,9 @@ impl World<'_> {
             let Some(mark) = self.user().accepted_by(fd) else {
                 continue;
             };
+            if about == About::End {
+                self.user().write_to(fd, 100, 2);
+            }
             let mut turns = 0;
             loop {
                 waiting.retain(|woken| {

@@ -218,9 +218,9 @@ impl<'a> World<'a> {
             answers += 1;
             assert!(answers < 1_000, "a read that never ends");
         }
-        let oracle = &self.user().files[index].oracle;
+        let oracle = &mut self.user().files[index].oracle;
         let end = oracle.content.len();
-        assert!(oracle.position >= end, "the end of file of now (F17)");
+        assert!(oracle.settle() >= end, "the end of file of now (F17)");
     }
 
     /// F92: bytes, the end of file or an error; never "would block" without end.

@@ -1,0 +1,261 @@
+//! The position after an append: the end of the file, which only the kernel knows.
+//!
+//! A write in append mode sets `at_end` and nothing else. Whoever then needs the position has to
+//! find the end first; the kernel is asked once it has all accepted bytes.
+//!
+//! ```text
+//!  at_end ─ all is written, and the end is in memory ───────────────────────────────► it is found
+//!         └ else ask the driver, say who waits, look once more ─ no answer ─► EAGAIN
+//!  the answer ─► promise, then Readable or a wake-up ─► the call again ─────────────► it is found
+//! ```
+//!
+//! The question is kept as every [`Question`] is: a write of whoever asked voids it, writes of
+//! others do not, so that a reader beside a writer is answered: as it would have been before those
+//! writes, and the position is the end of the file still. What a read finds where it asked for the
+//! end is the end of file, unless the file has grown by what others appended.
+
+use super::{EAGAIN, EBADF};
+use crate::command::Told;
+use crate::error::Errno;
+use crate::fd::{About, Asker, Ends, Fd, OpenState, Question, Slot, Waiting};
+use crate::shared::Shared;
+use std::io;
+
+/// Where the next byte is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    position: u64,
+    at_end: bool,
+}
+
+impl Place {
+    /// The position, unless it is the end of the file and not known.
+    pub fn known(self) -> Option<u64> {
+        (!self.at_end).then_some(self.position)
+    }
+}
+
+/// What the position is needed for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Need {
+    /// To read from it.
+    Read,
+    /// To know whether a read would be answered.
+    Look,
+    /// To tell it, or to move from it.
+    Seek,
+}
+
+/// A position that was settled.
+#[derive(Clone, Copy)]
+pub(super) struct Settled {
+    pub(super) position: u64,
+    /// The file ended there when it was asked for.
+    is_end: bool,
+}
+
+/// The end of a file.
+#[derive(Clone, Copy)]
+struct End {
+    at: u64,
+    /// With everything that is accepted by now.
+    is_latest: bool,
+}
+
+impl Shared {
+    /// `call` at a position that is known, or what is there at the end of file. Without a `need`, and
+    /// where `call` refuses, nothing is asked.
+    #[inline(always)]
+    pub(super) fn at_position<R>(
+        &self,
+        fd: Fd,
+        asker: Asker<'_>,
+        need: Option<Need>,
+        end: impl Fn() -> R,
+        mut call: impl FnMut(&Slot, &mut Ends) -> io::Result<R>,
+    ) -> io::Result<R> {
+        loop {
+            let result = self.with_ends(fd, |slot, ends| {
+                if ends.at_end && need.is_some() && ends.may_read {
+                    return Ok(None);
+                }
+                call(slot, ends).map(Some)
+            })?;
+            match (result, need) {
+                (Some(result), _) => return Ok(result),
+                (None, Some(need)) => {
+                    if self.settle_position(fd, asker, need)?.is_end {
+                        return Ok(end());
+                    }
+                }
+                (None, None) => unreachable!("asked for without a need"),
+            }
+        }
+    }
+
+    /// Has the position of `fd` known, or "would block": then `asker` is told as a reader is.
+    #[cold]
+    pub(super) fn settle_position(
+        &self,
+        fd: Fd,
+        asker: Asker<'_>,
+        need: Need,
+    ) -> io::Result<Settled> {
+        // A waker among them is dropped without custody.
+        let mut gone = Vec::new();
+        let result = self.with_ends(fd, |slot, ends| {
+            if !ends.at_end {
+                return Ok(Settled {
+                    position: ends.position,
+                    is_end: false,
+                });
+            }
+            let Some(found) = self.end_for(fd, slot, ends, asker, &mut gone)? else {
+                if need != Need::Seek {
+                    self.counters.reads_blocked.add(1);
+                    slot.count(1, |stats| &mut stats.reads_blocked);
+                }
+                return Err(EAGAIN.into());
+            };
+            let settled = found.map(|end| Settled {
+                position: end.at,
+                is_end: is_end_now(ends, end),
+            });
+            let stays = settled.is_ok_and(|settled| settled.is_end) || settled.is_err();
+            if need != Need::Look || !stays {
+                take_end(slot, ends, asker, found, &mut gone);
+            }
+            if need == Need::Read && settled.is_ok_and(|settled| settled.is_end) {
+                slot.reads_served.bump(1);
+            }
+            Ok(settled?)
+        });
+        drop(gone);
+        result
+    }
+
+    /// What is known of the end; else it is asked for, and `asker` waits.
+    fn end_for(
+        &self,
+        fd: Fd,
+        slot: &Slot,
+        ends: &mut Ends,
+        asker: Asker<'_>,
+        gone: &mut Vec<Question>,
+    ) -> io::Result<Option<Result<End, Errno>>> {
+        let mut found = find_end(slot, ends, asker);
+        if found.is_none() {
+            self.ask_end(fd, slot, ends, asker, gone)?;
+            let announced = slot.announce(Waiting::DATA, asker);
+            found = find_end(slot, ends, asker);
+            if found.is_some() {
+                slot.withdraw(announced, asker);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Asks the driver where the file ends, unless that is asked already.
+    fn ask_end(
+        &self,
+        fd: Fd,
+        slot: &Slot,
+        ends: &mut Ends,
+        asker: Asker<'_>,
+        gone: &mut Vec<Question>,
+    ) -> io::Result<()> {
+        let accepted = slot.marks.accepted();
+        if ends.asked && slot.is_asked(About::End, asker, accepted) {
+            return Ok(());
+        }
+        let question = self.ask_size(fd, slot, About::End, asker, Told::Reader)?;
+        gone.extend(slot.keep_question(question));
+        ends.set_asked(true);
+        Ok(())
+    }
+
+    /// The position of `fd`, or that it is the end of the file.
+    pub fn place_of(&self, fd: Fd) -> io::Result<Place> {
+        self.with_ends(fd, |_, ends| {
+            let Ends {
+                position, at_end, ..
+            } = *ends;
+            Ok(Place { position, at_end })
+        })
+    }
+
+    /// Moves the position of `fd` back to where it was.
+    pub fn put_back(&self, fd: Fd, place: Place) -> io::Result<()> {
+        self.seek(fd, place.position)?;
+        self.with_ends(fd, |_, ends| {
+            ends.at_end = place.at_end;
+            Ok(())
+        })
+    }
+}
+
+/// Where the file ends, as far as that is known; or why that is never known.
+fn find_end(slot: &Slot, ends: &Ends, asker: Asker<'_>) -> Option<Result<End, Errno>> {
+    let accepted = slot.marks.accepted();
+    let all_written = slot.marks.written() >= accepted;
+    let refused = slot.open_state() == OpenState::Refused;
+    if let Some(failure) = slot.failure().filter(|_| refused || !all_written) {
+        return Some(Err(failure.errno));
+    }
+    if refused {
+        return Some(Err(EBADF));
+    }
+    let kernel = ends.kernel.as_ref().filter(|_| all_written);
+    if let Some(at) = kernel.and_then(|kernel| kernel.end()) {
+        let is_latest = true;
+        return Some(Ok(End { at, is_latest }));
+    }
+    if !ends.asked {
+        return None;
+    }
+    let (mark, told) = slot.told_of(About::End, asker, accepted)?;
+    let is_latest = mark == accepted;
+    Some(told.map(|at| End { at, is_latest }))
+}
+
+/// The position is at the end that was found; unless others have appended through the descriptor since
+/// it was asked for, and the position is behind that.
+fn take_end(
+    slot: &Slot,
+    ends: &mut Ends,
+    asker: Asker<'_>,
+    found: Result<End, Errno>,
+    gone: &mut Vec<Question>,
+) {
+    match found {
+        Ok(end) if end.is_latest => {
+            if ends.asked {
+                gone.extend(slot.take_questions(About::End));
+            }
+            ends.position = end.at;
+            ends.at_end = false;
+        }
+        found => {
+            if found.is_err() {
+                _ = slot.hear_failure();
+            }
+            gone.extend(slot.take_question(About::End, asker));
+        }
+    }
+}
+
+/// Whether the file ends there still, but for what was appended through the descriptor.
+fn is_end_now(ends: &Ends, end: End) -> bool {
+    let kernel = ends.kernel.as_ref().filter(|_| end.is_latest);
+    let now = kernel.and_then(|kernel| kernel.end());
+    now.is_none_or(|now| now <= end.at)
+}
+
+/// Of a file whose position is its end: whether a read would be answered.
+pub(super) fn is_end_known(slot: &Slot, ends: &Ends) -> bool {
+    match find_end(slot, ends, Asker::Loop) {
+        Some(Ok(end)) => is_end_now(ends, end),
+        Some(Err(_)) => true,
+        None => false,
+    }
+}
