@@ -396,8 +396,8 @@ int ef_error(int fd, uint64_t *lost_from);
 
 /**
  * Moves the position of the next read or write to `position` bytes from the start; appends go to
- * the end all the same, and the position is the end of the file behind one. Returns 0, or -1: EINVAL
- * beyond the range of offsets, EBADF when closed.
+ * the end all the same, and behind one the position is the end of the file. Returns 0, or -1:
+ * EINVAL beyond the range of offsets, EBADF when closed.
  */
 int ef_seek(int fd, uint64_t position);
 

@@ -172,8 +172,8 @@ pub unsafe extern "C" fn ef_error(fd: c_int, lost_from: *mut u64) -> c_int {
 }
 
 /// Moves the position of the next read or write to `position` bytes from the start; appends go to
-/// the end all the same, and the position is the end of the file behind one. Returns 0, or -1: EINVAL
-/// beyond the range of offsets, EBADF when closed.
+/// the end all the same, and behind one the position is the end of the file. Returns 0, or -1:
+/// EINVAL beyond the range of offsets, EBADF when closed.
 #[unsafe(no_mangle)]
 pub extern "C" fn ef_seek(fd: c_int, position: u64) -> c_int {
     enter(|| -> io::Result<c_int> {
