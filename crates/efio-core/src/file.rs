@@ -110,8 +110,8 @@ impl File {
     }
 
     /// Moves the position of the next read or write to `position` bytes from the start. In append
-    /// mode writes go to the end all the same, and behind one the position is the end of the file, as
-    /// the kernel has it when a read or a seek from there looks for it.
+    /// mode writes go to the end all the same, and behind one the position is the end of the file,
+    /// as the kernel has it when a read or a seek from there looks for it.
     ///
     /// # Errors
     ///
@@ -330,8 +330,8 @@ impl Write for &File {
 
 /// From the start or from the position at once; from the end as [`File::size`] does: `WouldBlock`, and
 /// an event follows. Behind an append the position is the end of the file: then a seek from it, and
-/// `stream_position`, may be told `WouldBlock` as a read is; a Readable event follows, of a file that
-/// is not open for reading too.
+/// `stream_position`, may be told `WouldBlock` as a read is; a Readable event follows, of a file
+/// that is not open for reading too.
 impl Seek for &File {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         self.shared.seek_from(self.fd, to, Asker::Loop)

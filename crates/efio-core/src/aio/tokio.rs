@@ -61,8 +61,8 @@ impl AsyncWrite for AsyncFile {
     }
 }
 
-/// Only a seek from the end takes time, and one from the position behind an append, which is the end. It
-/// moves the position when it completes.
+/// Only a seek from the end takes time, and one from the position behind an append, which is the
+/// end. It moves the position when it completes.
 ///
 /// tokio's seek completes whatever was started before it, and then starts: a seek that was dropped is
 /// completed by the next one. One that was not is completed by its own last poll, and once more by the

@@ -63,8 +63,8 @@ struct End {
 }
 
 impl Shared {
-    /// `call` at a position that is known, or what is there at the end of file. Without a `need`, and
-    /// where `call` refuses, nothing is asked.
+    /// `call` at a position that is known, or what is there at the end of file. Without a `need`,
+    /// and of a file that is not open for reading, nothing is asked.
     #[inline(always)]
     pub(super) fn at_position<R>(
         &self,
@@ -218,8 +218,8 @@ fn find_end(slot: &Slot, ends: &Ends, asker: Asker<'_>) -> Option<Result<End, Er
     Some(told.map(|at| End { at, is_latest }))
 }
 
-/// The position is at the end that was found; unless others have appended through the descriptor since
-/// it was asked for, and the position is behind that.
+/// The position is at the end that was found; unless others have appended through the descriptor
+/// since it was asked for, and the position is behind that.
 fn take_end(
     slot: &Slot,
     ends: &mut Ends,

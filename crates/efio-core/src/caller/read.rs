@@ -220,8 +220,8 @@ impl Shared {
         Ok(found)
     }
 
-    /// Moves the position of `fd` from its start, from where it is, or from its end. Only the kernel
-    /// knows the end, and behind an append that is where the position is.
+    /// Moves the position of `fd` from its start, from where it is, or from its end. Only the
+    /// kernel knows the end, and behind an append that is where the position is.
     pub fn seek_from(&self, fd: Fd, to: SeekFrom, asker: Asker<'_>) -> io::Result<u64> {
         let position = match to {
             SeekFrom::Start(position) => Some(position),

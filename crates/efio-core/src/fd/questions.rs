@@ -178,7 +178,8 @@ impl Slot {
         self.with_questions(|questions| questions.valid(about, asker, accepted).is_some())
     }
 
-    /// The answer to what [`is_asked`](Self::is_asked), if it is there, and the mark that it covers.
+    /// The answer to what [`is_asked`](Self::is_asked), if it is there, and the mark that it
+    /// covers.
     pub fn told_of(
         &self,
         about: About,

@@ -1,5 +1,6 @@
 //! Two more users of the same files, tasks: both wait for bytes to be written, ask how long a file
-//! is, and read at its end, while the first user writes on (F88, F89). Each of them is answered (F93).
+//! is, and read at its end, while the first user writes on (F88, F89). Each of them is answered
+//! (F93).
 
 use super::history::{Call, Kind};
 use super::user::User;
