@@ -352,7 +352,7 @@ impl<B: Backend> Driver<B> {
             slot.set_going(file.is_going());
         } else if file.life.is_serving() {
             self.pump_positional(slot, file);
-            while let Some((purpose, op)) = file.next_write(slot).or_else(|| file.next_sync()) {
+            while let Some((purpose, op)) = file.next_sync().or_else(|| file.next_write(slot)) {
                 file.busy += 1;
                 let full = purpose == Purpose::Write && file.write().due() <= file.written();
                 self.shared.counters.flushes_full.add(u64::from(full));

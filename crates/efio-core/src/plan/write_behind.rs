@@ -83,6 +83,9 @@ pub struct WriteBehind {
 /// The state of syncing.
 #[derive(Debug, Default)]
 struct Sync {
+    /// The mark that the next sync waits for. What is asked for after it is not waited for with it,
+    /// so who asks again and again puts nobody off (F88).
+    next: Option<u64>,
     /// The highest mark asked for and not answered, if any.
     wanted: Option<u64>,
     /// The highest one that somebody is to be told of.
@@ -144,6 +147,7 @@ impl WriteBehind {
     /// Everything up to `mark` has to become durable before the file is closed.
     pub fn sync_silently(&mut self, mark: u64) {
         self.flush(mark);
+        self.sync.next.get_or_insert(mark);
         self.sync.wanted = self.sync.wanted.max(Some(mark));
     }
 
@@ -274,12 +278,13 @@ impl WriteBehind {
         *self.failure.insert(Failure { errno, offset: 0 })
     }
 
-    /// The sync to submit now: each byte that it must cover is written, and none is on the way.
+    /// The sync to submit now: each byte that it must cover is written, and none is on the way. It
+    /// goes before the next write, else it would wait for a writer to pause (F88).
     /// Says whether the directory entry has to be covered.
     pub fn next_sync(&mut self) -> Option<bool> {
-        let wanted = self.sync.wanted?;
+        let next = self.sync.next?;
         let idle = self.sync.running.is_none() && self.in_flight.is_none();
-        if !idle || self.failure.is_some() || self.written < wanted {
+        if !idle || self.failure.is_some() || self.written < next {
             return None;
         }
         self.sync.running = Some(self.written);
@@ -297,9 +302,8 @@ impl WriteBehind {
         }
         self.sync.name_pending = name_pending;
         self.sync.syncing_from = None;
-        if self.sync.wanted.is_some_and(|wanted| wanted <= covered) {
-            self.sync.wanted = None;
-        }
+        self.sync.wanted = self.sync.wanted.filter(|&wanted| wanted > covered);
+        self.sync.next = self.sync.wanted;
         (covered, is_asked)
     }
 
@@ -516,6 +520,33 @@ mod tests {
         assert_eq!(plan.sync_failed(Errno(libc::EIO)), Verdict::Failed(failure));
         plan.sync(8192);
         assert_eq!(plan.next_sync(), None);
+    }
+
+    /// F88: a sync waits for its own bytes only, whatever is written and asked for after it.
+    #[test]
+    fn later_syncs_put_none_off() {
+        let mut plan = direct();
+        plan.opened(Route::Cached, 0, false);
+        plan.next_write(ready(0, 100)).unwrap();
+        plan.sync(100);
+        plan.sync(200);
+        plan.write_done(100);
+        plan.next_sync().expect("all of the first is written");
+        plan.next_write(ready(100, 200)).unwrap();
+        plan.sync(300);
+        assert_eq!(plan.sync_done(false), (100, true));
+        plan.write_done(100);
+        plan.sync(400);
+        assert_eq!(
+            plan.next_sync(),
+            None,
+            "the second and the third wait together"
+        );
+        plan.next_write(ready(200, 100)).unwrap();
+        plan.write_done(100);
+        plan.next_sync().expect("all of the third is written");
+        assert_eq!(plan.sync_done(false), (300, true));
+        assert!(!plan.syncs_are_answered(), "the fourth is not");
     }
 
     #[test]

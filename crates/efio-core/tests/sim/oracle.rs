@@ -275,6 +275,11 @@ impl Oracle {
         self.syncs += 1;
     }
 
+    /// A task that waits for bytes to be durable asked for a sync, unless one was asked for already.
+    pub fn others_may_sync(&mut self) {
+        self.syncs += 1;
+    }
+
     /// The marks of the file; `inode` is what is true of it.
     pub fn progress(&mut self, marks: Progress, inode: Option<&SimInode>) {
         assert_eq!(

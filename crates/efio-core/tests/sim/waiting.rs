@@ -1,5 +1,5 @@
-//! Two more users of the same files, tasks: both wait for bytes to be written, ask how long a file
-//! is, and read at its end, while the first user writes on (F88, F89). Each of them is answered
+//! Two more users of the same files, tasks: both wait for bytes to be written, and to be durable, ask
+//! how long a file is, and read at its end, while the first user writes on (F88, F89). Each of them is answered
 //! (F93).
 
 use super::history::{Call, Kind};
@@ -26,6 +26,8 @@ impl Wake for Woken {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum About {
     Flush,
+    /// What was accepted to be durable, while the first user asks for what it writes as well.
+    Sync,
     Size,
     /// What is to be read behind an append.
     End,
@@ -38,9 +40,12 @@ impl User {
         Some(open.find(|open| open.fd == fd)?.oracle.accepted())
     }
 
-    fn write_to(&mut self, fd: Fd, len: usize, start: u32) {
+    fn write_to(&mut self, fd: Fd, len: usize, start: u32, about: About) {
         if let Some(index) = self.files.iter().position(|open| open.fd == fd) {
             self.write(index as u8, len, start);
+            if about == About::Sync {
+                self.sync(index as u8);
+            }
         }
     }
 
@@ -53,22 +58,27 @@ impl User {
         let mut cx = Context::from_waker(waker);
         let answer: Poll<io::Result<u64>> = match about {
             About::Flush => file.poll_flush(&mut cx).map_ok(|()| u64::MAX),
+            About::Sync => file.poll_sync(&mut cx, mark).map_ok(|()| u64::MAX),
             About::Size => file.poll_size(&mut cx),
             About::End if !open.readable || !open.oracle.is_at_end() => return true,
             About::End => file.poll_read(&mut cx, &mut [0]).map_ok(|n| n as u64),
         };
         match answer {
-            Poll::Pending => return false,
+            Poll::Pending => {
+                open.oracle.others_may_sync();
+                return false;
+            }
             Poll::Ready(Ok(n)) if about == About::End => {
                 assert_eq!(n, 0, "behind an append is the end (F89)");
                 open.oracle.read_end();
             }
             Poll::Ready(Ok(size)) => {
-                let written = file.progress().unwrap().written;
-                assert!(
-                    written >= mark,
-                    "{about:?} of {mark}, but written {written}"
-                );
+                let marks = file.progress().unwrap();
+                let reached = match about {
+                    About::Sync => marks.durable,
+                    _ => marks.written,
+                };
+                assert!(reached >= mark, "{about:?} of {mark}, but {marks:?}");
                 let history = &open.oracle.history;
                 let appends = |call: &Call| call.kind == Kind::Stream;
                 let grows = history.append && history.calls.iter().all(appends);
@@ -90,7 +100,7 @@ impl World<'_> {
     /// One waits while the other writes on.
     pub fn wait_beside_a_writer(&mut self) {
         let open: Vec<Fd> = self.user().files.iter().map(|open| open.fd).collect();
-        let questions = [About::Flush, About::Size, About::End];
+        let questions = [About::Flush, About::Sync, About::Size, About::End];
         for (fd, about) in open
             .into_iter()
             .flat_map(|fd| questions.map(|about| (fd, about)))
@@ -102,7 +112,7 @@ impl World<'_> {
                 continue;
             };
             if about == About::End {
-                self.user().write_to(fd, 100, 2);
+                self.user().write_to(fd, 100, 2, about);
             }
             let mut turns = 0;
             loop {
@@ -116,7 +126,7 @@ impl World<'_> {
                 }
                 assert!(turns < TURNS, "no answer (F88, F93): {about:?}");
                 turns += 1;
-                self.user().write_to(fd, 100, turns * 4 + 2);
+                self.user().write_to(fd, 100, turns * 4 + 2, about);
                 self.turn(10);
                 self.hear();
             }
