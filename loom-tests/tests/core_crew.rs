@@ -5,7 +5,7 @@
 mod core_engine;
 
 use core_engine::{Trail, check};
-use efio_core::model::Crew;
+use efio_core::model::WorkQueue;
 use loom::sync::{Arc, Notify};
 use loom::thread;
 

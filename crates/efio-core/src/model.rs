@@ -1,7 +1,7 @@
 //! What the loom models drive: the protocols between caller and driver, as they ship.
 
 pub use crate::answer::answer;
-pub use crate::backend::{Backend, Crew};
+pub use crate::backend::{Backend, WorkQueue};
 pub use crate::command::Command;
 pub use crate::config::Config;
 pub use crate::driver::Driver;

@@ -11,10 +11,10 @@
 //! - `submit` and `reap` never wait for a disk. `wait` is where the driver sleeps: it returns when a
 //!   completion may be there, when the driver's doorbell was rung, or at the timeout.
 
-mod crew;
 mod pool;
 mod select;
 mod sim;
+mod work_queue;
 
 cfg_if::cfg_if! {
     if #[cfg(all(
@@ -36,11 +36,11 @@ cfg_if::cfg_if! {
     }
 }
 
-pub use crew::Crew;
 pub use pool::PoolBackend;
 pub use select::{BackendInfo, Selected, start};
 pub use sim::{Foreign, Memory, SimDisk, SimInode, SimMemory, SimOpen, SimOptions, SimStore};
 pub use uring::UringBackend;
+pub use work_queue::WorkQueue;
 
 use crate::op::{Completion, FileId, ReadNow, Request};
 use std::sync::Arc;

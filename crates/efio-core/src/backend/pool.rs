@@ -5,8 +5,8 @@
 //!                                       └─ the driver's doorbell
 //! ```
 
-use super::crew::BUNCH;
-use super::{Backend, Crew};
+use super::work_queue::MAX_BATCH;
+use super::{Backend, WorkQueue};
 use crate::config::Config;
 use crate::error::Errno;
 use crate::memory;
@@ -24,11 +24,11 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// A driver that sleeps no longer than this may be rung for several brief tasks at once.
-const MOMENT: Duration = Duration::from_millis(2);
+const MAX_COALESCE: Duration = Duration::from_millis(2);
 /// When tasks wait for so long and nobody took one, another worker is woken.
-const HELD_UP: Duration = Duration::from_millis(1);
+const STALL_AFTER: Duration = Duration::from_millis(1);
 /// So many tasks after that wake a worker each: a disk that hangs will hang for longer.
-const WARY: u32 = 64;
+const BACKOFF_TASKS: u32 = 64;
 
 /// Worker threads with `preadv2`, `pwritev2`, `fdatasync`.
 pub struct PoolBackend {
@@ -36,17 +36,17 @@ pub struct PoolBackend {
     threads: Vec<JoinHandle<()>>,
     in_flight: usize,
     /// Tasks wait and no worker is idle: all are held up, perhaps for long.
-    all_held_up: bool,
+    all_stalled: bool,
     /// Tasks that get a worker of their own, after one was held up.
-    wary: u32,
+    backoff: u32,
 }
 
 struct Shared {
-    crew: Crew<Task>,
+    work: WorkQueue<Task>,
     done: SegQueue<Completion<KernelFile>>,
     driver: Arc<Doorbell<EventFd>>,
     /// The driver sleeps for a moment at most.
-    patient: AtomicBool,
+    driver_returns_soon: AtomicBool,
 }
 
 /// A sleep of the driver, from [`PoolBackend::before_sleep`] to [`PoolBackend::after_sleep`].
@@ -72,17 +72,17 @@ impl PoolBackend {
     pub fn start(config: &Config, driver: Arc<Doorbell<EventFd>>) -> io::Result<Self> {
         let workers = config.workers;
         let shared = Arc::new(Shared {
-            crew: Crew::new(workers, Task::is_brief),
+            work: WorkQueue::new(workers, Task::is_short),
             done: SegQueue::new(),
             driver,
-            patient: AtomicBool::new(false),
+            driver_returns_soon: AtomicBool::new(false),
         });
         let mut pool = Self {
             shared,
             threads: Vec::with_capacity(workers),
             in_flight: 0,
-            all_held_up: false,
-            wary: 0,
+            all_stalled: false,
+            backoff: 0,
         };
         for number in 0..workers {
             let shared = Arc::clone(&pool.shared);
@@ -103,11 +103,11 @@ impl PoolBackend {
             _ => Ok(None),
         };
         let task = Task { request, way };
-        if task.is_brief() && self.wary == 0 {
-            self.shared.crew.add(task);
+        if task.is_short() && self.backoff == 0 {
+            self.shared.work.submit_short(task);
         } else {
-            self.wary = self.wary.saturating_sub(1);
-            self.shared.crew.submit(task);
+            self.backoff = self.backoff.saturating_sub(1);
+            self.shared.work.submit(task);
         }
         self.in_flight += 1;
     }
@@ -115,16 +115,18 @@ impl PoolBackend {
     /// The driver is about to sleep. While tasks wait for a worker that is awake it does so for a
     /// moment only, and sees whether one came.
     pub fn before_sleep(&self, timeout: Option<Duration>) -> Sleep {
-        let waiting = self.shared.crew.waiting();
-        let watch = waiting > 0 && !self.all_held_up;
+        let waiting = self.shared.work.pending();
+        let watch = waiting > 0 && !self.all_stalled;
         let timeout = if watch {
-            Some(timeout.map_or(HELD_UP, |timeout| timeout.min(HELD_UP)))
+            Some(timeout.map_or(STALL_AFTER, |timeout| timeout.min(STALL_AFTER)))
         } else {
             timeout
         };
         // Relaxed: a worker that does not see it rings.
-        let patient = timeout.is_some_and(|timeout| timeout <= MOMENT);
-        self.shared.patient.store(patient, Ordering::Relaxed);
+        let patient = timeout.is_some_and(|timeout| timeout <= MAX_COALESCE);
+        self.shared
+            .driver_returns_soon
+            .store(patient, Ordering::Relaxed);
         Sleep {
             timeout,
             watch: watch.then(|| (waiting, Instant::now())),
@@ -133,15 +135,17 @@ impl PoolBackend {
 
     /// The driver slept, and is going to look for completions.
     pub fn after_sleep(&mut self, sleep: Sleep) {
-        self.shared.patient.store(false, Ordering::Relaxed);
+        self.shared
+            .driver_returns_soon
+            .store(false, Ordering::Relaxed);
         // SeqCst: with the fence in `complete`. Of "patient no longer, look for completions" here and
         // "push, look whether it is patient" there, one looks after the other wrote.
         fence(Ordering::SeqCst);
         if let Some((waiting, begun)) = sleep.watch {
-            let held_up = begun.elapsed() >= HELD_UP && self.shared.crew.waiting() >= waiting;
+            let held_up = begun.elapsed() >= STALL_AFTER && self.shared.work.pending() >= waiting;
             if held_up {
-                self.wary = WARY;
-                self.all_held_up = !self.shared.crew.wake_one();
+                self.backoff = BACKOFF_TASKS;
+                self.all_stalled = !self.shared.work.wake_one();
             }
         }
     }
@@ -150,7 +154,7 @@ impl PoolBackend {
 impl Task {
     /// Whether it takes microseconds, unless its disk hangs. A read or write moves bytes, a sync waits
     /// for the disk.
-    fn is_brief(&self) -> bool {
+    fn is_short(&self) -> bool {
         matches!(self.request.op, Op::Open(_) | Op::Close(_))
     }
 }
@@ -166,7 +170,7 @@ impl Backend for PoolBackend {
     fn reap(&mut self, out: &mut Vec<Completion<KernelFile>>) {
         while let Some(completion) = self.shared.done.pop() {
             self.in_flight -= 1;
-            self.all_held_up = false;
+            self.all_stalled = false;
             memory::grow(out).push(completion);
         }
     }
@@ -190,7 +194,7 @@ impl Drop for PoolBackend {
     /// Ends the workers. With ops in flight it does not wait for them: a hung disk must not hang
     /// the caller (F45). The threads own what they use.
     fn drop(&mut self) {
-        self.shared.crew.stop();
+        self.shared.work.stop();
         if self.in_flight == 0 {
             for thread in self.threads.drain(..) {
                 // A worker catches what an op throws; nothing is left to report.
@@ -207,16 +211,17 @@ impl Shared {
         signals::block();
         let mut untold = 0;
         loop {
-            let task = self.crew.next(number, || self.tell(&mut untold));
+            let task = self.work.next(number, || self.notify_driver(&mut untold));
             let Some(task) = task else { return };
-            let is_brief = task.is_brief();
+            let is_brief = task.is_short();
             if !is_brief {
-                self.tell(&mut untold);
+                self.notify_driver(&mut untold);
             }
             self.complete(perform(task));
             untold += 1;
-            if !is_brief || untold >= BUNCH || !self.patient.load(Ordering::Relaxed) {
-                self.tell(&mut untold);
+            if !is_brief || untold >= MAX_BATCH || !self.driver_returns_soon.load(Ordering::Relaxed)
+            {
+                self.notify_driver(&mut untold);
             }
         }
     }
@@ -228,7 +233,7 @@ impl Shared {
     }
 
     /// Rings the driver for completions that it was not told of.
-    fn tell(&self, untold: &mut usize) {
+    fn notify_driver(&self, untold: &mut usize) {
         if std::mem::take(untold) > 0 {
             self.driver.ring();
         }
@@ -265,7 +270,7 @@ fn transfer(op: Op<KernelFile>, way: Way) -> (Outcome<KernelFile>, Option<Block>
             len,
             ..
         } => {
-            let _under_way = UnderWay(&file, way);
+            let _under_way = LeaseInUse(&file, way);
             let result = file.read(way, offset, &mut block.as_mut_slice()[start..][..len]);
             (result, Some(block))
         }
@@ -277,7 +282,7 @@ fn transfer(op: Op<KernelFile>, way: Way) -> (Outcome<KernelFile>, Option<Block>
             len,
             ..
         } => {
-            let _under_way = UnderWay(&file, way);
+            let _under_way = LeaseInUse(&file, way);
             let result = file.write_bytes(way, offset, &block.as_slice()[start..][..len]);
             (result, Some(block))
         }
@@ -287,7 +292,7 @@ fn transfer(op: Op<KernelFile>, way: Way) -> (Outcome<KernelFile>, Option<Block>
             slices,
             ..
         } => {
-            let _under_way = UnderWay(&file, way);
+            let _under_way = LeaseInUse(&file, way);
             (file.write(way, offset, &slices), None)
         }
         _ => unreachable!("only a read or write has a way"),
@@ -297,9 +302,9 @@ fn transfer(op: Op<KernelFile>, way: Way) -> (Outcome<KernelFile>, Option<Block>
 
 /// A read or write on its way, which ends here, also when it panics: the file would not switch between
 /// direct and buffered ops any more.
-struct UnderWay<'a>(&'a KernelFile, Way);
+struct LeaseInUse<'a>(&'a KernelFile, Way);
 
-impl Drop for UnderWay<'_> {
+impl Drop for LeaseInUse<'_> {
     fn drop(&mut self) {
         self.0.end(self.1);
     }

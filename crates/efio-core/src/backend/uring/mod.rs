@@ -60,7 +60,7 @@ pub struct UringBackend {
     flights: Flights,
     buffers: Buffers,
     bell: BellPoll,
-    crew: PoolBackend,
+    workers: PoolBackend,
     driver: Arc<Doorbell<EventFd>>,
     counters: Arc<Counters>,
     /// Turns since something was pushed that the kernel has not taken.
@@ -90,7 +90,7 @@ impl UringBackend {
             ring,
             flights: Flights::default(),
             bell,
-            crew: PoolBackend::start(config, Arc::clone(&driver))?,
+            workers: PoolBackend::start(config, Arc::clone(&driver))?,
             driver,
             counters,
             waited: 0,
@@ -122,7 +122,7 @@ impl UringBackend {
         self.counters.rings_lost.add(1);
         let taken = self.ring.taken();
         for request in self.flights.salvage(taken) {
-            self.crew.begin(request);
+            self.workers.begin(request);
         }
     }
 
@@ -167,7 +167,7 @@ impl Backend for UringBackend {
 
     fn submit(&mut self, request: Request<KernelFile>) -> Result<(), Request<KernelFile>> {
         if self.refused || !is_for_the_ring(&request.op) {
-            return self.crew.submit(request);
+            return self.workers.submit(request);
         }
         if self.flights.len() + 1 >= DEPTH as usize {
             return Err(request);
@@ -186,7 +186,7 @@ impl Backend for UringBackend {
                 Ok(())
             }
             // The crew says what is wrong with it.
-            Err(request) => self.crew.submit(request),
+            Err(request) => self.workers.submit(request),
         }
     }
 
@@ -201,7 +201,7 @@ impl Backend for UringBackend {
     }
 
     fn reap(&mut self, out: &mut Vec<Completion<KernelFile>>) {
-        self.crew.reap(out);
+        self.workers.reap(out);
         if !self.refused {
             let behind = self.ring.taken() < self.ring.pushed();
             self.waited += u32::from(behind);
@@ -222,17 +222,17 @@ impl Backend for UringBackend {
 
     fn wait(&mut self, timeout: Option<Duration>) {
         if self.refused {
-            return self.crew.wait(timeout);
+            return self.workers.wait(timeout);
         }
         if self.driver.arm() {
             self.bell.arm(&mut self.ring);
-            let sleep = self.crew.before_sleep(self.bell.bound(timeout));
+            let sleep = self.workers.before_sleep(self.bell.bound(timeout));
             let begun = self.bell.is_bound(timeout).then(Instant::now);
             self.enter(true, sleep.timeout);
             if let Some(begun) = begun {
                 self.bell.look(self.driver.alarm(), begun.elapsed());
             }
-            self.crew.after_sleep(sleep);
+            self.workers.after_sleep(sleep);
             self.driver.disarm();
         }
     }

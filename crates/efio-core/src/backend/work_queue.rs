@@ -28,16 +28,16 @@ use efio_sync::shim::atomic::{AtomicBool, AtomicU32, Ordering, fence};
 use efio_sync::{Doorbell, Parker};
 
 /// A fixed number of workers, and their tasks.
-pub struct Crew<T> {
+pub struct WorkQueue<T> {
     work: SegQueue<T>,
     workers: Vec<Worker>,
     /// Workers that found nothing to do, and some that found something since.
     idle: SegQueue<usize>,
-    is_brief: fn(&T) -> bool,
+    is_short: fn(&T) -> bool,
     /// Workers that do brief tasks, one after the other.
-    nimble: AtomicU32,
+    active: AtomicU32,
     /// One was woken for a brief task, and has not come yet.
-    called: AtomicBool,
+    wake_pending: AtomicBool,
     stop: AtomicBool,
 }
 
@@ -46,7 +46,7 @@ struct Worker {
     /// UNLISTED, IDLE or BUSY.
     state: AtomicU32,
     /// Counted as nimble. The worker's own.
-    counted: AtomicBool,
+    is_active: AtomicBool,
 }
 
 /// Not in the list.
@@ -57,23 +57,23 @@ const IDLE: u32 = 1;
 const BUSY: u32 = 2;
 
 /// As many brief tasks may wait for a worker that is awake.
-pub const BUNCH: usize = 8;
+pub const MAX_BATCH: usize = 8;
 
-impl<T> Crew<T> {
+impl<T> WorkQueue<T> {
     /// A crew of `workers`, numbered from 0, and which tasks are brief unless they hang.
     pub fn new(workers: usize, is_brief: fn(&T) -> bool) -> Self {
         let worker = || Worker {
             bell: Doorbell::new(Parker::new()),
             state: AtomicU32::new(UNLISTED),
-            counted: AtomicBool::new(false),
+            is_active: AtomicBool::new(false),
         };
         Self {
             work: SegQueue::new(),
             workers: (0..workers).map(|_| worker()).collect(),
             idle: SegQueue::new(),
-            is_brief,
-            nimble: AtomicU32::new(0),
-            called: AtomicBool::new(false),
+            is_short: is_brief,
+            active: AtomicU32::new(0),
+            wake_pending: AtomicBool::new(false),
             stop: AtomicBool::new(false),
         }
     }
@@ -86,13 +86,13 @@ impl<T> Crew<T> {
 
     /// Gives the crew a brief task, which may be left to a worker that is awake. Only one thread
     /// calls this.
-    pub fn add(&self, task: T) {
+    pub fn submit_short(&self, task: T) {
         self.push(task);
-        if !self.will_be_fetched() {
+        if !self.active_worker_takes_it() {
             // Relaxed: read again by this thread alone, and taken back by the worker that comes.
-            self.called.store(true, Ordering::Relaxed);
+            self.wake_pending.store(true, Ordering::Relaxed);
             if !self.wake_one() {
-                self.called.store(false, Ordering::Relaxed);
+                self.wake_pending.store(false, Ordering::Relaxed);
             }
         }
     }
@@ -106,13 +106,14 @@ impl<T> Crew<T> {
     }
 
     /// Whether a worker that is awake already will soon be at the end of the queue, if none hangs.
-    fn will_be_fetched(&self) -> bool {
-        let awake = self.called.load(Ordering::Relaxed) || self.nimble.load(Ordering::Relaxed) > 0;
-        awake && self.work.len() <= BUNCH
+    fn active_worker_takes_it(&self) -> bool {
+        let awake =
+            self.wake_pending.load(Ordering::Relaxed) || self.active.load(Ordering::Relaxed) > 0;
+        awake && self.work.len() <= MAX_BATCH
     }
 
     /// Tasks that no worker has taken.
-    pub fn waiting(&self) -> usize {
+    pub fn pending(&self) -> usize {
         self.work.len()
     }
 
@@ -136,7 +137,7 @@ impl<T> Crew<T> {
         let me = &self.workers[number];
         loop {
             if let Some(task) = self.work.pop() {
-                self.got_task(me, &task);
+                self.on_task(me, &task);
                 return Some(task);
             }
             // Acquire: pairs with the store in `stop`.
@@ -149,59 +150,59 @@ impl<T> Crew<T> {
             if before == UNLISTED {
                 memory::push(&self.idle, number);
             }
-            self.count(me, false);
+            self.set_active(me, false);
             // SeqCst: pairs with the fence in `push`.
             fence(Ordering::SeqCst);
             if let Some(task) = self.work.pop() {
-                self.got_task(me, &task);
+                self.on_task(me, &task);
                 return Some(task);
             }
             me.bell.wait(None);
-            self.came();
+            self.on_wake();
         }
     }
 
     /// A worker is about to be busy. It may have been chosen for another task than the one that it
     /// found.
-    fn got_task(&self, me: &Worker, task: &T) {
+    fn on_task(&self, me: &Worker, task: &T) {
         // AcqRel: with the swap in `wake_one`. Either that one finds BUSY and passes us over, or
         // it came first, and the task that it was for is seen here.
         let marked = me
             .state
             .compare_exchange(IDLE, BUSY, Ordering::AcqRel, Ordering::Acquire);
-        let is_brief = (self.is_brief)(task);
-        let left = self.count(me, is_brief);
+        let is_brief = (self.is_short)(task);
+        let left = self.set_active(me, is_brief);
         if marked != Err(UNLISTED) && !left {
             return;
         }
         // SeqCst: pairs with the fence in `push`, which may have left a task to us.
         fence(Ordering::SeqCst);
-        let most = if is_brief { BUNCH } else { 0 };
+        let most = if is_brief { MAX_BATCH } else { 0 };
         if self.work.len() > most {
             self.wake_one();
         }
     }
 
     /// A worker that was woken looks at the queue, and at its end once more before it sleeps.
-    fn came(&self) {
+    fn on_wake(&self) {
         // Relaxed: the fence in `next`, or in `got_task`, comes before the worker is lost from sight.
-        if self.called.load(Ordering::Relaxed) {
-            self.called.store(false, Ordering::Relaxed);
+        if self.wake_pending.load(Ordering::Relaxed) {
+            self.wake_pending.store(false, Ordering::Relaxed);
         }
     }
 
     /// Counts the worker as nimble, or not; whether it was and is no more.
-    fn count(&self, me: &Worker, nimble: bool) -> bool {
+    fn set_active(&self, me: &Worker, nimble: bool) -> bool {
         // Relaxed, all three: nobody else looks at the mark, and the count is only looked at
         // behind a fence.
-        if me.counted.load(Ordering::Relaxed) == nimble {
+        if me.is_active.load(Ordering::Relaxed) == nimble {
             return false;
         }
-        me.counted.store(nimble, Ordering::Relaxed);
+        me.is_active.store(nimble, Ordering::Relaxed);
         if nimble {
-            self.nimble.fetch_add(1, Ordering::Relaxed);
+            self.active.fetch_add(1, Ordering::Relaxed);
         } else {
-            self.nimble.fetch_sub(1, Ordering::Relaxed);
+            self.active.fetch_sub(1, Ordering::Relaxed);
         }
         !nimble
     }
