@@ -226,7 +226,7 @@ impl Counters {
 
 impl FileStats {
     /// What is counted behind a lock, in the order of the fields: all but `reads_served`.
-    pub(crate) fn figures(&mut self) -> [&mut u64; 11] {
+    pub(crate) fn counters(&mut self) -> [&mut u64; 11] {
         [
             &mut self.reads_blocked,
             &mut self.reads_from_cache,

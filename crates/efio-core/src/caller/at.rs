@@ -7,7 +7,7 @@ use super::read::end_run;
 use super::{EBADF, EINVAL};
 use crate::command::AtCommand;
 use crate::error::{Errno, Refused};
-use crate::fd::{Asker, Attention, Ends, Fd, OpenState, Slot};
+use crate::fd::{Asker, Attention, CallerState, Fd, OpenState, Slot};
 use crate::page::Buffer;
 use crate::plan::{Asked, Kind};
 use crate::shared::Shared;
@@ -39,7 +39,7 @@ impl Shared {
         token: u64,
     ) -> Result<(), Refused> {
         let mut buffer = Some(buffer);
-        let started = self.with_ends(fd, |slot, ends| {
+        let started = self.with_file(fd, |slot, ends| {
             let len = buffer.as_ref().map_or(0, |buffer| buffer.len());
             let end = offset.checked_add(len as u64);
             check(slot, ends, kind, end)?;
@@ -64,7 +64,7 @@ impl Shared {
 
     /// Sets the length of the file, in its turn among what was accepted.
     pub fn truncate(&self, fd: Fd, len: u64) -> io::Result<()> {
-        self.with_ends(fd, |slot, ends| {
+        self.with_file(fd, |slot, ends| {
             check(slot, ends, Kind::Truncate, Some(len))?;
             let asked = Asked {
                 kind: Kind::Truncate,
@@ -84,7 +84,7 @@ impl Shared {
         &self,
         fd: Fd,
         slot: &Slot,
-        ends: &mut Ends,
+        ends: &mut CallerState,
         asked: Asked<crate::page::Block>,
     ) -> Result<(), Asked<crate::page::Block>> {
         let width = asked.width();
@@ -125,7 +125,7 @@ impl Shared {
 
 /// What can be known to be wrong before the kernel is asked; `end` is the offset behind the last
 /// byte.
-fn check(slot: &Slot, ends: &Ends, kind: Kind, end: Option<u64>) -> Result<(), Errno> {
+fn check(slot: &Slot, ends: &CallerState, kind: Kind, end: Option<u64>) -> Result<(), Errno> {
     let allowed = match kind {
         Kind::Read => ends.may_read,
         Kind::Write | Kind::Truncate => ends.may_write,

@@ -4,7 +4,9 @@ use super::EAGAIN;
 use crate::answer::{Answer, answer};
 use crate::command::Command;
 use crate::error::{Errno, Failure};
-use crate::fd::{About, Asker, Attention, Ends, Fd, OpenState, Progress, Question, Slot, Waiting};
+use crate::fd::{
+    About, Asker, Attention, CallerState, Fd, OpenState, Progress, Question, Slot, Waiting,
+};
 use crate::shared::Shared;
 use crate::stats::{FileStats, Stats};
 use crate::sys::refused;
@@ -13,7 +15,7 @@ use std::io;
 impl Shared {
     /// Asks that everything accepted so far becomes durable; the mark that `Synced` will reach.
     pub fn sync(&self, fd: Fd) -> io::Result<u64> {
-        self.with_ends(fd, |slot, _| {
+        self.with_file(fd, |slot, _| {
             if let Some(failure) = slot.hear_failure() {
                 return Err(failure.into());
             }
@@ -31,7 +33,7 @@ impl Shared {
     /// [`flush`](Self::flush) for whoever asks: what was accepted when it asked first.
     pub fn flush_for(&self, fd: Fd, asker: Asker<'_>) -> io::Result<()> {
         let mut displaced = None;
-        let result = self.with_ends(fd, |slot, ends| {
+        let result = self.with_file(fd, |slot, ends| {
             let asked = ends.asked.then(|| slot.take_question(About::Flush, asker));
             let mark = asked.flatten().and_then(|question| question.mark());
             let mark = mark.unwrap_or_else(|| slot.marks.accepted());
@@ -49,7 +51,7 @@ impl Shared {
 
     /// Whether the kernel has the first `mark` accepted bytes; asks for it otherwise.
     pub fn written_for(&self, fd: Fd, mark: u64, asker: Asker<'_>) -> io::Result<()> {
-        self.with_ends(fd, |slot, _| {
+        self.with_file(fd, |slot, _| {
             let result = self.look_for_written(fd, slot, mark, asker);
             result.unwrap_or(Err(EAGAIN.into()))
         })
@@ -107,7 +109,7 @@ impl Shared {
 
     /// Ends the descriptor; the driver writes what is left and closes the kernel's file.
     pub fn close(&self, fd: Fd, durable: bool) -> io::Result<()> {
-        self.with_ends(fd, |slot, ends| {
+        self.with_file(fd, |slot, ends| {
             self.end_file(fd, slot, ends, durable);
             slot.hear_failure()
                 .map_or(Ok(()), |failure| Err(failure.into()))
@@ -117,7 +119,7 @@ impl Shared {
     /// The same for a handle that is dropped: nobody hears of a failure.
     pub fn drop_file(&self, fd: Fd) {
         // Closed already, by number or by `close`: nothing to do.
-        let _ = self.with_ends(fd, |slot, ends| {
+        let _ = self.with_file(fd, |slot, ends| {
             self.end_file(fd, slot, ends, false);
             Ok(())
         });
@@ -125,7 +127,7 @@ impl Shared {
 
     /// Like [`close`](Self::close); the first error of the file comes as an answer.
     pub fn close_answered(&self, fd: Fd) -> io::Result<Answer<()>> {
-        self.with_ends(fd, |slot, ends| {
+        self.with_file(fd, |slot, ends| {
             let (promise, answer) = answer();
             // Ahead of the close in the driver's queue.
             if let Err(Command::TellClosed(_, promise)) =
@@ -139,10 +141,10 @@ impl Shared {
         })
     }
 
-    fn end_file(&self, fd: Fd, slot: &Slot, ends: &mut Ends, durable: bool) {
+    fn end_file(&self, fd: Fd, slot: &Slot, ends: &mut CallerState, durable: bool) {
         slot.end();
         // Dropping the caller's ends seals the open page and gives unread pages back.
-        *ends = Ends::default();
+        *ends = CallerState::default();
         let bits = if durable {
             Attention::CLOSE_SYNC
         } else {
@@ -158,7 +160,7 @@ impl Shared {
 
     /// What was done for the file so far.
     pub fn file_stats(&self, fd: Fd) -> io::Result<FileStats> {
-        self.with_ends(fd, |slot, _| Ok(slot.stats()))
+        self.with_file(fd, |slot, _| Ok(slot.stats()))
     }
 
     /// What was done for all files so far.

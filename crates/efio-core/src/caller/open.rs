@@ -3,7 +3,7 @@
 use super::EINVAL;
 use crate::command::{Command, OpenCommand};
 use crate::error::Errno;
-use crate::fd::{CALLER, Ends, Fd};
+use crate::fd::{CALLER, CallerState, Fd};
 use crate::op::{OpenSpec, Truncation, Withdrawal};
 use crate::options::OpenOptions;
 use crate::shared::Shared;
@@ -45,14 +45,14 @@ impl Shared {
         };
         let (index, slot) = self.table.allocate()?;
         // A caller with a stale descriptor may look at the slot at any time, under custody.
-        let mut ends = slot.ends.acquire(CALLER);
+        let mut ends = slot.caller.acquire(CALLER);
         let fd = slot.begin(index);
-        *ends = Ends {
+        *ends = CallerState {
             generation: fd.generation(),
             may_read: options.read,
             may_write: options.writes(),
             append: options.appends(),
-            ..Ends::default()
+            ..CallerState::default()
         };
         if options.prefetch && ends.may_read {
             ends.make_reader(slot);
@@ -71,9 +71,9 @@ impl Shared {
             wakers: options.wakers,
         })));
         if let Err(errno) = sent {
-            let mut ends = slot.ends.acquire(CALLER);
+            let mut ends = slot.caller.acquire(CALLER);
             slot.end();
-            *ends = Ends::default();
+            *ends = CallerState::default();
             drop(ends);
             self.table.release(index);
             return Err(errno.into());

@@ -59,7 +59,7 @@ impl Shared {
     /// Ready once every byte below `mark` is durable and every sync that was asked for answered.
     /// Asks for one if nobody has.
     pub fn poll_sync(&self, fd: Fd, mark: u64, waker: &Waker) -> Poll<io::Result<()>> {
-        self.polled(self.with_ends(fd, |slot, _| {
+        self.polled(self.with_file(fd, |slot, _| {
             if mark > slot.marks.accepted() {
                 return Err(EINVAL.into());
             }
@@ -99,7 +99,7 @@ impl Shared {
 
     /// Ready once a write would be answered at once.
     pub fn poll_writable(&self, fd: Fd, waker: &Waker) -> Poll<io::Result<()>> {
-        self.polled(self.with_ends(fd, |slot, ends| {
+        self.polled(self.with_file(fd, |slot, ends| {
             if !ends.may_write {
                 return Err(EBADF.into());
             }
@@ -128,7 +128,7 @@ impl Shared {
 
     /// What calls would find now.
     pub fn poll(&self, fd: Fd) -> io::Result<Readiness> {
-        self.with_ends(fd, |slot, ends| {
+        self.with_file(fd, |slot, ends| {
             let readable = ends.may_read && self.is_readable(fd, slot, ends);
             let failed = slot.failure().is_some();
             let writable = ends.may_write && (failed || self.room(ends)(slot));

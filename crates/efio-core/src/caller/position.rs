@@ -17,7 +17,7 @@
 use super::{EAGAIN, EBADF};
 use crate::command::Told;
 use crate::error::Errno;
-use crate::fd::{About, Asker, Ends, Fd, OpenState, Question, Slot, Waiting};
+use crate::fd::{About, Asker, CallerState, Fd, OpenState, Question, Slot, Waiting};
 use crate::shared::Shared;
 use std::io;
 
@@ -72,10 +72,10 @@ impl Shared {
         asker: Asker<'_>,
         need: Option<Need>,
         end: impl Fn() -> R,
-        mut call: impl FnMut(&Slot, &mut Ends) -> io::Result<R>,
+        mut call: impl FnMut(&Slot, &mut CallerState) -> io::Result<R>,
     ) -> io::Result<R> {
         loop {
-            let result = self.with_ends(fd, |slot, ends| {
+            let result = self.with_file(fd, |slot, ends| {
                 if ends.at_end && need.is_some() && ends.may_read {
                     return Ok(None);
                 }
@@ -103,7 +103,7 @@ impl Shared {
     ) -> io::Result<Settled> {
         // A waker among them is dropped without custody.
         let mut gone = Vec::new();
-        let result = self.with_ends(fd, |slot, ends| {
+        let result = self.with_file(fd, |slot, ends| {
             if !ends.at_end {
                 return Ok(Settled {
                     position: ends.position,
@@ -139,7 +139,7 @@ impl Shared {
         &self,
         fd: Fd,
         slot: &Slot,
-        ends: &mut Ends,
+        ends: &mut CallerState,
         asker: Asker<'_>,
         gone: &mut Vec<Question>,
     ) -> io::Result<Option<Result<End, Errno>>> {
@@ -160,7 +160,7 @@ impl Shared {
         &self,
         fd: Fd,
         slot: &Slot,
-        ends: &mut Ends,
+        ends: &mut CallerState,
         asker: Asker<'_>,
         gone: &mut Vec<Question>,
     ) -> io::Result<()> {
@@ -176,8 +176,8 @@ impl Shared {
 
     /// The position of `fd`, or that it is the end of the file.
     pub fn place_of(&self, fd: Fd) -> io::Result<Place> {
-        self.with_ends(fd, |_, ends| {
-            let Ends {
+        self.with_file(fd, |_, ends| {
+            let CallerState {
                 position, at_end, ..
             } = *ends;
             Ok(Place { position, at_end })
@@ -187,7 +187,7 @@ impl Shared {
     /// Moves the position of `fd` back to where it was.
     pub fn put_back(&self, fd: Fd, place: Place) -> io::Result<()> {
         self.seek(fd, place.position)?;
-        self.with_ends(fd, |_, ends| {
+        self.with_file(fd, |_, ends| {
             ends.at_end = place.at_end;
             Ok(())
         })
@@ -195,7 +195,7 @@ impl Shared {
 }
 
 /// Where the file ends, as far as that is known; or why that is never known.
-fn find_end(slot: &Slot, ends: &Ends, asker: Asker<'_>) -> Option<Result<End, Errno>> {
+fn find_end(slot: &Slot, ends: &CallerState, asker: Asker<'_>) -> Option<Result<End, Errno>> {
     let accepted = slot.marks.accepted();
     let all_written = slot.marks.written() >= accepted;
     let refused = slot.open_state() == OpenState::Refused;
@@ -222,7 +222,7 @@ fn find_end(slot: &Slot, ends: &Ends, asker: Asker<'_>) -> Option<Result<End, Er
 /// since it was asked for, and the position is behind that.
 fn take_end(
     slot: &Slot,
-    ends: &mut Ends,
+    ends: &mut CallerState,
     asker: Asker<'_>,
     found: Result<End, Errno>,
     gone: &mut Vec<Question>,
@@ -245,14 +245,14 @@ fn take_end(
 }
 
 /// Whether the file ends there still, but for what was appended through the descriptor.
-fn is_end_now(ends: &Ends, end: End) -> bool {
+fn is_end_now(ends: &CallerState, end: End) -> bool {
     let kernel = ends.kernel.as_ref().filter(|_| end.is_latest);
     let now = kernel.and_then(|kernel| kernel.end());
     now.is_none_or(|now| now <= end.at)
 }
 
 /// Of a file whose position is its end: whether a read would be answered.
-pub(super) fn is_end_known(slot: &Slot, ends: &Ends) -> bool {
+pub(super) fn is_end_known(slot: &Slot, ends: &CallerState) -> bool {
     match find_end(slot, ends, Asker::Loop) {
         Some(Ok(end)) => is_end_now(ends, end),
         Some(Err(_)) => true,

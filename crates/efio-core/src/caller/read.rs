@@ -10,7 +10,7 @@
 use super::position::{Need, is_end_known};
 use super::{EAGAIN, EBADF, EINVAL};
 use crate::error::Errno;
-use crate::fd::{About, Asker, Attention, Ends, Fd, OpenState, RunBy, Slot, Waiting};
+use crate::fd::{About, Asker, Attention, CallerState, Fd, OpenState, RunBy, Slot, Waiting};
 use crate::page::Page;
 use crate::shared::Shared;
 use efio_chunks::ChunkReader;
@@ -74,7 +74,7 @@ impl Shared {
         &self,
         fd: Fd,
         slot: &Slot,
-        ends: &mut Ends,
+        ends: &mut CallerState,
         buf: &mut [u8],
         asker: Asker<'_>,
     ) -> io::Result<usize> {
@@ -96,7 +96,7 @@ impl Shared {
     }
 
     /// What is there now, be it nothing.
-    fn take_from_run(&self, fd: Fd, slot: &Slot, ends: &mut Ends, buf: &mut [u8]) -> usize {
+    fn take_from_run(&self, fd: Fd, slot: &Slot, ends: &mut CallerState, buf: &mut [u8]) -> usize {
         let (n, page_done) = copy_out(slot, ends, buf);
         if page_done {
             self.attend(fd.index(), slot, Attention::CONSUMED);
@@ -105,7 +105,7 @@ impl Shared {
     }
 
     /// In cached mode: what the kernel holds in memory costs one system call and no switch.
-    fn read_now(&self, slot: &Slot, ends: &mut Ends, buf: &mut [u8]) -> Option<usize> {
+    fn read_now(&self, slot: &Slot, ends: &mut CallerState, buf: &mut [u8]) -> Option<usize> {
         let n = peek_now(slot, ends, buf)?;
         // As in `begin_run`.
         ends.seal();
@@ -118,7 +118,7 @@ impl Shared {
 
     /// Whether a read would be answered at once, be it with the end of file or an error. Asks for
     /// nothing.
-    pub(super) fn is_readable(&self, fd: Fd, slot: &Slot, ends: &mut Ends) -> bool {
+    pub(super) fn is_readable(&self, fd: Fd, slot: &Slot, ends: &mut CallerState) -> bool {
         if slot.open_state() == OpenState::Refused {
             return true;
         }
@@ -169,9 +169,9 @@ impl Shared {
         &self,
         fd: Fd,
         slot: &Slot,
-        ends: &mut Ends,
+        ends: &mut CallerState,
         asker: Asker<'_>,
-        mut take: impl FnMut(&mut Ends) -> (usize, bool),
+        mut take: impl FnMut(&mut CallerState) -> (usize, bool),
     ) -> io::Result<Option<usize>> {
         let mut announced = None;
         let found = loop {
@@ -243,7 +243,7 @@ impl Shared {
         }
         // A waker among them is dropped without custody.
         let mut gone = Vec::new();
-        let result = self.with_ends(fd, |slot, ends| {
+        let result = self.with_file(fd, |slot, ends| {
             if !ends.at_end && position == ends.position {
                 return Ok(());
             }
@@ -281,7 +281,7 @@ fn run_fails(slot: &Slot) -> Option<Errno> {
 }
 
 /// In cached mode: reads at the position what the kernel holds in memory.
-fn peek_now(slot: &Slot, ends: &mut Ends, buf: &mut [u8]) -> Option<usize> {
+fn peek_now(slot: &Slot, ends: &mut CallerState, buf: &mut [u8]) -> Option<usize> {
     if slot.marks.written() < slot.marks.accepted() {
         return None;
     }
@@ -296,7 +296,7 @@ fn peek_now(slot: &Slot, ends: &mut Ends, buf: &mut [u8]) -> Option<usize> {
 /// Whether the end of a run that has nothing left is one of now. It was found when the driver read
 /// ahead, and the consumer arrives there later. A run that brought nothing was asked for from
 /// exactly here, by a call: its answer counts.
-fn end_holds(slot: &Slot, ends: &Ends) -> bool {
+fn end_holds(slot: &Slot, ends: &CallerState) -> bool {
     if slot.run_end().is_err() {
         return true;
     }
@@ -311,7 +311,7 @@ fn end_holds(slot: &Slot, ends: &Ends) -> bool {
 
 /// Asks for bytes from the position on; accepted bytes go to the kernel first, so that the read
 /// sees them (F19).
-pub(super) fn begin_run(slot: &Slot, ends: &mut Ends) -> Result<(), Errno> {
+pub(super) fn begin_run(slot: &Slot, ends: &mut CallerState) -> Result<(), Errno> {
     if let Some(failure) = slot.hear_failure() {
         if slot.marks.written() < slot.marks.accepted() {
             return Err(failure.errno);
@@ -329,7 +329,7 @@ pub(super) fn begin_run(slot: &Slot, ends: &mut Ends) -> Result<(), Errno> {
 
 /// The position moved: what was read ahead is void, and goes back to the pool. Whether there was
 /// anything.
-pub(super) fn end_run(ends: &mut Ends) -> bool {
+pub(super) fn end_run(ends: &mut CallerState) -> bool {
     ends.reading = false;
     let mut freed = false;
     if let Some(reader) = &mut ends.reader {
@@ -343,14 +343,14 @@ pub(super) fn end_run(ends: &mut Ends) -> bool {
 
 /// Under memory pressure: the driver takes the pages of a reader that does not come. The next read
 /// begins a new run.
-pub fn drop_read_ahead(ends: &mut Ends) {
+pub fn drop_read_ahead(ends: &mut CallerState) {
     end_run(ends);
 }
 
 /// Copies what is there of the current run; how many bytes, and whether a page went back to the
 /// pool.
 #[inline]
-fn copy_out(slot: &Slot, ends: &mut Ends, buf: &mut [u8]) -> (usize, bool) {
+fn copy_out(slot: &Slot, ends: &mut CallerState, buf: &mut [u8]) -> (usize, bool) {
     let Some(reader) = &mut ends.reader else {
         return (0, false);
     };

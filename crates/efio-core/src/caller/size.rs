@@ -13,7 +13,7 @@ impl Shared {
     pub fn size_for(&self, fd: Fd, asker: Asker<'_>) -> io::Result<u64> {
         self.open_for(fd, asker)?;
         let mut displaced = None;
-        let result = self.with_ends(fd, |slot, ends| {
+        let result = self.with_file(fd, |slot, ends| {
             let asked = ends.asked.then(|| slot.take_question(About::Size, asker));
             if let Some(failure) = slot.hear_failure() {
                 return Err(failure.into());
@@ -51,14 +51,14 @@ impl Shared {
     /// The next call of `asker` asks anew.
     pub fn forget_size(&self, fd: Fd, asker: Asker<'_>) {
         // Closed: it is forgotten already.
-        let _ = self.with_ends(fd, |slot, ends| {
+        let _ = self.with_file(fd, |slot, ends| {
             Ok(ends.asked.then(|| slot.take_question(About::Size, asker)))
         });
     }
 
     /// Whether the kernel has opened the file, or its error; else "would block".
     pub(super) fn open_for(&self, fd: Fd, asker: Asker<'_>) -> io::Result<()> {
-        self.with_ends(fd, |slot, _| {
+        self.with_file(fd, |slot, _| {
             let look = || match slot.open_state() {
                 OpenState::Pending => None,
                 OpenState::Open => Some(Ok(())),

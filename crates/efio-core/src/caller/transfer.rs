@@ -12,7 +12,7 @@ use super::read::{begin_run, drop_stale, end_run};
 use super::write::{Room, check_write};
 use super::{EAGAIN, EBADF, EINVAL};
 use crate::error::Errno;
-use crate::fd::{Asker, Attention, Ends, Fd, Slot, Waiting};
+use crate::fd::{Asker, Attention, CallerState, Fd, Slot, Waiting};
 use crate::page::{Page, PageSlice};
 use crate::shared::Shared;
 use crate::sys::socket;
@@ -83,7 +83,7 @@ impl Shared {
         if n == 0 {
             return Ok(());
         }
-        self.with_ends(fd, |slot, ends| {
+        self.with_file(fd, |slot, ends| {
             if (ends.epoch, ends.position) != (epoch, position) {
                 // Somebody else read or moved the position meanwhile.
                 return Err(Errno(libc::EBUSY).into());
@@ -116,7 +116,7 @@ impl Shared {
     /// file offset fit together, and else they are copied. How many were accepted; they are gone
     /// from `held`.
     pub fn give_page(&self, fd: Fd, held: &mut Option<PageSlice>) -> io::Result<usize> {
-        if let Some(n) = self.with_ends(fd, |slot, ends| self.adopt(fd, slot, ends, held))? {
+        if let Some(n) = self.with_file(fd, |slot, ends| self.adopt(fd, slot, ends, held))? {
             return Ok(n);
         }
         let Some(bytes) = held else { return Ok(0) };
@@ -133,7 +133,7 @@ impl Shared {
         &self,
         fd: Fd,
         slot: &Slot,
-        ends: &mut Ends,
+        ends: &mut CallerState,
         held: &mut Option<PageSlice>,
     ) -> io::Result<Option<usize>> {
         let len = held.as_ref().map_or(0, PageSlice::len);
@@ -188,7 +188,7 @@ impl Shared {
         most: usize,
         in_socket: &mut Duration,
     ) -> io::Result<Received> {
-        self.with_ends(fd, |slot, ends| {
+        self.with_file(fd, |slot, ends| {
             check_write(slot, ends, 0)?;
             let most = most.min((i64::MAX as u64 - ends.position) as usize);
             if most == 0 {
@@ -229,7 +229,7 @@ impl Shared {
     }
 
     /// Makes sure that there is a page with room; else an event is owed.
-    fn has_open_page(&self, fd: Fd, slot: &Slot, ends: &mut Ends, wanted: usize) -> bool {
+    fn has_open_page(&self, fd: Fd, slot: &Slot, ends: &mut CallerState, wanted: usize) -> bool {
         let mut announced = None;
         loop {
             if ends.room() > 0 {
@@ -262,7 +262,7 @@ impl Shared {
         &self,
         fd: Fd,
         slot: &Slot,
-        ends: &mut Ends,
+        ends: &mut CallerState,
         asker: Asker<'_>,
         mut take: impl FnMut(&mut ChunkReader<Page>) -> (usize, R),
     ) -> io::Result<Option<R>> {

@@ -67,7 +67,7 @@ fn reserve<T>(items: &mut Vec<T>, more: usize) -> Result<(), Errno> {
 impl Shared {
     /// Gives out what was accepted through `fd` and not written, once.
     pub fn take_unwritten_for(&self, fd: Fd, asker: Asker<'_>) -> io::Result<Vec<Unwritten>> {
-        self.with_ends(fd, |slot, ends| {
+        self.with_file(fd, |slot, ends| {
             if !ends.may_write {
                 return Err(EBADF.into());
             }
@@ -84,7 +84,7 @@ impl Shared {
             if ranges.is_ok() {
                 lost.slices = VecDeque::new();
             }
-            slot.leave_lost(lost);
+            slot.put_lost(lost);
             Ok(ranges?)
         })
     }

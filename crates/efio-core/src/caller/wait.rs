@@ -79,7 +79,7 @@ impl Shared {
             slot.waiters.forget(waker, Waiting::ALL);
             let asker = Asker::Task(waker);
             // Closed meanwhile: nothing is left.
-            let _ = self.with_ends(fd, |slot, ends| {
+            let _ = self.with_file(fd, |slot, ends| {
                 let flush = ends.asked.then(|| slot.take_question(About::Flush, asker));
                 let size = ends.asked.then(|| slot.take_question(About::Size, asker));
                 let end = ends.asked.then(|| slot.take_question(About::End, asker));

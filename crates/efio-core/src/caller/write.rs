@@ -11,7 +11,7 @@
 use super::read::end_run;
 use super::{EAGAIN, EBADF, EINVAL};
 use crate::error::Errno;
-use crate::fd::{Asker, Attention, Ends, Fd, Slot, Waiting};
+use crate::fd::{Asker, Attention, CallerState, Fd, Slot, Waiting};
 use crate::page::{Page, SLAB_ORDER, UNIT_BYTES, order_for};
 use crate::shared::Shared;
 use std::io::{self, IoSlice};
@@ -42,7 +42,7 @@ impl Shared {
     /// [`write`](Self::write) for whoever asks.
     #[inline(always)]
     pub fn write_for(&self, fd: Fd, buf: &[u8], asker: Asker<'_>) -> io::Result<usize> {
-        self.with_ends(fd, |slot, ends| {
+        self.with_file(fd, |slot, ends| {
             check_write(slot, ends, buf.len())?;
             if buf.is_empty() {
                 return Ok(0);
@@ -68,7 +68,7 @@ impl Shared {
         bufs: &[IoSlice<'_>],
         asker: Asker<'_>,
     ) -> io::Result<usize> {
-        self.with_ends(fd, |slot, ends| {
+        self.with_file(fd, |slot, ends| {
             let len = bufs
                 .iter()
                 .try_fold(0usize, |len, buf| len.checked_add(buf.len()));
@@ -85,7 +85,7 @@ impl Shared {
     }
 
     /// A look whether a write would accept at least a byte.
-    pub(super) fn room(&self, ends: &mut Ends) -> impl Fn(&Slot) -> bool {
+    pub(super) fn room(&self, ends: &mut CallerState) -> impl Fn(&Slot) -> bool {
         let in_page = ends.room() > 0;
         let has_share =
             |slot: &Slot| slot.marks.accepted() - slot.marks.written() < self.share() as u64;
@@ -94,7 +94,14 @@ impl Shared {
 
     /// Counts `n` bytes that are in the stream.
     #[inline]
-    pub(super) fn accept(&self, fd: Fd, slot: &Slot, ends: &mut Ends, n: usize, asker: Asker<'_>) {
+    pub(super) fn accept(
+        &self,
+        fd: Fd,
+        slot: &Slot,
+        ends: &mut CallerState,
+        n: usize,
+        asker: Asker<'_>,
+    ) {
         ends.position += n as u64;
         ends.at_end = ends.append;
         slot.marks.set_accepted(slot.marks.accepted() + n as u64);
@@ -105,7 +112,7 @@ impl Shared {
 
     /// Bytes of `asker` were accepted: whoever has to know of them is told.
     #[cold]
-    fn tell_of_bytes(&self, fd: Fd, slot: &Slot, ends: &mut Ends, asker: Asker<'_>) {
+    fn tell_of_bytes(&self, fd: Fd, slot: &Slot, ends: &mut CallerState, asker: Asker<'_>) {
         if ends.asked {
             ends.set_asked(slot.void_questions(asker));
         }
@@ -121,7 +128,7 @@ impl Shared {
         &self,
         fd: Fd,
         slot: &Slot,
-        ends: &mut Ends,
+        ends: &mut CallerState,
         buf: &[u8],
         n: usize,
         asker: Asker<'_>,
@@ -135,7 +142,7 @@ impl Shared {
         &self,
         fd: Fd,
         slot: &Slot,
-        ends: &mut Ends,
+        ends: &mut CallerState,
         bufs: &[IoSlice<'_>],
         ahead: usize,
         asker: Asker<'_>,
@@ -176,7 +183,13 @@ impl Shared {
     }
 
     /// Copies one buffer after the other until all is copied or there is no room.
-    fn copy_all(&self, slot: &Slot, ends: &mut Ends, bufs: &[IoSlice<'_>], copied: &mut Copied) {
+    fn copy_all(
+        &self,
+        slot: &Slot,
+        ends: &mut CallerState,
+        bufs: &[IoSlice<'_>],
+        copied: &mut Copied,
+    ) {
         for buf in bufs {
             let before = copied.bytes;
             self.copy_one(slot, ends, buf, copied);
@@ -189,9 +202,9 @@ impl Shared {
         }
     }
 
-    fn copy_one(&self, slot: &Slot, ends: &mut Ends, buf: &[u8], copied: &mut Copied) {
+    fn copy_one(&self, slot: &Slot, ends: &mut CallerState, buf: &[u8], copied: &mut Copied) {
         let written = slot.marks.written();
-        let append = |ends: &mut Ends, bytes: &[u8]| {
+        let append = |ends: &mut CallerState, bytes: &[u8]| {
             let writer = ends.writer.as_mut();
             writer.map_or(0, |writer| writer.append(bytes))
         };
@@ -214,7 +227,7 @@ impl Shared {
     pub(super) fn open_page(
         &self,
         slot: &Slot,
-        ends: &mut Ends,
+        ends: &mut CallerState,
         written: u64,
         ahead: usize,
         wanted: usize,
@@ -244,7 +257,7 @@ impl Shared {
 
 /// Whether a write of `len` bytes may be tried.
 #[inline]
-pub(super) fn check_write(slot: &Slot, ends: &Ends, len: usize) -> Result<(), Errno> {
+pub(super) fn check_write(slot: &Slot, ends: &CallerState, len: usize) -> Result<(), Errno> {
     if !ends.may_write {
         return Err(EBADF);
     }

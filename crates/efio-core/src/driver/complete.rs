@@ -6,7 +6,7 @@ use super::ops::Purpose;
 use crate::backend::Backend;
 use crate::error::{Errno, Failure};
 use crate::event::EventKind;
-use crate::fd::{DRIVER, Ends, Fd, Slot, Waiting};
+use crate::fd::{CallerState, DRIVER, Fd, Slot, Waiting};
 use crate::op::{Completion, NameSync, Outcome};
 use crate::page::Block;
 use crate::plan::{Routes, Step, Verdict};
@@ -138,7 +138,7 @@ impl<B: Backend> Driver<B> {
         slot.marks.set_written(file.written());
         self.judge(slot, file, verdict);
         if slot.failure().is_some() {
-            let ends = slot.ends.acquire(DRIVER);
+            let ends = slot.caller.acquire(DRIVER);
             rescue(slot, file, ends);
             // Who asked for what was lost while this write was in flight finds it now.
             self.notify_all(slot, file);
@@ -199,7 +199,7 @@ impl<B: Backend> Driver<B> {
         file: &mut OpenFile<B::File>,
         failure: &mut Failure,
     ) {
-        let ends = slot.ends.acquire(DRIVER);
+        let ends = slot.caller.acquire(DRIVER);
         self.hear_of(file);
         // What waits behind the failed write is lost as well, and may lie before it.
         let pending = file.lowest_pending(slot);
@@ -239,13 +239,13 @@ impl<B: Backend> Driver<B> {
 }
 
 /// Leaves what was lost in the caller's ends, unless the caller is gone or a write is in flight.
-fn rescue<F>(slot: &Slot, file: &mut OpenFile<F>, mut ends: CasCellGuard<'_, Ends>) {
+fn rescue<F>(slot: &Slot, file: &mut OpenFile<F>, mut ends: CasCellGuard<'_, CallerState>) {
     if ends.generation != file.fd.generation() {
         // Closed: nobody can ask for it any more.
         return;
     }
     ends.seal();
     if let Some(lost) = file.take_lost(slot) {
-        slot.leave_lost(lost);
+        slot.put_lost(lost);
     }
 }

@@ -10,7 +10,7 @@ use crate::answer::Promise;
 use crate::caller::Lost;
 use crate::config::{Config, IoMode};
 use crate::error::Failure;
-use crate::fd::{Ends, Fd, Slot};
+use crate::fd::{CallerState, Fd, Slot};
 use crate::op::{FileFacts, Op, OpenSpec, Route};
 use crate::page::{Block, PagePool, order_for};
 use crate::plan::{
@@ -240,7 +240,7 @@ impl<F> OpenFile<F> {
     /// Puts away the plans that have nothing to do, with both ends of their streams: the memory of a
     /// file that is open and not used. `ends` are the caller's, all of whose bytes are written.
     /// How many bytes that were read ahead are gone with that.
-    pub fn rest(&mut self, slot: &Slot, ends: &mut Ends) -> u64 {
+    pub fn rest(&mut self, slot: &Slot, ends: &mut CallerState) -> u64 {
         slot.forget_awaited();
         if let Some(rest) = self.outgoing.as_ref().and_then(|outgoing| outgoing.rest()) {
             self.written = rest;
@@ -255,7 +255,7 @@ impl<F> OpenFile<F> {
         self.rest_reading(slot, ends)
     }
 
-    fn rest_reading(&mut self, slot: &Slot, ends: &mut Ends) -> u64 {
+    fn rest_reading(&mut self, slot: &Slot, ends: &mut CallerState) -> u64 {
         let Some(incoming) = &mut self.incoming else {
             return 0;
         };

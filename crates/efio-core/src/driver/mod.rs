@@ -485,7 +485,7 @@ impl<B: Backend> Driver<B> {
     /// Nothing is left to flush: takes the file off the timers, unless a caller has it right now or
     /// wrote more. The next write will say so again (`DIRTY`). Whether that was done.
     fn stop_watching(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) -> bool {
-        let Ok(mut ends) = slot.ends.try_acquire(DRIVER) else {
+        let Ok(mut ends) = slot.caller.try_acquire(DRIVER) else {
             return false;
         };
         if ends.generation != file.fd.generation() {

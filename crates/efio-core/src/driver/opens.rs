@@ -361,7 +361,7 @@ impl<B: Backend> Driver<B> {
         file.opened(kernel, facts);
         if let Some(kernel) = file.kernel_to_read() {
             let kernel = B::read_now(kernel);
-            let mut ends = slot.ends.acquire(DRIVER);
+            let mut ends = slot.caller.acquire(DRIVER);
             if ends.generation == file.fd.generation() {
                 ends.kernel = kernel;
                 ends.reads_now = file.reads_cached();

@@ -202,7 +202,7 @@ impl<B: Backend> Driver<B> {
 
     /// Drops the pages of a consumer that is idle; `false` when it comes back right now.
     fn reclaim(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) -> bool {
-        let Ok(mut ends) = slot.ends.try_acquire(DRIVER) else {
+        let Ok(mut ends) = slot.caller.try_acquire(DRIVER) else {
             return false;
         };
         if ends.generation != file.fd.generation() || ends.epoch != file.epoch() {

@@ -4,7 +4,7 @@ use super::Driver;
 use super::ops::Purpose;
 use crate::backend::Backend;
 use crate::error::Failure;
-use crate::fd::{Attention, DRIVER, Ends, Fd};
+use crate::fd::{Attention, CallerState, DRIVER, Fd};
 use crate::op::Request;
 use std::time::Duration;
 
@@ -49,10 +49,10 @@ impl<B: Backend> Driver<B> {
     /// takes no longer than a memcpy.
     pub(super) fn close_for_shutdown(&mut self, fd: Fd) {
         if let Some(slot) = self.shared.table.get(fd.index()) {
-            let mut ends = slot.ends.acquire(DRIVER);
+            let mut ends = slot.caller.acquire(DRIVER);
             if ends.generation == fd.generation() {
                 slot.end();
-                *ends = Ends::default();
+                *ends = CallerState::default();
                 slot.attend(Attention::CLOSE);
             }
         }

@@ -1,18 +1,18 @@
 //! Descriptors: small numbers with a generation, and what stands behind them.
 
 mod attention;
-mod ends;
-mod figures;
+mod caller_state;
+mod cold_state;
 mod questions;
-mod rare;
 mod slot;
+mod sparse_counters;
 mod table;
 mod waiters;
 mod waiting;
 mod watermarks;
 
 pub use attention::Attention;
-pub use ends::{Ends, RunBy};
+pub use caller_state::{CallerState, RunBy};
 pub use questions::{About, Question};
 pub use slot::{CALLER, DRIVER, OpenState, Slot};
 pub use table::FdTable;

@@ -14,8 +14,8 @@
 
 use super::Fd;
 use super::attention::Attention;
-use super::ends::Ends;
-use super::rare::Rare;
+use super::caller_state::CallerState;
+use super::cold_state::ColdState;
 use super::waiters::Waiters;
 use super::watermarks::Watermarks;
 use crate::error::{Errno, Failure};
@@ -44,7 +44,7 @@ pub enum OpenState {
 /// One entry of the table.
 pub struct Slot {
     /// The caller's ends.
-    pub ends: CasCell<Ends>,
+    pub caller: CasCell<CallerState>,
     /// The three marks.
     pub marks: Watermarks,
     /// Odd while a file is open through the slot.
@@ -85,7 +85,7 @@ pub struct Slot {
     /// Reads that were answered at once: counted by the caller that has custody.
     pub reads_served: Counter,
     /// What it has at times only.
-    pub(super) rare: SpinLock<Rare>,
+    pub(super) cold: SpinLock<ColdState>,
 }
 
 impl Default for Slot {
@@ -98,7 +98,7 @@ impl Slot {
     /// A free slot.
     pub fn new() -> Self {
         Self {
-            ends: CasCell::new(Ends::default()),
+            caller: CasCell::new(CallerState::default()),
             marks: Watermarks::default(),
             generation: AtomicU32::new(0),
             attention: AtomicU32::new(0),
@@ -121,7 +121,7 @@ impl Slot {
             syncs_asked: AtomicU32::new(0),
             syncs_answered: AtomicU32::new(0),
             reads_served: Counter::default(),
-            rare: SpinLock::new(Rare::default()),
+            cold: SpinLock::new(ColdState::default()),
         }
     }
 

@@ -6,7 +6,7 @@ use crate::stats::{FileStats, NameState};
 
 /// See the module.
 #[derive(Default)]
-pub struct Figures {
+pub struct SparseCounters {
     /// Bit n: the nth of [`FileStats::figures`] is among `values`.
     which: u16,
     /// [`NameState::code`].
@@ -15,13 +15,13 @@ pub struct Figures {
     values: Box<[u64]>,
 }
 
-impl Figures {
+impl SparseCounters {
     /// Counts `n` more in the figure that `which` names.
     pub fn add(&mut self, n: u64, which: impl FnOnce(&mut FileStats) -> &mut u64) {
         let mut all = self.all();
         let figure = which(&mut all);
         *figure = figure.wrapping_add(n);
-        let figures = all.figures().map(|figure| *figure);
+        let figures = all.counters().map(|figure| *figure);
         let bit = |number: usize| u16::from(figures[number] != 0) << number;
         let which = (0..figures.len()).map(bit).sum();
         let counted = figures.into_iter().filter(|&figure| figure != 0);
@@ -50,7 +50,7 @@ impl Figures {
             ..FileStats::default()
         };
         let mut values = self.values.iter();
-        for (number, figure) in all.figures().into_iter().enumerate() {
+        for (number, figure) in all.counters().into_iter().enumerate() {
             if self.which & 1 << number != 0 {
                 *figure = *values.next().expect("as many values as bits");
             }
@@ -65,15 +65,15 @@ mod tests {
 
     #[test]
     fn each_figure_is_kept_for_itself() {
-        let mut figures = Figures::default();
+        let mut figures = SparseCounters::default();
         let mut expected = FileStats::default();
         for round in 1..=3 {
             // Odd ones first, so that later ones come between.
             for step in 0..11 {
                 let number = (1 + 2 * step) % 11;
                 let n = (round * 100 + number) as u64;
-                figures.add(n, |stats| stats.figures().into_iter().nth(number).unwrap());
-                *expected.figures()[number] += n;
+                figures.add(n, |stats| stats.counters().into_iter().nth(number).unwrap());
+                *expected.counters()[number] += n;
                 assert_eq!(figures.all(), expected);
             }
         }
@@ -83,7 +83,7 @@ mod tests {
     #[test]
     fn what_is_known_of_the_name_stays() {
         use crate::error::Errno;
-        let mut figures = Figures::default();
+        let mut figures = SparseCounters::default();
         let unknown = NameState::Unknown(Errno(libc::ESTALE));
         for name in [
             NameState::Pending,
@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn a_figure_that_comes_round_to_zero_takes_no_memory() {
-        let mut figures = Figures::default();
+        let mut figures = SparseCounters::default();
         figures.add(u64::MAX, |stats| &mut stats.fallbacks);
         figures.add(7, |stats| &mut stats.read_direct);
         figures.add(1, |stats| &mut stats.fallbacks);

@@ -1,8 +1,8 @@
 //! What a slot has at times only, behind one lock that no call on the hot path takes.
 
-use super::figures::Figures;
 use super::questions::Questions;
 use super::slot::Slot;
+use super::sparse_counters::SparseCounters;
 use super::waiting::Waiting;
 use crate::caller::Lost;
 use crate::manner::Manner;
@@ -12,15 +12,15 @@ use efio_chunks::{ChunkReader, ChunkWriter};
 
 /// See the module.
 #[derive(Default)]
-pub struct Rare {
+pub struct ColdState {
     /// What was done for the file.
-    figures: Figures,
-    mail: Option<Box<Mail>>,
+    counters: SparseCounters,
+    handoff: Option<Box<Handoff>>,
 }
 
 /// What one side leaves for the other.
 #[derive(Default)]
-struct Mail {
+struct Handoff {
     /// For the driver: its end of a new write stream.
     writes: Option<Box<ChunkReader<Page>>>,
     /// For the driver: its end of a new read stream.
@@ -33,7 +33,7 @@ struct Mail {
     awaited: Option<u64>,
 }
 
-impl Mail {
+impl Handoff {
     fn is_empty(&self) -> bool {
         let letters = self.writes.is_some() || self.reads.is_some() || self.lost.is_some();
         !letters && self.questions.is_empty() && self.awaited.is_none()
@@ -44,18 +44,18 @@ impl Slot {
     /// Counts `n` more in the figure that `which` names.
     pub fn count(&self, n: u64, which: impl FnOnce(&mut FileStats) -> &mut u64) {
         if n > 0 {
-            self.rare.lock().figures.add(n, which);
+            self.cold.lock().counters.add(n, which);
         }
     }
 
     /// What is known of the name of the file.
     pub fn set_name(&self, name: NameState) {
-        self.rare.lock().figures.set_name(name);
+        self.cold.lock().counters.set_name(name);
     }
 
     /// What was done for the file so far.
     pub fn stats(&self) -> FileStats {
-        let counted = self.rare.lock().figures.all();
+        let counted = self.cold.lock().counters.all();
         let Manner {
             mode,
             why,
@@ -72,48 +72,48 @@ impl Slot {
 
     /// The file is closed: nothing stays. How many reads it served.
     pub fn clear(&self) -> u64 {
-        let rest = std::mem::take(&mut *self.rare.lock());
+        let rest = std::mem::take(&mut *self.cold.lock());
         drop(rest);
         self.reads_served.take()
     }
 
     /// Leaves the driver its end of a new write stream, before the first byte in it is accepted.
-    pub fn leave_writes(&self, stream: Box<ChunkReader<Page>>) {
-        self.leave(|mail| &mut mail.writes, stream);
+    pub fn put_writes(&self, stream: Box<ChunkReader<Page>>) {
+        self.put_handoff(|mail| &mut mail.writes, stream);
     }
 
     /// The driver's end of a write stream that it did not have yet.
     pub fn take_writes(&self) -> Option<Box<ChunkReader<Page>>> {
-        self.take_from(|mail| &mut mail.writes)
+        self.take_handoff(|mail| &mut mail.writes)
     }
 
     /// Leaves the driver its end of a new read stream, before the first run is asked for.
-    pub fn leave_reads(&self, stream: Box<ChunkWriter<Page>>) {
-        self.leave(|mail| &mut mail.reads, stream);
+    pub fn put_reads(&self, stream: Box<ChunkWriter<Page>>) {
+        self.put_handoff(|mail| &mut mail.reads, stream);
     }
 
     /// The driver's end of a read stream that it did not have yet.
     pub fn take_reads(&self) -> Option<Box<ChunkWriter<Page>>> {
-        self.take_from(|mail| &mut mail.reads)
+        self.take_handoff(|mail| &mut mail.reads)
     }
 
     /// Leaves callers what was accepted for nothing. With custody.
-    pub fn leave_lost(&self, lost: Box<Lost>) {
-        self.leave(|mail| &mut mail.lost, lost);
+    pub fn put_lost(&self, lost: Box<Lost>) {
+        self.put_handoff(|mail| &mut mail.lost, lost);
     }
 
     /// What was accepted for nothing. With custody.
     pub fn take_lost(&self) -> Option<Box<Lost>> {
-        self.take_from(|mail| &mut mail.lost)
+        self.take_handoff(|mail| &mut mail.lost)
     }
 
     /// The questions of callers.
     pub(super) fn with_questions<R>(&self, act: impl FnOnce(&mut Questions) -> R) -> R {
-        let mut rare = self.rare.lock();
-        let mail = rare.mail.get_or_insert_default();
+        let mut rare = self.cold.lock();
+        let mail = rare.handoff.get_or_insert_default();
         let result = act(&mut mail.questions);
         if mail.is_empty() {
-            rare.mail = None;
+            rare.handoff = None;
         }
         result
     }
@@ -121,8 +121,8 @@ impl Slot {
     /// Somebody is about to wait until `mark` bytes are written. With custody, and an attention bit
     /// follows.
     pub fn wait_for_written(&self, mark: u64) {
-        let mut rare = self.rare.lock();
-        let awaited = &mut rare.mail.get_or_insert_default().awaited;
+        let mut rare = self.cold.lock();
+        let awaited = &mut rare.handoff.get_or_insert_default().awaited;
         *awaited = Some(awaited.map_or(mark, |lowest| lowest.min(mark)));
     }
 
@@ -133,8 +133,8 @@ impl Slot {
             // Who is about to wait has the driver look again.
             return false;
         }
-        let mut rare = self.rare.lock();
-        let Some(mail) = &mut rare.mail else {
+        let mut rare = self.cold.lock();
+        let Some(mail) = &mut rare.handoff else {
             return true;
         };
         if mail.awaited.is_some_and(|mark| mark > written) {
@@ -142,7 +142,7 @@ impl Slot {
         }
         mail.awaited = None;
         if mail.is_empty() {
-            rare.mail = None;
+            rare.handoff = None;
         }
         true
     }
@@ -150,27 +150,27 @@ impl Slot {
     /// The file is at rest, with every accepted byte written: nobody waits for a mark, though one
     /// may be left of a wait that was over before it began. With custody.
     pub fn forget_awaited(&self) {
-        let mut rare = self.rare.lock();
-        if let Some(mail) = &mut rare.mail {
+        let mut rare = self.cold.lock();
+        if let Some(mail) = &mut rare.handoff {
             mail.awaited = None;
             if mail.is_empty() {
-                rare.mail = None;
+                rare.handoff = None;
             }
         }
     }
 
-    fn leave<T>(&self, place: impl FnOnce(&mut Mail) -> &mut Option<T>, what: T) {
-        let mut rare = self.rare.lock();
-        let before = place(rare.mail.get_or_insert_default()).replace(what);
+    fn put_handoff<T>(&self, place: impl FnOnce(&mut Handoff) -> &mut Option<T>, what: T) {
+        let mut rare = self.cold.lock();
+        let before = place(rare.handoff.get_or_insert_default()).replace(what);
         debug_assert!(before.is_none(), "one at a time");
     }
 
-    fn take_from<T>(&self, place: impl FnOnce(&mut Mail) -> &mut Option<T>) -> Option<T> {
-        let mut rare = self.rare.lock();
-        let mail = rare.mail.as_mut()?;
+    fn take_handoff<T>(&self, place: impl FnOnce(&mut Handoff) -> &mut Option<T>) -> Option<T> {
+        let mut rare = self.cold.lock();
+        let mail = rare.handoff.as_mut()?;
         let taken = place(mail).take();
         if mail.is_empty() {
-            rare.mail = None;
+            rare.handoff = None;
         }
         taken
     }

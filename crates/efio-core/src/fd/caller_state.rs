@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 /// The caller's ends of a file, guarded by custody.
 #[derive(Default)]
-pub struct Ends {
+pub struct CallerState {
     /// Whose ends they are; 0 while the slot is free.
     pub generation: u32,
     /// The current run.
@@ -70,12 +70,12 @@ pub enum RunBy {
     CallAtTheEnd,
 }
 
-impl Ends {
+impl CallerState {
     /// The write stream; if there is none yet, it is made, and its other end left for the driver.
     pub fn writer(&mut self, slot: &Slot) -> &mut ChunkWriter<Page> {
         self.writer.get_or_insert_with(|| {
             let (writer, reader) = unbounded();
-            slot.leave_writes(Box::new(reader));
+            slot.put_writes(Box::new(reader));
             Box::new(writer)
         })
     }
@@ -106,7 +106,7 @@ impl Ends {
     pub fn make_reader(&mut self, slot: &Slot) {
         if self.reader.is_none() {
             let (writer, reader) = unbounded();
-            slot.leave_reads(Box::new(writer));
+            slot.put_reads(Box::new(writer));
             self.reader = Some(Box::new(reader));
         }
     }
