@@ -27,7 +27,7 @@ pub struct OpId(pub u64);
 
 /// How bytes go between memory and disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Route {
+pub enum CacheMode {
     /// O_DIRECT: offset, length and memory aligned to the file's block.
     Direct,
     /// Through the page cache, dropped from it once written (`RWF_DONTCACHE`).
@@ -145,7 +145,7 @@ pub struct FileFacts {
     /// Its size at that moment: a hint for read-ahead, never the end of file.
     pub size: u64,
     /// The block to which direct IO has to be aligned; 0 when there is no direct IO.
-    pub block: u32,
+    pub dio_align: u32,
     /// Whether the mode asked for could not be had.
     pub fell_back: bool,
     /// Whether it was to be cut off and is not yet.
@@ -177,7 +177,7 @@ pub enum Op<F> {
         /// The file.
         file: Arc<F>,
         /// How.
-        route: Route,
+        route: CacheMode,
         /// Where in the file.
         offset: u64,
         /// The memory, owned by the op until its completion.
@@ -193,7 +193,7 @@ pub enum Op<F> {
         /// The file.
         file: Arc<F>,
         /// How.
-        route: Route,
+        route: CacheMode,
         /// Where in the file.
         offset: u64,
         /// The bytes.
@@ -204,7 +204,7 @@ pub enum Op<F> {
         /// The file.
         file: Arc<F>,
         /// How.
-        route: Route,
+        route: CacheMode,
         /// Where in the file.
         offset: u64,
         /// The memory, owned by the op until its completion.

@@ -6,8 +6,8 @@
 
 use crate::config::IoMode;
 use crate::error::Errno;
-use crate::manner::ModeReason;
-use crate::op::Route;
+use crate::mode_status::ModeReason;
+use crate::op::CacheMode;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 macro_rules! counters {
@@ -208,18 +208,18 @@ impl Counters {
     }
 
     /// Bytes that were read.
-    pub fn read(&self, route: Route, bytes: u64) {
+    pub fn read(&self, route: CacheMode, bytes: u64) {
         match route {
-            Route::Direct => self.read_direct.add(bytes),
-            Route::Uncached | Route::Cached => self.read_buffered.add(bytes),
+            CacheMode::Direct => self.read_direct.add(bytes),
+            CacheMode::Uncached | CacheMode::Cached => self.read_buffered.add(bytes),
         }
     }
 
     /// Bytes that were written.
-    pub fn written(&self, route: Route, bytes: u64) {
+    pub fn written(&self, route: CacheMode, bytes: u64) {
         match route {
-            Route::Direct => self.written_direct.add(bytes),
-            Route::Uncached | Route::Cached => self.written_buffered.add(bytes),
+            CacheMode::Direct => self.written_direct.add(bytes),
+            CacheMode::Uncached | CacheMode::Cached => self.written_buffered.add(bytes),
         }
     }
 }
@@ -243,20 +243,20 @@ impl FileStats {
     }
 
     /// The bytes that were read by `route`.
-    pub(crate) fn read(&mut self, route: Route) -> &mut u64 {
+    pub(crate) fn read(&mut self, route: CacheMode) -> &mut u64 {
         match route {
-            Route::Direct => &mut self.read_direct,
-            Route::Uncached => &mut self.read_uncached,
-            Route::Cached => &mut self.read_cached,
+            CacheMode::Direct => &mut self.read_direct,
+            CacheMode::Uncached => &mut self.read_uncached,
+            CacheMode::Cached => &mut self.read_cached,
         }
     }
 
     /// The bytes that were written by `route`.
-    pub(crate) fn written(&mut self, route: Route) -> &mut u64 {
+    pub(crate) fn written(&mut self, route: CacheMode) -> &mut u64 {
         match route {
-            Route::Direct => &mut self.written_direct,
-            Route::Uncached => &mut self.written_uncached,
-            Route::Cached => &mut self.written_cached,
+            CacheMode::Direct => &mut self.written_direct,
+            CacheMode::Uncached => &mut self.written_uncached,
+            CacheMode::Cached => &mut self.written_cached,
         }
     }
 }

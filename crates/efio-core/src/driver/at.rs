@@ -71,7 +71,7 @@ impl<B: Backend> Driver<B> {
             let written = file.written();
             let failure = file.failure().map(|failure| failure.errno);
             let Some(at) = &mut file.at else { return };
-            let Some(next) = at.next(written, failure, file.routes) else {
+            let Some(next) = at.next(written, failure, file.io_caps) else {
                 return;
             };
             match next {
@@ -124,7 +124,7 @@ impl<B: Backend> Driver<B> {
         let Some(at) = &mut file.at else {
             unreachable!("the plan stays")
         };
-        let (kind, route) = at.kind_and_route(key);
+        let (kind, route) = at.kind_and_cache_mode(key);
         let bytes = result.unwrap_or(0) as u64;
         let counters = &self.shared.counters;
         match kind {
@@ -138,10 +138,10 @@ impl<B: Backend> Driver<B> {
             }
             Kind::Truncate => {}
         }
-        match at.completed(key, block, result, &mut file.routes) {
+        match at.completed(key, block, result, &mut file.io_caps) {
             After::Again => {}
             After::FellBack => {
-                self.fell_back(slot, file.fd, file.routes);
+                self.fell_back(slot, file.fd, file.io_caps);
             }
             After::Finished(finished) => self.positional_over(slot, file, finished),
         }
@@ -213,7 +213,7 @@ fn op<F>(transfer: Transfer<Block>, file: Arc<F>) -> Op<F> {
         offset,
         start,
         len,
-        route,
+        cache_mode: route,
         memory,
         ..
     } = transfer;

@@ -9,7 +9,7 @@ use crate::event::EventKind;
 use crate::fd::{CallerState, DRIVER, Fd, Slot, Waiting};
 use crate::op::{Completion, NameSync, Outcome};
 use crate::page::Block;
-use crate::plan::{Routes, Step, Verdict};
+use crate::plan::{IoCaps, Step, Verdict};
 use crate::stats::NameState;
 use crate::trace;
 use efio_sync::CasCellGuard;
@@ -98,7 +98,7 @@ impl<B: Backend> Driver<B> {
             file.incoming().plan.stop();
             return self.notify_reader(slot, file);
         };
-        if let Some(route) = file.incoming().plan.route_of(number) {
+        if let Some(route) = file.incoming().plan.cache_mode_of(number) {
             let bytes = result.unwrap_or(0) as u64;
             self.shared.counters.read(route, bytes);
             slot.count(bytes, |stats| stats.read(route));
@@ -107,7 +107,7 @@ impl<B: Backend> Driver<B> {
         drop(file.incoming().plan.arrived(number, block, result));
         let delivered = file.deliver(slot);
         if delivered.fell_back {
-            self.fell_back(slot, file.fd, file.incoming().plan.routes());
+            self.fell_back(slot, file.fd, file.incoming().plan.io_caps());
         }
         if file.incoming().plan.is_over() {
             // Once its bytes are taken, the file rests.
@@ -120,7 +120,7 @@ impl<B: Backend> Driver<B> {
     }
 
     fn wrote(&mut self, slot: &Slot, file: &mut OpenFile<B::File>, outcome: Outcome<B::File>) {
-        let route = file.write().route_in_flight();
+        let route = file.write().cache_mode_in_flight();
         let verdict = match outcome {
             Outcome::Done(n) => {
                 if let Some(route) = route {
@@ -209,10 +209,10 @@ impl<B: Backend> Driver<B> {
     }
 
     /// The kernel refused a route of a file, which goes on with those that are `left`.
-    pub(super) fn fell_back(&self, slot: &Slot, fd: Fd, left: Routes) {
+    pub(super) fn fell_back(&self, slot: &Slot, fd: Fd, left: IoCaps) {
         self.shared.counters.fallbacks.add(1);
         slot.count(1, |stats| &mut stats.fallbacks);
-        slot.set_manner(slot.manner().with(left));
+        slot.set_mode_status(slot.mode_status().with(left));
         trace::fell_back(fd);
     }
 
@@ -221,7 +221,7 @@ impl<B: Backend> Driver<B> {
         match verdict {
             Verdict::Retry => {}
             Verdict::FellBack => {
-                self.fell_back(slot, file.fd, file.write().routes());
+                self.fell_back(slot, file.fd, file.write().io_caps());
             }
             Verdict::Failed(mut failure) => {
                 if slot.failure().is_none() {

@@ -11,10 +11,10 @@ use crate::caller::Lost;
 use crate::config::{Config, IoMode};
 use crate::error::Failure;
 use crate::fd::{CallerState, Fd, Slot};
-use crate::op::{FileFacts, Op, OpenSpec, Route};
+use crate::op::{CacheMode, FileFacts, Op, OpenSpec};
 use crate::page::{Block, PagePool, order_for};
 use crate::plan::{
-    Asked, Cut, Fetch, Kind, Lifecycle, Positional, ReadAhead, ReadLimits, ReadRest, Routes,
+    Asked, Cut, Fetch, IoCaps, Kind, Lifecycle, Positional, ReadAhead, ReadLimits, ReadRest,
     WriteBehind, WriteRest,
 };
 use std::sync::Arc;
@@ -60,7 +60,7 @@ pub struct OpenFile<F> {
     /// Reads, writes and truncations at an offset, once there was one.
     pub at: Option<Box<Positional<Block>>>,
     /// What positional ops may use.
-    pub routes: Routes,
+    pub io_caps: IoCaps,
     /// Positional changes heard of.
     changes: u32,
     /// Ops in flight.
@@ -99,9 +99,9 @@ impl<F> OpenFile<F> {
             incoming: None,
             read: ReadRest::new(),
             at: None,
-            routes: Routes {
-                buffered: Route::Cached,
-                block: 0,
+            io_caps: IoCaps {
+                buffered: CacheMode::Cached,
+                dio_align: 0,
             },
             changes: 0,
             busy: 0,
@@ -132,27 +132,27 @@ impl<F> OpenFile<F> {
     /// The kernel opened the file: the plans learn what it can do.
     pub fn opened(&mut self, kernel: Arc<F>, facts: FileFacts) {
         let buffered = match self.io_mode {
-            IoMode::Direct | IoMode::Uncached => Route::Uncached,
-            IoMode::Auto if facts.block > 0 => Route::Uncached,
-            IoMode::Auto | IoMode::Cached => Route::Cached,
+            IoMode::Direct | IoMode::Uncached => CacheMode::Uncached,
+            IoMode::Auto if facts.dio_align > 0 => CacheMode::Uncached,
+            IoMode::Auto | IoMode::Cached => CacheMode::Cached,
         };
         let written = if self.io_mode == IoMode::Auto && self.append {
-            Route::Uncached
+            CacheMode::Uncached
         } else {
             buffered
         };
         let new = facts.is_new;
         match &mut self.outgoing {
-            Some(outgoing) => outgoing.plan.opened(written, facts.block, new),
-            None => self.written.opened(written, facts.block, new),
+            Some(outgoing) => outgoing.plan.opened(written, facts.dio_align, new),
+            None => self.written.opened(written, facts.dio_align, new),
         }
         match &mut self.incoming {
-            Some(incoming) => incoming.plan.opened(buffered, facts.block, facts.size),
-            None => self.read.opened(buffered, facts.block, facts.size),
+            Some(incoming) => incoming.plan.opened(buffered, facts.dio_align, facts.size),
+            None => self.read.opened(buffered, facts.dio_align, facts.size),
         }
-        self.routes = Routes {
+        self.io_caps = IoCaps {
             buffered,
-            block: facts.block,
+            dio_align: facts.dio_align,
         };
         self.kernel = Some(kernel);
         self.life.opened();
@@ -229,7 +229,7 @@ impl<F> OpenFile<F> {
     /// Whether a write is under way.
     pub fn is_going(&self) -> bool {
         let plan = self.outgoing.as_ref().map(|outgoing| &outgoing.plan);
-        plan.is_some_and(|plan| plan.route_in_flight().is_some())
+        plan.is_some_and(|plan| plan.cache_mode_in_flight().is_some())
     }
 
     /// Whether nothing is under way that a plan is needed for.
@@ -285,7 +285,11 @@ impl<F> OpenFile<F> {
         let outgoing = self.outgoing();
         outgoing.collect(slot, accepted.min(limit));
         let cut = outgoing.plan.next_write(outgoing.ready()?)?;
-        let Cut { offset, route, .. } = cut;
+        let Cut {
+            offset,
+            cache_mode: route,
+            ..
+        } = cut;
         let slices = outgoing.slices(cut);
         Some((
             Purpose::Write,
@@ -400,7 +404,7 @@ impl<F> OpenFile<F> {
             number,
             offset,
             len,
-            route,
+            cache_mode: route,
             ..
         } = fetch;
         Ok(Some((

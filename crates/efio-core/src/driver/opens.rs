@@ -15,7 +15,7 @@ use crate::command::OpenCommand;
 use crate::error::Errno;
 use crate::event::EventKind;
 use crate::fd::{DRIVER, OpenState, Slot, Waiting};
-use crate::manner::Manner;
+use crate::mode_status::ModeStatus;
 use crate::op::{FileFacts, FileId, Op, OpenSpec, Outcome, Withdrawal};
 use crate::plan::Turn;
 use crate::stats::NameState;
@@ -348,11 +348,11 @@ impl<B: Backend> Driver<B> {
         let fell_back = u64::from(facts.fell_back);
         self.shared.counters.fallbacks.add(fell_back);
         slot.count(fell_back, |stats| &mut stats.fallbacks);
-        let mut manner = Manner::at_open(file.io_mode(), file.appends(), facts.block);
+        let mut manner = ModeStatus::at_open(file.io_mode(), file.appends(), facts.dio_align);
         manner.on_workers = facts.on_workers;
         let on_workers = u64::from(facts.on_workers);
         self.shared.counters.opened_on_workers.add(on_workers);
-        slot.set_manner(manner);
+        slot.set_mode_status(manner);
         self.shared.counters.opened(manner.mode);
         if facts.is_new {
             slot.set_name(NameState::Pending);

@@ -103,7 +103,10 @@ impl Outgoing {
     /// All accepted bytes that the kernel did not take, after a failure, once no write is in flight.
     /// The caller's end of the stream has sealed its open page.
     pub fn take_lost(&mut self, slot: &Slot) -> Option<Box<Lost>> {
-        if self.rescued || self.plan.route_in_flight().is_some() || self.plan.failure().is_none() {
+        if self.rescued
+            || self.plan.cache_mode_in_flight().is_some()
+            || self.plan.failure().is_none()
+        {
             return None;
         }
         self.rescued = true;

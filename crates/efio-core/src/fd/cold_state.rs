@@ -5,7 +5,7 @@ use super::slot::Slot;
 use super::sparse_counters::SparseCounters;
 use super::waiting::Waiting;
 use crate::caller::Lost;
-use crate::manner::Manner;
+use crate::mode_status::ModeStatus;
 use crate::page::Page;
 use crate::stats::{FileStats, NameState};
 use efio_chunks::{ChunkReader, ChunkWriter};
@@ -56,11 +56,11 @@ impl Slot {
     /// What was done for the file so far.
     pub fn stats(&self) -> FileStats {
         let counted = self.cold.lock().counters.all();
-        let Manner {
+        let ModeStatus {
             mode,
             why,
             on_workers,
-        } = self.manner();
+        } = self.mode_status();
         FileStats {
             mode,
             mode_reason: why,

@@ -19,7 +19,7 @@ use super::cold_state::ColdState;
 use super::waiters::Waiters;
 use super::watermarks::Watermarks;
 use crate::error::{Errno, Failure};
-use crate::manner::Manner;
+use crate::mode_status::ModeStatus;
 use crate::stats::Counter;
 use efio_sync::shim::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use efio_sync::{CasCell, SpinLock};
@@ -58,7 +58,7 @@ pub struct Slot {
     /// [`OpenState`].
     state: AtomicU8,
     /// [`Manner`].
-    manner: AtomicU8,
+    mode_status: AtomicU8,
     /// 0, or the errno that poisoned the file.
     failed: AtomicI32,
     /// A call returned that failure.
@@ -105,7 +105,7 @@ impl Slot {
             waiting: AtomicU32::new(0),
             waiters: Waiters::default(),
             state: AtomicU8::new(0),
-            manner: AtomicU8::new(0),
+            mode_status: AtomicU8::new(0),
             failed: AtomicI32::new(0),
             heard: AtomicBool::new(false),
             lost_from: AtomicU64::new(0),
@@ -159,7 +159,7 @@ impl Slot {
         }
         self.going.store(false, Ordering::Relaxed);
         self.heard.store(false, Ordering::Relaxed);
-        self.manner.store(0, Ordering::Relaxed);
+        self.mode_status.store(0, Ordering::Relaxed);
         self.going.store(false, Ordering::Relaxed);
         // Release: who looks at them through a stale descriptor sees then that its file ended.
         self.state
@@ -214,14 +214,14 @@ impl Slot {
     }
 
     /// How the bytes go, and why.
-    pub fn manner(&self) -> Manner {
+    pub fn mode_status(&self) -> ModeStatus {
         // Relaxed, as for the statistics: it orders nothing.
-        Manner::from_code(self.manner.load(Ordering::Relaxed))
+        ModeStatus::from_code(self.mode_status.load(Ordering::Relaxed))
     }
 
     /// The driver knows how the bytes go.
-    pub fn set_manner(&self, manner: Manner) {
-        self.manner.store(manner.code(), Ordering::Relaxed);
+    pub fn set_mode_status(&self, manner: ModeStatus) {
+        self.mode_status.store(manner.code(), Ordering::Relaxed);
     }
 
     /// How far the open has come.

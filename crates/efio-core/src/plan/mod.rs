@@ -10,16 +10,16 @@
 //! | [`Precedence`] | which open waits for which close, and for which other open |
 //! | [`Lifecycle`] | open → serve → drain → close |
 
+mod io_caps;
 mod lifecycle;
 mod positional;
 mod precedence;
 mod read_ahead;
-mod routes;
 mod write_behind;
 
+pub use io_caps::IoCaps;
 pub use lifecycle::{Lifecycle, Step};
 pub use positional::{After, Asked, Finished, Kind, Next, Positional, Transfer};
 pub use precedence::{Precedence, Turn};
 pub use read_ahead::{Delivery, Fetch, ReadAhead, ReadLimits, ReadRest};
-pub use routes::Routes;
 pub use write_behind::{Cut, Ready, Verdict, WriteBehind, WriteRest};

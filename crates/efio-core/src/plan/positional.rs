@@ -25,9 +25,9 @@ mod changes;
 
 pub use calls::{After, Asked, Finished, Kind, Next, Transfer};
 
-use super::Routes;
+use super::IoCaps;
 use crate::error::Errno;
-use crate::op::Route;
+use crate::op::CacheMode;
 use changes::Changes;
 use std::collections::VecDeque;
 
@@ -40,7 +40,7 @@ struct Entry<M> {
     /// Counts the calls: who was first.
     ticket: u64,
     moved: usize,
-    route: Route,
+    route: CacheMode,
 }
 
 /// Whether a waiting op may run.
@@ -90,7 +90,7 @@ impl<M> Positional<M> {
             asked,
             ticket: self.tickets,
             moved: 0,
-            route: Route::Cached,
+            route: CacheMode::Cached,
         };
         let key = match self.free.pop() {
             Some(key) => {
@@ -111,7 +111,7 @@ impl<M> Positional<M> {
         &mut self,
         written: u64,
         failure: Option<Errno>,
-        routes: Routes,
+        routes: IoCaps,
     ) -> Option<Next<M>> {
         if let Some(key) = self.again.pop_front() {
             return Some(self.submit(key, routes));
@@ -184,7 +184,7 @@ impl<M> Positional<M> {
         })
     }
 
-    fn submit(&mut self, key: u32, routes: Routes) -> Next<M> {
+    fn submit(&mut self, key: u32, routes: IoCaps) -> Next<M> {
         let entry = self.entries[key as usize].as_mut().expect(ENTERED);
         let asked = &mut entry.asked;
         let (offset, len) = (asked.offset + entry.moved as u64, asked.len - entry.moved);
@@ -195,13 +195,13 @@ impl<M> Positional<M> {
             offset,
             start: entry.moved,
             len,
-            route: entry.route,
+            cache_mode: entry.route,
             memory: asked.memory.take(),
         })
     }
 
     /// What an op in flight does, and by which route.
-    pub fn kind_and_route(&self, key: u32) -> (Kind, Route) {
+    pub fn kind_and_cache_mode(&self, key: u32) -> (Kind, CacheMode) {
         let entry = self.entry(key);
         (entry.asked.kind, entry.route)
     }
@@ -212,7 +212,7 @@ impl<M> Positional<M> {
         key: u32,
         memory: Option<M>,
         result: Result<usize, Errno>,
-        routes: &mut Routes,
+        routes: &mut IoCaps,
     ) -> After<M> {
         let entry = self.entries[key as usize].as_mut().expect(ENTERED);
         entry.asked.memory = memory;
@@ -224,7 +224,7 @@ impl<M> Positional<M> {
                 self.again.push_back(key);
                 After::Again
             }
-            (_, Err(errno)) if !lost && routes.give_up(entry.route, errno) => {
+            (_, Err(errno)) if !lost && routes.refuse(entry.route, errno) => {
                 self.again.push_back(key);
                 After::FellBack
             }
@@ -234,7 +234,8 @@ impl<M> Positional<M> {
             (Kind::Write, Ok(0)) => After::Finished(self.finish(key, Err(Errno(libc::EIO)))),
             (_, Ok(n)) => {
                 entry.moved += n;
-                let ended = kind == Kind::Read && entry.route == Route::Direct && n % SECTOR != 0;
+                let ended =
+                    kind == Kind::Read && entry.route == CacheMode::Direct && n % SECTOR != 0;
                 if entry.moved >= len || ended {
                     After::Finished(self.finish(key, Ok(())))
                 } else if lost {

@@ -17,9 +17,9 @@ mod rest;
 
 pub use rest::ReadRest;
 
-use super::routes::Routes;
+use super::io_caps::IoCaps;
 use crate::error::Errno;
-use crate::op::Route;
+use crate::op::CacheMode;
 use crate::page::{UNIT_BYTES, order_for};
 use std::collections::VecDeque;
 
@@ -49,7 +49,7 @@ pub struct Fetch {
     /// The smallest order of a page that holds `len` bytes.
     pub order: u8,
     /// How.
-    pub route: Route,
+    pub cache_mode: CacheMode,
 }
 
 /// What the consumer gets next.
@@ -79,7 +79,7 @@ pub struct ReadAhead<P> {
     /// Alignment of direct reads; 1 when there are none.
     block: u64,
     /// The route without direct IO.
-    buffered: Route,
+    buffered: CacheMode,
     /// The file's size when it was opened, or the end seen since.
     size_hint: u64,
     epoch: u32,
@@ -111,7 +111,7 @@ impl<P> ReadAhead<P> {
         Self {
             limits,
             block: 1,
-            buffered: Route::Cached,
+            buffered: CacheMode::Cached,
             size_hint: 0,
             epoch: 0,
             running: false,
@@ -129,7 +129,7 @@ impl<P> ReadAhead<P> {
 
     /// The file is open and about `size` bytes long. `block` is 0 without direct IO; `buffered` is
     /// the route then.
-    pub fn opened(&mut self, buffered: Route, block: u32, size: u64) {
+    pub fn opened(&mut self, buffered: CacheMode, block: u32, size: u64) {
         self.buffered = buffered;
         self.block = u64::from(block).max(1);
         self.size_hint = size;
@@ -147,7 +147,7 @@ impl<P> ReadAhead<P> {
 
     /// Whether reads go through the page cache and leave their pages there.
     pub fn is_cached(&self) -> bool {
-        self.block == 1 && self.buffered == Route::Cached
+        self.block == 1 && self.buffered == CacheMode::Cached
     }
 
     /// Begins a run at `offset`; what the last one had in flight is void.
@@ -222,7 +222,7 @@ impl<P> ReadAhead<P> {
                 offset,
                 len,
                 order: 0,
-                route: self.buffered,
+                cache_mode: self.buffered,
             });
         }
         let offset = self.next - self.next % self.block;
@@ -233,7 +233,7 @@ impl<P> ReadAhead<P> {
             rest.min(self.request_bytes(share)) as usize
         };
         let route = if self.block > 1 {
-            Route::Direct
+            CacheMode::Direct
         } else {
             self.buffered
         };
@@ -242,7 +242,7 @@ impl<P> ReadAhead<P> {
             offset,
             len,
             order: order_for(len),
-            route,
+            cache_mode: route,
         })
     }
 
@@ -290,12 +290,12 @@ impl<P> ReadAhead<P> {
     }
 
     /// The route of a request that is still waited for.
-    pub fn route_of(&self, number: u64) -> Option<Route> {
+    pub fn cache_mode_of(&self, number: u64) -> Option<CacheMode> {
         let request = self
             .requests
             .iter()
             .find(|request| request.fetch.number == number)?;
-        Some(request.fetch.route)
+        Some(request.fetch.cache_mode)
     }
 
     /// A read ended. Returns the memory of one that nobody waits for any more.
@@ -345,7 +345,7 @@ impl<P> ReadAhead<P> {
                 }
                 // Read once more: nothing is known about these bytes.
                 Err(errno) if errno.is_transient() => self.restart_at(self.delivered),
-                Err(errno) if self.fall_back(fetch.route, errno) => {
+                Err(errno) if self.fall_back(fetch.cache_mode, errno) => {
                     return Some(Delivery::FellBack);
                 }
                 Err(errno) => return Some(self.end(Err(errno))),
@@ -354,18 +354,18 @@ impl<P> ReadAhead<P> {
     }
 
     /// The routes that are left.
-    pub fn routes(&self) -> Routes {
-        Routes {
+    pub fn io_caps(&self) -> IoCaps {
+        IoCaps {
             buffered: self.buffered,
-            block: if self.block > 1 { self.block as u32 } else { 0 },
+            dio_align: if self.block > 1 { self.block as u32 } else { 0 },
         }
     }
 
     /// Takes another route when `errno` says that the kernel does not know this one.
-    fn fall_back(&mut self, route: Route, errno: Errno) -> bool {
+    fn fall_back(&mut self, route: CacheMode, errno: Errno) -> bool {
         match (route, errno.0) {
-            (Route::Direct, libc::EINVAL) => self.block = 1,
-            (Route::Uncached, libc::EOPNOTSUPP) => self.buffered = Route::Cached,
+            (CacheMode::Direct, libc::EINVAL) => self.block = 1,
+            (CacheMode::Uncached, libc::EOPNOTSUPP) => self.buffered = CacheMode::Cached,
             _ => return false,
         }
         self.restart_at(self.delivered);
@@ -428,7 +428,7 @@ mod tests {
 
     fn plan(size: u64, block: u32) -> ReadAhead<()> {
         let mut plan = ReadAhead::new(LIMITS);
-        plan.opened(Route::Cached, block, size);
+        plan.opened(CacheMode::Cached, block, size);
         plan
     }
 
@@ -446,8 +446,8 @@ mod tests {
         plan.wanted();
         let first = fetch(&mut plan);
         assert_eq!(
-            (first.offset, first.len, first.route),
-            (0, 65_536, Route::Direct)
+            (first.offset, first.len, first.cache_mode),
+            (0, 65_536, CacheMode::Direct)
         );
         assert_eq!(fetch(&mut plan).offset, 65_536);
         assert_eq!(
@@ -568,11 +568,11 @@ mod tests {
         let mut plan = plan(0, 4096);
         plan.start(1, 1024);
         let read = fetch(&mut plan);
-        assert_eq!((read.offset, read.route), (0, Route::Direct));
+        assert_eq!((read.offset, read.cache_mode), (0, CacheMode::Direct));
         plan.arrived(read.number, (), Ok(512));
         assert_eq!(plan.next_delivery(), None);
         let read = fetch(&mut plan);
-        assert_eq!((read.offset, read.route), (1024, Route::Cached));
+        assert_eq!((read.offset, read.cache_mode), (1024, CacheMode::Cached));
         plan.arrived(read.number, (), Ok(0));
         assert_eq!(plan.next_delivery(), Some(Delivery::End(Ok(()))));
     }
@@ -608,19 +608,19 @@ mod tests {
     #[test]
     fn refused_routes_fall_back() {
         let mut plan = ReadAhead::<()>::new(LIMITS);
-        plan.opened(Route::Uncached, 4096, 100);
+        plan.opened(CacheMode::Uncached, 4096, 100);
         plan.start(1, 10);
         for (route, errno) in [
-            (Route::Direct, libc::EINVAL),
-            (Route::Uncached, libc::EOPNOTSUPP),
+            (CacheMode::Direct, libc::EINVAL),
+            (CacheMode::Uncached, libc::EOPNOTSUPP),
         ] {
             let read = fetch(&mut plan);
-            assert_eq!(read.route, route);
+            assert_eq!(read.cache_mode, route);
             plan.arrived(read.number, (), Err(Errno(errno)));
             assert_eq!(plan.next_delivery(), Some(Delivery::FellBack));
         }
         let read = fetch(&mut plan);
-        assert_eq!((read.route, read.offset), (Route::Cached, 10));
+        assert_eq!((read.cache_mode, read.offset), (CacheMode::Cached, 10));
     }
 
     proptest! {

@@ -24,9 +24,9 @@ mod rest;
 
 pub use rest::WriteRest;
 
-use super::routes::Routes;
+use super::io_caps::IoCaps;
 use crate::error::{Errno, Failure};
-use crate::op::Route;
+use crate::op::CacheMode;
 
 /// Bytes that wait for the kernel and follow each other in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +47,7 @@ pub struct Cut {
     /// Length in bytes, never 0.
     pub len: u64,
     /// How.
-    pub route: Route,
+    pub cache_mode: CacheMode,
 }
 
 /// What an error means for the file.
@@ -72,7 +72,7 @@ pub struct WriteBehind {
     /// Alignment of direct writes; 0 when there are none.
     block: u64,
     /// The route of what is not direct.
-    buffered: Route,
+    buffered: CacheMode,
     append: bool,
     max_cut: u64,
     /// A file that has fewer bytes than this when they are due goes to the page cache.
@@ -109,7 +109,7 @@ impl WriteBehind {
             in_flight: None,
             failure: None,
             block: 0,
-            buffered: Route::Cached,
+            buffered: CacheMode::Cached,
             append,
             max_cut: max_cut as u64,
             small: 0,
@@ -119,7 +119,7 @@ impl WriteBehind {
 
     /// The file is open. `block` is 0 without direct IO; `buffered` is the route of everything
     /// else. A file that is new gets its directory entry synced with its first sync.
-    pub fn opened(&mut self, buffered: Route, block: u32, is_new: bool) {
+    pub fn opened(&mut self, buffered: CacheMode, block: u32, is_new: bool) {
         self.buffered = buffered;
         self.block = if self.append { 0 } else { u64::from(block) };
         self.sync.name_pending = is_new;
@@ -200,19 +200,27 @@ impl WriteBehind {
         let buffered = |len: u64| Cut {
             offset,
             len: len.min(self.max_cut),
-            route: self.buffered,
+            cache_mode: self.buffered,
         };
         if self.append && len < self.small {
             // The next one goes to the same page of the cache: it had better be there.
-            let route = Route::Cached;
-            return Some(Cut { offset, len, route });
+            let route = CacheMode::Cached;
+            return Some(Cut {
+                offset,
+                len,
+                cache_mode: route,
+            });
         }
         if self.block == 0 {
             return Some(buffered(len));
         }
         if self.written == 0 && len < self.small {
-            let route = Route::Cached;
-            return forced.then_some(Cut { offset, len, route });
+            let route = CacheMode::Cached;
+            return forced.then_some(Cut {
+                offset,
+                len,
+                cache_mode: route,
+            });
         }
         let into_block = offset % self.block;
         if into_block != 0 {
@@ -224,23 +232,23 @@ impl WriteBehind {
             return Some(Cut {
                 offset,
                 len: body,
-                route: Route::Direct,
+                cache_mode: CacheMode::Direct,
             });
         }
         forced.then(|| buffered(len))
     }
 
     /// The routes that are left.
-    pub fn routes(&self) -> Routes {
-        Routes {
+    pub fn io_caps(&self) -> IoCaps {
+        IoCaps {
             buffered: self.buffered,
-            block: self.block as u32,
+            dio_align: self.block as u32,
         }
     }
 
     /// The route of the write in flight.
-    pub fn route_in_flight(&self) -> Option<Route> {
-        self.in_flight.map(|cut| cut.route)
+    pub fn cache_mode_in_flight(&self) -> Option<CacheMode> {
+        self.in_flight.map(|cut| cut.cache_mode)
     }
 
     /// The write in flight moved `n` bytes. None written at all is an error of the device.
@@ -259,14 +267,14 @@ impl WriteBehind {
     /// The write in flight failed.
     pub fn write_failed(&mut self, errno: Errno) -> Verdict {
         let cut = self.in_flight.take().expect("a write was in flight");
-        match (cut.route, errno.0) {
+        match (cut.cache_mode, errno.0) {
             _ if errno.is_transient() => Verdict::Retry,
-            (Route::Direct, libc::EINVAL) => {
+            (CacheMode::Direct, libc::EINVAL) => {
                 self.block = 0;
                 Verdict::FellBack
             }
-            (Route::Uncached, libc::EOPNOTSUPP) => {
-                self.buffered = Route::Cached;
+            (CacheMode::Uncached, libc::EOPNOTSUPP) => {
+                self.buffered = CacheMode::Cached;
                 Verdict::FellBack
             }
             _ => self.poison(errno, cut.offset),
@@ -369,7 +377,7 @@ mod tests {
 
     fn direct() -> WriteBehind {
         let mut plan = WriteBehind::new(false, 8 << 20);
-        plan.opened(Route::Uncached, 4096, false);
+        plan.opened(CacheMode::Uncached, 4096, false);
         plan
     }
 
@@ -379,31 +387,31 @@ mod tests {
         plan.cache_below(65_536);
         assert_eq!(plan.next_write(ready(0, 65_535)), None, "not due");
         let cut = plan.next_write(ready(0, 65_536)).unwrap();
-        assert_eq!((cut.len, cut.route), (65_536, Route::Direct));
+        assert_eq!((cut.len, cut.cache_mode), (65_536, CacheMode::Direct));
 
         let mut plan = direct();
         plan.cache_below(65_536);
         plan.flush(10_000);
         let cut = plan.next_write(ready(0, 10_000)).unwrap();
-        assert_eq!((cut.len, cut.route), (10_000, Route::Cached));
+        assert_eq!((cut.len, cut.cache_mode), (10_000, CacheMode::Cached));
         plan.write_done(10_000);
         // From here on it is like any other.
         let cut = plan.next_write(ready(10_000, 100_000)).unwrap();
-        assert_eq!((cut.len, cut.route), (2288, Route::Uncached));
+        assert_eq!((cut.len, cut.cache_mode), (2288, CacheMode::Uncached));
     }
 
     #[test]
     fn a_slow_log_is_for_the_page_cache_and_a_fast_one_is_not() {
         let mut plan = WriteBehind::new(true, 8 << 20);
-        plan.opened(Route::Uncached, 4096, false);
+        plan.opened(CacheMode::Uncached, 4096, false);
         plan.cache_below(65_536);
         for (len, route) in [
-            (200, Route::Cached),
-            (65_536, Route::Uncached),
-            (1, Route::Cached),
+            (200, CacheMode::Cached),
+            (65_536, CacheMode::Uncached),
+            (1, CacheMode::Cached),
         ] {
             let cut = plan.next_write(ready(0, len)).unwrap();
-            assert_eq!((cut.len, cut.route), (len, route));
+            assert_eq!((cut.len, cut.cache_mode), (len, route));
             plan.write_done(len);
         }
     }
@@ -417,7 +425,7 @@ mod tests {
             Cut {
                 offset: 0,
                 len: 8192,
-                route: Route::Direct
+                cache_mode: CacheMode::Direct
             }
         );
         assert_eq!(
@@ -434,7 +442,7 @@ mod tests {
             Cut {
                 offset: 8192,
                 len: 1808,
-                route: Route::Uncached
+                cache_mode: CacheMode::Uncached
             }
         );
         plan.write_done(1808);
@@ -445,7 +453,7 @@ mod tests {
             Cut {
                 offset: 10_000,
                 len: 2288,
-                route: Route::Uncached
+                cache_mode: CacheMode::Uncached
             }
         );
     }
@@ -480,14 +488,14 @@ mod tests {
         plan.next_write(ready(0, 4096)).unwrap();
         assert_eq!(plan.write_failed(Errno(libc::EINVAL)), Verdict::FellBack);
         let cut = plan.next_write(ready(0, 4096)).unwrap();
-        assert_eq!(cut.route, Route::Uncached);
+        assert_eq!(cut.cache_mode, CacheMode::Uncached);
         assert_eq!(
             plan.write_failed(Errno(libc::EOPNOTSUPP)),
             Verdict::FellBack
         );
         assert_eq!(
-            plan.next_write(ready(0, 4096)).unwrap().route,
-            Route::Cached
+            plan.next_write(ready(0, 4096)).unwrap().cache_mode,
+            CacheMode::Cached
         );
         assert!(matches!(
             plan.write_failed(Errno(libc::EIO)),
@@ -499,7 +507,7 @@ mod tests {
     #[test]
     fn sync_follows_the_writes_and_fails_for_good() {
         let mut plan = direct();
-        plan.opened(Route::Uncached, 4096, true);
+        plan.opened(CacheMode::Uncached, 4096, true);
         plan.sync(4096);
         assert_eq!(plan.next_sync(), None, "nothing is written yet");
         plan.next_write(ready(0, 4096)).unwrap();
@@ -526,7 +534,7 @@ mod tests {
     #[test]
     fn later_syncs_put_none_off() {
         let mut plan = direct();
-        plan.opened(Route::Cached, 0, false);
+        plan.opened(CacheMode::Cached, 0, false);
         plan.next_write(ready(0, 100)).unwrap();
         plan.sync(100);
         plan.sync(200);
@@ -552,7 +560,7 @@ mod tests {
     #[test]
     fn a_sync_of_nothing_still_syncs_the_new_name() {
         let mut plan = direct();
-        plan.opened(Route::Uncached, 4096, true);
+        plan.opened(CacheMode::Uncached, 4096, true);
         plan.sync(0);
         assert_eq!(plan.next_sync(), Some(true));
         assert_eq!(plan.sync_done(false), (0, true));
@@ -563,7 +571,7 @@ mod tests {
     fn a_sync_that_covers_nothing_of_ours_loses_nothing() {
         for append in [false, true] {
             let mut plan = WriteBehind::new(append, 8 << 20);
-            plan.opened(Route::Cached, 0, false);
+            plan.opened(CacheMode::Cached, 0, false);
             plan.sync(100);
             plan.next_write(ready(0, 100)).unwrap();
             plan.write_done(100);
@@ -611,14 +619,14 @@ mod tests {
         #[test]
         fn cuts_cover_everything(start in 0u64..20_000, len in 1u64..100_000, block in prop::sample::select(vec![0u32, 512, 4096]), max in 4096usize..50_000) {
             let mut plan = WriteBehind::new(false, max);
-            plan.opened(Route::Cached, block, false);
+            plan.opened(CacheMode::Cached, block, false);
             plan.flush(len);
             let mut at = start;
             while at < start + len {
                 let cut = plan.next_write(ready(at, start + len - at)).unwrap();
                 prop_assert_eq!(cut.offset, at);
                 prop_assert!(cut.len > 0 && cut.len <= start + len - at && cut.len <= max as u64);
-                if cut.route == Route::Direct {
+                if cut.cache_mode == CacheMode::Direct {
                     prop_assert_eq!((cut.offset % u64::from(block), cut.len % u64::from(block)), (0, 0));
                 }
                 plan.write_done(cut.len);

@@ -6,7 +6,7 @@ use super::ways::Ways;
 use super::{check, open_at, platform};
 use crate::config::IoMode;
 use crate::error::Errno;
-use crate::op::{FileFacts, NameSync, OpenSpec, ReadNow, Route};
+use crate::op::{CacheMode, FileFacts, NameSync, OpenSpec, ReadNow};
 use crate::page::PageSlice;
 use std::fmt;
 use std::io;
@@ -154,7 +154,7 @@ impl KernelFile {
         let fell_back = spec.io_mode == IoMode::Direct && block == 0;
         let facts = FileFacts {
             size: if cut { 0 } else { look.size },
-            block,
+            dio_align: block,
             fell_back,
             owes_truncation: owes && !cut,
             is_new,
@@ -173,7 +173,7 @@ impl KernelFile {
     /// # Errors
     ///
     /// What [`Ways::begin`] says.
-    pub fn begin(&self, route: Route) -> io::Result<Way> {
+    pub fn begin(&self, route: CacheMode) -> io::Result<Way> {
         self.ways.begin(route)
     }
 

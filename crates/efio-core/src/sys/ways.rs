@@ -13,7 +13,7 @@
 use super::file::Identity;
 use super::refused::{self, Call};
 use super::{check, platform, retry};
-use crate::op::Route;
+use crate::op::CacheMode;
 use std::io;
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::OnceLock;
@@ -86,8 +86,8 @@ impl Ways {
     /// What this system says to a route that it does not know, `EBADF` for a descriptor that is not
     /// the file's any more, and `EAGAIN` when the ops under way have to end first, because there is no
     /// second descriptor to be had.
-    pub fn begin(&self, route: Route) -> io::Result<Way> {
-        let direct = route == Route::Direct;
+    pub fn begin(&self, route: CacheMode) -> io::Result<Way> {
+        let direct = route == CacheMode::Direct;
         // Acquire: pairs with the subtraction in `end`. A kernel that is done with the ops before
         // may see the flag change.
         let uses = self.uses.load(Ordering::Acquire);
@@ -233,15 +233,18 @@ mod tests {
     fn one_descriptor_serves_both_kinds_one_after_the_other() {
         let Some(ways) = ways() else { return };
         for _ in 0..3 {
-            let way = ways.begin(Route::Direct).unwrap();
+            let way = ways.begin(CacheMode::Direct).unwrap();
             assert_eq!((way.fd, seen(&ways)), (ways.first(), (true, false)));
-            let too = ways.begin(Route::Direct).unwrap();
+            let too = ways.begin(CacheMode::Direct).unwrap();
             ways.end(way);
             ways.end(too);
-            let way = ways.begin(Route::Uncached).unwrap();
+            let way = ways.begin(CacheMode::Uncached).unwrap();
             assert_eq!(
                 (way.fd, way.flags),
-                (ways.first(), platform::flags_of(Route::Uncached).unwrap())
+                (
+                    ways.first(),
+                    platform::flags_of(CacheMode::Uncached).unwrap()
+                )
             );
             assert_eq!(seen(&ways), (false, false));
             ways.end(way);
@@ -251,15 +254,15 @@ mod tests {
     #[test]
     fn the_flag_stays_while_an_op_is_under_way() {
         let Some(ways) = ways() else { return };
-        let direct = ways.begin(Route::Direct).unwrap();
-        let buffered = ways.begin(Route::Cached).unwrap();
+        let direct = ways.begin(CacheMode::Direct).unwrap();
+        let buffered = ways.begin(CacheMode::Cached).unwrap();
         assert_ne!(buffered.fd, direct.fd);
         assert_eq!(seen(&ways), (true, true));
         ways.end(direct);
         ways.end(buffered);
         // From now on each kind has a descriptor of its own.
-        assert_eq!(ways.begin(Route::Uncached).unwrap().fd, buffered.fd);
-        assert_eq!(ways.begin(Route::Direct).unwrap().fd, direct.fd);
+        assert_eq!(ways.begin(CacheMode::Uncached).unwrap().fd, buffered.fd);
+        assert_eq!(ways.begin(CacheMode::Direct).unwrap().fd, direct.fd);
         assert_eq!(seen(&ways), (true, true));
     }
 
@@ -281,18 +284,18 @@ mod tests {
             return;
         }
         let Some(ways) = ways() else { return };
-        let direct = ways.begin(Route::Direct).unwrap();
+        let direct = ways.begin(CacheMode::Direct).unwrap();
         let limit = libc::rlimit {
             rlim_cur: 0,
             rlim_max: 0,
         };
         // SAFETY: a limit of this process, which exists for this test alone.
         check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) }).unwrap();
-        let error = ways.begin(Route::Cached).unwrap_err();
+        let error = ways.begin(CacheMode::Cached).unwrap_err();
         assert_eq!(error.raw_os_error(), Some(libc::EAGAIN));
         assert_eq!(seen(&ways), (true, false), "the op under way is left alone");
         ways.end(direct);
-        let buffered = ways.begin(Route::Cached).unwrap();
+        let buffered = ways.begin(CacheMode::Cached).unwrap();
         assert_eq!((buffered.fd, seen(&ways)), (ways.first(), (false, false)));
     }
 }

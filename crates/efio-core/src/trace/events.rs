@@ -19,7 +19,7 @@ pub fn opening(fd: Fd, spec: &OpenSpec) {
 
 /// The kernel opened a file.
 pub fn opened(fd: Fd, facts: &FileFacts) {
-    debug!(target: "efio", ?fd, size = facts.size, block = facts.block, "opened");
+    debug!(target: "efio", ?fd, size = facts.size, block = facts.dio_align, "opened");
     if facts.fell_back {
         fell_back(fd);
     }

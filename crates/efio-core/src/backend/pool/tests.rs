@@ -8,7 +8,7 @@ use crate::engine::Engine;
 use crate::error::Errno;
 use crate::event::EventKind;
 use crate::file::File;
-use crate::op::{Completion, FileId, Op, OpId, OpenSpec, Outcome, Request, Route, Truncation};
+use crate::op::{CacheMode, Completion, FileId, Op, OpId, OpenSpec, Outcome, Request, Truncation};
 use crate::options::OpenOptions;
 use crate::page::{KernelMemory, PagePool, SLAB_BYTES};
 use crate::shared::Shared;
@@ -183,10 +183,10 @@ fn an_op_that_panics_leaves_its_file() {
     let file = Arc::new(file);
     let pool = PagePool::new(SLAB_BYTES, Arc::new(KernelMemory)).unwrap();
     let block = pool.take_or_map(0).unwrap();
-    let (way, len) = (file.begin(Route::Cached).unwrap(), block.len());
+    let (way, len) = (file.begin(CacheMode::Cached).unwrap(), block.len());
     let op = Op::Read {
         file: Arc::clone(&file),
-        route: Route::Cached,
+        route: CacheMode::Cached,
         offset: 0,
         block,
         start: len + 1,
@@ -202,7 +202,7 @@ fn an_op_that_panics_leaves_its_file() {
         Outcome::Failed(Errno(libc::EIO))
     ));
     // Where there is no direct IO there is no other kind.
-    if let Ok(direct) = file.begin(Route::Direct) {
+    if let Ok(direct) = file.begin(CacheMode::Direct) {
         assert_eq!(direct.fd, way.fd);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::kernel::SimFile;
 use super::{Flying, SimDisk};
-use crate::op::{Op, Route};
+use crate::op::{CacheMode, Op};
 use crate::page::PageSlice;
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ impl SimDisk {
         };
         match op {
             Op::Read {
-                route: Route::Direct,
+                route: CacheMode::Direct,
                 offset,
                 block,
                 start,
@@ -23,7 +23,7 @@ impl SimDisk {
                 ..
             }
             | Op::WriteBlock {
-                route: Route::Direct,
+                route: CacheMode::Direct,
                 offset,
                 block,
                 start,
@@ -34,7 +34,7 @@ impl SimDisk {
                 assert!(aligned(*offset, at, *len), "misaligned block");
             }
             Op::Write {
-                route: Route::Direct,
+                route: CacheMode::Direct,
                 offset,
                 slices,
                 ..

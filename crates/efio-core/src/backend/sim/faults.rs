@@ -2,7 +2,7 @@
 
 use super::random::Random;
 use crate::error::Errno;
-use crate::op::Route;
+use crate::op::CacheMode;
 
 /// How often what goes wrong, in thousandths, and what the file system can do.
 #[derive(Clone, Debug)]
@@ -98,8 +98,8 @@ impl SimOptions {
     }
 
     /// How much of `len` bytes a transfer moves: direct ones stop between sectors.
-    pub(super) fn transferred(&self, random: &mut Random, route: Route, len: usize) -> usize {
-        let sector = if route == Route::Direct { 512 } else { 1 };
+    pub(super) fn transferred(&self, random: &mut Random, route: CacheMode, len: usize) -> usize {
+        let sector = if route == CacheMode::Direct { 512 } else { 1 };
         if len > sector && random.happens(self.short) {
             random.part_of(len, sector)
         } else {
@@ -108,8 +108,8 @@ impl SimOptions {
     }
 
     /// What fails before a transfer begins, and is to be tried again or otherwise.
-    pub(super) fn hindrance(&self, random: &mut Random, route: Route) -> Option<Errno> {
-        if route == Route::Uncached && !self.uncached {
+    pub(super) fn hindrance(&self, random: &mut Random, route: CacheMode) -> Option<Errno> {
+        if route == CacheMode::Uncached && !self.uncached {
             return Some(Errno(libc::EOPNOTSUPP));
         }
         self.interruption(random, &[libc::EINTR, libc::EAGAIN])

@@ -7,7 +7,7 @@ use super::{Flying, SimDisk};
 use crate::config::IoMode;
 use crate::error::Errno;
 use crate::op::{
-    Completion, FileFacts, FileId, NameSync, Op, OpenSpec, Outcome, ReadNow, Request, Route,
+    CacheMode, Completion, FileFacts, FileId, NameSync, Op, OpenSpec, Outcome, ReadNow, Request,
 };
 use crate::page::Block;
 use std::io;
@@ -143,7 +143,7 @@ impl SimDisk {
         let block = if direct { self.options.block } else { 0 };
         let facts = FileFacts {
             size: lock(&inode).current().len() as u64,
-            block,
+            dio_align: block,
             fell_back: spec.io_mode == IoMode::Direct && block == 0,
             owes_truncation: spec.truncates() && !cut,
             is_new,
@@ -165,7 +165,7 @@ impl SimDisk {
     fn read(
         &mut self,
         file: &SimFile,
-        route: Route,
+        route: CacheMode,
         offset: u64,
         buf: &mut [u8],
     ) -> Outcome<SimFile> {
@@ -199,7 +199,7 @@ impl SimDisk {
     fn write(
         &mut self,
         file: &SimFile,
-        route: Route,
+        route: CacheMode,
         offset: u64,
         parts: &[&[u8]],
     ) -> Outcome<SimFile> {

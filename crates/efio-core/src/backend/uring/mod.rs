@@ -24,7 +24,7 @@ mod tests;
 
 use super::{Backend, PoolBackend};
 use crate::config::Config;
-use crate::op::{Completion, FileId, Op, ReadNow, Request, Route};
+use crate::op::{CacheMode, Completion, FileId, Op, ReadNow, Request};
 use crate::stats::Counters;
 use crate::sys::file::KernelFile;
 use crate::sys::retry;
@@ -243,7 +243,7 @@ fn is_for_the_ring(op: &Op<KernelFile>) -> bool {
     match op {
         Op::Read { file, .. } => file.may_use_ring(),
         Op::Write { file, route, .. } | Op::WriteBlock { file, route, .. } => {
-            *route == Route::Direct && file.may_use_ring()
+            *route == CacheMode::Direct && file.may_use_ring()
         }
         _ => false,
     }

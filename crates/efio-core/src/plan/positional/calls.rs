@@ -1,7 +1,7 @@
 //! What goes into the plan of positional ops and what comes out of it.
 
 use crate::error::Errno;
-use crate::op::Route;
+use crate::op::CacheMode;
 
 /// What an op does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +66,7 @@ pub struct Transfer<M> {
     /// How many bytes.
     pub len: usize,
     /// How.
-    pub route: Route,
+    pub cache_mode: CacheMode,
     /// The memory.
     pub memory: Option<M>,
 }

@@ -3,13 +3,13 @@
 use super::*;
 use proptest::prelude::*;
 
-const BUFFERED: Routes = Routes {
-    buffered: Route::Uncached,
-    block: 0,
+const BUFFERED: IoCaps = IoCaps {
+    buffered: CacheMode::Uncached,
+    dio_align: 0,
 };
-const DIRECT: Routes = Routes {
-    buffered: Route::Uncached,
-    block: 4096,
+const DIRECT: IoCaps = IoCaps {
+    buffered: CacheMode::Uncached,
+    dio_align: 4096,
 };
 const EIO: Errno = Errno(libc::EIO);
 
@@ -66,8 +66,8 @@ fn short_transfers_go_on_and_change_their_route() {
     plan.push(asked(Kind::Read, 0, 8192, 8192, 7));
     let first = submitted(plan.next(0, None, routes));
     assert_eq!(
-        (first.route, first.start, first.len),
-        (Route::Direct, 0, 8192)
+        (first.cache_mode, first.start, first.len),
+        (CacheMode::Direct, 0, 8192)
     );
     assert_eq!(
         plan.completed(first.key, Some(7), Ok(512), &mut routes),
@@ -75,8 +75,8 @@ fn short_transfers_go_on_and_change_their_route() {
     );
     let rest = submitted(plan.next(0, None, routes));
     assert_eq!(
-        (rest.route, rest.offset),
-        (Route::Uncached, 8704),
+        (rest.cache_mode, rest.offset),
+        (CacheMode::Uncached, 8704),
         "not aligned any more"
     );
     assert_eq!((rest.start, rest.len, rest.memory), (512, 7680, Some(7)));
@@ -93,7 +93,7 @@ fn short_transfers_go_on_and_change_their_route() {
         After::FellBack
     );
     let rest = submitted(plan.next(0, None, routes));
-    assert_eq!(rest.route, Route::Cached);
+    assert_eq!(rest.cache_mode, CacheMode::Cached);
     assert_eq!(
         plan.completed(rest.key, Some(7), Ok(100), &mut routes),
         After::Again

@@ -1,7 +1,7 @@
 //! What stays of a read side that nobody reads from, until the next run.
 
 use super::ReadAhead;
-use crate::op::Route;
+use crate::op::CacheMode;
 
 /// The read side of a file at rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,7 +9,7 @@ pub struct ReadRest {
     size_hint: u64,
     epoch: u32,
     block: u32,
-    buffered: Route,
+    buffered: CacheMode,
 }
 
 impl ReadRest {
@@ -19,12 +19,12 @@ impl ReadRest {
             size_hint: 0,
             epoch: 0,
             block: 0,
-            buffered: Route::Cached,
+            buffered: CacheMode::Cached,
         }
     }
 
     /// The file is open; see [`ReadAhead::opened`].
-    pub fn opened(&mut self, buffered: Route, block: u32, size: u64) {
+    pub fn opened(&mut self, buffered: CacheMode, block: u32, size: u64) {
         self.buffered = buffered;
         self.block = block;
         self.size_hint = size;
@@ -42,7 +42,7 @@ impl ReadRest {
 
     /// See [`ReadAhead::is_cached`].
     pub fn is_cached(&self) -> bool {
-        self.block <= 1 && self.buffered == Route::Cached
+        self.block <= 1 && self.buffered == CacheMode::Cached
     }
 }
 
@@ -90,12 +90,12 @@ mod tests {
     #[test]
     fn a_plan_that_rested_knows_what_it_knew() {
         let mut rest = ReadRest::new();
-        rest.opened(Route::Uncached, 4096, 0);
+        rest.opened(CacheMode::Uncached, 4096, 0);
         let mut plan = woken(rest);
         plan.start(7, 100);
         assert!(!plan.is_over());
         let fetch = plan.next_fetch(u64::MAX).unwrap();
-        assert_eq!(fetch.route, Route::Direct);
+        assert_eq!(fetch.cache_mode, CacheMode::Direct);
         plan.submitted(fetch);
         // The kernel refuses direct IO, and the file has 90 bytes more than it was told to have.
         plan.arrived(fetch.number, (), Err(Errno(libc::EINVAL)));
@@ -123,6 +123,6 @@ mod tests {
         );
         plan.start(8, 0);
         let fetch = plan.next_fetch(u64::MAX).unwrap();
-        assert_eq!((fetch.route, fetch.len), (Route::Uncached, 190));
+        assert_eq!((fetch.cache_mode, fetch.len), (CacheMode::Uncached, 190));
     }
 }

@@ -1,7 +1,7 @@
 //! What stays of a write side that has nothing to do, until there is something to write again.
 
 use super::WriteBehind;
-use crate::op::Route;
+use crate::op::CacheMode;
 
 /// No offset.
 const NONE: u64 = u64::MAX;
@@ -13,7 +13,7 @@ pub struct WriteRest {
     /// The lowest offset written since the last sync.
     unsure_from: u64,
     block: u32,
-    buffered: Route,
+    buffered: CacheMode,
     name_pending: bool,
 }
 
@@ -24,13 +24,13 @@ impl WriteRest {
             written: 0,
             unsure_from: NONE,
             block: 0,
-            buffered: Route::Cached,
+            buffered: CacheMode::Cached,
             name_pending: false,
         }
     }
 
     /// The file is open; see [`WriteBehind::opened`].
-    pub fn opened(&mut self, buffered: Route, block: u32, is_new: bool) {
+    pub fn opened(&mut self, buffered: CacheMode, block: u32, is_new: bool) {
         self.buffered = buffered;
         self.block = block;
         self.name_pending = is_new;
@@ -85,7 +85,7 @@ mod tests {
 
     fn opened(append: bool) -> WriteBehind {
         let mut rest = WriteRest::new();
-        rest.opened(Route::Uncached, 4096, true);
+        rest.opened(CacheMode::Uncached, 4096, true);
         woken(append, rest)
     }
 

@@ -1,6 +1,6 @@
 //! Bytes in, bytes out, and to the disk.
 
-use crate::op::Route;
+use crate::op::CacheMode;
 use crate::sys::refused::{self, Call};
 use crate::sys::{check, count, descriptor, retry};
 use std::ffi::{CStr, CString};
@@ -23,10 +23,10 @@ pub const READS_NOW: bool = true;
 /// # Errors
 ///
 /// None here.
-pub fn flags_of(route: Route) -> io::Result<i32> {
+pub fn flags_of(route: CacheMode) -> io::Result<i32> {
     Ok(match route {
-        Route::Direct | Route::Cached => 0,
-        Route::Uncached => RWF_DONTCACHE,
+        CacheMode::Direct | CacheMode::Cached => 0,
+        CacheMode::Uncached => RWF_DONTCACHE,
     })
 }
 

@@ -2,8 +2,8 @@
 //! refused since.
 
 use crate::config::IoMode;
-use crate::op::Route;
-use crate::plan::Routes;
+use crate::op::CacheMode;
+use crate::plan::IoCaps;
 
 /// Why a file has the mode that [`FileStats::mode`](crate::FileStats::mode) tells.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -27,7 +27,7 @@ pub enum ModeReason {
 
 /// A mode, and why.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Manner {
+pub struct ModeStatus {
     /// Never `Auto` once the file is open.
     pub mode: IoMode,
     /// Why.
@@ -36,7 +36,7 @@ pub struct Manner {
     pub on_workers: bool,
 }
 
-impl Manner {
+impl ModeStatus {
     /// That of a file whose direct IO has blocks of `block` bytes, 0 when there is none.
     pub fn at_open(asked: IoMode, append: bool, block: u32) -> Self {
         let direct = block > 0 && !append;
@@ -55,11 +55,11 @@ impl Manner {
     }
 
     /// After the kernel refused a route; `left` are those that remain.
-    pub fn with(self, left: Routes) -> Self {
+    pub fn with(self, left: IoCaps) -> Self {
         let mode = match left {
-            Routes { block: 1.., .. } => IoMode::Direct,
-            Routes {
-                buffered: Route::Cached,
+            IoCaps { dio_align: 1.., .. } => IoMode::Direct,
+            IoCaps {
+                buffered: CacheMode::Cached,
                 ..
             } => IoMode::Cached,
             _ => IoMode::Uncached,
@@ -121,26 +121,29 @@ mod tests {
             ((Cached, true, 4096), (Cached, Asked)),
         ];
         for ((asked, append, block), (mode, why)) in all {
-            let manner = Manner::at_open(asked, append, block);
+            let manner = ModeStatus::at_open(asked, append, block);
             let told = (manner.mode, manner.why, manner.on_workers);
             assert_eq!(told, (mode, why, false), "{asked:?} {append} {block}");
-            assert_eq!(Manner::from_code(manner.code()), manner);
-            let on_workers = Manner {
+            assert_eq!(ModeStatus::from_code(manner.code()), manner);
+            let on_workers = ModeStatus {
                 on_workers: true,
                 ..manner
             };
-            assert_eq!(Manner::from_code(on_workers.code()), on_workers);
+            assert_eq!(ModeStatus::from_code(on_workers.code()), on_workers);
         }
-        let left = |block, buffered| Routes { block, buffered };
-        let direct = Manner::at_open(Auto, false, 4096);
+        let left = |block, buffered| IoCaps {
+            dio_align: block,
+            buffered,
+        };
+        let direct = ModeStatus::at_open(Auto, false, 4096);
         // Its unaligned ends stay in the cache; the rest goes past it as before.
-        assert_eq!(direct.with(left(4096, Route::Cached)), direct);
-        let refused = direct.with(left(0, Route::Uncached));
+        assert_eq!(direct.with(left(4096, CacheMode::Cached)), direct);
+        let refused = direct.with(left(0, CacheMode::Uncached));
         assert_eq!((refused.mode, refused.why), (Uncached, DirectRefused));
-        let cached = refused.with(left(0, Route::Cached));
+        let cached = refused.with(left(0, CacheMode::Cached));
         assert_eq!((cached.mode, cached.why), (Cached, UncachedRefused));
-        assert_eq!(cached.with(left(0, Route::Cached)), cached);
-        assert_eq!(Manner::from_code(cached.code()), cached);
-        assert_eq!(Manner::default().code(), 0);
+        assert_eq!(cached.with(left(0, CacheMode::Cached)), cached);
+        assert_eq!(ModeStatus::from_code(cached.code()), cached);
+        assert_eq!(ModeStatus::default().code(), 0);
     }
 }
