@@ -12,7 +12,7 @@ use crate::error::Errno;
 use crate::memory;
 use crate::op::{Completion, FileId, Op, Outcome, ReadNow, Request};
 use crate::page::Block;
-use crate::sys::file::{KernelFile, Way};
+use crate::sys::file::{DescriptorLease, KernelFile};
 use crate::sys::signals;
 use efio_queue::SegQueue;
 use efio_sync::{Doorbell, EventFd};
@@ -60,7 +60,7 @@ pub struct Sleep {
 /// A request, and the way of a read or write, which was begun for it.
 struct Task {
     request: Request<KernelFile>,
-    way: io::Result<Option<Way>>,
+    lease: io::Result<Option<DescriptorLease>>,
 }
 
 impl PoolBackend {
@@ -99,10 +99,13 @@ impl PoolBackend {
         let way = match &request.op {
             Op::Read { file, route, .. }
             | Op::Write { file, route, .. }
-            | Op::WriteBlock { file, route, .. } => file.begin(*route).map(Some),
+            | Op::WriteBlock { file, route, .. } => file.acquire(*route).map(Some),
             _ => Ok(None),
         };
-        let task = Task { request, way };
+        let task = Task {
+            request,
+            lease: way,
+        };
         if task.is_short() && self.backoff == 0 {
             self.shared.work.submit_short(task);
         } else {
@@ -242,7 +245,10 @@ impl Shared {
 
 /// Does the op. Should it panic, it ends with `EIO` (F54) and the worker lives on.
 fn perform(task: Task) -> Completion<KernelFile> {
-    let Task { request, way } = task;
+    let Task {
+        request,
+        lease: way,
+    } = task;
     let Request { id, op } = request;
     catch_unwind(AssertUnwindSafe(|| {
         let (outcome, block) = match way {
@@ -260,7 +266,7 @@ fn perform(task: Task) -> Completion<KernelFile> {
 }
 
 /// A read or write.
-fn transfer(op: Op<KernelFile>, way: Way) -> (Outcome<KernelFile>, Option<Block>) {
+fn transfer(op: Op<KernelFile>, way: DescriptorLease) -> (Outcome<KernelFile>, Option<Block>) {
     let (result, block) = match op {
         Op::Read {
             file,
@@ -302,11 +308,11 @@ fn transfer(op: Op<KernelFile>, way: Way) -> (Outcome<KernelFile>, Option<Block>
 
 /// A read or write on its way, which ends here, also when it panics: the file would not switch between
 /// direct and buffered ops any more.
-struct LeaseInUse<'a>(&'a KernelFile, Way);
+struct LeaseInUse<'a>(&'a KernelFile, DescriptorLease);
 
 impl Drop for LeaseInUse<'_> {
     fn drop(&mut self) {
-        self.0.end(self.1);
+        self.0.release(self.1);
     }
 }
 

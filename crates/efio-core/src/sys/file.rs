@@ -1,8 +1,8 @@
 //! Open files of the kernel: open, read, write, sync, close.
 
+pub use super::descriptors::DescriptorLease;
+use super::descriptors::Descriptors;
 use super::name::{Before, Name};
-pub use super::ways::Way;
-use super::ways::Ways;
 use super::{check, open_at, platform};
 use crate::config::IoMode;
 use crate::error::Errno;
@@ -18,7 +18,7 @@ pub const MAX_SLICES: usize = 1024;
 
 /// A regular file.
 pub struct KernelFile {
-    ways: Ways,
+    ways: Descriptors,
     system: FileSystem,
     /// Of a new file, until it is durable; an open file is to be small.
     name: Mutex<Option<Box<Name>>>,
@@ -37,7 +37,7 @@ impl ReadNow for KernelFile {
         if self.system != FileSystem::Local {
             return None;
         }
-        let look = platform::look_at(self.ways.first()).ok()?;
+        let look = platform::file_info(self.ways.first()).ok()?;
         Some(look.size)
     }
 }
@@ -61,7 +61,7 @@ pub enum FileSystem {
 }
 
 /// What the kernel says of a descriptor.
-pub struct Look {
+pub struct FileInfo {
     /// `S_IFREG` and the like.
     pub kind: libc::mode_t,
     /// Bytes.
@@ -134,7 +134,7 @@ impl KernelFile {
         wants_direct: bool,
         direct: bool,
     ) -> io::Result<(Self, FileFacts)> {
-        let look = platform::look_at(first.as_raw_fd())?;
+        let look = platform::file_info(first.as_raw_fd())?;
         regular(&look)?;
         let owes = spec.truncates() && spec.flags_at_once() != spec.flags;
         let cut = owes && look.size > 0 && spec.truncates_now(look.identity);
@@ -143,7 +143,7 @@ impl KernelFile {
         }
         let block = if wants_direct { look.block } else { 0 };
         let system = platform::file_system(first.as_raw_fd());
-        let ways = Ways::new(first, spec.flags, direct && block > 0, look.identity)?;
+        let ways = Descriptors::new(first, spec.flags, direct && block > 0, look.identity)?;
         let name = before.name(spec, look.identity);
         let is_new = name.is_some();
         let file = Self {
@@ -173,13 +173,13 @@ impl KernelFile {
     /// # Errors
     ///
     /// What [`Ways::begin`] says.
-    pub fn begin(&self, route: CacheMode) -> io::Result<Way> {
-        self.ways.begin(route)
+    pub fn acquire(&self, route: CacheMode) -> io::Result<DescriptorLease> {
+        self.ways.acquire(route)
     }
 
     /// The op of this way has left the kernel.
-    pub fn end(&self, way: Way) {
-        self.ways.end(way);
+    pub fn release(&self, way: DescriptorLease) {
+        self.ways.release(way);
     }
 
     /// Reads into the start of `buf`; the number of bytes, 0 at or behind the end of file.
@@ -187,7 +187,7 @@ impl KernelFile {
     /// # Errors
     ///
     /// What `preadv(2)` says.
-    pub fn read(&self, way: Way, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+    pub fn read(&self, way: DescriptorLease, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
         platform::read(way.fd, way.flags, offset, buf)
     }
 
@@ -196,10 +196,15 @@ impl KernelFile {
     /// # Errors
     ///
     /// What `pwritev(2)` says.
-    pub fn write(&self, way: Way, offset: u64, slices: &[PageSlice]) -> io::Result<usize> {
+    pub fn write(
+        &self,
+        way: DescriptorLease,
+        offset: u64,
+        slices: &[PageSlice],
+    ) -> io::Result<usize> {
         let iovs = io_vectors(slices);
         self.check_ours(way)?;
-        let Way { fd, flags, .. } = way;
+        let DescriptorLease { fd, flags, .. } = way;
         // SAFETY: the iovecs point at published bytes that the slices keep alive for the length of
         // the call, and the kernel only reads through them.
         unsafe { platform::write(fd, flags, self.place(offset), &iovs) }
@@ -210,13 +215,18 @@ impl KernelFile {
     /// # Errors
     ///
     /// What `pwritev(2)` says.
-    pub fn write_bytes(&self, way: Way, offset: u64, bytes: &[u8]) -> io::Result<usize> {
+    pub fn write_bytes(
+        &self,
+        way: DescriptorLease,
+        offset: u64,
+        bytes: &[u8],
+    ) -> io::Result<usize> {
         let iov = libc::iovec {
             iov_base: bytes.as_ptr().cast_mut().cast(),
             iov_len: bytes.len(),
         };
         self.check_ours(way)?;
-        let Way { fd, flags, .. } = way;
+        let DescriptorLease { fd, flags, .. } = way;
         // SAFETY: one iovec over `bytes`, which the kernel only reads during the call.
         unsafe { platform::write(fd, flags, self.place(offset), &[iov]) }
     }
@@ -243,7 +253,7 @@ impl KernelFile {
     /// What `statx(2)` or `fstat(2)` says.
     pub fn size(&self) -> io::Result<usize> {
         self.ways.check(self.ways.first())?;
-        let size = platform::look_at(self.ways.first())?.size;
+        let size = platform::file_info(self.ways.first())?.size;
         usize::try_from(size).map_err(|_| io::Error::from_raw_os_error(libc::EOVERFLOW))
     }
 
@@ -289,7 +299,7 @@ impl KernelFile {
     /// # Errors
     ///
     /// `EBADF` if it is not.
-    pub fn check_ours(&self, way: Way) -> io::Result<()> {
+    pub fn check_ours(&self, way: DescriptorLease) -> io::Result<()> {
         self.ways.check(way.fd)
     }
 }
@@ -335,7 +345,7 @@ impl Identity {
     ///
     /// That one.
     pub fn check(self, fd: RawFd) -> io::Result<()> {
-        let gone = match platform::identify(fd) {
+        let gone = match platform::file_id(fd) {
             Ok(now) => now != self,
             Err(error) => error.raw_os_error() == Some(libc::EBADF),
         };
@@ -347,7 +357,7 @@ impl Identity {
 }
 
 /// An error unless it is a regular file.
-fn regular(look: &Look) -> io::Result<()> {
+fn regular(look: &FileInfo) -> io::Result<()> {
     match look.kind {
         libc::S_IFREG => Ok(()),
         libc::S_IFDIR => Err(io::Error::from_raw_os_error(libc::EISDIR)),

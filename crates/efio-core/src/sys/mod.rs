@@ -28,6 +28,7 @@ compile_error!(
     "efio-core is for 64-bit systems: off_t and usize must have 64 bits, which i686 and armv7 have not"
 );
 
+mod descriptors;
 pub mod file;
 pub mod fork;
 pub mod memory;
@@ -35,7 +36,6 @@ pub mod name;
 pub mod refused;
 pub mod signals;
 pub mod socket;
-mod ways;
 
 cfg_if::cfg_if! {
     if #[cfg(all(target_os = "linux", not(efio_portable)))] {

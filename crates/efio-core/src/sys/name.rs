@@ -98,7 +98,7 @@ impl Before {
         }
         let found = if spec.beneath.is_some() {
             let flags = platform::SEARCH | libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_NOCTTY;
-            open_at(spec, &spec.path, flags).and_then(|fd| platform::identify(fd.as_raw_fd()))
+            open_at(spec, &spec.path, flags).and_then(|fd| platform::file_id(fd.as_raw_fd()))
         } else {
             platform::identify_at(base(spec.at.as_ref()), &spec.path, true)
         };
@@ -184,7 +184,7 @@ impl Path {
             Some(root) => platform::open_beneath(root.as_fd(), path, flags, 0)?,
             None => open_plain(base(self.at.as_ref()), path, flags, 0)?,
         };
-        let identity = platform::identify(fd.as_raw_fd())?;
+        let identity = platform::file_id(fd.as_raw_fd())?;
         Ok(Directories::share(&self.directories, identity, fd))
     }
 }

@@ -183,7 +183,7 @@ fn an_op_that_panics_leaves_its_file() {
     let file = Arc::new(file);
     let pool = PagePool::new(SLAB_BYTES, Arc::new(KernelMemory)).unwrap();
     let block = pool.take_or_map(0).unwrap();
-    let (way, len) = (file.begin(CacheMode::Cached).unwrap(), block.len());
+    let (way, len) = (file.acquire(CacheMode::Cached).unwrap(), block.len());
     let op = Op::Read {
         file: Arc::clone(&file),
         route: CacheMode::Cached,
@@ -195,14 +195,14 @@ fn an_op_that_panics_leaves_its_file() {
     let id = OpId(1);
     let completion = perform(Task {
         request: Request { id, op },
-        way: Ok(Some(way)),
+        lease: Ok(Some(way)),
     });
     assert!(matches!(
         completion.outcome,
         Outcome::Failed(Errno(libc::EIO))
     ));
     // Where there is no direct IO there is no other kind.
-    if let Ok(direct) = file.begin(CacheMode::Direct) {
+    if let Ok(direct) = file.acquire(CacheMode::Direct) {
         assert_eq!(direct.fd, way.fd);
     }
 }

@@ -5,7 +5,7 @@ use super::ring::Ring;
 use crate::error::Errno;
 use crate::op::{Completion, Op, Outcome, Request};
 use crate::page::PageSlice;
-use crate::sys::file::{KernelFile, MAX_SLICES, Way, io_vectors};
+use crate::sys::file::{DescriptorLease, KernelFile, MAX_SLICES, io_vectors};
 use io_uring::squeue::Entry;
 use io_uring::{opcode, types};
 
@@ -13,7 +13,7 @@ use io_uring::{opcode, types};
 pub struct Flight {
     request: Request<KernelFile>,
     /// How it entered the kernel.
-    way: Way,
+    way: DescriptorLease,
     /// What a vectored write reads its pieces from.
     vectors: Vec<libc::iovec>,
     /// Entries that were pushed before its own.
@@ -52,7 +52,7 @@ impl Flights {
         buffers: &mut Buffers,
         request: Request<KernelFile>,
     ) -> Result<bool, Request<KernelFile>> {
-        let Some(way) = way(&request.op) else {
+        let Some(way) = lease_for(&request.op) else {
             return Err(request);
         };
         let mut vectors = Vec::new();
@@ -135,36 +135,36 @@ impl Flight {
     fn leave(&self) {
         let op = &self.request.op;
         if let Op::Read { file, .. } | Op::Write { file, .. } | Op::WriteBlock { file, .. } = op {
-            file.end(self.way);
+            file.release(self.way);
         }
     }
 }
 
 /// The way of a read, or of a write whose descriptor is still the file's.
-fn way(op: &Op<KernelFile>) -> Option<Way> {
+fn lease_for(op: &Op<KernelFile>) -> Option<DescriptorLease> {
     let (file, way) = match op {
-        Op::Read { file, route, .. } => return file.begin(*route).ok(),
+        Op::Read { file, route, .. } => return file.acquire(*route).ok(),
         Op::Write { file, route, .. } | Op::WriteBlock { file, route, .. } => {
-            (file, file.begin(*route).ok()?)
+            (file, file.acquire(*route).ok()?)
         }
         _ => return None,
     };
     if file.check_ours(way).is_ok() {
         return Some(way);
     }
-    file.end(way);
+    file.release(way);
     None
 }
 
 /// The entry for a read or write, and whether its memory is registered.
 fn entry(
     op: &Op<KernelFile>,
-    way: Way,
+    way: DescriptorLease,
     vectors: &mut Vec<libc::iovec>,
     ring: &Ring,
     buffers: &mut Buffers,
 ) -> (Entry, bool) {
-    let Way { fd, flags, .. } = way;
+    let DescriptorLease { fd, flags, .. } = way;
     let fd = types::Fd(fd);
     match op {
         Op::Read {

@@ -1,7 +1,7 @@
 //! What a descriptor is: statx(2), or fstat(2) where that is refused.
 
 use crate::page::{SLAB_BYTES, UNIT_BYTES};
-use crate::sys::file::{FileSystem, Identity, Look};
+use crate::sys::file::{FileInfo, FileSystem, Identity};
 use crate::sys::refused::{self, Call};
 use crate::sys::{check, retry};
 use std::ffi::CStr;
@@ -14,7 +14,7 @@ use std::os::fd::RawFd;
 /// # Errors
 ///
 /// What `statx(2)` says.
-pub fn identify(fd: RawFd) -> io::Result<Identity> {
+pub fn file_id(fd: RawFd) -> io::Result<Identity> {
     let flags = libc::AT_EMPTY_PATH | libc::AT_STATX_DONT_SYNC;
     let told = statx(fd, c"", flags, libc::STATX_INO).map(|answer| identity(&answer));
     refused::or_else(Call::Statx, told, || Ok(stat(fd, c"", 0)?.1))
@@ -53,9 +53,9 @@ pub fn working_directory() -> io::Result<(Identity, u64)> {
 /// # Errors
 ///
 /// What `statx(2)` says.
-pub fn look_at(fd: RawFd) -> io::Result<Look> {
+pub fn file_info(fd: RawFd) -> io::Result<FileInfo> {
     let wanted = libc::STATX_TYPE | libc::STATX_SIZE | libc::STATX_INO | libc::STATX_DIOALIGN;
-    let told = statx(fd, c"", libc::AT_EMPTY_PATH, wanted).map(|answer| Look {
+    let told = statx(fd, c"", libc::AT_EMPTY_PATH, wanted).map(|answer| FileInfo {
         kind: u32::from(answer.stx_mode) & libc::S_IFMT,
         size: answer.stx_size,
         block: direct_block(&answer),
@@ -63,7 +63,7 @@ pub fn look_at(fd: RawFd) -> io::Result<Look> {
     });
     refused::or_else(Call::Statx, told, || {
         let (answer, identity) = stat(fd, c"", 0)?;
-        Ok(Look {
+        Ok(FileInfo {
             kind: answer.st_mode & libc::S_IFMT,
             size: answer.st_size as u64,
             // Only statx tells the alignment.
@@ -175,7 +175,7 @@ mod tests {
     fn the_older_calls_know_a_file_by_the_same_name() {
         let file = std::fs::File::open(std::env::current_exe().unwrap()).unwrap();
         let fd = std::os::fd::AsRawFd::as_raw_fd(&file);
-        assert!(identify(fd).unwrap() == stat(fd, c"", 0).unwrap().1);
+        assert!(file_id(fd).unwrap() == stat(fd, c"", 0).unwrap().1);
         let root = identify_at(libc::AT_FDCWD, c"/", true).unwrap();
         assert!(root == stat(libc::AT_FDCWD, c"/", 0).unwrap().1);
     }

@@ -25,7 +25,7 @@ const DIRECT: u32 = 1 << 31;
 const COUNT: u32 = DIRECT - 1;
 
 /// The descriptors of a file.
-pub struct Ways {
+pub struct Descriptors {
     first: OwnedFd,
     second: OnceLock<OwnedFd>,
     /// [`DIRECT`] and [`COUNT`]. One thread begins ops, any may end them.
@@ -37,15 +37,15 @@ pub struct Ways {
 
 /// How an op enters the kernel, from [`Ways::begin`] to [`Ways::end`].
 #[derive(Clone, Copy, Debug)]
-pub struct Way {
+pub struct DescriptorLease {
     /// The descriptor.
     pub fd: RawFd,
     /// The flags of the read or write.
     pub flags: i32,
-    counted: bool,
+    is_counted: bool,
 }
 
-impl Ways {
+impl Descriptors {
     /// Those of `first`, which has its status flags set here, and is `direct` at first.
     ///
     /// # Errors
@@ -86,7 +86,7 @@ impl Ways {
     /// What this system says to a route that it does not know, `EBADF` for a descriptor that is not
     /// the file's any more, and `EAGAIN` when the ops under way have to end first, because there is no
     /// second descriptor to be had.
-    pub fn begin(&self, route: CacheMode) -> io::Result<Way> {
+    pub fn acquire(&self, route: CacheMode) -> io::Result<DescriptorLease> {
         let direct = route == CacheMode::Direct;
         // Acquire: pairs with the subtraction in `end`. A kernel that is done with the ops before
         // may see the flag change.
@@ -94,20 +94,20 @@ impl Ways {
         let flags = platform::flags_of(route)?;
         if (uses & DIRECT != 0) != direct {
             if let Some(fd) = self.second_for(direct, uses)? {
-                return Ok(Way {
+                return Ok(DescriptorLease {
                     fd,
                     flags,
-                    counted: false,
+                    is_counted: false,
                 });
             }
             self.check(self.first())?;
             if let Err(error) = set_flags(self.first(), self.flags_for(direct)) {
                 // Each kind gets a descriptor of its own.
                 let fd = refused::or_else(Call::SetFlags, Err(error), || self.open_second(direct))?;
-                return Ok(Way {
+                return Ok(DescriptorLease {
                     fd,
                     flags,
-                    counted: false,
+                    is_counted: false,
                 });
             }
             // Relaxed: nobody else changes anything while the count is 0.
@@ -115,16 +115,16 @@ impl Ways {
         }
         // Relaxed: `end` of this op comes later, by whatever hands the op over.
         self.uses.fetch_add(1, Ordering::Relaxed);
-        Ok(Way {
+        Ok(DescriptorLease {
             fd: self.first(),
             flags,
-            counted: true,
+            is_counted: true,
         })
     }
 
     /// The op of this way has left the kernel.
-    pub fn end(&self, way: Way) {
-        if way.counted {
+    pub fn release(&self, way: DescriptorLease) {
+        if way.is_counted {
             // Release: pairs with the load in `begin`.
             self.uses.fetch_sub(1, Ordering::Release);
         }
@@ -207,12 +207,12 @@ fn set_flags(fd: RawFd, flags: i32) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::platform::{DIRECT as O_DIRECT, look_at};
+    use super::platform::{DIRECT as O_DIRECT, file_info};
     use super::*;
     use std::fs::File;
 
     /// The first descriptor and whether there is a second, as the kernel sees them.
-    fn seen(ways: &Ways) -> (bool, bool) {
+    fn seen(ways: &Descriptors) -> (bool, bool) {
         // SAFETY: it asks for the flags of an open descriptor.
         let flags = unsafe { libc::fcntl(ways.first(), libc::F_GETFL) };
         assert_eq!(flags & libc::O_NONBLOCK, 0);
@@ -221,11 +221,11 @@ mod tests {
     }
 
     /// The ways of a file, where there are several.
-    fn ways() -> Option<Ways> {
+    fn ways() -> Option<Descriptors> {
         let path = std::env::current_exe().unwrap();
         let file = OwnedFd::from(File::open(path).unwrap());
-        let identity = look_at(file.as_raw_fd()).unwrap().identity;
-        let ways = Ways::new(file, libc::O_RDONLY | libc::O_NONBLOCK, false, identity);
+        let identity = file_info(file.as_raw_fd()).unwrap().identity;
+        let ways = Descriptors::new(file, libc::O_RDONLY | libc::O_NONBLOCK, false, identity);
         (O_DIRECT != 0).then(|| ways.unwrap())
     }
 
@@ -233,12 +233,12 @@ mod tests {
     fn one_descriptor_serves_both_kinds_one_after_the_other() {
         let Some(ways) = ways() else { return };
         for _ in 0..3 {
-            let way = ways.begin(CacheMode::Direct).unwrap();
+            let way = ways.acquire(CacheMode::Direct).unwrap();
             assert_eq!((way.fd, seen(&ways)), (ways.first(), (true, false)));
-            let too = ways.begin(CacheMode::Direct).unwrap();
-            ways.end(way);
-            ways.end(too);
-            let way = ways.begin(CacheMode::Uncached).unwrap();
+            let too = ways.acquire(CacheMode::Direct).unwrap();
+            ways.release(way);
+            ways.release(too);
+            let way = ways.acquire(CacheMode::Uncached).unwrap();
             assert_eq!(
                 (way.fd, way.flags),
                 (
@@ -247,22 +247,22 @@ mod tests {
                 )
             );
             assert_eq!(seen(&ways), (false, false));
-            ways.end(way);
+            ways.release(way);
         }
     }
 
     #[test]
     fn the_flag_stays_while_an_op_is_under_way() {
         let Some(ways) = ways() else { return };
-        let direct = ways.begin(CacheMode::Direct).unwrap();
-        let buffered = ways.begin(CacheMode::Cached).unwrap();
+        let direct = ways.acquire(CacheMode::Direct).unwrap();
+        let buffered = ways.acquire(CacheMode::Cached).unwrap();
         assert_ne!(buffered.fd, direct.fd);
         assert_eq!(seen(&ways), (true, true));
-        ways.end(direct);
-        ways.end(buffered);
+        ways.release(direct);
+        ways.release(buffered);
         // From now on each kind has a descriptor of its own.
-        assert_eq!(ways.begin(CacheMode::Uncached).unwrap().fd, buffered.fd);
-        assert_eq!(ways.begin(CacheMode::Direct).unwrap().fd, direct.fd);
+        assert_eq!(ways.acquire(CacheMode::Uncached).unwrap().fd, buffered.fd);
+        assert_eq!(ways.acquire(CacheMode::Direct).unwrap().fd, direct.fd);
         assert_eq!(seen(&ways), (true, true));
     }
 
@@ -284,18 +284,18 @@ mod tests {
             return;
         }
         let Some(ways) = ways() else { return };
-        let direct = ways.begin(CacheMode::Direct).unwrap();
+        let direct = ways.acquire(CacheMode::Direct).unwrap();
         let limit = libc::rlimit {
             rlim_cur: 0,
             rlim_max: 0,
         };
         // SAFETY: a limit of this process, which exists for this test alone.
         check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) }).unwrap();
-        let error = ways.begin(CacheMode::Cached).unwrap_err();
+        let error = ways.acquire(CacheMode::Cached).unwrap_err();
         assert_eq!(error.raw_os_error(), Some(libc::EAGAIN));
         assert_eq!(seen(&ways), (true, false), "the op under way is left alone");
-        ways.end(direct);
-        let buffered = ways.begin(CacheMode::Cached).unwrap();
+        ways.release(direct);
+        let buffered = ways.acquire(CacheMode::Cached).unwrap();
         assert_eq!((buffered.fd, seen(&ways)), (ways.first(), (false, false)));
     }
 }
