@@ -6,7 +6,7 @@
 mod core_engine;
 
 use core_engine::{Trail, check};
-use efio_core::model::{Attention, Command, Inbox, Slot};
+use efio_core::model::{Command, Inbox, Requests, Slot};
 use efio_sync::Parker;
 use loom::sync::Arc;
 use loom::thread;

@@ -5,7 +5,7 @@
 mod core_engine;
 
 use core_engine::{Trail, check};
-use efio_core::model::{OpenState, Slot, Waiting};
+use efio_core::model::{Interest, OpenState, Slot};
 use efio_core::{Errno, Failure};
 use loom::sync::Arc;
 use loom::thread;

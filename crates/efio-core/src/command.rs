@@ -10,7 +10,7 @@ use std::time::Duration;
 /// News for the driver.
 pub enum Command {
     /// Look at the attention bits of the slot with this index.
-    Attend(u32),
+    Requests(u32),
     /// Look at those of every file: there was no memory to say which.
     AttendAll,
     /// Open a file.

@@ -4,7 +4,7 @@ use crate::answer::Answer;
 use crate::caller::Unwritten;
 use crate::caller::transfer::{Loan, Received};
 use crate::error::{Failure, Refused};
-use crate::fd::{Asker, Fd, Progress};
+use crate::fd::{Fd, Notify, Progress};
 use crate::page::{Buffer, PageSlice};
 use crate::shared::Shared;
 use crate::stats::FileStats;
@@ -72,7 +72,7 @@ impl File {
     ///
     /// Those of [`read`](Self::read).
     pub fn available(&self) -> io::Result<usize> {
-        self.shared.available_for(self.fd, Asker::Loop)
+        self.shared.available_for(self.fd, Notify::Event)
     }
 
     /// Copies bytes into memory, from where they go to the file at the position, which moves.
@@ -96,7 +96,7 @@ impl File {
     ///
     /// Those of [`read`](Self::read).
     pub fn read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        self.shared.read_vectored(self.fd, bufs, Asker::Loop)
+        self.shared.read_vectored(self.fd, bufs, Notify::Event)
     }
 
     /// Writes one buffer after the other, as one [`write`](Self::write): nothing of another caller
@@ -106,7 +106,7 @@ impl File {
     ///
     /// Those of [`write`](Self::write).
     pub fn write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.shared.write_vectored(self.fd, bufs, Asker::Loop)
+        self.shared.write_vectored(self.fd, bufs, Notify::Event)
     }
 
     /// Moves the position of the next read or write to `position` bytes from the start. In append
@@ -132,7 +132,7 @@ impl File {
     /// [`Readable`](crate::EventKind::Readable) when it has answered. The error of the open, or the
     /// file's failure. `EBADF` when closed.
     pub fn size(&self) -> io::Result<u64> {
-        self.shared.size_for(self.fd, Asker::Loop)
+        self.shared.size_for(self.fd, Notify::Event)
     }
 
     /// Reads into `buffer` from `offset` on, in the background: a
@@ -250,11 +250,11 @@ impl File {
     /// [`Writable`](crate::EventKind::Writable) event follows when it has ended. `ENOMEM`: no memory for the copy,
     /// nothing was taken. `EBADF`: closed, or not open for writing.
     pub fn take_unwritten(&self) -> io::Result<Vec<Unwritten>> {
-        self.shared.take_unwritten_for(self.fd, Asker::Loop)
+        self.shared.take_unwritten_for(self.fd, Notify::Event)
     }
 
     pub(crate) fn lend(&self, pages: usize, most: usize) -> io::Result<Loan> {
-        self.shared.lend(self.fd, pages, most, Asker::Loop)
+        self.shared.lend(self.fd, pages, most, Notify::Event)
     }
 
     pub(crate) fn return_loan(&self, loan: Loan, n: usize) -> io::Result<()> {
@@ -307,7 +307,7 @@ impl Read for &File {
     }
 
     fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        self.shared.read_vectored(self.fd, bufs, Asker::Loop)
+        self.shared.read_vectored(self.fd, bufs, Notify::Event)
     }
 }
 
@@ -318,7 +318,7 @@ impl Write for &File {
     }
 
     fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.shared.write_vectored(self.fd, bufs, Asker::Loop)
+        self.shared.write_vectored(self.fd, bufs, Notify::Event)
     }
 
     /// Every byte accepted so far goes to the kernel now. `WouldBlock` until it has them; a
@@ -334,7 +334,7 @@ impl Write for &File {
 /// that is not open for reading too.
 impl Seek for &File {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.shared.seek_from(self.fd, to, Asker::Loop)
+        self.shared.seek_from(self.fd, to, Notify::Event)
     }
 }
 
@@ -345,7 +345,7 @@ impl Read for File {
     }
 
     fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        self.shared.read_vectored(self.fd, bufs, Asker::Loop)
+        self.shared.read_vectored(self.fd, bufs, Notify::Event)
     }
 }
 
@@ -356,7 +356,7 @@ impl Write for File {
     }
 
     fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.shared.write_vectored(self.fd, bufs, Asker::Loop)
+        self.shared.write_vectored(self.fd, bufs, Notify::Event)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -367,7 +367,7 @@ impl Write for File {
 /// As for `&File`.
 impl Seek for File {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.shared.seek_from(self.fd, to, Asker::Loop)
+        self.shared.seek_from(self.fd, to, Notify::Event)
     }
 }
 

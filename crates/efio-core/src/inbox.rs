@@ -13,7 +13,7 @@
 //! word from zero queues it, and the driver takes the word back to zero when it looks.
 
 use crate::command::Command;
-use crate::fd::{Attention, Slot};
+use crate::fd::{Requests, Slot};
 use efio_queue::{PushError, SegQueue};
 use efio_sync::shim::atomic::{AtomicBool, Ordering, fence};
 use efio_sync::{Alarm, Doorbell};
@@ -24,7 +24,7 @@ pub struct Inbox<A> {
     queue: SegQueue<Command>,
     bell: Arc<Doorbell<A>>,
     /// The driver looks here again within a moment, rung or not.
-    dozing: AtomicBool,
+    polling: AtomicBool,
     /// There was no memory to queue a file that wants attention: the driver looks at all of them.
     overlooked: AtomicBool,
 }
@@ -35,7 +35,7 @@ impl<A: Alarm> Inbox<A> {
         Self {
             queue: SegQueue::new(),
             bell: Arc::new(Doorbell::new(alarm)),
-            dozing: AtomicBool::new(false),
+            polling: AtomicBool::new(false),
             overlooked: AtomicBool::new(false),
         }
     }
@@ -56,16 +56,16 @@ impl<A: Alarm> Inbox<A> {
     }
 
     /// The same for what can wait until a driver that dozes looks again.
-    fn send_patiently(&self, index: u32) -> bool {
+    fn send_deferred(&self, index: u32) -> bool {
         self.push(index);
         // SeqCst: with the fence in `rouse`. Of "push, look whether it dozes" here and "doze no
         // longer, look for news" there, one looks after the other wrote.
         fence(Ordering::SeqCst);
-        !self.dozing.load(Ordering::Relaxed) && self.bell.ring()
+        !self.polling.load(Ordering::Relaxed) && self.bell.ring()
     }
 
     fn push(&self, index: u32) {
-        if self.queue.push(Command::Attend(index)).is_err() {
+        if self.queue.push(Command::Requests(index)).is_err() {
             // Release: pairs with the swap in `pop`, whose driver then finds the attention bits.
             self.overlooked.store(true, Ordering::Release);
         }
@@ -74,27 +74,27 @@ impl<A: Alarm> Inbox<A> {
     /// Makes the driver look at a file, unless it is going to already; whether that took a system
     /// call.
     #[inline]
-    pub fn attend(&self, index: u32, slot: &Slot, bits: Attention) -> bool {
-        let before = slot.attend(bits);
-        if bits.is_patient() {
-            return before == Attention::NONE && self.send_patiently(index);
+    pub fn request(&self, index: u32, slot: &Slot, bits: Requests) -> bool {
+        let before = slot.request(bits);
+        if bits.is_deferrable() {
+            return before == Requests::NONE && self.send_deferred(index);
         }
         // Behind patient news in the word, the file is in the queue, but nobody may have rung.
-        before.is_patient() && {
+        before.is_deferrable() && {
             self.push(index);
             self.bell.ring()
         }
     }
 
     /// The driver's, before a sleep of a moment at most.
-    pub fn doze(&self) {
+    pub fn enter_poll(&self) {
         // Relaxed: who does not see it rings.
-        self.dozing.store(true, Ordering::Relaxed);
+        self.polling.store(true, Ordering::Relaxed);
     }
 
     /// The driver's, after such a sleep: it is going to look, and to sleep for long perhaps.
-    pub fn rouse(&self) {
-        self.dozing.store(false, Ordering::Relaxed);
+    pub fn leave_poll(&self) {
+        self.polling.store(false, Ordering::Relaxed);
         // SeqCst: with the fence in `send_patiently`.
         fence(Ordering::SeqCst);
     }

@@ -5,7 +5,7 @@ pub use crate::backend::{Backend, WorkQueue};
 pub use crate::command::Command;
 pub use crate::config::Config;
 pub use crate::driver::Driver;
-pub use crate::fd::{Asker, Attention, OpenState, Slot, Waiting};
+pub use crate::fd::{Interest, Notify, OpenState, Requests, Slot};
 pub use crate::inbox::Inbox;
 pub use crate::op::{Completion, FileFacts, FileId, Op, Outcome, Request};
 pub use crate::shared::Shared;

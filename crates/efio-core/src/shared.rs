@@ -4,7 +4,7 @@ use crate::command::{AtCommand, Command};
 use crate::config::Config;
 use crate::error::Errno;
 use crate::event::{EventQueue, contain};
-use crate::fd::{Attention, FdTable, Slot};
+use crate::fd::{FdTable, Requests, Slot};
 use crate::inbox::Inbox;
 use crate::page::{KernelMemory, PagePool, SlabSource};
 use crate::stats::Counters;
@@ -26,7 +26,7 @@ pub struct Shared {
     /// The memory of all streams.
     pub pool: Arc<PagePool>,
     /// News for the driver.
-    pub attention: Inbox<EventFd>,
+    pub inbox: Inbox<EventFd>,
     /// Positional ops for the driver, in the order in which they take their places in the sequence
     /// of each file: pushed with custody of it.
     pub positional: SegQueue<AtCommand>,
@@ -65,7 +65,7 @@ impl Shared {
         Ok(Arc::new(Self {
             table: FdTable::new(config.max_files),
             pool: PagePool::new(config.memory_budget, source)?,
-            attention: Inbox::new(bell()?),
+            inbox: Inbox::new(bell()?),
             positional: SegQueue::new(),
             events: EventQueue::new(birthplace)?,
             counters: Arc::default(),
@@ -85,7 +85,7 @@ impl Shared {
 
     /// The same; the command comes back when there is no memory for it.
     pub fn try_command(&self, command: Command) -> Result<(), Command> {
-        if self.attention.send(command)? {
+        if self.inbox.send(command)? {
             self.counters.doorbell_calls.add(1);
         }
         Ok(())
@@ -108,7 +108,7 @@ impl Shared {
         self.positional
             .push(command)
             .map_err(PushError::into_inner)?;
-        if self.attention.bell().ring() {
+        if self.inbox.bell().ring() {
             self.counters.doorbell_calls.add(1);
         }
         Ok(())
@@ -116,8 +116,8 @@ impl Shared {
 
     /// Makes the driver look at a file, unless it is going to already.
     #[inline]
-    pub fn attend(&self, index: u32, slot: &Slot, bits: Attention) {
-        if self.attention.attend(index, slot, bits) {
+    pub fn request(&self, index: u32, slot: &Slot, bits: Requests) {
+        if self.inbox.request(index, slot, bits) {
             self.counters.doorbell_calls.add(1);
         }
     }
@@ -144,7 +144,7 @@ impl Shared {
         // AcqRel: with `is_abandoned` on the same word. Either that one comes later and says so,
         // or it came earlier, and what its caller left in the queue and in the lists is found now.
         self.abandoned.swap(true, Ordering::AcqRel);
-        while self.attention.pop().is_some() {}
+        while self.inbox.pop().is_some() {}
         let mut wakers = Vec::new();
         for slot in (0..).map_while(|index| self.table.get(index)) {
             slot.waiters.clear(&mut wakers);

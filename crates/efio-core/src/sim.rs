@@ -120,7 +120,7 @@ impl Simulation {
         self.driver.unwatch_memory();
         let more = self.driver.turn(self.now);
         // It sleeps until the next turn.
-        self.shared.attention.bell().disarm();
+        self.shared.inbox.bell().disarm();
         self.used = self.shared.pool.used();
         self.driver.watch_memory();
         more
@@ -131,7 +131,7 @@ impl Simulation {
     pub fn is_overslept(&self) -> bool {
         let missing = self.driver.watched_memory();
         let is_back = missing.is_some_and(|missing| self.memory_used() + missing <= self.used);
-        is_back && !self.shared.attention.bell().is_rung()
+        is_back && !self.shared.inbox.bell().is_rung()
     }
 
     /// The disk hangs until [`calm_down`](Self::calm_down) (F45).

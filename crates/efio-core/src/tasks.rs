@@ -1,7 +1,7 @@
 //! Files for tasks: the calls that have a waker woken instead of sending an event.
 
 use crate::caller::Unwritten;
-use crate::fd::Asker;
+use crate::fd::Notify;
 use crate::file::File;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::task::{Context, Poll, Waker};
@@ -71,7 +71,7 @@ impl File {
     ///
     /// Those of [`size`](Self::size), but for `WouldBlock`.
     pub fn poll_size(&self, cx: &mut Context<'_>) -> Poll<io::Result<u64>> {
-        let asker = Asker::Task(cx.waker());
+        let asker = Notify::Waker(cx.waker());
         let size = self.shared.size_for(self.fd, asker);
         self.shared.polled(size)
     }
@@ -104,7 +104,7 @@ impl File {
     ///
     /// Those of [`take_unwritten`](Self::take_unwritten), but for `WouldBlock`.
     pub fn poll_unwritten(&self, cx: &mut Context<'_>) -> Poll<io::Result<Vec<Unwritten>>> {
-        let asker = Asker::Task(cx.waker());
+        let asker = Notify::Waker(cx.waker());
         let unwritten = self.shared.take_unwritten_for(self.fd, asker);
         self.shared.polled(unwritten)
     }

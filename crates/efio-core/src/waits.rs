@@ -2,7 +2,7 @@
 
 use crate::caller::Unwritten;
 use crate::engine::Engine;
-use crate::fd::{Asker, Fd};
+use crate::fd::{Fd, Notify};
 use crate::file::File;
 use std::io;
 use std::sync::Arc;
@@ -57,7 +57,7 @@ impl File {
     /// Those of [`size`](Self::size).
     pub fn wait_size(&self, timeout: Option<Duration>) -> io::Result<u64> {
         self.shared.wait(self.fd, timeout, |shared, waker| {
-            shared.polled(shared.size_for(self.fd, Asker::Task(waker)))
+            shared.polled(shared.size_for(self.fd, Notify::Waker(waker)))
         })
     }
 
@@ -91,7 +91,7 @@ impl File {
     /// Those of [`poll_unwritten`](Self::poll_unwritten).
     pub fn wait_unwritten(&self, timeout: Option<Duration>) -> io::Result<Vec<Unwritten>> {
         self.shared.wait(self.fd, timeout, |shared, waker| {
-            let unwritten = shared.take_unwritten_for(self.fd, Asker::Task(waker));
+            let unwritten = shared.take_unwritten_for(self.fd, Notify::Waker(waker));
             shared.polled(unwritten)
         })
     }

@@ -11,7 +11,7 @@ use crate::caller::Unwritten;
 use crate::caller::position::Place;
 use crate::caller::transfer::Loan;
 use crate::engine::Engine;
-use crate::fd::Asker;
+use crate::fd::Notify;
 use crate::file::File;
 use crate::op::Withdrawal;
 use crate::options::OpenOptions;
@@ -164,7 +164,7 @@ impl AsyncFile {
     fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
         self.other();
         let File { shared, fd, .. } = &self.file;
-        let loan = shared.lend(*fd, 1, usize::MAX, Asker::Task(cx.waker()));
+        let loan = shared.lend(*fd, 1, usize::MAX, Notify::Waker(cx.waker()));
         let loan = self.shown.insert(ready!(shared.polled(loan))?);
         Poll::Ready(Ok(front(loan)))
     }
@@ -183,7 +183,7 @@ impl AsyncFile {
     fn poll_seek_to(&mut self, cx: &mut Context<'_>, to: SeekFrom) -> Poll<io::Result<u64>> {
         self.shown = None;
         let File { shared, fd, .. } = &self.file;
-        let asker = Asker::Task(cx.waker());
+        let asker = Notify::Waker(cx.waker());
         if std::mem::take(&mut self.asks_anew) {
             shared.forget_size(*fd, asker);
         }

@@ -7,7 +7,7 @@ use super::read::end_run;
 use super::{EBADF, EINVAL};
 use crate::command::AtCommand;
 use crate::error::{Errno, Refused};
-use crate::fd::{Asker, Attention, CallerState, Fd, OpenState, Slot};
+use crate::fd::{CallerState, Fd, Notify, OpenState, Requests, Slot};
 use crate::page::Buffer;
 use crate::plan::{Asked, Kind};
 use crate::shared::Shared;
@@ -96,7 +96,7 @@ impl Shared {
             slot.set_changes(ends.changes);
             slot.marks.set_accepted(accepted + width);
             if ends.asked {
-                ends.set_asked(slot.void_questions(Asker::Loop));
+                ends.set_asked(slot.void_questions(Notify::Event));
             }
             if ends.append {
                 // A page holds bytes whose places follow each other.
@@ -116,7 +116,7 @@ impl Shared {
         if width > 0 {
             // What was read ahead may be what has just been changed.
             if ends.reading && end_run(ends) {
-                self.attend(fd.index(), slot, Attention::CONSUMED);
+                self.request(fd.index(), slot, Requests::CONSUMED);
             }
         }
         Ok(())

@@ -5,7 +5,7 @@ use crate::answer::{Answer, answer};
 use crate::command::Command;
 use crate::error::{Errno, Failure};
 use crate::fd::{
-    About, Asker, Attention, CallerState, Fd, OpenState, Progress, Question, Slot, Waiting,
+    About, CallerState, Fd, Interest, Notify, OpenState, Progress, Question, Requests, Slot,
 };
 use crate::shared::Shared;
 use crate::stats::{FileStats, Stats};
@@ -20,18 +20,18 @@ impl Shared {
                 return Err(failure.into());
             }
             slot.request_sync(slot.marks.accepted());
-            self.attend(fd.index(), slot, Attention::SYNC);
+            self.request(fd.index(), slot, Requests::SYNC);
             Ok(slot.marks.accepted())
         })
     }
 
     /// Whether the kernel has every byte accepted so far; asks for it otherwise.
     pub fn flush(&self, fd: Fd) -> io::Result<()> {
-        self.flush_for(fd, Asker::Loop)
+        self.flush_for(fd, Notify::Event)
     }
 
     /// [`flush`](Self::flush) for whoever asks: what was accepted when it asked first.
-    pub fn flush_for(&self, fd: Fd, asker: Asker<'_>) -> io::Result<()> {
+    pub fn flush_for(&self, fd: Fd, asker: Notify<'_>) -> io::Result<()> {
         let mut displaced = None;
         let result = self.with_file(fd, |slot, ends| {
             let asked = ends.asked.then(|| slot.take_question(About::Flush, asker));
@@ -50,7 +50,7 @@ impl Shared {
     }
 
     /// Whether the kernel has the first `mark` accepted bytes; asks for it otherwise.
-    pub fn written_for(&self, fd: Fd, mark: u64, asker: Asker<'_>) -> io::Result<()> {
+    pub fn written_for(&self, fd: Fd, mark: u64, asker: Notify<'_>) -> io::Result<()> {
         self.with_file(fd, |slot, _| {
             let result = self.look_for_written(fd, slot, mark, asker);
             result.unwrap_or(Err(EAGAIN.into()))
@@ -63,7 +63,7 @@ impl Shared {
         fd: Fd,
         slot: &Slot,
         mark: u64,
-        asker: Asker<'_>,
+        asker: Notify<'_>,
     ) -> Option<io::Result<()>> {
         let look = || match slot.hear_failure() {
             Some(failure) => Some(Err(failure.into())),
@@ -73,12 +73,12 @@ impl Shared {
             return Some(found);
         }
         slot.wait_for_written(mark);
-        let announced = slot.announce(Waiting::FLUSHED, asker);
+        let announced = slot.register(Interest::FLUSHED, asker);
         if let Some(found) = look() {
-            slot.withdraw(announced, asker);
+            slot.deregister(announced, asker);
             return Some(found);
         }
-        self.attend(fd.index(), slot, Attention::FLUSH);
+        self.request(fd.index(), slot, Requests::FLUSH);
         None
     }
 
@@ -88,21 +88,21 @@ impl Shared {
         &self,
         fd: Fd,
         slot: &Slot,
-        bit: Waiting,
-        bits: Attention,
-        asker: Asker<'_>,
+        bit: Interest,
+        bits: Requests,
+        asker: Notify<'_>,
         mut look: impl FnMut() -> Option<io::Result<R>>,
     ) -> io::Result<R> {
         if let Some(found) = look() {
             return found;
         }
-        let announced = slot.announce(bit, asker);
+        let announced = slot.register(bit, asker);
         if let Some(found) = look() {
-            slot.withdraw(announced, asker);
+            slot.deregister(announced, asker);
             return found;
         }
-        if bits != Attention::NONE {
-            self.attend(fd.index(), slot, bits);
+        if bits != Requests::NONE {
+            self.request(fd.index(), slot, bits);
         }
         Err(EAGAIN.into())
     }
@@ -146,11 +146,11 @@ impl Shared {
         // Dropping the caller's ends seals the open page and gives unread pages back.
         *ends = CallerState::default();
         let bits = if durable {
-            Attention::CLOSE_SYNC
+            Requests::CLOSE_SYNC
         } else {
-            Attention::CLOSE
+            Requests::CLOSE
         };
-        self.attend(fd.index(), slot, bits);
+        self.request(fd.index(), slot, bits);
     }
 
     /// The three marks.

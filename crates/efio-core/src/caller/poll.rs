@@ -5,7 +5,7 @@ use super::{EBADF, EINVAL};
 use crate::answer::Answer;
 use crate::error::Errno;
 use crate::event::Readiness;
-use crate::fd::{Asker, Attention, Fd, Waiting};
+use crate::fd::{Fd, Interest, Notify, Requests};
 use crate::shared::Shared;
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
 use std::task::{Context, Poll, Waker};
@@ -13,7 +13,7 @@ use std::task::{Context, Poll, Waker};
 impl Shared {
     /// Ready once the kernel has answered the open.
     pub fn poll_open(&self, fd: Fd, waker: &Waker) -> Poll<io::Result<()>> {
-        self.polled(self.open_for(fd, Asker::Task(waker)))
+        self.polled(self.open_for(fd, Notify::Waker(waker)))
     }
 
     /// Reads, or has the task woken.
@@ -23,7 +23,7 @@ impl Shared {
         cx: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        self.polled(self.read_for(fd, buf, Asker::Task(cx.waker())))
+        self.polled(self.read_for(fd, buf, Notify::Waker(cx.waker())))
     }
 
     /// The vectored form.
@@ -33,12 +33,12 @@ impl Shared {
         cx: &mut Context<'_>,
         bufs: &mut [IoSliceMut<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.polled(self.read_vectored(fd, bufs, Asker::Task(cx.waker())))
+        self.polled(self.read_vectored(fd, bufs, Notify::Waker(cx.waker())))
     }
 
     /// Writes, or has the task woken.
     pub fn poll_write(&self, fd: Fd, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.polled(self.write_for(fd, buf, Asker::Task(cx.waker())))
+        self.polled(self.write_for(fd, buf, Notify::Waker(cx.waker())))
     }
 
     /// The vectored form.
@@ -48,12 +48,12 @@ impl Shared {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.polled(self.write_vectored(fd, bufs, Asker::Task(cx.waker())))
+        self.polled(self.write_vectored(fd, bufs, Notify::Waker(cx.waker())))
     }
 
     /// Ready once everything accepted is written.
     pub fn poll_flush(&self, fd: Fd, waker: &Waker) -> Poll<io::Result<()>> {
-        self.polled(self.flush_for(fd, Asker::Task(waker)))
+        self.polled(self.flush_for(fd, Notify::Waker(waker)))
     }
 
     /// Ready once every byte below `mark` is durable and every sync that was asked for answered.
@@ -73,12 +73,12 @@ impl Shared {
                 let done = durable > mark || (durable == mark && answered);
                 done.then_some(Ok(()))
             };
-            let mut bits = Attention::NONE;
+            let mut bits = Requests::NONE;
             if look().is_none() && slot.syncs_are_answered() {
                 slot.request_sync(slot.marks.accepted());
-                bits = Attention::SYNC;
+                bits = Requests::SYNC;
             }
-            self.look_or_wait(fd, slot, Waiting::SYNCED, bits, Asker::Task(waker), look)
+            self.look_or_wait(fd, slot, Interest::SYNCED, bits, Notify::Waker(waker), look)
         }))
     }
 
@@ -88,7 +88,7 @@ impl Shared {
         if self.poll(fd).is_ok_and(in_memory) {
             return Poll::Ready(Ok(()));
         }
-        let asker = Asker::Task(waker);
+        let asker = Notify::Waker(waker);
         let found = self.available_for(fd, asker).map(drop);
         match self.polled(found) {
             // An error of the file is what the read will say; one of the descriptor is ours.
@@ -105,8 +105,8 @@ impl Shared {
             }
             let room = self.room(ends);
             let look = || (slot.failure().is_some() || room(slot)).then_some(Ok(()));
-            let (bit, bits) = (Waiting::ROOM, Attention::WANT_ROOM);
-            self.look_or_wait(fd, slot, bit, bits, Asker::Task(waker), look)
+            let (bit, bits) = (Interest::ROOM, Requests::WANT_ROOM);
+            self.look_or_wait(fd, slot, bit, bits, Notify::Waker(waker), look)
         }))
     }
 

@@ -17,7 +17,7 @@
 use super::{EAGAIN, EBADF};
 use crate::command::Told;
 use crate::error::Errno;
-use crate::fd::{About, Asker, CallerState, Fd, OpenState, Question, Slot, Waiting};
+use crate::fd::{About, CallerState, Fd, Interest, Notify, OpenState, Question, Slot};
 use crate::shared::Shared;
 use std::io;
 
@@ -69,7 +69,7 @@ impl Shared {
     pub(super) fn at_position<R>(
         &self,
         fd: Fd,
-        asker: Asker<'_>,
+        asker: Notify<'_>,
         need: Option<Need>,
         end: impl Fn() -> R,
         mut call: impl FnMut(&Slot, &mut CallerState) -> io::Result<R>,
@@ -98,7 +98,7 @@ impl Shared {
     pub(super) fn settle_position(
         &self,
         fd: Fd,
-        asker: Asker<'_>,
+        asker: Notify<'_>,
         need: Need,
     ) -> io::Result<Settled> {
         // A waker among them is dropped without custody.
@@ -140,16 +140,16 @@ impl Shared {
         fd: Fd,
         slot: &Slot,
         ends: &mut CallerState,
-        asker: Asker<'_>,
+        asker: Notify<'_>,
         gone: &mut Vec<Question>,
     ) -> io::Result<Option<Result<End, Errno>>> {
         let mut found = find_end(slot, ends, asker);
         if found.is_none() {
             self.ask_end(fd, slot, ends, asker, gone)?;
-            let announced = slot.announce(Waiting::DATA, asker);
+            let announced = slot.register(Interest::DATA, asker);
             found = find_end(slot, ends, asker);
             if found.is_some() {
-                slot.withdraw(announced, asker);
+                slot.deregister(announced, asker);
             }
         }
         Ok(found)
@@ -161,7 +161,7 @@ impl Shared {
         fd: Fd,
         slot: &Slot,
         ends: &mut CallerState,
-        asker: Asker<'_>,
+        asker: Notify<'_>,
         gone: &mut Vec<Question>,
     ) -> io::Result<()> {
         let accepted = slot.marks.accepted();
@@ -195,7 +195,7 @@ impl Shared {
 }
 
 /// Where the file ends, as far as that is known; or why that is never known.
-fn find_end(slot: &Slot, ends: &CallerState, asker: Asker<'_>) -> Option<Result<End, Errno>> {
+fn find_end(slot: &Slot, ends: &CallerState, asker: Notify<'_>) -> Option<Result<End, Errno>> {
     let accepted = slot.marks.accepted();
     let all_written = slot.marks.written() >= accepted;
     let refused = slot.open_state() == OpenState::Refused;
@@ -223,7 +223,7 @@ fn find_end(slot: &Slot, ends: &CallerState, asker: Asker<'_>) -> Option<Result<
 fn take_end(
     slot: &Slot,
     ends: &mut CallerState,
-    asker: Asker<'_>,
+    asker: Notify<'_>,
     found: Result<End, Errno>,
     gone: &mut Vec<Question>,
 ) {
@@ -253,7 +253,7 @@ fn is_end_now(ends: &CallerState, end: End) -> bool {
 
 /// Of a file whose position is its end: whether a read would be answered.
 pub(super) fn is_end_known(slot: &Slot, ends: &CallerState) -> bool {
-    match find_end(slot, ends, Asker::Loop) {
+    match find_end(slot, ends, Notify::Event) {
         Some(Ok(end)) => is_end_now(ends, end),
         Some(Err(_)) => true,
         None => false,

@@ -10,7 +10,7 @@
 use super::position::{Need, is_end_known};
 use super::{EAGAIN, EBADF, EINVAL};
 use crate::error::Errno;
-use crate::fd::{About, Asker, Attention, CallerState, Fd, OpenState, RunBy, Slot, Waiting};
+use crate::fd::{About, CallerState, Fd, Interest, Notify, OpenState, Requests, RunBy, Slot};
 use crate::page::Page;
 use crate::shared::Shared;
 use efio_chunks::ChunkReader;
@@ -19,12 +19,12 @@ use std::io::{self, IoSliceMut, SeekFrom};
 impl Shared {
     /// Reads from the position of `fd`; 0 bytes at the end of file.
     pub fn read(&self, fd: Fd, buf: &mut [u8]) -> io::Result<usize> {
-        self.read_for(fd, buf, Asker::Loop)
+        self.read_for(fd, buf, Notify::Event)
     }
 
     /// [`read`](Self::read) for whoever asks.
     #[inline(always)]
-    pub fn read_for(&self, fd: Fd, buf: &mut [u8], asker: Asker<'_>) -> io::Result<usize> {
+    pub fn read_for(&self, fd: Fd, buf: &mut [u8], asker: Notify<'_>) -> io::Result<usize> {
         let need = (!buf.is_empty()).then_some(Need::Read);
         let end = || 0;
         self.at_position(fd, asker, need, end, |slot, ends| {
@@ -43,7 +43,7 @@ impl Shared {
         &self,
         fd: Fd,
         bufs: &mut [IoSliceMut<'_>],
-        asker: Asker<'_>,
+        asker: Notify<'_>,
     ) -> io::Result<usize> {
         let need = bufs.iter().any(|buf| !buf.is_empty()).then_some(Need::Read);
         let end = || 0;
@@ -76,7 +76,7 @@ impl Shared {
         slot: &Slot,
         ends: &mut CallerState,
         buf: &mut [u8],
-        asker: Asker<'_>,
+        asker: Notify<'_>,
     ) -> io::Result<usize> {
         if !ends.reading {
             if let Some(n) = self.read_now(slot, ends, buf) {
@@ -99,7 +99,7 @@ impl Shared {
     fn take_from_run(&self, fd: Fd, slot: &Slot, ends: &mut CallerState, buf: &mut [u8]) -> usize {
         let (n, page_done) = copy_out(slot, ends, buf);
         if page_done {
-            self.attend(fd.index(), slot, Attention::CONSUMED);
+            self.request(fd.index(), slot, Requests::CONSUMED);
         }
         n
     }
@@ -134,13 +134,13 @@ impl Shared {
         let reader = ends.reader.as_mut();
         let (front, page_done) = reader.map_or((0, false), |reader| drop_stale(reader, epoch));
         if page_done {
-            self.attend(fd.index(), slot, Attention::CONSUMED);
+            self.request(fd.index(), slot, Requests::CONSUMED);
         }
         front > 0 || (ended && end_holds(slot, ends)) || run_fails(slot).is_some()
     }
 
     /// How many bytes, at least, a read would copy at once; 0 at the end of file.
-    pub fn available_for(&self, fd: Fd, asker: Asker<'_>) -> io::Result<usize> {
+    pub fn available_for(&self, fd: Fd, asker: Notify<'_>) -> io::Result<usize> {
         let end = || 0;
         self.at_position(fd, asker, Some(Need::Look), end, |slot, ends| {
             if !ends.may_read {
@@ -170,14 +170,14 @@ impl Shared {
         fd: Fd,
         slot: &Slot,
         ends: &mut CallerState,
-        asker: Asker<'_>,
+        asker: Notify<'_>,
         mut take: impl FnMut(&mut CallerState) -> (usize, bool),
     ) -> io::Result<Option<usize>> {
         let mut announced = None;
         let found = loop {
             let (n, page_done) = take(ends);
             if page_done {
-                self.attend(fd.index(), slot, Attention::CONSUMED);
+                self.request(fd.index(), slot, Requests::CONSUMED);
             }
             if n > 0 {
                 break Some(n);
@@ -197,7 +197,7 @@ impl Shared {
             if let Some(errno) = run_fails(slot) {
                 ends.reading = false;
                 if let Some(announced) = announced {
-                    slot.withdraw(announced, asker);
+                    slot.deregister(announced, asker);
                 }
                 return Err(errno.into());
             }
@@ -205,24 +205,24 @@ impl Shared {
                 self.counters.reads_blocked.add(1);
                 slot.count(1, |stats| &mut stats.reads_blocked);
                 let wanted = if slot.is_coming(ends.epoch) {
-                    Attention::WANT_MORE
+                    Requests::WANT_MORE
                 } else {
-                    Attention::WANT_DATA
+                    Requests::WANT_DATA
                 };
-                self.attend(fd.index(), slot, wanted);
+                self.request(fd.index(), slot, wanted);
                 return Err(EAGAIN.into());
             }
-            announced = Some(slot.announce(Waiting::DATA, asker));
+            announced = Some(slot.register(Interest::DATA, asker));
         };
         if let Some(announced) = announced {
-            slot.withdraw(announced, asker);
+            slot.deregister(announced, asker);
         }
         Ok(found)
     }
 
     /// Moves the position of `fd` from its start, from where it is, or from its end. Only the
     /// kernel knows the end, and behind an append that is where the position is.
-    pub fn seek_from(&self, fd: Fd, to: SeekFrom, asker: Asker<'_>) -> io::Result<u64> {
+    pub fn seek_from(&self, fd: Fd, to: SeekFrom, asker: Notify<'_>) -> io::Result<u64> {
         let position = match to {
             SeekFrom::Start(position) => Some(position),
             SeekFrom::Current(by) => {
@@ -254,12 +254,12 @@ impl Shared {
             ends.position = position;
             if end_run(ends) {
                 // Somebody may wait for this memory.
-                self.attend(fd.index(), slot, Attention::CONSUMED);
+                self.request(fd.index(), slot, Requests::CONSUMED);
             }
             if ends.writer.is_some() {
                 // The next byte belongs elsewhere in the file: it begins a page of its own.
                 ends.seal();
-                self.attend(fd.index(), slot, Attention::SEALED);
+                self.request(fd.index(), slot, Requests::SEALED);
             }
             Ok(())
         });

@@ -3,14 +3,14 @@
 use super::{EAGAIN, EBADF};
 use crate::answer::{Answer, answer};
 use crate::command::{Command, SizeCommand, Told};
-use crate::fd::{About, Asker, Attention, Fd, OpenState, Question, Slot, Waiting};
+use crate::fd::{About, Fd, Interest, Notify, OpenState, Question, Requests, Slot};
 use crate::shared::Shared;
 use std::io;
 use std::task::Waker;
 
 impl Shared {
     /// The size of `fd`, or "would block".
-    pub fn size_for(&self, fd: Fd, asker: Asker<'_>) -> io::Result<u64> {
+    pub fn size_for(&self, fd: Fd, asker: Notify<'_>) -> io::Result<u64> {
         self.open_for(fd, asker)?;
         let mut displaced = None;
         let result = self.with_file(fd, |slot, ends| {
@@ -23,17 +23,17 @@ impl Shared {
                 || {
                     // Of the answer a loop hears by an event that a plain call is owed.
                     let told = match asker {
-                        Asker::Loop => Told::Event,
-                        Asker::Task(_) => Told::Waker,
+                        Notify::Event => Told::Event,
+                        Notify::Waker(_) => Told::Waker,
                     };
                     self.ask_size(fd, slot, About::Size, asker, told)
                 },
                 Ok,
             )?;
             let waker = match asker {
-                Asker::Task(waker) => waker,
+                Notify::Waker(waker) => waker,
                 // The event comes after the answer.
-                Asker::Loop => Waker::noop(),
+                Notify::Event => Waker::noop(),
             };
             match question.size().and_then(|answer| answer.get(waker)) {
                 Some(result) => Ok(result?),
@@ -49,7 +49,7 @@ impl Shared {
     }
 
     /// The next call of `asker` asks anew.
-    pub fn forget_size(&self, fd: Fd, asker: Asker<'_>) {
+    pub fn forget_size(&self, fd: Fd, asker: Notify<'_>) {
         // Closed: it is forgotten already.
         let _ = self.with_file(fd, |slot, ends| {
             Ok(ends.asked.then(|| slot.take_question(About::Size, asker)))
@@ -57,7 +57,7 @@ impl Shared {
     }
 
     /// Whether the kernel has opened the file, or its error; else "would block".
-    pub(super) fn open_for(&self, fd: Fd, asker: Asker<'_>) -> io::Result<()> {
+    pub(super) fn open_for(&self, fd: Fd, asker: Notify<'_>) -> io::Result<()> {
         self.with_file(fd, |slot, _| {
             let look = || match slot.open_state() {
                 OpenState::Pending => None,
@@ -66,7 +66,7 @@ impl Shared {
                     Some(Err(slot.hear_failure().map_or(EBADF, |f| f.errno).into()))
                 }
             };
-            self.look_or_wait(fd, slot, Waiting::OPENED, Attention::NONE, asker, look)
+            self.look_or_wait(fd, slot, Interest::OPENED, Requests::NONE, asker, look)
         })
     }
 
@@ -77,7 +77,7 @@ impl Shared {
         fd: Fd,
         slot: &Slot,
         about: About,
-        asker: Asker<'_>,
+        asker: Notify<'_>,
         told: Told,
     ) -> io::Result<Question> {
         let (promise, answer): (_, Answer<u64>) = answer();

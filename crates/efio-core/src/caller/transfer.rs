@@ -12,7 +12,7 @@ use super::read::{begin_run, drop_stale, end_run};
 use super::write::{Room, check_write};
 use super::{EAGAIN, EBADF, EINVAL};
 use crate::error::Errno;
-use crate::fd::{Asker, Attention, CallerState, Fd, Slot, Waiting};
+use crate::fd::{CallerState, Fd, Interest, Notify, Requests, Slot};
 use crate::page::{Page, PageSlice};
 use crate::shared::Shared;
 use crate::sys::socket;
@@ -53,7 +53,7 @@ pub enum Received {
 
 impl Shared {
     /// Lends up to `most` bytes in up to `pages` pages from the position on, without moving it.
-    pub fn lend(&self, fd: Fd, pages: usize, most: usize, asker: Asker<'_>) -> io::Result<Loan> {
+    pub fn lend(&self, fd: Fd, pages: usize, most: usize, asker: Notify<'_>) -> io::Result<Loan> {
         let end = || Loan {
             slices: Vec::new(),
             epoch: 0,
@@ -93,7 +93,7 @@ impl Shared {
                 ends.position += n as u64;
                 return Ok(());
             }
-            self.run_for_transfer(fd, slot, ends, Asker::Loop, |reader| {
+            self.run_for_transfer(fd, slot, ends, Notify::Event, |reader| {
                 (reader.consume(n), ())
             })?;
             Ok(())
@@ -103,7 +103,7 @@ impl Shared {
     /// Takes the page in front out of the stream, at most `most` bytes of it count; the position
     /// moves behind them. `None` at the end of file.
     pub fn take_page(&self, fd: Fd, most: usize) -> io::Result<Option<PageSlice>> {
-        let (asker, end) = (Asker::Loop, || None);
+        let (asker, end) = (Notify::Event, || None);
         self.at_position(fd, asker, Some(Need::Read), end, |slot, ends| {
             self.run_for_transfer(fd, slot, ends, asker, |reader| {
                 let slice = slices_of(reader, 1, most).pop().expect("there is a page");
@@ -154,10 +154,10 @@ impl Shared {
             unreachable!("the stream has no bound of its own");
         }
         if ends.reading && end_run(ends) {
-            self.attend(fd.index(), slot, Attention::CONSUMED);
+            self.request(fd.index(), slot, Requests::CONSUMED);
         }
-        self.accept(fd, slot, ends, len, Asker::Loop);
-        self.attend(fd.index(), slot, Attention::SEALED);
+        self.accept(fd, slot, ends, len, Notify::Event);
+        self.request(fd.index(), slot, Requests::SEALED);
         Ok(Some(len))
     }
 
@@ -168,14 +168,14 @@ impl Shared {
         if !is_used_up() {
             return Ok(());
         }
-        let announced = slot.announce(Waiting::ROOM, Asker::Loop);
+        let announced = slot.register(Interest::ROOM, Notify::Event);
         if is_used_up() {
             self.counters.writes_blocked.add(1);
             slot.count(1, |stats| &mut stats.writes_blocked);
-            self.attend(fd.index(), slot, Attention::WANT_ROOM);
+            self.request(fd.index(), slot, Requests::WANT_ROOM);
             return Err(EAGAIN.into());
         }
-        slot.withdraw(announced, Asker::Loop);
+        slot.deregister(announced, Notify::Event);
         Ok(())
     }
 
@@ -218,11 +218,11 @@ impl Shared {
                 writer.seal();
             }
             if ends.reading && end_run(ends) {
-                self.attend(fd.index(), slot, Attention::CONSUMED);
+                self.request(fd.index(), slot, Requests::CONSUMED);
             }
-            self.accept(fd, slot, ends, n, Asker::Loop);
+            self.accept(fd, slot, ends, n, Notify::Event);
             if is_full {
-                self.attend(fd.index(), slot, Attention::SEALED);
+                self.request(fd.index(), slot, Requests::SEALED);
             }
             Ok(Received::Bytes(n))
         })
@@ -237,22 +237,22 @@ impl Shared {
             }
             match self.open_page(slot, ends, slot.marks.written(), 0, wanted.min(FIRST_PAGE)) {
                 Room::Opened => {
-                    self.attend(fd.index(), slot, Attention::SEALED);
+                    self.request(fd.index(), slot, Requests::SEALED);
                     break;
                 }
                 Room::ShareUsedUp | Room::BudgetUsedUp if announced.is_some() => {
                     self.counters.writes_blocked.add(1);
                     slot.count(1, |stats| &mut stats.writes_blocked);
-                    self.attend(fd.index(), slot, Attention::WANT_ROOM);
+                    self.request(fd.index(), slot, Requests::WANT_ROOM);
                     return false;
                 }
                 Room::ShareUsedUp | Room::BudgetUsedUp => {
-                    announced = Some(slot.announce(Waiting::ROOM, Asker::Loop));
+                    announced = Some(slot.register(Interest::ROOM, Notify::Event));
                 }
             }
         }
         if let Some(announced) = announced {
-            slot.withdraw(announced, Asker::Loop);
+            slot.deregister(announced, Notify::Event);
         }
         true
     }
@@ -263,7 +263,7 @@ impl Shared {
         fd: Fd,
         slot: &Slot,
         ends: &mut CallerState,
-        asker: Asker<'_>,
+        asker: Notify<'_>,
         mut take: impl FnMut(&mut ChunkReader<Page>) -> (usize, R),
     ) -> io::Result<Option<R>> {
         if !ends.may_read {

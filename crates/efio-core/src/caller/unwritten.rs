@@ -2,7 +2,7 @@
 
 use super::{EAGAIN, EBADF, EINVAL};
 use crate::error::Errno;
-use crate::fd::{Asker, Fd, Waiting};
+use crate::fd::{Fd, Interest, Notify};
 use crate::page::PageSlice;
 use crate::shared::Shared;
 use std::collections::VecDeque;
@@ -66,7 +66,7 @@ fn reserve<T>(items: &mut Vec<T>, more: usize) -> Result<(), Errno> {
 
 impl Shared {
     /// Gives out what was accepted through `fd` and not written, once.
-    pub fn take_unwritten_for(&self, fd: Fd, asker: Asker<'_>) -> io::Result<Vec<Unwritten>> {
+    pub fn take_unwritten_for(&self, fd: Fd, asker: Notify<'_>) -> io::Result<Vec<Unwritten>> {
         self.with_file(fd, |slot, ends| {
             if !ends.may_write {
                 return Err(EBADF.into());
@@ -77,7 +77,7 @@ impl Shared {
             let Some(mut lost) = slot.take_lost() else {
                 // The driver needs custody to leave it here, and takes the bit afterwards: nothing
                 // can come in between.
-                let _ = slot.announce(Waiting::FLUSHED, asker);
+                let _ = slot.register(Interest::FLUSHED, asker);
                 return Err(EAGAIN.into());
             };
             let ranges = lost.ranges();

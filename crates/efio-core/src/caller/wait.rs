@@ -2,7 +2,7 @@
 
 use crate::driver::is_driven_here;
 use crate::error::Errno;
-use crate::fd::{About, Asker, Fd, Waiting};
+use crate::fd::{About, Fd, Interest, Notify};
 use crate::shared::Shared;
 use efio_sync::shim::deadline::Deadline;
 use efio_sync::{Doorbell, Parker};
@@ -76,8 +76,8 @@ impl Shared {
     /// Nobody is to be woken for `fd` by `waker` any more.
     fn forget(&self, fd: Fd, waker: &Waker) {
         if let Some(slot) = self.table.get(fd.index()) {
-            slot.waiters.forget(waker, Waiting::ALL);
-            let asker = Asker::Task(waker);
+            slot.waiters.remove(waker, Interest::ALL);
+            let asker = Notify::Waker(waker);
             // Closed meanwhile: nothing is left.
             let _ = self.with_file(fd, |slot, ends| {
                 let flush = ends.asked.then(|| slot.take_question(About::Flush, asker));

@@ -11,7 +11,7 @@
 use super::read::end_run;
 use super::{EAGAIN, EBADF, EINVAL};
 use crate::error::Errno;
-use crate::fd::{Asker, Attention, CallerState, Fd, Slot, Waiting};
+use crate::fd::{CallerState, Fd, Interest, Notify, Requests, Slot};
 use crate::page::{Page, SLAB_ORDER, UNIT_BYTES, order_for};
 use crate::shared::Shared;
 use std::io::{self, IoSlice};
@@ -20,7 +20,7 @@ use std::slice;
 /// What a call has copied so far, and what the driver has to know of it.
 struct Copied {
     bytes: usize,
-    bits: Attention,
+    bits: Requests,
 }
 
 /// Whether there is a page to write into.
@@ -36,12 +36,12 @@ pub(super) enum Room {
 impl Shared {
     /// Writes at the position of `fd`; how many bytes were accepted.
     pub fn write(&self, fd: Fd, buf: &[u8]) -> io::Result<usize> {
-        self.write_for(fd, buf, Asker::Loop)
+        self.write_for(fd, buf, Notify::Event)
     }
 
     /// [`write`](Self::write) for whoever asks.
     #[inline(always)]
-    pub fn write_for(&self, fd: Fd, buf: &[u8], asker: Asker<'_>) -> io::Result<usize> {
+    pub fn write_for(&self, fd: Fd, buf: &[u8], asker: Notify<'_>) -> io::Result<usize> {
         self.with_file(fd, |slot, ends| {
             check_write(slot, ends, buf.len())?;
             if buf.is_empty() {
@@ -50,7 +50,7 @@ impl Shared {
             // The first byte finds no stream, as others find no room.
             let n = ends.writer.as_mut().map_or(0, |writer| writer.append(buf));
             if ends.reading && end_run(ends) {
-                self.attend(fd.index(), slot, Attention::CONSUMED);
+                self.request(fd.index(), slot, Requests::CONSUMED);
             }
             if n < buf.len() {
                 return self.write_rest(fd, slot, ends, buf, n, asker);
@@ -66,7 +66,7 @@ impl Shared {
         &self,
         fd: Fd,
         bufs: &[IoSlice<'_>],
-        asker: Asker<'_>,
+        asker: Notify<'_>,
     ) -> io::Result<usize> {
         self.with_file(fd, |slot, ends| {
             let len = bufs
@@ -78,7 +78,7 @@ impl Shared {
                 return Ok(0);
             }
             if ends.reading && end_run(ends) {
-                self.attend(fd.index(), slot, Attention::CONSUMED);
+                self.request(fd.index(), slot, Requests::CONSUMED);
             }
             self.write_pages(fd, slot, ends, bufs, 0, asker)
         })
@@ -100,7 +100,7 @@ impl Shared {
         slot: &Slot,
         ends: &mut CallerState,
         n: usize,
-        asker: Asker<'_>,
+        asker: Notify<'_>,
     ) {
         ends.position += n as u64;
         ends.at_end = ends.append;
@@ -112,13 +112,13 @@ impl Shared {
 
     /// Bytes of `asker` were accepted: whoever has to know of them is told.
     #[cold]
-    fn tell_of_bytes(&self, fd: Fd, slot: &Slot, ends: &mut CallerState, asker: Asker<'_>) {
+    fn tell_of_bytes(&self, fd: Fd, slot: &Slot, ends: &mut CallerState, asker: Notify<'_>) {
         if ends.asked {
             ends.set_asked(slot.void_questions(asker));
         }
         if !ends.watched {
             ends.set_watched(true);
-            self.attend(fd.index(), slot, Attention::DIRTY);
+            self.request(fd.index(), slot, Requests::DIRTY);
         }
     }
 
@@ -131,7 +131,7 @@ impl Shared {
         ends: &mut CallerState,
         buf: &[u8],
         n: usize,
-        asker: Asker<'_>,
+        asker: Notify<'_>,
     ) -> io::Result<usize> {
         let rest = IoSlice::new(&buf[n..]);
         self.write_pages(fd, slot, ends, slice::from_ref(&rest), n, asker)
@@ -145,15 +145,15 @@ impl Shared {
         ends: &mut CallerState,
         bufs: &[IoSlice<'_>],
         ahead: usize,
-        asker: Asker<'_>,
+        asker: Notify<'_>,
     ) -> io::Result<usize> {
         let mut copied = Copied {
             bytes: ahead,
-            bits: Attention::NONE,
+            bits: Requests::NONE,
         };
         self.copy_all(slot, ends, bufs, &mut copied);
         if copied.bytes == 0 {
-            let announced = slot.announce(Waiting::ROOM, asker);
+            let announced = slot.register(Interest::ROOM, asker);
             self.copy_all(slot, ends, bufs, &mut copied);
             if copied.bytes == 0 {
                 self.counters.writes_blocked.add(1);
@@ -161,25 +161,25 @@ impl Shared {
                 self.want_room(fd, slot, copied.bits);
                 return Err(EAGAIN.into());
             }
-            slot.withdraw(announced, asker);
+            slot.deregister(announced, asker);
         }
         self.accept(fd, slot, ends, copied.bytes, asker);
-        if copied.bits != Attention::NONE {
+        if copied.bits != Requests::NONE {
             // Behind the mark, which has to be up before the driver looks.
-            self.attend(fd.index(), slot, copied.bits);
+            self.request(fd.index(), slot, copied.bits);
         }
         Ok(copied.bytes)
     }
 
     /// A write found no room; `bits` says whether it is the pool that has none.
-    fn want_room(&self, fd: Fd, slot: &Slot, bits: Attention) {
-        let can_wait = !bits.has(Attention::WANT_ROOM) && slot.is_going();
+    fn want_room(&self, fd: Fd, slot: &Slot, bits: Requests) {
+        let can_wait = !bits.intersects(Requests::WANT_ROOM) && slot.is_going();
         let wanted = if can_wait {
-            Attention::WANT_SHARE
+            Requests::WANT_SHARE
         } else {
-            Attention::WANT_ROOM
+            Requests::WANT_ROOM
         };
-        self.attend(fd.index(), slot, wanted);
+        self.request(fd.index(), slot, wanted);
     }
 
     /// Copies one buffer after the other until all is copied or there is no room.
@@ -211,10 +211,10 @@ impl Shared {
         let mut done = append(ends, buf);
         while done < buf.len() {
             match self.open_page(slot, ends, written, copied.bytes + done, buf.len() - done) {
-                Room::Opened => copied.bits = copied.bits.and(Attention::SEALED),
+                Room::Opened => copied.bits = copied.bits.union(Requests::SEALED),
                 Room::ShareUsedUp => break,
                 Room::BudgetUsedUp => {
-                    copied.bits = copied.bits.and(Attention::WANT_ROOM);
+                    copied.bits = copied.bits.union(Requests::WANT_ROOM);
                     break;
                 }
             }

@@ -6,7 +6,7 @@ use super::ops::Purpose;
 use crate::backend::Backend;
 use crate::error::{Errno, Failure};
 use crate::event::EventKind;
-use crate::fd::{CallerState, DRIVER, Fd, Slot, Waiting};
+use crate::fd::{CallerState, DRIVER, Fd, Interest, Slot};
 use crate::op::{Completion, NameSync, Outcome};
 use crate::page::Block;
 use crate::plan::{IoCaps, Step, Verdict};
@@ -172,7 +172,7 @@ impl<B: Backend> Driver<B> {
                 // a close, which tells for itself.
                 if slot.failure().is_none() && is_asked {
                     self.tell(file, EventKind::Synced { upto });
-                    self.notify(slot, file, Waiting::SYNCED, None);
+                    self.notify(slot, file, Interest::SYNCED, None);
                 }
             }
         }

@@ -33,7 +33,7 @@ use crate::backend::Backend;
 use crate::command::{AtCommand, Command};
 use crate::error::Errno;
 use crate::event::{Callback, EventKind, Outbox};
-use crate::fd::{Attention, DRIVER, Fd, Slot, Waiting};
+use crate::fd::{DRIVER, Fd, Interest, Requests, Slot};
 use crate::memory;
 use crate::op::{Completion, Op, Request};
 use crate::plan::{Precedence, Step};
@@ -55,7 +55,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// How long news that can wait may have to, while an op is under way.
-const DOZE: Duration = Duration::from_millis(2);
+const MAX_POLL: Duration = Duration::from_millis(2);
 
 /// The driver of an engine over backend `B`.
 pub struct Driver<B: Backend> {
@@ -195,12 +195,15 @@ impl<B: Backend> Driver<B> {
             .chain(self.precedence.next_look());
         let next = due.chain(self.next_look()).min();
         let next = next.map(|next| next.saturating_sub(self.now));
-        let moment = self.last_end.saturating_add(DOZE).saturating_sub(self.now);
+        let moment = self
+            .last_end
+            .saturating_add(MAX_POLL)
+            .saturating_sub(self.now);
         if self.ops.in_flight() > 0 && !moment.is_zero() {
             let next = next.map_or(moment, |next| next.min(moment));
-            self.shared.attention.doze();
+            self.shared.inbox.enter_poll();
             self.backend.wait(Some(next));
-            self.shared.attention.rouse();
+            self.shared.inbox.leave_poll();
         } else {
             self.backend.wait(next);
         }
@@ -213,10 +216,10 @@ impl<B: Backend> Driver<B> {
 
     fn hear_callers(&mut self) -> bool {
         let mut heard = false;
-        while let Some(command) = self.shared.attention.pop() {
+        while let Some(command) = self.shared.inbox.pop() {
             heard = true;
             match command {
-                Command::Attend(index) => self.attend(index),
+                Command::Requests(index) => self.handle_requests(index),
                 Command::AttendAll => self.attend_all(),
                 Command::Open(command) => self.open(*command),
                 Command::TellClosed(fd, promise) => {
@@ -235,55 +238,55 @@ impl<B: Backend> Driver<B> {
         let slots = (0..).map_while(|index| Some((index, shared.table.get(index)?)));
         for (index, slot) in slots {
             if slot.wants_attention() {
-                self.attend(index);
+                self.handle_requests(index);
             }
         }
     }
 
     /// Looks at why a file wants attention.
-    fn attend(&mut self, index: u32) {
+    fn handle_requests(&mut self, index: u32) {
         // A file that was closed leaves its bits alone: they are those of the next one already.
         let is_open = matches!(self.files.get(index as usize), Some(Some(_)));
         let Some(slot) = self.shared.table.get(index).filter(|_| is_open) else {
             return;
         };
-        let bits = slot.take_attention();
-        if bits.has(Attention::CLOSE.and(Attention::CLOSE_SYNC)) {
+        let bits = slot.take_requests();
+        if bits.intersects(Requests::CLOSE.union(Requests::CLOSE_SYNC)) {
             // What was asked for before the close.
             self.hear_positional();
         }
         self.with_file(index, |driver, slot, file| {
             // Who reads, or reads no more, may be at rest by then.
-            let reads = bits.has(Attention::CONSUMED) && file.incoming.is_some();
-            if bits.has(Attention::DIRTY) || reads {
+            let reads = bits.intersects(Requests::CONSUMED) && file.incoming.is_some();
+            if bits.intersects(Requests::DIRTY) || reads {
                 driver.set_timer(file);
             }
-            if bits.has(Attention::FLUSH) {
+            if bits.intersects(Requests::FLUSH) {
                 driver.shared.counters.flushes_asked.add(1);
                 file.flush(slot.marks.accepted());
                 driver.notify_flusher(slot, file);
             }
-            if bits.has(Attention::SYNC) {
+            if bits.intersects(Requests::SYNC) {
                 driver.shared.counters.flushes_sync.add(1);
                 file.syncs_heard = slot.syncs_asked();
                 file.write().sync(slot.requested_sync());
             }
-            if bits.has(Attention::WANT_DATA.and(Attention::WANT_MORE)) {
+            if bits.intersects(Requests::WANT_DATA.union(Requests::WANT_MORE)) {
                 driver.want_data(slot, file);
             }
-            if bits.has(Attention::WANT_ROOM.and(Attention::WANT_SHARE)) {
+            if bits.intersects(Requests::WANT_ROOM.union(Requests::WANT_SHARE)) {
                 driver.wants_room(slot, file);
             }
-            if bits.has(Attention::CLOSE.and(Attention::CLOSE_SYNC)) {
+            if bits.intersects(Requests::CLOSE.union(Requests::CLOSE_SYNC)) {
                 let accepted = slot.marks.accepted();
                 // Tasks that wait for the file learn that it is closed.
-                driver.wake(slot, Waiting::ALL);
+                driver.wake(slot, Interest::ALL);
                 file.life.ask_close();
                 file.stop_reading();
                 let owes = u64::from(file.backlog(slot) > 0);
                 driver.shared.counters.flushes_close.add(owes);
                 file.flush(accepted);
-                if bits.has(Attention::CLOSE_SYNC) {
+                if bits.intersects(Requests::CLOSE_SYNC) {
                     file.write().sync_silently(accepted);
                 }
                 driver.closed(slot, file);
@@ -396,7 +399,7 @@ impl<B: Backend> Driver<B> {
                 Err(NoMemory) => {
                     // Who reads and finds nothing comes back here; nobody else is to wait for
                     // memory: of the many that read once and stay, each turn would ask them all.
-                    if slot.is_waiting(Waiting::DATA) {
+                    if slot.has_interest(Interest::DATA) {
                         self.wants_page(file);
                     }
                     return;

@@ -4,7 +4,7 @@ use super::Driver;
 use super::file::OpenFile;
 use crate::backend::Backend;
 use crate::event::{Event, EventKind};
-use crate::fd::{Slot, Waiting};
+use crate::fd::{Interest, Slot};
 
 impl<B: Backend> Driver<B> {
     /// News of a file.
@@ -18,7 +18,7 @@ impl<B: Backend> Driver<B> {
     }
 
     /// Has the tasks woken that wait for any of `bits`.
-    pub(super) fn wake(&mut self, slot: &Slot, bits: Waiting) {
+    pub(super) fn wake(&mut self, slot: &Slot, bits: Interest) {
         slot.waiters.take(bits, &mut self.outbox.wakers);
     }
 
@@ -28,20 +28,20 @@ impl<B: Backend> Driver<B> {
         &mut self,
         slot: &Slot,
         file: &OpenFile<B::File>,
-        bits: Waiting,
+        bits: Interest,
         event: Option<EventKind>,
     ) {
-        let owed = slot.take_waiting(bits);
+        let owed = slot.take_interest(bits);
         if let (true, Some(event)) = (owed.event, event) {
             self.tell(file, event);
         }
-        if owed.wakeups {
+        if owed.wakers {
             self.wake(slot, bits);
         }
     }
 
     pub(super) fn notify_reader(&mut self, slot: &Slot, file: &OpenFile<B::File>) {
-        self.notify(slot, file, Waiting::DATA, Some(EventKind::Readable));
+        self.notify(slot, file, Interest::DATA, Some(EventKind::Readable));
     }
 
     /// Room in the file's share was freed: half of it has to be free before a writer is told, so
@@ -50,23 +50,23 @@ impl<B: Backend> Driver<B> {
         let share = self.shared.share() as u64;
         let roomy = file.backlog(slot) <= share / 2 && self.shared.pool.has_room();
         if roomy {
-            self.notify(slot, file, Waiting::ROOM, Some(EventKind::Writable));
+            self.notify(slot, file, Interest::ROOM, Some(EventKind::Writable));
         }
     }
 
     /// Who waits for a mark to be written is told once it is, whatever was accepted since.
     pub(super) fn notify_flusher(&mut self, slot: &Slot, file: &OpenFile<B::File>) {
         if slot.take_awaited(file.written()) {
-            self.notify(slot, file, Waiting::FLUSHED, Some(EventKind::Writable));
+            self.notify(slot, file, Interest::FLUSHED, Some(EventKind::Writable));
         }
     }
 
     /// Whoever waits for the file gets its error now.
     pub(super) fn notify_all(&mut self, slot: &Slot, file: &OpenFile<B::File>) {
         self.notify_reader(slot, file);
-        let writer = Waiting::ROOM.and(Waiting::FLUSHED);
+        let writer = Interest::ROOM.union(Interest::FLUSHED);
         self.notify(slot, file, writer, Some(EventKind::Writable));
-        let others = Waiting::OPENED.and(Waiting::SYNCED);
+        let others = Interest::OPENED.union(Interest::SYNCED);
         self.notify(slot, file, others, None);
     }
 }

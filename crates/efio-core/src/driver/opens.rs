@@ -14,7 +14,7 @@ use crate::backend::Backend;
 use crate::command::OpenCommand;
 use crate::error::Errno;
 use crate::event::EventKind;
-use crate::fd::{DRIVER, OpenState, Slot, Waiting};
+use crate::fd::{DRIVER, Interest, OpenState, Slot};
 use crate::mode_status::ModeStatus;
 use crate::op::{FileFacts, FileId, Op, OpenSpec, Outcome, Withdrawal};
 use crate::plan::Turn;
@@ -369,7 +369,7 @@ impl<B: Backend> Driver<B> {
         }
         slot.set_open_state(OpenState::Open);
         self.tell(file, EventKind::Opened);
-        self.notify(slot, file, Waiting::OPENED, None);
+        self.notify(slot, file, Interest::OPENED, None);
     }
 
     /// The file is served now, or never. Many that were opened together leave no memory behind.

@@ -24,10 +24,10 @@
 //! with many files, told of each, comes to all of them.
 
 use super::file::OpenFile;
-use super::{DOZE, Driver};
+use super::{Driver, MAX_POLL};
 use crate::backend::Backend;
 use crate::caller::drop_read_ahead;
-use crate::fd::{DRIVER, Fd, Slot, Waiting};
+use crate::fd::{DRIVER, Fd, Interest, Slot};
 use crate::page::SLAB_BYTES;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -162,7 +162,7 @@ impl<B: Backend> Driver<B> {
         if incoming.plan.stands_still() {
             return Consumer::Gone;
         }
-        if consumed != incoming.seen.0 || slot.is_waiting(Waiting::DATA) {
+        if consumed != incoming.seen.0 || slot.has_interest(Interest::DATA) {
             incoming.seen = (consumed, self.now);
         }
         let is_begun = incoming.plan.is_begun();
@@ -243,7 +243,7 @@ impl<B: Backend> Driver<B> {
         let pool = &self.shared.pool;
         if !self.starved.is_empty() {
             // Buffers come back without a word, and consumers may be idle by then.
-            let moment = if pool.has_room() { DOZE } else { IDLE };
+            let moment = if pool.has_room() { MAX_POLL } else { IDLE };
             return Some(self.now.saturating_add(moment));
         }
         let watch = self.watches_readers().then_some(self.readers.next_look);

@@ -4,7 +4,7 @@ use super::Driver;
 use super::ops::Purpose;
 use crate::backend::Backend;
 use crate::error::Failure;
-use crate::fd::{Attention, CallerState, DRIVER, Fd};
+use crate::fd::{CallerState, DRIVER, Fd, Requests};
 use crate::op::Request;
 use std::time::Duration;
 
@@ -53,10 +53,10 @@ impl<B: Backend> Driver<B> {
             if ends.generation == fd.generation() {
                 slot.end();
                 *ends = CallerState::default();
-                slot.attend(Attention::CLOSE);
+                slot.request(Requests::CLOSE);
             }
         }
-        self.attend(fd.index());
+        self.handle_requests(fd.index());
     }
 
     /// Ends every positional op that is left: nobody hears of it any more.

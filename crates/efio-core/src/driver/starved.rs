@@ -13,9 +13,9 @@
 //! content with any page, and come first.
 
 use super::file::OpenFile;
-use super::{DOZE, Driver};
+use super::{Driver, MAX_POLL};
 use crate::backend::Backend;
-use crate::fd::{Fd, Slot, Waiting};
+use crate::fd::{Fd, Interest, Slot};
 use crate::memory;
 use crate::page::{SLAB_BYTES, UNIT_BYTES};
 use std::collections::VecDeque;
@@ -95,7 +95,7 @@ impl<B: Backend> Driver<B> {
 
     /// Room in the share of a file was freed.
     pub(super) fn freed_room(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) {
-        if slot.is_waiting(Waiting::ROOM) {
+        if slot.has_interest(Interest::ROOM) {
             self.line_up(file);
         }
     }
@@ -114,7 +114,7 @@ impl<B: Backend> Driver<B> {
             return true;
         }
         let missing = self.missing();
-        let (bell, seen) = (self.shared.attention.bell(), self.starved.returned);
+        let (bell, seen) = (self.shared.inbox.bell(), self.starved.returned);
         let is_watched = self.shared.pool.watch(bell, seen, missing);
         self.starved.watched = is_watched.then_some(missing);
         is_watched
@@ -134,7 +134,7 @@ impl<B: Backend> Driver<B> {
 
     /// The bytes that have to come back until there is a portion, if one gathers.
     fn missing(&mut self) -> usize {
-        let moment = self.starved.last_told.saturating_add(DOZE);
+        let moment = self.starved.last_told.saturating_add(MAX_POLL);
         let gathers = self.ops.in_flight() > 0 && self.now < moment;
         if !gathers || self.starved.writers.len() < 2 || !self.starved.readers.is_empty() {
             return UNIT_BYTES;
@@ -186,19 +186,19 @@ impl<B: Backend> Driver<B> {
 
     /// Gives the writer at the head of the queue its turn.
     fn feed(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) -> Next {
-        if !slot.is_waiting(Waiting::ROOM) {
+        if !slot.has_interest(Interest::ROOM) {
             return Next::Over;
         }
         let spare = self.can_spare();
         if spare {
             self.notify_writer(slot, file);
-            if !slot.is_waiting(Waiting::ROOM) {
+            if !slot.has_interest(Interest::ROOM) {
                 self.starved.last_told = self.now;
                 self.starved.forget_expired(self.now);
                 memory::grow(&mut self.starved.told).push_back(Told {
                     fd: file.fd,
                     accepted: slot.marks.accepted(),
-                    until: self.now.saturating_add(DOZE),
+                    until: self.now.saturating_add(MAX_POLL),
                 });
                 return Next::Over;
             }
@@ -226,7 +226,7 @@ impl<B: Backend> Driver<B> {
         if self.starved.writers.is_empty() {
             return self.ready() >= UNIT_BYTES;
         }
-        let moment = self.starved.last_told.saturating_add(DOZE);
+        let moment = self.starved.last_told.saturating_add(MAX_POLL);
         let gathers = self.ops.in_flight() > 0 && self.now < moment;
         let needed = if gathers { self.portion() } else { UNIT_BYTES };
         let ready = self.ready();
@@ -248,7 +248,7 @@ impl<B: Backend> Driver<B> {
             let stays = now < told.until
                 && used < portion
                 && file.is_some_and(|file| writes(file))
-                && !slot.is_waiting(Waiting::ROOM);
+                && !slot.has_interest(Interest::ROOM);
             promised += if stays { portion - used } else { 0 };
             stays
         });

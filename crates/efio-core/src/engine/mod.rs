@@ -16,7 +16,7 @@ use crate::command::Command;
 use crate::driver::{Report, is_driven_here};
 use crate::error::{Errno, Failure, Refused};
 use crate::event::{EventQueue, Readiness};
-use crate::fd::{Asker, Fd, Progress};
+use crate::fd::{Fd, Notify, Progress};
 use crate::file::File;
 use crate::memory;
 use crate::options::OpenOptions;
@@ -165,7 +165,7 @@ impl Engine {
     ///
     /// Those of [`File::read`].
     pub fn available(&self, fd: Fd) -> io::Result<usize> {
-        self.shared.available_for(fd, Asker::Loop)
+        self.shared.available_for(fd, Notify::Event)
     }
 
     /// Writes; see [`File::write`].
@@ -193,7 +193,7 @@ impl Engine {
     ///
     /// Those of [`File::read`].
     pub fn read_vectored(&self, fd: Fd, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        self.shared.read_vectored(fd, bufs, Asker::Loop)
+        self.shared.read_vectored(fd, bufs, Notify::Event)
     }
 
     /// Writes several buffers; see [`File::write_vectored`].
@@ -202,7 +202,7 @@ impl Engine {
     ///
     /// Those of [`File::write`].
     pub fn write_vectored(&self, fd: Fd, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.shared.write_vectored(fd, bufs, Asker::Loop)
+        self.shared.write_vectored(fd, bufs, Notify::Event)
     }
 
     /// Moves the position; see [`File::seek`].
@@ -294,7 +294,7 @@ impl Engine {
     ///
     /// Those of [`File::take_unwritten`].
     pub fn take_unwritten(&self, fd: Fd) -> io::Result<Vec<Unwritten>> {
-        self.shared.take_unwritten_for(fd, Asker::Loop)
+        self.shared.take_unwritten_for(fd, Notify::Event)
     }
 
     /// Closes the file; see [`File::close`].

@@ -71,7 +71,7 @@ fn live(
 ) {
     // The crew inherits it.
     sys::wake_without_preempting();
-    let bell = Arc::clone(shared.attention.bell());
+    let bell = Arc::clone(shared.inbox.bell());
     let selected = backend::start(&shared.config, bell, Arc::clone(&shared.counters));
     // Whoever starts the engine waits for one of the two answers.
     let backend = match selected {

@@ -1,9 +1,9 @@
 //! What a slot has at times only, behind one lock that no call on the hot path takes.
 
+use super::interest::Interest;
 use super::questions::Questions;
 use super::slot::Slot;
 use super::sparse_counters::SparseCounters;
-use super::waiting::Waiting;
 use crate::caller::Lost;
 use crate::mode_status::ModeStatus;
 use crate::page::Page;
@@ -129,7 +129,7 @@ impl Slot {
     /// Whether somebody waits for one of the first `written` bytes to be written, or for what is
     /// not known; then all that wait have to be told, and those for more come back.
     pub fn take_awaited(&self, written: u64) -> bool {
-        if !self.is_waiting(Waiting::FLUSHED) {
+        if !self.has_interest(Interest::FLUSHED) {
             // Who is about to wait has the driver look again.
             return false;
         }

@@ -1,22 +1,22 @@
 //! Descriptors: small numbers with a generation, and what stands behind them.
 
-mod attention;
 mod caller_state;
 mod cold_state;
+mod interest;
 mod questions;
+mod requests;
 mod slot;
 mod sparse_counters;
 mod table;
 mod waiters;
-mod waiting;
 mod watermarks;
 
-pub use attention::Attention;
 pub use caller_state::{CallerState, RunBy};
+pub use interest::{Interest, Notify};
 pub use questions::{About, Question};
+pub use requests::Requests;
 pub use slot::{CALLER, DRIVER, OpenState, Slot};
 pub use table::FdTable;
-pub use waiting::{Asker, Waiting};
 pub use watermarks::Progress;
 
 use std::fmt;

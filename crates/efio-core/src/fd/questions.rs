@@ -10,8 +10,8 @@
 //!  flush ─► WouldBlock (mark 100) ── own write ─────► flush ─► a new question (mark 150)
 //! ```
 
+use super::interest::Notify;
 use super::slot::Slot;
-use super::waiting::Asker;
 use crate::answer::Answer;
 use crate::error::Errno;
 use std::task::Waker;
@@ -41,17 +41,17 @@ enum Who {
 }
 
 impl Who {
-    fn of(asker: Asker<'_>) -> Self {
+    fn of(asker: Notify<'_>) -> Self {
         match asker {
-            Asker::Loop => Self::Thread(this_thread()),
-            Asker::Task(waker) => Self::Task(waker.clone()),
+            Notify::Event => Self::Thread(this_thread()),
+            Notify::Waker(waker) => Self::Task(waker.clone()),
         }
     }
 
-    fn is(&self, asker: Asker<'_>) -> bool {
+    fn is(&self, asker: Notify<'_>) -> bool {
         match (self, asker) {
-            (Self::Thread(id), Asker::Loop) => *id == this_thread(),
-            (Self::Task(mine), Asker::Task(waker)) => mine.will_wake(waker),
+            (Self::Thread(id), Notify::Event) => *id == this_thread(),
+            (Self::Task(mine), Notify::Waker(waker)) => mine.will_wake(waker),
             _ => false,
         }
     }
@@ -77,7 +77,7 @@ pub struct Question {
 
 impl Question {
     /// `asker` asks when `mark` bytes are accepted.
-    pub fn new(about: About, asker: Asker<'_>, mark: u64, size: Option<Answer<u64>>) -> Self {
+    pub fn new(about: About, asker: Notify<'_>, mark: u64, size: Option<Answer<u64>>) -> Self {
         Self {
             about,
             who: Who::of(asker),
@@ -103,14 +103,14 @@ impl Question {
 pub struct Questions(Vec<Question>);
 
 impl Questions {
-    fn take(&mut self, about: About, asker: Asker<'_>) -> Option<Question> {
+    fn take(&mut self, about: About, asker: Notify<'_>) -> Option<Question> {
         let mut all = self.0.iter();
         let at = all.position(|kept| kept.about == about && kept.who.is(asker))?;
         Some(self.0.remove(at))
     }
 
     /// A question that `asker` asked, or anybody when `accepted` was what it is now.
-    fn valid(&self, about: About, asker: Asker<'_>, accepted: u64) -> Option<&Question> {
+    fn valid(&self, about: About, asker: Notify<'_>, accepted: u64) -> Option<&Question> {
         let of = |kept: &&Question| kept.about == about;
         let mine = |kept: &&Question| kept.mark.is_some() && kept.who.is(asker);
         let same = |kept: &&Question| kept.mark == Some(accepted);
@@ -135,7 +135,7 @@ impl Questions {
 
     /// Voids the questions of `asker`, who wrote, and those that nobody comes for. Whether any is
     /// left that is not void.
-    fn void(&mut self, asker: Asker<'_>, written: u64, accepted: u64) -> bool {
+    fn void(&mut self, asker: Notify<'_>, written: u64, accepted: u64) -> bool {
         let mut left = false;
         for kept in &mut self.0 {
             let expired = kept
@@ -158,7 +158,7 @@ impl Questions {
 /// With custody, all of them.
 impl Slot {
     /// Takes out the question of `asker`, if it asked one.
-    pub fn take_question(&self, about: About, asker: Asker<'_>) -> Option<Question> {
+    pub fn take_question(&self, about: About, asker: Notify<'_>) -> Option<Question> {
         self.with_questions(|questions| questions.take(about, asker))
     }
 
@@ -174,7 +174,7 @@ impl Slot {
     }
 
     /// Whether this is asked, by `asker` or since the last byte was accepted.
-    pub fn is_asked(&self, about: About, asker: Asker<'_>, accepted: u64) -> bool {
+    pub fn is_asked(&self, about: About, asker: Notify<'_>, accepted: u64) -> bool {
         self.with_questions(|questions| questions.valid(about, asker, accepted).is_some())
     }
 
@@ -183,7 +183,7 @@ impl Slot {
     pub fn told_of(
         &self,
         about: About,
-        asker: Asker<'_>,
+        asker: Notify<'_>,
         accepted: u64,
     ) -> Option<(u64, Result<u64, Errno>)> {
         self.with_questions(|questions| {
@@ -201,7 +201,7 @@ impl Slot {
     }
 
     /// `asker` wrote: its questions are void. Whether any is left that is not.
-    pub fn void_questions(&self, asker: Asker<'_>) -> bool {
+    pub fn void_questions(&self, asker: Notify<'_>) -> bool {
         let marks = self.marks.progress();
         self.with_questions(|questions| questions.void(asker, marks.written, marks.accepted))
     }
@@ -235,7 +235,7 @@ mod tests {
     fn who_asks_anew_has_one_question() {
         let mut questions = Questions::default();
         let waker = Waker::from(Arc::new(Nobody));
-        let task = Asker::Task(&waker);
+        let task = Notify::Waker(&waker);
         let ask = |mark| Question::new(About::Flush, task, mark, None);
         assert!(questions.keep(ask(10)).is_none());
         assert!(!questions.void(task, 10, 20), "none is left");
@@ -246,7 +246,7 @@ mod tests {
         let taken = questions.take(About::Flush, task).expect("the new one");
         assert_eq!(taken.mark(), Some(20));
         assert!(questions.take(About::Flush, task).is_none());
-        assert!(questions.take(About::Size, Asker::Loop).is_none());
+        assert!(questions.take(About::Size, Notify::Event).is_none());
         assert!(questions.take(About::Size, task).is_some() && questions.is_empty());
     }
 }

@@ -13,9 +13,9 @@
 //! ```
 
 use super::Fd;
-use super::attention::Attention;
 use super::caller_state::CallerState;
 use super::cold_state::ColdState;
+use super::requests::Requests;
 use super::waiters::Waiters;
 use super::watermarks::Watermarks;
 use crate::error::{Errno, Failure};
@@ -50,9 +50,9 @@ pub struct Slot {
     /// Odd while a file is open through the slot.
     generation: AtomicU32,
     /// [`Attention`] bits.
-    attention: AtomicU32,
+    requests: AtomicU32,
     /// [`Waiting`](super::Waiting) bits, of event loops and of tasks.
-    pub(super) waiting: AtomicU32,
+    pub(super) interest: AtomicU32,
     /// The tasks.
     pub waiters: Waiters,
     /// [`OpenState`].
@@ -101,8 +101,8 @@ impl Slot {
             caller: CasCell::new(CallerState::default()),
             marks: Watermarks::default(),
             generation: AtomicU32::new(0),
-            attention: AtomicU32::new(0),
-            waiting: AtomicU32::new(0),
+            requests: AtomicU32::new(0),
+            interest: AtomicU32::new(0),
             waiters: Waiters::default(),
             state: AtomicU8::new(0),
             mode_status: AtomicU8::new(0),
@@ -137,8 +137,8 @@ impl Slot {
         self.marks.reset();
         // Relaxed: nobody knows the new generation before it is stored below.
         for word in [
-            &self.attention,
-            &self.waiting,
+            &self.requests,
+            &self.interest,
             &self.read_epoch,
             &self.coming,
             &self.changes,
@@ -194,23 +194,23 @@ impl Slot {
 
     /// Sets attention bits; those that were set before. When there were none, the file has to be
     /// queued.
-    pub fn attend(&self, bits: Attention) -> Attention {
+    pub fn request(&self, bits: Requests) -> Requests {
         // AcqRel: the Release half pairs with `take_attention`, which then sees what the caller
         // did before; the Acquire half, with the Release half there, orders a caller that finds 0
         // behind the look that took the bits.
-        Attention(self.attention.fetch_or(bits.0, Ordering::AcqRel))
+        Requests(self.requests.fetch_or(bits.0, Ordering::AcqRel))
     }
 
     /// Whether there is any.
     pub fn wants_attention(&self) -> bool {
         // Relaxed: whoever takes them synchronises.
-        self.attention.load(Ordering::Relaxed) != 0
+        self.requests.load(Ordering::Relaxed) != 0
     }
 
     /// Takes all attention bits.
-    pub fn take_attention(&self) -> Attention {
+    pub fn take_requests(&self) -> Requests {
         // AcqRel: with `attend`, see there.
-        Attention(self.attention.swap(0, Ordering::AcqRel))
+        Requests(self.requests.swap(0, Ordering::AcqRel))
     }
 
     /// How the bytes go, and why.

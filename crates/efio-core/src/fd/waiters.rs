@@ -12,7 +12,7 @@
 //! the list. A waker leaves the list only to be woken, or by the hand that put it there. So a bit
 //! without a waker is harmless, and a waker without a bit belongs to somebody who still looks.
 
-use super::waiting::Waiting;
+use super::interest::Interest;
 use efio_sync::SpinLock;
 use std::task::Waker;
 
@@ -31,13 +31,13 @@ struct List {
 
 struct Entry {
     /// One thing to wait for.
-    bit: Waiting,
+    bit: Interest,
     waker: Waker,
 }
 
 impl Waiters {
     /// Adds `waker`, which waits for `bit`; `false` when it stands there already.
-    pub fn put(&self, bit: Waiting, waker: &Waker) -> bool {
+    pub fn put(&self, bit: Interest, waker: &Waker) -> bool {
         if self.find(bit, waker) {
             return false;
         }
@@ -50,23 +50,23 @@ impl Waiters {
         true
     }
 
-    fn find(&self, bit: Waiting, waker: &Waker) -> bool {
+    fn find(&self, bit: Interest, waker: &Waker) -> bool {
         let list = self.list.lock();
         let mut entries = list.iter().flat_map(|list| &list.entries);
         entries.any(|entry| entry.bit == bit && entry.waker.will_wake(waker))
     }
 
     /// Takes `waker` out again.
-    pub fn forget(&self, waker: &Waker, bits: Waiting) {
+    pub fn remove(&self, waker: &Waker, bits: Interest) {
         let mut gone = Vec::new();
         self.extract(&mut gone, |entry| {
-            bits.has(entry.bit) && entry.waker.will_wake(waker)
+            bits.intersects(entry.bit) && entry.waker.will_wake(waker)
         });
     }
 
     /// Takes out those that wait for any of `bits`, for the caller to wake.
-    pub fn take(&self, bits: Waiting, out: &mut Vec<Waker>) {
-        self.extract(out, |entry| bits.has(entry.bit));
+    pub fn take(&self, bits: Interest, out: &mut Vec<Waker>) {
+        self.extract(out, |entry| bits.intersects(entry.bit));
     }
 
     fn extract(&self, out: &mut Vec<Waker>, wanted: impl Fn(&Entry) -> bool) {
@@ -112,20 +112,20 @@ mod tests {
     fn each_waker_stands_once_per_thing_and_leaves_with_it() {
         let wakers: Vec<Waker> = (0..2).map(|_| Waker::from(Arc::new(Nobody))).collect();
         let waiters = Waiters::default();
-        assert!(waiters.put(Waiting::DATA, &wakers[0]));
-        assert!(!waiters.put(Waiting::DATA, &wakers[0].clone()));
-        assert!(waiters.put(Waiting::ROOM, &wakers[0]));
-        assert!(waiters.put(Waiting::DATA, &wakers[1]));
+        assert!(waiters.put(Interest::DATA, &wakers[0]));
+        assert!(!waiters.put(Interest::DATA, &wakers[0].clone()));
+        assert!(waiters.put(Interest::ROOM, &wakers[0]));
+        assert!(waiters.put(Interest::DATA, &wakers[1]));
         let mut out = Vec::new();
-        waiters.take(Waiting::FLUSHED, &mut out);
+        waiters.take(Interest::FLUSHED, &mut out);
         assert!(out.is_empty());
-        waiters.take(Waiting::DATA, &mut out);
+        waiters.take(Interest::DATA, &mut out);
         assert_eq!(out.len(), 2);
-        waiters.forget(&wakers[1], Waiting::ALL);
+        waiters.remove(&wakers[1], Interest::ALL);
         waiters.clear(&mut out);
         assert_eq!(out.len(), 3, "what waited for room was still there");
-        assert!(waiters.put(Waiting::DATA, &wakers[1]));
-        waiters.forget(&wakers[1], Waiting::ALL);
+        assert!(waiters.put(Interest::DATA, &wakers[1]));
+        waiters.remove(&wakers[1], Interest::ALL);
         waiters.clear(&mut out);
         assert_eq!(out.len(), 3);
     }

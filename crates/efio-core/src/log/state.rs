@@ -16,7 +16,7 @@ use super::missing::Missing;
 use crate::caller::Unwritten;
 use crate::error::Errno;
 use crate::event::{Event, EventKind};
-use crate::fd::{Asker, Fd};
+use crate::fd::{Fd, Notify};
 use crate::file::File;
 use crate::options::OpenOptions;
 use crate::shared::Shared;
@@ -143,7 +143,7 @@ impl State {
             return Ok(true);
         };
         let in_file = mark.saturating_sub(self.before);
-        match file.shared.written_for(file.fd, in_file, Asker::Loop) {
+        match file.shared.written_for(file.fd, in_file, Notify::Event) {
             Ok(()) => Ok(true),
             Err(error) => match self.failed_or_full(error) {
                 error if error.kind() == ErrorKind::WouldBlock => Ok(false),

@@ -2,9 +2,9 @@
 
 /// Why the driver should look at a file; a set of bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Attention(pub u32);
+pub struct Requests(pub u32);
 
-impl Attention {
+impl Requests {
     /// No reason.
     pub const NONE: Self = Self(0);
     /// A file that was clean has bytes to flush: its interval begins.
@@ -32,17 +32,17 @@ impl Attention {
     pub const WANT_SHARE: Self = Self(1 << 10);
 
     /// Both sets together.
-    pub const fn and(self, other: Self) -> Self {
+    pub const fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
     /// Whether any bit of `other` is set.
-    pub const fn has(self, other: Self) -> bool {
+    pub const fn intersects(self, other: Self) -> bool {
         self.0 & other.0 != 0
     }
 
     /// Whether there is nothing but what can wait until an op ends.
-    pub const fn is_patient(self) -> bool {
+    pub const fn is_deferrable(self) -> bool {
         let patient = Self::SEALED.0 | Self::CONSUMED.0 | Self::WANT_MORE.0 | Self::WANT_SHARE.0;
         self.0 & !patient == 0
     }
