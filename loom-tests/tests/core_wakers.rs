@@ -6,7 +6,7 @@ mod core_engine;
 
 use core_engine::{check, engine, events, open, settle};
 use efio_core::OpenOptions;
-use efio_core::model::{Interest, Notify, Slot, answer};
+use efio_core::model::{Interest, Notify, Slot, channel};
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::thread;

@@ -1,7 +1,7 @@
 //! What callers ask of the driver.
 
-use crate::answer::Promise;
 use crate::fd::Fd;
+use crate::oneshot::Sender;
 use crate::op::OpenSpec;
 use crate::page::Block;
 use crate::plan::Asked;
@@ -16,9 +16,9 @@ pub enum Command {
     /// Open a file.
     Open(Box<OpenCommand>),
     /// Say how the close of this file went, which follows.
-    TellClosed(Fd, Promise<()>),
+    NotifyClosed(Fd, Sender<()>),
     /// Say how long a file is.
-    TellSize(SizeCommand),
+    Size(SizeCommand),
     /// Close all files, and end when that is done or after this time.
     Shutdown(Duration),
 }
@@ -32,7 +32,7 @@ pub struct SizeCommand {
     /// Who hears of the answer.
     pub told: Told,
     /// The answer.
-    pub promise: Promise<u64>,
+    pub promise: Sender<u64>,
 }
 
 /// Who hears that a size is known.

@@ -1,10 +1,10 @@
 //! The owning handle of an open file.
 
-use crate::answer::Answer;
 use crate::caller::Unwritten;
 use crate::caller::transfer::{Loan, Received};
 use crate::error::{Failure, Refused};
 use crate::fd::{Fd, Notify, Progress};
+use crate::oneshot::Receiver;
 use crate::page::{Buffer, PageSlice};
 use crate::shared::Shared;
 use crate::stats::FileStats;
@@ -25,7 +25,7 @@ pub struct File {
     pub(crate) shared: Arc<Shared>,
     pub(crate) fd: Fd,
     /// Once `poll_close` has begun to close it: how that goes.
-    pub(crate) closing: Option<Answer<()>>,
+    pub(crate) closing: Option<Receiver<()>>,
 }
 
 impl File {

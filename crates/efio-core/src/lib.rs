@@ -20,7 +20,6 @@
 
 #[cfg(any(feature = "futures-io", feature = "tokio"))]
 mod aio;
-mod answer;
 mod backend;
 mod caller;
 mod command;
@@ -35,6 +34,7 @@ mod inbox;
 pub mod log;
 mod memory;
 mod mode_status;
+mod oneshot;
 mod op;
 mod options;
 mod page;

@@ -1,12 +1,12 @@
 //! What the loom models drive: the protocols between caller and driver, as they ship.
 
-pub use crate::answer::answer;
 pub use crate::backend::{Backend, WorkQueue};
 pub use crate::command::Command;
 pub use crate::config::Config;
 pub use crate::driver::Driver;
 pub use crate::fd::{Interest, Notify, OpenState, Requests, Slot};
 pub use crate::inbox::Inbox;
+pub use crate::oneshot::channel;
 pub use crate::op::{Completion, FileFacts, FileId, Op, Outcome, Request};
 pub use crate::shared::Shared;
 pub use crate::signalled::{Signal, SignalledQueue};

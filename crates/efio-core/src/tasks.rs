@@ -123,8 +123,8 @@ impl File {
     pub(crate) fn poll_closed(&mut self, waker: &Waker) -> Poll<io::Result<()>> {
         let answer = match &mut self.closing {
             Some(answer) => answer,
-            none => none.insert(self.shared.close_answered(self.fd)?),
+            none => none.insert(self.shared.close_with_result(self.fd)?),
         };
-        self.shared.poll_answer(answer, waker)
+        self.shared.poll_oneshot(answer, waker)
     }
 }

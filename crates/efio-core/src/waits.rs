@@ -170,9 +170,9 @@ impl Engine {
         self.shared.block_on(timeout, |waker| {
             let answer = match &closing {
                 Some(answer) => answer,
-                None => closing.insert(self.shared.close_answered(fd)?),
+                None => closing.insert(self.shared.close_with_result(fd)?),
             };
-            self.shared.poll_answer(answer, waker)
+            self.shared.poll_oneshot(answer, waker)
         })
     }
 }

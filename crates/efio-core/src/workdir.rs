@@ -5,7 +5,7 @@
 //! name: deeper than `PATH_MAX`, or below a parent that may not be searched (F72). Opens that are
 //! pending at the same time share one descriptor, and none is kept afterwards.
 
-use crate::sys::file::Identity;
+use crate::sys::file::FileId;
 use crate::sys::{open_working_directory, working_directory};
 use efio_sync::SpinLock;
 use std::io;
@@ -21,7 +21,7 @@ pub struct WorkingDirectory {
 struct Last {
     fd: Weak<OwnedFd>,
     /// Who it is, and the mount, which decides where `..` leads.
-    place: (Identity, u64),
+    place: (FileId, u64),
 }
 
 impl WorkingDirectory {

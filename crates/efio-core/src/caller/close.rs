@@ -1,12 +1,12 @@
 //! Sync, flush and close: requests to the driver; the answers are events or wake-ups.
 
 use super::EAGAIN;
-use crate::answer::{Answer, answer};
 use crate::command::Command;
 use crate::error::{Errno, Failure};
 use crate::fd::{
     About, CallerState, Fd, Interest, Notify, OpenState, Progress, Question, Requests, Slot,
 };
+use crate::oneshot::{Receiver, channel};
 use crate::shared::Shared;
 use crate::stats::{FileStats, Stats};
 use crate::sys::refused;
@@ -126,18 +126,18 @@ impl Shared {
     }
 
     /// Like [`close`](Self::close); the first error of the file comes as an answer.
-    pub fn close_answered(&self, fd: Fd) -> io::Result<Answer<()>> {
+    pub fn close_with_result(&self, fd: Fd) -> io::Result<Receiver<()>> {
         self.with_file(fd, |slot, ends| {
-            let (promise, answer) = answer();
+            let (sender, receiver) = channel();
             // Ahead of the close in the driver's queue.
-            if let Err(Command::TellClosed(_, promise)) =
-                self.try_command(Command::TellClosed(fd, promise))
+            if let Err(Command::NotifyClosed(_, sender)) =
+                self.try_command(Command::NotifyClosed(fd, sender))
             {
                 // It is closed all the same; nobody else has a waker there yet.
-                drop(promise.give(Err(Errno(libc::ENOMEM))));
+                drop(sender.send(Err(Errno(libc::ENOMEM))));
             }
             self.end_file(fd, slot, ends, false);
-            Ok(answer)
+            Ok(receiver)
         })
     }
 

@@ -2,10 +2,10 @@
 //! event. And the look at what a call would find, which asks for nothing.
 
 use super::{EBADF, EINVAL};
-use crate::answer::Answer;
 use crate::error::Errno;
 use crate::event::Readiness;
 use crate::fd::{Fd, Interest, Notify, Requests};
+use crate::oneshot::Receiver;
 use crate::shared::Shared;
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
 use std::task::{Context, Poll, Waker};
@@ -111,7 +111,11 @@ impl Shared {
     }
 
     /// Ready once the driver has answered.
-    pub fn poll_answer<T: Copy>(&self, answer: &Answer<T>, waker: &Waker) -> Poll<io::Result<T>> {
+    pub fn poll_oneshot<T: Copy>(
+        &self,
+        answer: &Receiver<T>,
+        waker: &Waker,
+    ) -> Poll<io::Result<T>> {
         if let Err(errno) = self.check_process() {
             return Poll::Ready(Err(errno.into()));
         }

@@ -1,9 +1,9 @@
 //! How long a file is, with everything that was accepted: the kernel is asked once it has all of it.
 
 use super::{EAGAIN, EBADF};
-use crate::answer::{Answer, answer};
 use crate::command::{Command, SizeCommand, Told};
 use crate::fd::{About, Fd, Interest, Notify, OpenState, Question, Requests, Slot};
+use crate::oneshot::{Receiver, channel};
 use crate::shared::Shared;
 use std::io;
 use std::task::Waker;
@@ -80,14 +80,14 @@ impl Shared {
         asker: Notify<'_>,
         told: Told,
     ) -> io::Result<Question> {
-        let (promise, answer): (_, Answer<u64>) = answer();
+        let (sender, receiver): (_, Receiver<u64>) = channel();
         let after = slot.marks.accepted();
-        self.command(Command::TellSize(SizeCommand {
+        self.command(Command::Size(SizeCommand {
             fd,
             after,
             told,
-            promise,
+            promise: sender,
         }))?;
-        Ok(Question::new(about, asker, after, Some(answer)))
+        Ok(Question::new(about, asker, after, Some(receiver)))
     }
 }

@@ -6,11 +6,11 @@
 use super::incoming::{Delivered, Incoming, NoMemory};
 use super::ops::Purpose;
 use super::outgoing::Outgoing;
-use crate::answer::Promise;
 use crate::caller::Lost;
 use crate::config::{Config, IoMode};
 use crate::error::Failure;
 use crate::fd::{CallerState, Fd, Slot};
+use crate::oneshot::Sender;
 use crate::op::{CacheMode, FileFacts, Op, OpenSpec};
 use crate::page::{Block, PagePool, order_for};
 use crate::plan::{
@@ -70,7 +70,7 @@ pub struct OpenFile<F> {
     /// The kernel's file, once open.
     pub kernel: Option<Arc<F>>,
     /// Who is told how the close went.
-    pub tell_closed: Promise<()>,
+    pub close_sender: Sender<()>,
     /// The interval timer is set.
     pub timed: bool,
     /// In the list of readers that wait for memory.
@@ -107,7 +107,7 @@ impl<F> OpenFile<F> {
             busy: 0,
             syncs_heard: 0,
             kernel: None,
-            tell_closed: Promise::default(),
+            close_sender: Sender::default(),
             timed: false,
             wants_page: false,
             wants_room: false,

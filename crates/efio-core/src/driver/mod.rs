@@ -222,10 +222,10 @@ impl<B: Backend> Driver<B> {
                 Command::Requests(index) => self.handle_requests(index),
                 Command::AttendAll => self.attend_all(),
                 Command::Open(command) => self.open(*command),
-                Command::TellClosed(fd, promise) => {
-                    self.with_file(fd.index(), |_, _, file| file.tell_closed = promise);
+                Command::NotifyClosed(fd, promise) => {
+                    self.with_file(fd.index(), |_, _, file| file.close_sender = promise);
                 }
-                Command::TellSize(asked) => self.ask_size(asked),
+                Command::Size(asked) => self.ask_size(asked),
                 Command::Shutdown(patience) => self.begin_shutdown(patience),
             }
         }
@@ -417,12 +417,12 @@ impl<B: Backend> Driver<B> {
         let shared = Arc::clone(&self.shared);
         if let Some(slot) = shared.table.get(file.fd.index()) {
             slot.waiters.clear(&mut self.outbox.wakers);
-            let is_heard = file.tell_closed.is_awaited();
+            let is_heard = file.close_sender.is_awaited();
             self.note_loss(slot, file, result, is_heard);
             self.shared.counters.reads_served.add(slot.clear());
         }
         self.shared.table.release(file.fd.index());
-        let waker = std::mem::take(&mut file.tell_closed).give(result);
+        let waker = std::mem::take(&mut file.close_sender).send(result);
         self.outbox.wakers.extend(waker);
         let error = result.err();
         trace::closed(file.fd, error);

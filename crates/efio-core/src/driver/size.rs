@@ -129,7 +129,7 @@ impl<B: Backend> Driver<B> {
         result: Result<u64, Errno>,
     ) {
         let SizeCommand { told, promise, .. } = command;
-        self.outbox.wakers.extend(promise.give(result));
+        self.outbox.wakers.extend(promise.send(result));
         match (told, file) {
             (Told::Event, Some((_, file))) => self.tell(file, EventKind::Readable),
             (Told::Reader, Some((slot, file))) => self.notify_reader(slot, file),

@@ -12,8 +12,8 @@
 
 use super::interest::Notify;
 use super::slot::Slot;
-use crate::answer::Answer;
 use crate::error::Errno;
+use crate::oneshot::Receiver;
 use std::task::Waker;
 
 /// The most questions of a file that are kept; who asks one more repeats the oldest as a new one.
@@ -72,12 +72,12 @@ pub struct Question {
     /// The accepted mark when it was asked; `None` once it is void.
     mark: Option<u64>,
     /// Of a size: the answer to come.
-    size: Option<Answer<u64>>,
+    size: Option<Receiver<u64>>,
 }
 
 impl Question {
     /// `asker` asks when `mark` bytes are accepted.
-    pub fn new(about: About, asker: Notify<'_>, mark: u64, size: Option<Answer<u64>>) -> Self {
+    pub fn new(about: About, asker: Notify<'_>, mark: u64, size: Option<Receiver<u64>>) -> Self {
         Self {
             about,
             who: Who::of(asker),
@@ -92,7 +92,7 @@ impl Question {
     }
 
     /// Of a size: the answer to come.
-    pub fn size(&self) -> Option<&Answer<u64>> {
+    pub fn size(&self) -> Option<&Receiver<u64>> {
         self.size.as_ref()
     }
 }

@@ -10,7 +10,7 @@
 //! | none | some | goes to the first | opens the second, of its own kind for good |
 //! | open | any | goes to the first | goes to the second |
 
-use super::file::Identity;
+use super::file::FileId;
 use super::refused::{self, Call};
 use super::{check, platform, retry};
 use crate::op::CacheMode;
@@ -32,7 +32,7 @@ pub struct Descriptors {
     uses: AtomicU32,
     /// Access mode and `O_APPEND`.
     flags: i32,
-    identity: Identity,
+    identity: FileId,
 }
 
 /// How an op enters the kernel, from [`Ways::begin`] to [`Ways::end`].
@@ -51,7 +51,7 @@ impl Descriptors {
     /// # Errors
     ///
     /// What `fcntl(2)` says.
-    pub fn new(first: OwnedFd, flags: i32, direct: bool, identity: Identity) -> io::Result<Self> {
+    pub fn new(first: OwnedFd, flags: i32, direct: bool, identity: FileId) -> io::Result<Self> {
         let mut ways = Self {
             first,
             second: OnceLock::new(),
@@ -69,7 +69,7 @@ impl Descriptors {
     }
 
     /// Whose descriptors they are.
-    pub fn id(&self) -> Identity {
+    pub fn id(&self) -> FileId {
         self.identity
     }
 

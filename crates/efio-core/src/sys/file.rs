@@ -44,7 +44,7 @@ impl ReadNow for KernelFile {
 
 /// By it a descriptor that somebody closed behind our back is told from the next file that got its
 /// number (F14).
-pub use crate::op::FileId as Identity;
+pub use crate::op::FileId;
 
 /// What kind of file system a file is on, as far as its reads depend on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +69,7 @@ pub struct FileInfo {
     /// The block of its direct IO, 0 when there is none.
     pub block: u32,
     /// Who it is.
-    pub identity: Identity,
+    pub identity: FileId,
 }
 
 impl fmt::Debug for KernelFile {
@@ -164,7 +164,7 @@ impl KernelFile {
     }
 
     /// Who it is.
-    pub fn id(&self) -> Identity {
+    pub fn id(&self) -> FileId {
         self.ways.id()
     }
 
@@ -337,7 +337,7 @@ pub fn io_vectors(slices: &[PageSlice]) -> Vec<libc::iovec> {
     slices.iter().take(MAX_SLICES).map(vector).collect()
 }
 
-impl Identity {
+impl FileId {
     /// `EBADF` if `fd` is not the one of before. What is closed between this and its use is beyond what
     /// a process can see; and a file system that is broken and says nothing says so to the call itself.
     ///

@@ -12,7 +12,7 @@
 //! | does not have the name any more, cannot be read or synced | the name's state is told as unknown |
 
 use super::beneath::link_at;
-use super::file::Identity;
+use super::file::FileId;
 use super::{base, open_at, open_plain, platform, retry};
 use crate::error::Errno;
 use crate::op::{NameSync, OpenSpec};
@@ -30,13 +30,13 @@ const SHARE: libc::rlim_t = 8;
 /// The directories that are held for new files of one engine.
 #[derive(Debug, Default)]
 pub struct Directories {
-    held: Mutex<HashMap<Identity, Weak<Directory>>>,
+    held: Mutex<HashMap<FileId, Weak<Directory>>>,
 }
 
 /// A directory that is held.
 #[derive(Debug)]
 struct Directory {
-    identity: Identity,
+    identity: FileId,
     /// Until somebody needs the descriptor more.
     fd: Mutex<Option<Arc<Held>>>,
     of: Weak<Directories>,
@@ -46,7 +46,7 @@ struct Directory {
 #[derive(Debug)]
 struct Held {
     fd: Option<OwnedFd>,
-    identity: Identity,
+    identity: FileId,
 }
 
 /// The name of a file that its open made.
@@ -54,7 +54,7 @@ struct Held {
 pub struct Name {
     /// How the file was opened.
     spec: Path,
-    file: Identity,
+    file: FileId,
     place: Place,
 }
 
@@ -88,7 +88,7 @@ enum Purpose {
 
 /// Whether the path of an open that may make a file is a file's already.
 #[derive(Clone, Copy, Debug)]
-pub struct Before(Option<Identity>);
+pub struct Before(Option<FileId>);
 
 impl Before {
     /// Looks before the open.
@@ -100,13 +100,13 @@ impl Before {
             let flags = platform::SEARCH | libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_NOCTTY;
             open_at(spec, &spec.path, flags).and_then(|fd| platform::file_id(fd.as_raw_fd()))
         } else {
-            platform::identify_at(base(spec.at.as_ref()), &spec.path, true)
+            platform::file_id_at(base(spec.at.as_ref()), &spec.path, true)
         };
         Self(found.ok())
     }
 
     /// The name of the file, if the open made it.
-    pub fn name(self, spec: &OpenSpec, file: Identity) -> Option<Box<Name>> {
+    pub fn name(self, spec: &OpenSpec, file: FileId) -> Option<Box<Name>> {
         if spec.flags & libc::O_CREAT == 0 || self.0 == Some(file) {
             return None;
         }
@@ -143,7 +143,7 @@ impl Name {
 
 impl Path {
     /// Looks for the directory that has the name.
-    fn find(&self, file: Identity, purpose: Purpose) -> Place {
+    fn find(&self, file: FileId, purpose: Purpose) -> Place {
         match self.follow(file, purpose) {
             Ok(directory) => Place::In(directory),
             Err(error) if is_shortage(&error) => Place::Unsought,
@@ -151,14 +151,14 @@ impl Path {
         }
     }
 
-    fn follow(&self, file: Identity, purpose: Purpose) -> io::Result<Arc<Directory>> {
+    fn follow(&self, file: FileId, purpose: Purpose) -> io::Result<Arc<Directory>> {
         let mut path = self.path.as_bytes().to_vec();
         for _ in 0..MOST_LINKS {
             let (parent, last) = split(&path)?;
             let directory = self.open(&parent, purpose)?;
             let held = directory.fd().ok_or_else(|| errno(libc::EMFILE))?;
             let fd = held.as_fd();
-            if platform::identify_at(fd.as_raw_fd(), &last, false)? == file {
+            if platform::file_id_at(fd.as_raw_fd(), &last, false)? == file {
                 return Ok(directory);
             }
             // Another file has the name by now, unless it is a link.
@@ -171,7 +171,7 @@ impl Path {
     fn open(&self, path: &CStr, purpose: Purpose) -> io::Result<Arc<Directory>> {
         if self.beneath.is_none() {
             // One that is held already need not be opened.
-            let identity = platform::identify_at(base(self.at.as_ref()), path, true)?;
+            let identity = platform::file_id_at(base(self.at.as_ref()), path, true)?;
             if let Some(directory) = self.directories.get(identity) {
                 return Ok(directory);
             }
@@ -212,13 +212,13 @@ impl Directory {
 }
 
 impl Directories {
-    fn get(&self, identity: Identity) -> Option<Arc<Directory>> {
+    fn get(&self, identity: FileId) -> Option<Arc<Directory>> {
         let directory = lock(&self.held).get(&identity)?.upgrade()?;
         directory.fd().is_some().then_some(directory)
     }
 
     /// The directory that `fd` is, shared with others that hold it.
-    fn share(this: &Arc<Self>, identity: Identity, fd: OwnedFd) -> Arc<Directory> {
+    fn share(this: &Arc<Self>, identity: FileId, fd: OwnedFd) -> Arc<Directory> {
         if let Some(directory) = this.get(identity) {
             return directory;
         }

@@ -13,7 +13,7 @@ pub use data::{
 };
 pub use fork::fork_mark;
 pub use holes::data_from;
-pub use stat::{file_id, file_info, file_system, identify_at, working_directory};
+pub use stat::{file_id, file_id_at, file_info, file_system, working_directory};
 
 use crate::page::UNIT_BYTES;
 use std::ptr::NonNull;

@@ -1,7 +1,7 @@
 //! What a descriptor is: statx(2), or fstat(2) where that is refused.
 
 use crate::page::{SLAB_BYTES, UNIT_BYTES};
-use crate::sys::file::{FileInfo, FileSystem, Identity};
+use crate::sys::file::{FileId, FileInfo, FileSystem};
 use crate::sys::refused::{self, Call};
 use crate::sys::{check, retry};
 use std::ffi::CStr;
@@ -14,9 +14,9 @@ use std::os::fd::RawFd;
 /// # Errors
 ///
 /// What `statx(2)` says.
-pub fn file_id(fd: RawFd) -> io::Result<Identity> {
+pub fn file_id(fd: RawFd) -> io::Result<FileId> {
     let flags = libc::AT_EMPTY_PATH | libc::AT_STATX_DONT_SYNC;
-    let told = statx(fd, c"", flags, libc::STATX_INO).map(|answer| identity(&answer));
+    let told = statx(fd, c"", flags, libc::STATX_INO).map(|answer| to_file_id(&answer));
     refused::or_else(Call::Statx, told, || Ok(stat(fd, c"", 0)?.1))
 }
 
@@ -26,10 +26,10 @@ pub fn file_id(fd: RawFd) -> io::Result<Identity> {
 /// # Errors
 ///
 /// What `statx(2)` says.
-pub fn identify_at(at: RawFd, path: &CStr, follow: bool) -> io::Result<Identity> {
+pub fn file_id_at(at: RawFd, path: &CStr, follow: bool) -> io::Result<FileId> {
     let nofollow = if follow { 0 } else { libc::AT_SYMLINK_NOFOLLOW };
     let flags = nofollow | libc::AT_STATX_DONT_SYNC;
-    let told = statx(at, path, flags, libc::STATX_INO).map(|answer| identity(&answer));
+    let told = statx(at, path, flags, libc::STATX_INO).map(|answer| to_file_id(&answer));
     refused::or_else(Call::Statx, told, || Ok(stat(at, path, nofollow)?.1))
 }
 
@@ -38,14 +38,14 @@ pub fn identify_at(at: RawFd, path: &CStr, follow: bool) -> io::Result<Identity>
 /// # Errors
 ///
 /// What `statx(2)` says.
-pub fn working_directory() -> io::Result<(Identity, u64)> {
+pub fn working_directory() -> io::Result<(FileId, u64)> {
     let flags = libc::AT_STATX_DONT_SYNC;
     let wanted = libc::STATX_INO | libc::STATX_MNT_ID;
     let answer = statx(libc::AT_FDCWD, c".", flags, wanted)?;
     if answer.stx_mask & libc::STATX_MNT_ID == 0 {
         return Err(io::Error::from_raw_os_error(libc::EOPNOTSUPP));
     }
-    Ok((identity(&answer), answer.stx_mnt_id))
+    Ok((to_file_id(&answer), answer.stx_mnt_id))
 }
 
 /// What `fd` is.
@@ -59,7 +59,7 @@ pub fn file_info(fd: RawFd) -> io::Result<FileInfo> {
         kind: u32::from(answer.stx_mode) & libc::S_IFMT,
         size: answer.stx_size,
         block: direct_block(&answer),
-        identity: identity(&answer),
+        identity: to_file_id(&answer),
     });
     refused::or_else(Call::Statx, told, || {
         let (answer, identity) = stat(fd, c"", 0)?;
@@ -120,7 +120,7 @@ fn statx(fd: RawFd, path: &CStr, flags: i32, wanted: u32) -> io::Result<libc::st
     clippy::unnecessary_cast,
     reason = "the types differ between processors"
 )]
-fn stat(fd: RawFd, path: &CStr, flags: i32) -> io::Result<(libc::stat, Identity)> {
+fn stat(fd: RawFd, path: &CStr, flags: i32) -> io::Result<(libc::stat, FileId)> {
     let mut answer = MaybeUninit::<libc::stat>::uninit();
     retry(|| {
         // SAFETY: a NUL-terminated path, and room for the answer; any number may be asked about.
@@ -135,15 +135,15 @@ fn stat(fd: RawFd, path: &CStr, flags: i32) -> io::Result<(libc::stat, Identity)
     // SAFETY: the call succeeded and filled it.
     let answer = unsafe { answer.assume_init() };
     let (major, minor) = (libc::major(answer.st_dev), libc::minor(answer.st_dev));
-    let identity = Identity {
+    let identity = FileId {
         device: device(major, minor),
         inode: answer.st_ino as u64,
     };
     Ok((answer, identity))
 }
 
-fn identity(answer: &libc::statx) -> Identity {
-    Identity {
+fn to_file_id(answer: &libc::statx) -> FileId {
+    FileId {
         device: device(answer.stx_dev_major, answer.stx_dev_minor),
         inode: answer.stx_ino,
     }
@@ -176,7 +176,7 @@ mod tests {
         let file = std::fs::File::open(std::env::current_exe().unwrap()).unwrap();
         let fd = std::os::fd::AsRawFd::as_raw_fd(&file);
         assert!(file_id(fd).unwrap() == stat(fd, c"", 0).unwrap().1);
-        let root = identify_at(libc::AT_FDCWD, c"/", true).unwrap();
+        let root = file_id_at(libc::AT_FDCWD, c"/", true).unwrap();
         assert!(root == stat(libc::AT_FDCWD, c"/", 0).unwrap().1);
     }
 }

@@ -1,6 +1,6 @@
 //! Bytes in, bytes out, and to the disk; all of it through the page cache.
 
-use crate::op::Route;
+use crate::op::CacheMode;
 use crate::sys::{check, count};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -22,11 +22,11 @@ pub const READS_NOW: bool = false;
 /// # Errors
 ///
 /// `EINVAL` for direct IO, `EOPNOTSUPP` for IO that leaves nothing in the cache.
-pub fn flags_of(route: Route) -> io::Result<i32> {
-    match route {
-        Route::Direct => Err(io::Error::from_raw_os_error(libc::EINVAL)),
-        Route::Uncached => Err(io::Error::from_raw_os_error(libc::EOPNOTSUPP)),
-        Route::Cached => Ok(0),
+pub fn flags_of(cache_mode: CacheMode) -> io::Result<i32> {
+    match cache_mode {
+        CacheMode::Direct => Err(io::Error::from_raw_os_error(libc::EINVAL)),
+        CacheMode::Uncached => Err(io::Error::from_raw_os_error(libc::EOPNOTSUPP)),
+        CacheMode::Cached => Ok(0),
     }
 }
 

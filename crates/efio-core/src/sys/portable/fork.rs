@@ -4,7 +4,7 @@ use crate::sys::fork::mark_by_handler;
 use std::io;
 use std::sync::atomic::AtomicU32;
 
-/// The word of [`Birthplace`](crate::sys::fork::Birthplace).
+/// The word of [`ForkGuard`](crate::sys::fork::ForkGuard).
 ///
 /// # Errors
 ///

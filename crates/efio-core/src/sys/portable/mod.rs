@@ -12,7 +12,7 @@ pub use data::{
 };
 pub use fork::fork_mark;
 pub use holes::data_from;
-pub use stat::{file_system, identify, identify_at, look_at, working_directory};
+pub use stat::{file_id, file_id_at, file_info, file_system, working_directory};
 
 use std::ptr::NonNull;
 

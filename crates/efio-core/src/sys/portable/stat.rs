@@ -1,6 +1,6 @@
 //! What a descriptor is: fstat(2).
 
-use crate::sys::file::{FileSystem, Identity, Look};
+use crate::sys::file::{FileId, FileInfo, FileSystem};
 use crate::sys::{check, retry};
 use std::ffi::CStr;
 use std::io;
@@ -12,8 +12,8 @@ use std::os::fd::RawFd;
 /// # Errors
 ///
 /// What `fstat(2)` says.
-pub fn identify(fd: RawFd) -> io::Result<Identity> {
-    Ok(look_at(fd)?.identity)
+pub fn file_id(fd: RawFd) -> io::Result<FileId> {
+    Ok(file_info(fd)?.identity)
 }
 
 /// Who has the name `path` in the directory `at`: what a symbolic link leads to with `follow`, the
@@ -22,7 +22,7 @@ pub fn identify(fd: RawFd) -> io::Result<Identity> {
 /// # Errors
 ///
 /// What `fstatat(2)` says.
-pub fn identify_at(at: RawFd, path: &CStr, follow: bool) -> io::Result<Identity> {
+pub fn file_id_at(at: RawFd, path: &CStr, follow: bool) -> io::Result<FileId> {
     let flags = if follow { 0 } else { libc::AT_SYMLINK_NOFOLLOW };
     let mut answer = MaybeUninit::<libc::stat>::uninit();
     retry(|| {
@@ -30,7 +30,7 @@ pub fn identify_at(at: RawFd, path: &CStr, follow: bool) -> io::Result<Identity>
         check(unsafe { libc::fstatat(at, path.as_ptr(), answer.as_mut_ptr(), flags) })
     })?;
     // SAFETY: fstatat succeeded and filled it.
-    Ok(identity(unsafe { answer.assume_init_ref() }))
+    Ok(to_file_id(unsafe { answer.assume_init_ref() }))
 }
 
 /// Where the working directory of this thread is: who it is, and in which mount, which is not told.
@@ -38,8 +38,8 @@ pub fn identify_at(at: RawFd, path: &CStr, follow: bool) -> io::Result<Identity>
 /// # Errors
 ///
 /// What `fstatat(2)` says.
-pub fn working_directory() -> io::Result<(Identity, u64)> {
-    Ok((identify_at(libc::AT_FDCWD, c".", true)?, 0))
+pub fn working_directory() -> io::Result<(FileId, u64)> {
+    Ok((file_id_at(libc::AT_FDCWD, c".", true)?, 0))
 }
 
 /// What kind of file system it is on: nobody asks here.
@@ -52,23 +52,23 @@ pub fn file_system(_fd: RawFd) -> FileSystem {
 /// # Errors
 ///
 /// What `fstat(2)` says.
-pub fn look_at(fd: RawFd) -> io::Result<Look> {
+pub fn file_info(fd: RawFd) -> io::Result<FileInfo> {
     let mut answer = MaybeUninit::<libc::stat>::uninit();
     // SAFETY: room for the answer; any number may be asked about.
     retry(|| check(unsafe { libc::fstat(fd, answer.as_mut_ptr()) }))?;
     // SAFETY: fstat succeeded and filled it.
     let answer = unsafe { answer.assume_init() };
-    Ok(Look {
+    Ok(FileInfo {
         kind: answer.st_mode & libc::S_IFMT,
         size: answer.st_size as u64,
         block: 0,
-        identity: identity(&answer),
+        identity: to_file_id(&answer),
     })
 }
 
 #[allow(clippy::unnecessary_cast, reason = "the types differ between systems")]
-fn identity(answer: &libc::stat) -> Identity {
-    Identity {
+fn to_file_id(answer: &libc::stat) -> FileId {
+    FileId {
         // A name, not a number: its sign does not matter.
         device: answer.st_dev as u64,
         inode: answer.st_ino as u64,

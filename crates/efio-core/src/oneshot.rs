@@ -10,13 +10,13 @@ use efio_sync::shim;
 use std::task::Waker;
 
 /// The asker's half.
-pub struct Answer<T>(shim::Arc<SpinLock<State<T>>>);
+pub struct Receiver<T>(shim::Arc<SpinLock<State<T>>>);
 
 /// The driver's half. Dropped without an answer it says `ESHUTDOWN`: the engine ended before.
-pub struct Promise<T: Copy>(Option<shim::Arc<SpinLock<State<T>>>>);
+pub struct Sender<T: Copy>(Option<shim::Arc<SpinLock<State<T>>>>);
 
 /// Nobody waits for the answer.
-impl<T: Copy> Default for Promise<T> {
+impl<T: Copy> Default for Sender<T> {
     fn default() -> Self {
         Self(None)
     }
@@ -28,12 +28,12 @@ enum State<T> {
 }
 
 /// Both halves.
-pub fn answer<T: Copy>() -> (Promise<T>, Answer<T>) {
+pub fn channel<T: Copy>() -> (Sender<T>, Receiver<T>) {
     let state = shim::Arc::new(SpinLock::new(State::Open(None)));
-    (Promise(Some(state.clone())), Answer(state))
+    (Sender(Some(state.clone())), Receiver(state))
 }
 
-impl<T: Copy> Answer<T> {
+impl<T: Copy> Receiver<T> {
     /// The answer, as often as it is asked for; until it is there, `waker` is kept to be woken.
     pub fn get(&self, waker: &Waker) -> Option<Result<T, Errno>> {
         let mut mine = Some(waker.clone());
@@ -49,7 +49,7 @@ impl<T: Copy> Answer<T> {
     }
 }
 
-impl<T: Copy> Promise<T> {
+impl<T: Copy> Sender<T> {
     /// Whether somebody holds the other half.
     pub fn is_awaited(&self) -> bool {
         let state = self.0.as_ref();
@@ -57,23 +57,23 @@ impl<T: Copy> Promise<T> {
     }
 
     /// Gives the answer; the waker to wake for it.
-    pub fn give(mut self, result: Result<T, Errno>) -> Option<Waker> {
+    pub fn send(mut self, result: Result<T, Errno>) -> Option<Waker> {
         let state = self.0.take()?;
-        give(&state, result)
+        send(&state, result)
     }
 }
 
-fn give<T>(state: &SpinLock<State<T>>, result: Result<T, Errno>) -> Option<Waker> {
+fn send<T>(state: &SpinLock<State<T>>, result: Result<T, Errno>) -> Option<Waker> {
     match std::mem::replace(&mut *state.lock(), State::Given(result)) {
         State::Open(waker) => waker,
         State::Given(_) => None,
     }
 }
 
-impl<T: Copy> Drop for Promise<T> {
+impl<T: Copy> Drop for Sender<T> {
     fn drop(&mut self) {
         let state = self.0.take();
-        let waker = state.and_then(|state| give(&state, Err(Errno(libc::ESHUTDOWN))));
+        let waker = state.and_then(|state| send(&state, Err(Errno(libc::ESHUTDOWN))));
         if let Some(waker) = waker {
             // Whoever drops us has other things to do than to panic.
             let _ = contain(|| waker.wake());
