@@ -4,7 +4,7 @@
 //! It outlives the descriptor, which a waker in the slot could not.
 
 use crate::error::Errno;
-use crate::event::contain;
+use crate::event::catch_panic;
 use efio_sync::SpinLock;
 use efio_sync::shim;
 use std::task::Waker;
@@ -76,7 +76,7 @@ impl<T: Copy> Drop for Sender<T> {
         let waker = state.and_then(|state| send(&state, Err(Errno(libc::ESHUTDOWN))));
         if let Some(waker) = waker {
             // Whoever drops us has other things to do than to panic.
-            let _ = contain(|| waker.wake());
+            let _ = catch_panic(|| waker.wake());
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::command::{AtCommand, Command};
 use crate::config::Config;
 use crate::error::Errno;
-use crate::event::{EventQueue, contain};
+use crate::event::{EventQueue, catch_panic};
 use crate::fd::{FdTable, Requests, Slot};
 use crate::inbox::Inbox;
 use crate::page::{KernelMemory, PagePool, SlabSource};
@@ -151,7 +151,7 @@ impl Shared {
         }
         for waker in wakers {
             // The driver's own thread, on its way out: nobody is left to count.
-            let _ = contain(|| waker.wake());
+            let _ = catch_panic(|| waker.wake());
         }
     }
 

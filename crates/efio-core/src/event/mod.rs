@@ -11,7 +11,7 @@ mod queue;
 mod sink;
 
 pub use queue::EventQueue;
-pub use sink::{Callback, Outbox, contain};
+pub use sink::{Callback, Outbox, catch_panic};
 
 use crate::error::{Errno, Failure};
 use crate::fd::Fd;

@@ -67,7 +67,7 @@ impl Outbox {
             _ => self.run_callback(&after),
         };
         for waker in self.wakers.drain(..) {
-            panics += u64::from(contain(|| waker.wake()).is_err());
+            panics += u64::from(catch_panic(|| waker.wake()).is_err());
             after();
         }
         panics
@@ -79,7 +79,7 @@ impl Outbox {
         let mut panics = 0;
         if let Some(callback) = &self.callback {
             for event in self.events.drain(..) {
-                panics += u64::from(contain(|| callback(event)).is_err());
+                panics += u64::from(catch_panic(|| callback(event)).is_err());
                 after();
             }
         }
@@ -88,15 +88,15 @@ impl Outbox {
 }
 
 /// Runs code of somebody else; its panic stays here (F53).
-pub fn contain(code: impl FnOnce()) -> Result<(), Panicked> {
+pub fn catch_panic(code: impl FnOnce()) -> Result<(), CaughtPanic> {
     // What the code left half done is its own: nothing of ours is borrowed.
-    catch_unwind(AssertUnwindSafe(code)).map_err(Panicked::new)
+    catch_unwind(AssertUnwindSafe(code)).map_err(CaughtPanic::new)
 }
 
 /// A panic was caught.
-pub struct Panicked(());
+pub struct CaughtPanic(());
 
-impl Panicked {
+impl CaughtPanic {
     fn new(payload: Box<dyn Any + Send>) -> Self {
         // The payload is somebody else's, too. What its drop throws is not dropped again.
         if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
@@ -118,7 +118,7 @@ mod tests {
                 panic!("again");
             }
         }
-        assert!(contain(|| std::panic::panic_any(Bomb)).is_err());
-        assert!(contain(|| ()).is_ok());
+        assert!(catch_panic(|| std::panic::panic_any(Bomb)).is_err());
+        assert!(catch_panic(|| ()).is_ok());
     }
 }
