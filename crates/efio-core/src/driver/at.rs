@@ -15,37 +15,37 @@ use std::sync::Arc;
 
 impl<B: Backend> Driver<B> {
     /// Takes what callers asked for. One whose file was not heard of yet waits for its open.
-    pub(super) fn hear_positional(&mut self) -> bool {
+    pub(super) fn drain_positional(&mut self) -> bool {
         let mut heard = false;
-        self.place_early();
+        self.place_unmatched();
         while let Some(command) = self.shared.positional.pop() {
             heard = true;
             if let Some(early) = self.place_positional(command) {
-                self.early.push(early);
+                self.unmatched.push(early);
             }
         }
         heard
     }
 
     /// Takes what was asked of one file, which is not in its place now.
-    pub(super) fn hear_of(&mut self, file: &mut OpenFile<B::File>) {
+    pub(super) fn drain_positional_of(&mut self, file: &mut OpenFile<B::File>) {
         while let Some(command) = self.shared.positional.pop() {
-            self.early.push(command);
+            self.unmatched.push(command);
         }
-        for command in std::mem::take(&mut self.early) {
+        for command in std::mem::take(&mut self.unmatched) {
             if command.fd == file.fd {
                 file.ask(command.asked);
             } else {
-                self.early.push(command);
+                self.unmatched.push(command);
             }
         }
     }
 
     /// Gives each op that was heard of before its file to that, if it is there.
-    pub(super) fn place_early(&mut self) {
-        for command in std::mem::take(&mut self.early) {
+    pub(super) fn place_unmatched(&mut self) {
+        for command in std::mem::take(&mut self.unmatched) {
             if let Some(early) = self.place_positional(command) {
-                self.early.push(early);
+                self.unmatched.push(early);
             }
         }
     }
@@ -58,7 +58,7 @@ impl<B: Backend> Driver<B> {
             if file.fd == fd {
                 if let Some(asked) = asked.take() {
                     file.ask(asked);
-                    driver.pump(slot, file);
+                    driver.drive(slot, file);
                 }
             }
         });
@@ -66,7 +66,7 @@ impl<B: Backend> Driver<B> {
     }
 
     /// Does what the plan says now.
-    pub(super) fn pump_positional(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) {
+    pub(super) fn drive_positional(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) {
         loop {
             let written = file.written();
             let failure = file.failure().map(|failure| failure.errno);
@@ -83,7 +83,7 @@ impl<B: Backend> Driver<B> {
                     file.busy += 1;
                     self.submit(file.fd.index(), Purpose::At(key), op(transfer, kernel));
                 }
-                Next::Finish(finished) => self.positional_over(slot, file, finished),
+                Next::Finish(finished) => self.finish_positional(slot, file, finished),
             }
         }
     }
@@ -91,22 +91,22 @@ impl<B: Backend> Driver<B> {
     /// The file will not be served: every op that the disk does not have ends.
     pub(super) fn cancel_positional(&mut self, file: &mut OpenFile<B::File>, errno: Errno) {
         while let Some(finished) = file.at.as_mut().and_then(|at| at.cancel(errno)) {
-            self.tell_over(file, finished);
+            self.emit_completed(file, finished);
         }
     }
 
     /// Nobody will hear of the file's ops any more: each ends here, and whether one that the disk has
     /// happens nobody knows. Its memory stays with the disk.
-    pub(super) fn give_up_positional(&mut self, file: &mut OpenFile<B::File>) {
+    pub(super) fn complete_all_positional(&mut self, file: &mut OpenFile<B::File>) {
         self.cancel_positional(file, Errno(libc::ECANCELED));
         let unknown = Errno(libc::ETIMEDOUT);
         while let Some(finished) = file.at.as_mut().and_then(|at| at.give_up(unknown)) {
-            self.tell_over(file, finished);
+            self.emit_completed(file, finished);
         }
     }
 
     /// An op of the backend ended.
-    pub(super) fn moved(
+    pub(super) fn on_positional(
         &mut self,
         slot: &Slot,
         file: &mut OpenFile<B::File>,
@@ -141,14 +141,14 @@ impl<B: Backend> Driver<B> {
         match at.completed(key, block, result, &mut file.io_caps) {
             After::Again => {}
             After::FellBack => {
-                self.fell_back(slot, file.fd, file.io_caps);
+                self.on_fallback(slot, file.fd, file.io_caps);
             }
-            After::Finished(finished) => self.positional_over(slot, file, finished),
+            After::Finished(finished) => self.finish_positional(slot, file, finished),
         }
     }
 
     /// What the end of an op means for its file, and for the caller.
-    fn positional_over(
+    fn finish_positional(
         &mut self,
         slot: &Slot,
         file: &mut OpenFile<B::File>,
@@ -162,14 +162,14 @@ impl<B: Backend> Driver<B> {
             ..
         } = finished;
         if kind == Kind::Read {
-            return self.tell_over(file, finished);
+            return self.emit_completed(file, finished);
         }
         match result {
             Ok(()) => {
                 file.changed(kind, offset);
                 slot.marks.set_written(file.written());
                 self.set_timer(file);
-                self.tell_over(file, finished);
+                self.emit_completed(file, finished);
                 self.freed_room(slot, file);
                 self.notify_flusher(slot, file);
                 self.answer_sizes(slot, file);
@@ -177,13 +177,13 @@ impl<B: Backend> Driver<B> {
             Err(errno) => {
                 let verdict = file.write().change_failed(errno, offset + moved as u64);
                 // The file has failed by the time its op tells so.
-                self.judge(slot, file, verdict);
-                self.tell_over(file, finished);
+                self.apply_write_error(slot, file, verdict);
+                self.emit_completed(file, finished);
             }
         }
     }
 
-    fn tell_over(&mut self, file: &OpenFile<B::File>, finished: Finished<Block>) {
+    fn emit_completed(&mut self, file: &OpenFile<B::File>, finished: Finished<Block>) {
         let Finished {
             kind,
             token,
@@ -203,7 +203,7 @@ impl<B: Backend> Driver<B> {
                 buffer: Buffer::of(memory, len),
             }),
         };
-        self.tell(file, news);
+        self.emit(file, news);
     }
 }
 

@@ -38,14 +38,16 @@ impl<B: Backend> Driver<B> {
             match (purpose, outcome) {
                 (Purpose::Open, outcome) => driver.opened(slot, file, outcome),
                 (Purpose::Fetch(number), outcome) => {
-                    driver.fetched(slot, file, number, outcome, block);
+                    driver.on_read(slot, file, number, outcome, block);
                 }
-                (Purpose::At(key), outcome) => driver.moved(slot, file, key, outcome, block),
+                (Purpose::At(key), outcome) => {
+                    driver.on_positional(slot, file, key, outcome, block)
+                }
                 (Purpose::Empty, outcome) => driver.emptied(slot, file, outcome),
                 (Purpose::Discard, _) => {}
-                (Purpose::Size(key), outcome) => driver.sized(slot, file, key, outcome),
-                (Purpose::Write, outcome) => driver.wrote(slot, file, outcome),
-                (Purpose::Sync, outcome) => driver.synced(slot, file, outcome),
+                (Purpose::Size(key), outcome) => driver.on_size(slot, file, key, outcome),
+                (Purpose::Write, outcome) => driver.on_write(slot, file, outcome),
+                (Purpose::Sync, outcome) => driver.on_sync(slot, file, outcome),
                 (Purpose::Close, outcome) => {
                     let result = match outcome {
                         Outcome::Failed(errno) => Err(errno.as_failure()),
@@ -57,7 +59,7 @@ impl<B: Backend> Driver<B> {
                     return;
                 }
             }
-            driver.pump(slot, file);
+            driver.drive(slot, file);
         });
     }
 
@@ -76,7 +78,7 @@ impl<B: Backend> Driver<B> {
         }
     }
 
-    fn fetched(
+    fn on_read(
         &mut self,
         slot: &Slot,
         file: &mut OpenFile<B::File>,
@@ -107,19 +109,19 @@ impl<B: Backend> Driver<B> {
         drop(file.incoming().plan.arrived(number, block, result));
         let delivered = file.deliver(slot);
         if delivered.fell_back {
-            self.fell_back(slot, file.fd, file.incoming().plan.io_caps());
+            self.on_fallback(slot, file.fd, file.incoming().plan.io_caps());
         }
         if file.incoming().plan.is_over() {
             // Once its bytes are taken, the file rests.
             self.set_timer(file);
         }
-        if delivered.news {
+        if delivered.has_data {
             self.list_reader(slot, file);
             self.notify_reader(slot, file);
         }
     }
 
-    fn wrote(&mut self, slot: &Slot, file: &mut OpenFile<B::File>, outcome: Outcome<B::File>) {
+    fn on_write(&mut self, slot: &Slot, file: &mut OpenFile<B::File>, outcome: Outcome<B::File>) {
         let route = file.write().cache_mode_in_flight();
         let verdict = match outcome {
             Outcome::Done(n) => {
@@ -136,10 +138,10 @@ impl<B: Backend> Driver<B> {
             }
         };
         slot.marks.set_written(file.written());
-        self.judge(slot, file, verdict);
+        self.apply_write_error(slot, file, verdict);
         if slot.failure().is_some() {
             let ends = slot.caller.acquire(DRIVER);
-            rescue(slot, file, ends);
+            hand_over_unwritten(slot, file, ends);
             // Who asked for what was lost while this write was in flight finds it now.
             self.notify_all(slot, file);
         }
@@ -148,11 +150,11 @@ impl<B: Backend> Driver<B> {
         self.answer_sizes(slot, file);
     }
 
-    fn synced(&mut self, slot: &Slot, file: &mut OpenFile<B::File>, outcome: Outcome<B::File>) {
+    fn on_sync(&mut self, slot: &Slot, file: &mut OpenFile<B::File>, outcome: Outcome<B::File>) {
         match outcome {
             Outcome::Failed(errno) => {
                 let verdict = file.write().sync_failed(errno.as_failure());
-                self.judge(slot, file, verdict);
+                self.apply_write_error(slot, file, verdict);
             }
             outcome => {
                 let name = match outcome {
@@ -165,13 +167,13 @@ impl<B: Backend> Driver<B> {
                 self.set_timer(file);
                 slot.marks.set_durable(upto);
                 if file.write().syncs_are_answered() {
-                    slot.answer_syncs(file.syncs_heard);
+                    slot.answer_syncs(file.syncs_seen);
                 }
                 self.shared.counters.syncs.add(1);
                 // After `Failed` no success is told any more; the mark itself is true. Nor is one of
                 // a close, which tells for itself.
                 if slot.failure().is_none() && is_asked {
-                    self.tell(file, EventKind::Synced { upto });
+                    self.emit(file, EventKind::Synced { upto });
                     self.notify(slot, file, Interest::SYNCED, None);
                 }
             }
@@ -193,23 +195,23 @@ impl<B: Backend> Driver<B> {
     /// Poisons the file, and leaves to the caller what was accepted for nothing. Takes custody, so
     /// that whatever a call accepted is seen here; a caller inside a call takes no longer than a
     /// memcpy.
-    pub(super) fn poison(
+    pub(super) fn fail(
         &mut self,
         slot: &Slot,
         file: &mut OpenFile<B::File>,
         failure: &mut Failure,
     ) {
         let ends = slot.caller.acquire(DRIVER);
-        self.hear_of(file);
+        self.drain_positional_of(file);
         // What waits behind the failed write is lost as well, and may lie before it.
         let pending = file.lowest_pending(slot);
         failure.offset = pending.map_or(failure.offset, |low| low.min(failure.offset));
-        slot.poison(*failure);
-        rescue(slot, file, ends);
+        slot.fail(*failure);
+        hand_over_unwritten(slot, file, ends);
     }
 
     /// The kernel refused a route of a file, which goes on with those that are `left`.
-    pub(super) fn fell_back(&self, slot: &Slot, fd: Fd, left: IoCaps) {
+    pub(super) fn on_fallback(&self, slot: &Slot, fd: Fd, left: IoCaps) {
         self.shared.counters.fallbacks.add(1);
         slot.count(1, |stats| &mut stats.fallbacks);
         slot.set_mode_status(slot.mode_status().with(left));
@@ -217,18 +219,23 @@ impl<B: Backend> Driver<B> {
     }
 
     /// Acts on what an error means for the file.
-    pub(super) fn judge(&mut self, slot: &Slot, file: &mut OpenFile<B::File>, verdict: Verdict) {
+    pub(super) fn apply_write_error(
+        &mut self,
+        slot: &Slot,
+        file: &mut OpenFile<B::File>,
+        verdict: Verdict,
+    ) {
         match verdict {
             Verdict::Retry => {}
             Verdict::FellBack => {
-                self.fell_back(slot, file.fd, file.write().io_caps());
+                self.on_fallback(slot, file.fd, file.write().io_caps());
             }
             Verdict::Failed(mut failure) => {
                 if slot.failure().is_none() {
-                    self.poison(slot, file, &mut failure);
+                    self.fail(slot, file, &mut failure);
                     file.life.failed(failure.errno);
                     trace::failed(file.fd, &failure);
-                    self.tell(file, EventKind::Failed(failure));
+                    self.emit(file, EventKind::Failed(failure));
                     self.failure_told(file);
                     self.notify_all(slot, file);
                     self.answer_sizes(slot, file);
@@ -239,7 +246,11 @@ impl<B: Backend> Driver<B> {
 }
 
 /// Leaves what was lost in the caller's ends, unless the caller is gone or a write is in flight.
-fn rescue<F>(slot: &Slot, file: &mut OpenFile<F>, mut ends: CasCellGuard<'_, CallerState>) {
+fn hand_over_unwritten<F>(
+    slot: &Slot,
+    file: &mut OpenFile<F>,
+    mut ends: CasCellGuard<'_, CallerState>,
+) {
     if ends.generation != file.fd.generation() {
         // Closed: nobody can ask for it any more.
         return;

@@ -3,7 +3,7 @@
 //! A file that nobody uses has neither streams nor plans: [`Outgoing`] and [`Incoming`] are made when
 //! there is something to write or read, and put away by [`OpenFile::rest`].
 
-use super::incoming::{Delivered, Incoming, NoMemory};
+use super::incoming::{Incoming, NoMemory, Progress};
 use super::ops::Purpose;
 use super::outgoing::Outgoing;
 use crate::caller::Lost;
@@ -66,7 +66,7 @@ pub struct OpenFile<F> {
     /// Ops in flight.
     pub busy: u32,
     /// How many of the syncs that callers asked for the plan knows of.
-    pub syncs_heard: u32,
+    pub syncs_seen: u32,
     /// The kernel's file, once open.
     pub kernel: Option<Arc<F>>,
     /// Who is told how the close went.
@@ -105,7 +105,7 @@ impl<F> OpenFile<F> {
             },
             changes: 0,
             busy: 0,
-            syncs_heard: 0,
+            syncs_seen: 0,
             kernel: None,
             close_sender: Sender::default(),
             timed: false,
@@ -421,9 +421,9 @@ impl<F> OpenFile<F> {
     }
 
     /// See [`Incoming::deliver`].
-    pub fn deliver(&mut self, slot: &Slot) -> Delivered {
+    pub fn deliver(&mut self, slot: &Slot) -> Progress {
         let incoming = self.incoming.as_mut();
-        incoming.map_or_else(Delivered::default, |incoming| incoming.deliver(slot))
+        incoming.map_or_else(Progress::default, |incoming| incoming.deliver(slot))
     }
 
     /// The caller closed the file: nothing is read any more.

@@ -85,8 +85,8 @@ impl Incoming {
 
     /// Hands what arrived to the consumer; says whether it has something new to look at, and how
     /// often a route was given up.
-    pub fn deliver(&mut self, slot: &Slot) -> Delivered {
-        let mut delivered = Delivered::default();
+    pub fn deliver(&mut self, slot: &Slot) -> Progress {
+        let mut delivered = Progress::default();
         while let Some(delivery) = self.plan.next_delivery() {
             match delivery {
                 Delivery::Data {
@@ -100,11 +100,11 @@ impl Incoming {
                         continue;
                     };
                     // Refused when the reader is gone: the page goes back to the pool.
-                    delivered.news |= stream.push(page).is_ok();
+                    delivered.has_data |= stream.push(page).is_ok();
                 }
                 Delivery::End(result) => {
                     slot.end_run(self.plan.epoch(), result);
-                    delivered.news = true;
+                    delivered.has_data = true;
                 }
                 Delivery::FellBack => delivered.fell_back = true,
             }
@@ -131,9 +131,9 @@ pub struct NoMemory;
 
 /// What [`Incoming::deliver`] did.
 #[derive(Default)]
-pub struct Delivered {
+pub struct Progress {
     /// The consumer has something to look at.
-    pub news: bool,
+    pub has_data: bool,
     /// The kernel refused a route, and the run begins anew.
     pub fell_back: bool,
 }

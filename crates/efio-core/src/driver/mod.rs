@@ -69,7 +69,7 @@ pub struct Driver<B: Backend> {
     /// Requests that the backend had no room for.
     backlog: VecDeque<Request<B::File>>,
     /// Positional ops of files that were not heard of yet.
-    early: Vec<AtCommand>,
+    unmatched: Vec<AtCommand>,
     sizes: Sizes,
     /// Opens, and what they wait for.
     precedence: Precedence,
@@ -104,7 +104,7 @@ impl<B: Backend> Driver<B> {
             live: 0,
             ops: OpTable::default(),
             backlog: VecDeque::new(),
-            early: Vec::new(),
+            unmatched: Vec::new(),
             sizes: Sizes::default(),
             precedence: Precedence::default(),
             openings: HashMap::new(),
@@ -140,7 +140,7 @@ impl<B: Backend> Driver<B> {
         let _driving = Driving::of(&shared);
         self.now = now;
         self.shared.counters.turns.add(1);
-        let heard = self.hear_callers();
+        let heard = self.drain_inbox();
         self.fire_timers();
         self.end_pauses();
         let reaped = self.reap();
@@ -214,7 +214,7 @@ impl<B: Backend> Driver<B> {
         &mut self.backend
     }
 
-    fn hear_callers(&mut self) -> bool {
+    fn drain_inbox(&mut self) -> bool {
         let mut heard = false;
         while let Some(command) = self.shared.inbox.pop() {
             heard = true;
@@ -229,7 +229,7 @@ impl<B: Backend> Driver<B> {
                 Command::Shutdown(patience) => self.begin_shutdown(patience),
             }
         }
-        self.hear_positional() || heard
+        self.drain_positional() || heard
     }
 
     /// Looks at every file that wants attention: there was no memory to say which.
@@ -253,7 +253,7 @@ impl<B: Backend> Driver<B> {
         let bits = slot.take_requests();
         if bits.intersects(Requests::CLOSE.union(Requests::CLOSE_SYNC)) {
             // What was asked for before the close.
-            self.hear_positional();
+            self.drain_positional();
         }
         self.with_file(index, |driver, slot, file| {
             // Who reads, or reads no more, may be at rest by then.
@@ -268,7 +268,7 @@ impl<B: Backend> Driver<B> {
             }
             if bits.intersects(Requests::SYNC) {
                 driver.shared.counters.flushes_sync.add(1);
-                file.syncs_heard = slot.syncs_asked();
+                file.syncs_seen = slot.syncs_asked();
                 file.write().sync(slot.requested_sync());
             }
             if bits.intersects(Requests::WANT_DATA.union(Requests::WANT_MORE)) {
@@ -291,7 +291,7 @@ impl<B: Backend> Driver<B> {
                 }
                 driver.closed(slot, file);
             }
-            driver.pump(slot, file);
+            driver.drive(slot, file);
         });
     }
 
@@ -342,26 +342,26 @@ impl<B: Backend> Driver<B> {
                     file.flush(accepted);
                     driver.set_timer(file);
                 }
-                driver.pump(slot, file);
+                driver.drive(slot, file);
             });
         }
     }
 
     /// Does all that the plans of a file ask for now.
-    fn pump(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) {
+    fn drive(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) {
         let index = file.fd.index();
         if file.life.is_serving() && self.retries.is_paused(file.fd, self.now) {
             slot.set_coming(file.coming());
             slot.set_going(file.is_going());
         } else if file.life.is_serving() {
-            self.pump_positional(slot, file);
+            self.drive_positional(slot, file);
             while let Some((purpose, op)) = file.next_sync().or_else(|| file.next_write(slot)) {
                 file.busy += 1;
                 let full = purpose == Purpose::Write && file.write().due() <= file.written();
                 self.shared.counters.flushes_full.add(u64::from(full));
                 self.submit(index, purpose, op);
             }
-            self.pump_reads(slot, file);
+            self.drive_reads(slot, file);
             slot.set_coming(file.coming());
             slot.set_going(file.is_going());
         } else if let Some(failure) = file.failure() {
@@ -383,7 +383,7 @@ impl<B: Backend> Driver<B> {
         }
     }
 
-    fn pump_reads(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) {
+    fn drive_reads(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) {
         let Some(incoming) = &mut file.incoming else {
             return;
         };
@@ -426,7 +426,7 @@ impl<B: Backend> Driver<B> {
         self.outbox.wakers.extend(waker);
         let error = result.err();
         trace::closed(file.fd, error);
-        self.tell(file, EventKind::Closed { error });
+        self.emit(file, EventKind::Closed { error });
     }
 
     fn submit(&mut self, index: u32, purpose: Purpose, op: Op<B::File>) {

@@ -8,7 +8,7 @@ use crate::fd::{Interest, Slot};
 
 impl<B: Backend> Driver<B> {
     /// News of a file.
-    pub(super) fn tell(&mut self, file: &OpenFile<B::File>, kind: EventKind) {
+    pub(super) fn emit(&mut self, file: &OpenFile<B::File>, kind: EventKind) {
         // A completion brings a buffer back, which a waker cannot.
         if file.wakers && !matches!(kind, EventKind::Completed(_)) {
             return;
@@ -33,7 +33,7 @@ impl<B: Backend> Driver<B> {
     ) {
         let owed = slot.take_interest(bits);
         if let (true, Some(event)) = (owed.event, event) {
-            self.tell(file, event);
+            self.emit(file, event);
         }
         if owed.wakers {
             self.wake(slot, bits);

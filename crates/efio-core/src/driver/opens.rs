@@ -116,7 +116,7 @@ impl<B: Backend> Driver<B> {
         if self.precedence.enter(path, fd.index(), has_effects) {
             self.submit_open(fd.index());
         }
-        self.place_early();
+        self.place_unmatched();
         if self.deadline.is_some() {
             self.close_for_shutdown(fd);
         }
@@ -143,7 +143,7 @@ impl<B: Backend> Driver<B> {
             self.submit_open(index);
             self.with_file(index, |driver, slot, file| {
                 driver.go_on(slot, file);
-                driver.pump(slot, file);
+                driver.drive(slot, file);
             });
         }
     }
@@ -368,7 +368,7 @@ impl<B: Backend> Driver<B> {
             }
         }
         slot.set_open_state(OpenState::Open);
-        self.tell(file, EventKind::Opened);
+        self.emit(file, EventKind::Opened);
         self.notify(slot, file, Interest::OPENED, None);
     }
 
@@ -387,10 +387,10 @@ impl<B: Backend> Driver<B> {
         let errno = errno.as_failure();
         let mut failure = file.write().refused(errno);
         file.life.refused(errno);
-        self.poison(slot, file, &mut failure);
+        self.fail(slot, file, &mut failure);
         slot.set_open_state(OpenState::Refused);
         trace::failed(file.fd, &failure);
-        self.tell(file, EventKind::Failed(failure));
+        self.emit(file, EventKind::Failed(failure));
         self.failure_told(file);
         self.notify_all(slot, file);
         self.answer_sizes(slot, file);

@@ -168,7 +168,7 @@ impl<B: Backend> Driver<B> {
                 }
                 driver.go_on(slot, file);
                 driver.answer_sizes(slot, file);
-                driver.pump(slot, file);
+                driver.drive(slot, file);
             });
         }
     }

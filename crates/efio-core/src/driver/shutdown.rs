@@ -68,7 +68,9 @@ impl<B: Backend> Driver<B> {
             }
         }
         for index in 0..self.files.len() as u32 {
-            self.with_file(index, |driver, _, file| driver.give_up_positional(file));
+            self.with_file(index, |driver, _, file| {
+                driver.complete_all_positional(file)
+            });
         }
         self.deliver();
     }

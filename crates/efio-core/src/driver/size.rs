@@ -41,7 +41,7 @@ impl<B: Backend> Driver<B> {
                 file.flush(after);
                 driver.sizes.waiting.extend(command.take());
                 driver.answer_sizes(slot, file);
-                driver.pump(slot, file);
+                driver.drive(slot, file);
             }
         });
         // Closed meanwhile.
@@ -94,7 +94,7 @@ impl<B: Backend> Driver<B> {
     }
 
     /// The kernel has said it.
-    pub(super) fn sized(
+    pub(super) fn on_size(
         &mut self,
         slot: &Slot,
         file: &mut OpenFile<B::File>,
@@ -131,7 +131,7 @@ impl<B: Backend> Driver<B> {
         let SizeCommand { told, promise, .. } = command;
         self.outbox.wakers.extend(promise.send(result));
         match (told, file) {
-            (Told::Event, Some((_, file))) => self.tell(file, EventKind::Readable),
+            (Told::Event, Some((_, file))) => self.emit(file, EventKind::Readable),
             (Told::Reader, Some((slot, file))) => self.notify_reader(slot, file),
             (Told::Waker, _) | (_, None) => {}
         }

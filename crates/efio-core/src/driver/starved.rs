@@ -178,7 +178,7 @@ impl<B: Backend> Driver<B> {
             self.with_file(fd.index(), |driver, slot, file| {
                 if file.fd == fd {
                     file.wants_page = false;
-                    driver.pump(slot, file);
+                    driver.drive(slot, file);
                 }
             });
         }
@@ -206,7 +206,7 @@ impl<B: Backend> Driver<B> {
         if !file.is_going() && file.backlog(slot) > 0 {
             // All that it has is in a page that is not full yet, or too little for a direct write.
             file.flush(slot.marks.accepted());
-            self.pump(slot, file);
+            self.drive(slot, file);
         }
         let has_its_share = file.backlog(slot) > self.shared.share() as u64 / 2;
         match (has_its_share, file.is_going()) {

@@ -273,7 +273,7 @@ impl Slot {
     }
 
     /// Poisons the file. Only the driver does, once.
-    pub fn poison(&self, failure: Failure) {
+    pub fn fail(&self, failure: Failure) {
         self.lost_from.store(failure.offset, Ordering::Relaxed);
         // Release: pairs with `failure`.
         self.failed.store(failure.errno.0, Ordering::Release);

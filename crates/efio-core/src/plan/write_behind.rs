@@ -171,7 +171,7 @@ impl WriteBehind {
 
     /// A positional change failed; the offset is that of its first byte that was not written.
     pub fn change_failed(&mut self, errno: Errno, offset: u64) -> Verdict {
-        self.poison(errno, self.place_of(offset))
+        self.fail(errno, self.place_of(offset))
     }
 
     /// How many bytes the kernel has taken.
@@ -256,7 +256,7 @@ impl WriteBehind {
         let cut = self.in_flight.take().expect("a write was in flight");
         debug_assert!(n <= cut.len);
         if n == 0 {
-            return self.poison(Errno(libc::EIO), cut.offset);
+            return self.fail(Errno(libc::EIO), cut.offset);
         }
         self.written += n;
         let from = self.sync.unsynced_from.get_or_insert(cut.offset);
@@ -277,7 +277,7 @@ impl WriteBehind {
                 self.buffered = CacheMode::Cached;
                 Verdict::FellBack
             }
-            _ => self.poison(errno, cut.offset),
+            _ => self.fail(errno, cut.offset),
         }
     }
 
@@ -333,7 +333,7 @@ impl WriteBehind {
             self.sync.unsynced_from = lowest;
             return Verdict::Retry;
         }
-        self.poison(errno, lowest.unwrap_or(Failure::NOTHING_LOST))
+        self.fail(errno, lowest.unwrap_or(Failure::NOTHING_LOST))
     }
 
     /// Whether nothing is left to do for `accepted` bytes: written, and synced if that was asked
@@ -356,7 +356,7 @@ impl WriteBehind {
         if self.append { self.written } else { offset }
     }
 
-    fn poison(&mut self, errno: Errno, offset: u64) -> Verdict {
+    fn fail(&mut self, errno: Errno, offset: u64) -> Verdict {
         let failure = *self.failure.get_or_insert(Failure { errno, offset });
         Verdict::Failed(failure)
     }
