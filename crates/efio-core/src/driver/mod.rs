@@ -16,6 +16,7 @@ mod file;
 mod here;
 mod incoming;
 mod losses;
+mod memory_waiters;
 mod notify;
 mod opens;
 mod ops;
@@ -24,7 +25,6 @@ mod pressure;
 mod retry;
 mod shutdown;
 mod size;
-mod starved;
 
 pub use here::{Driving, is_driven_here};
 pub use shutdown::Report;
@@ -44,12 +44,12 @@ use crate::trace;
 use file::{Limits, OpenFile};
 use incoming::NoMemory;
 use losses::Losses;
+use memory_waiters::MemoryWaiters;
 use opens::Opening;
 use ops::{OpTable, Purpose};
 use pressure::{Peak, Readers};
 use retry::Retries;
 use size::Sizes;
-use starved::Starved;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -80,7 +80,7 @@ pub struct Driver<B: Backend> {
     timers: VecDeque<(Duration, Fd)>,
     retries: Retries,
     /// Who waits for memory.
-    starved: Starved,
+    memory_waiters: MemoryWaiters,
     /// Files with pages that were read ahead.
     readers: Readers,
     peak: Peak,
@@ -111,7 +111,7 @@ impl<B: Backend> Driver<B> {
             losses: Losses::default(),
             timers: VecDeque::new(),
             retries: Retries::default(),
-            starved: Starved::default(),
+            memory_waiters: MemoryWaiters::default(),
             readers: Readers::default(),
             peak: Peak::default(),
             completions: Vec::new(),
@@ -153,7 +153,7 @@ impl<B: Backend> Driver<B> {
             self.shared.pool.keep_ready();
         }
         self.relieve();
-        self.feed_starved();
+        self.grant_memory();
         self.trim();
         self.deliver();
         heard || reaped

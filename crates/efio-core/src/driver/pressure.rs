@@ -124,7 +124,7 @@ impl<B: Backend> Driver<B> {
 
     fn is_short(&self) -> bool {
         let pool = &self.shared.pool;
-        pool.free() < pool.budget() / 8 || (!self.starved.is_empty() && !pool.has_room())
+        pool.free() < pool.budget() / 8 || (!self.memory_waiters.is_empty() && !pool.has_room())
     }
 
     /// While little of the budget is used nobody can lack memory.
@@ -241,7 +241,7 @@ impl<B: Backend> Driver<B> {
     /// When memory has to be looked at, if nothing else happens.
     pub(super) fn next_look(&self) -> Option<Duration> {
         let pool = &self.shared.pool;
-        if !self.starved.is_empty() {
+        if !self.memory_waiters.is_empty() {
             // Buffers come back without a word, and consumers may be idle by then.
             let moment = if pool.has_room() { MAX_POLL } else { IDLE };
             return Some(self.now.saturating_add(moment));

@@ -22,17 +22,17 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 /// Files looked at in one turn.
-const LOOKS: usize = 64;
+const MAX_SCAN: usize = 64;
 /// How many portions the budget has.
-const PORTIONS: usize = 64;
+const QUANTA: usize = 64;
 
 /// Those that wait, and those that were told and have not used their portion.
 #[derive(Default)]
-pub struct Starved {
+pub struct MemoryWaiters {
     readers: VecDeque<Fd>,
     writers: VecDeque<Fd>,
-    told: VecDeque<Told>,
-    last_told: Duration,
+    grants: VecDeque<Grant>,
+    last_grant: Duration,
     /// Blocks that had come back to the pool when they were looked at last.
     returned: u64,
     /// The pool wakes the driver when so many bytes came back.
@@ -40,7 +40,7 @@ pub struct Starved {
 }
 
 /// A portion that a writer may still take.
-struct Told {
+struct Grant {
     fd: Fd,
     /// What it had accepted by then.
     accepted: u64,
@@ -59,12 +59,12 @@ enum Next {
     Stays,
 }
 
-impl Starved {
+impl MemoryWaiters {
     /// Drops what is not kept for anybody any longer. A writer that is alone is told again and again,
     /// and nobody counts what it was promised.
     fn forget_expired(&mut self, now: Duration) {
-        while self.told.front().is_some_and(|told| told.until <= now) {
-            self.told.pop_front();
+        while self.grants.front().is_some_and(|told| told.until <= now) {
+            self.grants.pop_front();
         }
     }
 
@@ -79,16 +79,16 @@ impl<B: Backend> Driver<B> {
     pub(super) fn wants_page(&mut self, file: &mut OpenFile<B::File>) {
         if !file.wants_page {
             file.wants_page = true;
-            memory::grow(&mut self.starved.readers).push_back(file.fd);
+            memory::grow(&mut self.memory_waiters.readers).push_back(file.fd);
         }
     }
 
     /// A writer found no room. What it has is to be written, full blocks or not, if others wait for
     /// that memory.
     pub(super) fn wants_room(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) {
-        self.line_up(file);
+        self.enqueue(file);
         self.reclaim_for_writer(file.fd);
-        if !file.is_going() && self.ready() < self.portion() {
+        if !file.is_going() && self.ready() < self.quantum() {
             file.flush(slot.marks.accepted());
         }
     }
@@ -96,83 +96,86 @@ impl<B: Backend> Driver<B> {
     /// Room in the share of a file was freed.
     pub(super) fn freed_room(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) {
         if slot.has_interest(Interest::ROOM) {
-            self.line_up(file);
+            self.enqueue(file);
         }
     }
 
-    fn line_up(&mut self, file: &mut OpenFile<B::File>) {
+    fn enqueue(&mut self, file: &mut OpenFile<B::File>) {
         if !file.wants_room {
             file.wants_room = true;
-            memory::grow(&mut self.starved.writers).push_back(file.fd);
+            memory::grow(&mut self.memory_waiters.writers).push_back(file.fd);
         }
     }
 
     /// Before a sleep: has the driver woken when so much memory comes back that somebody who waits
     /// for it can go on, whoever gives it back. `false`: it came back meanwhile, look again.
     pub fn watch_memory(&mut self) -> bool {
-        if self.starved.is_empty() {
+        if self.memory_waiters.is_empty() {
             return true;
         }
         let missing = self.missing();
-        let (bell, seen) = (self.shared.inbox.bell(), self.starved.returned);
+        let (bell, seen) = (self.shared.inbox.bell(), self.memory_waiters.returned);
         let is_watched = self.shared.pool.watch(bell, seen, missing);
-        self.starved.watched = is_watched.then_some(missing);
+        self.memory_waiters.watched = is_watched.then_some(missing);
         is_watched
     }
 
     /// How many bytes have to come back until the pool wakes the driver, if it does.
     pub fn watched_memory(&self) -> Option<usize> {
-        self.starved.watched
+        self.memory_waiters.watched
     }
 
     /// After the sleep.
     pub fn unwatch_memory(&mut self) {
-        if self.starved.watched.take().is_some() {
+        if self.memory_waiters.watched.take().is_some() {
             self.shared.pool.unwatch();
         }
     }
 
     /// The bytes that have to come back until there is a portion, if one gathers.
     fn missing(&mut self) -> usize {
-        let moment = self.starved.last_told.saturating_add(MAX_POLL);
+        let moment = self.memory_waiters.last_grant.saturating_add(MAX_POLL);
         let gathers = self.ops.in_flight() > 0 && self.now < moment;
-        if !gathers || self.starved.writers.len() < 2 || !self.starved.readers.is_empty() {
+        if !gathers
+            || self.memory_waiters.writers.len() < 2
+            || !self.memory_waiters.readers.is_empty()
+        {
             return UNIT_BYTES;
         }
-        let wanted = self.portion() + self.promised();
+        let wanted = self.quantum() + self.granted();
         wanted.saturating_sub(self.ready()).max(UNIT_BYTES)
     }
 
     /// Lets those who have waited for longest try again, as far as there is memory.
-    pub(super) fn feed_starved(&mut self) {
-        if self.starved.is_empty() {
+    pub(super) fn grant_memory(&mut self) {
+        if self.memory_waiters.is_empty() {
             return;
         }
-        self.starved.returned = self.shared.pool.returned();
+        self.memory_waiters.returned = self.shared.pool.returned();
         self.shared.pool.keep_ready();
-        self.feed_readers();
-        for _ in 0..self.starved.writers.len().min(LOOKS) {
-            let Some(fd) = self.starved.writers.pop_front() else {
+        self.grant_readers();
+        for _ in 0..self.memory_waiters.writers.len().min(MAX_SCAN) {
+            let Some(fd) = self.memory_waiters.writers.pop_front() else {
                 return;
             };
             let mut next = Next::Over;
             self.with_file(fd.index(), |driver, slot, file| {
                 if file.fd == fd {
-                    next = driver.feed(slot, file);
+                    next = driver.grant(slot, file);
                     file.wants_room = next != Next::Over;
                 }
             });
             match next {
                 Next::Over => {}
-                Next::Behind => memory::grow(&mut self.starved.writers).push_back(fd),
-                Next::Stays => return self.starved.writers.push_front(fd),
+                Next::Behind => memory::grow(&mut self.memory_waiters.writers).push_back(fd),
+                Next::Stays => return self.memory_waiters.writers.push_front(fd),
             }
         }
     }
 
-    fn feed_readers(&mut self) {
-        for _ in 0..self.starved.readers.len().min(LOOKS) {
-            let Some(fd) = self.starved.readers.pop_front() else {
+    fn grant_readers(&mut self) {
+        for _ in 0..self.memory_waiters.readers.len().min(MAX_SCAN) {
+            let Some(fd) = self.memory_waiters.readers.pop_front() else {
                 return;
             };
             self.with_file(fd.index(), |driver, slot, file| {
@@ -185,7 +188,7 @@ impl<B: Backend> Driver<B> {
     }
 
     /// Gives the writer at the head of the queue its turn.
-    fn feed(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) -> Next {
+    fn grant(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) -> Next {
         if !slot.has_interest(Interest::ROOM) {
             return Next::Over;
         }
@@ -193,9 +196,9 @@ impl<B: Backend> Driver<B> {
         if spare {
             self.notify_writer(slot, file);
             if !slot.has_interest(Interest::ROOM) {
-                self.starved.last_told = self.now;
-                self.starved.forget_expired(self.now);
-                memory::grow(&mut self.starved.told).push_back(Told {
+                self.memory_waiters.last_grant = self.now;
+                self.memory_waiters.forget_expired(self.now);
+                memory::grow(&mut self.memory_waiters.grants).push_back(Grant {
                     fd: file.fd,
                     accepted: slot.marks.accepted(),
                     until: self.now.saturating_add(MAX_POLL),
@@ -223,22 +226,22 @@ impl<B: Backend> Driver<B> {
     /// what they have, anything will do; and so it will when no other writer waits. A program that
     /// writes to its files in turn waits for one at a time, and would wait for each.
     fn can_spare(&mut self) -> bool {
-        if self.starved.writers.is_empty() {
+        if self.memory_waiters.writers.is_empty() {
             return self.ready() >= UNIT_BYTES;
         }
-        let moment = self.starved.last_told.saturating_add(MAX_POLL);
+        let moment = self.memory_waiters.last_grant.saturating_add(MAX_POLL);
         let gathers = self.ops.in_flight() > 0 && self.now < moment;
-        let needed = if gathers { self.portion() } else { UNIT_BYTES };
+        let needed = if gathers { self.quantum() } else { UNIT_BYTES };
         let ready = self.ready();
-        ready >= needed && ready >= needed + self.promised()
+        ready >= needed && ready >= needed + self.granted()
     }
 
     /// What those who were told may still take.
-    fn promised(&mut self) -> usize {
-        let (portion, now) = (self.portion() as u64, self.now);
+    fn granted(&mut self) -> usize {
+        let (portion, now) = (self.quantum() as u64, self.now);
         let (files, table) = (&self.files, &self.shared.table);
         let mut promised = 0;
-        self.starved.told.retain(|told| {
+        self.memory_waiters.grants.retain(|told| {
             let file = files[told.fd.index() as usize].as_ref();
             let writes = |file: &OpenFile<B::File>| file.fd == told.fd && !file.life.is_draining();
             let Some(slot) = table.get(told.fd.index()) else {
@@ -256,8 +259,8 @@ impl<B: Backend> Driver<B> {
     }
 
     /// The memory that makes it worth telling a writer.
-    fn portion(&self) -> usize {
-        (self.shared.pool.budget() / PORTIONS).clamp(UNIT_BYTES, SLAB_BYTES / 2)
+    fn quantum(&self) -> usize {
+        (self.shared.pool.budget() / QUANTA).clamp(UNIT_BYTES, SLAB_BYTES / 2)
     }
 
     /// Memory that callers find.
