@@ -21,7 +21,7 @@ mod notify;
 mod opens;
 mod ops;
 mod outgoing;
-mod pressure;
+mod reclaim;
 mod retry;
 mod shutdown;
 mod size;
@@ -47,7 +47,7 @@ use losses::Losses;
 use memory_waiters::MemoryWaiters;
 use opens::Opening;
 use ops::{OpTable, Purpose};
-use pressure::{Peak, Readers};
+use reclaim::{HighWater, Readers};
 use retry::Retries;
 use size::Sizes;
 use std::collections::{HashMap, VecDeque};
@@ -83,7 +83,7 @@ pub struct Driver<B: Backend> {
     memory_waiters: MemoryWaiters,
     /// Files with pages that were read ahead.
     readers: Readers,
-    peak: Peak,
+    high_water: HighWater,
     completions: Vec<Completion<B::File>>,
     /// When an op ended last.
     last_end: Duration,
@@ -113,7 +113,7 @@ impl<B: Backend> Driver<B> {
             retries: Retries::default(),
             memory_waiters: MemoryWaiters::default(),
             readers: Readers::default(),
-            peak: Peak::default(),
+            high_water: HighWater::default(),
             completions: Vec::new(),
             last_end: Duration::ZERO,
             outbox: Outbox::default(),
@@ -152,9 +152,9 @@ impl<B: Backend> Driver<B> {
         if self.live > 0 {
             self.shared.pool.keep_ready();
         }
-        self.relieve();
+        self.reclaim();
         self.grant_memory();
-        self.trim();
+        self.release_slabs();
         self.deliver();
         heard || reaped
     }
@@ -193,7 +193,7 @@ impl<B: Backend> Driver<B> {
             .chain(self.deadline)
             .chain(self.retries.next())
             .chain(self.precedence.next_look());
-        let next = due.chain(self.next_look()).min();
+        let next = due.chain(self.next_reclaim()).min();
         let next = next.map(|next| next.saturating_sub(self.now));
         let moment = self
             .last_end

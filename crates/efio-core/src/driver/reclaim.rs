@@ -39,7 +39,7 @@ const IDLE_AT_FIRST: Duration = Duration::from_secs(1);
 /// From one look at the consumers to the next.
 const LOOK: Duration = Duration::from_millis(50);
 /// Consumers seen in one look.
-const LOOKS: usize = 512;
+const MAX_SCAN: usize = 512;
 /// Entries of closed files that may be in the lists.
 const SPARE: usize = 1024;
 /// How long a peak of use is remembered.
@@ -47,7 +47,7 @@ const PERIOD: Duration = Duration::from_secs(1);
 
 /// How much memory was in use lately.
 #[derive(Default)]
-pub struct Peak {
+pub struct HighWater {
     used: usize,
     /// When the period ends.
     until: Duration,
@@ -85,7 +85,7 @@ impl<B: Backend> Driver<B> {
     }
 
     /// Looks who is idle, and keeps some memory free in any case.
-    pub(super) fn relieve(&mut self) {
+    pub(super) fn reclaim(&mut self) {
         if self.readers.active.len() + self.readers.idle.len() > 2 * self.live + SPARE {
             self.forget_closed_readers();
         }
@@ -134,7 +134,7 @@ impl<B: Backend> Driver<B> {
     }
 
     fn look_at_readers(&mut self) {
-        for _ in 0..self.readers.active.len().min(LOOKS) {
+        for _ in 0..self.readers.active.len().min(MAX_SCAN) {
             let Some(fd) = self.readers.active.pop_front() else {
                 return;
             };
@@ -185,7 +185,7 @@ impl<B: Backend> Driver<B> {
             self.with_file(fd.index(), |driver, slot, file| {
                 if file.fd == fd {
                     found = driver.look_at_consumer(slot, file);
-                    if found == Consumer::Idle && !driver.reclaim(slot, file) {
+                    if found == Consumer::Idle && !driver.drop_read_ahead_of(slot, file) {
                         found = Consumer::Active;
                     }
                     file.listed = found == Consumer::Active;
@@ -201,7 +201,7 @@ impl<B: Backend> Driver<B> {
     }
 
     /// Drops the pages of a consumer that is idle; `false` when it comes back right now.
-    fn reclaim(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) -> bool {
+    fn drop_read_ahead_of(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) -> bool {
         let Ok(mut ends) = slot.caller.try_acquire(DRIVER) else {
             return false;
         };
@@ -221,25 +221,25 @@ impl<B: Backend> Driver<B> {
     }
 
     /// Gives slabs back that were not used for a while.
-    pub(super) fn trim(&mut self) {
+    pub(super) fn release_slabs(&mut self) {
         let pool = &self.shared.pool;
-        self.peak.used = self.peak.used.max(pool.used());
-        if self.now < self.peak.until {
+        self.high_water.used = self.high_water.used.max(pool.used());
+        if self.now < self.high_water.until {
             return;
         }
-        let keep = (self.peak.used.div_ceil(SLAB_BYTES) + 1) * SLAB_BYTES;
+        let keep = (self.high_water.used.div_ceil(SLAB_BYTES) + 1) * SLAB_BYTES;
         while let Some((number, slab)) = pool.withdraw(keep) {
             self.backend.forget_slab(number);
             pool.release(number, slab);
         }
-        self.peak = Peak {
+        self.high_water = HighWater {
             used: pool.used(),
             until: self.now.saturating_add(PERIOD),
         };
     }
 
     /// When memory has to be looked at, if nothing else happens.
-    pub(super) fn next_look(&self) -> Option<Duration> {
+    pub(super) fn next_reclaim(&self) -> Option<Duration> {
         let pool = &self.shared.pool;
         if !self.memory_waiters.is_empty() {
             // Buffers come back without a word, and consumers may be idle by then.
@@ -250,7 +250,7 @@ impl<B: Backend> Driver<B> {
         let trim = pool.mapped() > pool.used() + 2 * SLAB_BYTES;
         watch
             .into_iter()
-            .chain(trim.then_some(self.peak.until))
+            .chain(trim.then_some(self.high_water.until))
             .min()
     }
 }
