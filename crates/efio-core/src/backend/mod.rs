@@ -59,7 +59,7 @@ pub trait Backend {
     fn submit(&mut self, request: Request<Self::File>) -> Result<(), Request<Self::File>>;
 
     /// Begins at once what was submitted and waits for company: the driver will be busy for a while.
-    fn hurry(&mut self) {}
+    fn flush(&mut self) {}
 
     /// Moves the completions that are there to `out`.
     fn reap(&mut self, out: &mut Vec<Completion<Self::File>>);

@@ -204,7 +204,7 @@ impl Shared {
             if announced.is_some() {
                 self.counters.reads_blocked.add(1);
                 slot.count(1, |stats| &mut stats.reads_blocked);
-                let wanted = if slot.is_coming(ends.epoch) {
+                let wanted = if slot.is_read_in_flight(ends.epoch) {
                     Requests::WANT_MORE
                 } else {
                     Requests::WANT_DATA

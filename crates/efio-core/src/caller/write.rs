@@ -173,7 +173,7 @@ impl Shared {
 
     /// A write found no room; `bits` says whether it is the pool that has none.
     fn want_room(&self, fd: Fd, slot: &Slot, bits: Requests) {
-        let can_wait = !bits.intersects(Requests::WANT_ROOM) && slot.is_going();
+        let can_wait = !bits.intersects(Requests::WANT_ROOM) && slot.is_write_in_flight();
         let wanted = if can_wait {
             Requests::WANT_SHARE
         } else {

@@ -221,13 +221,13 @@ impl<F> OpenFile<F> {
     }
 
     /// The run of which something is on its way.
-    pub fn coming(&self) -> Option<u32> {
+    pub fn read_in_flight(&self) -> Option<u32> {
         let plan = self.incoming.as_ref().map(|incoming| &incoming.plan);
         plan.filter(|plan| plan.is_fetching()).map(ReadAhead::epoch)
     }
 
     /// Whether a write is under way.
-    pub fn is_going(&self) -> bool {
+    pub fn is_write_in_flight(&self) -> bool {
         let plan = self.outgoing.as_ref().map(|outgoing| &outgoing.plan);
         plan.is_some_and(|plan| plan.cache_mode_in_flight().is_some())
     }

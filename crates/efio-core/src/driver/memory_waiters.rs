@@ -88,7 +88,7 @@ impl<B: Backend> Driver<B> {
     pub(super) fn wants_room(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) {
         self.enqueue(file);
         self.reclaim_for_writer(file.fd);
-        if !file.is_going() && self.ready() < self.quantum() {
+        if !file.is_write_in_flight() && self.ready() < self.quantum() {
             file.flush(slot.marks.accepted());
         }
     }
@@ -206,13 +206,13 @@ impl<B: Backend> Driver<B> {
                 return Next::Over;
             }
         }
-        if !file.is_going() && file.backlog(slot) > 0 {
+        if !file.is_write_in_flight() && file.backlog(slot) > 0 {
             // All that it has is in a page that is not full yet, or too little for a direct write.
             file.flush(slot.marks.accepted());
             self.drive(slot, file);
         }
         let has_its_share = file.backlog(slot) > self.shared.share() as u64 / 2;
-        match (has_its_share, file.is_going()) {
+        match (has_its_share, file.is_write_in_flight()) {
             // Its own write brings it back.
             (true, true) => Next::Over,
             // Something else comes first: the kernel's open, or a change at an offset.

@@ -164,7 +164,7 @@ impl<B: Backend> Driver<B> {
         if self.outbox.is_empty() {
             return;
         }
-        self.backend.hurry();
+        self.backend.flush();
         let shared = &self.shared;
         let panics = self.outbox.deliver(|| {
             if shared.check_process().is_err() {
@@ -351,8 +351,8 @@ impl<B: Backend> Driver<B> {
     fn drive(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) {
         let index = file.fd.index();
         if file.life.is_serving() && self.retries.is_paused(file.fd, self.now) {
-            slot.set_coming(file.coming());
-            slot.set_going(file.is_going());
+            slot.set_read_in_flight(file.read_in_flight());
+            slot.set_write_in_flight(file.is_write_in_flight());
         } else if file.life.is_serving() {
             self.drive_positional(slot, file);
             while let Some((purpose, op)) = file.next_sync().or_else(|| file.next_write(slot)) {
@@ -362,8 +362,8 @@ impl<B: Backend> Driver<B> {
                 self.submit(index, purpose, op);
             }
             self.drive_reads(slot, file);
-            slot.set_coming(file.coming());
-            slot.set_going(file.is_going());
+            slot.set_read_in_flight(file.read_in_flight());
+            slot.set_write_in_flight(file.is_write_in_flight());
         } else if let Some(failure) = file.failure() {
             // The kernel refused to open it.
             self.cancel_positional(file, failure.errno);

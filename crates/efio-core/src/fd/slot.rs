@@ -69,9 +69,9 @@ pub struct Slot {
     read_from: AtomicU64,
     read_epoch: AtomicU32,
     /// The run of which the driver has something on its way, or 0.
-    coming: AtomicU32,
+    read_in_flight: AtomicU32,
     /// A write is under way.
-    going: AtomicBool,
+    write_in_flight: AtomicBool,
     /// Positional changes that have places in the accepted sequence.
     changes: AtomicU32,
     consumed: AtomicU64,
@@ -112,8 +112,8 @@ impl Slot {
             read_after: AtomicU64::new(0),
             read_from: AtomicU64::new(0),
             read_epoch: AtomicU32::new(0),
-            coming: AtomicU32::new(0),
-            going: AtomicBool::new(false),
+            read_in_flight: AtomicU32::new(0),
+            write_in_flight: AtomicBool::new(false),
             changes: AtomicU32::new(0),
             consumed: AtomicU64::new(0),
             read_end: AtomicU64::new(0),
@@ -140,7 +140,7 @@ impl Slot {
             &self.requests,
             &self.interest,
             &self.read_epoch,
-            &self.coming,
+            &self.read_in_flight,
             &self.changes,
             &self.syncs_asked,
             &self.syncs_answered,
@@ -157,10 +157,10 @@ impl Slot {
         ] {
             word.store(0, Ordering::Relaxed);
         }
-        self.going.store(false, Ordering::Relaxed);
+        self.write_in_flight.store(false, Ordering::Relaxed);
         self.heard.store(false, Ordering::Relaxed);
         self.mode_status.store(0, Ordering::Relaxed);
-        self.going.store(false, Ordering::Relaxed);
+        self.write_in_flight.store(false, Ordering::Relaxed);
         // Release: who looks at them through a stale descriptor sees then that its file ended.
         self.state
             .store(OpenState::Pending as u8, Ordering::Release);
@@ -316,25 +316,26 @@ impl Slot {
     }
 
     /// The driver's: of which run something is on its way.
-    pub fn set_coming(&self, epoch: Option<u32>) {
+    pub fn set_read_in_flight(&self, epoch: Option<u32>) {
         // Relaxed: a hint. Who finds it out of date waits a moment longer, or rings for nothing.
-        self.coming.store(epoch.unwrap_or(0), Ordering::Relaxed);
+        self.read_in_flight
+            .store(epoch.unwrap_or(0), Ordering::Relaxed);
     }
 
     /// Whether something of run `epoch` is on its way.
-    pub fn is_coming(&self, epoch: u32) -> bool {
-        self.coming.load(Ordering::Relaxed) == epoch
+    pub fn is_read_in_flight(&self, epoch: u32) -> bool {
+        self.read_in_flight.load(Ordering::Relaxed) == epoch
     }
 
     /// The driver's: whether a write is under way.
-    pub fn set_going(&self, going: bool) {
+    pub fn set_write_in_flight(&self, going: bool) {
         // Relaxed: a hint, as `coming` is.
-        self.going.store(going, Ordering::Relaxed);
+        self.write_in_flight.store(going, Ordering::Relaxed);
     }
 
     /// Whether a write is under way.
-    pub fn is_going(&self) -> bool {
-        self.going.load(Ordering::Relaxed)
+    pub fn is_write_in_flight(&self) -> bool {
+        self.write_in_flight.load(Ordering::Relaxed)
     }
 
     /// Says how run `epoch` ended, behind all bytes that were delivered.

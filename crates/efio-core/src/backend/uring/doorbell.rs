@@ -17,14 +17,14 @@ pub const DOORBELL: u64 = u64::MAX;
 const LOOK: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(60));
 
 /// The poll of the bell's descriptor.
-pub struct BellPoll {
+pub struct DoorbellPoll {
     fd: RawFd,
     armed: bool,
     /// When a sleep that nothing ends is interrupted for such a look.
     look: Duration,
 }
 
-impl BellPoll {
+impl DoorbellPoll {
     /// A poll of `fd`, which has to stay open as long as the ring.
     pub fn new(fd: &impl AsRawFd) -> Self {
         Self {

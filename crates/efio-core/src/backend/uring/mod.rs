@@ -17,7 +17,7 @@
 
 mod buffers;
 mod doorbell;
-mod flights;
+mod in_flight;
 mod ring;
 #[cfg(test)]
 mod tests;
@@ -29,11 +29,11 @@ use crate::stats::Counters;
 use crate::sys::file::KernelFile;
 use crate::sys::retry;
 use buffers::Buffers;
-use doorbell::{BellPoll, DOORBELL};
+use doorbell::{DOORBELL, DoorbellPoll};
 use efio_sync::{Doorbell, EventFd};
-use flights::Flights;
+use in_flight::InFlight;
 use io_uring::opcode;
-use ring::{Entered, Ring};
+use ring::{EnterResult, Ring};
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -44,11 +44,11 @@ const DEPTH: u32 = 256;
 /// driver maps memory for the next one.
 const LARGE: usize = 256 << 10;
 /// Turns that an op may wait for others to go along in one system call.
-const PATIENCE: u32 = 2;
+const MAX_DEFERRED_TURNS: u32 = 2;
 /// How long to stay away from a kernel that has no memory for us now.
-const NOT_NOW: Duration = Duration::from_millis(1);
+const BUSY_PAUSE: Duration = Duration::from_millis(1);
 /// How long a dropped backend waits for what the kernel has.
-const GRACE: Duration = Duration::from_millis(50);
+const DROP_TIMEOUT: Duration = Duration::from_millis(50);
 /// Marks the completion of the operation that tries the ring out.
 const TRIAL: u64 = u64::MAX - 1;
 
@@ -57,9 +57,9 @@ pub struct UringBackend {
     // The ring goes first: only then may the memory of its ops go. What the kernel is still at,
     // `drop` has put aside by then.
     ring: Ring,
-    flights: Flights,
+    in_flight: InFlight,
     buffers: Buffers,
-    bell: BellPoll,
+    bell: DoorbellPoll,
     workers: PoolBackend,
     driver: Arc<Doorbell<EventFd>>,
     counters: Arc<Counters>,
@@ -82,13 +82,13 @@ impl UringBackend {
         counters: Arc<Counters>,
     ) -> io::Result<Self> {
         let mut ring = Ring::new(DEPTH)?;
-        let mut bell = BellPoll::new(driver.alarm());
+        let mut bell = DoorbellPoll::new(driver.alarm());
         bell.arm(&mut ring);
         try_out(&mut ring, &mut bell)?;
         Ok(Self {
             buffers: Buffers::new(&ring, config.memory_budget),
             ring,
-            flights: Flights::default(),
+            in_flight: InFlight::default(),
             bell,
             workers: PoolBackend::start(config, Arc::clone(&driver))?,
             driver,
@@ -103,25 +103,25 @@ impl UringBackend {
         self.waited = 0;
         self.counters.ring_enters.add(1);
         match self.ring.enter(wait, timeout) {
-            Entered::Well => {}
+            EnterResult::Done => {}
             // Completions are there, or will be told by the bell.
-            Entered::NotNow if wait => {
-                let short = timeout.map_or(NOT_NOW, |timeout| timeout.min(NOT_NOW));
+            EnterResult::Busy if wait => {
+                let short = timeout.map_or(BUSY_PAUSE, |timeout| timeout.min(BUSY_PAUSE));
                 self.driver.alarm().wait(Some(short));
                 self.driver.alarm().clear();
             }
-            Entered::NotNow => {}
-            Entered::Refused => self.give_up(),
+            EnterResult::Busy => {}
+            EnterResult::Fatal => self.abandon_ring(),
         }
     }
 
     /// From now on the crew does everything. What the kernel took and never told is lost, and its
     /// memory with it; the driver waits for it no longer than for a disk that hangs.
-    fn give_up(&mut self) {
+    fn abandon_ring(&mut self) {
         self.refused = true;
         self.counters.rings_lost.add(1);
         let taken = self.ring.taken();
-        for request in self.flights.salvage(taken) {
+        for request in self.in_flight.take_unsubmitted(taken) {
             self.workers.begin(request);
         }
     }
@@ -131,7 +131,7 @@ impl UringBackend {
         while let Some(entry) = self.ring.pop() {
             match entry.user_data() {
                 DOORBELL => self.bell.rang(&entry),
-                name => match self.flights.landed(name, entry.result()) {
+                name => match self.in_flight.complete(name, entry.result()) {
                     Some(completion) => take(completion),
                     None => self.counters.stray_completions.add(1),
                 },
@@ -141,7 +141,7 @@ impl UringBackend {
 }
 
 /// Whether the kernel lets us enter, too, and polls a doorbell: one operation that does nothing.
-fn try_out(ring: &mut Ring, bell: &mut BellPoll) -> io::Result<()> {
+fn try_out(ring: &mut Ring, bell: &mut DoorbellPoll) -> io::Result<()> {
     let nop = opcode::Nop::new().build().user_data(TRIAL);
     // SAFETY: it names no memory and no descriptor.
     unsafe { ring.push(&nop) };
@@ -169,12 +169,12 @@ impl Backend for UringBackend {
         if self.refused || !is_for_the_ring(&request.op) {
             return self.workers.submit(request);
         }
-        if self.flights.len() + 1 >= DEPTH as usize {
+        if self.in_flight.len() + 1 >= DEPTH as usize {
             return Err(request);
         }
         let large = request.op.bytes() >= LARGE;
         let pushed = self
-            .flights
+            .in_flight
             .push(&mut self.ring, &mut self.buffers, request);
         match pushed {
             Ok(fixed) => {
@@ -194,7 +194,7 @@ impl Backend for UringBackend {
         file.id()
     }
 
-    fn hurry(&mut self) {
+    fn flush(&mut self) {
         if !self.refused && self.ring.taken() < self.ring.pushed() {
             self.enter(false, None);
         }
@@ -205,7 +205,7 @@ impl Backend for UringBackend {
         if !self.refused {
             let behind = self.ring.taken() < self.ring.pushed();
             self.waited += u32::from(behind);
-            if self.waited > PATIENCE || self.ring.owes_news() {
+            if self.waited > MAX_DEFERRED_TURNS || self.ring.needs_enter() {
                 self.enter(false, None);
             }
         }
@@ -253,8 +253,8 @@ impl Drop for UringBackend {
     /// Waits a moment for what the kernel has, and gives up the memory of what is not done then: a
     /// hung disk must not hang the caller (F45), and closing a ring does not wait for its ops.
     fn drop(&mut self) {
-        let end = Instant::now() + GRACE;
-        while !self.refused && self.flights.len() > 0 {
+        let end = Instant::now() + DROP_TIMEOUT;
+        while !self.refused && self.in_flight.len() > 0 {
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
@@ -263,6 +263,6 @@ impl Drop for UringBackend {
             self.collect(drop);
         }
         let taken = self.ring.taken();
-        drop(self.flights.salvage(taken));
+        drop(self.in_flight.take_unsubmitted(taken));
     }
 }

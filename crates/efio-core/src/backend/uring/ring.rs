@@ -22,13 +22,13 @@ pub struct Ring {
 
 /// How entering the kernel went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Entered {
+pub enum EnterResult {
     /// It did what was asked, or the time was over, or a signal came.
-    Well,
+    Done,
     /// It has no memory, or first wants room for completions: again after a while.
-    NotNow,
+    Busy,
     /// It will not have this ring any more.
-    Refused,
+    Fatal,
 }
 
 /// The operations that have to be there.
@@ -91,14 +91,14 @@ impl Ring {
     }
 
     /// Whether the kernel has completions that it tells only to a thread that enters.
-    pub fn owes_news(&mut self) -> bool {
+    pub fn needs_enter(&mut self) -> bool {
         let queue = self.io.submission();
         queue.taskrun() || queue.cq_overflow()
     }
 
     /// Submits what was pushed; with `wait`, sleeps until there is a completion or the time is
     /// over.
-    pub fn enter(&self, wait: bool, timeout: Option<Duration>) -> Entered {
+    pub fn enter(&self, wait: bool, timeout: Option<Duration>) -> EnterResult {
         let time = timeout.map(|timeout| {
             let (seconds, nanos) = seconds_and_nanos(timeout);
             Timespec::new().sec(seconds as u64).nsec(nanos)
@@ -115,11 +115,11 @@ impl Ring {
         };
         let submitter = self.io.submitter();
         match submitter.submit_with_args_and_flags(usize::from(wait), &args, flags) {
-            Ok(_) => Entered::Well,
+            Ok(_) => EnterResult::Done,
             Err(error) => match error.raw_os_error() {
-                Some(libc::EINTR | libc::ETIME) => Entered::Well,
-                Some(libc::EAGAIN | libc::EBUSY | libc::ENOMEM) => Entered::NotNow,
-                _ => Entered::Refused,
+                Some(libc::EINTR | libc::ETIME) => EnterResult::Done,
+                Some(libc::EAGAIN | libc::EBUSY | libc::ENOMEM) => EnterResult::Busy,
+                _ => EnterResult::Fatal,
             },
         }
     }

@@ -1,7 +1,7 @@
 //! The ring when there is no room for completions: the kernel keeps them, and nothing is lost (F39).
 
-use super::doorbell::{BellPoll, DOORBELL};
-use super::ring::{Entered, Ring};
+use super::doorbell::{DOORBELL, DoorbellPoll};
+use super::ring::{EnterResult, Ring};
 use efio_sync::{Alarm, EventFd};
 use io_uring::{cqueue, opcode};
 use std::time::Duration;
@@ -26,7 +26,7 @@ fn submit(ring: &mut Ring, numbers: std::ops::Range<u64>) {
         let nop = opcode::Nop::new().build().user_data(number);
         // SAFETY: it names no memory and no descriptor.
         unsafe { ring.push(&nop) };
-        assert_eq!(ring.enter(false, None), Entered::Well);
+        assert_eq!(ring.enter(false, None), EnterResult::Done);
     }
 }
 
@@ -35,10 +35,10 @@ fn drain(ring: &mut Ring) -> Vec<cqueue::Entry> {
     let mut all = Vec::new();
     loop {
         all.extend(std::iter::from_fn(|| ring.pop()));
-        if !ring.owes_news() {
+        if !ring.needs_enter() {
             return all;
         }
-        assert_eq!(ring.enter(false, None), Entered::Well);
+        assert_eq!(ring.enter(false, None), EnterResult::Done);
     }
 }
 
@@ -51,7 +51,7 @@ fn completions_without_a_place_are_told_later() {
     let Some(mut ring) = ring() else { return };
     let many = 10 * PLACES;
     submit(&mut ring, 0..many);
-    assert!(ring.owes_news(), "the queue did not overflow");
+    assert!(ring.needs_enter(), "the queue did not overflow");
     let told = numbers(&drain(&mut ring));
     assert_eq!(told, (0..many).collect::<Vec<_>>(), "each once, in order");
 }
@@ -62,14 +62,14 @@ fn completions_without_a_place_are_told_later() {
 fn a_bell_that_the_kernel_stopped_watching_is_watched_again() {
     let Some(mut ring) = ring() else { return };
     let fd = EventFd::new().unwrap();
-    let mut bell = BellPoll::new(&fd);
+    let mut bell = DoorbellPoll::new(&fd);
     bell.arm(&mut ring);
     submit(&mut ring, 0..PLACES);
-    assert!(!ring.owes_news(), "full, and not more than that");
+    assert!(!ring.needs_enter(), "full, and not more than that");
     fd.wake();
     // Here the kernel looks for a place.
-    assert!(ring.owes_news());
-    assert_eq!(ring.enter(false, None), Entered::Well);
+    assert!(ring.needs_enter());
+    assert_eq!(ring.enter(false, None), EnterResult::Done);
     let told = drain(&mut ring);
     let rings: Vec<_> = told
         .iter()
@@ -84,7 +84,7 @@ fn a_bell_that_the_kernel_stopped_watching_is_watched_again() {
         bell.arm(&mut ring);
         fd.wake();
         let entered = ring.enter(true, Some(Duration::from_secs(1)));
-        assert_eq!(entered, Entered::Well);
+        assert_eq!(entered, EnterResult::Done);
         let told = drain(&mut ring);
         assert!(numbers(&told).contains(&DOORBELL), "{told:?}");
         for told in &told {

@@ -10,20 +10,20 @@ use io_uring::squeue::Entry;
 use io_uring::{opcode, types};
 
 /// An op that was pushed and has not completed.
-pub struct Flight {
+pub struct InFlightOp {
     request: Request<KernelFile>,
     /// How it entered the kernel.
     way: DescriptorLease,
     /// What a vectored write reads its pieces from.
     vectors: Vec<libc::iovec>,
     /// Entries that were pushed before its own.
-    place: u64,
+    seq: u64,
 }
 
 /// All flights. The ring names one by the number of its slot and the count of its uses, so that a
 /// second completion finds nothing (F43).
 #[derive(Default)]
-pub struct Flights {
+pub struct InFlight {
     slots: Vec<Slot>,
     free: Vec<u32>,
 }
@@ -31,10 +31,10 @@ pub struct Flights {
 #[derive(Default)]
 struct Slot {
     uses: u32,
-    flight: Option<Flight>,
+    op: Option<InFlightOp>,
 }
 
-impl Flights {
+impl InFlight {
     /// How many there are.
     pub fn len(&self) -> usize {
         self.slots.len() - self.free.len()
@@ -68,29 +68,29 @@ impl Flights {
         // it. It stays in its slot until the completion; at the end of the ring, `salvage` keeps
         // the memory of what the kernel may still be at.
         let place = unsafe { ring.push(&entry) };
-        slot.flight = Some(Flight {
+        slot.op = Some(InFlightOp {
             request,
             way,
             vectors,
-            place,
+            seq: place,
         });
         Ok(fixed)
     }
 
     /// The op named `name` ended with `result`; `None` if there is none such.
-    pub fn landed(&mut self, name: u64, result: i32) -> Option<Completion<KernelFile>> {
+    pub fn complete(&mut self, name: u64, result: i32) -> Option<Completion<KernelFile>> {
         let (uses, number) = ((name >> 32) as u32, name as u32);
         let slot = self.slots.get_mut(number as usize)?;
         if slot.uses != uses {
             return None;
         }
-        let flight = slot.flight.take()?;
+        let flight = slot.op.take()?;
         self.free.push(number);
         let outcome = match usize::try_from(result) {
             Ok(n) => Outcome::Done(n),
             Err(_) => Outcome::Failed(Errno(-result)),
         };
-        flight.leave();
+        flight.release();
         let block = match flight.request.op {
             Op::Read { block, .. } | Op::WriteBlock { block, .. } => Some(block),
             _ => None,
@@ -105,10 +105,9 @@ impl Flights {
     /// Gives up every flight: the requests that the kernel never took come back, in order. The
     /// memory of the others may be read or filled at any time from now on, so it is never used for
     /// anything again, nor unmapped: lost for the process, and safe (F42, F45).
-    pub fn salvage(&mut self, taken: u64) -> Vec<Request<KernelFile>> {
-        let flights = self.slots.drain(..).filter_map(|slot| slot.flight);
-        let (mut waiting, lost): (Vec<_>, Vec<_>) =
-            flights.partition(|flight| flight.place >= taken);
+    pub fn take_unsubmitted(&mut self, taken: u64) -> Vec<Request<KernelFile>> {
+        let flights = self.slots.drain(..).filter_map(|slot| slot.op);
+        let (mut waiting, lost): (Vec<_>, Vec<_>) = flights.partition(|flight| flight.seq >= taken);
         self.free.clear();
         for flight in lost {
             match flight.request.op {
@@ -121,18 +120,18 @@ impl Flights {
             // The kernel copied the vectors, and has a reference of its own to the file.
             drop(flight.vectors);
         }
-        waiting.sort_by_key(|flight| flight.place);
-        let again = |flight: Flight| {
-            flight.leave();
+        waiting.sort_by_key(|flight| flight.seq);
+        let again = |flight: InFlightOp| {
+            flight.release();
             flight.request
         };
         waiting.into_iter().map(again).collect()
     }
 }
 
-impl Flight {
+impl InFlightOp {
     /// The kernel is not at it, or not any more.
-    fn leave(&self) {
+    fn release(&self) {
         let op = &self.request.op;
         if let Op::Read { file, .. } | Op::Write { file, .. } | Op::WriteBlock { file, .. } = op {
             file.release(self.way);
