@@ -4,11 +4,11 @@
 //! Each call takes custody of the descriptor, so that calls from several threads happen one after
 //! the other (F50), checks the generation under it (F8, F9), and works on the caller's ends.
 
-mod at;
 mod close;
 mod open;
 mod poll;
 pub mod position;
+mod positional;
 mod read;
 mod size;
 pub mod transfer;

@@ -141,7 +141,7 @@ impl Shared {
         self.wait_for_share(fd, slot)?;
         let page = match held
             .take()
-            .map(|bytes| bytes.into_page(ends.next_place(slot)))
+            .map(|bytes| bytes.into_page(ends.next_seq(slot)))
         {
             Some(Ok(page)) => page,
             Some(Err(bytes)) => {

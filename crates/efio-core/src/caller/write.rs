@@ -240,7 +240,7 @@ impl Shared {
             return Room::BudgetUsedUp;
         };
         ends.order = (order + 2).min(SLAB_ORDER);
-        let page = Page::open(block, ends.next_place(slot) + ahead as u64);
+        let page = Page::open(block, ends.next_seq(slot) + ahead as u64);
         if ends.writer(slot).open(page).is_err() {
             unreachable!("the stream has no bound of its own");
         }

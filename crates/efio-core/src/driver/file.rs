@@ -58,11 +58,11 @@ pub struct OpenFile<F> {
     /// The read side, while there is no `incoming`.
     read: ReadRest,
     /// Reads, writes and truncations at an offset, once there was one.
-    pub at: Option<Box<Positional<Block>>>,
+    pub positional: Option<Box<Positional<Block>>>,
     /// What positional ops may use.
     pub io_caps: IoCaps,
     /// Positional changes heard of.
-    changes: u32,
+    sequenced_ops: u32,
     /// Ops in flight.
     pub busy: u32,
     /// How many of the syncs that callers asked for the plan knows of.
@@ -98,12 +98,12 @@ impl<F> OpenFile<F> {
             written: WriteRest::new(),
             incoming: None,
             read: ReadRest::new(),
-            at: None,
+            positional: None,
             io_caps: IoCaps {
                 buffered: CacheMode::Cached,
                 dio_align: 0,
             },
-            changes: 0,
+            sequenced_ops: 0,
             busy: 0,
             syncs_seen: 0,
             kernel: None,
@@ -250,7 +250,7 @@ impl<F> OpenFile<F> {
             drop((ends.writer.take(), slot.take_writes()));
         }
         if !self.has_positional() {
-            self.at = None;
+            self.positional = None;
         }
         self.rest_reading(slot, ends)
     }
@@ -277,7 +277,7 @@ impl<F> OpenFile<F> {
     /// The next write to submit.
     pub fn next_write(&mut self, slot: &Slot) -> Option<(Purpose, Op<F>)> {
         let accepted = slot.marks.accepted();
-        if accepted == self.written() || slot.changes() != self.changes {
+        if accepted == self.written() || slot.sequenced_ops() != self.sequenced_ops {
             // Nothing, or some of it stands behind a change that was not heard of yet.
             return None;
         }
@@ -305,23 +305,25 @@ impl<F> OpenFile<F> {
     /// Takes a positional op.
     pub fn ask(&mut self, asked: Asked<Block>) {
         // What was accepted before it has to be written first.
-        self.flush(asked.place);
-        self.changes = self.changes.wrapping_add(u32::from(asked.width() > 0));
-        self.at
+        self.flush(asked.seq);
+        self.sequenced_ops = self
+            .sequenced_ops
+            .wrapping_add(u32::from(asked.seq_len() > 0));
+        self.positional
             .get_or_insert_with(|| Box::new(Positional::new()))
             .push(asked);
     }
 
     /// A positional op comes back from on its way to the backend.
     pub fn take_back(&mut self, key: u32, memory: Option<Block>) {
-        if let Some(at) = &mut self.at {
+        if let Some(at) = &mut self.positional {
             at.take_back(key, memory);
         }
     }
 
     /// Stream bytes from this place of the sequence on wait for a positional change.
     fn limit(&self) -> u64 {
-        self.at.as_ref().map_or(u64::MAX, |at| at.limit())
+        self.positional.as_ref().map_or(u64::MAX, |at| at.limit())
     }
 
     /// A positional change ended well; it may count as written now.
@@ -334,7 +336,10 @@ impl<F> OpenFile<F> {
             }
         }
         let written = self.written();
-        let settled = self.at.as_mut().map_or(written, |at| at.settle(written));
+        let settled = self
+            .positional
+            .as_mut()
+            .map_or(written, |at| at.settle(written));
         if settled > written {
             self.outgoing().skip_to(settled);
         }
@@ -342,14 +347,14 @@ impl<F> OpenFile<F> {
 
     /// Whether a positional op is not over.
     pub fn has_positional(&self) -> bool {
-        self.at.as_ref().is_some_and(|at| !at.is_idle())
+        self.positional.as_ref().is_some_and(|at| !at.is_idle())
     }
 
     /// The lowest file offset of all accepted bytes that the kernel does not have, or in append mode
     /// their first place.
     pub fn lowest_pending(&mut self, slot: &Slot) -> Option<u64> {
         let queued = self.outgoing().lowest_queued(slot);
-        let changes = self.at.as_ref().and_then(|at| at.lowest_pending());
+        let changes = self.positional.as_ref().and_then(|at| at.lowest_pending());
         let place = self.append.then(|| self.written());
         let changes = changes.map(|offset| place.unwrap_or(offset));
         queued.into_iter().chain(changes).min()

@@ -10,7 +10,6 @@
 //! A turn never waits and reads no clock: time comes in as `now`, so that a simulation can drive
 //! it with a disk and a time of its own.
 
-mod at;
 mod complete;
 mod file;
 mod here;
@@ -21,6 +20,7 @@ mod notify;
 mod opens;
 mod ops;
 mod outgoing;
+mod positional;
 mod reclaim;
 mod retry;
 mod shutdown;

@@ -24,7 +24,7 @@ pub struct CallerState {
     /// The current run.
     pub epoch: u32,
     /// Positional changes asked for so far.
-    pub changes: u32,
+    pub sequenced_ops: u32,
     /// The order of the next page to write into.
     pub order: u8,
     /// Whether the file is open for reading.
@@ -82,7 +82,7 @@ impl CallerState {
 
     /// Where the next byte of the stream belongs: its file offset, or in append mode, where only the
     /// kernel knows that, its place among the accepted bytes.
-    pub fn next_place(&self, slot: &Slot) -> u64 {
+    pub fn next_seq(&self, slot: &Slot) -> u64 {
         if self.append {
             slot.marks.accepted()
         } else {

@@ -73,7 +73,7 @@ pub struct Slot {
     /// A write is under way.
     write_in_flight: AtomicBool,
     /// Positional changes that have places in the accepted sequence.
-    changes: AtomicU32,
+    sequenced_ops: AtomicU32,
     consumed: AtomicU64,
     /// How a run ended: `epoch << 32 | 1 + errno`; 0 while it goes on.
     read_end: AtomicU64,
@@ -114,7 +114,7 @@ impl Slot {
             read_epoch: AtomicU32::new(0),
             read_in_flight: AtomicU32::new(0),
             write_in_flight: AtomicBool::new(false),
-            changes: AtomicU32::new(0),
+            sequenced_ops: AtomicU32::new(0),
             consumed: AtomicU64::new(0),
             read_end: AtomicU64::new(0),
             sync_to: AtomicU64::new(0),
@@ -141,7 +141,7 @@ impl Slot {
             &self.interest,
             &self.read_epoch,
             &self.read_in_flight,
-            &self.changes,
+            &self.sequenced_ops,
             &self.syncs_asked,
             &self.syncs_answered,
         ] {
@@ -373,15 +373,15 @@ impl Slot {
     }
 
     /// Counts a positional change, before the accepted mark is raised over it.
-    pub fn set_changes(&self, count: u32) {
+    pub fn set_sequenced_ops(&self, count: u32) {
         // Relaxed: the accepted mark publishes it.
-        self.changes.store(count, Ordering::Relaxed);
+        self.sequenced_ops.store(count, Ordering::Relaxed);
     }
 
     /// How many positional changes there are below the accepted mark, or above it, for whoever has
     /// looked at the mark.
-    pub fn changes(&self) -> u32 {
-        self.changes.load(Ordering::Relaxed)
+    pub fn sequenced_ops(&self) -> u32 {
+        self.sequenced_ops.load(Ordering::Relaxed)
     }
 
     /// Asks for a sync up to `mark`; an attention bit follows, which publishes it.

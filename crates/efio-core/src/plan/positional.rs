@@ -21,14 +21,14 @@
 //! A transfer that falls short goes on from where it stopped; only 0 bytes are the end of file.
 
 mod calls;
-mod changes;
+mod sequence;
 
 pub use calls::{After, Asked, Finished, Kind, Next, Transfer};
 
 use super::IoCaps;
 use crate::error::Errno;
 use crate::op::CacheMode;
-use changes::Changes;
+use sequence::Sequence;
 use std::collections::VecDeque;
 
 /// A direct transfer that ends between two of them met the end of the file.
@@ -65,7 +65,7 @@ pub struct Positional<M> {
     /// Ops that started and are not over, those in `again` among them.
     started: usize,
     tickets: u64,
-    changes: Changes,
+    sequence: Sequence,
 }
 
 impl<M> Positional<M> {
@@ -78,13 +78,13 @@ impl<M> Positional<M> {
             again: VecDeque::new(),
             started: 0,
             tickets: 0,
-            changes: Changes::default(),
+            sequence: Sequence::default(),
         }
     }
 
     /// Takes an op. Their places never fall.
     pub fn push(&mut self, asked: Asked<M>) {
-        self.changes.enter(&asked);
+        self.sequence.enter(&asked);
         self.tickets += 1;
         let entry = Entry {
             asked,
@@ -116,7 +116,7 @@ impl<M> Positional<M> {
         if let Some(key) = self.again.pop_front() {
             return Some(self.submit(key, routes));
         }
-        self.changes.reach(written);
+        self.sequence.reach(written);
         let mut at = 0;
         while let Some(&key) = self.waiting.get(at) {
             match self.turn(key, at, written, failure) {
@@ -144,7 +144,9 @@ impl<M> Positional<M> {
 
     fn turn(&self, key: u32, at: usize, written: u64, failure: Option<Errno>) -> Turn {
         let entry = self.entry(key);
-        let Asked { kind, place, .. } = entry.asked;
+        let Asked {
+            kind, seq: place, ..
+        } = entry.asked;
         if let Some(errno) = failure {
             // A change is not begun any more, and what a read waits for does not come.
             // One of the changes before it may be what failed, or what is not begun because of that.
@@ -157,7 +159,7 @@ impl<M> Positional<M> {
             let alone = at == 0 && self.started == 0 && written == place;
             return if alone { Turn::Now } else { Turn::NoneBehind };
         }
-        if place > self.changes.open_to() {
+        if place > self.sequence.open_to() {
             return Turn::NoneBehind;
         }
         if self.overlaps_earlier(entry) {
@@ -170,7 +172,7 @@ impl<M> Positional<M> {
     /// Whether an earlier op that is not over meets this one, and one of the two is a change.
     fn overlaps_earlier(&self, entry: &Entry<M>) -> bool {
         let is_change = entry.asked.kind != Kind::Read;
-        if !is_change && self.changes.all_over() {
+        if !is_change && self.sequence.all_over() {
             return false;
         }
         let end = |asked: &Asked<M>| asked.offset + asked.len as u64;
@@ -253,7 +255,7 @@ impl<M> Positional<M> {
         self.free.push(key);
         self.started -= 1;
         let Entry { asked, moved, .. } = entry;
-        self.changes.over(&asked, result.is_ok());
+        self.sequence.over(&asked, result.is_ok());
         Finished {
             kind: asked.kind,
             token: asked.token,
@@ -267,12 +269,12 @@ impl<M> Positional<M> {
 
     /// Where the written mark stands once the changes right behind it that are done are counted.
     pub fn settle(&mut self, written: u64) -> u64 {
-        self.changes.settle(written)
+        self.sequence.settle(written)
     }
 
     /// Stream bytes from this place of the sequence on have to wait.
     pub fn limit(&self) -> u64 {
-        self.changes.limit()
+        self.sequence.limit()
     }
 
     /// The lowest file offset that a change which is not over was to reach.

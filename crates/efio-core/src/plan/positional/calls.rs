@@ -20,7 +20,7 @@ pub struct Asked<M> {
     /// What to do.
     pub kind: Kind,
     /// Its place in the sequence: what was accepted before it.
-    pub place: u64,
+    pub seq: u64,
     /// File offset, or the new length.
     pub offset: u64,
     /// How many bytes.
@@ -34,7 +34,7 @@ pub struct Asked<M> {
 impl<M> Asked<M> {
     /// How much of the sequence it takes. A truncation counts as one byte, so that a mark tells
     /// whether it is included.
-    pub fn width(&self) -> u64 {
+    pub fn seq_len(&self) -> u64 {
         match self.kind {
             Kind::Read => 0,
             Kind::Write => self.len as u64,

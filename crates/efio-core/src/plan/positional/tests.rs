@@ -17,7 +17,7 @@ fn asked(kind: Kind, place: u64, offset: u64, len: usize, token: u64) -> Asked<u
     let memory = (kind != Kind::Truncate).then_some(token);
     Asked {
         kind,
-        place,
+        seq: place,
         offset,
         len,
         token,
@@ -286,7 +286,7 @@ impl Model {
     fn call(&mut self, kind: Kind, offset: u64, len: usize) {
         let token = self.over.len() as u64;
         let asked = asked(kind, self.accepted, offset, len, token);
-        self.accepted += asked.width();
+        self.accepted += asked.seq_len();
         let expected = match kind {
             Kind::Read => get(&self.wanted, offset as usize, len),
             Kind::Write => {

@@ -70,7 +70,9 @@ impl<B: Backend> Driver<B> {
         loop {
             let written = file.written();
             let failure = file.failure().map(|failure| failure.errno);
-            let Some(at) = &mut file.at else { return };
+            let Some(at) = &mut file.positional else {
+                return;
+            };
             let Some(next) = at.next(written, failure, file.io_caps) else {
                 return;
             };
@@ -90,7 +92,7 @@ impl<B: Backend> Driver<B> {
 
     /// The file will not be served: every op that the disk does not have ends.
     pub(super) fn cancel_positional(&mut self, file: &mut OpenFile<B::File>, errno: Errno) {
-        while let Some(finished) = file.at.as_mut().and_then(|at| at.cancel(errno)) {
+        while let Some(finished) = file.positional.as_mut().and_then(|at| at.cancel(errno)) {
             self.emit_completed(file, finished);
         }
     }
@@ -100,7 +102,7 @@ impl<B: Backend> Driver<B> {
     pub(super) fn complete_all_positional(&mut self, file: &mut OpenFile<B::File>) {
         self.cancel_positional(file, Errno(libc::ECANCELED));
         let unknown = Errno(libc::ETIMEDOUT);
-        while let Some(finished) = file.at.as_mut().and_then(|at| at.give_up(unknown)) {
+        while let Some(finished) = file.positional.as_mut().and_then(|at| at.give_up(unknown)) {
             self.emit_completed(file, finished);
         }
     }
@@ -121,7 +123,7 @@ impl<B: Backend> Driver<B> {
                 unreachable!("a positional op opens nothing")
             }
         };
-        let Some(at) = &mut file.at else {
+        let Some(at) = &mut file.positional else {
             unreachable!("the plan stays")
         };
         let (kind, route) = at.kind_and_cache_mode(key);

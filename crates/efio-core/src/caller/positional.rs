@@ -45,7 +45,7 @@ impl Shared {
             check(slot, ends, kind, end)?;
             let asked = Asked {
                 kind,
-                place: slot.marks.accepted(),
+                seq: slot.marks.accepted(),
                 offset,
                 len,
                 token,
@@ -68,7 +68,7 @@ impl Shared {
             check(slot, ends, Kind::Truncate, Some(len))?;
             let asked = Asked {
                 kind: Kind::Truncate,
-                place: slot.marks.accepted(),
+                seq: slot.marks.accepted(),
                 offset: len,
                 len: 0,
                 token: 0,
@@ -87,13 +87,13 @@ impl Shared {
         ends: &mut CallerState,
         asked: Asked<crate::page::Block>,
     ) -> Result<(), Asked<crate::page::Block>> {
-        let width = asked.width();
-        let (accepted, changes) = (slot.marks.accepted(), ends.changes);
+        let width = asked.seq_len();
+        let (accepted, changes) = (slot.marks.accepted(), ends.sequenced_ops);
         if width > 0 {
-            ends.changes = ends.changes.wrapping_add(1);
+            ends.sequenced_ops = ends.sequenced_ops.wrapping_add(1);
             // The mark is up before the driver can have written anything above it. Should it see
             // the mark before it hears of the change, the count tells that one is coming.
-            slot.set_changes(ends.changes);
+            slot.set_sequenced_ops(ends.sequenced_ops);
             slot.marks.set_accepted(accepted + width);
             if ends.asked {
                 ends.set_asked(slot.void_questions(Notify::Event));
@@ -107,9 +107,9 @@ impl Shared {
             // Custody keeps others from accepting anything meanwhile, and the count the driver from
             // writing what it has not heard of.
             if width > 0 {
-                ends.changes = changes;
+                ends.sequenced_ops = changes;
                 slot.marks.set_accepted(accepted);
-                slot.set_changes(changes);
+                slot.set_sequenced_ops(changes);
             }
             return Err(asked);
         }

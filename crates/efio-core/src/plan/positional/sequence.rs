@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 /// A change that not everything before and in it is done with.
 #[derive(Debug)]
-struct Change {
+struct SequencedOp {
     start: u64,
     end: u64,
     /// Nothing passes it before it is done.
@@ -15,9 +15,9 @@ struct Change {
 
 /// Writes and truncations that have a place in the sequence of accepted bytes.
 #[derive(Debug, Default)]
-pub struct Changes {
+pub struct Sequence {
     /// In order; those at the front leave once they are done.
-    sequence: VecDeque<Change>,
+    sequence: VecDeque<SequencedOp>,
     /// Changes that are not over.
     unfinished: usize,
     /// Up to here every stream byte is written, and no truncation is left.
@@ -26,19 +26,19 @@ pub struct Changes {
     passed: usize,
 }
 
-impl Changes {
+impl Sequence {
     /// An op was asked for; a read is no change.
     pub fn enter<M>(&mut self, asked: &Asked<M>) {
-        let width = asked.width();
+        let width = asked.seq_len();
         if width == 0 {
             return;
         }
         let last = self.sequence.back();
-        debug_assert!(last.is_none_or(|last| last.end <= asked.place));
+        debug_assert!(last.is_none_or(|last| last.end <= asked.seq));
         self.unfinished += 1;
-        self.sequence.push_back(Change {
-            start: asked.place,
-            end: asked.place + width,
+        self.sequence.push_back(SequencedOp {
+            start: asked.seq,
+            end: asked.seq + width,
             barrier: asked.kind == Kind::Truncate,
             done: false,
         });
@@ -50,13 +50,13 @@ impl Changes {
     ///
     /// If it is a change that was never entered.
     pub fn over<M>(&mut self, asked: &Asked<M>, ended_well: bool) {
-        if asked.width() == 0 {
+        if asked.seq_len() == 0 {
             return;
         }
         self.unfinished -= 1;
         let at = self
             .sequence
-            .binary_search_by_key(&asked.place, |change| change.start)
+            .binary_search_by_key(&asked.seq, |change| change.start)
             .expect("a change has its place");
         self.sequence[at].done = ended_well;
     }
