@@ -14,8 +14,8 @@ use crate::oneshot::Sender;
 use crate::op::{CacheMode, FileFacts, Op, OpenSpec};
 use crate::page::{Block, PagePool, order_for};
 use crate::plan::{
-    Asked, Cut, Fetch, IoCaps, Kind, Lifecycle, Positional, ReadAhead, ReadLimits, ReadRest,
-    WriteBehind, WriteRest,
+    Asked, Cut, Fetch, IoCaps, Kind, Lifecycle, ParkedRead, ParkedWrite, Positional, ReadAhead,
+    ReadLimits, WriteBehind,
 };
 use std::sync::Arc;
 
@@ -52,11 +52,11 @@ pub struct OpenFile<F> {
     limits: Arc<Limits>,
     outgoing: Option<Box<Outgoing>>,
     /// The write side, while there is no `outgoing`.
-    written: WriteRest,
+    written: ParkedWrite,
     /// Once somebody reads.
     pub incoming: Option<Box<Incoming>>,
     /// The read side, while there is no `incoming`.
-    read: ReadRest,
+    read: ParkedRead,
     /// Reads, writes and truncations at an offset, once there was one.
     pub positional: Option<Box<Positional<Block>>>,
     /// What positional ops may use.
@@ -95,9 +95,9 @@ impl<F> OpenFile<F> {
             life: Lifecycle::new(),
             limits: Arc::clone(limits),
             outgoing: None,
-            written: WriteRest::new(),
+            written: ParkedWrite::new(),
             incoming: None,
-            read: ReadRest::new(),
+            read: ParkedRead::new(),
             positional: None,
             io_caps: IoCaps {
                 buffered: CacheMode::Cached,
@@ -233,16 +233,16 @@ impl<F> OpenFile<F> {
     }
 
     /// Whether nothing is under way that a plan is needed for.
-    pub fn may_rest(&self) -> bool {
+    pub fn may_park(&self) -> bool {
         self.busy == 0 && self.life.is_serving() && self.failure().is_none()
     }
 
     /// Puts away the plans that have nothing to do, with both ends of their streams: the memory of a
     /// file that is open and not used. `ends` are the caller's, all of whose bytes are written.
     /// How many bytes that were read ahead are gone with that.
-    pub fn rest(&mut self, slot: &Slot, ends: &mut CallerState) -> u64 {
+    pub fn park(&mut self, slot: &Slot, ends: &mut CallerState) -> u64 {
         slot.forget_awaited();
-        if let Some(rest) = self.outgoing.as_ref().and_then(|outgoing| outgoing.rest()) {
+        if let Some(rest) = self.outgoing.as_ref().and_then(|outgoing| outgoing.park()) {
             self.written = rest;
             self.outgoing = None;
         }
@@ -252,10 +252,10 @@ impl<F> OpenFile<F> {
         if !self.has_positional() {
             self.positional = None;
         }
-        self.rest_reading(slot, ends)
+        self.park_reading(slot, ends)
     }
 
-    fn rest_reading(&mut self, slot: &Slot, ends: &mut CallerState) -> u64 {
+    fn park_reading(&mut self, slot: &Slot, ends: &mut CallerState) -> u64 {
         let Some(incoming) = &mut self.incoming else {
             return 0;
         };
@@ -268,7 +268,7 @@ impl<F> OpenFile<F> {
         }
         plan.stop();
         let wasted = plan.unconsumed();
-        self.read = plan.rest();
+        self.read = plan.park();
         self.incoming = None;
         drop((ends.reader.take(), slot.take_reads()));
         wasted

@@ -3,7 +3,7 @@
 
 use crate::fd::Slot;
 use crate::page::{Block, Page, PagePool};
-use crate::plan::{Delivery, Fetch, ReadAhead, ReadLimits, ReadRest};
+use crate::plan::{Delivery, Fetch, ParkedRead, ReadAhead, ReadLimits};
 use efio_chunks::ChunkWriter;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,9 +22,9 @@ pub struct Incoming {
 
 impl Incoming {
     /// Goes on from `rest`.
-    pub fn new(limits: ReadLimits, rest: ReadRest) -> Self {
+    pub fn new(limits: ReadLimits, rest: ParkedRead) -> Self {
         let mut plan = ReadAhead::new(limits);
-        plan.resume(rest);
+        plan.unpark(rest);
         Self {
             plan,
             stream: None,

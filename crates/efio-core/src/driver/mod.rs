@@ -502,8 +502,8 @@ impl<B: Backend> Driver<B> {
             ends.seal();
             ends.order = 0;
         }
-        if clean && file.may_rest() {
-            let wasted = file.rest(slot, &mut ends);
+        if clean && file.may_park() {
+            let wasted = file.park(slot, &mut ends);
             self.shared.counters.read_ahead_wasted.add(wasted);
             slot.count(wasted, |stats| &mut stats.read_ahead_wasted);
         }

@@ -4,7 +4,7 @@
 use crate::caller::Lost;
 use crate::fd::Slot;
 use crate::page::{Page, PageSlice, UNIT_BYTES};
-use crate::plan::{Cut, Ready, WriteBehind, WriteRest};
+use crate::plan::{Cut, ParkedWrite, Ready, WriteBehind};
 use efio_chunks::ChunkReader;
 use std::collections::VecDeque;
 
@@ -30,9 +30,9 @@ pub struct Outgoing {
 
 impl Outgoing {
     /// Goes on from `rest`. Fewer bytes than `small` are for the page cache.
-    pub fn new(append: bool, small: Option<u64>, rest: WriteRest) -> Self {
+    pub fn new(append: bool, small: Option<u64>, rest: ParkedWrite) -> Self {
         let mut plan = WriteBehind::new(append, MAX_CUT);
-        plan.resume(rest);
+        plan.unpark(rest);
         if let Some(small) = small {
             plan.cache_below(small);
         }
@@ -47,8 +47,8 @@ impl Outgoing {
     }
 
     /// What to go on from later, if everything that was accepted is written and nothing asked for.
-    pub fn rest(&self) -> Option<WriteRest> {
-        self.plan.rest().filter(|_| self.queue.is_empty())
+    pub fn park(&self) -> Option<ParkedWrite> {
+        self.plan.park().filter(|_| self.queue.is_empty())
     }
 
     /// Moves accepted bytes from the stream to the queue: whole pages, and the open one as far as

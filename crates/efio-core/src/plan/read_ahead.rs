@@ -13,9 +13,9 @@
 //! Each run from one position has an epoch. A seek begins a new run; what the old one still has in
 //! flight finds no request when it completes (F18).
 
-mod rest;
+mod parked;
 
-pub use rest::ReadRest;
+pub use parked::ParkedRead;
 
 use super::io_caps::IoCaps;
 use crate::error::Errno;

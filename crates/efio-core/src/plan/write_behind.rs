@@ -20,9 +20,9 @@
 //!                         buffered, exact length          buffered, only when it must go
 //! ```
 
-mod rest;
+mod parked;
 
-pub use rest::WriteRest;
+pub use parked::ParkedWrite;
 
 use super::io_caps::IoCaps;
 use crate::error::{Errno, Failure};

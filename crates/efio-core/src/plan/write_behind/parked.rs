@@ -8,7 +8,7 @@ const NONE: u64 = u64::MAX;
 
 /// The write side of a file at rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct WriteRest {
+pub struct ParkedWrite {
     written: u64,
     /// The lowest offset written since the last sync.
     unsure_from: u64,
@@ -17,7 +17,7 @@ pub struct WriteRest {
     name_pending: bool,
 }
 
-impl WriteRest {
+impl ParkedWrite {
     /// A file that is being opened.
     pub fn new() -> Self {
         Self {
@@ -44,13 +44,13 @@ impl WriteRest {
 
 impl WriteBehind {
     /// What to go on from later; `None` while anything is asked for, under way or lost.
-    pub fn rest(&self) -> Option<WriteRest> {
+    pub fn park(&self) -> Option<ParkedWrite> {
         let busy = self.in_flight.is_some() || self.sync.running.is_some();
         let asked = self.sync.wanted.is_some() || self.due > self.written;
         if busy || asked || self.failure.is_some() {
             return None;
         }
-        Some(WriteRest {
+        Some(ParkedWrite {
             written: self.written,
             unsure_from: self.sync.unsynced_from.unwrap_or(NONE),
             // It came as one of these.
@@ -61,7 +61,7 @@ impl WriteBehind {
     }
 
     /// Goes on from there, in a plan that is new.
-    pub fn resume(&mut self, rest: WriteRest) {
+    pub fn unpark(&mut self, rest: ParkedWrite) {
         self.written = rest.written;
         self.opened(rest.buffered, rest.block, rest.name_pending);
         self.sync.unsynced_from = (rest.unsure_from != NONE).then_some(rest.unsure_from);
@@ -77,14 +77,14 @@ mod tests {
 
     const EIO: Errno = Errno(libc::EIO);
 
-    fn woken(append: bool, rest: WriteRest) -> WriteBehind {
+    fn woken(append: bool, rest: ParkedWrite) -> WriteBehind {
         let mut plan = WriteBehind::new(append, 8 << 20);
-        plan.resume(rest);
+        plan.unpark(rest);
         plan
     }
 
     fn opened(append: bool) -> WriteBehind {
-        let mut rest = WriteRest::new();
+        let mut rest = ParkedWrite::new();
         rest.opened(CacheMode::Uncached, 4096, true);
         woken(append, rest)
     }
@@ -97,7 +97,7 @@ mod tests {
             complete: true,
         };
         assert!(plan.next_write(ready).is_some());
-        assert_eq!(plan.rest(), None, "a write is under way");
+        assert_eq!(plan.park(), None, "a write is under way");
         assert_eq!(plan.write_done(len), Verdict::Retry);
     }
 
@@ -105,17 +105,17 @@ mod tests {
     fn a_plan_that_rested_knows_what_it_knew() {
         let mut plan = opened(false);
         write(&mut plan, 700, 10);
-        let mut plan = woken(false, plan.rest().expect("nothing to do"));
+        let mut plan = woken(false, plan.park().expect("nothing to do"));
         assert_eq!(plan.written(), 10);
         plan.sync(10);
-        assert_eq!(plan.rest(), None, "a sync is asked for");
+        assert_eq!(plan.park(), None, "a sync is asked for");
         assert_eq!(plan.next_sync(), Some(true), "the name is not durable yet");
-        assert_eq!(plan.rest(), None, "a sync is under way");
+        assert_eq!(plan.park(), None, "a sync is under way");
         let Verdict::Failed(failure) = plan.sync_failed(EIO) else {
             panic!("a failed sync fails the file");
         };
         assert_eq!(failure.offset, 700, "from before the rest");
-        assert_eq!(plan.rest(), None, "a failure is never forgotten");
+        assert_eq!(plan.park(), None, "a failure is never forgotten");
     }
 
     #[test]
@@ -126,7 +126,7 @@ mod tests {
         assert_eq!(plan.next_sync(), Some(true));
         plan.sync_done(false);
         write(&mut plan, 10, 5);
-        let mut plan = woken(true, plan.rest().expect("nothing to do"));
+        let mut plan = woken(true, plan.park().expect("nothing to do"));
         plan.sync(15);
         assert_eq!(plan.next_sync(), Some(false), "the name is durable");
         let Verdict::Failed(failure) = plan.sync_failed(EIO) else {

@@ -5,14 +5,14 @@ use crate::op::CacheMode;
 
 /// The read side of a file at rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ReadRest {
+pub struct ParkedRead {
     size_hint: u64,
     epoch: u32,
     block: u32,
     buffered: CacheMode,
 }
 
-impl ReadRest {
+impl ParkedRead {
     /// A file that is being opened.
     pub fn new() -> Self {
         Self {
@@ -48,9 +48,9 @@ impl ReadRest {
 
 impl<P> ReadAhead<P> {
     /// What to go on from later. Only once no read is in flight: numbers begin anew.
-    pub fn rest(&self) -> ReadRest {
+    pub fn park(&self) -> ParkedRead {
         debug_assert!(self.requests.is_empty(), "no read is in flight");
-        ReadRest {
+        ParkedRead {
             size_hint: self.size_hint,
             epoch: self.epoch,
             // It came as one of these.
@@ -60,7 +60,7 @@ impl<P> ReadAhead<P> {
     }
 
     /// Goes on from there, in a plan that is new: the next run is another one.
-    pub fn resume(&mut self, rest: ReadRest) {
+    pub fn unpark(&mut self, rest: ParkedRead) {
         self.opened(rest.buffered, rest.block, rest.size_hint);
         self.epoch = rest.epoch;
     }
@@ -77,19 +77,19 @@ mod tests {
     use super::*;
     use crate::error::Errno;
 
-    fn woken(rest: ReadRest) -> ReadAhead<()> {
+    fn woken(rest: ParkedRead) -> ReadAhead<()> {
         let mut plan = ReadAhead::new(ReadLimits {
             window: 8 << 20,
             first_order: 4,
             most_order: 9,
         });
-        plan.resume(rest);
+        plan.unpark(rest);
         plan
     }
 
     #[test]
     fn a_plan_that_rested_knows_what_it_knew() {
-        let mut rest = ReadRest::new();
+        let mut rest = ParkedRead::new();
         rest.opened(CacheMode::Uncached, 4096, 0);
         let mut plan = woken(rest);
         plan.start(7, 100);
@@ -113,7 +113,7 @@ mod tests {
         assert_eq!(plan.next_delivery(), Some(Delivery::End(Ok(()))));
         assert!(plan.is_over());
 
-        let rest = plan.rest();
+        let rest = plan.park();
         assert_eq!(rest.epoch(), 7);
         let mut plan = woken(rest);
         assert_eq!(
