@@ -9,7 +9,7 @@ use crate::event::EventKind;
 use crate::fd::{CallerState, DRIVER, Fd, Interest, Slot};
 use crate::op::{Completion, NameSync, Outcome};
 use crate::page::Block;
-use crate::plan::{IoCaps, Step, Verdict};
+use crate::plan::{ErrorAction, IoCaps, Step};
 use crate::stats::NameState;
 use crate::trace;
 use efio_sync::CasCellGuard;
@@ -37,7 +37,7 @@ impl<B: Backend> Driver<B> {
             driver.note_retry(file, purpose, &outcome);
             match (purpose, outcome) {
                 (Purpose::Open, outcome) => driver.opened(slot, file, outcome),
-                (Purpose::Fetch(number), outcome) => {
+                (Purpose::Read(number), outcome) => {
                     driver.on_read(slot, file, number, outcome, block);
                 }
                 (Purpose::At(key), outcome) => {
@@ -53,7 +53,7 @@ impl<B: Backend> Driver<B> {
                         Outcome::Failed(errno) => Err(errno.as_failure()),
                         _ => Ok(()),
                     };
-                    if let Step::Finish(result) = file.life.kernel_closed(result) {
+                    if let Step::Finish(result) = file.life.handle_kernel_closed(result) {
                         driver.finish(file, result);
                     }
                     return;
@@ -106,7 +106,7 @@ impl<B: Backend> Driver<B> {
             slot.count(bytes, |stats| stats.read(route));
         }
         // Memory of a run that was given up goes back to the pool here.
-        drop(file.incoming().plan.arrived(number, block, result));
+        drop(file.incoming().plan.handle_read(number, block, result));
         let delivered = file.deliver(slot);
         if delivered.fell_back {
             self.on_fallback(slot, file.fd, file.incoming().plan.io_caps());
@@ -130,9 +130,9 @@ impl<B: Backend> Driver<B> {
                     slot.count(n as u64, |stats| stats.written(route));
                 }
                 file.outgoing().wrote(n);
-                file.write().write_done(n as u64)
+                file.write().handle_written(n as u64)
             }
-            Outcome::Failed(errno) => file.write().write_failed(errno),
+            Outcome::Failed(errno) => file.write().handle_write_error(errno),
             Outcome::Opened(..) | Outcome::Synced(_) | Outcome::NotYet(_) => {
                 unreachable!("a write opens nothing")
             }
@@ -153,7 +153,7 @@ impl<B: Backend> Driver<B> {
     fn on_sync(&mut self, slot: &Slot, file: &mut OpenFile<B::File>, outcome: Outcome<B::File>) {
         match outcome {
             Outcome::Failed(errno) => {
-                let verdict = file.write().sync_failed(errno.as_failure());
+                let verdict = file.write().handle_sync_error(errno.as_failure());
                 self.apply_write_error(slot, file, verdict);
             }
             outcome => {
@@ -163,7 +163,7 @@ impl<B: Backend> Driver<B> {
                 };
                 self.name_synced(slot, name);
                 let name_pending = name == Some(NameSync::NotYet);
-                let (upto, is_asked) = file.write().sync_done(name_pending);
+                let (upto, is_asked) = file.write().handle_synced(name_pending);
                 self.set_timer(file);
                 slot.marks.set_durable(upto);
                 if file.write().syncs_are_answered() {
@@ -223,17 +223,17 @@ impl<B: Backend> Driver<B> {
         &mut self,
         slot: &Slot,
         file: &mut OpenFile<B::File>,
-        verdict: Verdict,
+        verdict: ErrorAction,
     ) {
         match verdict {
-            Verdict::Retry => {}
-            Verdict::FellBack => {
+            ErrorAction::Retry => {}
+            ErrorAction::FellBack => {
                 self.on_fallback(slot, file.fd, file.write().io_caps());
             }
-            Verdict::Failed(mut failure) => {
+            ErrorAction::Failed(mut failure) => {
                 if slot.failure().is_none() {
                     self.fail(slot, file, &mut failure);
-                    file.life.failed(failure.errno);
+                    file.life.handle_error(failure.errno);
                     trace::failed(file.fd, &failure);
                     self.emit(file, EventKind::Failed(failure));
                     self.failure_told(file);

@@ -14,8 +14,8 @@ use crate::oneshot::Sender;
 use crate::op::{CacheMode, FileFacts, Op, OpenSpec};
 use crate::page::{Block, PagePool, order_for};
 use crate::plan::{
-    Asked, Cut, Fetch, IoCaps, Kind, Lifecycle, ParkedRead, ParkedWrite, Positional, ReadAhead,
-    ReadLimits, WriteBehind,
+    Asked, IoCaps, Kind, Lifecycle, ParkedRead, ParkedWrite, Positional, ReadAhead, ReadLimits,
+    ReadRequest, WriteBehind, WriteRange,
 };
 use std::sync::Arc;
 
@@ -143,11 +143,13 @@ impl<F> OpenFile<F> {
         };
         let new = facts.is_new;
         match &mut self.outgoing {
-            Some(outgoing) => outgoing.plan.opened(written, facts.dio_align, new),
+            Some(outgoing) => outgoing.plan.handle_opened(written, facts.dio_align, new),
             None => self.written.opened(written, facts.dio_align, new),
         }
         match &mut self.incoming {
-            Some(incoming) => incoming.plan.opened(buffered, facts.dio_align, facts.size),
+            Some(incoming) => incoming
+                .plan
+                .handle_opened(buffered, facts.dio_align, facts.size),
             None => self.read.opened(buffered, facts.dio_align, facts.size),
         }
         self.io_caps = IoCaps {
@@ -155,7 +157,7 @@ impl<F> OpenFile<F> {
             dio_align: facts.dio_align,
         };
         self.kernel = Some(kernel);
-        self.life.opened();
+        self.life.handle_opened();
     }
 
     /// The write side, from now on with a plan.
@@ -223,7 +225,7 @@ impl<F> OpenFile<F> {
     /// The run of which something is on its way.
     pub fn read_in_flight(&self) -> Option<u32> {
         let plan = self.incoming.as_ref().map(|incoming| &incoming.plan);
-        plan.filter(|plan| plan.is_fetching()).map(ReadAhead::epoch)
+        plan.filter(|plan| plan.is_reading()).map(ReadAhead::epoch)
     }
 
     /// Whether a write is under way.
@@ -260,7 +262,7 @@ impl<F> OpenFile<F> {
             return 0;
         };
         let plan = &mut incoming.plan;
-        plan.consumed(slot.consumed());
+        plan.handle_consumed(slot.consumed());
         // Another run is asked for, or this one is not over and somebody may come for it.
         let is_wanted = plan.epoch() != ends.epoch || (ends.reading && !plan.is_over());
         if is_wanted || !ends.nothing_to_read() {
@@ -275,7 +277,7 @@ impl<F> OpenFile<F> {
     }
 
     /// The next write to submit.
-    pub fn next_write(&mut self, slot: &Slot) -> Option<(Purpose, Op<F>)> {
+    pub fn poll_write(&mut self, slot: &Slot) -> Option<(Purpose, Op<F>)> {
         let accepted = slot.marks.accepted();
         if accepted == self.written() || slot.sequenced_ops() != self.sequenced_ops {
             // Nothing, or some of it stands behind a change that was not heard of yet.
@@ -284,8 +286,8 @@ impl<F> OpenFile<F> {
         let (limit, file) = (self.limit(), self.kernel()?);
         let outgoing = self.outgoing();
         outgoing.collect(slot, accepted.min(limit));
-        let cut = outgoing.plan.next_write(outgoing.ready()?)?;
-        let Cut {
+        let cut = outgoing.plan.poll_write(outgoing.pending()?)?;
+        let WriteRange {
             offset,
             cache_mode: route,
             ..
@@ -303,7 +305,7 @@ impl<F> OpenFile<F> {
     }
 
     /// Takes a positional op.
-    pub fn ask(&mut self, asked: Asked<Block>) {
+    pub fn push_positional(&mut self, asked: Asked<Block>) {
         // What was accepted before it has to be written first.
         self.flush(asked.seq);
         self.sequenced_ops = self
@@ -328,10 +330,10 @@ impl<F> OpenFile<F> {
 
     /// A positional change ended well; it may count as written now.
     pub fn changed(&mut self, kind: Kind, offset: u64) {
-        self.write().changed(offset);
+        self.write().handle_positional(offset);
         if kind == Kind::Truncate {
             match &mut self.incoming {
-                Some(incoming) => incoming.plan.resized(offset),
+                Some(incoming) => incoming.plan.handle_resized(offset),
                 None => self.read.resized(offset),
             }
         }
@@ -384,14 +386,14 @@ impl<F> OpenFile<F> {
     }
 
     /// The sync to submit.
-    pub fn next_sync(&mut self) -> Option<(Purpose, Op<F>)> {
+    pub fn poll_sync(&mut self) -> Option<(Purpose, Op<F>)> {
         let file = self.kernel()?;
-        let name_too = self.outgoing.as_mut()?.plan.next_sync()?;
+        let name_too = self.outgoing.as_mut()?.plan.poll_sync()?;
         Some((Purpose::Sync, Op::Sync { file, name_too }))
     }
 
     /// The next read to submit; `Err` when there is no memory for it.
-    pub fn next_fetch(
+    pub fn poll_read(
         &mut self,
         pool: &Arc<PagePool>,
     ) -> Result<Option<(Purpose, Op<F>)>, NoMemory> {
@@ -402,10 +404,10 @@ impl<F> OpenFile<F> {
         if self.life.is_draining() || written < incoming.after {
             return Ok(None);
         }
-        let Some((fetch, block)) = incoming.next_fetch(pool)? else {
+        let Some((fetch, block)) = incoming.poll_read(pool)? else {
             return Ok(None);
         };
-        let Fetch {
+        let ReadRequest {
             number,
             offset,
             len,
@@ -413,7 +415,7 @@ impl<F> OpenFile<F> {
             ..
         } = fetch;
         Ok(Some((
-            Purpose::Fetch(number),
+            Purpose::Read(number),
             Op::Read {
                 file: Arc::clone(file),
                 route,

@@ -3,7 +3,7 @@
 
 use crate::fd::Slot;
 use crate::page::{Block, Page, PagePool};
-use crate::plan::{Delivery, Fetch, ParkedRead, ReadAhead, ReadLimits};
+use crate::plan::{Delivered, ParkedRead, ReadAhead, ReadLimits, ReadRequest};
 use efio_chunks::ChunkWriter;
 use std::sync::Arc;
 use std::time::Duration;
@@ -64,14 +64,17 @@ impl Incoming {
     }
 
     /// The next read, with memory for it; `Err` when there is none.
-    pub fn next_fetch(&mut self, pool: &Arc<PagePool>) -> Result<Option<(Fetch, Block)>, NoMemory> {
+    pub fn poll_read(
+        &mut self,
+        pool: &Arc<PagePool>,
+    ) -> Result<Option<(ReadRequest, Block)>, NoMemory> {
         let share = self.share(pool);
-        let Some(mut fetch) = self.plan.next_fetch(share) else {
+        let Some(mut fetch) = self.plan.poll_read(share) else {
             return Ok(None);
         };
         let block = if fetch.len as u64 <= share {
             pool.take_or_grow(fetch.order)
-        } else if self.plan.stands_still() {
+        } else if self.plan.is_stalled() {
             // A file that has nothing at all gets a small page in any case.
             pool.take_or_grow(0)
         } else {
@@ -87,9 +90,9 @@ impl Incoming {
     /// often a route was given up.
     pub fn deliver(&mut self, slot: &Slot) -> Progress {
         let mut delivered = Progress::default();
-        while let Some(delivery) = self.plan.next_delivery() {
+        while let Some(delivery) = self.plan.poll_delivery() {
             match delivery {
-                Delivery::Data {
+                Delivered::Data {
                     memory,
                     offset,
                     skip,
@@ -102,11 +105,11 @@ impl Incoming {
                     // Refused when the reader is gone: the page goes back to the pool.
                     delivered.has_data |= stream.push(page).is_ok();
                 }
-                Delivery::End(result) => {
+                Delivered::End(result) => {
                     slot.end_run(self.plan.epoch(), result);
                     delivered.has_data = true;
                 }
-                Delivery::FellBack => delivered.fell_back = true,
+                Delivered::FellBack => delivered.fell_back = true,
             }
         }
         delivered

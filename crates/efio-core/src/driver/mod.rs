@@ -281,7 +281,7 @@ impl<B: Backend> Driver<B> {
                 let accepted = slot.marks.accepted();
                 // Tasks that wait for the file learn that it is closed.
                 driver.wake(slot, Interest::ALL);
-                file.life.ask_close();
+                file.life.handle_close();
                 file.stop_reading();
                 let owes = u64::from(file.backlog(slot) > 0);
                 driver.shared.counters.flushes_close.add(owes);
@@ -308,8 +308,8 @@ impl<B: Backend> Driver<B> {
             file.incoming().seen = (0, self.now);
             file.flush(after);
         } else if let Some(incoming) = file.incoming.as_mut().filter(|_| !slot.run_ended(epoch)) {
-            incoming.plan.consumed(slot.consumed());
-            incoming.plan.wanted();
+            incoming.plan.handle_consumed(slot.consumed());
+            incoming.plan.handle_demand();
         }
         let after = file.incoming.as_ref().map_or(0, |incoming| incoming.after);
         if slot.failure().is_some() && file.written() < after {
@@ -355,7 +355,7 @@ impl<B: Backend> Driver<B> {
             slot.set_write_in_flight(file.is_write_in_flight());
         } else if file.life.is_serving() {
             self.drive_positional(slot, file);
-            while let Some((purpose, op)) = file.next_sync().or_else(|| file.next_write(slot)) {
+            while let Some((purpose, op)) = file.poll_sync().or_else(|| file.poll_write(slot)) {
                 file.busy += 1;
                 let full = purpose == Purpose::Write && file.write().due() <= file.written();
                 self.shared.counters.flushes_full.add(u64::from(full));
@@ -370,7 +370,7 @@ impl<B: Backend> Driver<B> {
         }
         self.settle_bytes(slot, file);
         let drained = file.is_drained(slot.marks.accepted());
-        match file.life.step(drained, file.busy > 0) {
+        match file.life.poll_step(drained, file.busy > 0) {
             Step::Wait => {}
             Step::CloseKernelFile => {
                 let kernel = file.kernel.take().and_then(Arc::into_inner);
@@ -387,10 +387,10 @@ impl<B: Backend> Driver<B> {
         let Some(incoming) = &mut file.incoming else {
             return;
         };
-        incoming.plan.consumed(slot.consumed());
+        incoming.plan.handle_consumed(slot.consumed());
         self.reclaim_for_reader(file);
         loop {
-            match file.next_fetch(&self.shared.pool) {
+            match file.poll_read(&self.shared.pool) {
                 Ok(Some((purpose, op))) => {
                     file.busy += 1;
                     self.submit(file.fd.index(), purpose, op);
@@ -432,7 +432,7 @@ impl<B: Backend> Driver<B> {
     fn submit(&mut self, index: u32, purpose: Purpose, op: Op<B::File>) {
         if matches!(
             purpose,
-            Purpose::Fetch(_) | Purpose::Write | Purpose::Sync | Purpose::At(_)
+            Purpose::Read(_) | Purpose::Write | Purpose::Sync | Purpose::At(_)
         ) {
             self.shared.counters.ops.add(1);
         }

@@ -385,8 +385,8 @@ impl<B: Backend> Driver<B> {
     fn refused(&mut self, slot: &Slot, file: &mut OpenFile<B::File>, errno: Errno) {
         self.take_opening(file);
         let errno = errno.as_failure();
-        let mut failure = file.write().refused(errno);
-        file.life.refused(errno);
+        let mut failure = file.write().handle_open_error(errno);
+        file.life.handle_open_error(errno);
         self.fail(slot, file, &mut failure);
         slot.set_open_state(OpenState::Refused);
         trace::failed(file.fd, &failure);

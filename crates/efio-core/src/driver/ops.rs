@@ -13,7 +13,7 @@ pub enum Purpose {
     /// Closes it, because it could not be cut off for its open.
     Discard,
     /// Fetches this request of its read-ahead.
-    Fetch(u64),
+    Read(u64),
     /// Writes the cut of its write-behind.
     Write,
     /// Moves the positional op of this key.

@@ -4,12 +4,12 @@
 use crate::caller::Lost;
 use crate::fd::Slot;
 use crate::page::{Page, PageSlice, UNIT_BYTES};
-use crate::plan::{Cut, ParkedWrite, Ready, WriteBehind};
+use crate::plan::{ParkedWrite, Pending, WriteBehind, WriteRange};
 use efio_chunks::ChunkReader;
 use std::collections::VecDeque;
 
 /// The most bytes in one write.
-const MAX_CUT: usize = 8 << 20;
+const MAX_WRITE: usize = 8 << 20;
 /// The most pages in one write: what one system call takes.
 const MAX_SLICES: usize = crate::sys::file::MAX_SLICES;
 
@@ -31,7 +31,7 @@ pub struct Outgoing {
 impl Outgoing {
     /// Goes on from `rest`. Fewer bytes than `small` are for the page cache.
     pub fn new(append: bool, small: Option<u64>, rest: ParkedWrite) -> Self {
-        let mut plan = WriteBehind::new(append, MAX_CUT);
+        let mut plan = WriteBehind::new(append, MAX_WRITE);
         plan.unpark(rest);
         if let Some(small) = small {
             plan.cache_below(small);
@@ -117,7 +117,7 @@ impl Outgoing {
     }
 
     /// The bytes at the head of the queue that can go in one write.
-    pub fn ready(&self) -> Option<Ready> {
+    pub fn pending(&self) -> Option<Pending> {
         let offset = self.queue.front()?.offset();
         let mut len = 0;
         let mut complete = false;
@@ -131,7 +131,7 @@ impl Outgoing {
             }
             len += slice.len() as u64;
         }
-        Some(Ready {
+        Some(Pending {
             offset,
             len,
             complete,
@@ -139,7 +139,7 @@ impl Outgoing {
     }
 
     /// The memory of a cut; the queue keeps it until the write is done.
-    pub fn slices(&self, cut: Cut) -> Vec<PageSlice> {
+    pub fn slices(&self, cut: WriteRange) -> Vec<PageSlice> {
         let mut rest = cut.len as usize;
         let mut slices = Vec::new();
         for slice in self.queue.iter().take(MAX_SLICES) {

@@ -34,7 +34,7 @@ impl<B: Backend> Driver<B> {
         }
         for command in std::mem::take(&mut self.unmatched) {
             if command.fd == file.fd {
-                file.ask(command.asked);
+                file.push_positional(command.asked);
             } else {
                 self.unmatched.push(command);
             }
@@ -57,7 +57,7 @@ impl<B: Backend> Driver<B> {
         self.with_file(fd.index(), |driver, slot, file| {
             if file.fd == fd {
                 if let Some(asked) = asked.take() {
-                    file.ask(asked);
+                    file.push_positional(asked);
                     driver.drive(slot, file);
                 }
             }
@@ -73,7 +73,7 @@ impl<B: Backend> Driver<B> {
             let Some(at) = &mut file.positional else {
                 return;
             };
-            let Some(next) = at.next(written, failure, file.io_caps) else {
+            let Some(next) = at.poll_op(written, failure, file.io_caps) else {
                 return;
             };
             match next {
@@ -140,7 +140,7 @@ impl<B: Backend> Driver<B> {
             }
             Kind::Truncate => {}
         }
-        match at.completed(key, block, result, &mut file.io_caps) {
+        match at.handle_completed(key, block, result, &mut file.io_caps) {
             After::Again => {}
             After::FellBack => {
                 self.on_fallback(slot, file.fd, file.io_caps);
@@ -177,7 +177,9 @@ impl<B: Backend> Driver<B> {
                 self.answer_sizes(slot, file);
             }
             Err(errno) => {
-                let verdict = file.write().change_failed(errno, offset + moved as u64);
+                let verdict = file
+                    .write()
+                    .handle_positional_error(errno, offset + moved as u64);
                 // The file has failed by the time its op tells so.
                 self.apply_write_error(slot, file, verdict);
                 self.emit_completed(file, finished);

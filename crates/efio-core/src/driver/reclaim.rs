@@ -158,8 +158,8 @@ impl<B: Backend> Driver<B> {
             return Consumer::Gone;
         };
         let consumed = slot.consumed();
-        incoming.plan.consumed(consumed);
-        if incoming.plan.stands_still() {
+        incoming.plan.handle_consumed(consumed);
+        if incoming.plan.is_stalled() {
             return Consumer::Gone;
         }
         if consumed != incoming.seen.0 || slot.has_interest(Interest::DATA) {

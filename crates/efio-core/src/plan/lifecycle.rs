@@ -55,25 +55,25 @@ impl Lifecycle {
     }
 
     /// The kernel opened the file.
-    pub fn opened(&mut self) {
+    pub fn handle_opened(&mut self) {
         debug_assert_eq!(self.phase, Phase::Opening);
         self.phase = Phase::Serving;
     }
 
     /// The kernel refused to open the file.
-    pub fn refused(&mut self, errno: Errno) {
+    pub fn handle_open_error(&mut self, errno: Errno) {
         debug_assert_eq!(self.phase, Phase::Opening);
         self.phase = Phase::Refused;
-        self.failed(errno);
+        self.handle_error(errno);
     }
 
     /// A write or sync failed: the close will say so. The first error counts.
-    pub fn failed(&mut self, errno: Errno) {
+    pub fn handle_error(&mut self, errno: Errno) {
         self.first_error.get_or_insert(errno);
     }
 
     /// The caller closed the file.
-    pub fn ask_close(&mut self) {
+    pub fn handle_close(&mut self) {
         self.close_asked = true;
     }
 
@@ -89,7 +89,7 @@ impl Lifecycle {
 
     /// The next step, given whether each accepted byte is written or lost (`drained`) and whether
     /// any op of the file is in flight (`busy`).
-    pub fn step(&mut self, drained: bool, busy: bool) -> Step {
+    pub fn poll_step(&mut self, drained: bool, busy: bool) -> Step {
         if !self.close_asked || busy {
             return Step::Wait;
         }
@@ -107,11 +107,11 @@ impl Lifecycle {
     }
 
     /// The kernel closed its file, well or not: `close(2)` is never retried.
-    pub fn kernel_closed(&mut self, result: Result<(), Errno>) -> Step {
+    pub fn handle_kernel_closed(&mut self, result: Result<(), Errno>) -> Step {
         debug_assert_eq!(self.phase, Phase::Closing);
         self.phase = Phase::Closed;
         if let Err(errno) = result {
-            self.failed(errno);
+            self.handle_error(errno);
         }
         Step::Finish(self.result())
     }
@@ -130,48 +130,48 @@ mod tests {
     #[test]
     fn drains_before_it_closes() {
         let mut life = Lifecycle::new();
-        life.opened();
-        assert_eq!(life.step(true, false), Step::Wait, "nobody asked");
-        life.ask_close();
-        assert_eq!(life.step(false, false), Step::Wait, "bytes are left");
+        life.handle_opened();
+        assert_eq!(life.poll_step(true, false), Step::Wait, "nobody asked");
+        life.handle_close();
+        assert_eq!(life.poll_step(false, false), Step::Wait, "bytes are left");
         assert_eq!(
-            life.step(true, true),
+            life.poll_step(true, true),
             Step::Wait,
             "an op is in flight (F12)"
         );
-        assert_eq!(life.step(true, false), Step::CloseKernelFile);
-        assert_eq!(life.step(true, false), Step::Wait, "only once");
-        assert_eq!(life.kernel_closed(Ok(())), Step::Finish(Ok(())));
+        assert_eq!(life.poll_step(true, false), Step::CloseKernelFile);
+        assert_eq!(life.poll_step(true, false), Step::Wait, "only once");
+        assert_eq!(life.handle_kernel_closed(Ok(())), Step::Finish(Ok(())));
     }
 
     /// F13: a close that overtakes its open.
     #[test]
     fn a_late_open_is_closed() {
         let mut life = Lifecycle::new();
-        life.ask_close();
-        assert_eq!(life.step(true, true), Step::Wait);
-        life.opened();
-        assert_eq!(life.step(true, false), Step::CloseKernelFile);
+        life.handle_close();
+        assert_eq!(life.poll_step(true, true), Step::Wait);
+        life.handle_opened();
+        assert_eq!(life.poll_step(true, false), Step::CloseKernelFile);
     }
 
     /// F32, F33: the first error wins and close(2) is not retried.
     #[test]
     fn the_first_error_is_reported() {
         let mut life = Lifecycle::new();
-        life.opened();
-        life.failed(EIO);
-        life.ask_close();
-        assert_eq!(life.step(true, false), Step::CloseKernelFile);
+        life.handle_opened();
+        life.handle_error(EIO);
+        life.handle_close();
+        assert_eq!(life.poll_step(true, false), Step::CloseKernelFile);
         assert_eq!(
-            life.kernel_closed(Err(Errno(libc::EDQUOT))),
+            life.handle_kernel_closed(Err(Errno(libc::EDQUOT))),
             Step::Finish(Err(EIO))
         );
 
         let mut life = Lifecycle::new();
-        life.refused(Errno(libc::ENOENT));
-        life.ask_close();
+        life.handle_open_error(Errno(libc::ENOENT));
+        life.handle_close();
         assert_eq!(
-            life.step(true, false),
+            life.poll_step(true, false),
             Step::Finish(Err(Errno(libc::ENOENT)))
         );
     }

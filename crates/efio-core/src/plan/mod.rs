@@ -21,5 +21,5 @@ pub use io_caps::IoCaps;
 pub use lifecycle::{Lifecycle, Step};
 pub use positional::{After, Asked, Finished, Kind, Next, Positional, Transfer};
 pub use precedence::{Precedence, Turn};
-pub use read_ahead::{Delivery, Fetch, ParkedRead, ReadAhead, ReadLimits};
-pub use write_behind::{Cut, ParkedWrite, Ready, Verdict, WriteBehind};
+pub use read_ahead::{Delivered, ParkedRead, ReadAhead, ReadLimits, ReadRequest};
+pub use write_behind::{ErrorAction, ParkedWrite, Pending, WriteBehind, WriteRange};

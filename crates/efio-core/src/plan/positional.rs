@@ -107,7 +107,7 @@ impl<M> Positional<M> {
 
     /// What to do now, for a file that is `written` up to there and maybe failed. Asked again until
     /// it says nothing.
-    pub fn next(
+    pub fn poll_op(
         &mut self,
         written: u64,
         failure: Option<Errno>,
@@ -209,7 +209,7 @@ impl<M> Positional<M> {
     }
 
     /// A transfer ended, and its memory is back unless it was lost.
-    pub fn completed(
+    pub fn handle_completed(
         &mut self,
         key: u32,
         memory: Option<M>,

@@ -39,7 +39,7 @@ pub struct ReadLimits {
 
 /// A read to submit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fetch {
+pub struct ReadRequest {
     /// Its number, to be given back with the completion.
     pub number: u64,
     /// File offset, aligned to the block in direct mode.
@@ -54,7 +54,7 @@ pub struct Fetch {
 
 /// What the consumer gets next.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Delivery<P> {
+pub enum Delivered<P> {
     /// `len` bytes of the page `memory`, behind the first `skip` of it.
     Data {
         /// The page of the request.
@@ -99,7 +99,7 @@ pub struct ReadAhead<P> {
 
 #[derive(Debug)]
 struct Requested<P> {
-    fetch: Fetch,
+    fetch: ReadRequest,
     /// Bytes at its start that were read for the sake of alignment.
     skip: u64,
     arrived: Option<(P, Result<usize, Errno>)>,
@@ -129,14 +129,14 @@ impl<P> ReadAhead<P> {
 
     /// The file is open and about `size` bytes long. `block` is 0 without direct IO; `buffered` is
     /// the route then.
-    pub fn opened(&mut self, buffered: CacheMode, block: u32, size: u64) {
+    pub fn handle_opened(&mut self, buffered: CacheMode, block: u32, size: u64) {
         self.buffered = buffered;
         self.block = u64::from(block).max(1);
         self.size_hint = size;
     }
 
     /// The file was made `size` bytes long.
-    pub fn resized(&mut self, size: u64) {
+    pub fn handle_resized(&mut self, size: u64) {
         self.size_hint = size;
     }
 
@@ -161,7 +161,7 @@ impl<P> ReadAhead<P> {
     }
 
     /// The consumer found nothing and waits: read on, and further ahead from now on.
-    pub fn wanted(&mut self) {
+    pub fn handle_demand(&mut self) {
         if !self.running {
             self.restart_at(self.delivered);
         } else if self.delivered_in_run > 0 {
@@ -171,7 +171,7 @@ impl<P> ReadAhead<P> {
     }
 
     /// The consumer took `consumed` bytes of this run so far.
-    pub fn consumed(&mut self, consumed: u64) {
+    pub fn handle_consumed(&mut self, consumed: u64) {
         self.consumed_in_run = consumed.clamp(self.consumed_in_run, self.delivered_in_run);
     }
 
@@ -199,7 +199,7 @@ impl<P> ReadAhead<P> {
     /// with it.
     ///
     /// A window of 8 MiB takes requests of 2 MiB; in a share of 200 KiB they are 64 KiB.
-    pub fn next_fetch(&self, share: u64) -> Option<Fetch> {
+    pub fn poll_read(&self, share: u64) -> Option<ReadRequest> {
         if !self.running {
             return None;
         }
@@ -217,7 +217,7 @@ impl<P> ReadAhead<P> {
         }
         if self.exact {
             let (number, offset, len) = (self.numbers, self.next, UNIT_BYTES);
-            return Some(Fetch {
+            return Some(ReadRequest {
                 number,
                 offset,
                 len,
@@ -237,7 +237,7 @@ impl<P> ReadAhead<P> {
         } else {
             self.buffered
         };
-        Some(Fetch {
+        Some(ReadRequest {
             number: self.numbers,
             offset,
             len,
@@ -248,7 +248,7 @@ impl<P> ReadAhead<P> {
 
     /// Whether a share of the memory is less than what the run would use.
     pub fn is_short_of(&self, share: u64) -> bool {
-        share < self.window.min(self.earned()) && self.next_fetch(u64::MAX).is_some()
+        share < self.window.min(self.earned()) && self.poll_read(u64::MAX).is_some()
     }
 
     /// Bytes ahead that are not too many for a consumer that may stop at any time: at first two
@@ -261,12 +261,12 @@ impl<P> ReadAhead<P> {
     }
 
     /// Whether nothing is requested and everything delivered was consumed.
-    pub fn stands_still(&self) -> bool {
+    pub fn is_stalled(&self) -> bool {
         self.requests.is_empty() && self.consumed_in_run == self.delivered_in_run
     }
 
     /// Whether a read is under way that will be delivered.
-    pub fn is_fetching(&self) -> bool {
+    pub fn is_reading(&self) -> bool {
         let mut requests = self.requests.iter();
         requests.any(|request| request.arrived.is_none())
     }
@@ -277,7 +277,7 @@ impl<P> ReadAhead<P> {
     }
 
     /// The read from [`next_fetch`](Self::next_fetch) was submitted.
-    pub fn submitted(&mut self, fetch: Fetch) {
+    pub fn submitted(&mut self, fetch: ReadRequest) {
         debug_assert_eq!(fetch.number, self.numbers);
         self.numbers += 1;
         let skip = self.next - fetch.offset;
@@ -299,7 +299,12 @@ impl<P> ReadAhead<P> {
     }
 
     /// A read ended. Returns the memory of one that nobody waits for any more.
-    pub fn arrived(&mut self, number: u64, memory: P, result: Result<usize, Errno>) -> Option<P> {
+    pub fn handle_read(
+        &mut self,
+        number: u64,
+        memory: P,
+        result: Result<usize, Errno>,
+    ) -> Option<P> {
         match self
             .requests
             .iter_mut()
@@ -314,7 +319,7 @@ impl<P> ReadAhead<P> {
     }
 
     /// What the consumer gets next, in file order.
-    pub fn next_delivery(&mut self) -> Option<Delivery<P>> {
+    pub fn poll_delivery(&mut self) -> Option<Delivered<P>> {
         loop {
             self.requests.front()?.arrived.as_ref()?;
             let request = self.requests.pop_front()?;
@@ -325,7 +330,7 @@ impl<P> ReadAhead<P> {
                     let len = n - skip as usize;
                     let offset = self.delivered;
                     self.deliver(len as u64, n < fetch.len);
-                    return Some(Delivery::Data {
+                    return Some(Delivered::Data {
                         memory,
                         offset,
                         skip: skip as usize,
@@ -346,7 +351,7 @@ impl<P> ReadAhead<P> {
                 // Read once more: nothing is known about these bytes.
                 Err(errno) if errno.is_transient() => self.restart_at(self.delivered),
                 Err(errno) if self.fall_back(fetch.cache_mode, errno) => {
-                    return Some(Delivery::FellBack);
+                    return Some(Delivered::FellBack);
                 }
                 Err(errno) => return Some(self.end(Err(errno))),
             }
@@ -387,9 +392,9 @@ impl<P> ReadAhead<P> {
         }
     }
 
-    fn end(&mut self, result: Result<(), Errno>) -> Delivery<P> {
+    fn end(&mut self, result: Result<(), Errno>) -> Delivered<P> {
         self.stop();
-        Delivery::End(result)
+        Delivered::End(result)
     }
 
     fn restart_at(&mut self, offset: u64) {
@@ -428,12 +433,12 @@ mod tests {
 
     fn plan(size: u64, block: u32) -> ReadAhead<()> {
         let mut plan = ReadAhead::new(LIMITS);
-        plan.opened(CacheMode::Cached, block, size);
+        plan.handle_opened(CacheMode::Cached, block, size);
         plan
     }
 
-    fn fetch(plan: &mut ReadAhead<()>) -> Fetch {
-        let fetch = plan.next_fetch(u64::MAX).expect("a read to submit");
+    fn fetch(plan: &mut ReadAhead<()>) -> ReadRequest {
+        let fetch = plan.poll_read(u64::MAX).expect("a read to submit");
         plan.submitted(fetch);
         fetch
     }
@@ -441,31 +446,27 @@ mod tests {
     #[test]
     fn requests_grow_and_stop_at_the_window() {
         let mut plan = plan(1 << 30, 4096);
-        assert_eq!(plan.next_fetch(u64::MAX), None, "nobody reads yet");
+        assert_eq!(plan.poll_read(u64::MAX), None, "nobody reads yet");
         plan.start(1, 0);
-        plan.wanted();
+        plan.handle_demand();
         let first = fetch(&mut plan);
         assert_eq!(
             (first.offset, first.len, first.cache_mode),
             (0, 65_536, CacheMode::Direct)
         );
         assert_eq!(fetch(&mut plan).offset, 65_536);
-        assert_eq!(
-            plan.next_fetch(u64::MAX),
-            None,
-            "the window is two requests"
-        );
-        plan.arrived(first.number, (), Ok(65_536));
+        assert_eq!(plan.poll_read(u64::MAX), None, "the window is two requests");
+        plan.handle_read(first.number, (), Ok(65_536));
         assert!(matches!(
-            plan.next_delivery(),
-            Some(Delivery::Data {
+            plan.poll_delivery(),
+            Some(Delivered::Data {
                 offset: 0,
                 skip: 0,
                 len: 65_536,
                 ..
             })
         ));
-        assert_eq!(plan.next_delivery(), None);
+        assert_eq!(plan.poll_delivery(), None);
         assert_eq!(fetch(&mut plan).len, 262_144, "the stream earned more");
     }
 
@@ -476,20 +477,20 @@ mod tests {
         plan.start(1, 0);
         plan.order = SLAB_ORDER;
         plan.window = plan.bounded(0);
-        assert_eq!(plan.next_fetch(u64::MAX).unwrap().len, 2 << 20);
+        assert_eq!(plan.poll_read(u64::MAX).unwrap().len, 2 << 20);
         assert_eq!(plan.earned(), 128 << 10, "nothing was taken yet");
         assert!(!plan.is_short_of(128 << 10) && plan.is_short_of(100 << 10));
         for len in [65_536, 65_536, 65_536] {
-            let fetch = plan.next_fetch(140 << 10).unwrap();
+            let fetch = plan.poll_read(140 << 10).unwrap();
             assert_eq!(fetch.len, len);
             plan.submitted(fetch);
         }
-        assert_eq!(plan.next_fetch(140 << 10), None, "the share is used up");
+        assert_eq!(plan.poll_read(140 << 10), None, "the share is used up");
         plan.start(2, 0);
-        let fetch = plan.next_fetch(0).unwrap();
+        let fetch = plan.poll_read(0).unwrap();
         assert_eq!(fetch.len, UNIT_BYTES, "who has nothing gets a page");
         plan.submitted(fetch);
-        assert_eq!(plan.next_fetch(0), None);
+        assert_eq!(plan.poll_read(0), None);
     }
 
     /// Completions in the wrong order are delivered in the right one.
@@ -498,11 +499,11 @@ mod tests {
         let mut plan = plan(1 << 20, 0);
         plan.start(1, 0);
         let (first, second) = (fetch(&mut plan), fetch(&mut plan));
-        plan.arrived(second.number, (), Ok(second.len));
-        assert_eq!(plan.next_delivery(), None);
-        plan.arrived(first.number, (), Ok(first.len));
+        plan.handle_read(second.number, (), Ok(second.len));
+        assert_eq!(plan.poll_delivery(), None);
+        plan.handle_read(first.number, (), Ok(first.len));
         for expected in [first, second] {
-            let Some(Delivery::Data { offset, .. }) = plan.next_delivery() else {
+            let Some(Delivered::Data { offset, .. }) = plan.poll_delivery() else {
                 panic!()
             };
             assert_eq!(offset, expected.offset);
@@ -515,13 +516,13 @@ mod tests {
         let mut plan = plan(200_000, 0);
         plan.start(1, 0);
         let (first, second) = (fetch(&mut plan), fetch(&mut plan));
-        plan.arrived(first.number, (), Ok(1000));
+        plan.handle_read(first.number, (), Ok(1000));
         assert!(matches!(
-            plan.next_delivery(),
-            Some(Delivery::Data { len: 1000, .. })
+            plan.poll_delivery(),
+            Some(Delivered::Data { len: 1000, .. })
         ));
         assert_eq!(
-            plan.arrived(second.number, (), Ok(second.len)),
+            plan.handle_read(second.number, (), Ok(second.len)),
             Some(()),
             "behind a gap: void"
         );
@@ -535,25 +536,25 @@ mod tests {
         plan.start(1, 0);
         let read = fetch(&mut plan);
         assert_eq!((read.offset, read.len), (0, 8192));
-        plan.arrived(read.number, (), Ok(5000));
+        plan.handle_read(read.number, (), Ok(5000));
         assert!(matches!(
-            plan.next_delivery(),
-            Some(Delivery::Data { len: 5000, .. })
+            plan.poll_delivery(),
+            Some(Delivered::Data { len: 5000, .. })
         ));
         let probe = fetch(&mut plan);
         assert_eq!(probe.offset, 4096);
-        assert_eq!(plan.next_fetch(u64::MAX), None, "one probe at a time");
-        plan.arrived(probe.number, (), Ok(904));
-        assert_eq!(plan.next_delivery(), Some(Delivery::End(Ok(()))));
-        assert_eq!(plan.next_fetch(u64::MAX), None);
+        assert_eq!(plan.poll_read(u64::MAX), None, "one probe at a time");
+        plan.handle_read(probe.number, (), Ok(904));
+        assert_eq!(plan.poll_delivery(), Some(Delivered::End(Ok(()))));
+        assert_eq!(plan.poll_read(u64::MAX), None);
         // The file grew; the consumer asks again.
-        plan.wanted();
+        plan.handle_demand();
         let probe = fetch(&mut plan);
-        plan.arrived(probe.number, (), Ok(1000));
-        let delivery = plan.next_delivery();
+        plan.handle_read(probe.number, (), Ok(1000));
+        let delivery = plan.poll_delivery();
         assert!(matches!(
             delivery,
-            Some(Delivery::Data {
+            Some(Delivered::Data {
                 offset: 5000,
                 skip: 904,
                 len: 96,
@@ -569,12 +570,12 @@ mod tests {
         plan.start(1, 1024);
         let read = fetch(&mut plan);
         assert_eq!((read.offset, read.cache_mode), (0, CacheMode::Direct));
-        plan.arrived(read.number, (), Ok(512));
-        assert_eq!(plan.next_delivery(), None);
+        plan.handle_read(read.number, (), Ok(512));
+        assert_eq!(plan.poll_delivery(), None);
         let read = fetch(&mut plan);
         assert_eq!((read.offset, read.cache_mode), (1024, CacheMode::Cached));
-        plan.arrived(read.number, (), Ok(0));
-        assert_eq!(plan.next_delivery(), Some(Delivery::End(Ok(()))));
+        plan.handle_read(read.number, (), Ok(0));
+        assert_eq!(plan.poll_delivery(), Some(Delivered::End(Ok(()))));
     }
 
     /// F15: what was read before the error is delivered, then the error, never an end of file.
@@ -583,12 +584,12 @@ mod tests {
         let mut plan = plan(1 << 20, 0);
         plan.start(1, 0);
         let (first, second) = (fetch(&mut plan), fetch(&mut plan));
-        plan.arrived(second.number, (), Err(Errno(libc::EIO)));
-        plan.arrived(first.number, (), Ok(first.len));
-        assert!(matches!(plan.next_delivery(), Some(Delivery::Data { .. })));
+        plan.handle_read(second.number, (), Err(Errno(libc::EIO)));
+        plan.handle_read(first.number, (), Ok(first.len));
+        assert!(matches!(plan.poll_delivery(), Some(Delivered::Data { .. })));
         assert_eq!(
-            plan.next_delivery(),
-            Some(Delivery::End(Err(Errno(libc::EIO))))
+            plan.poll_delivery(),
+            Some(Delivered::End(Err(Errno(libc::EIO))))
         );
     }
 
@@ -599,8 +600,8 @@ mod tests {
         plan.start(1, 0);
         let old = fetch(&mut plan);
         plan.start(2, 500_000);
-        assert_eq!(plan.arrived(old.number, (), Ok(old.len)), Some(()));
-        assert_eq!(plan.next_delivery(), None);
+        assert_eq!(plan.handle_read(old.number, (), Ok(old.len)), Some(()));
+        assert_eq!(plan.poll_delivery(), None);
         assert_eq!(fetch(&mut plan).offset, 500_000);
     }
 
@@ -608,7 +609,7 @@ mod tests {
     #[test]
     fn refused_routes_fall_back() {
         let mut plan = ReadAhead::<()>::new(LIMITS);
-        plan.opened(CacheMode::Uncached, 4096, 100);
+        plan.handle_opened(CacheMode::Uncached, 4096, 100);
         plan.start(1, 10);
         for (route, errno) in [
             (CacheMode::Direct, libc::EINVAL),
@@ -616,8 +617,8 @@ mod tests {
         ] {
             let read = fetch(&mut plan);
             assert_eq!(read.cache_mode, route);
-            plan.arrived(read.number, (), Err(Errno(errno)));
-            assert_eq!(plan.next_delivery(), Some(Delivery::FellBack));
+            plan.handle_read(read.number, (), Err(Errno(errno)));
+            assert_eq!(plan.poll_delivery(), Some(Delivered::FellBack));
         }
         let read = fetch(&mut plan);
         assert_eq!((read.cache_mode, read.offset), (CacheMode::Cached, 10));
@@ -636,11 +637,11 @@ mod tests {
         ) {
             let mut plan = plan(hint, block);
             plan.start(7, start);
-            let mut flying: Vec<Fetch> = Vec::new();
+            let mut flying: Vec<ReadRequest> = Vec::new();
             let mut at = start;
             let mut picks = choices.iter().cycle();
             for _ in 0..10_000 {
-                while let Some(fetch) = plan.next_fetch(u64::MAX) {
+                while let Some(fetch) = plan.poll_read(u64::MAX) {
                     plan.submitted(fetch);
                     flying.push(fetch);
                 }
@@ -650,22 +651,22 @@ mod tests {
                 let there = size.saturating_sub(fetch.offset).min(fetch.len as u64) as usize;
                 let short = there > 1 && pick % 5 == 0;
                 let n = if short { (there / 2).next_multiple_of(512).min(there) } else { there };
-                plan.arrived(fetch.number, (), Ok(n));
+                plan.handle_read(fetch.number, (), Ok(n));
                 let mut ended = false;
-                while let Some(delivery) = plan.next_delivery() {
+                while let Some(delivery) = plan.poll_delivery() {
                     match delivery {
-                        Delivery::Data { offset, len, .. } => {
+                        Delivered::Data { offset, len, .. } => {
                             prop_assert_eq!(offset, at);
                             at += len as u64;
                         }
-                        Delivery::End(result) => {
+                        Delivered::End(result) => {
                             prop_assert_eq!(result, Ok(()));
                             ended = true;
                         }
-                        Delivery::FellBack => unreachable!(),
+                        Delivered::FellBack => unreachable!(),
                     }
                 }
-                plan.consumed(at - start);
+                plan.handle_consumed(at - start);
                 if ended {
                     prop_assert_eq!(at, size.max(start));
                     return Ok(());

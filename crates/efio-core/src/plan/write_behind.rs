@@ -30,7 +30,7 @@ use crate::op::CacheMode;
 
 /// Bytes that wait for the kernel and follow each other in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ready {
+pub struct Pending {
     /// File offset of the first one.
     pub offset: u64,
     /// How many.
@@ -41,7 +41,7 @@ pub struct Ready {
 
 /// One write to submit: the first `len` ready bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cut {
+pub struct WriteRange {
     /// File offset.
     pub offset: u64,
     /// Length in bytes, never 0.
@@ -52,7 +52,7 @@ pub struct Cut {
 
 /// What an error means for the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum ErrorAction {
     /// Submit again: nothing is lost.
     Retry,
     /// Submit again by another route: the kernel refused this one. Counted as a fallback.
@@ -67,7 +67,7 @@ pub struct WriteBehind {
     written: u64,
     /// Everything below goes to the kernel now, full block or not.
     due: u64,
-    in_flight: Option<Cut>,
+    in_flight: Option<WriteRange>,
     failure: Option<Failure>,
     /// Alignment of direct writes; 0 when there are none.
     block: u64,
@@ -119,7 +119,7 @@ impl WriteBehind {
 
     /// The file is open. `block` is 0 without direct IO; `buffered` is the route of everything
     /// else. A file that is new gets its directory entry synced with its first sync.
-    pub fn opened(&mut self, buffered: CacheMode, block: u32, is_new: bool) {
+    pub fn handle_opened(&mut self, buffered: CacheMode, block: u32, is_new: bool) {
         self.buffered = buffered;
         self.block = if self.append { 0 } else { u64::from(block) };
         self.sync.name_pending = is_new;
@@ -152,7 +152,7 @@ impl WriteBehind {
     }
 
     /// A positional change at `offset` was made: the next sync covers it.
-    pub fn changed(&mut self, offset: u64) {
+    pub fn handle_positional(&mut self, offset: u64) {
         let offset = self.place_of(offset);
         let from = self.sync.unsynced_from.get_or_insert(offset);
         *from = (*from).min(offset);
@@ -170,7 +170,7 @@ impl WriteBehind {
     }
 
     /// A positional change failed; the offset is that of its first byte that was not written.
-    pub fn change_failed(&mut self, errno: Errno, offset: u64) -> Verdict {
+    pub fn handle_positional_error(&mut self, errno: Errno, offset: u64) -> ErrorAction {
         self.fail(errno, self.place_of(offset))
     }
 
@@ -185,19 +185,19 @@ impl WriteBehind {
     }
 
     /// The next write, if the time for one has come.
-    pub fn next_write(&mut self, ready: Ready) -> Option<Cut> {
+    pub fn poll_write(&mut self, ready: Pending) -> Option<WriteRange> {
         if self.in_flight.is_some() || self.failure.is_some() || ready.len == 0 {
             return None;
         }
         let forced = ready.complete || self.due > self.written;
-        let cut = self.cut(ready, forced)?;
+        let cut = self.write_range(ready, forced)?;
         self.in_flight = Some(cut);
         Some(cut)
     }
 
-    fn cut(&self, ready: Ready, forced: bool) -> Option<Cut> {
-        let Ready { offset, len, .. } = ready;
-        let buffered = |len: u64| Cut {
+    fn write_range(&self, ready: Pending, forced: bool) -> Option<WriteRange> {
+        let Pending { offset, len, .. } = ready;
+        let buffered = |len: u64| WriteRange {
             offset,
             len: len.min(self.max_cut),
             cache_mode: self.buffered,
@@ -205,7 +205,7 @@ impl WriteBehind {
         if self.append && len < self.small {
             // The next one goes to the same page of the cache: it had better be there.
             let route = CacheMode::Cached;
-            return Some(Cut {
+            return Some(WriteRange {
                 offset,
                 len,
                 cache_mode: route,
@@ -216,7 +216,7 @@ impl WriteBehind {
         }
         if self.written == 0 && len < self.small {
             let route = CacheMode::Cached;
-            return forced.then_some(Cut {
+            return forced.then_some(WriteRange {
                 offset,
                 len,
                 cache_mode: route,
@@ -229,7 +229,7 @@ impl WriteBehind {
         }
         let body = len.min(self.max_cut) / self.block * self.block;
         if body > 0 {
-            return Some(Cut {
+            return Some(WriteRange {
                 offset,
                 len: body,
                 cache_mode: CacheMode::Direct,
@@ -252,7 +252,7 @@ impl WriteBehind {
     }
 
     /// The write in flight moved `n` bytes. None written at all is an error of the device.
-    pub fn write_done(&mut self, n: u64) -> Verdict {
+    pub fn handle_written(&mut self, n: u64) -> ErrorAction {
         let cut = self.in_flight.take().expect("a write was in flight");
         debug_assert!(n <= cut.len);
         if n == 0 {
@@ -261,35 +261,35 @@ impl WriteBehind {
         self.written += n;
         let from = self.sync.unsynced_from.get_or_insert(cut.offset);
         *from = (*from).min(cut.offset);
-        Verdict::Retry
+        ErrorAction::Retry
     }
 
     /// The write in flight failed.
-    pub fn write_failed(&mut self, errno: Errno) -> Verdict {
+    pub fn handle_write_error(&mut self, errno: Errno) -> ErrorAction {
         let cut = self.in_flight.take().expect("a write was in flight");
         match (cut.cache_mode, errno.0) {
-            _ if errno.is_transient() => Verdict::Retry,
+            _ if errno.is_transient() => ErrorAction::Retry,
             (CacheMode::Direct, libc::EINVAL) => {
                 self.block = 0;
-                Verdict::FellBack
+                ErrorAction::FellBack
             }
             (CacheMode::Uncached, libc::EOPNOTSUPP) => {
                 self.buffered = CacheMode::Cached;
-                Verdict::FellBack
+                ErrorAction::FellBack
             }
             _ => self.fail(errno, cut.offset),
         }
     }
 
     /// The kernel never opened the file: nothing that was accepted will be written.
-    pub fn refused(&mut self, errno: Errno) -> Failure {
+    pub fn handle_open_error(&mut self, errno: Errno) -> Failure {
         *self.failure.insert(Failure { errno, offset: 0 })
     }
 
     /// The sync to submit now: each byte that it must cover is written, and none is on the way. It
     /// goes before the next write, else it would wait for a writer to pause (F88).
     /// Says whether the directory entry has to be covered.
-    pub fn next_sync(&mut self) -> Option<bool> {
+    pub fn poll_sync(&mut self) -> Option<bool> {
         let next = self.sync.next?;
         let idle = self.sync.running.is_none() && self.in_flight.is_none();
         if !idle || self.failure.is_some() || self.written < next {
@@ -302,7 +302,7 @@ impl WriteBehind {
 
     /// The sync in flight succeeded; says up to where the file is durable now, and whether somebody
     /// is to be told. The next one has to cover the directory entry if `name_pending`.
-    pub fn sync_done(&mut self, name_pending: bool) -> (u64, bool) {
+    pub fn handle_synced(&mut self, name_pending: bool) -> (u64, bool) {
         let covered = self.sync.running.take().expect("a sync was in flight");
         let is_asked = self.sync.asked.is_some();
         if self.sync.asked <= Some(covered) {
@@ -322,7 +322,7 @@ impl WriteBehind {
 
     /// The sync in flight failed. Unless the kernel never began it, it is not tried again: the
     /// kernel forgets the error and the pages (F30).
-    pub fn sync_failed(&mut self, errno: Errno) -> Verdict {
+    pub fn handle_sync_error(&mut self, errno: Errno) -> ErrorAction {
         self.sync.running.take().expect("a sync was in flight");
         let covered_from = self.sync.syncing_from.take();
         let lowest = match (covered_from, self.sync.unsynced_from) {
@@ -331,7 +331,7 @@ impl WriteBehind {
         };
         if errno.0 == libc::EINTR {
             self.sync.unsynced_from = lowest;
-            return Verdict::Retry;
+            return ErrorAction::Retry;
         }
         self.fail(errno, lowest.unwrap_or(Failure::NOTHING_LOST))
     }
@@ -356,9 +356,9 @@ impl WriteBehind {
         if self.append { self.written } else { offset }
     }
 
-    fn fail(&mut self, errno: Errno, offset: u64) -> Verdict {
+    fn fail(&mut self, errno: Errno, offset: u64) -> ErrorAction {
         let failure = *self.failure.get_or_insert(Failure { errno, offset });
-        Verdict::Failed(failure)
+        ErrorAction::Failed(failure)
     }
 }
 
@@ -367,8 +367,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn ready(offset: u64, len: u64) -> Ready {
-        Ready {
+    fn ready(offset: u64, len: u64) -> Pending {
+        Pending {
             offset,
             len,
             complete: false,
@@ -377,7 +377,7 @@ mod tests {
 
     fn direct() -> WriteBehind {
         let mut plan = WriteBehind::new(false, 8 << 20);
-        plan.opened(CacheMode::Uncached, 4096, false);
+        plan.handle_opened(CacheMode::Uncached, 4096, false);
         plan
     }
 
@@ -385,72 +385,72 @@ mod tests {
     fn a_small_file_is_for_the_page_cache_and_a_large_one_is_not() {
         let mut plan = direct();
         plan.cache_below(65_536);
-        assert_eq!(plan.next_write(ready(0, 65_535)), None, "not due");
-        let cut = plan.next_write(ready(0, 65_536)).unwrap();
+        assert_eq!(plan.poll_write(ready(0, 65_535)), None, "not due");
+        let cut = plan.poll_write(ready(0, 65_536)).unwrap();
         assert_eq!((cut.len, cut.cache_mode), (65_536, CacheMode::Direct));
 
         let mut plan = direct();
         plan.cache_below(65_536);
         plan.flush(10_000);
-        let cut = plan.next_write(ready(0, 10_000)).unwrap();
+        let cut = plan.poll_write(ready(0, 10_000)).unwrap();
         assert_eq!((cut.len, cut.cache_mode), (10_000, CacheMode::Cached));
-        plan.write_done(10_000);
+        plan.handle_written(10_000);
         // From here on it is like any other.
-        let cut = plan.next_write(ready(10_000, 100_000)).unwrap();
+        let cut = plan.poll_write(ready(10_000, 100_000)).unwrap();
         assert_eq!((cut.len, cut.cache_mode), (2288, CacheMode::Uncached));
     }
 
     #[test]
     fn a_slow_log_is_for_the_page_cache_and_a_fast_one_is_not() {
         let mut plan = WriteBehind::new(true, 8 << 20);
-        plan.opened(CacheMode::Uncached, 4096, false);
+        plan.handle_opened(CacheMode::Uncached, 4096, false);
         plan.cache_below(65_536);
         for (len, route) in [
             (200, CacheMode::Cached),
             (65_536, CacheMode::Uncached),
             (1, CacheMode::Cached),
         ] {
-            let cut = plan.next_write(ready(0, len)).unwrap();
+            let cut = plan.poll_write(ready(0, len)).unwrap();
             assert_eq!((cut.len, cut.cache_mode), (len, route));
-            plan.write_done(len);
+            plan.handle_written(len);
         }
     }
 
     #[test]
     fn whole_blocks_go_direct_and_the_tail_waits_until_it_is_due() {
         let mut plan = direct();
-        let cut = plan.next_write(ready(0, 10_000)).unwrap();
+        let cut = plan.poll_write(ready(0, 10_000)).unwrap();
         assert_eq!(
             cut,
-            Cut {
+            WriteRange {
                 offset: 0,
                 len: 8192,
                 cache_mode: CacheMode::Direct
             }
         );
         assert_eq!(
-            plan.next_write(ready(8192, 1808)),
+            plan.poll_write(ready(8192, 1808)),
             None,
             "one write in flight"
         );
-        plan.write_done(8192);
-        assert_eq!(plan.next_write(ready(8192, 1808)), None, "not due");
+        plan.handle_written(8192);
+        assert_eq!(plan.poll_write(ready(8192, 1808)), None, "not due");
         plan.flush(10_000);
-        let cut = plan.next_write(ready(8192, 1808)).unwrap();
+        let cut = plan.poll_write(ready(8192, 1808)).unwrap();
         assert_eq!(
             cut,
-            Cut {
+            WriteRange {
                 offset: 8192,
                 len: 1808,
                 cache_mode: CacheMode::Uncached
             }
         );
-        plan.write_done(1808);
+        plan.handle_written(1808);
         // What follows first fills the block, exactly, and is direct again behind it.
-        let cut = plan.next_write(ready(10_000, 100_000)).unwrap();
+        let cut = plan.poll_write(ready(10_000, 100_000)).unwrap();
         assert_eq!(
             cut,
-            Cut {
+            WriteRange {
                 offset: 10_000,
                 len: 2288,
                 cache_mode: CacheMode::Uncached
@@ -462,20 +462,20 @@ mod tests {
     #[test]
     fn a_short_write_goes_on_and_then_fails_at_the_exact_offset() {
         let mut plan = direct();
-        plan.next_write(ready(0, 8192)).unwrap();
-        assert_eq!(plan.write_done(512), Verdict::Retry);
-        let cut = plan.next_write(ready(512, 7680)).unwrap();
+        plan.poll_write(ready(0, 8192)).unwrap();
+        assert_eq!(plan.handle_written(512), ErrorAction::Retry);
+        let cut = plan.poll_write(ready(512, 7680)).unwrap();
         assert_eq!((cut.offset, cut.len), (512, 3584));
         let failure = Failure {
             errno: Errno(libc::ENOSPC),
             offset: 512,
         };
         assert_eq!(
-            plan.write_failed(Errno(libc::ENOSPC)),
-            Verdict::Failed(failure)
+            plan.handle_write_error(Errno(libc::ENOSPC)),
+            ErrorAction::Failed(failure)
         );
         assert_eq!(plan.written(), 512);
-        assert_eq!(plan.next_write(ready(512, 7680)), None, "poisoned");
+        assert_eq!(plan.poll_write(ready(512, 7680)), None, "poisoned");
         assert!(plan.is_drained(8192));
     }
 
@@ -483,23 +483,29 @@ mod tests {
     #[test]
     fn only_transient_errors_and_refused_routes_are_tried_again() {
         let mut plan = direct();
-        plan.next_write(ready(0, 4096)).unwrap();
-        assert_eq!(plan.write_failed(Errno(libc::EAGAIN)), Verdict::Retry);
-        plan.next_write(ready(0, 4096)).unwrap();
-        assert_eq!(plan.write_failed(Errno(libc::EINVAL)), Verdict::FellBack);
-        let cut = plan.next_write(ready(0, 4096)).unwrap();
+        plan.poll_write(ready(0, 4096)).unwrap();
+        assert_eq!(
+            plan.handle_write_error(Errno(libc::EAGAIN)),
+            ErrorAction::Retry
+        );
+        plan.poll_write(ready(0, 4096)).unwrap();
+        assert_eq!(
+            plan.handle_write_error(Errno(libc::EINVAL)),
+            ErrorAction::FellBack
+        );
+        let cut = plan.poll_write(ready(0, 4096)).unwrap();
         assert_eq!(cut.cache_mode, CacheMode::Uncached);
         assert_eq!(
-            plan.write_failed(Errno(libc::EOPNOTSUPP)),
-            Verdict::FellBack
+            plan.handle_write_error(Errno(libc::EOPNOTSUPP)),
+            ErrorAction::FellBack
         );
         assert_eq!(
-            plan.next_write(ready(0, 4096)).unwrap().cache_mode,
+            plan.poll_write(ready(0, 4096)).unwrap().cache_mode,
             CacheMode::Cached
         );
         assert!(matches!(
-            plan.write_failed(Errno(libc::EIO)),
-            Verdict::Failed(_)
+            plan.handle_write_error(Errno(libc::EIO)),
+            ErrorAction::Failed(_)
         ));
     }
 
@@ -507,85 +513,94 @@ mod tests {
     #[test]
     fn sync_follows_the_writes_and_fails_for_good() {
         let mut plan = direct();
-        plan.opened(CacheMode::Uncached, 4096, true);
+        plan.handle_opened(CacheMode::Uncached, 4096, true);
         plan.sync(4096);
-        assert_eq!(plan.next_sync(), None, "nothing is written yet");
-        plan.next_write(ready(0, 4096)).unwrap();
-        assert_eq!(plan.next_sync(), None, "the write is in flight");
-        plan.write_done(4096);
-        assert_eq!(plan.next_sync(), Some(true));
-        assert_eq!(plan.next_sync(), None, "it runs");
-        assert_eq!(plan.sync_done(false), (4096, true));
+        assert_eq!(plan.poll_sync(), None, "nothing is written yet");
+        plan.poll_write(ready(0, 4096)).unwrap();
+        assert_eq!(plan.poll_sync(), None, "the write is in flight");
+        plan.handle_written(4096);
+        assert_eq!(plan.poll_sync(), Some(true));
+        assert_eq!(plan.poll_sync(), None, "it runs");
+        assert_eq!(plan.handle_synced(false), (4096, true));
 
         plan.sync(8192);
-        plan.next_write(ready(4096, 4096)).unwrap();
-        plan.write_done(4096);
-        assert_eq!(plan.next_sync(), Some(false), "the name is durable by now");
+        plan.poll_write(ready(4096, 4096)).unwrap();
+        plan.handle_written(4096);
+        assert_eq!(plan.poll_sync(), Some(false), "the name is durable by now");
         let failure = Failure {
             errno: Errno(libc::EIO),
             offset: 4096,
         };
-        assert_eq!(plan.sync_failed(Errno(libc::EIO)), Verdict::Failed(failure));
+        assert_eq!(
+            plan.handle_sync_error(Errno(libc::EIO)),
+            ErrorAction::Failed(failure)
+        );
         plan.sync(8192);
-        assert_eq!(plan.next_sync(), None);
+        assert_eq!(plan.poll_sync(), None);
     }
 
     /// F88: a sync waits for its own bytes only, whatever is written and asked for after it.
     #[test]
     fn later_syncs_put_none_off() {
         let mut plan = direct();
-        plan.opened(CacheMode::Cached, 0, false);
-        plan.next_write(ready(0, 100)).unwrap();
+        plan.handle_opened(CacheMode::Cached, 0, false);
+        plan.poll_write(ready(0, 100)).unwrap();
         plan.sync(100);
         plan.sync(200);
-        plan.write_done(100);
-        plan.next_sync().expect("all of the first is written");
-        plan.next_write(ready(100, 200)).unwrap();
+        plan.handle_written(100);
+        plan.poll_sync().expect("all of the first is written");
+        plan.poll_write(ready(100, 200)).unwrap();
         plan.sync(300);
-        assert_eq!(plan.sync_done(false), (100, true));
-        plan.write_done(100);
+        assert_eq!(plan.handle_synced(false), (100, true));
+        plan.handle_written(100);
         plan.sync(400);
         assert_eq!(
-            plan.next_sync(),
+            plan.poll_sync(),
             None,
             "the second and the third wait together"
         );
-        plan.next_write(ready(200, 100)).unwrap();
-        plan.write_done(100);
-        plan.next_sync().expect("all of the third is written");
-        assert_eq!(plan.sync_done(false), (300, true));
+        plan.poll_write(ready(200, 100)).unwrap();
+        plan.handle_written(100);
+        plan.poll_sync().expect("all of the third is written");
+        assert_eq!(plan.handle_synced(false), (300, true));
         assert!(!plan.syncs_are_answered(), "the fourth is not");
     }
 
     #[test]
     fn a_sync_of_nothing_still_syncs_the_new_name() {
         let mut plan = direct();
-        plan.opened(CacheMode::Uncached, 4096, true);
+        plan.handle_opened(CacheMode::Uncached, 4096, true);
         plan.sync(0);
-        assert_eq!(plan.next_sync(), Some(true));
-        assert_eq!(plan.sync_done(false), (0, true));
-        assert_eq!(plan.next_sync(), None);
+        assert_eq!(plan.poll_sync(), Some(true));
+        assert_eq!(plan.handle_synced(false), (0, true));
+        assert_eq!(plan.poll_sync(), None);
     }
 
     #[test]
     fn a_sync_that_covers_nothing_of_ours_loses_nothing() {
         for append in [false, true] {
             let mut plan = WriteBehind::new(append, 8 << 20);
-            plan.opened(CacheMode::Cached, 0, false);
+            plan.handle_opened(CacheMode::Cached, 0, false);
             plan.sync(100);
-            plan.next_write(ready(0, 100)).unwrap();
-            plan.write_done(100);
-            plan.next_sync().unwrap();
-            plan.sync_done(false);
+            plan.poll_write(ready(0, 100)).unwrap();
+            plan.handle_written(100);
+            plan.poll_sync().unwrap();
+            plan.handle_synced(false);
             plan.sync(100);
-            plan.next_sync().unwrap();
-            assert_eq!(plan.sync_failed(Errno(libc::EINTR)), Verdict::Retry);
-            plan.next_sync().unwrap();
+            plan.poll_sync().unwrap();
+            assert_eq!(
+                plan.handle_sync_error(Errno(libc::EINTR)),
+                ErrorAction::Retry
+            );
+            plan.poll_sync().unwrap();
             let failure = Failure {
                 errno: Errno(libc::EIO),
                 offset: Failure::NOTHING_LOST,
             };
-            assert_eq!(plan.sync_failed(Errno(libc::EIO)), Verdict::Failed(failure));
+            assert_eq!(
+                plan.handle_sync_error(Errno(libc::EIO)),
+                ErrorAction::Failed(failure)
+            );
         }
     }
 
@@ -593,24 +608,24 @@ mod tests {
     fn a_close_that_syncs_is_told_of_only_with_what_was_asked_for() {
         let mut plan = direct();
         plan.sync(0);
-        plan.next_sync().unwrap();
+        plan.poll_sync().unwrap();
         // Asked for while another sync runs, and then closed with more.
         plan.sync(4096);
         plan.sync_silently(8192);
-        assert_eq!(plan.sync_done(false), (0, true));
-        plan.next_write(ready(0, 4096)).unwrap();
-        plan.write_done(4096);
-        plan.next_write(ready(4096, 4096)).unwrap();
-        plan.write_done(4096);
-        plan.next_sync().unwrap();
+        assert_eq!(plan.handle_synced(false), (0, true));
+        plan.poll_write(ready(0, 4096)).unwrap();
+        plan.handle_written(4096);
+        plan.poll_write(ready(4096, 4096)).unwrap();
+        plan.handle_written(4096);
+        plan.poll_sync().unwrap();
         assert_eq!(
-            plan.sync_done(false),
+            plan.handle_synced(false),
             (8192, true),
             "it covers the caller's"
         );
         plan.sync_silently(8192);
-        plan.next_sync().unwrap();
-        assert_eq!(plan.sync_done(false), (8192, false));
+        plan.poll_sync().unwrap();
+        assert_eq!(plan.handle_synced(false), (8192, false));
     }
 
     proptest! {
@@ -619,17 +634,17 @@ mod tests {
         #[test]
         fn cuts_cover_everything(start in 0u64..20_000, len in 1u64..100_000, block in prop::sample::select(vec![0u32, 512, 4096]), max in 4096usize..50_000) {
             let mut plan = WriteBehind::new(false, max);
-            plan.opened(CacheMode::Cached, block, false);
+            plan.handle_opened(CacheMode::Cached, block, false);
             plan.flush(len);
             let mut at = start;
             while at < start + len {
-                let cut = plan.next_write(ready(at, start + len - at)).unwrap();
+                let cut = plan.poll_write(ready(at, start + len - at)).unwrap();
                 prop_assert_eq!(cut.offset, at);
                 prop_assert!(cut.len > 0 && cut.len <= start + len - at && cut.len <= max as u64);
                 if cut.cache_mode == CacheMode::Direct {
                     prop_assert_eq!((cut.offset % u64::from(block), cut.len % u64::from(block)), (0, 0));
                 }
-                plan.write_done(cut.len);
+                plan.handle_written(cut.len);
                 at += cut.len;
             }
             prop_assert_eq!(plan.written(), len);

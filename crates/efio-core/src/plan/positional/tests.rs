@@ -47,12 +47,12 @@ fn a_read_does_not_pass_over_a_change_that_is_given_up() {
     plan.push(asked(Kind::Write, 0, 0, 100, 1));
     plan.push(asked(Kind::Write, 100, 50, 100, 2));
     plan.push(asked(Kind::Read, 200, 120, 10, 3));
-    let first = submitted(plan.next(0, None, routes));
-    assert_eq!(plan.next(0, None, routes), None);
-    let failed = finished(plan.completed(first.key, Some(1), Err(EIO), &mut routes));
+    let first = submitted(plan.poll_op(0, None, routes));
+    assert_eq!(plan.poll_op(0, None, routes), None);
+    let failed = finished(plan.handle_completed(first.key, Some(1), Err(EIO), &mut routes));
     assert_eq!((failed.token, failed.result), (1, Err(EIO)));
     for token in [2, 3] {
-        match plan.next(0, Some(EIO), routes) {
+        match plan.poll_op(0, Some(EIO), routes) {
             Some(Next::Finish(over)) => assert_eq!((over.token, over.result), (token, Err(EIO))),
             other => panic!("{token} is not over: {other:?}"),
         }
@@ -64,16 +64,16 @@ fn short_transfers_go_on_and_change_their_route() {
     let mut plan = Positional::new();
     let mut routes = DIRECT;
     plan.push(asked(Kind::Read, 0, 8192, 8192, 7));
-    let first = submitted(plan.next(0, None, routes));
+    let first = submitted(plan.poll_op(0, None, routes));
     assert_eq!(
         (first.cache_mode, first.start, first.len),
         (CacheMode::Direct, 0, 8192)
     );
     assert_eq!(
-        plan.completed(first.key, Some(7), Ok(512), &mut routes),
+        plan.handle_completed(first.key, Some(7), Ok(512), &mut routes),
         After::Again
     );
-    let rest = submitted(plan.next(0, None, routes));
+    let rest = submitted(plan.poll_op(0, None, routes));
     assert_eq!(
         (rest.cache_mode, rest.offset),
         (CacheMode::Uncached, 8704),
@@ -82,24 +82,24 @@ fn short_transfers_go_on_and_change_their_route() {
     assert_eq!((rest.start, rest.len, rest.memory), (512, 7680, Some(7)));
     // F24.
     for errno in [libc::EINTR, libc::EAGAIN] {
-        let again = plan.completed(rest.key, Some(7), Err(Errno(errno)), &mut routes);
+        let again = plan.handle_completed(rest.key, Some(7), Err(Errno(errno)), &mut routes);
         assert_eq!(again, After::Again);
-        assert_eq!(submitted(plan.next(0, None, routes)).start, 512);
+        assert_eq!(submitted(plan.poll_op(0, None, routes)).start, 512);
     }
     // F28.
     let refused = Err(Errno(libc::EOPNOTSUPP));
     assert_eq!(
-        plan.completed(rest.key, Some(7), refused, &mut routes),
+        plan.handle_completed(rest.key, Some(7), refused, &mut routes),
         After::FellBack
     );
-    let rest = submitted(plan.next(0, None, routes));
+    let rest = submitted(plan.poll_op(0, None, routes));
     assert_eq!(rest.cache_mode, CacheMode::Cached);
     assert_eq!(
-        plan.completed(rest.key, Some(7), Ok(100), &mut routes),
+        plan.handle_completed(rest.key, Some(7), Ok(100), &mut routes),
         After::Again
     );
-    let rest = submitted(plan.next(0, None, routes));
-    let end = finished(plan.completed(rest.key, Some(7), Ok(0), &mut routes));
+    let rest = submitted(plan.poll_op(0, None, routes));
+    let end = finished(plan.handle_completed(rest.key, Some(7), Ok(0), &mut routes));
     assert_eq!(
         (end.moved, end.result, end.token),
         (612, Ok(()), 7),
@@ -117,35 +117,35 @@ fn an_error_ends_the_op_and_the_file() {
     plan.push(asked(Kind::Write, 100, 500, 100, 2));
     plan.push(asked(Kind::Write, 200, 550, 100, 3));
     plan.push(asked(Kind::Read, 300, 0, 100, 4));
-    let first = submitted(plan.next(0, None, routes));
-    let second = submitted(plan.next(0, None, routes));
-    let read = submitted(plan.next(0, None, routes));
+    let first = submitted(plan.poll_op(0, None, routes));
+    let second = submitted(plan.poll_op(0, None, routes));
+    let read = submitted(plan.poll_op(0, None, routes));
     assert_eq!((first.offset, second.offset, read.offset), (1000, 500, 0));
     assert_eq!(
-        plan.next(0, None, routes),
+        plan.poll_op(0, None, routes),
         None,
         "the third overlaps the second"
     );
-    plan.completed(first.key, Some(1), Ok(30), &mut routes);
-    let first = submitted(plan.next(0, None, routes));
-    let end = finished(plan.completed(first.key, Some(1), Err(EIO), &mut routes));
+    plan.handle_completed(first.key, Some(1), Ok(30), &mut routes);
+    let first = submitted(plan.poll_op(0, None, routes));
+    let end = finished(plan.handle_completed(first.key, Some(1), Err(EIO), &mut routes));
     assert_eq!((end.offset, end.moved, end.result), (1000, 30, Err(EIO)));
     assert_eq!(plan.lowest_pending(), Some(500), "in flight or waiting");
-    let Some(Next::Finish(third)) = plan.next(0, Some(EIO), routes) else {
+    let Some(Next::Finish(third)) = plan.poll_op(0, Some(EIO), routes) else {
         panic!("not begun any more")
     };
     assert_eq!(
         (third.token, third.result, third.memory),
         (3, Err(EIO), Some(3))
     );
-    let end = finished(plan.completed(second.key, Some(2), Ok(100), &mut routes));
+    let end = finished(plan.handle_completed(second.key, Some(2), Ok(100), &mut routes));
     assert_eq!(end.result, Ok(()));
     assert_eq!(
         plan.settle(0),
         0,
         "nothing behind the failed one is written"
     );
-    finished(plan.completed(read.key, Some(4), Ok(100), &mut routes));
+    finished(plan.handle_completed(read.key, Some(4), Ok(100), &mut routes));
     assert!(plan.is_idle());
 }
 
@@ -156,11 +156,11 @@ fn what_cannot_go_on_ends() {
     let mut routes = BUFFERED;
     plan.push(asked(Kind::Write, 0, 0, 10, 1));
     plan.push(asked(Kind::Read, 10, 50, 10, 2));
-    let write = submitted(plan.next(0, None, routes));
-    let read = submitted(plan.next(0, None, routes));
-    let end = finished(plan.completed(write.key, Some(1), Ok(0), &mut routes));
+    let write = submitted(plan.poll_op(0, None, routes));
+    let read = submitted(plan.poll_op(0, None, routes));
+    let end = finished(plan.handle_completed(write.key, Some(1), Ok(0), &mut routes));
     assert_eq!(end.result, Err(EIO));
-    let end = finished(plan.completed(read.key, None, Err(Errno(libc::EINTR)), &mut routes));
+    let end = finished(plan.handle_completed(read.key, None, Err(Errno(libc::EINTR)), &mut routes));
     assert_eq!((end.result, end.memory), (Err(Errno(libc::EINTR)), None));
 }
 
@@ -173,25 +173,25 @@ fn ops_and_stream_bytes_keep_their_order() {
     plan.push(asked(Kind::Write, 100, 0, 10, 2));
     plan.push(asked(Kind::Write, 110, 90, 10, 3));
     plan.push(asked(Kind::Write, 200, 50, 10, 4));
-    assert_eq!(plan.next(99, None, routes), None);
+    assert_eq!(plan.poll_op(99, None, routes), None);
     assert_eq!(plan.limit(), 100);
-    let read = submitted(plan.next(100, None, routes));
-    let third = submitted(plan.next(100, None, routes));
+    let read = submitted(plan.poll_op(100, None, routes));
+    let third = submitted(plan.poll_op(100, None, routes));
     assert_eq!((read.memory, third.memory), (Some(1), Some(3)));
     assert_eq!(
-        plan.next(100, None, routes),
+        plan.poll_op(100, None, routes),
         None,
         "2 overlaps the read, 4 waits for the stream"
     );
-    finished(plan.completed(third.key, Some(3), Ok(10), &mut routes));
+    finished(plan.handle_completed(third.key, Some(3), Ok(10), &mut routes));
     assert_eq!(plan.settle(100), 100, "2 is not done");
-    finished(plan.completed(read.key, Some(1), Ok(10), &mut routes));
-    let second = submitted(plan.next(100, None, routes));
-    finished(plan.completed(second.key, Some(2), Ok(10), &mut routes));
+    finished(plan.handle_completed(read.key, Some(1), Ok(10), &mut routes));
+    let second = submitted(plan.poll_op(100, None, routes));
+    finished(plan.handle_completed(second.key, Some(2), Ok(10), &mut routes));
     assert_eq!(plan.settle(100), 120);
     assert_eq!(plan.limit(), 200);
-    assert_eq!(plan.next(120, None, routes), None);
-    assert_eq!(submitted(plan.next(200, None, routes)).memory, Some(4));
+    assert_eq!(plan.poll_op(120, None, routes), None);
+    assert_eq!(submitted(plan.poll_op(200, None, routes)).memory, Some(4));
 }
 
 #[test]
@@ -201,25 +201,25 @@ fn a_truncation_runs_alone() {
     plan.push(asked(Kind::Read, 0, 0, 10, 1));
     plan.push(asked(Kind::Truncate, 0, 5, 0, 0));
     plan.push(asked(Kind::Read, 1, 0, 10, 2));
-    let read = submitted(plan.next(0, None, routes));
-    assert_eq!(plan.next(0, None, routes), None);
-    finished(plan.completed(read.key, Some(1), Ok(10), &mut routes));
-    let truncate = submitted(plan.next(0, None, routes));
+    let read = submitted(plan.poll_op(0, None, routes));
+    assert_eq!(plan.poll_op(0, None, routes), None);
+    finished(plan.handle_completed(read.key, Some(1), Ok(10), &mut routes));
+    let truncate = submitted(plan.poll_op(0, None, routes));
     assert_eq!((truncate.kind, truncate.offset), (Kind::Truncate, 5));
     assert_eq!(
-        plan.next(0, None, routes),
+        plan.poll_op(0, None, routes),
         None,
         "the second read has to see it"
     );
     let transient = Err(Errno(libc::EINTR));
     assert_eq!(
-        plan.completed(truncate.key, None, transient, &mut routes),
+        plan.handle_completed(truncate.key, None, transient, &mut routes),
         After::Again
     );
-    let truncate = submitted(plan.next(0, None, routes));
-    finished(plan.completed(truncate.key, None, Ok(0), &mut routes));
+    let truncate = submitted(plan.poll_op(0, None, routes));
+    finished(plan.handle_completed(truncate.key, None, Ok(0), &mut routes));
     assert_eq!(plan.settle(0), 1);
-    assert_eq!(submitted(plan.next(1, None, routes)).memory, Some(2));
+    assert_eq!(submitted(plan.poll_op(1, None, routes)).memory, Some(2));
 }
 
 /// F2.
@@ -227,7 +227,7 @@ fn a_truncation_runs_alone() {
 fn an_op_without_bytes_needs_no_kernel() {
     let mut plan = Positional::new();
     plan.push(asked(Kind::Write, 0, 5, 0, 1));
-    let Some(Next::Finish(end)) = plan.next(0, None, BUFFERED) else {
+    let Some(Next::Finish(end)) = plan.poll_op(0, None, BUFFERED) else {
         panic!("submitted")
     };
     assert_eq!((end.result, end.moved), (Ok(()), 0));
@@ -306,7 +306,7 @@ impl Model {
 
     fn pump(&mut self) {
         let plan = self.plan.as_mut().unwrap();
-        while let Some(next) = plan.next(self.written, None, BUFFERED) {
+        while let Some(next) = plan.poll_op(self.written, None, BUFFERED) {
             match next {
                 Next::Submit(transfer) => self.flying.push(transfer),
                 Next::Finish(end) => {
@@ -357,7 +357,7 @@ impl Model {
         };
         let plan = self.plan.as_mut().unwrap();
         if let After::Finished(end) =
-            plan.completed(transfer.key, transfer.memory, result, &mut { BUFFERED })
+            plan.handle_completed(transfer.key, transfer.memory, result, &mut { BUFFERED })
         {
             assert_eq!(end.result, Ok(()));
             if end.kind != Kind::Truncate {

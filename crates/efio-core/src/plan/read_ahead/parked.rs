@@ -61,7 +61,7 @@ impl<P> ReadAhead<P> {
 
     /// Goes on from there, in a plan that is new: the next run is another one.
     pub fn unpark(&mut self, rest: ParkedRead) {
-        self.opened(rest.buffered, rest.block, rest.size_hint);
+        self.handle_opened(rest.buffered, rest.block, rest.size_hint);
         self.epoch = rest.epoch;
     }
 
@@ -73,7 +73,7 @@ impl<P> ReadAhead<P> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Delivery, ReadLimits};
+    use super::super::{Delivered, ReadLimits};
     use super::*;
     use crate::error::Errno;
 
@@ -94,35 +94,35 @@ mod tests {
         let mut plan = woken(rest);
         plan.start(7, 100);
         assert!(!plan.is_over());
-        let fetch = plan.next_fetch(u64::MAX).unwrap();
+        let fetch = plan.poll_read(u64::MAX).unwrap();
         assert_eq!(fetch.cache_mode, CacheMode::Direct);
         plan.submitted(fetch);
         // The kernel refuses direct IO, and the file has 90 bytes more than it was told to have.
-        plan.arrived(fetch.number, (), Err(Errno(libc::EINVAL)));
-        assert_eq!(plan.next_delivery(), Some(Delivery::FellBack));
-        let fetch = plan.next_fetch(u64::MAX).unwrap();
+        plan.handle_read(fetch.number, (), Err(Errno(libc::EINVAL)));
+        assert_eq!(plan.poll_delivery(), Some(Delivered::FellBack));
+        let fetch = plan.poll_read(u64::MAX).unwrap();
         plan.submitted(fetch);
-        plan.arrived(fetch.number, (), Ok(90));
+        plan.handle_read(fetch.number, (), Ok(90));
         assert!(matches!(
-            plan.next_delivery(),
-            Some(Delivery::Data { len: 90, .. })
+            plan.poll_delivery(),
+            Some(Delivered::Data { len: 90, .. })
         ));
-        let fetch = plan.next_fetch(u64::MAX).unwrap();
+        let fetch = plan.poll_read(u64::MAX).unwrap();
         plan.submitted(fetch);
-        plan.arrived(fetch.number, (), Ok(0));
-        assert_eq!(plan.next_delivery(), Some(Delivery::End(Ok(()))));
+        plan.handle_read(fetch.number, (), Ok(0));
+        assert_eq!(plan.poll_delivery(), Some(Delivered::End(Ok(()))));
         assert!(plan.is_over());
 
         let rest = plan.park();
         assert_eq!(rest.epoch(), 7);
         let mut plan = woken(rest);
         assert_eq!(
-            (plan.epoch(), plan.next_fetch(u64::MAX)),
+            (plan.epoch(), plan.poll_read(u64::MAX)),
             (7, None),
             "nobody reads"
         );
         plan.start(8, 0);
-        let fetch = plan.next_fetch(u64::MAX).unwrap();
+        let fetch = plan.poll_read(u64::MAX).unwrap();
         assert_eq!((fetch.cache_mode, fetch.len), (CacheMode::Uncached, 190));
     }
 }

@@ -63,17 +63,17 @@ impl WriteBehind {
     /// Goes on from there, in a plan that is new.
     pub fn unpark(&mut self, rest: ParkedWrite) {
         self.written = rest.written;
-        self.opened(rest.buffered, rest.block, rest.name_pending);
+        self.handle_opened(rest.buffered, rest.block, rest.name_pending);
         self.sync.unsynced_from = (rest.unsure_from != NONE).then_some(rest.unsure_from);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::Ready;
+    use super::super::Pending;
     use super::*;
     use crate::error::Errno;
-    use crate::plan::Verdict;
+    use crate::plan::ErrorAction;
 
     const EIO: Errno = Errno(libc::EIO);
 
@@ -91,14 +91,14 @@ mod tests {
 
     fn write(plan: &mut WriteBehind, offset: u64, len: u64) {
         plan.flush(plan.written() + len);
-        let ready = Ready {
+        let ready = Pending {
             offset,
             len,
             complete: true,
         };
-        assert!(plan.next_write(ready).is_some());
+        assert!(plan.poll_write(ready).is_some());
         assert_eq!(plan.park(), None, "a write is under way");
-        assert_eq!(plan.write_done(len), Verdict::Retry);
+        assert_eq!(plan.handle_written(len), ErrorAction::Retry);
     }
 
     #[test]
@@ -109,9 +109,9 @@ mod tests {
         assert_eq!(plan.written(), 10);
         plan.sync(10);
         assert_eq!(plan.park(), None, "a sync is asked for");
-        assert_eq!(plan.next_sync(), Some(true), "the name is not durable yet");
+        assert_eq!(plan.poll_sync(), Some(true), "the name is not durable yet");
         assert_eq!(plan.park(), None, "a sync is under way");
-        let Verdict::Failed(failure) = plan.sync_failed(EIO) else {
+        let ErrorAction::Failed(failure) = plan.handle_sync_error(EIO) else {
             panic!("a failed sync fails the file");
         };
         assert_eq!(failure.offset, 700, "from before the rest");
@@ -123,13 +123,13 @@ mod tests {
         let mut plan = opened(true);
         write(&mut plan, 0, 10);
         plan.sync(10);
-        assert_eq!(plan.next_sync(), Some(true));
-        plan.sync_done(false);
+        assert_eq!(plan.poll_sync(), Some(true));
+        plan.handle_synced(false);
         write(&mut plan, 10, 5);
         let mut plan = woken(true, plan.park().expect("nothing to do"));
         plan.sync(15);
-        assert_eq!(plan.next_sync(), Some(false), "the name is durable");
-        let Verdict::Failed(failure) = plan.sync_failed(EIO) else {
+        assert_eq!(plan.poll_sync(), Some(false), "the name is durable");
+        let ErrorAction::Failed(failure) = plan.handle_sync_error(EIO) else {
             panic!("a failed sync fails the file");
         };
         assert_eq!(failure.offset, 10, "what is durable");
