@@ -1,6 +1,6 @@
 //! Waiting on the caller's thread, for programs and tests that have nothing else to do.
 
-use crate::driver::is_driven_here;
+use crate::driver::is_driver_thread;
 use crate::error::Errno;
 use crate::fd::{About, Fd, Interest, Notify};
 use crate::shared::Shared;
@@ -34,7 +34,7 @@ impl Shared {
         mut poll: impl FnMut(&Waker) -> Poll<io::Result<T>>,
     ) -> io::Result<T> {
         self.check_process()?;
-        if is_driven_here(self) {
+        if is_driver_thread(self) {
             return Err(Errno(libc::EDEADLK).into());
         }
         let deadline = Deadline::within(timeout);

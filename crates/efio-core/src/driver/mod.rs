@@ -11,8 +11,8 @@
 //! it with a disk and a time of its own.
 
 mod complete;
+mod current;
 mod file;
-mod here;
 mod incoming;
 mod losses;
 mod memory_waiters;
@@ -26,7 +26,7 @@ mod retry;
 mod shutdown;
 mod size;
 
-pub use here::{Driving, is_driven_here};
+pub use current::{CurrentDriver, is_driver_thread};
 pub use shutdown::Report;
 
 use crate::backend::Backend;
@@ -137,7 +137,7 @@ impl<B: Backend> Driver<B> {
     /// whether there may be more to do at once.
     pub fn turn(&mut self, now: Duration) -> bool {
         let shared = Arc::clone(&self.shared);
-        let _driving = Driving::of(&shared);
+        let _driving = CurrentDriver::of(&shared);
         self.now = now;
         self.shared.counters.turns.add(1);
         let heard = self.drain_inbox();

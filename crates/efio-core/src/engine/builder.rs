@@ -1,7 +1,7 @@
 //! The limits of an engine, and its start.
 
 use super::Engine;
-use super::running::Running;
+use super::driver_thread::DriverThread;
 use crate::config::{BackendKind, Config, IoMode};
 use crate::event::{Callback, Event};
 use crate::shared::Shared;
@@ -202,7 +202,8 @@ impl Builder {
     /// it refuses memory, descriptors or threads.
     pub fn start(self) -> io::Result<Engine> {
         let shared = Shared::new(self.config)?;
-        let (driver, backend) = Running::start(&shared, self.callback, self.keeps_signals_blocked)?;
+        let (driver, backend) =
+            DriverThread::start(&shared, self.callback, self.keeps_signals_blocked)?;
         Ok(Engine::new_driven(shared, driver, backend))
     }
 }

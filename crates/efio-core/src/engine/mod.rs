@@ -6,14 +6,14 @@
 //! | [`running`] | the driver on its thread |
 
 mod builder;
-mod running;
+mod driver_thread;
 
 pub use builder::Builder;
 
 use crate::backend::BackendInfo;
 use crate::caller::Unwritten;
 use crate::command::Command;
-use crate::driver::{Report, is_driven_here};
+use crate::driver::{Report, is_driver_thread};
 use crate::error::{Errno, Failure, Refused};
 use crate::event::{EventQueue, Readiness};
 use crate::fd::{Fd, Notify, Progress};
@@ -24,7 +24,7 @@ use crate::page::Buffer;
 use crate::shared::Shared;
 use crate::stats::{FileStats, Stats};
 use crate::sys::refused;
-use running::Running;
+use driver_thread::DriverThread;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -59,7 +59,7 @@ pub struct Engine {
     pub(crate) shared: Arc<Shared>,
     backend: BackendInfo,
     /// The driver; taken by the shutdown.
-    driver: Option<Mutex<Running>>,
+    driver: Option<Mutex<DriverThread>>,
 }
 
 impl Engine {
@@ -73,7 +73,7 @@ impl Engine {
     }
 
     /// The caller's side of a driver on its thread.
-    fn new_driven(shared: Arc<Shared>, driver: Running, backend: BackendInfo) -> Self {
+    fn new_driven(shared: Arc<Shared>, driver: DriverThread, backend: BackendInfo) -> Self {
         Self {
             shared,
             backend,
@@ -348,7 +348,7 @@ impl Engine {
             let command = Command::Shutdown(patience);
             self.shared.command(command).ok()
         });
-        if is_driven_here(&self.shared) {
+        if is_driver_thread(&self.shared) {
             // The driver itself: it cannot wait for its own end.
             return Err(Errno(libc::EDEADLK).into());
         }

@@ -3,7 +3,7 @@
 
 use super::WhenBehind;
 use super::state::State;
-use crate::driver::is_driven_here;
+use crate::driver::is_driver_thread;
 use crate::error::Errno;
 use crate::event::Event;
 use crate::options::OpenOptions;
@@ -114,7 +114,7 @@ impl Log {
         if self
             .shared
             .get()
-            .is_some_and(|shared| is_driven_here(shared))
+            .is_some_and(|shared| is_driver_thread(shared))
         {
             return Err(Errno(libc::EDEADLK).into());
         }

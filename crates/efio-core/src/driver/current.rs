@@ -11,11 +11,11 @@ thread_local! {
 }
 
 /// For as long as it lives, this thread drives an engine.
-pub struct Driving {
+pub struct CurrentDriver {
     before: *const Shared,
 }
 
-impl Driving {
+impl CurrentDriver {
     /// This thread drives `shared` now.
     pub fn of(shared: &Shared) -> Self {
         Self {
@@ -24,13 +24,13 @@ impl Driving {
     }
 }
 
-impl Drop for Driving {
+impl Drop for CurrentDriver {
     fn drop(&mut self) {
         DRIVEN.set(self.before);
     }
 }
 
 /// Whether this thread is the engine's driver.
-pub fn is_driven_here(shared: &Shared) -> bool {
+pub fn is_driver_thread(shared: &Shared) -> bool {
     ptr::eq(DRIVEN.get(), shared)
 }

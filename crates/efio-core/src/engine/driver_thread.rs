@@ -1,7 +1,7 @@
 //! The driver on its thread: how it starts, lives and ends.
 
 use crate::backend::{self, Backend, BackendInfo, Selected};
-use crate::driver::{Driver, Driving, Report};
+use crate::driver::{CurrentDriver, Driver, Report};
 use crate::event::Callback;
 use crate::shared::Shared;
 use crate::sys;
@@ -17,13 +17,13 @@ use std::time::Instant;
 type Program = (Option<Callback>, Option<Mask>);
 
 /// A driver on its thread.
-pub struct Running {
+pub struct DriverThread {
     /// Where it reports how it ended.
     report: Receiver<Report>,
     thread: JoinHandle<()>,
 }
 
-impl Running {
+impl DriverThread {
     /// Starts the thread, and waits until it has a backend.
     pub fn start(
         shared: &Arc<Shared>,
@@ -38,7 +38,7 @@ impl Running {
             .stack_size(signals::stack_size())
             .spawn(move || {
                 let mask = Some(signals::block()).filter(|_| !keeps_signals_blocked);
-                live(theirs, (callback, mask), &started, &ended);
+                driver_main(theirs, (callback, mask), &started, &ended);
             })?;
         // The thread is gone without a word when it panicked, which would be a bug of efio.
         let backend = start.recv().map_err(|_| died())??;
@@ -63,7 +63,7 @@ fn died() -> io::Error {
 
 /// The life of the driver thread: it makes the backend, because a ring belongs to the thread that
 /// made it, and tells how that went; then it drives.
-fn live(
+fn driver_main(
     shared: Arc<Shared>,
     program: Program,
     started: &SyncSender<io::Result<BackendInfo>>,
@@ -95,7 +95,7 @@ fn live(
 
 fn drive<B: Backend>(shared: &Arc<Shared>, backend: B, (callback, mask): Program) -> Report {
     // Dropped before the mark: what the callback owned may be an engine.
-    let _driving = Driving::of(shared);
+    let _driving = CurrentDriver::of(shared);
     let mut driver = Driver::new(Arc::clone(shared), backend);
     if let Some(callback) = callback {
         driver.on_event(callback);
