@@ -4,8 +4,8 @@
 //! even wait for a close. So it does not run on the engine's thread, which would wait with it, but
 //! on one that is there for this alone and starts with the first function.
 
-use crate::border::error;
 use crate::cancel::CancelGuard;
+use crate::ffi::error;
 use crate::forked::Home;
 use crate::library::check_process;
 use crate::signals;
@@ -217,7 +217,7 @@ impl Caller {
     }
 
     /// Has the function called, if there is one.
-    pub fn tell(&self, number: c_int, operation: c_int) {
+    pub fn enqueue(&self, number: c_int, operation: c_int) {
         if let Some(sender) = self.started.get() {
             if SUBSCRIPTION.is_wanted() {
                 // Release: pairs with `settle`.

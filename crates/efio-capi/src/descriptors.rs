@@ -11,7 +11,7 @@
 //!    or free list         └───── the engine was shut down ──────────▲
 //! ```
 
-use crate::border::error;
+use crate::ffi::error;
 use crate::segments::Segments;
 use efio_core::{Errno, Fd};
 use efio_queue::SegQueue;

@@ -54,7 +54,7 @@ pub struct Event {
 }
 
 /// An event on its way to C.
-pub struct Letter {
+pub struct QueuedEvent {
     /// What C gets.
     pub event: Event,
     /// Bytes that C gets with it.
@@ -99,11 +99,11 @@ impl Delivery {
 
 /// What C is told of `kind`, which happened to `number`. `pending` finds what a token of the
 /// engine stands for.
-pub fn letter(
+pub fn queued_event(
     number: c_int,
     kind: EventKind,
     pending: impl FnOnce(u64) -> Option<Pending>,
-) -> Letter {
+) -> QueuedEvent {
     let mut event = Event {
         fd: number,
         kind: 0,
@@ -142,7 +142,7 @@ pub fn letter(
         // Writable, and kinds of a later engine, of which C can only know that something changed.
         _ => Kind::Writable,
     } as c_int;
-    Letter { event, delivery }
+    QueuedEvent { event, delivery }
 }
 
 /// Fills in how it ended; what there is to copy.

@@ -1,6 +1,6 @@
 //! The flags of open(2) as options of the engine.
 
-use crate::border::error;
+use crate::ffi::error;
 use efio_core::{IoMode, OpenOptions};
 use std::ffi::c_int;
 use std::io;

@@ -9,7 +9,7 @@
 //! A child of a process with one thread uses everything as its parent did. POSIX lets the child of one
 //! with more threads call almost nothing; here it may, and is told `ESHUTDOWN` where it would wait.
 
-use crate::border::error;
+use crate::ffi::error;
 use efio_sync::{SpinLock, SpinLockGuard};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};

@@ -14,16 +14,16 @@
 #![allow(clippy::missing_safety_doc)]
 
 mod api;
-mod border;
 mod callback;
 mod cancel;
 mod descriptors;
-mod desk;
+mod dispatch;
 mod event;
+mod ffi;
 mod flags;
 mod forked;
-mod gate;
 mod library;
 mod options;
+mod rundown;
 mod segments;
 mod signals;

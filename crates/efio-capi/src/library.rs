@@ -1,12 +1,12 @@
 //! The one engine of the process, and how calls get to it.
 
-use crate::border::error;
 use crate::callback::{SUBSCRIPTION, is_callback_thread};
 use crate::descriptors::{DESCRIPTORS, Descriptor};
-use crate::desk::Desk;
+use crate::dispatch::Dispatch;
+use crate::ffi::error;
 use crate::forked::Home;
-use crate::gate::{Gate, Pass};
 use crate::options::Options;
+use crate::rundown::{Rundown, RundownGuard};
 use efio_core::{Engine, Report};
 use std::ffi::c_int;
 use std::io;
@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
-static LIBRARY: Gate<Library> = Gate::new();
+static LIBRARY: Rundown<Library> = Rundown::new();
 /// The options of the next engine. Held while the engine starts and ends.
 static LIFE: Mutex<Option<Options>> = Mutex::new(None);
 
@@ -35,7 +35,7 @@ pub struct Library {
     /// The engine.
     pub engine: Engine,
     /// Where its events go.
-    pub desk: Arc<Desk>,
+    pub desk: Arc<Dispatch>,
     /// How many files may be open at once.
     pub max_files: u32,
     /// Whether a close makes the file durable.
@@ -49,7 +49,7 @@ pub struct Library {
 /// `EBADF` before ef_init: no descriptor names a file then. `ESHUTDOWN` after ef_shutdown, and in
 /// a forked child, where the engine is not, before any lock is taken.
 #[inline]
-pub fn library() -> io::Result<Pass<'static, Library>> {
+pub fn library() -> io::Result<RundownGuard<'static, Library>> {
     let library = LIBRARY.enter().ok_or_else(not_running)?;
     library.home.check()?;
     Ok(library)
@@ -78,20 +78,22 @@ pub fn check_process() -> io::Result<()> {
 ///
 /// Those of [`library`]; `EBADF` for a number that was never given out.
 #[inline]
-pub fn descriptor(number: c_int) -> io::Result<(Pass<'static, Library>, &'static Descriptor)> {
+pub fn descriptor(
+    number: c_int,
+) -> io::Result<(RundownGuard<'static, Library>, &'static Descriptor)> {
     Ok((library()?, DESCRIPTORS.get(number)?))
 }
 
 impl Library {
     fn start(options: &Options) -> io::Result<Self> {
-        let desk = Arc::new(Desk::new()?);
+        let desk = Arc::new(Dispatch::new()?);
         let teller = Arc::clone(&desk);
         let engine = options
             .builder()
             .keep_signals_blocked(true)
             // What the desk knows the program has not asked for.
             .callback_hears(false)
-            .on_event(move |event| teller.tell(event))
+            .on_event(move |event| teller.handle_event(event))
             .start()
             .map_err(invalid)?;
         Ok(Self {
@@ -116,8 +118,8 @@ impl Library {
 /// A limit out of range has a text in Rust, and a number in C.
 fn invalid(error: io::Error) -> io::Error {
     match error.kind() {
-        io::ErrorKind::InvalidInput => crate::border::error(libc::EINVAL),
-        io::ErrorKind::Unsupported => crate::border::error(libc::ENOTSUP),
+        io::ErrorKind::InvalidInput => crate::ffi::error(libc::EINVAL),
+        io::ErrorKind::Unsupported => crate::ffi::error(libc::ENOTSUP),
         _ => error,
     }
 }

@@ -1,6 +1,6 @@
 //! Options of the engine, set before it starts.
 
-use crate::border::error;
+use crate::ffi::error;
 use efio_core::{BackendKind, Builder, Config, Engine, IoMode};
 use std::ffi::c_int;
 use std::io;

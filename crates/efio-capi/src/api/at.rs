@@ -1,7 +1,7 @@
 //! Positional IO: requests, whose answers are events.
 
-use crate::border::{bytes, bytes_mut, enter, error};
 use crate::event::{Pending, Place};
+use crate::ffi::{bytes, bytes_mut, enter, error};
 use crate::library::descriptor;
 use efio_core::{Buffer, Refused};
 use std::ffi::{c_int, c_void};

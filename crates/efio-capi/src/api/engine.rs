@@ -1,6 +1,6 @@
 //! Start, options, end.
 
-use crate::border::{enter, put};
+use crate::ffi::{enter, put};
 use crate::library;
 use std::ffi::{c_int, c_uint};
 use std::time::Duration;

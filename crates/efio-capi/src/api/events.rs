@@ -1,8 +1,8 @@
 //! Callback and event queue.
 
-use crate::border::{enter, error};
 use crate::callback::{SUBSCRIPTION, Subscriber};
 use crate::event::Event;
+use crate::ffi::{enter, error};
 use crate::library::library;
 use std::ffi::{c_int, c_void};
 use std::io;

@@ -1,6 +1,6 @@
 //! Reading, writing, and how far the bytes have come.
 
-use crate::border::{bytes, bytes_mut, enter, error, put, set_errno};
+use crate::ffi::{bytes, bytes_mut, enter, error, put, set_errno};
 use crate::library::descriptor;
 use libc::ssize_t;
 use std::ffi::{c_int, c_void};

@@ -1,7 +1,7 @@
 //! From open to close.
 
-use crate::border::{self, enter, error};
 use crate::descriptors::CloseState;
+use crate::ffi::{self, enter, error};
 use crate::flags;
 use crate::library::{descriptor, library};
 use std::ffi::{c_char, c_int, c_uint};
@@ -18,10 +18,10 @@ pub unsafe extern "C" fn ef_open_mode(path: *const c_char, oflag: c_int, mode: c
     enter(|| {
         let library = library()?;
         // SAFETY: what C promises, see the module above.
-        let path = unsafe { border::path(path) }?;
+        let path = unsafe { ffi::path(path) }?;
         let (options, writable) = flags::options(oflag, mode)?;
         let open = || Ok(library.engine.open(path, &options)?.into_fd());
-        library.desk.admit(library.max_files, writable, open)
+        library.desk.register(library.max_files, writable, open)
     })
 }
 

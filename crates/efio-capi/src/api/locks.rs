@@ -1,6 +1,6 @@
 //! The locks for C.
 
-use crate::border::{enter, error, object};
+use crate::ffi::{enter, error, object};
 use crate::forked::Home;
 use efio_sync::{McsLock, McsNode, RawRwSpinLock, RawSpinLock};
 use std::ffi::{c_int, c_void};

@@ -1,6 +1,6 @@
 //! The queue for C.
 
-use crate::border::{enter, error, object};
+use crate::ffi::{enter, error, object};
 use crate::forked::Home;
 use efio_queue::SegQueue;
 use std::ffi::{c_int, c_void};

@@ -1,6 +1,6 @@
 //! The chunk stream for C.
 
-use crate::border::{bytes, bytes_mut, enter, error, object, put};
+use crate::ffi::{bytes, bytes_mut, enter, error, object, put};
 use crate::forked::ForkedLock;
 use bytes::Bytes;
 use efio_chunks::{ByteReader, ByteWriter, byte_stream};
@@ -112,7 +112,7 @@ pub unsafe extern "C" fn ef_stream_append(
         let buf = unsafe { bytes(buf, nbyte) }?;
         let count = stream.writer.lock()?.append(buf);
         if count < buf.len() {
-            crate::border::set_errno(libc::ENOMEM);
+            crate::ffi::set_errno(libc::ENOMEM);
         }
         Ok(count)
     })

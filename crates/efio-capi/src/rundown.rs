@@ -22,18 +22,18 @@ use std::time::Duration;
 const COUNTERS: usize = 16;
 
 /// See the module.
-pub struct Gate<T> {
+pub struct Rundown<T> {
     inside: [CachePadded<AtomicUsize>; COUNTERS],
     value: AtomicPtr<T>,
 }
 
 /// Somebody is inside and may use the value.
-pub struct Pass<'a, T> {
+pub struct RundownGuard<'a, T> {
     value: &'a T,
     counter: &'a AtomicUsize,
 }
 
-impl<T> Gate<T> {
+impl<T> Rundown<T> {
     /// A closed gate.
     pub const fn new() -> Self {
         Self {
@@ -44,14 +44,14 @@ impl<T> Gate<T> {
 
     /// The value, if the gate is open.
     #[inline]
-    pub fn enter(&self) -> Option<Pass<'_, T>> {
+    pub fn enter(&self) -> Option<RundownGuard<'_, T>> {
         let counter: &AtomicUsize = &self.inside[my_counter()];
         counter.fetch_add(1, Ordering::SeqCst);
         let value = self.value.load(Ordering::SeqCst);
         // SAFETY: it came from a `Box` in `open`, and `close` does not give it away before our
         // count, which came before the load, is down again. `Pass` sees to that.
         match unsafe { value.as_ref() } {
-            Some(value) => Some(Pass { value, counter }),
+            Some(value) => Some(RundownGuard { value, counter }),
             None => {
                 counter.fetch_sub(1, Ordering::Release);
                 None
@@ -92,7 +92,7 @@ impl<T> Gate<T> {
     }
 }
 
-impl<T> Deref for Pass<'_, T> {
+impl<T> Deref for RundownGuard<'_, T> {
     type Target = T;
 
     #[inline]
@@ -101,7 +101,7 @@ impl<T> Deref for Pass<'_, T> {
     }
 }
 
-impl<T> Drop for Pass<'_, T> {
+impl<T> Drop for RundownGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
         // Release: pairs with the load in `close`: what we did with the value comes before its end.
@@ -143,7 +143,7 @@ mod tests {
     fn nobody_is_inside_when_the_value_goes() {
         let gone = [const { AtomicBool::new(false) }; 200];
         let done = AtomicBool::new(false);
-        let gate: Gate<Guest> = Gate::new();
+        let gate: Rundown<Guest> = Rundown::new();
         thread::scope(|scope| {
             for _ in 0..3 {
                 scope.spawn(|| {

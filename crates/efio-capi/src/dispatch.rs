@@ -9,10 +9,10 @@
 //!
 //! A program that only polls takes no events, so none are kept for it.
 
-use crate::border::error;
 use crate::callback::Caller;
 use crate::descriptors::{DESCRIPTORS, Descriptor};
-use crate::event::{Letter, Operation, Pending, letter};
+use crate::event::{Operation, Pending, QueuedEvent, queued_event};
+use crate::ffi::error;
 use efio_core::model::SignalledQueue;
 use efio_core::{Errno, Event, EventKind, Fd, Report};
 use efio_sync::EventFd;
@@ -24,7 +24,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 /// A file that is open.
-struct Holding {
+struct OpenEntry {
     number: u32,
     /// Who waits for its close.
     closing: Option<Arc<Closing>>,
@@ -64,11 +64,11 @@ impl Closing {
 }
 
 /// See the module. It belongs to one engine.
-pub struct Desk {
+pub struct Dispatch {
     /// The files that are open, and their numbers. A lock is held over each open, so that the first
     /// event of a file finds its number.
-    files: Mutex<HashMap<Fd, Holding>>,
-    news: SignalledQueue<Letter, EventFd>,
+    files: Mutex<HashMap<Fd, OpenEntry>>,
+    queue: SignalledQueue<QueuedEvent, EventFd>,
     /// Positional reads and writes under way, by the engine's tokens.
     pending: Mutex<HashMap<u64, Pending>>,
     next_token: AtomicU64,
@@ -82,7 +82,7 @@ pub struct Desk {
     changed: Condvar,
 }
 
-impl Desk {
+impl Dispatch {
     /// For a new engine.
     ///
     /// # Errors
@@ -91,7 +91,7 @@ impl Desk {
     pub fn new() -> io::Result<Self> {
         Ok(Self {
             files: Mutex::default(),
-            news: SignalledQueue::new(EventFd::new()?),
+            queue: SignalledQueue::new(EventFd::new()?),
             pending: Mutex::default(),
             next_token: AtomicU64::new(0),
             heard: Mutex::default(),
@@ -102,7 +102,7 @@ impl Desk {
         })
     }
 
-    fn files(&self) -> MutexGuard<'_, HashMap<Fd, Holding>> {
+    fn files(&self) -> MutexGuard<'_, HashMap<Fd, OpenEntry>> {
         self.files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -111,7 +111,7 @@ impl Desk {
     /// # Errors
     ///
     /// Those of `open`; `EMFILE` when all numbers are in use.
-    pub fn admit(
+    pub fn register(
         &self,
         limit: u32,
         writable: bool,
@@ -129,7 +129,7 @@ impl Desk {
         let number_of_c = number as c_int;
         DESCRIPTORS.get(number_of_c)?.begin(fd, writable);
         let closing = None;
-        files.insert(fd, Holding { number, closing });
+        files.insert(fd, OpenEntry { number, closing });
         Ok(number_of_c)
     }
 
@@ -157,15 +157,15 @@ impl Desk {
     }
 
     /// An event of the engine; its driver calls this.
-    pub fn tell(&self, event: Event) {
+    pub fn handle_event(&self, event: Event) {
         let holding = match event.kind {
             EventKind::Closed { .. } => self.files().remove(&event.fd),
-            _ => self.files().get(&event.fd).map(|holding| Holding {
+            _ => self.files().get(&event.fd).map(|holding| OpenEntry {
                 number: holding.number,
                 closing: None,
             }),
         };
-        let Some(Holding { number, closing }) = holding else {
+        let Some(OpenEntry { number, closing }) = holding else {
             return;
         };
         let Ok(descriptor) = DESCRIPTORS.get(number as c_int) else {
@@ -179,7 +179,8 @@ impl Desk {
         // Relaxed: see `watch`.
         if self.is_watched.load(Ordering::Relaxed) {
             let pending = |token| self.pending().remove(&token);
-            self.news.push(letter(number as c_int, event.kind, pending));
+            self.queue
+                .push(queued_event(number as c_int, event.kind, pending));
         }
         if let Some(result) = closed {
             DESCRIPTORS.give_back(number);
@@ -194,21 +195,21 @@ impl Desk {
         match *kind {
             EventKind::Opened => {
                 descriptor.opened();
-                self.caller.tell(number, Operation::Open as c_int);
+                self.caller.enqueue(number, Operation::Open as c_int);
             }
-            EventKind::Readable => self.caller.tell(number, Operation::Read as c_int),
+            EventKind::Readable => self.caller.enqueue(number, Operation::Read as c_int),
             EventKind::Writable => self.change(),
             EventKind::Failed(_) => {
                 self.change();
                 if !descriptor.is_opened() {
-                    self.caller.tell(number, Operation::Open as c_int);
+                    self.caller.enqueue(number, Operation::Open as c_int);
                 }
             }
             EventKind::Closed { error } => {
                 let is_news = descriptor.close_done(error.map_or(Ok(()), Err));
                 self.change();
                 if is_news {
-                    self.caller.tell(number, Operation::Close as c_int);
+                    self.caller.enqueue(number, Operation::Close as c_int);
                 }
             }
             _ => {}
@@ -276,12 +277,12 @@ impl Desk {
     pub fn watch(&self) -> RawFd {
         // Relaxed: which events are the first to be kept is nobody's business.
         self.is_watched.store(true, Ordering::Relaxed);
-        self.news.signal().as_raw_fd()
+        self.queue.signal().as_raw_fd()
     }
 
     /// The oldest news.
-    pub fn next(&self) -> Option<Letter> {
+    pub fn next(&self) -> Option<QueuedEvent> {
         self.watch();
-        self.news.next()
+        self.queue.next()
     }
 }
