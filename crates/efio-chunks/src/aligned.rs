@@ -30,7 +30,7 @@ pub struct AlignedBuf {
     memory: Memory,
     len: usize,
     /// Where the memory goes when the buffer is dropped.
-    home: Option<Arc<Shelf>>,
+    home: Option<Arc<FreeList>>,
 }
 
 /// Initialised memory of one layout.
@@ -91,7 +91,7 @@ impl AlignedBuf {
     }
 
     /// A buffer from the shelf or, if that is empty, a new one that will go there.
-    pub(crate) fn from_shelf(shelf: &Arc<Shelf>) -> Option<Self> {
+    pub(crate) fn from_free_list(shelf: &Arc<FreeList>) -> Option<Self> {
         let memory = shelf.take().or_else(|| Memory::zeroed(shelf.layout))?;
         Some(Self {
             memory,
@@ -227,14 +227,14 @@ const SPARES: usize = 8;
 ///
 /// A slot is null or holds memory that belongs to it. Whoever moves a slot from one state to the
 /// other owns what he moved, so any thread may put and take.
-pub(crate) struct Shelf {
+pub(crate) struct FreeList {
     slots: [AtomicPtr<u8>; SPARES],
     /// How many of the slots are in use.
     spares: usize,
     layout: Layout,
 }
 
-impl Shelf {
+impl FreeList {
     /// Keeps up to `spares` buffers, but no more than eight.
     pub(crate) fn new(capacity: usize, align: usize, spares: usize) -> Self {
         let slots = core::array::from_fn(|_| AtomicPtr::new(ptr::null_mut()));
@@ -271,7 +271,7 @@ impl Shelf {
     }
 }
 
-impl Drop for Shelf {
+impl Drop for FreeList {
     fn drop(&mut self) {
         while let Some(memory) = self.take() {
             // SAFETY: it was the shelf's.

@@ -6,7 +6,7 @@ use bytes::{Buf, Bytes};
 
 use crate::buffer::Buffer;
 use crate::chunk::Chunk;
-use crate::piece::Popped;
+use crate::chunk_ref::Popped;
 use crate::reader::ChunkReader;
 
 /// What is there to read now. [`remaining`](Buf::remaining) may grow from one call to the next while

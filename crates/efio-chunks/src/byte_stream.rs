@@ -4,10 +4,10 @@ use core::fmt;
 
 use efio_sync::shim::Arc;
 
-use crate::aligned::{AlignedBuf, Shelf};
+use crate::aligned::{AlignedBuf, FreeList};
 use crate::buffer::Buffer;
+use crate::chunk_ref::Popped;
 use crate::options::Options;
-use crate::piece::Popped;
 use crate::push_error::PushError;
 use crate::reader::ChunkReader;
 use crate::writer::ChunkWriter;
@@ -72,7 +72,7 @@ pub struct ByteWriter {
 struct Spares {
     size: usize,
     count: usize,
-    shelf: Option<Arc<Shelf>>,
+    shelf: Option<Arc<FreeList>>,
 }
 
 /// Spare tails of a stream without a bound.
@@ -161,8 +161,8 @@ impl ByteWriter {
             return AlignedBuf::try_new(size, ALIGN);
         }
         let Spares { count, shelf, .. } = &mut self.spares;
-        let shelf = shelf.get_or_insert_with(|| Arc::new(Shelf::new(size, ALIGN, *count)));
-        AlignedBuf::from_shelf(shelf)
+        let shelf = shelf.get_or_insert_with(|| Arc::new(FreeList::new(size, ALIGN, *count)));
+        AlignedBuf::from_free_list(shelf)
     }
 
     /// Hands a buffer over without copying it; see [`ChunkWriter::push`].

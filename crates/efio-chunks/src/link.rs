@@ -75,7 +75,7 @@ impl<C> Link<C> {
     }
 
     /// Reader: asks to hear of the link. False when there is one already.
-    pub(crate) fn ask(&self) -> bool {
+    pub(crate) fn request_wakeup(&self) -> bool {
         let waiting = ptr::without_provenance_mut(WAITING);
         // Release: pairs with the Acquire in `set`. A failure needs no ordering: the caller looks
         // again with `get`.

@@ -11,10 +11,10 @@ use std::sync::Arc;
 use efio_sync::shim::atomic::Ordering::Relaxed;
 
 use crate::chunk::Chunk;
+use crate::chunk_ref::{ChunkRef, Popped};
 use crate::link::{Link, Next};
 use crate::node::{Extent, Node, Rest, Shared};
 use crate::notify::Notify;
-use crate::piece::{Piece, Popped};
 use crate::writer::ChunkWriter;
 
 use look::Counted;
@@ -89,7 +89,7 @@ impl<C: Chunk> ChunkReader<C> {
     }
 
     /// The oldest chunk that has bytes to read, `None` if there are none now.
-    pub fn front(&mut self) -> Option<Piece<'_, C>> {
+    pub fn front(&mut self) -> Option<ChunkRef<'_, C>> {
         if self.settle(usize::MAX) {
             self.pieces().next()
         } else {
@@ -197,7 +197,7 @@ impl<C: Chunk> ChunkReader<C> {
                 return false;
             }
             let asked = if self.spent {
-                self.link().ask()
+                self.link().request_wakeup()
             } else {
                 // SAFETY: the reader's own node is alive.
                 unsafe { (*self.node).ask(self.seen) }

@@ -10,10 +10,10 @@ use std::sync::Arc;
 use efio_sync::shim::atomic::Ordering::Relaxed;
 
 use crate::chunk::Chunk;
+use crate::chunk_ref::Popped;
 use crate::link::{End, Link};
 use crate::node::{Extent, Node, Shared};
 use crate::notify::Notify;
-use crate::piece::Popped;
 use crate::push_error::PushError;
 
 use open::OpenTail;

@@ -4,8 +4,8 @@
 use std::rc::Rc;
 
 use efio_chunks::{
-    AlignedBuf, AppendChunk, Buffer, ByteWriter, Chunk, ChunkReader, ChunkWriter, Options, Piece,
-    Pieces, Popped,
+    AlignedBuf, AppendChunk, Buffer, ByteWriter, Chunk, ChunkReader, ChunkRef, ChunkRefs,
+    ChunkWriter, Options, Popped,
 };
 use static_assertions::{assert_impl_all, assert_not_impl_any};
 
@@ -24,8 +24,8 @@ assert_not_impl_any!(Writer: Sync, Clone);
 assert_not_impl_any!(Reader: Sync, Clone);
 assert_not_impl_any!(ByteWriter: Sync, Clone);
 // They refer to the reader, which stays where it is.
-assert_not_impl_any!(Piece<'static, Vec<u8>>: Send, Sync);
-assert_not_impl_any!(Pieces<'static, Vec<u8>>: Send, Sync);
+assert_not_impl_any!(ChunkRef<'static, Vec<u8>>: Send, Sync);
+assert_not_impl_any!(ChunkRefs<'static, Vec<u8>>: Send, Sync);
 
 // What `as_ptr` of a shared `Vec` gives must not be written through.
 assert_impl_all!(Vec<u8>: Chunk);

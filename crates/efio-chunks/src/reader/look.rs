@@ -4,9 +4,9 @@ use core::ptr;
 use std::io::IoSlice;
 
 use crate::chunk::Chunk;
+use crate::chunk_ref::ChunkRefs;
 use crate::link::{End, Next};
 use crate::node::Node;
-use crate::piece::Pieces;
 use crate::reader::ChunkReader;
 
 /// A node whose start lies `position` bytes into the stream; null: none counted yet.
@@ -61,7 +61,7 @@ impl<C: Chunk> ChunkReader<C> {
     }
 
     /// The pieces of the stream in order, without consuming them.
-    pub fn chunks(&self) -> Pieces<'_, C> {
+    pub fn chunks(&self) -> ChunkRefs<'_, C> {
         self.pieces()
     }
 
@@ -133,9 +133,9 @@ impl<C: Chunk> ChunkReader<C> {
         self.shared().writer_gone()
     }
 
-    pub(super) fn pieces(&self) -> Pieces<'_, C> {
+    pub(super) fn pieces(&self) -> ChunkRefs<'_, C> {
         // SAFETY: these are the reader's own, and it is borrowed.
-        unsafe { Pieces::new(self.shared(), self.node, self.spent, self.offset) }
+        unsafe { ChunkRefs::new(self.shared(), self.node, self.spent, self.offset) }
     }
 
     /// How the stream ended, if it did and everything is consumed.

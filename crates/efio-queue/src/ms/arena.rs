@@ -24,7 +24,7 @@ use super::link::Link;
 use crate::access::Access;
 
 /// Pieces, each twice as large as the one before.
-const PIECES: usize = 27;
+const BLOCKS: usize = 27;
 
 /// The value was moved out by the pop that won it.
 pub(super) const TAKEN: u8 = 1;
@@ -62,7 +62,7 @@ pub(super) struct Arena<T, const FIRST: usize> {
     fresh: AtomicU32,
     /// How many nodes there may ever be.
     limit: u32,
-    pieces: [AtomicPtr<Node<T>>; PIECES],
+    blocks: [AtomicPtr<Node<T>>; BLOCKS],
 }
 
 impl<T, const FIRST: usize> Arena<T, FIRST> {
@@ -71,10 +71,10 @@ impl<T, const FIRST: usize> Arena<T, FIRST> {
         "FIRST: 1, 2, 4, 8, 16 or 32"
     );
     /// Nodes in all pieces together.
-    const MAX: u32 = (FIRST as u64 * ((1 << PIECES) - 1)) as u32;
+    const MAX: u32 = (FIRST as u64 * ((1 << BLOCKS) - 1)) as u32;
 
     efio_sync::const_unless_loom! {
-        const fn piece() -> AtomicPtr<Node<T>> {
+        const fn block() -> AtomicPtr<Node<T>> {
             AtomicPtr::new(ptr::null_mut())
         }
 
@@ -86,13 +86,13 @@ impl<T, const FIRST: usize> Arena<T, FIRST> {
                 returned: CachePadded::new(AtomicU64::new(none)),
                 fresh: AtomicU32::new(1),
                 limit,
-                pieces: [
-                    Self::piece(), Self::piece(), Self::piece(), Self::piece(), Self::piece(),
-                    Self::piece(), Self::piece(), Self::piece(), Self::piece(), Self::piece(),
-                    Self::piece(), Self::piece(), Self::piece(), Self::piece(), Self::piece(),
-                    Self::piece(), Self::piece(), Self::piece(), Self::piece(), Self::piece(),
-                    Self::piece(), Self::piece(), Self::piece(), Self::piece(), Self::piece(),
-                    Self::piece(), Self::piece(),
+                blocks: [
+                    Self::block(), Self::block(), Self::block(), Self::block(), Self::block(),
+                    Self::block(), Self::block(), Self::block(), Self::block(), Self::block(),
+                    Self::block(), Self::block(), Self::block(), Self::block(), Self::block(),
+                    Self::block(), Self::block(), Self::block(), Self::block(), Self::block(),
+                    Self::block(), Self::block(), Self::block(), Self::block(), Self::block(),
+                    Self::block(), Self::block(),
                 ],
             }
         }
@@ -115,10 +115,10 @@ impl<T, const FIRST: usize> Arena<T, FIRST> {
         let mut index = 0;
         while index < limit {
             let (piece, _) = Self::locate(index);
-            if !arena.has_piece(piece) {
+            if !arena.has_block(piece) {
                 handle_alloc_error(arena.layout(piece).unwrap_or(Layout::new::<Node<T>>()));
             }
-            index += Self::piece_len(piece);
+            index += Self::block_len(piece);
         }
         arena
     }
@@ -141,13 +141,13 @@ impl<T, const FIRST: usize> Arena<T, FIRST> {
 
     /// Whether node 0 can be looked at; allocates the first piece if need be. `false`: no memory.
     pub(super) fn has_first(&self) -> bool {
-        self.has_piece(0)
+        self.has_block(0)
     }
 
     /// Whether anything was allocated yet.
     #[inline(always)]
     pub(super) fn is_started(&self) -> bool {
-        !self.pieces[0].load(Ordering::Acquire).is_null()
+        !self.blocks[0].load(Ordering::Acquire).is_null()
     }
 
     /// The node at `index`.
@@ -160,7 +160,7 @@ impl<T, const FIRST: usize> Arena<T, FIRST> {
     pub(super) unsafe fn node(&self, index: u32) -> &Node<T> {
         let (piece, offset) = Self::locate(index);
         // Acquire pairs with the Release in `has_piece`.
-        let start = self.pieces[piece].load(Ordering::Acquire);
+        let start = self.blocks[piece].load(Ordering::Acquire);
         // SAFETY: the caller says that the node is in use, so its piece is there and it is
         // initialized; pieces live as long as the arena.
         unsafe { &*start.add(offset) }
@@ -297,7 +297,7 @@ impl<T, const FIRST: usize> Arena<T, FIRST> {
             }
             let (piece, offset) = Self::locate(index);
             // Node 0 has to be there before any other.
-            if !self.has_first() || !self.has_piece(piece) {
+            if !self.has_first() || !self.has_block(piece) {
                 return None;
             }
             match self.fresh.compare_exchange_weak(
@@ -308,7 +308,7 @@ impl<T, const FIRST: usize> Arena<T, FIRST> {
                 Ordering::Relaxed,
             ) {
                 Ok(_) => {
-                    let start = self.pieces[piece].load(Ordering::Acquire);
+                    let start = self.blocks[piece].load(Ordering::Acquire);
                     // SAFETY: the index is ours alone, and `offset` is inside its piece.
                     unsafe { start.add(offset).write(Node::new(0)) };
                     return Some(index);
@@ -319,8 +319,8 @@ impl<T, const FIRST: usize> Arena<T, FIRST> {
     }
 
     /// Whether `piece` is there; allocates it if not. `false`: no memory.
-    fn has_piece(&self, piece: usize) -> bool {
-        if !self.pieces[piece].load(Ordering::Acquire).is_null() {
+    fn has_block(&self, piece: usize) -> bool {
+        if !self.blocks[piece].load(Ordering::Acquire).is_null() {
             return true;
         }
         let Some(layout) = self.layout(piece) else {
@@ -337,7 +337,7 @@ impl<T, const FIRST: usize> Arena<T, FIRST> {
             unsafe { start.write(Node::new(TAKEN)) };
         }
         // Release pairs with the Acquire in `node`: node 0 is seen initialized.
-        let put = self.pieces[piece].compare_exchange(
+        let put = self.blocks[piece].compare_exchange(
             ptr::null_mut(),
             start,
             Ordering::Release,
@@ -368,14 +368,14 @@ impl<T, const FIRST: usize> Arena<T, FIRST> {
     }
 
     /// Room for how many nodes a full piece has.
-    fn piece_len(piece: usize) -> u32 {
+    fn block_len(piece: usize) -> u32 {
         (FIRST as u32) << piece
     }
 
     /// How many nodes a piece has below the limit.
     fn nodes_in(&self, piece: usize, limit: u32) -> u32 {
-        let start = Self::piece_len(piece) - FIRST as u32;
-        limit.saturating_sub(start).min(Self::piece_len(piece))
+        let start = Self::block_len(piece) - FIRST as u32;
+        limit.saturating_sub(start).min(Self::block_len(piece))
     }
 
     fn layout(&self, piece: usize) -> Option<Layout> {
@@ -387,8 +387,8 @@ impl<T, const FIRST: usize> Drop for Arena<T, FIRST> {
     /// Frees the nodes; the queue dropped their values before.
     fn drop(&mut self) {
         let used = self.used();
-        for piece in 0..PIECES {
-            let start = self.pieces[piece].load(Ordering::Relaxed);
+        for piece in 0..BLOCKS {
+            let start = self.blocks[piece].load(Ordering::Relaxed);
             if start.is_null() {
                 continue;
             }
@@ -418,8 +418,8 @@ mod tests {
             arena.fresh.store(max, Ordering::Relaxed);
             assert_eq!(arena.take::<Shared>(), None);
             let (piece, offset) = Arena::<u8, FIRST>::locate(max - 1);
-            assert_eq!(piece, PIECES - 1);
-            assert_eq!(offset as u32, Arena::<u8, FIRST>::piece_len(piece) - 1);
+            assert_eq!(piece, BLOCKS - 1);
+            assert_eq!(offset as u32, Arena::<u8, FIRST>::block_len(piece) - 1);
             // No node was made.
             arena.fresh.store(1, Ordering::Relaxed);
         }

@@ -21,7 +21,7 @@ impl<T, const SLOTS: usize> SegQueue<T, SLOTS> {
     /// As for `push`.
     #[inline]
     pub fn push_mut(&mut self, value: T) -> Result<(), PushError<T>> {
-        match self.claim::<Exclusive>(1) {
+        match self.reserve::<Exclusive>(1) {
             Ok(claim) => {
                 // SAFETY: claimed by us for writing just now.
                 unsafe { claim.segment.write(claim.offset, claim.position, value) };
@@ -38,7 +38,7 @@ impl<T, const SLOTS: usize> SegQueue<T, SLOTS> {
     /// [`pop`](Self::pop) without synchronization.
     #[inline]
     pub fn pop_mut(&mut self) -> Option<T> {
-        self.claim_written::<Exclusive>(1)?.next()
+        self.reserve_written::<Exclusive>(1)?.next()
     }
 
     /// Gives all recycled segments back to the allocator, and those that hold no item.

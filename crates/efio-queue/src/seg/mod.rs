@@ -20,9 +20,9 @@
 //! pool (`pool.rs`) and freed only with `&mut self`. What a late pop sees in a segment that moved on is
 //! the stamp of another position, or its compare-and-swap fails, because a position never comes back.
 
-mod claim;
 mod exclusive;
 mod pool;
+mod reserve;
 mod run;
 mod segment;
 
@@ -37,9 +37,9 @@ use efio_sync::shim::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 use crate::PushError;
 use crate::access::Shared;
-use claim::Claim;
 pub use exclusive::IntoIter;
 use pool::Pool;
+use reserve::Reservation;
 pub use run::Drain;
 use segment::Segment;
 
@@ -162,7 +162,7 @@ impl<T, const SLOTS: usize> SegQueue<T, SLOTS> {
     /// needed and the allocator has no memory. The value comes back in both.
     #[inline]
     pub fn push(&self, value: T) -> Result<(), PushError<T>> {
-        match self.claim::<Shared>(1) {
+        match self.reserve::<Shared>(1) {
             Ok(claim) => {
                 // SAFETY: claimed by us for writing just now.
                 unsafe { claim.segment.write(claim.offset, claim.position, value) };
@@ -190,13 +190,13 @@ impl<T, const SLOTS: usize> SegQueue<T, SLOTS> {
         let mut pushed = 0;
         let mut outcome = Ok(());
         while pushed < total {
-            match self.claim::<Shared>(total - pushed) {
+            match self.reserve::<Shared>(total - pushed) {
                 Ok(claim) => {
                     // SAFETY: each value of `items` is moved out once. The slots were claimed by us
                     // for writing.
                     unsafe {
                         let source = values.add(pushed);
-                        let Claim {
+                        let Reservation {
                             segment,
                             position,
                             offset,
@@ -233,7 +233,7 @@ impl<T, const SLOTS: usize> SegQueue<T, SLOTS> {
     /// each time ([`Backoff`](efio_sync::Backoff)): each look takes cache lines away from the producers.
     #[inline]
     pub fn pop(&self) -> Option<T> {
-        self.claim_written::<Shared>(1)?.next()
+        self.reserve_written::<Shared>(1)?.next()
     }
 
     /// Moves up to `max` items from the front of the queue to the end of `out`, claiming many slots at
@@ -241,7 +241,7 @@ impl<T, const SLOTS: usize> SegQueue<T, SLOTS> {
     pub fn pop_batch(&self, out: &mut Vec<T>, max: usize) -> usize {
         let mut count = 0;
         while count < max {
-            match self.claim_written::<Shared>(max - count) {
+            match self.reserve_written::<Shared>(max - count) {
                 Some(run) => {
                     count += run.len();
                     run.append_to(out);

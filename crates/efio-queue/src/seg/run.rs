@@ -133,7 +133,7 @@ impl<T, const SLOTS: usize> Iterator for Drain<'_, T, SLOTS> {
         if let Some(item) = self.run.as_mut().and_then(Iterator::next) {
             return Some(item);
         }
-        self.run = self.queue.claim_written::<Shared>(SLOTS);
+        self.run = self.queue.reserve_written::<Shared>(SLOTS);
         self.run.as_mut()?.next()
     }
 

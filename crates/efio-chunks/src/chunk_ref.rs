@@ -9,16 +9,16 @@ use crate::link::{End, Next};
 use crate::node::{Extent, Node, Shared};
 
 /// The bytes of one chunk that are published and not consumed, lent by the reader.
-pub struct Piece<'a, C> {
+pub struct ChunkRef<'a, C> {
     node: &'a Node<C>,
     offset: usize,
     extent: Extent,
 }
 
 /// What [`ChunkReader::front`](crate::ChunkReader::front) returns.
-pub type Front<'a, C> = Piece<'a, C>;
+pub type Front<'a, C> = ChunkRef<'a, C>;
 
-impl<'a, C: Chunk> Piece<'a, C> {
+impl<'a, C: Chunk> ChunkRef<'a, C> {
     /// The bytes. There is at least one.
     pub fn bytes(&self) -> &'a [u8] {
         let len = self.extent.end - self.offset;
@@ -52,7 +52,7 @@ impl<'a, C: Chunk> Piece<'a, C> {
     }
 }
 
-impl<C: Chunk> fmt::Debug for Piece<'_, C> {
+impl<C: Chunk> fmt::Debug for ChunkRef<'_, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Piece")
             .field("offset", &self.offset)
@@ -65,7 +65,7 @@ impl<C: Chunk> fmt::Debug for Piece<'_, C> {
 /// The pieces of a stream in order, without consuming them.
 ///
 /// What is written while it runs may or may not be seen, but never with a gap.
-pub struct Pieces<'a, C> {
+pub struct ChunkRefs<'a, C> {
     shared: &'a Shared<C>,
     place: Place<C>,
     end: Option<End>,
@@ -82,7 +82,7 @@ enum Place<C> {
     Done,
 }
 
-impl<'a, C> Pieces<'a, C> {
+impl<'a, C> ChunkRefs<'a, C> {
     /// # Safety
     /// `node` is null or the reader's current one, `spent` says whether its chunk was taken, and
     /// `offset` bytes of the chunk are consumed. The reader is borrowed for `'a`.
@@ -110,8 +110,8 @@ impl<'a, C> Pieces<'a, C> {
     }
 }
 
-impl<'a, C: Chunk> Iterator for Pieces<'a, C> {
-    type Item = Piece<'a, C>;
+impl<'a, C: Chunk> Iterator for ChunkRefs<'a, C> {
+    type Item = ChunkRef<'a, C>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
@@ -128,7 +128,7 @@ impl<'a, C: Chunk> Iterator for Pieces<'a, C> {
                         Place::Done
                     };
                     if offset < extent.end {
-                        return Some(Piece {
+                        return Some(ChunkRef {
                             node: node_ref,
                             offset,
                             extent,
@@ -156,9 +156,9 @@ impl<'a, C: Chunk> Iterator for Pieces<'a, C> {
     }
 }
 
-impl<C> core::iter::FusedIterator for Pieces<'_, C> where Self: Iterator {}
+impl<C> core::iter::FusedIterator for ChunkRefs<'_, C> where Self: Iterator {}
 
-impl<C> fmt::Debug for Pieces<'_, C> {
+impl<C> fmt::Debug for ChunkRefs<'_, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pieces").finish_non_exhaustive()
     }

@@ -13,7 +13,7 @@ use crate::PushError;
 use crate::access::Access;
 
 /// Positions that the caller claimed for writing, all in one segment.
-pub(super) struct Claim<'q, T, const SLOTS: usize> {
+pub(super) struct Reservation<'q, T, const SLOTS: usize> {
     pub segment: &'q Segment<T, SLOTS>,
     pub position: u64,
     pub offset: usize,
@@ -26,10 +26,10 @@ pub(super) struct Claim<'q, T, const SLOTS: usize> {
 impl<T, const SLOTS: usize> SegQueue<T, SLOTS> {
     /// Claims up to `want` positions for writing, all in one segment.
     #[inline(always)]
-    pub(super) fn claim<A: Access>(
+    pub(super) fn reserve<A: Access>(
         &self,
         want: usize,
-    ) -> Result<Claim<'_, T, SLOTS>, PushError<()>> {
+    ) -> Result<Reservation<'_, T, SLOTS>, PushError<()>> {
         let backoff = Backoff::new();
         loop {
             // Acquire pairs with the Release half of the advance below: the segment that we load next is
@@ -68,7 +68,7 @@ impl<T, const SLOTS: usize> SegQueue<T, SLOTS> {
                     // Release: the segment's fields are seen by whoever loads the pointer.
                     self.tail.segment.store(next.as_ptr(), Ordering::Release);
                 }
-                return Ok(Claim {
+                return Ok(Reservation {
                     segment,
                     position,
                     offset,
@@ -83,7 +83,7 @@ impl<T, const SLOTS: usize> SegQueue<T, SLOTS> {
 
     /// Claims for reading up to `want` neighbouring positions whose values are written.
     #[inline(always)]
-    pub(super) fn claim_written<A: Access>(&self, want: usize) -> Option<Run<'_, T, SLOTS>> {
+    pub(super) fn reserve_written<A: Access>(&self, want: usize) -> Option<Run<'_, T, SLOTS>> {
         let backoff = Backoff::new();
         loop {
             // Acquire pairs with the Release of the advance below, as in `claim`.
