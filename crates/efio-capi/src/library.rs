@@ -92,7 +92,7 @@ impl Library {
             .builder()
             .keep_signals_blocked(true)
             // What the desk knows the program has not asked for.
-            .callback_hears(false)
+            .callback_reports_failures(false)
             .on_event(move |event| teller.handle_event(event))
             .start()
             .map_err(invalid)?;

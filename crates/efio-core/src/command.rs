@@ -30,14 +30,14 @@ pub struct SizeCommand {
     /// The kernel is asked once it has so many of the accepted bytes.
     pub after: u64,
     /// Who hears of the answer.
-    pub told: Told,
+    pub listener: SizeListener,
     /// The answer.
-    pub promise: Sender<u64>,
+    pub sender: Sender<u64>,
 }
 
 /// Who hears that a size is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Told {
+pub enum SizeListener {
     /// The task whose waker the answer has.
     Waker,
     /// An event loop, by an event.

@@ -72,7 +72,7 @@ pub struct Config {
     /// How long a dropped engine may take to write what it accepted.
     pub drop_deadline: Duration,
     /// Whether a failure that the callback was told of is one that somebody heard of.
-    pub callback_hears: bool,
+    pub callback_reports_failures: bool,
 }
 
 impl Default for Config {
@@ -91,7 +91,7 @@ impl Default for Config {
             thread_name: "efio".into(),
             workers: 4,
             drop_deadline: Duration::from_secs(10),
-            callback_hears: true,
+            callback_reports_failures: true,
         }
     }
 }

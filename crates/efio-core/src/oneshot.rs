@@ -51,7 +51,7 @@ impl<T: Copy> Receiver<T> {
 
 impl<T: Copy> Sender<T> {
     /// Whether somebody holds the other half.
-    pub fn is_awaited(&self) -> bool {
+    pub fn has_waker(&self) -> bool {
         let state = self.0.as_ref();
         state.is_some_and(|state| shim::Arc::strong_count(state) > 1)
     }

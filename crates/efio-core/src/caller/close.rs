@@ -16,7 +16,7 @@ impl Shared {
     /// Asks that everything accepted so far becomes durable; the mark that `Synced` will reach.
     pub fn sync(&self, fd: Fd) -> io::Result<u64> {
         self.with_file(fd, |slot, _| {
-            if let Some(failure) = slot.hear_failure() {
+            if let Some(failure) = slot.report_failure() {
                 return Err(failure.into());
             }
             slot.request_sync(slot.marks.accepted());
@@ -65,7 +65,7 @@ impl Shared {
         mark: u64,
         asker: Notify<'_>,
     ) -> Option<io::Result<()>> {
-        let look = || match slot.hear_failure() {
+        let look = || match slot.report_failure() {
             Some(failure) => Some(Err(failure.into())),
             None => (slot.marks.written() >= mark).then_some(Ok(())),
         };
@@ -111,7 +111,7 @@ impl Shared {
     pub fn close(&self, fd: Fd, durable: bool) -> io::Result<()> {
         self.with_file(fd, |slot, ends| {
             self.end_file(fd, slot, ends, durable);
-            slot.hear_failure()
+            slot.report_failure()
                 .map_or(Ok(()), |failure| Err(failure.into()))
         })
     }
@@ -174,12 +174,12 @@ impl Shared {
 
     /// What poisoned the file.
     pub fn failure(&self, fd: Fd) -> io::Result<Option<Failure>> {
-        self.look(fd, Slot::hear_failure)
+        self.look(fd, Slot::report_failure)
     }
 
     /// Whether the kernel has opened the file: `Ok(false)` while it works on it.
     pub fn open_status(&self, fd: Fd) -> io::Result<bool> {
-        let (state, failure) = self.look(fd, |slot| (slot.open_state(), slot.hear_failure()))?;
+        let (state, failure) = self.look(fd, |slot| (slot.open_state(), slot.report_failure()))?;
         match state {
             OpenState::Pending => Ok(false),
             OpenState::Open => Ok(true),

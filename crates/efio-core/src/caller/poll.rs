@@ -64,7 +64,7 @@ impl Shared {
                 return Err(EINVAL.into());
             }
             let look = || {
-                if let Some(failure) = slot.hear_failure() {
+                if let Some(failure) = slot.report_failure() {
                     return Some(Err(failure.into()));
                 }
                 let answered = slot.syncs_are_answered();

@@ -15,7 +15,7 @@
 //! end is the end of file, unless the file has grown by what others appended.
 
 use super::{EAGAIN, EBADF};
-use crate::command::Told;
+use crate::command::SizeListener;
 use crate::error::Errno;
 use crate::fd::{About, CallerState, Fd, Interest, Notify, OpenState, Question, Slot};
 use crate::shared::Shared;
@@ -168,7 +168,7 @@ impl Shared {
         if ends.asked && slot.is_asked(About::End, asker, accepted) {
             return Ok(());
         }
-        let question = self.ask_size(fd, slot, About::End, asker, Told::Reader)?;
+        let question = self.ask_size(fd, slot, About::End, asker, SizeListener::Reader)?;
         gone.extend(slot.keep_question(question));
         ends.set_asked(true);
         Ok(())
@@ -213,7 +213,7 @@ fn find_end(slot: &Slot, ends: &CallerState, asker: Notify<'_>) -> Option<Result
     if !ends.asked {
         return None;
     }
-    let (mark, told) = slot.told_of(About::End, asker, accepted)?;
+    let (mark, told) = slot.on_answer(About::End, asker, accepted)?;
     let is_latest = mark == accepted;
     Some(told.map(|at| End { at, is_latest }))
 }
@@ -237,7 +237,7 @@ fn take_end(
         }
         found => {
             if found.is_err() {
-                _ = slot.hear_failure();
+                _ = slot.report_failure();
             }
             gone.extend(slot.take_question(About::End, asker));
         }

@@ -133,7 +133,7 @@ fn check(slot: &Slot, ends: &CallerState, kind: Kind, end: Option<u64>) -> Resul
     if !allowed {
         return Err(EBADF);
     }
-    if let Some(failure) = slot.hear_failure() {
+    if let Some(failure) = slot.report_failure() {
         let in_vain = kind != Kind::Read
             || slot.open_state() == OpenState::Refused
             || slot.marks.written() < slot.marks.accepted();

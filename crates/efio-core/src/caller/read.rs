@@ -312,7 +312,7 @@ fn end_holds(slot: &Slot, ends: &CallerState) -> bool {
 /// Asks for bytes from the position on; accepted bytes go to the kernel first, so that the read
 /// sees them (F19).
 pub(super) fn begin_run(slot: &Slot, ends: &mut CallerState) -> Result<(), Errno> {
-    if let Some(failure) = slot.hear_failure() {
+    if let Some(failure) = slot.report_failure() {
         if slot.marks.written() < slot.marks.accepted() {
             return Err(failure.errno);
         }

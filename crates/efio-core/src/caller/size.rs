@@ -1,7 +1,7 @@
 //! How long a file is, with everything that was accepted: the kernel is asked once it has all of it.
 
 use super::{EAGAIN, EBADF};
-use crate::command::{Command, SizeCommand, Told};
+use crate::command::{Command, SizeCommand, SizeListener};
 use crate::fd::{About, Fd, Interest, Notify, OpenState, Question, Requests, Slot};
 use crate::oneshot::{Receiver, channel};
 use crate::shared::Shared;
@@ -15,7 +15,7 @@ impl Shared {
         let mut displaced = None;
         let result = self.with_file(fd, |slot, ends| {
             let asked = ends.asked.then(|| slot.take_question(About::Size, asker));
-            if let Some(failure) = slot.hear_failure() {
+            if let Some(failure) = slot.report_failure() {
                 return Err(failure.into());
             }
             let valid = asked.flatten().filter(|question| question.mark().is_some());
@@ -23,8 +23,8 @@ impl Shared {
                 || {
                     // Of the answer a loop hears by an event that a plain call is owed.
                     let told = match asker {
-                        Notify::Event => Told::Event,
-                        Notify::Waker(_) => Told::Waker,
+                        Notify::Event => SizeListener::Event,
+                        Notify::Waker(_) => SizeListener::Waker,
                     };
                     self.ask_size(fd, slot, About::Size, asker, told)
                 },
@@ -63,7 +63,7 @@ impl Shared {
                 OpenState::Pending => None,
                 OpenState::Open => Some(Ok(())),
                 OpenState::Refused => {
-                    Some(Err(slot.hear_failure().map_or(EBADF, |f| f.errno).into()))
+                    Some(Err(slot.report_failure().map_or(EBADF, |f| f.errno).into()))
                 }
             };
             self.look_or_wait(fd, slot, Interest::OPENED, Requests::NONE, asker, look)
@@ -78,15 +78,15 @@ impl Shared {
         slot: &Slot,
         about: About,
         asker: Notify<'_>,
-        told: Told,
+        told: SizeListener,
     ) -> io::Result<Question> {
         let (sender, receiver): (_, Receiver<u64>) = channel();
         let after = slot.marks.accepted();
         self.command(Command::Size(SizeCommand {
             fd,
             after,
-            told,
-            promise: sender,
+            listener: told,
+            sender,
         }))?;
         Ok(Question::new(about, asker, after, Some(receiver)))
     }

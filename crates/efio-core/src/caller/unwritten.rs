@@ -71,7 +71,7 @@ impl Shared {
             if !ends.may_write {
                 return Err(EBADF.into());
             }
-            if slot.hear_failure().is_none() {
+            if slot.report_failure().is_none() {
                 return Err(EINVAL.into());
             }
             let Some(mut lost) = slot.take_lost() else {

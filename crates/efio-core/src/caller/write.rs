@@ -106,13 +106,13 @@ impl Shared {
         ends.at_end = ends.append;
         slot.marks.set_accepted(slot.marks.accepted() + n as u64);
         if !ends.quiet {
-            self.tell_of_bytes(fd, slot, ends, asker);
+            self.notify_of_bytes(fd, slot, ends, asker);
         }
     }
 
     /// Bytes of `asker` were accepted: whoever has to know of them is told.
     #[cold]
-    fn tell_of_bytes(&self, fd: Fd, slot: &Slot, ends: &mut CallerState, asker: Notify<'_>) {
+    fn notify_of_bytes(&self, fd: Fd, slot: &Slot, ends: &mut CallerState, asker: Notify<'_>) {
         if ends.asked {
             ends.set_asked(slot.void_questions(asker));
         }
@@ -261,7 +261,7 @@ pub(super) fn check_write(slot: &Slot, ends: &CallerState, len: usize) -> Result
     if !ends.may_write {
         return Err(EBADF);
     }
-    if let Some(failure) = slot.hear_failure() {
+    if let Some(failure) = slot.report_failure() {
         return Err(failure.errno);
     }
     let end = ends.position.checked_add(len as u64);

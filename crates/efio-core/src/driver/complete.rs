@@ -236,7 +236,7 @@ impl<B: Backend> Driver<B> {
                     file.life.handle_error(failure.errno);
                     trace::failed(file.fd, &failure);
                     self.emit(file, EventKind::Failed(failure));
-                    self.failure_told(file);
+                    self.on_failure_emitted(file);
                     self.notify_all(slot, file);
                     self.answer_sizes(slot, file);
                 }

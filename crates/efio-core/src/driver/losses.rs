@@ -21,7 +21,7 @@ const MOST: usize = 1 << 16;
 #[derive(Default)]
 pub struct Losses {
     /// Who hears that a file which is still open has failed.
-    failed: HashMap<u32, Telling>,
+    failed: HashMap<u32, FailureListener>,
     ended: Vec<Loss>,
 }
 
@@ -30,12 +30,12 @@ struct Loss {
     /// Accepted and not written.
     bytes: u64,
     failure: Failure,
-    telling: Telling,
+    listener: FailureListener,
 }
 
 /// Who hears of a failure.
 #[derive(Clone, Copy)]
-enum Telling {
+enum FailureListener {
     Nobody,
     Callback,
     /// Whoever takes the event of this number from the queue.
@@ -44,23 +44,23 @@ enum Telling {
 
 impl<B: Backend> Driver<B> {
     /// The file failed, and its owner is told by an event.
-    pub(super) fn failure_told(&mut self, file: &OpenFile<B::File>) {
-        let telling = self.telling(file, 0);
+    pub(super) fn on_failure_emitted(&mut self, file: &OpenFile<B::File>) {
+        let telling = self.failure_listener(file, 0);
         self.losses.failed.insert(file.fd.index(), telling);
     }
 
     /// Who hears of the last event, or of one that comes so many events later.
-    fn telling(&self, file: &OpenFile<B::File>, later: u64) -> Telling {
+    fn failure_listener(&self, file: &OpenFile<B::File>, later: u64) -> FailureListener {
         if file.wakers {
-            return Telling::Nobody;
+            return FailureListener::Nobody;
         }
         match self.outbox.queued() {
-            Some(number) => Telling::Queue(number + later),
-            None if self.deadline.is_none() && self.shared.config.callback_hears => {
-                Telling::Callback
+            Some(number) => FailureListener::Queue(number + later),
+            None if self.deadline.is_none() && self.shared.config.callback_reports_failures => {
+                FailureListener::Callback
             }
             // The program is in `shutdown`, and reads the report.
-            None => Telling::Nobody,
+            None => FailureListener::Nobody,
         }
     }
 
@@ -70,32 +70,34 @@ impl<B: Backend> Driver<B> {
         slot: &Slot,
         file: &OpenFile<B::File>,
         result: Result<(), Errno>,
-        is_heard: bool,
+        is_reported: bool,
     ) {
         let told = match self.losses.failed.is_empty() {
             true => None,
             false => self.losses.failed.remove(&file.fd.index()),
         };
         let Err(errno) = result else { return };
-        let telling = told.unwrap_or_else(|| self.telling(file, 1));
+        let telling = told.unwrap_or_else(|| self.failure_listener(file, 1));
         let marks = slot.marks.progress();
         let was_open = slot.open_state() == OpenState::Open;
         let lost = marks.accepted > 0 || (was_open && slot.failure().is_some());
-        if !lost || is_heard || slot.failure_was_heard() {
+        if !lost || is_reported || slot.was_failure_reported() {
             return;
         }
         // An error of the close itself may be one of any byte.
         let failure = slot.failure().unwrap_or(Failure { errno, offset: 0 });
         if self.losses.ended.len() >= MOST {
             let taken = self.taken();
-            self.losses.ended.retain(|loss| loss.telling.is_open(taken));
+            self.losses
+                .ended
+                .retain(|loss| loss.listener.is_open(taken));
         }
         if self.losses.ended.len() < MOST {
             self.losses.ended.push(Loss {
                 fd: file.fd,
                 bytes: marks.accepted - marks.written,
                 failure,
-                telling,
+                listener: telling,
             });
         }
     }
@@ -110,12 +112,12 @@ impl<B: Backend> Driver<B> {
     pub(super) fn losses(&self) -> impl Iterator<Item = (Fd, u64, Failure)> {
         let taken = self.taken();
         let losses = self.losses.ended.iter();
-        let open = losses.filter(move |loss| loss.telling.is_open(taken));
+        let open = losses.filter(move |loss| loss.listener.is_open(taken));
         open.map(|loss| (loss.fd, loss.bytes, loss.failure))
     }
 }
 
-impl Telling {
+impl FailureListener {
     /// Whether nobody has heard, now that the first `taken` events are.
     fn is_open(self, taken: u64) -> bool {
         match self {

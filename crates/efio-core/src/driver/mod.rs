@@ -417,7 +417,7 @@ impl<B: Backend> Driver<B> {
         let shared = Arc::clone(&self.shared);
         if let Some(slot) = shared.table.get(file.fd.index()) {
             slot.waiters.clear(&mut self.outbox.wakers);
-            let is_heard = file.close_sender.is_awaited();
+            let is_heard = file.close_sender.has_waker();
             self.note_loss(slot, file, result, is_heard);
             self.shared.counters.reads_served.add(slot.clear());
         }

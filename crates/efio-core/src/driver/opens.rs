@@ -391,7 +391,7 @@ impl<B: Backend> Driver<B> {
         slot.set_open_state(OpenState::Refused);
         trace::failed(file.fd, &failure);
         self.emit(file, EventKind::Failed(failure));
-        self.failure_told(file);
+        self.on_failure_emitted(file);
         self.notify_all(slot, file);
         self.answer_sizes(slot, file);
     }

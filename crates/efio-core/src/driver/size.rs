@@ -4,7 +4,7 @@ use super::Driver;
 use super::file::OpenFile;
 use super::ops::Purpose;
 use crate::backend::Backend;
-use crate::command::{SizeCommand, Told};
+use crate::command::{SizeCommand, SizeListener};
 use crate::error::Errno;
 use crate::event::EventKind;
 use crate::fd::{Fd, Slot};
@@ -128,12 +128,16 @@ impl<B: Backend> Driver<B> {
         file: Option<(&Slot, &OpenFile<B::File>)>,
         result: Result<u64, Errno>,
     ) {
-        let SizeCommand { told, promise, .. } = command;
+        let SizeCommand {
+            listener: told,
+            sender: promise,
+            ..
+        } = command;
         self.outbox.wakers.extend(promise.send(result));
         match (told, file) {
-            (Told::Event, Some((_, file))) => self.emit(file, EventKind::Readable),
-            (Told::Reader, Some((slot, file))) => self.notify_reader(slot, file),
-            (Told::Waker, _) | (_, None) => {}
+            (SizeListener::Event, Some((_, file))) => self.emit(file, EventKind::Readable),
+            (SizeListener::Reader, Some((slot, file))) => self.notify_reader(slot, file),
+            (SizeListener::Waker, _) | (_, None) => {}
         }
     }
 }

@@ -134,8 +134,8 @@ impl Builder {
     /// For a callback that only files what it hears: the report of the shutdown names a failure all
     /// the same. `true` unless set.
     #[must_use]
-    pub fn callback_hears(mut self, hears: bool) -> Self {
-        self.config.callback_hears = hears;
+    pub fn callback_reports_failures(mut self, hears: bool) -> Self {
+        self.config.callback_reports_failures = hears;
         self
     }
 

@@ -180,7 +180,7 @@ impl Slot {
 
     /// The answer to what [`is_asked`](Self::is_asked), if it is there, and the mark that it
     /// covers.
-    pub fn told_of(
+    pub fn on_answer(
         &self,
         about: About,
         asker: Notify<'_>,

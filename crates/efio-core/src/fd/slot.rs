@@ -62,7 +62,7 @@ pub struct Slot {
     /// 0, or the errno that poisoned the file.
     failed: AtomicI32,
     /// A call returned that failure.
-    heard: AtomicBool,
+    is_failure_reported: AtomicBool,
     lost_from: AtomicU64,
     /// Accepted bytes that have to be written before the requested run may read.
     read_after: AtomicU64,
@@ -107,7 +107,7 @@ impl Slot {
             state: AtomicU8::new(0),
             mode_status: AtomicU8::new(0),
             failed: AtomicI32::new(0),
-            heard: AtomicBool::new(false),
+            is_failure_reported: AtomicBool::new(false),
             lost_from: AtomicU64::new(0),
             read_after: AtomicU64::new(0),
             read_from: AtomicU64::new(0),
@@ -158,7 +158,7 @@ impl Slot {
             word.store(0, Ordering::Relaxed);
         }
         self.write_in_flight.store(false, Ordering::Relaxed);
-        self.heard.store(false, Ordering::Relaxed);
+        self.is_failure_reported.store(false, Ordering::Relaxed);
         self.mode_status.store(0, Ordering::Relaxed);
         self.write_in_flight.store(false, Ordering::Relaxed);
         // Release: who looks at them through a stale descriptor sees then that its file ended.
@@ -258,18 +258,18 @@ impl Slot {
 
     /// The same for a call that returns it.
     #[inline]
-    pub fn hear_failure(&self) -> Option<Failure> {
+    pub fn report_failure(&self) -> Option<Failure> {
         let failure = self.failure();
         if failure.is_some() {
             // Relaxed: with `failure_was_heard`, behind the close of the file.
-            self.heard.store(true, Ordering::Relaxed);
+            self.is_failure_reported.store(true, Ordering::Relaxed);
         }
         failure
     }
 
     /// Whether a call returned the failure.
-    pub fn failure_was_heard(&self) -> bool {
-        self.heard.load(Ordering::Relaxed)
+    pub fn was_failure_reported(&self) -> bool {
+        self.is_failure_reported.load(Ordering::Relaxed)
     }
 
     /// Poisons the file. Only the driver does, once.

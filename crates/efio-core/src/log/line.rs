@@ -65,8 +65,8 @@ impl Log {
     }
 
     /// News from the engine, on its thread.
-    pub fn hear(&self, event: &Event) {
-        self.lock().hear(event);
+    pub fn handle_event(&self, event: &Event) {
+        self.lock().handle_event(event);
         self.news.notify_all();
     }
 

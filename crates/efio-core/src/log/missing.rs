@@ -31,7 +31,7 @@ impl Missing {
     }
 
     /// The log itself is to say so.
-    pub fn is_to_be_told(&mut self, line: &[u8], errno: Option<Errno>) {
+    pub fn record(&mut self, line: &[u8], errno: Option<Errno>) {
         self.untold.0 += 1;
         self.untold.1 += line.len() as u64;
         self.errno = self.errno.or(errno);

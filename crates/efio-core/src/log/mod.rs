@@ -126,7 +126,7 @@ impl LogOptions {
             .keep_signals_blocked(true)
             .on_event(move |event| {
                 if let Some(log) = heard.upgrade() {
-                    log.hear(&event);
+                    log.handle_event(&event);
                 }
             })
             .start()?;

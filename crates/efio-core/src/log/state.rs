@@ -116,7 +116,7 @@ impl State {
     pub fn drop_line(&mut self, line: &[u8], errno: Option<i32>) {
         self.missing.dropped(line);
         if !self.is_ending {
-            self.missing.is_to_be_told(line, errno.map(Errno));
+            self.missing.record(line, errno.map(Errno));
         }
     }
 
@@ -302,7 +302,7 @@ impl State {
     }
 
     /// News from the engine.
-    pub fn hear(&mut self, event: &Event) {
+    pub fn handle_event(&mut self, event: &Event) {
         let fd = event.fd;
         let is = |file: &File| file.fd() == fd;
         if self.file.as_ref().is_some_and(is) {
@@ -373,7 +373,7 @@ impl State {
                 None => self.retired.push(old),
                 Some(failure) => match old.file.take_unwritten() {
                     Ok(unwritten) => {
-                        let bytes = self.count_rescued(&unwritten, failure.errno);
+                        let bytes = self.count_taken_back(&unwritten, failure.errno);
                         self.before -= bytes;
                         let unwritten = unwritten.iter().flat_map(|range| &range.bytes);
                         self.rest.extend(unwritten);
@@ -393,7 +393,7 @@ impl State {
             });
             self.pause(Instant::now());
         }
-        self.rescue();
+        self.take_back_unwritten();
     }
 
     /// Lets some time pass before the path is opened again.
@@ -410,7 +410,7 @@ impl State {
     }
 
     /// Takes back what the file that failed did not write, before all that it did not accept.
-    fn rescue(&mut self) {
+    fn take_back_unwritten(&mut self) {
         let (Some(broken), Some(file)) = (&mut self.broken, &self.file) else {
             return;
         };
@@ -424,7 +424,7 @@ impl State {
         };
         broken.is_rescued = true;
         let before = self.accepted();
-        let bytes = self.count_rescued(&unwritten, errno);
+        let bytes = self.count_taken_back(&unwritten, errno);
         self.file = None;
         self.before = before - bytes;
         let mut rest = VecDeque::with_capacity(bytes as usize + self.rest.len());
@@ -433,7 +433,7 @@ impl State {
         self.rest = rest;
     }
 
-    fn count_rescued(&mut self, unwritten: &[Unwritten], errno: Errno) -> u64 {
+    fn count_taken_back(&mut self, unwritten: &[Unwritten], errno: Errno) -> u64 {
         if unwritten.is_empty() {
             // It was a sync that failed.
             self.sync_error.get_or_insert(errno);
@@ -447,7 +447,7 @@ impl State {
         if self.broken.is_none() {
             return Ok(());
         }
-        self.rescue();
+        self.take_back_unwritten();
         self.switch();
         let Some(broken) = &self.broken else {
             return Ok(());

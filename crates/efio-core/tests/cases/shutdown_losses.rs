@@ -100,7 +100,10 @@ fn a_failure_is_reported_until_somebody_heard_of_it() {
         let builder = Engine::builder().max_files(1);
         let engine = match how {
             "callback" => builder.on_event(drop).start(),
-            "filed" => builder.callback_hears(false).on_event(drop).start(),
+            "filed" => builder
+                .callback_reports_failures(false)
+                .on_event(drop)
+                .start(),
             _ => builder.start(),
         };
         let engine = engine.unwrap();
