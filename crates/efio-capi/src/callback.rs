@@ -130,7 +130,7 @@ impl Subscription {
         // SAFETY: whoever set the function promised that it can be called from another thread with
         // this data, until it is replaced.
         unsafe { (subscriber.function)(number, operation, subscriber.data) };
-        if home.is_elsewhere() {
+        if home.is_child() {
             // It forked, and came back in the child, where this is the only thread.
             // SAFETY: ends the process.
             unsafe { libc::_exit(0) };

@@ -68,7 +68,7 @@ impl Home {
 
     /// Whether a thread that is not here any more may have been inside.
     #[inline]
-    pub fn is_elsewhere(&self) -> bool {
+    pub fn is_child(&self) -> bool {
         self.0.load(Ordering::Relaxed) != GENERATION.load(Ordering::Relaxed)
     }
 
@@ -81,7 +81,7 @@ impl Home {
     /// Fails with `ESHUTDOWN` if it [`is_elsewhere`](Self::is_elsewhere).
     #[inline]
     pub fn check(&self) -> io::Result<()> {
-        if self.is_elsewhere() {
+        if self.is_child() {
             return Err(error(libc::ESHUTDOWN));
         }
         Ok(())
@@ -107,7 +107,7 @@ impl<T> ForkedLock<T> {
     ///
     /// `ESHUTDOWN` in a forked child when another thread of the parent had it.
     pub fn lock(&self) -> io::Result<SpinLockGuard<'_, T>> {
-        if self.home.is_elsewhere() {
+        if self.home.is_child() {
             // No call of ours forks, so the thread that forked does not have it.
             if self.lock.is_locked() {
                 return Err(error(libc::ESHUTDOWN));
@@ -119,6 +119,6 @@ impl<T> ForkedLock<T> {
 
     /// Whether a thread has it that is not here, and left the value as it happened to be.
     pub fn is_lost(&self) -> bool {
-        self.home.is_elsewhere() && self.lock.is_locked()
+        self.home.is_child() && self.lock.is_locked()
     }
 }

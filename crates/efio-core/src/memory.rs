@@ -17,7 +17,7 @@ const PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(32);
 
 /// Tries until there is memory.
-pub fn insist<T>(mut attempt: impl FnMut() -> Option<T>) -> T {
+pub fn until_allocated<T>(mut attempt: impl FnMut() -> Option<T>) -> T {
     let mut pause = PAUSE;
     loop {
         if let Some(done) = attempt() {
@@ -33,13 +33,13 @@ pub fn push<T>(queue: &SegQueue<T>, item: T) {
     let Err(refused) = queue.push(item) else {
         return;
     };
-    push_insisting(queue, refused.into_inner());
+    push_until_allocated(queue, refused.into_inner());
 }
 
 #[cold]
-fn push_insisting<T>(queue: &SegQueue<T>, item: T) {
+fn push_until_allocated<T>(queue: &SegQueue<T>, item: T) {
     let mut left = Some(item);
-    insist(|| {
+    until_allocated(|| {
         let refused = queue.push(left.take()?).err();
         left = refused.map(efio_queue::PushError::into_inner);
         left.is_none().then_some(())
@@ -67,7 +67,7 @@ impl<T> Grow for VecDeque<T> {
 /// Makes room for one more item.
 pub fn grow<L: Grow>(list: &mut L) -> &mut L {
     if !list.try_grow() {
-        insist(|| list.try_grow().then_some(()));
+        until_allocated(|| list.try_grow().then_some(()));
     }
     list
 }

@@ -16,9 +16,9 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-mod withdrawal;
+mod open_token;
 
-pub use withdrawal::Withdrawal;
+pub use open_token::OpenToken;
 
 /// Names one op in flight; a number is never given twice, so that a late or second completion
 /// finds no op.
@@ -47,7 +47,7 @@ pub trait ReadNow: Send + Sync {
 
     /// Whether 0 bytes of [`read_now`](Self::read_now) are the end of file. Linux 5.9 and 5.10 say
     /// so as well where they would have to wait (F64).
-    fn tells_the_end(&self) -> bool;
+    fn reports_end(&self) -> bool;
 
     /// Where the file ends now; `None` when only a read can tell.
     fn end(&self) -> Option<u64>;
@@ -93,7 +93,7 @@ pub struct OpenSpec {
     pub truncation: Truncation,
     /// Whether somebody still wants the file, if that can end before it is open. Who cuts it off
     /// claims that first.
-    pub withdrawal: Option<Arc<Withdrawal>>,
+    pub withdrawal: Option<Arc<OpenToken>>,
     /// The directories that are held for new files.
     pub directories: Arc<Directories>,
 }
@@ -110,10 +110,10 @@ impl OpenSpec {
     }
 
     /// Whether nobody wants the file any more.
-    pub fn is_withdrawn(&self) -> bool {
+    pub fn is_cancelled(&self) -> bool {
         self.withdrawal
             .as_ref()
-            .is_some_and(|open| open.is_withdrawn())
+            .is_some_and(|open| open.is_cancelled())
     }
 
     /// The flags for the system call. Where `O_TRUNC` depends on which file it is, or on whether it
@@ -134,7 +134,7 @@ impl OpenSpec {
             Truncation::Later => false,
         };
         let is_open = self.truncates() && self.flags_at_once() != self.flags;
-        let claim = |open: &Arc<Withdrawal>| open.claim();
+        let claim = |open: &Arc<OpenToken>| open.claim();
         may && is_open && self.withdrawal.as_ref().is_none_or(claim)
     }
 }

@@ -8,7 +8,7 @@ use crate::fd::{FdTable, Requests, Slot};
 use crate::inbox::Inbox;
 use crate::page::{KernelMemory, PagePool, SlabSource};
 use crate::stats::Counters;
-use crate::sys::fork::Birthplace;
+use crate::sys::fork::ForkGuard;
 use crate::sys::name::Directories;
 use crate::workdir::WorkingDirectory;
 use efio_queue::{PushError, SegQueue};
@@ -40,7 +40,7 @@ pub struct Shared {
     pub directories: Arc<Directories>,
     stopped: AtomicBool,
     abandoned: AtomicBool,
-    birthplace: Birthplace,
+    fork_guard: ForkGuard,
 }
 
 impl Shared {
@@ -61,7 +61,7 @@ impl Shared {
     /// As for [`new`](Self::new).
     pub fn with_memory(config: Config, source: Arc<dyn SlabSource>) -> io::Result<Arc<Self>> {
         config.validate()?;
-        let birthplace = Birthplace::here()?;
+        let birthplace = ForkGuard::here()?;
         Ok(Arc::new(Self {
             table: FdTable::new(config.max_files),
             pool: PagePool::new(config.memory_budget, source)?,
@@ -73,7 +73,7 @@ impl Shared {
             directories: Arc::default(),
             stopped: AtomicBool::new(false),
             abandoned: AtomicBool::new(false),
-            birthplace,
+            fork_guard: birthplace,
             config,
         }))
     }
@@ -125,7 +125,7 @@ impl Shared {
     /// Fails in a forked child: the engine is the parent's (F51).
     #[inline]
     pub fn check_process(&self) -> Result<(), Errno> {
-        if self.birthplace.is_elsewhere() {
+        if self.fork_guard.is_child() {
             Err(Errno(libc::ESHUTDOWN))
         } else {
             Ok(())

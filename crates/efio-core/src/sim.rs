@@ -9,7 +9,7 @@ use crate::driver::{Driver, Report};
 use crate::engine::Engine;
 use crate::event::Event;
 use crate::file::File;
-use crate::op::Withdrawal;
+use crate::op::OpenToken;
 use crate::options::OpenOptions;
 use crate::shared::Shared;
 use std::io;
@@ -24,7 +24,7 @@ pub fn memory(engine: &Engine) -> (usize, usize) {
 }
 
 /// Withdraws an open when it is told to, as a future of one does when it is dropped.
-pub struct Withdraws(Arc<Withdrawal>);
+pub struct CancelsOpen(Arc<OpenToken>);
 
 /// Opens a file as a future does, but with events.
 ///
@@ -35,18 +35,18 @@ pub fn open_while_wanted(
     engine: &Engine,
     path: impl AsRef<Path>,
     options: &OpenOptions,
-) -> io::Result<(File, Withdraws)> {
-    let wanted = Arc::new(Withdrawal::new());
+) -> io::Result<(File, CancelsOpen)> {
+    let wanted = Arc::new(OpenToken::new());
     let shared = &engine.shared;
     let fd = shared.open_while(path.as_ref(), options, Some(Arc::clone(&wanted)))?;
-    Ok((File::new(Arc::clone(shared), fd), Withdraws(wanted)))
+    Ok((File::new(Arc::clone(shared), fd), CancelsOpen(wanted)))
 }
 
-impl Withdraws {
+impl CancelsOpen {
     /// Nobody wants the file any more, which is to be closed next; whether that was said in time:
     /// before it was cut off, or that was under way.
-    pub fn withdraw(&self) -> bool {
-        self.0.withdraw()
+    pub fn cancel(&self) -> bool {
+        self.0.cancel()
     }
 }
 
@@ -150,9 +150,9 @@ impl Simulation {
     }
 
     /// No trouble from now on.
-    pub fn calm_down(&mut self) {
-        self.driver.backend_mut().calm_down();
-        self.memory.calm_down();
+    pub fn stop_faults(&mut self) {
+        self.driver.backend_mut().stop_faults();
+        self.memory.stop_faults();
     }
 
     /// Ops in flight, and kernel files open.

@@ -88,7 +88,7 @@ fn greedy_writers_get_equal_shares_and_starve_nobody() {
     assert_eq!(late, 50 * 7, "there is room for one who needs little");
     assert!(simulation.memory_used() <= 16 * MIB);
 
-    simulation.calm_down();
+    simulation.stop_faults();
     turns(&mut simulation, 3000);
     let engine = simulation.engine();
     let told = engine
@@ -152,7 +152,7 @@ fn idle_readers_make_room_for_writers() {
     );
 
     // Nothing is lost: a reader that comes back reads on.
-    simulation.calm_down();
+    simulation.stop_faults();
     let (file, mut got) = readers.swap_remove(0);
     let mut buf = vec![0; 64 << 10];
     for _ in 0..10_000 {
@@ -185,7 +185,7 @@ impl Write for SlowTarget<'_> {
                 let _ = self.greedy.write(&[1; 64 << 10]);
                 simulation.turn(TURN);
             }
-            simulation.calm_down();
+            simulation.stop_faults();
         }
         assert!(bytes.iter().all(|&byte| byte == 3));
         self.taken += bytes.len();
@@ -238,7 +238,7 @@ fn slabs_that_nobody_uses_are_given_back() {
         simulation.turn(Duration::ZERO);
     }
     assert!(simulation.memory_mapped() > 6 * MIB);
-    simulation.calm_down();
+    simulation.stop_faults();
     for _ in 0..10 {
         simulation.turn(Duration::from_secs(1));
     }

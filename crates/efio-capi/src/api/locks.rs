@@ -133,7 +133,7 @@ impl RwLock {
     /// Before a wait: fails with `ESHUTDOWN` in a forked child while the lock is as it was at the fork,
     /// since whoever has it is not there, as a rule.
     fn may_wait(&self) -> io::Result<()> {
-        if self.home.is_elsewhere() {
+        if self.home.is_child() {
             if self.lock.is_locked() {
                 return Err(error(libc::ESHUTDOWN));
             }

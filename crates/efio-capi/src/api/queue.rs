@@ -126,7 +126,7 @@ unsafe fn destroy(queue: QueueHandle, each: impl FnMut(Item)) {
     if !queue.is_null() {
         // SAFETY: it came from `create_ev_queue`, and goes here, once.
         let queue = unsafe { Box::from_raw(queue) };
-        if queue.home.is_elsewhere() {
+        if queue.home.is_child() {
             // In a forked child: a call of a thread that is not here may never end.
             std::mem::forget(queue);
             return;

@@ -13,7 +13,7 @@ use crate::caller::transfer::Loan;
 use crate::engine::Engine;
 use crate::fd::Notify;
 use crate::file::File;
-use crate::op::Withdrawal;
+use crate::op::OpenToken;
 use crate::options::OpenOptions;
 use crate::page::PageSlice;
 use std::future::poll_fn;
@@ -98,12 +98,12 @@ impl AsyncFile {
         options: &OpenOptions,
     ) -> io::Result<Self> {
         let options = options.clone().wakers(true);
-        let withdrawal = Arc::new(Withdrawal::new());
+        let withdrawal = Arc::new(OpenToken::new());
         let (shared, wanted) = (&engine.shared, Some(Arc::clone(&withdrawal)));
         let fd = shared.open_while(path.as_ref(), &options, wanted)?;
         let file = File::new(Arc::clone(shared), fd);
         // Dropped before the file, and so before its close.
-        let _withdraws = Withdraws(withdrawal);
+        let _withdraws = CancelsOpen(withdrawal);
         poll_fn(|cx| file.poll_open(cx)).await?;
         Ok(Self::from(file))
     }
@@ -197,11 +197,11 @@ impl AsyncFile {
 }
 
 /// Withdraws an open when it is dropped; once the file is open, that changes nothing.
-struct Withdraws(Arc<Withdrawal>);
+struct CancelsOpen(Arc<OpenToken>);
 
-impl Drop for Withdraws {
+impl Drop for CancelsOpen {
     fn drop(&mut self) {
-        self.0.withdraw();
+        self.0.cancel();
     }
 }
 

@@ -4,7 +4,7 @@ use super::EINVAL;
 use crate::command::{Command, OpenCommand};
 use crate::error::Errno;
 use crate::fd::{CALLER, CallerState, Fd};
-use crate::op::{OpenSpec, Truncation, Withdrawal};
+use crate::op::{OpenSpec, OpenToken, Truncation};
 use crate::options::OpenOptions;
 use crate::shared::Shared;
 use std::ffi::{CString, OsStr};
@@ -25,7 +25,7 @@ impl Shared {
         &self,
         path: &Path,
         options: &OpenOptions,
-        withdrawal: Option<Arc<Withdrawal>>,
+        withdrawal: Option<Arc<OpenToken>>,
     ) -> io::Result<Fd> {
         self.check_process()?;
         if self.is_stopped() {

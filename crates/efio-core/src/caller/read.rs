@@ -288,7 +288,7 @@ fn peek_now(slot: &Slot, ends: &mut CallerState, buf: &mut [u8]) -> Option<usize
     let kernel = ends.kernel.as_ref().filter(|_| ends.reads_now)?;
     match kernel.read_now(ends.position, buf) {
         // The driver asks a kernel that answers.
-        Ok(0) if !kernel.tells_the_end() => None,
+        Ok(0) if !kernel.reports_end() => None,
         answer => answer.ok(),
     }
 }

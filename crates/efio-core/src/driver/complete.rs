@@ -107,7 +107,7 @@ impl<B: Backend> Driver<B> {
         }
         // Memory of a run that was given up goes back to the pool here.
         drop(file.incoming().plan.handle_read(number, block, result));
-        let delivered = file.deliver(slot);
+        let delivered = file.publish_read(slot);
         if delivered.fell_back {
             self.on_fallback(slot, file.fd, file.incoming().plan.io_caps());
         }

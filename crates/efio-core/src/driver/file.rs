@@ -428,9 +428,9 @@ impl<F> OpenFile<F> {
     }
 
     /// See [`Incoming::deliver`].
-    pub fn deliver(&mut self, slot: &Slot) -> Progress {
+    pub fn publish_read(&mut self, slot: &Slot) -> Progress {
         let incoming = self.incoming.as_mut();
-        incoming.map_or_else(Progress::default, |incoming| incoming.deliver(slot))
+        incoming.map_or_else(Progress::default, |incoming| incoming.publish_read(slot))
     }
 
     /// The caller closed the file: nothing is read any more.

@@ -88,7 +88,7 @@ impl Incoming {
 
     /// Hands what arrived to the consumer; says whether it has something new to look at, and how
     /// often a route was given up.
-    pub fn deliver(&mut self, slot: &Slot) -> Progress {
+    pub fn publish_read(&mut self, slot: &Slot) -> Progress {
         let mut delivered = Progress::default();
         while let Some(delivery) = self.plan.poll_delivery() {
             match delivery {

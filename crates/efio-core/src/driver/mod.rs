@@ -155,18 +155,18 @@ impl<B: Backend> Driver<B> {
         self.reclaim();
         self.grant_memory();
         self.release_slabs();
-        self.deliver();
+        self.flush_outbox();
         heard || reaped
     }
 
     /// Runs the code of others, which may take its time: the disk works meanwhile.
-    fn deliver(&mut self) {
+    fn flush_outbox(&mut self) {
         if self.outbox.is_empty() {
             return;
         }
         self.backend.flush();
         let shared = &self.shared;
-        let panics = self.outbox.deliver(|| {
+        let panics = self.outbox.flush(|| {
             if shared.check_process().is_err() {
                 // That code forked, and came back in the child, where this is the only thread: it
                 // must not go on with the parent's files (F68).
@@ -220,7 +220,7 @@ impl<B: Backend> Driver<B> {
             heard = true;
             match command {
                 Command::Requests(index) => self.handle_requests(index),
-                Command::AttendAll => self.attend_all(),
+                Command::AttendAll => self.handle_all_requests(),
                 Command::Open(command) => self.open(*command),
                 Command::NotifyClosed(fd, promise) => {
                     self.with_file(fd.index(), |_, _, file| file.close_sender = promise);
@@ -233,11 +233,11 @@ impl<B: Backend> Driver<B> {
     }
 
     /// Looks at every file that wants attention: there was no memory to say which.
-    fn attend_all(&mut self) {
+    fn handle_all_requests(&mut self) {
         let shared = Arc::clone(&self.shared);
         let slots = (0..).map_while(|index| Some((index, shared.table.get(index)?)));
         for (index, slot) in slots {
-            if slot.wants_attention() {
+            if slot.has_requests() {
                 self.handle_requests(index);
             }
         }

@@ -16,7 +16,7 @@ use crate::error::Errno;
 use crate::event::EventKind;
 use crate::fd::{DRIVER, Interest, OpenState, Slot};
 use crate::mode_status::ModeStatus;
-use crate::op::{FileFacts, FileId, Op, OpenSpec, Outcome, Withdrawal};
+use crate::op::{FileFacts, FileId, Op, OpenSpec, OpenToken, Outcome};
 use crate::plan::Turn;
 use crate::stats::NameState;
 use crate::trace;
@@ -35,7 +35,7 @@ pub struct Opening<F> {
     path: u64,
     has_effects: bool,
     truncates: bool,
-    withdrawal: Option<Arc<Withdrawal>>,
+    withdrawal: Option<Arc<OpenToken>>,
     /// Since when it is at the kernel, if it cuts off the file.
     at_kernel: Option<Turn>,
     /// Until it goes to the backend.
@@ -72,9 +72,9 @@ impl<F> Opening<F> {
     }
 
     /// Whether nobody wants the file any more, and nothing of it was cut off.
-    fn is_withdrawn(&self) -> bool {
+    fn is_cancelled(&self) -> bool {
         let withdrawal = self.withdrawal.as_ref();
-        withdrawal.is_some_and(|open| open.is_withdrawn())
+        withdrawal.is_some_and(|open| open.is_cancelled())
     }
 }
 
@@ -191,12 +191,12 @@ impl<B: Backend> Driver<B> {
         let at_kernel = opening.at_kernel;
         let has_grown = at_kernel.is_some_and(|at| self.precedence.may_have_grown(id, at));
         let owes_truncation =
-            facts.owes_truncation && !opening.is_withdrawn() && (facts.size > 0 || has_grown);
+            facts.owes_truncation && !opening.is_cancelled() && (facts.size > 0 || has_grown);
         if at_kernel.is_some() {
             self.precedence.cutter_answered();
         }
         if owes_truncation {
-            self.precedence.owe(id, index, opening.turn);
+            self.precedence.add_due(id, index, opening.turn);
         }
         let closed = opening.closed;
         opening.arrival = Some(Arrival {
@@ -207,7 +207,7 @@ impl<B: Backend> Driver<B> {
         });
         file.life.owes |= owes_truncation;
         if let Some(turn) = closed {
-            self.owe_bytes(slot, file, id, turn);
+            self.add_due_bytes(slot, file, id, turn);
             self.precedence.is_known(turn);
         }
         self.go_on(slot, file);
@@ -215,10 +215,10 @@ impl<B: Backend> Driver<B> {
 
     /// Bytes of a file that was closed at `turn` keep later opens of it back until they are written;
     /// unless it is to be cut off first, which does so by itself.
-    fn owe_bytes(&mut self, slot: &Slot, file: &mut OpenFile<B::File>, id: FileId, turn: Turn) {
+    fn add_due_bytes(&mut self, slot: &Slot, file: &mut OpenFile<B::File>, id: FileId, turn: Turn) {
         if !file.life.owes && !file.is_written(slot.marks.accepted()) {
             file.life.owes = true;
-            self.precedence.owe(id, file.fd.index(), turn);
+            self.precedence.add_due(id, file.fd.index(), turn);
         }
     }
 
@@ -227,12 +227,12 @@ impl<B: Backend> Driver<B> {
         let turn = self.precedence.next_turn();
         let Some(opening) = self.openings.get_mut(&file.fd.index()) else {
             if let Some(id) = file.kernel.as_ref().map(|kernel| B::id(kernel)) {
-                self.owe_bytes(slot, file, id, turn);
+                self.add_due_bytes(slot, file, id, turn);
             }
             return;
         };
         opening.closed = Some(turn);
-        let is_withdrawn = opening.is_withdrawn();
+        let is_withdrawn = opening.is_cancelled();
         match &mut opening.arrival {
             Some(arrival) => {
                 let id = arrival.id;
@@ -240,7 +240,7 @@ impl<B: Backend> Driver<B> {
                     arrival.owes_truncation = false;
                     self.settle(file, id);
                 }
-                self.owe_bytes(slot, file, id, turn);
+                self.add_due_bytes(slot, file, id, turn);
             }
             None if is_withdrawn => {}
             None => {

@@ -228,7 +228,7 @@ impl<B: Backend> Driver<B> {
             return;
         }
         let keep = (self.high_water.used.div_ceil(SLAB_BYTES) + 1) * SLAB_BYTES;
-        while let Some((number, slab)) = pool.withdraw(keep) {
+        while let Some((number, slab)) = pool.release_slab(keep) {
             self.backend.forget_slab(number);
             pool.release(number, slab);
         }

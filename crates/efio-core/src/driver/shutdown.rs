@@ -72,7 +72,7 @@ impl<B: Backend> Driver<B> {
                 driver.complete_all_positional(file)
             });
         }
-        self.deliver();
+        self.flush_outbox();
     }
 
     /// The report, once the shutdown is over.

@@ -344,7 +344,7 @@ impl Engine {
             return Err(elsewhere.into());
         }
         self.shared.stop();
-        memory::insist(|| {
+        memory::until_allocated(|| {
             let command = Command::Shutdown(patience);
             self.shared.command(command).ok()
         });

@@ -2,7 +2,7 @@
 
 use super::Event;
 use crate::signalled::SignalledQueue;
-use crate::sys::fork::Birthplace;
+use crate::sys::fork::ForkGuard;
 use efio_sync::EventFd;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
@@ -58,11 +58,11 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 pub struct EventQueue {
     queue: SignalledQueue<Event, EventFd>,
     /// A forked child must not take what is the parent's.
-    birthplace: Birthplace,
+    birthplace: ForkGuard,
 }
 
 impl EventQueue {
-    pub(crate) fn new(birthplace: Birthplace) -> io::Result<Self> {
+    pub(crate) fn new(birthplace: ForkGuard) -> io::Result<Self> {
         let queue = SignalledQueue::new(EventFd::new()?);
         Ok(Self { queue, birthplace })
     }
@@ -80,7 +80,7 @@ impl EventQueue {
     /// again: the descriptor is cleared by the call that returns `None`.
     /// In a forked child there are no events.
     pub fn next(&self) -> Option<Event> {
-        if self.birthplace.is_elsewhere() {
+        if self.birthplace.is_child() {
             return None;
         }
         self.queue.next()

@@ -61,7 +61,7 @@ impl Outbox {
 
     /// Runs the callback for the events that were collected, in order, and wakes the tasks; how
     /// often something panicked there. `after` is called after each.
-    pub fn deliver(&mut self, after: impl Fn()) -> u64 {
+    pub fn flush(&mut self, after: impl Fn()) -> u64 {
         let mut panics = match self.mask {
             Some(mask) if !self.events.is_empty() => mask.run(|| self.run_callback(&after)),
             _ => self.run_callback(&after),

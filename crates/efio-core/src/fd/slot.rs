@@ -182,13 +182,13 @@ impl Slot {
     }
 
     /// Whether the generations are used up: the slot must not be used again.
-    pub fn is_worn_out(&self) -> bool {
+    pub fn is_exhausted(&self) -> bool {
         self.generation() >= u32::MAX - 1
     }
 
     /// As after two thousand million files.
     #[cfg(test)]
-    pub fn wear_out(&self) {
+    pub fn exhaust(&self) {
         self.generation.store(u32::MAX - 1, Ordering::Release);
     }
 
@@ -202,7 +202,7 @@ impl Slot {
     }
 
     /// Whether there is any.
-    pub fn wants_attention(&self) -> bool {
+    pub fn has_requests(&self) -> bool {
         // Relaxed: whoever takes them synchronises.
         self.requests.load(Ordering::Relaxed) != 0
     }

@@ -102,7 +102,7 @@ impl FdTable {
 
     /// Gives a slot back. It is retired instead when its generations are used up (F10).
     pub fn release(&self, index: u32) {
-        let retired = self.get(index).is_none_or(Slot::is_worn_out);
+        let retired = self.get(index).is_none_or(Slot::is_exhausted);
         if !retired {
             memory::push(&self.free, index);
         }
@@ -160,7 +160,7 @@ mod tests {
     fn a_worn_out_slot_is_retired() {
         let table = FdTable::new(1);
         let (index, slot) = table.allocate().unwrap();
-        slot.wear_out();
+        slot.exhaust();
         table.release(index);
         assert!(table.allocate().is_err());
     }

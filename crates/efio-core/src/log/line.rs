@@ -8,7 +8,7 @@ use crate::error::Errno;
 use crate::event::Event;
 use crate::options::OpenOptions;
 use crate::shared::Shared;
-use crate::sys::fork::Birthplace;
+use crate::sys::fork::ForkGuard;
 use efio_sync::shim::deadline::Deadline;
 use std::io::{self, ErrorKind};
 use std::path::PathBuf;
@@ -21,7 +21,7 @@ pub struct Log {
     /// Something changed: room, an error, the end.
     news: Condvar,
     when_behind: WhenBehind,
-    birthplace: Birthplace,
+    birthplace: ForkGuard,
     /// For waiting on the engine's own thread, which is refused.
     shared: OnceLock<Arc<Shared>>,
 }
@@ -32,7 +32,7 @@ impl Log {
             state: Mutex::default(),
             news: Condvar::new(),
             when_behind,
-            birthplace: Birthplace::here()?,
+            birthplace: ForkGuard::here()?,
             shared: OnceLock::new(),
         })
     }
@@ -40,7 +40,7 @@ impl Log {
     /// Fails in a forked child (F68): the log is the parent's, and a thread that is not here may
     /// have had the lock.
     pub fn check_process(&self) -> Result<(), Errno> {
-        if self.birthplace.is_elsewhere() {
+        if self.birthplace.is_child() {
             return Err(Errno(libc::ESHUTDOWN));
         }
         Ok(())

@@ -11,7 +11,7 @@
 //! of a new slab. A block goes back when its last owner drops it, on whatever thread that is.
 
 use super::buddy::{Buddy, SLAB_BYTES, SLAB_ORDER, UNIT_BYTES};
-use crate::sys::fork::Birthplace;
+use crate::sys::fork::ForkGuard;
 use crate::sys::memory::Mapping;
 use efio_sync::shim::atomic::{AtomicUsize, Ordering};
 use efio_sync::{Doorbell, EventFd, SpinLock};
@@ -51,7 +51,7 @@ pub struct PagePool {
     max_slabs: usize,
     /// Bytes of blocks that are out. Written under the lock, read without it as an estimate.
     used: AtomicUsize,
-    birthplace: Birthplace,
+    birthplace: ForkGuard,
 }
 
 #[derive(Default)]
@@ -96,7 +96,7 @@ impl PagePool {
             slabs: SpinLock::new(Slabs::default()),
             max_slabs,
             used: AtomicUsize::new(0),
-            birthplace: Birthplace::here()?,
+            birthplace: ForkGuard::here()?,
         });
         pool.grow()?;
         Ok(pool)
@@ -137,7 +137,7 @@ impl PagePool {
     /// Takes a slab out that nobody uses, if `keep` bytes are mapped without it: nothing comes from
     /// it any more. Then whoever knows slabs by their numbers has to forget it, before it is
     /// [`released`](Self::release).
-    pub fn withdraw(&self, keep: usize) -> Option<(u32, Mapping)> {
+    pub fn release_slab(&self, keep: usize) -> Option<(u32, Mapping)> {
         let mut slabs = self.slabs.lock();
         if slabs.mapped * SLAB_BYTES < keep + SLAB_BYTES {
             return None;
@@ -276,7 +276,7 @@ impl PagePool {
     }
 
     fn put_back(&self, slab: u32, first: u16, order: u8) {
-        if self.birthplace.is_elsewhere() {
+        if self.birthplace.is_child() {
             // A forked child has no use for it, and another thread may have had the lock (F68).
             return;
         }
@@ -405,14 +405,14 @@ mod tests {
     #[test]
     fn a_slab_that_nobody_uses_is_given_back_and_mapped_again() {
         let pool = PagePool::new(3 * SLAB_BYTES, Arc::new(KernelMemory)).unwrap();
-        assert!(pool.withdraw(SLAB_BYTES).is_none(), "one is to be kept");
+        assert!(pool.release_slab(SLAB_BYTES).is_none(), "one is to be kept");
         pool.grow().unwrap();
         pool.grow().unwrap();
         let blocks: Vec<_> = (0..3).map(|_| pool.take(9).unwrap()).collect();
-        assert!(pool.withdraw(0).is_none(), "all are in use");
+        assert!(pool.release_slab(0).is_none(), "all are in use");
         let mut blocks = blocks.into_iter();
         drop(blocks.next());
-        let (number, mapping) = pool.withdraw(2 * SLAB_BYTES).unwrap();
+        let (number, mapping) = pool.release_slab(2 * SLAB_BYTES).unwrap();
         assert_eq!((number, pool.mapped()), (0, 2 * SLAB_BYTES));
         assert!(pool.take(0).is_none(), "nothing comes from it");
         pool.release(number, mapping);

@@ -36,11 +36,11 @@ pub struct Turn(u64);
 #[derive(Default)]
 pub struct Precedence {
     turns: u64,
-    lanes: HashMap<u64, Lane>,
+    lanes: HashMap<u64, PathQueue>,
     /// Files that were closed before the kernel had opened them, and until when opens of other paths
     /// wait for them.
     unknown: BTreeMap<Turn, Duration>,
-    owed: HashMap<FileId, Vec<(u32, Turn)>>,
+    due: HashMap<FileId, Vec<(u32, Turn)>>,
     recent: Recent,
     held: Vec<Held>,
     /// Who may go on.
@@ -50,7 +50,7 @@ pub struct Precedence {
 /// Opens of a path are at the kernel that may change what is there, or whose file was closed and has
 /// bytes to be written; those behind them.
 #[derive(Default)]
-struct Lane {
+struct PathQueue {
     at_kernel: usize,
     waiting: VecDeque<(u32, bool)>,
 }
@@ -138,7 +138,7 @@ impl Precedence {
         let recent = &mut self.recent;
         let mut settled = recent.settled.iter();
         let grown = settled.any(|&(at, file)| at > turn && file == id);
-        grown || recent.since > Some(turn) || self.owed.contains_key(&id)
+        grown || recent.since > Some(turn) || self.due.contains_key(&id)
     }
 
     /// An open that [`truncation`](Self::truncation) was asked for is answered.
@@ -150,12 +150,12 @@ impl Precedence {
     }
 
     fn how_to_truncate(&self) -> Truncation {
-        if !self.unknown.is_empty() || self.owed.len() > FEW {
+        if !self.unknown.is_empty() || self.due.len() > FEW {
             Truncation::Later
-        } else if self.owed.is_empty() {
+        } else if self.due.is_empty() {
             Truncation::AtOnce
         } else {
-            Truncation::Except(self.owed.keys().copied().collect())
+            Truncation::Except(self.due.keys().copied().collect())
         }
     }
 
@@ -173,8 +173,8 @@ impl Precedence {
     }
 
     /// What was accepted for the file is not written, or it is not cut off: opens after `turn` wait.
-    pub fn owe(&mut self, id: FileId, file: u32, turn: Turn) {
-        let owed = self.owed.entry(id).or_default();
+    pub fn add_due(&mut self, id: FileId, file: u32, turn: Turn) {
+        let owed = self.due.entry(id).or_default();
         match owed.iter_mut().find(|(other, _)| *other == file) {
             Some((_, old)) => *old = turn,
             None => owed.push((file, turn)),
@@ -183,10 +183,10 @@ impl Precedence {
 
     /// Nothing is owed any more by `file`.
     pub fn settle(&mut self, id: FileId, file: u32) {
-        if let Some(owed) = self.owed.get_mut(&id) {
+        if let Some(owed) = self.due.get_mut(&id) {
             owed.retain(|&(other, _)| other != file);
             if owed.is_empty() {
-                self.owed.remove(&id);
+                self.due.remove(&id);
             }
             let turn = self.next_turn();
             self.recent.add(turn, id);
@@ -196,7 +196,7 @@ impl Precedence {
 
     /// Whether the open of `file` at `turn` waits now that the kernel says which file it is.
     pub fn is_behind(&self, id: FileId, file: u32, turn: Turn, now: Duration) -> bool {
-        let owed = self.owed.get(&id).into_iter().flatten();
+        let owed = self.due.get(&id).into_iter().flatten();
         let mut owed = owed.filter(|&&(other, _)| other != file);
         let mut unknown = self.unknown.range(..turn);
         owed.any(|&(_, before)| before < turn) || unknown.any(|(_, &until)| now < until)
@@ -307,7 +307,7 @@ mod tests {
         let early = opens.next_turn();
         let close = opens.next_turn();
         let late = opens.next_turn();
-        opens.owe(id(1), 0, close);
+        opens.add_due(id(1), 0, close);
         let now = Duration::ZERO;
         assert!(!opens.is_behind(id(1), 1, early, now), "opened before");
         assert!(!opens.is_behind(id(2), 1, late, now), "another file");
@@ -319,7 +319,7 @@ mod tests {
         opens.settle(id(1), 0);
         assert_eq!(released(&mut opens, now), [1]);
         assert!(!opens.is_behind(id(1), 1, late, now));
-        assert!(opens.owed.is_empty());
+        assert!(opens.due.is_empty());
     }
 
     #[test]
@@ -350,11 +350,11 @@ mod tests {
         let mut opens = Precedence::default();
         assert!(matches!(opens.how_to_truncate(), Truncation::AtOnce));
         let turn = opens.next_turn();
-        opens.owe(id(1), 0, turn);
+        opens.add_due(id(1), 0, turn);
         let truncation = opens.how_to_truncate();
         assert!(matches!(truncation, Truncation::Except(few) if *few == [id(1)]));
         for file in 2..12 {
-            opens.owe(id(file), file as u32, turn);
+            opens.add_due(id(file), file as u32, turn);
         }
         assert!(matches!(opens.how_to_truncate(), Truncation::Later));
         for file in 0..12 {
@@ -368,14 +368,14 @@ mod tests {
     fn a_file_that_was_found_empty_may_have_grown_since() {
         let mut opens = Precedence::default();
         let close = opens.next_turn();
-        opens.owe(id(1), 0, close);
+        opens.add_due(id(1), 0, close);
         let (_, early) = opens.truncation();
         assert!(opens.may_have_grown(id(1), early) && !opens.may_have_grown(id(2), early));
         opens.settle(id(1), 0);
         let (_, late) = opens.truncation();
         assert!(opens.may_have_grown(id(1), early) && !opens.may_have_grown(id(1), late));
         for inode in 2..RECENT as u64 + 10 {
-            opens.owe(id(inode), 0, close);
+            opens.add_due(id(inode), 0, close);
             opens.settle(id(inode), 0);
         }
         assert!(

@@ -329,7 +329,7 @@ impl<P> ReadAhead<P> {
                 Ok(n) if n as u64 > skip => {
                     let len = n - skip as usize;
                     let offset = self.delivered;
-                    self.deliver(len as u64, n < fetch.len);
+                    self.deliver_some(len as u64, n < fetch.len);
                     return Some(Delivered::Data {
                         memory,
                         offset,
@@ -377,7 +377,7 @@ impl<P> ReadAhead<P> {
         true
     }
 
-    fn deliver(&mut self, len: u64, short: bool) {
+    fn deliver_some(&mut self, len: u64, short: bool) {
         self.delivered += len;
         self.delivered_in_run += len;
         self.size_hint = self.size_hint.max(self.delivered);

@@ -29,8 +29,8 @@ impl ReadNow for KernelFile {
         platform::read_now(self.ways.first(), offset, buf)
     }
 
-    fn tells_the_end(&self) -> bool {
-        platform::tells_the_end()
+    fn reports_end(&self) -> bool {
+        platform::reports_end()
     }
 
     fn end(&self) -> Option<u64> {
@@ -92,7 +92,7 @@ impl KernelFile {
     /// else that has no offsets (a FIFO, a socket, a device). `EAGAIN` and `EINTR` come from the
     /// open itself, which may be tried again: it has done nothing.
     pub fn open(spec: &OpenSpec) -> io::Result<(Self, FileFacts)> {
-        if spec.is_withdrawn() {
+        if spec.is_cancelled() {
             return Err(io::Error::from_raw_os_error(libc::ECANCELED));
         }
         let append = spec.flags & libc::O_APPEND != 0;

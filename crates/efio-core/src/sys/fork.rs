@@ -18,12 +18,12 @@ use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
 /// The process that something was made in.
 #[derive(Clone, Copy, Debug)]
-pub struct Birthplace {
+pub struct ForkGuard {
     mark: &'static AtomicU32,
     number: u32,
 }
 
-impl Birthplace {
+impl ForkGuard {
     /// This process.
     ///
     /// # Errors
@@ -47,7 +47,7 @@ impl Birthplace {
 
     /// Whether this is another process than the one that was marked.
     #[inline]
-    pub fn is_elsewhere(&self) -> bool {
+    pub fn is_child(&self) -> bool {
         self.mark.load(Ordering::Relaxed) != self.number
     }
 }
@@ -94,13 +94,13 @@ mod tests {
     use super::*;
 
     /// Forks, and asks the child whether it is elsewhere, before and after it has a mark of its own.
-    fn child_of(home: Birthplace) -> i32 {
+    fn child_of(home: ForkGuard) -> i32 {
         // SAFETY: the child does nothing but loads and stores, and leaves by `_exit`.
         match unsafe { libc::fork() } {
             0 => {
-                let before = home.is_elsewhere();
-                let own = Birthplace::here().is_ok_and(|own| !own.is_elsewhere());
-                let told = before && own && home.is_elsewhere();
+                let before = home.is_child();
+                let own = ForkGuard::here().is_ok_and(|own| !own.is_child());
+                let told = before && own && home.is_child();
                 // SAFETY: ends the child at once.
                 unsafe { libc::_exit(i32::from(!told)) }
             }
@@ -115,19 +115,19 @@ mod tests {
 
     #[test]
     fn a_child_is_elsewhere_and_at_home_in_what_it_makes() {
-        let home = Birthplace::here().unwrap();
-        let again = Birthplace::here().unwrap();
+        let home = ForkGuard::here().unwrap();
+        let again = ForkGuard::here().unwrap();
         assert_eq!(home.number, again.number);
         assert_eq!(child_of(home), 0);
-        assert!(!home.is_elsewhere());
+        assert!(!home.is_child());
     }
 
     #[test]
     fn a_handler_tells_a_child_as_well() {
         let mark = mark_by_handler().unwrap();
         mark.store(7, Ordering::Relaxed);
-        let home = Birthplace { mark, number: 7 };
+        let home = ForkGuard { mark, number: 7 };
         assert_eq!(child_of(home), 0);
-        assert!(!home.is_elsewhere());
+        assert!(!home.is_child());
     }
 }

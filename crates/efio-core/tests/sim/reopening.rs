@@ -42,7 +42,7 @@ impl User {
             return;
         };
         let future = open.future.take().expect("it was found by that");
-        if future.withdraw() {
+        if future.cancel() {
             (open.is_withdrawn, open.truncates) = (true, false);
         }
         self.stale.push(open.fd);

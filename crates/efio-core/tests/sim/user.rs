@@ -3,7 +3,7 @@
 use super::noise::noise;
 use super::oracle::{Named, Oracle};
 use super::steps::{PATHS, Plan, Step};
-use efio_core::sim::{Foreign, SimInode, SimOptions, SimStore, Withdraws};
+use efio_core::sim::{CancelsOpen, Foreign, SimInode, SimOptions, SimStore};
 use efio_core::{Config, Engine, Event, EventKind, Failure, Fd, File};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -20,7 +20,7 @@ pub struct Open {
     /// The open cuts the file off.
     pub truncates: bool,
     /// Until the open is heard of, if it is a future's, and withdrawn when that is dropped.
-    pub future: Option<Withdraws>,
+    pub future: Option<CancelsOpen>,
     /// The engine was at older closes of the file.
     pub is_behind: bool,
     /// Nobody wanted the file any more before it was open.

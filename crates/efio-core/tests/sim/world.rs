@@ -148,7 +148,7 @@ impl<'a> World<'a> {
     /// The trouble stops: every owed event comes, everything drains, nothing is left.
     pub fn come_to_rest(&mut self) {
         self.user().inside.clear();
-        self.simulation.calm_down();
+        self.simulation.stop_faults();
         self.wait_beside_a_writer();
         self.settle();
         // Whoever reads on makes room for whoever waits for it.

@@ -177,7 +177,7 @@ impl SimInode {
             here.copy_from_slice(&part[..len]);
             room = rest;
         }
-        self.soil(offset..offset + n);
+        self.mark_dirty(offset..offset + n);
         if self.bad.start < offset + n && offset < self.bad.end {
             self.bad = 0..0;
         }
@@ -187,7 +187,7 @@ impl SimInode {
     pub(super) fn resize(&mut self, size: usize) {
         let old = self.current.len();
         self.current.resize(size, 0);
-        self.soil(old.min(size)..old.max(size));
+        self.mark_dirty(old.min(size)..old.max(size));
     }
 
     /// Sets the length, as `ftruncate(2)` does.
@@ -204,10 +204,10 @@ impl SimInode {
     pub(super) fn append(&mut self, bytes: &[u8]) {
         let end = self.current.len();
         self.current.extend_from_slice(bytes);
-        self.soil(end..end + bytes.len());
+        self.mark_dirty(end..end + bytes.len());
     }
 
-    fn soil(&mut self, range: Range<usize>) {
+    fn mark_dirty(&mut self, range: Range<usize>) {
         let sectors = range.start / SECTOR..range.end.div_ceil(SECTOR);
         let words = sectors.end.div_ceil(64);
         if self.dirty.len() < words {
@@ -366,8 +366,8 @@ mod tests {
         inode.append(&[1; 600]);
         inode.resize(70 * 512);
         assert_eq!(dirty(&mut inode)[0], 0..70 * 512);
-        inode.soil(513..514);
-        inode.soil(65 * 512..66 * 512 + 1);
+        inode.mark_dirty(513..514);
+        inode.mark_dirty(65 * 512..66 * 512 + 1);
         assert_eq!(dirty(&mut inode), [512..1024, 65 * 512..67 * 512]);
         assert_eq!(dirty(&mut inode), []);
     }

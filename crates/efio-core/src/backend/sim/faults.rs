@@ -87,7 +87,7 @@ impl Default for SimOptions {
 impl SimOptions {
     /// The same disk without trouble.
     #[must_use]
-    pub fn calm(&self) -> Self {
+    pub fn without_faults(&self) -> Self {
         Self {
             block: self.block,
             uncached: self.uncached,

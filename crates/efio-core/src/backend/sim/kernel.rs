@@ -107,7 +107,7 @@ impl SimDisk {
     }
 
     fn open(&mut self, spec: Box<OpenSpec>) -> Outcome<SimFile> {
-        if spec.is_withdrawn() {
+        if spec.is_cancelled() {
             return Outcome::Failed(Errno(libc::ECANCELED));
         }
         let now = [libc::EINTR, libc::EAGAIN];
@@ -132,7 +132,7 @@ impl SimDisk {
         };
         let at_once = spec.flags_at_once() & libc::O_TRUNC != 0;
         let cut = at_once || spec.truncates_now(id(&inode));
-        assert!(!cut || !spec.is_withdrawn(), "cut off for nobody (F86)");
+        assert!(!cut || !spec.is_cancelled(), "cut off for nobody (F86)");
         lock(&inode).opened(spec.mode, is_new, spec.truncates(), cut);
         let append = spec.flags & libc::O_APPEND != 0;
         let direct = match spec.io_mode {
@@ -343,7 +343,7 @@ impl ReadNow for SimFile {
         Ok(there.len())
     }
 
-    fn tells_the_end(&self) -> bool {
+    fn reports_end(&self) -> bool {
         self.early_ends == 0
     }
 

@@ -46,7 +46,7 @@ impl Memory {
     }
 
     /// From now on the kernel has enough.
-    pub fn calm_down(&self) {
+    pub fn stop_faults(&self) {
         self.trouble.lock().refused = 0;
     }
 }

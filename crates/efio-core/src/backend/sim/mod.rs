@@ -103,8 +103,8 @@ impl SimDisk {
     }
 
     /// No trouble from now on: what lasted is mended.
-    pub fn calm_down(&mut self) {
-        self.options = self.options.calm();
+    pub fn stop_faults(&mut self) {
+        self.options = self.options.without_faults();
         self.hangs_until = 0;
         self.store.mend();
     }

@@ -72,7 +72,7 @@ impl DoorbellPoll {
     }
 
     /// The poll completed once. The kernel may end it at any time; the next sleep begins a new one.
-    pub fn rang(&mut self, completion: &cqueue::Entry) {
+    pub fn on_notified(&mut self, completion: &cqueue::Entry) {
         self.armed = cqueue::more(completion.flags());
         self.look = LOOK.0;
     }

@@ -130,7 +130,7 @@ impl UringBackend {
     fn collect(&mut self, mut take: impl FnMut(Completion<KernelFile>)) {
         while let Some(entry) = self.ring.pop() {
             match entry.user_data() {
-                DOORBELL => self.bell.rang(&entry),
+                DOORBELL => self.bell.on_notified(&entry),
                 name => match self.in_flight.complete(name, entry.result()) {
                     Some(completion) => take(completion),
                     None => self.counters.stray_completions.add(1),
@@ -154,7 +154,7 @@ fn try_out(ring: &mut Ring, bell: &mut DoorbellPoll) -> io::Result<()> {
                 return Err(io::Error::from_raw_os_error(-entry.result()));
             }
             match entry.user_data() {
-                DOORBELL => bell.rang(&entry),
+                DOORBELL => bell.on_notified(&entry),
                 name => is_done |= name == TRIAL,
             }
         }

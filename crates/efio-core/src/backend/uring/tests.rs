@@ -79,7 +79,7 @@ fn a_bell_that_the_kernel_stopped_watching_is_watched_again() {
         panic!("rung once: {told:?}");
     };
     assert!(!cqueue::more(ended.flags()), "the kernel ended the poll");
-    bell.rang(ended);
+    bell.on_notified(ended);
     for _ in 0..3 {
         bell.arm(&mut ring);
         fd.wake();
@@ -88,7 +88,7 @@ fn a_bell_that_the_kernel_stopped_watching_is_watched_again() {
         let told = drain(&mut ring);
         assert!(numbers(&told).contains(&DOORBELL), "{told:?}");
         for told in &told {
-            bell.rang(told);
+            bell.on_notified(told);
         }
     }
 }

@@ -304,7 +304,7 @@ impl Model {
         self.plan.as_mut().unwrap().push(asked);
     }
 
-    fn pump(&mut self) {
+    fn drive(&mut self) {
         let plan = self.plan.as_mut().unwrap();
         while let Some(next) = plan.poll_op(self.written, None, BUFFERED) {
             match next {
@@ -401,11 +401,11 @@ proptest! {
                 }
                 Step::Complete(pick, result) => model.complete(pick, result),
             }
-            model.pump();
+            model.drive();
         }
         for round in 0..10_000 {
             model.complete(round, 2);
-            model.pump();
+            model.drive();
         }
         prop_assert_eq!(model.written, model.accepted, "everything drains");
         prop_assert!(model.plan.as_ref().unwrap().is_idle());

@@ -75,7 +75,7 @@ pub fn read_now(fd: RawFd, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
 
 /// Whether 0 bytes of [`read_now`] are the end of file: not on a kernel that says so instead of
 /// `EAGAIN` (F64).
-pub fn tells_the_end() -> bool {
+pub fn reports_end() -> bool {
     static TELLS: OnceLock<bool> = OnceLock::new();
     *TELLS.get_or_init(|| {
         let mut names = MaybeUninit::<libc::utsname>::uninit();
@@ -87,12 +87,12 @@ pub fn tells_the_end() -> bool {
         let names = unsafe { names.assume_init() };
         // SAFETY: as above; the array outlives the string.
         let release = unsafe { CStr::from_ptr(names.release.as_ptr()) };
-        release_tells_the_end(release.to_bytes())
+        release_reports_end(release.to_bytes())
     })
 }
 
 /// Buffered reads without waiting were made anew for Linux 5.9, and mended for 5.11.
-fn release_tells_the_end(release: &[u8]) -> bool {
+fn release_reports_end(release: &[u8]) -> bool {
     let is = |version: &[u8]| {
         let rest = release.strip_prefix(version);
         rest.is_some_and(|rest| !rest.first().is_some_and(u8::is_ascii_digit))
@@ -173,13 +173,13 @@ pub fn open_again(fd: RawFd, flags: i32) -> io::Result<OwnedFd> {
 
 #[cfg(test)]
 mod tests {
-    use super::release_tells_the_end;
+    use super::release_reports_end;
 
     /// F64: the kernels whose 0 says nothing.
     #[test]
     fn two_kernels_do_not_tell_the_end() {
         for release in ["5.9.0", "5.9-rc1", "5.10.0-28-amd64", "5.10.209", "5.10"] {
-            assert!(!release_tells_the_end(release.as_bytes()), "{release}");
+            assert!(!release_reports_end(release.as_bytes()), "{release}");
         }
         for release in [
             "5.8.18",
@@ -190,7 +190,7 @@ mod tests {
             "15.9.1",
             "",
         ] {
-            assert!(release_tells_the_end(release.as_bytes()), "{release}");
+            assert!(release_reports_end(release.as_bytes()), "{release}");
         }
     }
 }

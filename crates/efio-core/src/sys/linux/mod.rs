@@ -8,8 +8,8 @@ mod stat;
 
 pub use beneath::open_beneath;
 pub use data::{
-    DIRECT, READS_NOW, flags_of, open_again, read, read_now, sync_data, sync_directory,
-    tells_the_end, write,
+    DIRECT, READS_NOW, flags_of, open_again, read, read_now, reports_end, sync_data,
+    sync_directory, write,
 };
 pub use fork::fork_mark;
 pub use holes::data_from;

@@ -13,27 +13,27 @@ use efio_sync::shim::atomic::{AtomicU8, Ordering};
 
 const WANTED: u8 = 0;
 const CLAIMED: u8 = 1;
-const WITHDRAWN: u8 = 2;
+const CANCELLED: u8 = 2;
 
 /// An open that can be withdrawn.
 #[derive(Debug)]
-pub struct Withdrawal(AtomicU8);
+pub struct OpenToken(AtomicU8);
 
-impl Default for Withdrawal {
+impl Default for OpenToken {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Withdrawal {
+impl OpenToken {
     /// Of an open that is wanted.
     pub fn new() -> Self {
         Self(AtomicU8::new(WANTED))
     }
 
     /// Nobody wants the file any more; whether that was said in time.
-    pub fn withdraw(&self) -> bool {
-        self.decide(WITHDRAWN)
+    pub fn cancel(&self) -> bool {
+        self.decide(CANCELLED)
     }
 
     /// The file is about to be changed; whether it may be.
@@ -42,10 +42,10 @@ impl Withdrawal {
     }
 
     /// Whether nobody wants the file any more.
-    pub fn is_withdrawn(&self) -> bool {
+    pub fn is_cancelled(&self) -> bool {
         // Relaxed: a hint for the op; the driver looks behind the close, which the same thread asked
         // for after it withdrew.
-        self.0.load(Ordering::Relaxed) == WITHDRAWN
+        self.0.load(Ordering::Relaxed) == CANCELLED
     }
 
     fn decide(&self, state: u8) -> bool {
@@ -64,11 +64,11 @@ mod tests {
 
     #[test]
     fn the_first_one_decides() {
-        let open = Withdrawal::new();
-        assert!(!open.is_withdrawn() && open.claim() && open.claim());
-        assert!(!open.withdraw() && !open.is_withdrawn());
-        let open = Withdrawal::new();
-        assert!(open.withdraw() && open.withdraw() && open.is_withdrawn());
+        let open = OpenToken::new();
+        assert!(!open.is_cancelled() && open.claim() && open.claim());
+        assert!(!open.cancel() && !open.is_cancelled());
+        let open = OpenToken::new();
+        assert!(open.cancel() && open.cancel() && open.is_cancelled());
         assert!(!open.claim());
     }
 }
