@@ -14,7 +14,7 @@ use crate::descriptors::{DESCRIPTORS, Descriptor};
 use crate::event::{Operation, Pending, QueuedEvent, queued_event};
 use crate::ffi::error;
 use efio_core::model::SignalledQueue;
-use efio_core::{Errno, Event, EventKind, Fd, Report};
+use efio_core::{Errno, Event, EventKind, Fd, ShutdownReport};
 use efio_sync::EventFd;
 use std::collections::{HashMap, HashSet};
 use std::ffi::c_int;
@@ -223,7 +223,7 @@ impl Dispatch {
     }
 
     /// Leaves in the report what the program has not heard of.
-    pub fn strike_out(&self, report: &mut Report) {
+    pub fn strike_out(&self, report: &mut ShutdownReport) {
         let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         report.unfinished.retain(|(fd, _)| !heard.contains(fd));
         report.failed.retain(|(fd, _)| !heard.contains(fd));

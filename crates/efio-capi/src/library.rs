@@ -7,7 +7,7 @@ use crate::ffi::error;
 use crate::forked::Home;
 use crate::options::Options;
 use crate::rundown::{Rundown, RundownGuard};
-use efio_core::{Engine, Report};
+use efio_core::{Engine, ShutdownReport};
 use std::ffi::c_int;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -182,7 +182,7 @@ pub fn start() -> io::Result<()> {
 /// # Errors
 ///
 /// `EBADF` when none is running; `EDEADLK` in a callback; `ESHUTDOWN` in a forked child.
-pub fn stop(patience: Duration) -> io::Result<Report> {
+pub fn stop(timeout: Duration) -> io::Result<ShutdownReport> {
     if is_callback_thread() {
         return Err(error(libc::EDEADLK));
     }
@@ -193,7 +193,7 @@ pub fn stop(patience: Duration) -> io::Result<Report> {
     };
     ENDED.store(true, Ordering::Relaxed);
     let Library { engine, desk, .. } = *library;
-    let mut report = engine.shutdown(patience);
+    let mut report = engine.shutdown(timeout);
     desk.caller.stop();
     DESCRIPTORS.forget_files();
     if let Ok(report) = &mut report {

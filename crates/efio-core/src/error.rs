@@ -58,27 +58,27 @@ impl From<&io::Error> for Errno {
 
 /// A positional op that was refused at once, with the buffer that it was given.
 #[derive(Debug)]
-pub struct Refused {
+pub struct SubmitError {
     /// Why.
     pub error: io::Error,
     /// The buffer, as it was.
     pub buffer: Buffer,
 }
 
-impl fmt::Display for Refused {
+impl fmt::Display for SubmitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.error.fmt(f)
     }
 }
 
-impl std::error::Error for Refused {
+impl std::error::Error for SubmitError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         Some(&self.error)
     }
 }
 
-impl From<Refused> for io::Error {
-    fn from(refused: Refused) -> Self {
+impl From<SubmitError> for io::Error {
+    fn from(refused: SubmitError) -> Self {
         refused.error
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::caller::Unwritten;
 use crate::caller::transfer::{Loan, Received};
-use crate::error::{Failure, Refused};
+use crate::error::{Failure, SubmitError};
 use crate::fd::{Fd, Notify, Progress};
 use crate::oneshot::Receiver;
 use crate::page::{Buffer, PageSlice};
@@ -116,7 +116,7 @@ impl File {
     /// # Errors
     ///
     /// `EINVAL` beyond the range of file offsets, `EBADF` when closed.
-    pub fn seek(&self, position: u64) -> io::Result<()> {
+    pub fn set_position(&self, position: u64) -> io::Result<()> {
         self.shared.seek(self.fd, position)
     }
 
@@ -131,7 +131,7 @@ impl File {
     /// [`Writable`](crate::EventKind::Writable) while it gets the bytes,
     /// [`Readable`](crate::EventKind::Readable) when it has answered. The error of the open, or the
     /// file's failure. `EBADF` when closed.
-    pub fn size(&self) -> io::Result<u64> {
+    pub fn len(&self) -> io::Result<u64> {
         self.shared.size_for(self.fd, Notify::Event)
     }
 
@@ -149,7 +149,7 @@ impl File {
     /// The buffer comes back with the reason. `EBADF`: closed, or not open for reading. `EINVAL`:
     /// the range is not one of file offsets. The file's failure, if the open failed or bytes
     /// accepted before will not be written. All other errors come with the event.
-    pub fn read_at(&self, offset: u64, buffer: Buffer, token: u64) -> Result<(), Refused> {
+    pub fn read_at(&self, offset: u64, buffer: Buffer, token: u64) -> Result<(), SubmitError> {
         self.shared.read_at(self.fd, offset, buffer, token)
     }
 
@@ -166,7 +166,7 @@ impl File {
     /// The buffer comes back with the reason. `EBADF`: closed, or not open for writing. `EINVAL`:
     /// the range is not one of file offsets, or the file was opened to append. After a failure, its
     /// error. All other errors come with the event.
-    pub fn write_at(&self, offset: u64, buffer: Buffer, token: u64) -> Result<(), Refused> {
+    pub fn write_at(&self, offset: u64, buffer: Buffer, token: u64) -> Result<(), SubmitError> {
         self.shared.write_at(self.fd, offset, buffer, token)
     }
 
@@ -180,7 +180,7 @@ impl File {
     ///
     /// `EBADF`: closed, or not open for writing. `EINVAL`: no file can be that long. After a
     /// failure, its error.
-    pub fn truncate(&self, len: u64) -> io::Result<()> {
+    pub fn set_len(&self, len: u64) -> io::Result<()> {
         self.shared.truncate(self.fd, len)
     }
 

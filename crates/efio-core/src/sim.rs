@@ -5,7 +5,7 @@ pub use crate::backend::{Foreign, SimDisk, SimInode, SimMemory, SimOpen, SimOpti
 use crate::backend::Memory;
 use crate::command::Command;
 use crate::config::Config;
-use crate::driver::{Driver, Report};
+use crate::driver::{Driver, ShutdownReport};
 use crate::engine::Engine;
 use crate::event::Event;
 use crate::file::File;
@@ -178,7 +178,7 @@ impl Simulation {
     }
 
     /// The report, once the shutdown is over.
-    pub fn report(&mut self) -> Option<Report> {
+    pub fn report(&mut self) -> Option<ShutdownReport> {
         self.driver.finished()
     }
 

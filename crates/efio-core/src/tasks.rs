@@ -70,7 +70,7 @@ impl File {
     /// # Errors
     ///
     /// Those of [`size`](Self::size), but for `WouldBlock`.
-    pub fn poll_size(&self, cx: &mut Context<'_>) -> Poll<io::Result<u64>> {
+    pub fn poll_len(&self, cx: &mut Context<'_>) -> Poll<io::Result<u64>> {
         let asker = Notify::Waker(cx.waker());
         let size = self.shared.size_for(self.fd, asker);
         self.shared.polled(size)

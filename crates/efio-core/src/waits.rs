@@ -55,7 +55,7 @@ impl File {
     /// # Errors
     ///
     /// Those of [`size`](Self::size).
-    pub fn wait_size(&self, timeout: Option<Duration>) -> io::Result<u64> {
+    pub fn wait_len(&self, timeout: Option<Duration>) -> io::Result<u64> {
         self.shared.wait(self.fd, timeout, |shared, waker| {
             shared.polled(shared.size_for(self.fd, Notify::Waker(waker)))
         })
@@ -101,7 +101,7 @@ impl File {
     /// # Errors
     ///
     /// The first error of the file; `EBADF` when it was closed by its number before.
-    pub fn close_wait(mut self, timeout: Option<Duration>) -> io::Result<()> {
+    pub fn wait_closed(mut self, timeout: Option<Duration>) -> io::Result<()> {
         let shared = Arc::clone(&self.shared);
         shared.block_on(timeout, |waker| self.poll_closed(waker))
     }
@@ -165,7 +165,7 @@ impl Engine {
     /// # Errors
     ///
     /// Those of [`File::close_wait`].
-    pub fn close_wait(&self, fd: Fd, timeout: Option<Duration>) -> io::Result<()> {
+    pub fn wait_closed(&self, fd: Fd, timeout: Option<Duration>) -> io::Result<()> {
         let mut closing = None;
         self.shared.block_on(timeout, |waker| {
             let answer = match &closing {

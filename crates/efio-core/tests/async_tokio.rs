@@ -87,7 +87,7 @@ fn tokios_utilities_work() {
         file.shutdown().await.unwrap();
         file.shutdown().await.unwrap();
         assert!(file.write(b"closed").await.is_err());
-        assert!(engine.events().next().is_none());
+        assert!(engine.events().try_next().is_none());
     });
 }
 

@@ -6,7 +6,8 @@ mod common;
 use common::mount;
 use common::{Dir, PATIENCE, closed, errno, event, pattern};
 use efio_core::{
-    BackendKind, Buffer, Completed, Engine, Errno, EventKind, File, IoMode, OpenOptions, Refused,
+    BackendKind, Buffer, Completed, Engine, Errno, EventKind, File, IoMode, OpenOptions,
+    SubmitError,
 };
 use std::collections::HashMap;
 
@@ -49,8 +50,8 @@ fn read_at(engine: &Engine, file: &File, offset: u64, len: usize) -> Result<Vec<
     result.map(|n| buffer[..n].to_vec())
 }
 
-fn refusal(result: Result<(), Refused>, len: usize) -> i32 {
-    let Refused { error, buffer } = result.unwrap_err();
+fn refusal(result: Result<(), SubmitError>, len: usize) -> i32 {
+    let SubmitError { error, buffer } = result.unwrap_err();
     assert_eq!(buffer.len(), len, "the buffer comes back");
     error.raw_os_error().unwrap()
 }
@@ -83,7 +84,7 @@ fn positional_and_streamed_calls_see_each_other() {
 
             write_at(&engine, &file, 8192, &[1; 4096], 1);
             write_at(&engine, &file, 8200, &[2; 10], 2);
-            file.seek(8205).unwrap();
+            file.set_position(8205).unwrap();
             assert_eq!(file.write(&[3; 10]).unwrap(), 10);
             write_at(&engine, &file, 8210, &[4; 2], 4);
             model[8192..12_288].fill(1);
@@ -103,12 +104,12 @@ fn positional_and_streamed_calls_see_each_other() {
             assert_eq!(tokens[&5].result, Ok(4096));
             assert_eq!(tokens[&5].buffer[..], model[8192..12_288], "{mode:?}");
 
-            file.truncate(8203).unwrap();
+            file.set_len(8203).unwrap();
             assert_eq!(
                 read_at(&engine, &file, 8190, 100).unwrap(),
                 model[8190..8203]
             );
-            file.seek(8200).unwrap();
+            file.set_position(8200).unwrap();
             let mut buf = [0; 100];
             let n = loop {
                 match file.read(&mut buf) {
@@ -195,7 +196,7 @@ fn bad_calls_give_the_buffer_back() {
         .unwrap();
     assert_eq!(refusal(writer.read_at(0, buffer(), 0), 100), libc::EBADF);
     assert_eq!(refusal(reader.write_at(0, buffer(), 0), 100), libc::EBADF);
-    assert_eq!(errno(reader.truncate(0)), libc::EBADF);
+    assert_eq!(errno(reader.set_len(0)), libc::EBADF);
     assert_eq!(refusal(append.write_at(0, buffer(), 0), 100), libc::EINVAL);
     for offset in [u64::MAX, 1 << 63, i64::MAX as u64 - 99] {
         assert_eq!(
@@ -207,7 +208,7 @@ fn bad_calls_give_the_buffer_back() {
             libc::EINVAL
         );
     }
-    assert_eq!(errno(writer.truncate(1 << 63)), libc::EINVAL);
+    assert_eq!(errno(writer.set_len(1 << 63)), libc::EINVAL);
     assert_eq!(
         writer.progress().unwrap().accepted,
         0,
@@ -234,7 +235,7 @@ fn bad_calls_give_the_buffer_back() {
         refusal(engine.write_at(fd, 0, buffer(), 0), 100),
         libc::EBADF
     );
-    assert_eq!(errno(engine.truncate(fd, 0)), libc::EBADF);
+    assert_eq!(errno(engine.set_len(fd, 0)), libc::EBADF);
 }
 
 /// The open fails: what was asked for meanwhile ends with its error.
@@ -287,7 +288,7 @@ fn a_full_disk_fails_the_write_and_the_file() {
         libc::ENOSPC
     );
     assert_eq!(errno(file.sync()), libc::ENOSPC);
-    assert_eq!(errno(file.truncate(0)), libc::ENOSPC);
+    assert_eq!(errno(file.set_len(0)), libc::ENOSPC);
     assert_eq!(errno(file.close()), libc::ENOSPC);
 }
 
@@ -301,7 +302,7 @@ fn a_shutdown_completes_what_was_asked() {
         .collect();
     for file in &files {
         write_at(&engine, file, 10, b"positional", 0);
-        file.truncate(15).unwrap();
+        file.set_len(15).unwrap();
     }
     assert!(engine.shutdown(PATIENCE).unwrap().is_clean());
     for number in 0..8 {

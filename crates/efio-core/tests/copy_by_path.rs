@@ -57,7 +57,7 @@ fn a_copy_is_identical_and_tells_how_far_it_is() {
             assert_eq!((told[0], told[told.len() - 1]), ((0, len), (len, len)));
         }
         // Nobody has to take events for it.
-        assert_eq!(engine.events().next(), None);
+        assert_eq!(engine.events().try_next(), None);
     }
 }
 

@@ -20,7 +20,7 @@ fn create() -> OpenOptions {
 fn no_event(engine: &Engine) {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        assert_eq!(engine.events().next(), None);
+        assert_eq!(engine.events().try_next(), None);
         if !readable(engine, Duration::ZERO) {
             return;
         }
@@ -70,7 +70,7 @@ fn wild_and_stale_descriptors_are_refused() {
         }
         assert_eq!(errno(engine.write(fd, b"astray")), libc::EBADF);
         assert_eq!(errno(engine.read(fd, &mut [0; 8])), libc::EBADF);
-        assert_eq!(errno(engine.seek(fd, 0)), libc::EBADF);
+        assert_eq!(errno(engine.set_position(fd, 0)), libc::EBADF);
         assert_eq!(errno(engine.sync(fd)), libc::EBADF);
         assert_eq!(errno(engine.progress(fd)), libc::EBADF);
         assert_eq!(errno(engine.open_status(fd)), libc::EBADF);
@@ -100,8 +100,8 @@ fn odd_calls_give_the_errno_of_the_kernel() {
         libc::EBADF,
         "open for writing only"
     );
-    assert_eq!(errno(file.seek(1 << 63)), libc::EINVAL);
-    file.seek(i64::MAX as u64 - 3).unwrap();
+    assert_eq!(errno(file.set_position(1 << 63)), libc::EINVAL);
+    file.set_position(i64::MAX as u64 - 3).unwrap();
     assert_eq!(errno(file.write(b"four")), libc::EINVAL);
     assert_eq!(file.progress().unwrap().accepted, 0, "nothing was buffered");
 
@@ -336,7 +336,7 @@ fn a_forked_child_gets_clean_errors() {
             && fails(file.sync().map(drop))
             && fails(file.progress().map(drop))
             && fails(engine.open("/dev/shm/x", &create()).map(drop))
-            && engine.events().next().is_none();
+            && engine.events().try_next().is_none();
         drop(file);
         drop(engine);
         // SAFETY: ends the child without the parent's atexit handlers.

@@ -58,14 +58,14 @@ fn per_file(name: &str, options: &OpenOptions, used: impl Fn(&mut Simulation, &F
                 simulation.turn(Duration::from_millis(1));
             }
             used(&mut simulation, &file);
-            while simulation.engine().events().next().is_some() {}
+            while simulation.engine().events().try_next().is_some() {}
             file
         })
         .collect();
     for _ in 0..20 {
         simulation.turn(Duration::from_secs(1));
     }
-    while simulation.engine().events().next().is_some() {}
+    while simulation.engine().events().try_next().is_some() {}
     let bytes = (HEAP.load(Ordering::Relaxed) - before - size_of_val(&files[..])) / FILES;
     println!("{name}: {bytes} bytes");
     bytes
@@ -90,7 +90,7 @@ fn a_file_that_is_open_costs_little_used_or_not() {
         for _ in 0..40 {
             simulation.turn(Duration::from_millis(1));
         }
-        file.seek(0).unwrap();
+        file.set_position(0).unwrap();
         let mut buf = [0; 200];
         while file.read(&mut buf).ok() != Some(0) {
             simulation.turn(Duration::from_millis(1));
@@ -130,7 +130,7 @@ fn a_file_of_the_kernel_costs_as_little() {
         let open = || {
             let file = engine.open(&path, options).unwrap();
             file.wait_open(Some(PATIENCE)).unwrap();
-            while engine.events().next().is_some() {}
+            while engine.events().try_next().is_some() {}
             file
         };
         // What the engine itself needs, and the memory of its queues.
@@ -167,7 +167,7 @@ fn a_file_of_the_kernel_that_was_used_costs_as_little() {
         assert_eq!(file.write(b"some bytes").unwrap(), 10);
         file.wait_flushed(Some(PATIENCE)).unwrap();
         assert_eq!(common::read_all(&engine, &file, 64).unwrap().len(), 90);
-        while engine.events().next().is_some() {}
+        while engine.events().try_next().is_some() {}
         file
     };
     let first: Vec<File> = (0..300).map(|_| used()).collect();

@@ -44,7 +44,7 @@ fn as_many_files_as_the_limit_are_open_and_work() {
     let files: Vec<File> = (0..most).map(|number| open(number).unwrap()).collect();
     assert_eq!(errno(open(0)), libc::EMFILE, "one too many");
     for (number, file) in files.iter().enumerate() {
-        file.seek(place(number)).unwrap();
+        file.set_position(place(number)).unwrap();
         file.wait_writable(Some(PATIENCE)).unwrap();
         let n = file.write(&record(number)).unwrap();
         assert_eq!(n, RECORD);
@@ -81,7 +81,7 @@ fn as_many_files_as_the_limit_are_open_and_work() {
     }
     let again = open(7).unwrap();
     (&again).write_all(b"again").unwrap();
-    again.close_wait(Some(PATIENCE)).unwrap();
+    again.wait_closed(Some(PATIENCE)).unwrap();
 }
 
 /// The whole number, over a disk without descriptors.
@@ -95,10 +95,10 @@ fn the_default_limit_is_reached_and_kept() {
     assert_eq!(errno(open(0)), libc::EMFILE, "one too many");
     let mut turn = || {
         simulation.turn(Duration::from_millis(1));
-        while engine.events().next().is_some() {}
+        while engine.events().try_next().is_some() {}
     };
     for (number, file) in files.iter().enumerate() {
-        file.seek(place(number)).unwrap();
+        file.set_position(place(number)).unwrap();
         while file.write(&record(number)).ok() != Some(RECORD) {
             turn();
         }
@@ -117,7 +117,7 @@ fn the_default_limit_is_reached_and_kept() {
     drop(files);
     while simulation.at_work().1 > 0 {
         simulation.turn(Duration::from_millis(1));
-        while engine.events().next().is_some() {}
+        while engine.events().try_next().is_some() {}
     }
     assert_eq!(
         open(7).unwrap().fd().generation(),
@@ -129,7 +129,7 @@ fn the_default_limit_is_reached_and_kept() {
 /// Asks for the records of `files`, whose first has number `first`.
 fn ask(first: usize, files: &[File]) {
     for (number, file) in (first..).zip(files) {
-        file.seek(place(number)).unwrap();
+        file.set_position(place(number)).unwrap();
         // Not there yet, or there: the read sees which.
         let _ = file.available();
     }

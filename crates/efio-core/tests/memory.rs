@@ -2,7 +2,7 @@
 //! simulated disk.
 
 use efio_core::sim::{SimOptions, Simulation};
-use efio_core::transfer::{Send, Step};
+use efio_core::transfer::{SendFile, Step};
 use efio_core::{Config, EventKind, File, IoMode, OpenOptions};
 use std::cell::RefCell;
 use std::io::{self, ErrorKind, Write};
@@ -210,7 +210,7 @@ fn a_loan_outlives_the_run_that_it_came_from() {
         greedy: &greedy,
         taken: 0,
     };
-    let mut send = Send::new(None);
+    let mut send = SendFile::new(None);
     loop {
         match send.step(&file, &mut target).unwrap() {
             Step::Done => break,

@@ -113,7 +113,7 @@ fn a_refused_allocation_loses_nothing() {
                 *len = tolerated(file.write(b"hello")).unwrap_or(0) as u64;
                 let mut file_too = file;
                 tolerated(file_too.flush());
-                tolerated(file.size());
+                tolerated(file.len());
                 tolerated(file.sync());
                 match file.write_at(10, buffer, 1) {
                     Ok(()) => *len = 13,

@@ -40,7 +40,7 @@ impl Bench {
 
     fn turn(&mut self) {
         self.simulation.turn(MS);
-        while let Some(event) = self.simulation.engine().events().next() {
+        while let Some(event) = self.simulation.engine().events().try_next() {
             self.heard.push((event.fd, event.kind));
         }
     }
@@ -85,7 +85,7 @@ fn what_was_appended_behind_a_truncation_keeps_its_place() {
     let mut bench = Bench::new(1, trouble.clone());
     let file = bench.open(&OpenOptions::new().append(true));
     file.write(b"abc").unwrap();
-    file.truncate(1).unwrap();
+    file.set_len(1).unwrap();
     file.write(b"def").unwrap();
     bench.rest();
     assert_eq!(bench.failure().map(|failure| failure.offset), Some(0));
@@ -98,7 +98,7 @@ fn what_was_appended_behind_a_truncation_keeps_its_place() {
     let file = bench.open(&OpenOptions::new().append(true));
     file.write(b"abc").unwrap();
     // More than any file may have.
-    file.truncate(1 << 40).unwrap();
+    file.set_len(1 << 40).unwrap();
     file.write(b"def").unwrap();
     bench.rest();
     assert_eq!(file.progress().unwrap().written, 3);

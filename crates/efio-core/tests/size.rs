@@ -15,7 +15,7 @@ fn engine(mode: IoMode) -> Engine {
 }
 
 fn size(engine: &Engine, file: &File) -> u64 {
-    ready(engine, file.fd(), || file.size()).unwrap()
+    ready(engine, file.fd(), || file.len()).unwrap()
 }
 
 #[test]
@@ -32,13 +32,13 @@ fn what_was_accepted_counts() {
         std::fs::write(&path, pattern(10_000)).unwrap();
         let file = engine.open(&path, &both()).unwrap();
         // Before the kernel has opened it.
-        assert_eq!(file.wait_size(Some(PATIENCE)).unwrap(), 10_000);
-        file.seek(9_000).unwrap();
+        assert_eq!(file.wait_len(Some(PATIENCE)).unwrap(), 10_000);
+        file.set_position(9_000).unwrap();
         assert_eq!(file.write(&pattern(1_500)).unwrap(), 1_500);
         assert_eq!(size(&engine, &file), 10_500);
         file.write_at(20_000, engine.buffer(5).unwrap(), 1).unwrap();
         assert_eq!(size(&engine, &file), 20_005);
-        file.truncate(7).unwrap();
+        file.set_len(7).unwrap();
         assert_eq!(size(&engine, &file), 7);
         // It moves nothing.
         assert_eq!((&file).stream_position().unwrap(), 10_500);
@@ -49,7 +49,7 @@ fn what_was_accepted_counts() {
             .unwrap();
         other.write_all(b"more").unwrap();
         assert_eq!(size(&engine, &file), 11);
-        assert_eq!(file.wait_size(Some(PATIENCE)).unwrap(), 11);
+        assert_eq!(file.wait_len(Some(PATIENCE)).unwrap(), 11);
     }
 }
 
@@ -85,7 +85,7 @@ fn an_answer_from_before_a_write_is_not_given_out() {
     let file = engine.open(dir.join("file"), &both()).unwrap();
     event(&engine, |event| event.kind == EventKind::Opened);
     // The driver may be quick enough to answer the call that asks.
-    if let Err(error) = file.size() {
+    if let Err(error) = file.len() {
         assert_eq!(error.kind(), ErrorKind::WouldBlock);
         event(&engine, |event| event.kind == EventKind::Readable);
     }
@@ -97,15 +97,15 @@ fn an_answer_from_before_a_write_is_not_given_out() {
 fn there_is_an_error_instead_where_there_is_no_size() {
     let (dir, engine) = (Dir::new(), engine(IoMode::Auto));
     let missing = engine.open(dir.join("missing"), &reading()).unwrap();
-    assert_eq!(errno(missing.wait_size(Some(PATIENCE))), libc::ENOENT);
+    assert_eq!(errno(missing.wait_len(Some(PATIENCE))), libc::ENOENT);
     let options = OpenOptions::new().write(true).create(true);
     let file = engine.open(dir.join("file"), &options).unwrap();
     file.wait_open(Some(PATIENCE)).unwrap();
     engine.close(file.fd()).unwrap();
-    assert_eq!(errno(file.size()), libc::EBADF);
+    assert_eq!(errno(file.len()), libc::EBADF);
     closed(&engine, file.fd()).unwrap();
     // The end of the engine is heard of.
     let file = engine.open(dir.join("file"), &options).unwrap();
     drop(engine);
-    assert!(file.wait_size(Some(PATIENCE)).is_err());
+    assert!(file.wait_len(Some(PATIENCE)).is_err());
 }

@@ -144,11 +144,11 @@ fn an_ordinary_file_serves_tasks_and_the_queue() {
     pending(file.poll_read(&mut task.cx(), &mut [0; 10]));
     assert_eq!(world.settle(), [], "the task waits, and no loop");
     assert_eq!(task.woken(), 1);
-    file.seek(50_000).unwrap();
+    file.set_position(50_000).unwrap();
     assert!(file.read(&mut [0; 10]).is_err());
     assert_eq!(world.settle(), [EventKind::Readable]);
     assert_eq!(task.woken(), 0, "the loop waits, and no task");
-    file.seek(20_000).unwrap();
+    file.set_position(20_000).unwrap();
     assert!(file.read(&mut [0; 10]).is_err());
     pending(file.poll_read(&mut task.cx(), &mut [0; 10]));
     assert_eq!(world.settle(), [EventKind::Readable]);
@@ -170,7 +170,7 @@ fn nobody_is_woken_in_another_ones_place() {
     pending(file.poll_read(&mut two.cx(), &mut [0; 10]));
     world.settle();
     assert_eq!((one.woken(), two.woken()), (1, 1));
-    file.seek(10).unwrap();
+    file.set_position(10).unwrap();
     pending(file.poll_read(&mut one.cx(), &mut [0; 10]));
     file.write(b"bytes").unwrap();
     pending(file.poll_flush(&mut two.cx()));

@@ -4,7 +4,7 @@
 mod common;
 
 use common::{Dir, PATIENCE, errno, event, pattern, read_all};
-use efio_core::transfer::{Copy, Receive, Send, Step};
+use efio_core::transfer::{CopyFile, ReceiveFile, SendFile, Step};
 use efio_core::{Engine, EventKind, File, IoMode, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -67,7 +67,7 @@ fn a_file_goes_to_a_socket() {
             (123_457, Some(2_000_000)),
         ] {
             let file = open(&engine, &dir.join("source"), false);
-            file.seek(from as u64).unwrap();
+            file.set_position(from as u64).unwrap();
             let (mut ours, mut theirs) = UnixStream::pair().unwrap();
             ours.set_nonblocking(true).unwrap();
             let peer = thread::spawn(move || {
@@ -75,12 +75,12 @@ fn a_file_goes_to_a_socket() {
                 theirs.read_to_end(&mut got).unwrap();
                 got
             });
-            let mut send = Send::new(len);
+            let mut send = SendFile::new(len);
             finish(&engine, || send.step(&file, &mut ours), true).unwrap();
             drop(ours);
             let wanted = &bytes[from..len.map_or(bytes.len(), |len| from + len as usize)];
             assert!(peer.join().unwrap() == wanted, "{mode:?} {from} {len:?}");
-            assert_eq!(send.moved(), wanted.len() as u64);
+            assert_eq!(send.transferred(), wanted.len() as u64);
             // The position is behind what was sent.
             let rest = read_all(&engine, &file, 100_000).unwrap();
             assert!(
@@ -108,13 +108,16 @@ fn a_socket_goes_to_a_file() {
             }
         });
         // A call of write in between, and a length: the rest stays in the socket.
-        let mut receive = Receive::new(Some(5_000_001));
+        let mut receive = ReceiveFile::new(Some(5_000_001));
         finish(&engine, || receive.step(&file, &ours), false).unwrap();
         common::write_all(&engine, &file, b"between").unwrap();
-        let mut rest = Receive::new(None);
+        let mut rest = ReceiveFile::new(None);
         finish(&engine, || rest.step(&file, &ours), false).unwrap();
         peer.join().unwrap();
-        assert_eq!(receive.moved() + rest.moved(), bytes.len() as u64);
+        assert_eq!(
+            receive.transferred() + rest.transferred(),
+            bytes.len() as u64
+        );
 
         let fd = file.fd();
         file.close().unwrap();
@@ -139,9 +142,9 @@ fn a_file_goes_to_a_file_wherever_it_begins() {
             let path = dir.join("target");
             let source = open(&engine, &dir.join("source"), false);
             let target = open(&engine, &path, true);
-            source.seek(from as u64).unwrap();
-            target.seek(to).unwrap();
-            let mut copy = Copy::new(len);
+            source.set_position(from as u64).unwrap();
+            target.set_position(to).unwrap();
+            let mut copy = CopyFile::new(len);
             let deadline = Instant::now() + PATIENCE;
             loop {
                 assert!(Instant::now() < deadline);
@@ -159,7 +162,7 @@ fn a_file_goes_to_a_file_wherever_it_begins() {
             target.close().unwrap();
             common::closed(&engine, fd).unwrap();
             let wanted = &bytes[from..len.map_or(bytes.len(), |len| from + len as usize)];
-            assert_eq!(copy.moved(), wanted.len() as u64);
+            assert_eq!(copy.transferred(), wanted.len() as u64);
             let got = std::fs::read(&path).unwrap();
             assert!(got[to as usize..] == *wanted, "{mode:?} {from} {to}");
             std::fs::remove_file(path).unwrap();
@@ -174,16 +177,16 @@ fn a_transfer_says_what_is_wrong() {
     let engine = engine(IoMode::Auto);
     let short = open(&engine, &dir.join("short"), false);
 
-    let mut send = Send::new(Some(6));
+    let mut send = SendFile::new(Some(6));
     let mut taken = Vec::new();
     let error = finish(&engine, || send.step(&short, &mut taken), true).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
-    assert_eq!((taken.as_slice(), send.moved()), (&b"short"[..], 5));
+    assert_eq!((taken.as_slice(), send.transferred()), (&b"short"[..], 5));
 
     let target = open(&engine, &dir.join("target"), true);
     let (ours, mut theirs) = UnixStream::pair().unwrap();
     // Our end would wait; a step does not.
-    let mut receive = Receive::new(Some(6));
+    let mut receive = ReceiveFile::new(Some(6));
     assert_eq!(receive.step(&target, &ours).unwrap(), Step::WaitSource);
     theirs.write_all(b"short").unwrap();
     drop(theirs);
@@ -193,15 +196,21 @@ fn a_transfer_says_what_is_wrong() {
 
     let no_socket = std::fs::File::open(dir.join("short")).unwrap();
     assert_eq!(
-        errno(Receive::new(None).step(&target, &no_socket)),
+        errno(ReceiveFile::new(None).step(&target, &no_socket)),
         libc::ENOTSOCK
     );
-    assert_eq!(errno(Receive::new(None).step(&short, &ours)), libc::EBADF);
     assert_eq!(
-        errno(Send::new(None).step(&target, &mut Vec::new())),
+        errno(ReceiveFile::new(None).step(&short, &ours)),
         libc::EBADF
     );
-    assert_eq!(errno(Copy::new(None).step(&target, &short)), libc::EBADF);
+    assert_eq!(
+        errno(SendFile::new(None).step(&target, &mut Vec::new())),
+        libc::EBADF
+    );
+    assert_eq!(
+        errno(CopyFile::new(None).step(&target, &short)),
+        libc::EBADF
+    );
 }
 
 /// The target of a step may use the very file that is being sent: nothing is locked meanwhile.
@@ -210,7 +219,7 @@ fn whoever_moves_the_position_during_a_step_is_noticed() {
     struct Meddler<'a>(&'a File);
     impl Write for Meddler<'_> {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.seek(0)?;
+            self.0.set_position(0)?;
             Ok(bytes.len())
         }
         fn flush(&mut self) -> std::io::Result<()> {
@@ -221,8 +230,8 @@ fn whoever_moves_the_position_during_a_step_is_noticed() {
     std::fs::write(dir.join("source"), pattern(10_000)).unwrap();
     let engine = engine(IoMode::Auto);
     let file = open(&engine, &dir.join("source"), false);
-    file.seek(1).unwrap();
-    let mut send = Send::new(None);
+    file.set_position(1).unwrap();
+    let mut send = SendFile::new(None);
     let result = finish(&engine, || send.step(&file, &mut Meddler(&file)), true);
     assert_eq!(errno(result), libc::EBUSY);
 }

@@ -47,7 +47,7 @@ fn what_a_full_disk_refused_comes_back() {
         assert_eq!(errno(file.take_unwritten()), libc::EINVAL, "nothing failed");
         let bytes = pattern(600_000);
         write_all(&engine, &file, &bytes).unwrap();
-        file.seek(0).unwrap();
+        file.set_position(0).unwrap();
         // Too late, perhaps: what is not accepted does not count.
         let over = file.write(b"over the beginning").unwrap_or(0);
         let failure = failure(&engine);
@@ -100,7 +100,7 @@ fn a_refused_open_gives_all_back() {
     let engine = Engine::builder().memory_budget(4 << 20).start().unwrap();
     let open = || engine.open(dir.join("missing/file"), &create()).unwrap();
     let file = open();
-    file.seek(5000).unwrap();
+    file.set_position(5000).unwrap();
     let n = file.write(b"for nothing").unwrap_or(0);
     failure(&engine);
     let ranges = take(&engine, &file);

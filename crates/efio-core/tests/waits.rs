@@ -75,10 +75,10 @@ fn a_file_lives_by_waiting_alone() {
         let mark = file.sync().unwrap();
         file.wait_synced(mark, SOON).unwrap();
         assert_eq!(file.progress().unwrap().durable, mark);
-        file.seek(0).unwrap();
+        file.set_position(0).unwrap();
         assert!(read_all(&file) == bytes, "{mode:?}");
-        file.close_wait(SOON).unwrap();
-        assert!(engine.events().next().is_none(), "wakers, so no events");
+        file.wait_closed(SOON).unwrap();
+        assert!(engine.events().try_next().is_none(), "wakers, so no events");
         assert!(std::fs::read(dir.join("file")).unwrap() == bytes);
     }
 }
@@ -112,13 +112,13 @@ fn errors_end_a_wait() {
     assert_eq!(errno(missing.wait_flushed(SOON)), Some(libc::ENOENT));
     assert_eq!(errno(missing.wait_writable(SOON)), Some(libc::EBADF));
     let fd = missing.fd();
-    assert_eq!(errno(missing.close_wait(SOON)), Some(libc::ENOENT));
+    assert_eq!(errno(missing.wait_closed(SOON)), Some(libc::ENOENT));
     assert_eq!(errno(engine.wait_open(fd, SOON)), Some(libc::EBADF));
-    assert_eq!(errno(engine.close_wait(fd, SOON)), Some(libc::EBADF));
+    assert_eq!(errno(engine.wait_closed(fd, SOON)), Some(libc::EBADF));
     let write = OpenOptions::new().write(true).create(true);
     let file = engine.open(dir.join("file"), &write).unwrap();
     assert_eq!(errno(file.wait_readable(SOON)), Some(libc::EBADF));
-    assert_eq!(errno(engine.poll(fd)), Some(libc::EBADF));
+    assert_eq!(errno(engine.readiness(fd)), Some(libc::EBADF));
 }
 
 /// Nobody drives the simulation: each wait ends at its deadline, and not before.
@@ -148,7 +148,7 @@ fn a_deadline_ends_a_wait() {
             ErrorKind::TimedOut
         );
     }
-    let closed = file.close_wait(Some(patience));
+    let closed = file.wait_closed(Some(patience));
     assert_eq!(closed.unwrap_err().kind(), ErrorKind::TimedOut);
 }
 
@@ -169,7 +169,7 @@ fn a_callback_is_not_let_wait() {
                     file.wait_writable(None),
                     file.wait_flushed(None),
                     file.wait_synced(0, None),
-                    file.close_wait(None),
+                    file.wait_closed(None),
                 ];
                 let _ = news.send(waits.map(errno));
             }
@@ -226,12 +226,12 @@ fn a_close_that_the_engine_leaves_behind_says_so() {
     let mut simulation = simulation();
     let file = simulation.engine().open("/file", &both()).unwrap();
     let late = simulation.engine().open("/late", &both()).unwrap();
-    let closing = thread::spawn(move || errno(file.close_wait(None)));
+    let closing = thread::spawn(move || errno(file.wait_closed(None)));
     simulation.turn(Duration::ZERO);
     drop(simulation);
     assert_eq!(closing.join().unwrap(), Some(libc::ESHUTDOWN));
     assert_eq!(errno(late.wait_open(None)), Some(libc::ESHUTDOWN));
-    assert_eq!(errno(late.close_wait(None)), Some(libc::ESHUTDOWN));
+    assert_eq!(errno(late.wait_closed(None)), Some(libc::ESHUTDOWN));
 }
 
 #[test]
@@ -243,7 +243,7 @@ fn a_wait_after_the_shutdown_does_not_hang() {
     assert!(engine.shutdown(PATIENCE).unwrap().is_clean());
     assert_eq!(errno(file.wait_open(None)), Some(libc::ESHUTDOWN));
     assert_eq!(errno(file.wait_flushed(None)), Some(libc::ESHUTDOWN));
-    assert_eq!(errno(file.close_wait(None)), Some(libc::ESHUTDOWN));
+    assert_eq!(errno(file.wait_closed(None)), Some(libc::ESHUTDOWN));
     assert_eq!(std::fs::read(dir.join("file")).unwrap(), b"bytes");
 }
 
@@ -260,8 +260,8 @@ fn a_forked_child_does_not_wait() {
         let clean = gone(file.wait_open(None))
             && gone(file.wait_readable(None))
             && gone(file.wait_synced(0, None))
-            && gone(engine.poll(file.fd()).map(drop))
-            && gone(file.close_wait(None));
+            && gone(engine.readiness(file.fd()).map(drop))
+            && gone(file.wait_closed(None));
         // SAFETY: ends the child without the parent's atexit handlers.
         unsafe { libc::_exit(if clean { 0 } else { 1 }) };
     }
@@ -269,7 +269,7 @@ fn a_forked_child_does_not_wait() {
     // SAFETY: waits for the child made above.
     assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
     assert_eq!(status, 0, "the child");
-    file.close_wait(SOON).unwrap();
+    file.wait_closed(SOON).unwrap();
 }
 
 #[test]
@@ -280,7 +280,7 @@ fn readiness_is_what_a_call_would_find() {
     let file = simulation.engine().open("/file", &options).unwrap();
     let engine = Arc::clone(simulation.engine());
     let ready = || {
-        let ready = engine.poll(file.fd()).unwrap();
+        let ready = engine.readiness(file.fd()).unwrap();
         (ready.readable, ready.writable)
     };
     let settle = |simulation: &mut Simulation| {

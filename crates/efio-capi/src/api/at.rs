@@ -3,7 +3,7 @@
 use crate::event::{Pending, Place};
 use crate::ffi::{bytes, bytes_mut, enter, error};
 use crate::library::descriptor;
-use efio_core::{Buffer, Refused};
+use efio_core::{Buffer, SubmitError};
 use std::ffi::{c_int, c_void};
 use std::io;
 
@@ -81,7 +81,7 @@ pub unsafe extern "C" fn ef_write_at(
 pub extern "C" fn ef_truncate(fd: c_int, len: u64) -> c_int {
     enter(|| {
         let (library, descriptor) = descriptor(fd)?;
-        library.engine.truncate(descriptor.fd(), len)?;
+        library.engine.set_len(descriptor.fd(), len)?;
         Ok(0)
     })
 }
@@ -94,6 +94,6 @@ fn check_len(nbyte: usize) -> io::Result<()> {
 }
 
 /// The buffer goes back to the pool.
-fn refusal(refused: Refused) -> io::Error {
+fn refusal(refused: SubmitError) -> io::Error {
     refused.error
 }

@@ -105,7 +105,7 @@ pub extern "C" fn ef_poll(fd: c_int) -> c_int {
         let (library, descriptor) = descriptor(fd)?;
         let file = descriptor.fd();
         library.engine.open_status(file)?;
-        let mut ready = library.engine.poll(file)?;
+        let mut ready = library.engine.readiness(file)?;
         if !ready.readable && !descriptor.is_writable() {
             let found = library.engine.available(file);
             ready.readable = !found.is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
@@ -178,7 +178,7 @@ pub unsafe extern "C" fn ef_error(fd: c_int, lost_from: *mut u64) -> c_int {
 pub extern "C" fn ef_seek(fd: c_int, position: u64) -> c_int {
     enter(|| -> io::Result<c_int> {
         let (library, descriptor) = descriptor(fd)?;
-        library.engine.seek(descriptor.fd(), position)?;
+        library.engine.set_position(descriptor.fd(), position)?;
         Ok(0)
     })
 }

@@ -224,7 +224,7 @@ impl Copying<'_> {
                 Next::Data => {}
                 Next::Hole(end) => position = self.skip_to(end)?,
                 Next::LastHole(end) => {
-                    self.dst.truncate(end).map_err(about(&self.options.dst))?;
+                    self.dst.set_len(end).map_err(about(&self.options.dst))?;
                     position = self.skip_to(end)?;
                 }
             }
@@ -246,8 +246,12 @@ impl Copying<'_> {
 
     /// Both files go on behind a hole.
     fn skip_to(&mut self, position: u64) -> Result<u64, Stop> {
-        self.src.seek(position).map_err(about(&self.options.src))?;
-        self.dst.seek(position).map_err(about(&self.options.dst))?;
+        self.src
+            .set_position(position)
+            .map_err(about(&self.options.src))?;
+        self.dst
+            .set_position(position)
+            .map_err(about(&self.options.dst))?;
         self.bar.set_position(position);
         Ok(position)
     }

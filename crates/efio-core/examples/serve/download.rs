@@ -6,7 +6,7 @@ use crate::context::Context;
 use crate::request::{Method, Request};
 use crate::response::{Head, Status};
 use crate::timing::{Call, Stopwatch};
-use efio_core::transfer::{Send, Step};
+use efio_core::transfer::{SendFile, Step};
 use efio_core::{File, OpenOptions};
 use mio::net::TcpStream;
 use std::io;
@@ -15,7 +15,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 /// A download under way.
 pub struct Download {
     file: File,
-    send: Send,
+    send: SendFile,
     /// The file as the clerk opened it: efio opens the very same one through it.
     kernel: Option<OwnedFd>,
 }
@@ -103,13 +103,13 @@ impl Download {
             .timings
             .time(Call::Open, || engine.open(path, &options))?;
         if part.from > 0 {
-            file.seek(part.from)?;
+            file.set_position(part.from)?;
         }
         cx.routes.insert(file.fd(), id);
         cx.figures.downloads += 1;
         Ok(Self {
             file,
-            send: Send::new(Some(part.len)),
+            send: SendFile::new(Some(part.len)),
             kernel: Some(kernel),
         })
     }

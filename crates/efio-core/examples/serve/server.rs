@@ -152,7 +152,7 @@ impl Server {
     fn take_events(&mut self) {
         loop {
             let queue = self.cx.engine.events();
-            let Some(event) = self.cx.timings.time(Call::Drain, || queue.next()) else {
+            let Some(event) = self.cx.timings.time(Call::Drain, || queue.try_next()) else {
                 return;
             };
             if let EventKind::Closed { .. } = event.kind {

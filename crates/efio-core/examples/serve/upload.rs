@@ -13,7 +13,7 @@ use crate::input::{Frames, Input};
 use crate::request::Body;
 use crate::response::Status;
 use crate::timing::{Call, Stopwatch};
-use efio_core::transfer::{Receive, Step};
+use efio_core::transfer::{ReceiveFile, Step};
 use efio_core::{EventKind, File};
 use mio::net::TcpStream;
 use std::ffi::CString;
@@ -33,7 +33,10 @@ pub struct Upload {
 
 enum Incoming {
     /// That many bytes are still to come, first from the input, then straight from the socket.
-    Length { left: u64, receive: Option<Receive> },
+    Length {
+        left: u64,
+        receive: Option<ReceiveFile>,
+    },
     /// `None` when it ended and the input was given back.
     Chunked(Option<Box<Frames>>),
 }
@@ -130,7 +133,7 @@ impl Upload {
         let (Incoming::Length { left, receive }, Some(file)) = (&mut self.body, &self.file) else {
             return Ok(Flow::Close);
         };
-        let receive = receive.get_or_insert_with(|| Receive::new(Some(*left)));
+        let receive = receive.get_or_insert_with(|| ReceiveFile::new(Some(*left)));
         let (before, start) = (receive.in_socket(), Stopwatch::start());
         let step = receive.step(file, socket);
         let in_socket = receive.in_socket() - before;

@@ -6,7 +6,7 @@
 use super::read::end_run;
 use super::{EBADF, EINVAL};
 use crate::command::AtCommand;
-use crate::error::{Errno, Refused};
+use crate::error::{Errno, SubmitError};
 use crate::fd::{CallerState, Fd, Notify, OpenState, Requests, Slot};
 use crate::page::Buffer;
 use crate::plan::{Asked, Kind};
@@ -21,12 +21,24 @@ impl Shared {
     }
 
     /// Reads into the buffer in the background.
-    pub fn read_at(&self, fd: Fd, offset: u64, buffer: Buffer, token: u64) -> Result<(), Refused> {
+    pub fn read_at(
+        &self,
+        fd: Fd,
+        offset: u64,
+        buffer: Buffer,
+        token: u64,
+    ) -> Result<(), SubmitError> {
         self.start_at(fd, Kind::Read, offset, buffer, token)
     }
 
     /// Writes the buffer in the background.
-    pub fn write_at(&self, fd: Fd, offset: u64, buffer: Buffer, token: u64) -> Result<(), Refused> {
+    pub fn write_at(
+        &self,
+        fd: Fd,
+        offset: u64,
+        buffer: Buffer,
+        token: u64,
+    ) -> Result<(), SubmitError> {
         self.start_at(fd, Kind::Write, offset, buffer, token)
     }
 
@@ -37,7 +49,7 @@ impl Shared {
         offset: u64,
         buffer: Buffer,
         token: u64,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), SubmitError> {
         let mut buffer = Some(buffer);
         let started = self.with_file(fd, |slot, ends| {
             let len = buffer.as_ref().map_or(0, |buffer| buffer.len());
@@ -56,7 +68,7 @@ impl Shared {
                 Errno(libc::ENOMEM).into()
             })
         });
-        started.map_err(|error| Refused {
+        started.map_err(|error| SubmitError {
             error,
             buffer: buffer.expect("nothing fails once it is given away"),
         })

@@ -27,7 +27,7 @@ mod shutdown;
 mod size;
 
 pub use current::{CurrentDriver, is_driver_thread};
-pub use shutdown::Report;
+pub use shutdown::ShutdownReport;
 
 use crate::backend::Backend;
 use crate::command::{AtCommand, Command};

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 /// How a shutdown went.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Report {
+pub struct ShutdownReport {
     /// Files of which something was left behind, and the bytes of each that were accepted and not
     /// written: those that were not closed at the deadline, and those that failed and whose failure
     /// nobody heard of, whether they were left open, closed or dropped, before the shutdown or
@@ -22,7 +22,7 @@ pub struct Report {
     pub failed: Vec<(Fd, Failure)>,
 }
 
-impl Report {
+impl ShutdownReport {
     /// Whether each accepted byte was written or reported as lost before.
     pub fn is_clean(&self) -> bool {
         self.unfinished.is_empty() && self.failed.is_empty()
@@ -37,8 +37,8 @@ impl<B: Backend> Drop for Driver<B> {
 
 impl<B: Backend> Driver<B> {
     /// Closes every file; gives up after `patience`.
-    pub(super) fn begin_shutdown(&mut self, patience: Duration) {
-        self.deadline = Some(self.now.saturating_add(patience));
+    pub(super) fn begin_shutdown(&mut self, timeout: Duration) {
+        self.deadline = Some(self.now.saturating_add(timeout));
         let open: Vec<Fd> = self.files.iter().flatten().map(|file| file.fd).collect();
         for fd in open {
             self.close_for_shutdown(fd);
@@ -76,13 +76,13 @@ impl<B: Backend> Driver<B> {
     }
 
     /// The report, once the shutdown is over.
-    pub fn finished(&mut self) -> Option<Report> {
+    pub fn finished(&mut self) -> Option<ShutdownReport> {
         let deadline = self.deadline?;
         if self.live > 0 && self.now < deadline {
             return None;
         }
         self.end_positional();
-        let mut report = Report::default();
+        let mut report = ShutdownReport::default();
         for (fd, bytes, failure) in self.losses() {
             report.unfinished.push((fd, bytes));
             report.failed.push((fd, failure));

@@ -1,7 +1,7 @@
 //! The driver on its thread: how it starts, lives and ends.
 
 use crate::backend::{self, Backend, BackendInfo, Selected};
-use crate::driver::{CurrentDriver, Driver, Report};
+use crate::driver::{CurrentDriver, Driver, ShutdownReport};
 use crate::event::Callback;
 use crate::shared::Shared;
 use crate::sys;
@@ -19,7 +19,7 @@ type Program = (Option<Callback>, Option<Mask>);
 /// A driver on its thread.
 pub struct DriverThread {
     /// Where it reports how it ended.
-    report: Receiver<Report>,
+    report: Receiver<ShutdownReport>,
     thread: JoinHandle<()>,
 }
 
@@ -46,7 +46,7 @@ impl DriverThread {
     }
 
     /// Waits for the end of a driver that was told to shut down.
-    pub fn wait(self) -> io::Result<Report> {
+    pub fn wait(self) -> io::Result<ShutdownReport> {
         let report = self.report.recv().map_err(|_| died())?;
         if report.is_clean() {
             // It waits for nothing any more. With a disk that hangs it gives the backend a moment.
@@ -67,7 +67,7 @@ fn driver_main(
     shared: Arc<Shared>,
     program: Program,
     started: &SyncSender<io::Result<BackendInfo>>,
-    report: &SyncSender<Report>,
+    report: &SyncSender<ShutdownReport>,
 ) {
     // The crew inherits it.
     sys::wake_without_preempting();
@@ -93,7 +93,11 @@ fn driver_main(
     let _ = report.send(end);
 }
 
-fn drive<B: Backend>(shared: &Arc<Shared>, backend: B, (callback, mask): Program) -> Report {
+fn drive<B: Backend>(
+    shared: &Arc<Shared>,
+    backend: B,
+    (callback, mask): Program,
+) -> ShutdownReport {
     // Dropped before the mark: what the callback owned may be an engine.
     let _driving = CurrentDriver::of(shared);
     let mut driver = Driver::new(Arc::clone(shared), backend);

@@ -13,8 +13,8 @@ pub use builder::Builder;
 use crate::backend::BackendInfo;
 use crate::caller::Unwritten;
 use crate::command::Command;
-use crate::driver::{Report, is_driver_thread};
-use crate::error::{Errno, Failure, Refused};
+use crate::driver::{ShutdownReport, is_driver_thread};
+use crate::error::{Errno, Failure, SubmitError};
 use crate::event::{EventQueue, Readiness};
 use crate::fd::{Fd, Notify, Progress};
 use crate::file::File;
@@ -183,7 +183,7 @@ impl Engine {
     /// # Errors
     ///
     /// `EBADF` for a descriptor that is not open.
-    pub fn poll(&self, fd: Fd) -> io::Result<Readiness> {
+    pub fn readiness(&self, fd: Fd) -> io::Result<Readiness> {
         self.shared.poll(fd)
     }
 
@@ -210,7 +210,7 @@ impl Engine {
     /// # Errors
     ///
     /// Those of [`File::seek`].
-    pub fn seek(&self, fd: Fd, position: u64) -> io::Result<()> {
+    pub fn set_position(&self, fd: Fd, position: u64) -> io::Result<()> {
         self.shared.seek(fd, position)
     }
 
@@ -230,7 +230,13 @@ impl Engine {
     /// # Errors
     ///
     /// Those of [`File::read_at`].
-    pub fn read_at(&self, fd: Fd, offset: u64, buffer: Buffer, token: u64) -> Result<(), Refused> {
+    pub fn read_at(
+        &self,
+        fd: Fd,
+        offset: u64,
+        buffer: Buffer,
+        token: u64,
+    ) -> Result<(), SubmitError> {
         self.shared.read_at(fd, offset, buffer, token)
     }
 
@@ -239,7 +245,13 @@ impl Engine {
     /// # Errors
     ///
     /// Those of [`File::write_at`].
-    pub fn write_at(&self, fd: Fd, offset: u64, buffer: Buffer, token: u64) -> Result<(), Refused> {
+    pub fn write_at(
+        &self,
+        fd: Fd,
+        offset: u64,
+        buffer: Buffer,
+        token: u64,
+    ) -> Result<(), SubmitError> {
         self.shared.write_at(fd, offset, buffer, token)
     }
 
@@ -248,7 +260,7 @@ impl Engine {
     /// # Errors
     ///
     /// Those of [`File::truncate`].
-    pub fn truncate(&self, fd: Fd, len: u64) -> io::Result<()> {
+    pub fn set_len(&self, fd: Fd, len: u64) -> io::Result<()> {
         self.shared.truncate(fd, len)
     }
 
@@ -329,13 +341,13 @@ impl Engine {
     ///
     /// `EDEADLK` in a callback of this engine, which waits for nobody: the engine then ends in the
     /// background. `EIO` when the driver died, which would be a bug of efio.
-    pub fn shutdown(mut self, patience: Duration) -> io::Result<Report> {
-        self.stop(patience)
+    pub fn shutdown(mut self, timeout: Duration) -> io::Result<ShutdownReport> {
+        self.stop(timeout)
     }
 
-    fn stop(&mut self, patience: Duration) -> io::Result<Report> {
+    fn stop(&mut self, timeout: Duration) -> io::Result<ShutdownReport> {
         let Some(driver) = self.driver.take() else {
-            return Ok(Report::default());
+            return Ok(ShutdownReport::default());
         };
         if let Err(elsewhere) = self.shared.check_process() {
             // In a forked child there is no driver to wait for (F51). It may have had the locks of
@@ -345,7 +357,7 @@ impl Engine {
         }
         self.shared.stop();
         memory::until_allocated(|| {
-            let command = Command::Shutdown(patience);
+            let command = Command::Shutdown(timeout);
             self.shared.command(command).ok()
         });
         if is_driver_thread(&self.shared) {

@@ -79,7 +79,7 @@ impl EventQueue {
     /// Takes the oldest event; `None` when none is available. Take events until then before waiting
     /// again: the descriptor is cleared by the call that returns `None`.
     /// In a forked child there are no events.
-    pub fn next(&self) -> Option<Event> {
+    pub fn try_next(&self) -> Option<Event> {
         if self.birthplace.is_child() {
             return None;
         }
@@ -88,7 +88,7 @@ impl EventQueue {
 
     /// All events that wait now, oldest first; ends when [`next`](Self::next) gives `None`.
     pub fn drain(&self) -> impl Iterator<Item = Event> + '_ {
-        std::iter::from_fn(|| self.next())
+        std::iter::from_fn(|| self.try_next())
     }
 }
 

@@ -77,17 +77,17 @@ impl LogGuard {
     ///
     /// The first error of the file: lines may be missing. `TimedOut` when the disk takes longer
     /// than `patience`.
-    pub fn close(mut self, patience: Duration) -> io::Result<LogReport> {
-        self.end(patience)?;
+    pub fn close(mut self, timeout: Duration) -> io::Result<LogReport> {
+        self.end(timeout)?;
         Ok(self.report())
     }
 
-    fn end(&mut self, patience: Duration) -> io::Result<()> {
+    fn end(&mut self, timeout: Duration) -> io::Result<()> {
         let Some(engine) = self.engine.take() else {
             return Ok(());
         };
-        let closed = self.log.close(patience);
-        let drained = engine.shutdown(patience);
+        let closed = self.log.close(timeout);
+        let drained = engine.shutdown(timeout);
         closed.and(drained.map(drop))
     }
 }

@@ -1,7 +1,7 @@
 //! The events; see the table of the module above.
 
 use crate::backend::BackendInfo;
-use crate::driver::Report;
+use crate::driver::ShutdownReport;
 use crate::error::{Errno, Failure};
 use crate::fd::Fd;
 use crate::op::{FileFacts, OpenSpec};
@@ -42,7 +42,7 @@ pub fn closed(fd: Fd, error: Option<Errno>) {
 }
 
 /// An engine came to its end.
-pub fn shut_down(report: &Report) {
+pub fn shut_down(report: &ShutdownReport) {
     let unfinished = report.unfinished.len();
     if report.is_clean() {
         info!(target: "efio", unfinished, "shut down");

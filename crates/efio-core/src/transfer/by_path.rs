@@ -1,7 +1,7 @@
 //! A whole file copied by the calling thread, which waits.
 
 use super::copy::Failed;
-use super::{Copy, Step};
+use super::{CopyFile, Step};
 use crate::engine::Engine;
 use crate::file::File;
 use crate::options::OpenOptions;
@@ -127,7 +127,7 @@ pub fn copy(
     })?;
     let mark = target.sync().map_err(&of_target)?;
     target.wait_synced(mark, None).map_err(&of_target)?;
-    target.close_wait(None).map_err(&of_target)?;
+    target.wait_closed(None).map_err(&of_target)?;
     Ok(done)
 }
 
@@ -167,7 +167,7 @@ impl<P: FnMut(u64)> Copying<P> {
         let len = map.metadata().map_err(Failed::Source)?.len();
         if len > self.done {
             // The last hole.
-            self.target.truncate(len).map_err(Failed::Target)?;
+            self.target.set_len(len).map_err(Failed::Target)?;
             self.go_to(len)?;
             (self.progress)(len);
         }
@@ -176,8 +176,8 @@ impl<P: FnMut(u64)> Copying<P> {
 
     /// Goes on there, in both files.
     fn go_to(&mut self, position: u64) -> Result<(), Failed> {
-        self.source.seek(position).map_err(Failed::Source)?;
-        self.target.seek(position).map_err(Failed::Target)?;
+        self.source.set_position(position).map_err(Failed::Source)?;
+        self.target.set_position(position).map_err(Failed::Target)?;
         self.done = position;
         Ok(())
     }
@@ -185,11 +185,11 @@ impl<P: FnMut(u64)> Copying<P> {
     /// Copies `len` bytes, or all that follow; fewer when the source ends.
     fn part(&mut self, len: Option<u64>) -> Result<(), Failed> {
         let begin = self.done;
-        let mut copy = Copy::new(len);
+        let mut copy = CopyFile::new(len);
         loop {
             match copy.try_step(&self.source, &self.target) {
                 Ok(Step::Moved(_)) => {
-                    self.done = begin + copy.moved();
+                    self.done = begin + copy.transferred();
                     (self.progress)(self.done);
                 }
                 Ok(Step::WaitSource) => self.source.wait_readable(None).map_err(Failed::Source)?,

@@ -30,13 +30,13 @@ use std::io::{self, ErrorKind};
 /// # Ok(()) }
 /// ```
 #[derive(Debug)]
-pub struct Copy {
+pub struct CopyFile {
     left: Left,
     /// Read, and not accepted yet.
     held: Option<PageSlice>,
 }
 
-impl Copy {
+impl CopyFile {
     /// `len` bytes, or all up to the end of the source.
     pub fn new(len: Option<u64>) -> Self {
         Self {
@@ -46,7 +46,7 @@ impl Copy {
     }
 
     /// Bytes that the target accepted so far.
-    pub fn moved(&self) -> u64 {
+    pub fn transferred(&self) -> u64 {
         self.left.moved
     }
 

@@ -21,9 +21,9 @@ mod receive;
 mod send;
 
 pub use by_path::{CopyError, copy};
-pub use copy::Copy;
-pub use receive::Receive;
-pub use send::Send;
+pub use copy::CopyFile;
+pub use receive::ReceiveFile;
+pub use send::SendFile;
 
 /// Where a transfer stands after a step.
 #[must_use]

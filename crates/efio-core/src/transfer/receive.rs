@@ -38,12 +38,12 @@ const STEP: usize = 32 << 10;
 /// # Ok(()) }
 /// ```
 #[derive(Debug)]
-pub struct Receive {
+pub struct ReceiveFile {
     left: Left,
     in_socket: Duration,
 }
 
-impl Receive {
+impl ReceiveFile {
     /// `len` bytes, or all until the peer sends no more.
     pub fn new(len: Option<u64>) -> Self {
         Self {
@@ -53,7 +53,7 @@ impl Receive {
     }
 
     /// Bytes that the file accepted so far.
-    pub fn moved(&self) -> u64 {
+    pub fn transferred(&self) -> u64 {
         self.left.moved
     }
 

@@ -34,12 +34,12 @@ const PAGES: usize = 16;
 /// # Ok(()) }
 /// ```
 #[derive(Debug)]
-pub struct Send {
+pub struct SendFile {
     left: Left,
     in_target: Duration,
 }
 
-impl Send {
+impl SendFile {
     /// `len` bytes, or all up to the end of the file.
     pub fn new(len: Option<u64>) -> Self {
         Self {
@@ -49,7 +49,7 @@ impl Send {
     }
 
     /// Bytes that the target took so far.
-    pub fn moved(&self) -> u64 {
+    pub fn transferred(&self) -> u64 {
         self.left.moved
     }
 

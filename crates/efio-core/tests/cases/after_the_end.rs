@@ -14,7 +14,7 @@ fn a_file_of_an_ended_engine_says_eshutdown() {
         let closed = engine.open(dir.join("other"), &options).unwrap();
         file.wait_open(Some(PATIENCE)).unwrap();
         let fd = closed.fd();
-        closed.close_wait(Some(PATIENCE)).unwrap();
+        closed.wait_closed(Some(PATIENCE)).unwrap();
         assert_eq!(errno(engine.sync(fd)), libc::EBADF);
         if dropped {
             drop(engine);
@@ -26,12 +26,12 @@ fn a_file_of_an_ended_engine_says_eshutdown() {
         assert_eq!(errno(file.read(&mut [0])), end);
         assert_eq!(errno((&file).flush()), end);
         assert_eq!(errno(file.sync()), end);
-        assert_eq!(errno(file.size()), end);
+        assert_eq!(errno(file.len()), end);
         assert_eq!(errno(file.progress()), end);
-        assert_eq!(errno(file.seek(1)), end);
-        assert_eq!(errno(file.truncate(1)), end);
+        assert_eq!(errno(file.set_position(1)), end);
+        assert_eq!(errno(file.set_len(1)), end);
         assert_eq!(errno(file.wait_flushed(Some(PATIENCE))), end);
-        assert_eq!(errno(file.wait_size(Some(PATIENCE))), end);
+        assert_eq!(errno(file.wait_len(Some(PATIENCE))), end);
         assert_eq!(errno(file.close()), end);
     }
 }

@@ -90,7 +90,7 @@ fn as_std_has_it() {
         }
         assert_eq!(last, b"rslast", "{of}");
         write_all(engine, &ours, b"!").unwrap();
-        ours.seek(1).unwrap();
+        ours.set_position(1).unwrap();
         assert_eq!((&mut &ours).stream_position().unwrap(), 1, "{of}");
         assert!(read(engine, &ours).starts_with(b"e"), "{of}");
     });
@@ -115,12 +115,12 @@ fn a_read_is_told_of_once() {
             }
             assert_eq!(read(engine, &file), b"", "{of}, round {round}");
             file.wait_flushed(Some(PATIENCE)).unwrap();
-            assert_eq!(file.wait_size(Some(PATIENCE)).unwrap(), size(path));
+            assert_eq!(file.wait_len(Some(PATIENCE)).unwrap(), size(path));
             let none = |event: &Event| matches!(event.kind, EventKind::Readable);
             assert!(!engine.events().drain().any(|event| none(&event)), "{of}");
         }
         write_all(engine, &file, b"abc").unwrap();
-        while !engine.poll(file.fd()).unwrap().readable {
+        while !engine.readiness(file.fd()).unwrap().readable {
             file.wait_readable(Some(PATIENCE)).unwrap();
         }
         assert_eq!(file.read(&mut [0; 20]).unwrap(), 0, "{of}: it was readable");

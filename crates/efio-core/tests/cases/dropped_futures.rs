@@ -25,7 +25,7 @@ fn save(engine: &Engine, path: &Path, bytes: &[u8]) {
     assert_eq!(file.write(bytes).unwrap(), bytes.len());
     file.wait_synced(file.sync().unwrap(), Some(PATIENCE))
         .unwrap();
-    file.close_wait(Some(PATIENCE)).unwrap();
+    file.wait_closed(Some(PATIENCE)).unwrap();
 }
 
 /// Opens that were dropped cut nothing off of what is written and synced behind them.

@@ -29,9 +29,9 @@ fn an_interval_of_an_engine_never_ends() {
         file.wait_open(None).unwrap();
         file.write(b"accepted").unwrap();
         // The driver has heard of the bytes once it has made a size of them.
-        assert_eq!(file.wait_size(Some(PATIENCE)).unwrap(), 8);
+        assert_eq!(file.wait_len(Some(PATIENCE)).unwrap(), 8);
         file.write(b", too").unwrap();
-        file.close_wait(Some(PATIENCE)).unwrap();
+        file.wait_closed(Some(PATIENCE)).unwrap();
         assert_eq!(std::fs::read(dir.join("file")).unwrap(), b"accepted, too");
     });
 }
@@ -46,7 +46,7 @@ fn waits_and_the_shutdown_have_time() {
         file.wait_flushed(Some(FOR_EVER)).unwrap();
         let mark = file.sync().unwrap();
         file.wait_synced(mark, Some(FOR_EVER)).unwrap();
-        file.close_wait(Some(FOR_EVER)).unwrap();
+        file.wait_closed(Some(FOR_EVER)).unwrap();
         let file = engine.open(dir.join("other"), &writing()).unwrap();
         file.write(b"bytes").unwrap();
         assert!(engine.shutdown(FOR_EVER).unwrap().is_clean());

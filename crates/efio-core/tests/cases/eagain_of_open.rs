@@ -93,7 +93,7 @@ fn an_open_of_a_leased_file_waits_and_nobody_else_does() {
         assert_eq!(waits.kind(), std::io::ErrorKind::TimedOut);
         drop(holder);
         file.wait_open(Some(PATIENCE)).unwrap();
-        file.close_wait(Some(PATIENCE)).unwrap();
+        file.wait_closed(Some(PATIENCE)).unwrap();
         assert_eq!(fs::read(&leased).unwrap(), b"abc3456789");
         assert!(engine.shutdown(PATIENCE).unwrap().is_clean());
     }

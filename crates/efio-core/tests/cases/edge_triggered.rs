@@ -251,7 +251,7 @@ impl<'a> Program<'a> {
     }
 
     fn take(&mut self) {
-        while let Some(event) = self.engine.events().next() {
+        while let Some(event) = self.engine.events().try_next() {
             self.events += 1;
             self.handle(event);
         }

@@ -17,7 +17,7 @@ const MODES: [IoMode; 3] = [IoMode::Auto, IoMode::Direct, IoMode::Cached];
 /// What the engine reads, from `from` on.
 fn read(engine: &Engine, path: &Path, mode: IoMode, from: u64) -> Vec<u8> {
     let file = engine.open(path, &reading().io_mode(mode)).unwrap();
-    file.seek(from).unwrap();
+    file.set_position(from).unwrap();
     read_all(engine, &file, 50_000).unwrap()
 }
 
@@ -146,7 +146,7 @@ fn the_end_is_one_of_when_the_consumer_arrives() {
                 let file = engine.open(&path, &options.io_mode(mode)).unwrap();
                 // What it holds, and where it ends, is known by then.
                 // Where nobody tells it without waiting, a read of an empty file asks the driver.
-                while (len > 0 || !PORTABLE) && !engine.poll(file.fd()).unwrap().readable {
+                while (len > 0 || !PORTABLE) && !engine.readiness(file.fd()).unwrap().readable {
                     std::thread::yield_now();
                 }
                 let settled = |stats: efio_core::FileStats| {

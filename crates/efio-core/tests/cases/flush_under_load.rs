@@ -50,7 +50,7 @@ fn write_on(file: &File, stop: &AtomicBool, busy: &AtomicBool) {
     while !stop.load(Ordering::SeqCst) {
         if written >= 16 << 20 {
             busy.store(true, Ordering::SeqCst);
-            file.seek(0).unwrap();
+            file.set_position(0).unwrap();
             written = 0;
         }
         match file.write(&[7; 4096]) {
@@ -72,7 +72,7 @@ fn waits_end() {
                 let mark = file.progress().unwrap().accepted;
                 file.wait_flushed(Some(PATIENCE)).unwrap();
                 assert!(file.progress().unwrap().written >= mark);
-                assert!(file.wait_size(Some(PATIENCE)).unwrap() >= 16 << 20);
+                assert!(file.wait_len(Some(PATIENCE)).unwrap() >= 16 << 20);
                 let mark = file.sync().unwrap();
                 file.wait_synced(mark, Some(PATIENCE)).unwrap();
             }
@@ -95,7 +95,7 @@ fn a_loop_is_answered() {
         };
         for _ in 0..ROUNDS {
             answered(Box::new(|| (&*file).flush()));
-            answered(Box::new(|| file.size().map(drop)));
+            answered(Box::new(|| file.len().map(drop)));
         }
     });
 }
@@ -110,7 +110,7 @@ fn tasks_are_answered() {
                 let mark = file.progress().unwrap().accepted;
                 poll_fn(|cx| file.poll_flush(cx)).await.unwrap();
                 assert!(file.progress().unwrap().written >= mark);
-                poll_fn(|cx| file.poll_size(cx)).await.unwrap();
+                poll_fn(|cx| file.poll_len(cx)).await.unwrap();
             }
         };
         let in_time = runtime.block_on(async { tokio::time::timeout(PATIENCE, all).await });
@@ -129,7 +129,7 @@ fn an_own_write_belongs_to_the_next_answer() {
         assert_eq!(file.write(b"abc").unwrap(), 3);
         // Given up, whatever it says.
         let _ = (&file).flush();
-        let _ = file.size();
+        let _ = file.len();
         assert_eq!(file.write(b"defg").unwrap(), 4);
         let accepted = (round + 1) * 7;
         // Without an event: looks until it is answered.
@@ -139,7 +139,7 @@ fn an_own_write_belongs_to_the_next_answer() {
         }
         assert_eq!(file.progress().unwrap().written, accepted);
         let size = loop {
-            match file.size() {
+            match file.len() {
                 Ok(size) => break size,
                 Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
             }

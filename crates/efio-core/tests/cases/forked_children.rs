@@ -142,33 +142,33 @@ fn use_all(engine: &Engine, dir: &Dir, name: &str, kept: &File) {
     // Each may find no room, or nothing to read yet.
     let _ = file.write(&bytes);
     let _ = kept.write(&bytes[..100]);
-    let _ = kept.seek(0);
+    let _ = kept.set_position(0);
     let _ = kept.read(&mut [0; 10]);
-    let _ = kept.size();
+    let _ = kept.len();
     drop(engine.buffer(4096));
     let _ = file.sync();
-    let _ = file.close_wait(Some(PATIENCE));
+    let _ = file.wait_closed(Some(PATIENCE));
 }
 
 /// In the child: each call says `ESHUTDOWN`.
 fn all_refused(engine: &Engine, file: &File, dir: &Dir) -> bool {
     let (fd, some) = (file.fd(), Some(PATIENCE));
-    let answered = engine.stats().stray_completions == 0 && engine.events().next().is_none();
+    let answered = engine.stats().stray_completions == 0 && engine.events().try_next().is_none();
     answered
         && refused(engine.open(dir.join("child"), &OpenOptions::new().read(true)))
         && refused(engine.buffer(4096))
         && refused(engine.file_stats(fd))
         && refused(engine.close(fd))
-        && refused(engine.poll(fd))
+        && refused(engine.readiness(fd))
         && refused(file.write(b"of the child"))
         && refused(file.read(&mut [0; 4]))
         && refused(file.available())
-        && refused(file.seek(0))
+        && refused(file.set_position(0))
         && refused((&mut &*file).seek(SeekFrom::End(0)))
         && refused((&mut &*file).flush())
-        && refused(file.size())
+        && refused(file.len())
         && refused(file.sync())
-        && refused(file.truncate(0))
+        && refused(file.set_len(0))
         && refused(file.progress())
         && refused(file.failure())
         && refused(file.open_status())
@@ -176,10 +176,10 @@ fn all_refused(engine: &Engine, file: &File, dir: &Dir) -> bool {
         && refused(file.wait_open(some))
         && refused(file.wait_readable(some))
         && refused(file.wait_writable(some))
-        && refused(file.wait_size(some))
+        && refused(file.wait_len(some))
         && refused(file.wait_flushed(some))
         && refused(file.wait_synced(0, some))
-        && refused(engine.close_wait(fd, some))
+        && refused(engine.wait_closed(fd, some))
 }
 
 /// A callback that forks and comes back in the child: the child ends, and does not go on as the
@@ -204,7 +204,7 @@ fn a_callback_that_forks() {
         let options = OpenOptions::new().write(true).create(true);
         let file = engine.open(dir.join("file"), &options).unwrap();
         file.write(b"once").unwrap();
-        file.close_wait(Some(PATIENCE)).unwrap();
+        file.wait_closed(Some(PATIENCE)).unwrap();
         assert!(engine.shutdown(PATIENCE).unwrap().is_clean());
         assert_eq!(end_of(child.load(Ordering::Acquire)), End::Exit(0));
         assert_eq!(std::fs::read(dir.join("file")).unwrap(), b"once");

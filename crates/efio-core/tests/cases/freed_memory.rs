@@ -63,7 +63,7 @@ fn check(backend: BackendKind, what: &str, file: impl Fn(&Engine) -> File, wait:
         let file = file(&engine);
         file.wait_open(Some(PATIENCE)).unwrap();
         late += u32::from(woken_after(&engine, &file, wait) > AT_ONCE);
-        file.close_wait(Some(PATIENCE)).unwrap();
+        file.wait_closed(Some(PATIENCE)).unwrap();
     }
     assert!(
         late <= ROUNDS / 3,

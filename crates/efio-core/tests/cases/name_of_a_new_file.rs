@@ -34,7 +34,7 @@ fn sync(file: &File) -> NameState {
 }
 
 fn close(file: File, content: &str, path: Option<PathBuf>) {
-    file.close_wait(Some(PATIENCE)).unwrap();
+    file.wait_closed(Some(PATIENCE)).unwrap();
     if let Some(path) = path {
         assert_eq!(fs::read_to_string(path).unwrap(), content);
     }
@@ -194,7 +194,7 @@ fn directories_do_not_cost_a_file_its_descriptor() {
         files.push(create(&engine, home.join("file")));
     }
     // Every descriptor is a file's. One that is closed is enough for all directories, in turn.
-    files.pop().unwrap().close_wait(Some(PATIENCE)).unwrap();
+    files.pop().unwrap().wait_closed(Some(PATIENCE)).unwrap();
     for file in &files {
         while sync(file) == NameState::Pending {
             std::thread::yield_now();
@@ -263,6 +263,6 @@ fn another_user_by_the_first_sync() {
     let file = create(&engine, dir.join("dropbox/file"));
     assert_eq!(sync(&file), NameState::Unknown(Errno(libc::EACCES)));
     assert_eq!(engine.stats().names_unknown, 1);
-    file.close_wait(Some(PATIENCE)).unwrap();
+    file.wait_closed(Some(PATIENCE)).unwrap();
     assert!(engine.shutdown(PATIENCE).unwrap().is_clean());
 }

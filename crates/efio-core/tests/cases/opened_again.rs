@@ -18,7 +18,7 @@ const CLOSINGS: [(&str, Closing); 4] = [
     ("close", |file| file.close().unwrap()),
     ("close_sync", |file| file.close_sync().unwrap()),
     ("close_wait", |file| {
-        file.close_wait(Some(PATIENCE)).unwrap()
+        file.wait_closed(Some(PATIENCE)).unwrap()
     }),
 ];
 

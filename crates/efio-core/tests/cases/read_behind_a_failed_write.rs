@@ -4,7 +4,7 @@
 use crate::common::beds::backends;
 use crate::common::child::{limit, run_again, told};
 use crate::common::{Dir, PATIENCE, errno, event};
-use efio_core::transfer::{Send, Step};
+use efio_core::transfer::{SendFile, Step};
 use efio_core::{Engine, EventKind, File, IoMode, OpenOptions};
 use std::io::{self, ErrorKind};
 
@@ -28,7 +28,7 @@ fn a_read_behind_a_failed_write_gets_its_error() {
                 // It stays.
                 assert_eq!(errno(file.read(&mut [0; 10])), libc::EFBIG, "{name}");
                 assert_eq!(errno(file.available()), libc::EFBIG, "{name}");
-                assert!(engine.poll(file.fd()).unwrap().readable, "{name}");
+                assert!(engine.readiness(file.fd()).unwrap().readable, "{name}");
             }
         }
     }
@@ -39,7 +39,7 @@ fn written_in_vain(engine: &Engine, dir: &Dir, name: &str) -> File {
     let options = OpenOptions::new().read(true).write(true).create(true);
     let file = engine.open(dir.join(name), &options).unwrap();
     assert_eq!(file.write(&[7; 100]).unwrap(), 100);
-    file.seek(0).unwrap();
+    file.set_position(0).unwrap();
     file
 }
 
@@ -53,7 +53,7 @@ const ASKING: [(&str, Ask); 5] = [
         by_events(engine, file, || file.available().map(|n| n as u64))
     }),
     ("transfer", |engine, file| {
-        let mut send = Send::new(None);
+        let mut send = SendFile::new(None);
         by_events(engine, file, || match send.step(file, &mut Vec::new())? {
             Step::WaitSource => Err(ErrorKind::WouldBlock.into()),
             _ => Ok(0),

@@ -250,7 +250,7 @@ fn work(dir: &Path, backend: BackendKind, beneath: fs::File) -> io::Result<()> {
         write(&file, &bytes)?;
         let mark = file.sync()?;
         file.wait_synced(mark, Some(PATIENCE))?;
-        file.close_wait(Some(PATIENCE))?;
+        file.wait_closed(Some(PATIENCE))?;
         written.insert(path);
     }
     for path in written {
@@ -261,11 +261,11 @@ fn work(dir: &Path, backend: BackendKind, beneath: fs::File) -> io::Result<()> {
         if let Ok(raw) = raw {
             assert!(raw == bytes, "{path:?}");
         }
-        assert_eq!(file.wait_size(Some(PATIENCE))?, bytes.len() as u64);
-        file.truncate(1000)?;
+        assert_eq!(file.wait_len(Some(PATIENCE))?, bytes.len() as u64);
+        file.set_len(1000)?;
         file.wait_flushed(Some(PATIENCE))?;
-        assert_eq!(file.wait_size(Some(PATIENCE))?, 1000);
-        file.close_wait(Some(PATIENCE))?;
+        assert_eq!(file.wait_len(Some(PATIENCE))?, 1000);
+        file.wait_closed(Some(PATIENCE))?;
     }
     assert!(engine.shutdown(PATIENCE)?.is_clean());
     Ok(())

@@ -4,7 +4,7 @@
 use crate::common::beds::backends;
 use crate::common::mount::memory;
 use crate::common::{PATIENCE, event};
-use efio_core::{BackendKind, Builder, Engine, Errno, EventKind, OpenOptions, Report};
+use efio_core::{BackendKind, Builder, Engine, Errno, EventKind, OpenOptions, ShutdownReport};
 use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
@@ -23,7 +23,7 @@ fn new() -> OpenOptions {
 }
 
 /// Accepts 1 MiB for `path`, ends it as `how` says, and shuts the engine down.
-fn lose(engine: Engine, path: &Path, how: &str) -> Report {
+fn lose(engine: Engine, path: &Path, how: &str) -> ShutdownReport {
     let options = new().wakers(how == "task");
     let file = engine.open(path, &options).unwrap();
     file.wait_open(Some(PATIENCE)).unwrap();
@@ -119,7 +119,7 @@ fn a_failure_is_reported_until_somebody_heard_of_it() {
                 });
             }
             "call" => drop(file.wait_flushed(Some(PATIENCE)).unwrap_err()),
-            "close_wait" => drop(file.close_wait(Some(PATIENCE)).unwrap_err()),
+            "close_wait" => drop(file.wait_closed(Some(PATIENCE)).unwrap_err()),
             _ => {
                 drop(file);
                 // Behind it in the driver's queue, and answered when that is closed: there is one place.

@@ -24,7 +24,7 @@ fn ask_by_thread(file: &File) -> io::Result<()> {
         Err(error) if error.kind() != ErrorKind::WouldBlock => return Err(error),
         _ => {}
     }
-    assert!(file.wait_size(Some(PATIENCE))? > 0);
+    assert!(file.wait_len(Some(PATIENCE))? > 0);
     file.wait_flushed(Some(PATIENCE))?;
     file.wait_synced(file.sync()?, Some(PATIENCE))?;
     file.wait_readable(Some(PATIENCE))?;
@@ -41,7 +41,7 @@ fn ask_by_thread(file: &File) -> io::Result<()> {
 async fn ask_by_task(file: &File) -> io::Result<()> {
     poll_fn(|cx| file.poll_open(cx)).await?;
     assert!(poll_fn(|cx| file.poll_write(cx, b"by a task")).await? > 0);
-    assert!(poll_fn(|cx| file.poll_size(cx)).await? > 0);
+    assert!(poll_fn(|cx| file.poll_len(cx)).await? > 0);
     poll_fn(|cx| file.poll_flush(cx)).await?;
     let mark = file.sync()?;
     poll_fn(|cx| file.poll_sync(cx, mark)).await?;
@@ -51,7 +51,7 @@ async fn ask_by_task(file: &File) -> io::Result<()> {
 
 /// What an event loop can ask, once; whether it was answered.
 fn ask_by_loop(file: &File) -> io::Result<bool> {
-    let answered = file.size().and_then(|_| {
+    let answered = file.len().and_then(|_| {
         let mut file = file;
         file.flush()
     });
@@ -98,7 +98,7 @@ fn ask_all(backend: BackendKind) {
                 .expect("somebody waits for ever");
         }
     });
-    file.close_wait(Some(PATIENCE)).unwrap();
+    file.wait_closed(Some(PATIENCE)).unwrap();
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn each_of_two_threads_that_wait_for_the_size_is_answered() {
             for _ in 0..2 {
                 scope.spawn(|| {
                     for _ in 0..500 {
-                        assert_eq!(file.wait_size(Some(PATIENCE)).unwrap(), 0);
+                        assert_eq!(file.wait_len(Some(PATIENCE)).unwrap(), 0);
                     }
                 });
             }

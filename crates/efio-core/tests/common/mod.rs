@@ -69,7 +69,7 @@ impl Drop for Dir {
 pub fn event(engine: &Engine, mut wanted: impl FnMut(&Event) -> bool) -> Event {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        while let Some(event) = engine.events().next() {
+        while let Some(event) = engine.events().try_next() {
             if wanted(&event) {
                 return event;
             }

@@ -12,12 +12,12 @@ pub fn a_file_is_longer_than_four_gib(bed: &Bed) {
     let file = engine.open(&path, &both()).unwrap();
     let places = [0, 2 * GIB - 5000, 4 * GIB - 3, 4 * GIB + 4096, 5 * GIB + 1];
     for (number, &at) in places.iter().enumerate() {
-        file.seek(at).unwrap();
+        file.set_position(at).unwrap();
         write_all(&engine, &file, &pattern(9000 + number)).unwrap();
     }
     for (number, &at) in places.iter().enumerate().skip(3) {
         // To the end of the file: behind 5 GiB from the last place, else across it.
-        file.seek(at).unwrap();
+        file.set_position(at).unwrap();
         let head = pattern(9000 + number);
         let mut got = vec![0; head.len()];
         let mut filled = 0;

@@ -18,7 +18,7 @@ pub fn reads_and_writes_mix_through_one_descriptor(bed: &Bed) {
     for round in 0..150 {
         if random.bool() {
             at = random.usize(..START + 50_000);
-            file.seek(at as u64).unwrap();
+            file.set_position(at as u64).unwrap();
         }
         let len = 1 << random.usize(..16) | random.usize(..99);
         if random.bool() {

@@ -37,7 +37,7 @@ pub fn positional_calls_see_what_was_asked_before(bed: &Bed) {
         model: vec![0; LEN],
         flying: HashMap::new(),
     };
-    player.file.truncate(LEN as u64).unwrap();
+    player.file.set_len(LEN as u64).unwrap();
     let mut random = fastrand::Rng::with_seed(11);
     for token in 0..ROUNDS {
         let at = random.usize(..SPAN) & if random.bool() { !4095 } else { !0 };
@@ -72,8 +72,8 @@ pub fn positional_calls_see_what_was_asked_before(bed: &Bed) {
 impl Player<'_> {
     /// Cuts the file and makes it as long as before, with zeros.
     fn cut(&mut self, len: usize) {
-        self.file.truncate(len as u64).unwrap();
-        self.file.truncate(LEN as u64).unwrap();
+        self.file.set_len(len as u64).unwrap();
+        self.file.set_len(LEN as u64).unwrap();
         self.model[len..].fill(0);
     }
 
@@ -82,7 +82,7 @@ impl Player<'_> {
         while !self.flying.is_empty() {
             self.land_one();
         }
-        self.file.seek(at as u64).unwrap();
+        self.file.set_position(at as u64).unwrap();
         write_all(self.engine, &self.file, bytes).unwrap();
         self.put(at, bytes);
     }

@@ -19,7 +19,7 @@ pub fn holes_are_zeros(bed: &Bed) {
         (3 << 20, 100_000),
     ] {
         let bytes = pattern(part);
-        file.seek(at as u64).unwrap();
+        file.set_position(at as u64).unwrap();
         write_all(&engine, &file, &bytes).unwrap();
         model[at..at + part].copy_from_slice(&bytes);
     }

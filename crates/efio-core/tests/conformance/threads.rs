@@ -31,7 +31,7 @@ pub fn threads_share_a_descriptor(bed: &Bed) {
                     }
                     // These may be refused for the moment, and change nothing that is checked.
                     let _ = other.write(&[thread; 5000]);
-                    let _ = other.seek(number as u64);
+                    let _ = other.set_position(number as u64);
                     let _ = other.read(&mut [0; 3000]);
                     if number % 100 == 0 {
                         log.sync().unwrap();

@@ -39,7 +39,7 @@ pub fn a_file_is_cut_under_its_reader(bed: &Bed) {
         let len = cut.max(new.len());
         let mut now = old[..len].to_vec();
         now[..new.len()].copy_from_slice(&new);
-        file.seek(0).unwrap();
+        file.set_position(0).unwrap();
         let all = read_all(&engine, &file, 60_001).unwrap();
         assert_eq!(all.len(), len, "cut at {cut}");
         assert!(all == now, "cut at {cut}: stale bytes");

@@ -100,7 +100,7 @@ fn open_until_refused(engine: &Engine, bed: &Bed) -> (Vec<File>, Errno) {
 fn works(engine: &Engine, file: &File, number: usize) {
     let bytes = vec![number as u8; 5000];
     write_all(engine, file, &bytes).unwrap();
-    file.seek(0).unwrap();
+    file.set_position(0).unwrap();
     let buffer = RefCell::new(vec![0; 5000]);
     let n = ready(engine, file.fd(), || file.read(&mut buffer.borrow_mut())).unwrap();
     assert!(n > 0 && buffer.borrow()[..n] == bytes[..n]);

@@ -56,7 +56,7 @@ fn a_disk_that_hangs_holds_up_nobody() {
         );
         let mark = at_once("sync", || hung.sync()).unwrap();
         assert_eq!(mark, accepted);
-        at_once("seek", || hung.seek(0)).unwrap();
+        at_once("seek", || hung.set_position(0)).unwrap();
         let read = at_once("read", || hung.read(&mut [0; 100]));
         assert_eq!(read.unwrap_err().kind(), ErrorKind::WouldBlock);
         let late = at_once("open", || engine.open(bed.join("late"), &create())).unwrap();

@@ -51,11 +51,11 @@ fn child_is_refused(engine: &Engine, file: &File) -> bool {
     };
     refused(file.write(b"of the child").map(drop))
         && refused(file.read(&mut [0; 4]).map(drop))
-        && refused(file.seek(0))
+        && refused(file.set_position(0))
         && refused(file.sync().map(drop))
         && refused(engine.close(file.fd()))
         && refused(engine.open("/dev/shm/of-the-child", &create()).map(drop))
-        && engine.events().next().is_none()
+        && engine.events().try_next().is_none()
 }
 
 /// F56: a program that is started inherits no descriptor of the engine: no file, no eventfd, no ring.

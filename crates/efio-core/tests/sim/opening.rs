@@ -128,7 +128,7 @@ impl User {
         for result in [
             engine.write(fd, b"stale").map(drop),
             engine.read(fd, &mut [0; 10]).map(drop),
-            engine.seek(fd, 0),
+            engine.set_position(fd, 0),
             engine.sync(fd).map(drop),
             engine.close(fd),
             engine.close_sync(fd),

@@ -220,7 +220,7 @@ impl User {
         let Some((file, oracle, _, writable)) = self.files[index].parts() else {
             return;
         };
-        match file.truncate(len as u64) {
+        match file.set_len(len as u64) {
             Ok(()) => {
                 assert!(writable);
                 oracle.changed(Kind::Truncate, len, &[]);

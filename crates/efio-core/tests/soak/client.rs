@@ -238,10 +238,10 @@ impl Client {
 
     pub async fn size(&self, file: &File) -> io::Result<u64> {
         match self.way {
-            Way::Thread => self.wait(Call::Size, file, |timeout| file.wait_size(timeout)),
-            Way::Task => self.poll(Call::Size, file, |cx| file.poll_size(cx)).await,
+            Way::Thread => self.wait(Call::Size, file, |timeout| file.wait_len(timeout)),
+            Way::Task => self.poll(Call::Size, file, |cx| file.poll_len(cx)).await,
             Way::Loop | Way::Callback => {
-                let attempt = || self.now("size", file, || file.size());
+                let attempt = || self.now("size", file, || file.len());
                 self.repeat(Call::Size, file, is_for_size, attempt).await
             }
         }
@@ -255,7 +255,7 @@ impl Client {
             return self.repeat(Call::Size, file, is_for_size, attempt).await;
         }
         let end = self.size(file).await?;
-        file.seek(end)?;
+        file.set_position(end)?;
         Ok(end)
     }
 
@@ -286,7 +286,7 @@ impl Client {
         match self.way {
             Way::Thread => {
                 let _busy = self.post.begin(Call::Close, Some(fd));
-                file.close_wait(None)
+                file.wait_closed(None)
             }
             Way::Task => {
                 let _busy = self.post.begin(Call::Close, Some(fd));

@@ -10,7 +10,7 @@ use crate::trouble::{self, End};
 use crate::walker::Walker;
 use crate::watchdog;
 use crate::{World, logs};
-use efio_core::{BackendKind, Engine, Fd, Report};
+use efio_core::{BackendKind, Engine, Fd, ShutdownReport};
 use fastrand::Rng;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -204,7 +204,7 @@ fn join(world: &World, post: &Arc<Post>, running: Vec<Running>) {
 }
 
 /// Each file holds what was accepted, unless the report says that it may not.
-fn check_records(stage: &Stage, report: &Report) {
+fn check_records(stage: &Stage, report: &ShutdownReport) {
     let is_left = |fd: &Fd| report.unfinished.iter().any(|(left, _)| left == fd);
     for record in &*stage.records.lock().unwrap() {
         let record = record.lock().unwrap();

@@ -67,7 +67,7 @@ async fn overrun_once(client: &Client, path: &Path, end: End, random: &mut Rng) 
         End::Limit => (LIMIT - random.u64(1..100_000), 300_000),
         End::Full => (0, 16 << 20),
     };
-    file.seek(begin)?;
+    file.set_position(begin)?;
     let mut bytes = vec![0; len];
     random.fill(&mut bytes);
     let mut accepted = 0;
@@ -85,7 +85,7 @@ async fn overrun_once(client: &Client, path: &Path, end: End, random: &mut Rng) 
     let bytes = &bytes[..accepted];
     let asked = match random.u8(..6) {
         0..3 => {
-            file.seek(begin)?;
+            file.set_position(begin)?;
             client.read(&file, &mut [0; 100]).await.map(drop)
         }
         3 => client.flush(&file).await,
@@ -174,7 +174,7 @@ async fn hold(client: &Client, path: &Path, files: usize) -> io::Result<()> {
         // One of them goes on, rarely.
         at = (at + 1) % held.len();
         if client.read(&held[at], &mut [0; 5000]).await? == 0 {
-            held[at].seek(0)?;
+            held[at].set_position(0)?;
         }
     }
     Ok(())

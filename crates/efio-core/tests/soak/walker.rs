@@ -204,7 +204,7 @@ impl Walker {
         drop(record);
         self.position += n;
         if self.append {
-            file.seek(end as u64)?;
+            file.set_position(end as u64)?;
             self.position = end;
         }
         Ok(())
@@ -237,7 +237,8 @@ impl Walker {
             return Ok(());
         }
         let to = self.random.usize(..=self.len());
-        self.client.now("seek", file, || file.seek(to as u64))?;
+        self.client
+            .now("seek", file, || file.set_position(to as u64))?;
         self.position = to;
         Ok(())
     }
@@ -274,12 +275,12 @@ impl Walker {
     fn truncate(&mut self, file: &File) -> io::Result<()> {
         let len = self.random.usize(..=self.most);
         self.client
-            .now("truncate", file, || file.truncate(len as u64))?;
+            .now("truncate", file, || file.set_len(len as u64))?;
         self.record().bytes.resize(len, 0);
         // Behind the end a write would leave a hole.
         let to = self.position.min(len);
         self.position = to;
-        file.seek(to as u64)
+        file.set_position(to as u64)
     }
 
     fn write_at(&mut self, file: &File) -> io::Result<()> {
@@ -368,7 +369,7 @@ impl Walker {
             assert!(marks.accepted >= marks.written && marks.written >= marks.durable);
             assert_eq!(file.failure()?, None, "{}", self.client.post.name);
             file.stats()?;
-            let ready = self.client.stage.with(|engine| engine.poll(file.fd()));
+            let ready = self.client.stage.with(|engine| engine.readiness(file.fd()));
             ready.transpose()?;
             match file.available() {
                 Ok(0) => assert!(self.position >= self.len()),

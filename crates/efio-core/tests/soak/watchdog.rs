@@ -131,10 +131,10 @@ fn due(stage: &Stage, doing: &Doing, seen: &mut Seen) -> Option<String> {
             Call::Open => !matches!(engine.open_status(fd), Ok(false)),
             Call::Flush | Call::Size => marks.written >= below,
             Call::Sync(mark) => marks.durable >= mark,
-            Call::Read => engine.poll(fd).is_ok_and(|ready| ready.readable),
+            Call::Read => engine.readiness(fd).is_ok_and(|ready| ready.readable),
             Call::Write => {
                 let nothing_pending = marks.written == marks.accepted;
-                nothing_pending && engine.poll(fd).is_ok_and(|ready| ready.writable)
+                nothing_pending && engine.readiness(fd).is_ok_and(|ready| ready.writable)
             }
             _ => false,
         };

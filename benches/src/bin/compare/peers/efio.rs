@@ -317,7 +317,7 @@ impl Places for EfioPlaces {
         let buffer = spare.map_or_else(|| self.shared.engine.buffer(len), Ok)?;
         let token = self.shared.next_token.get();
         self.shared.next_token.set(token + 1);
-        let refused = |refused: efio_core::Refused| refused.error;
+        let refused = |refused: efio_core::SubmitError| refused.error;
         self.file.read_at(offset, buffer, token).map_err(refused)?;
         let Completed { result, buffer, .. } = self.shared.completed(token).await;
         look(&buffer[..result?]);

@@ -107,7 +107,12 @@ impl Bench {
     /// What the next event that `wanted` accepts says.
     fn event<T>(&mut self, wanted: impl Fn(EventKind) -> Option<T>) -> T {
         let shared = Arc::clone(&self.shared);
-        self.until(|_| shared.events.next().and_then(|event| wanted(event.kind)))
+        self.until(|_| {
+            shared
+                .events
+                .try_next()
+                .and_then(|event| wanted(event.kind))
+        })
     }
 
     fn open(&mut self, path: &Path) -> File {
