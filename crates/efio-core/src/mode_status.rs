@@ -121,13 +121,13 @@ mod tests {
             ((Cached, true, 4096), (Cached, Asked)),
         ];
         for ((asked, append, block), (mode, why)) in all {
-            let manner = ModeStatus::at_open(asked, append, block);
-            let told = (manner.mode, manner.why, manner.on_workers);
-            assert_eq!(told, (mode, why, false), "{asked:?} {append} {block}");
-            assert_eq!(ModeStatus::from_code(manner.code()), manner);
+            let status = ModeStatus::at_open(asked, append, block);
+            let parts = (status.mode, status.why, status.on_workers);
+            assert_eq!(parts, (mode, why, false), "{asked:?} {append} {block}");
+            assert_eq!(ModeStatus::from_code(status.code()), status);
             let on_workers = ModeStatus {
                 on_workers: true,
-                ..manner
+                ..status
             };
             assert_eq!(ModeStatus::from_code(on_workers.code()), on_workers);
         }

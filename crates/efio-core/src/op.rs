@@ -93,7 +93,7 @@ pub struct OpenSpec {
     pub truncation: Truncation,
     /// Whether somebody still wants the file, if that can end before it is open. Who cuts it off
     /// claims that first.
-    pub withdrawal: Option<Arc<OpenToken>>,
+    pub token: Option<Arc<OpenToken>>,
     /// The directories that are held for new files.
     pub directories: Arc<Directories>,
 }
@@ -111,16 +111,14 @@ impl OpenSpec {
 
     /// Whether nobody wants the file any more.
     pub fn is_cancelled(&self) -> bool {
-        self.withdrawal
-            .as_ref()
-            .is_some_and(|open| open.is_cancelled())
+        self.token.as_ref().is_some_and(|open| open.is_cancelled())
     }
 
     /// The flags for the system call. Where `O_TRUNC` depends on which file it is, or on whether it
     /// is wanted by then, it is left to [`truncates_now`](Self::truncates_now).
     pub fn flags_at_once(&self) -> i32 {
         match self.truncation {
-            Truncation::AtOnce if self.withdrawal.is_none() => self.flags,
+            Truncation::AtOnce if self.token.is_none() => self.flags,
             _ => self.flags & !libc::O_TRUNC,
         }
     }
@@ -135,7 +133,7 @@ impl OpenSpec {
         };
         let is_open = self.truncates() && self.flags_at_once() != self.flags;
         let claim = |open: &Arc<OpenToken>| open.claim();
-        may && is_open && self.withdrawal.as_ref().is_none_or(claim)
+        may && is_open && self.token.as_ref().is_none_or(claim)
     }
 }
 
@@ -177,7 +175,7 @@ pub enum Op<F> {
         /// The file.
         file: Arc<F>,
         /// How.
-        route: CacheMode,
+        cache_mode: CacheMode,
         /// Where in the file.
         offset: u64,
         /// The memory, owned by the op until its completion.
@@ -193,7 +191,7 @@ pub enum Op<F> {
         /// The file.
         file: Arc<F>,
         /// How.
-        route: CacheMode,
+        cache_mode: CacheMode,
         /// Where in the file.
         offset: u64,
         /// The bytes.
@@ -204,7 +202,7 @@ pub enum Op<F> {
         /// The file.
         file: Arc<F>,
         /// How.
-        route: CacheMode,
+        cache_mode: CacheMode,
         /// Where in the file.
         offset: u64,
         /// The memory, owned by the op until its completion.

@@ -208,16 +208,16 @@ impl Counters {
     }
 
     /// Bytes that were read.
-    pub fn read(&self, route: CacheMode, bytes: u64) {
-        match route {
+    pub fn read(&self, cache_mode: CacheMode, bytes: u64) {
+        match cache_mode {
             CacheMode::Direct => self.read_direct.add(bytes),
             CacheMode::Uncached | CacheMode::Cached => self.read_buffered.add(bytes),
         }
     }
 
     /// Bytes that were written.
-    pub fn written(&self, route: CacheMode, bytes: u64) {
-        match route {
+    pub fn written(&self, cache_mode: CacheMode, bytes: u64) {
+        match cache_mode {
             CacheMode::Direct => self.written_direct.add(bytes),
             CacheMode::Uncached | CacheMode::Cached => self.written_buffered.add(bytes),
         }
@@ -243,8 +243,8 @@ impl FileStats {
     }
 
     /// The bytes that were read by `route`.
-    pub(crate) fn read(&mut self, route: CacheMode) -> &mut u64 {
-        match route {
+    pub(crate) fn read(&mut self, cache_mode: CacheMode) -> &mut u64 {
+        match cache_mode {
             CacheMode::Direct => &mut self.read_direct,
             CacheMode::Uncached => &mut self.read_uncached,
             CacheMode::Cached => &mut self.read_cached,
@@ -252,8 +252,8 @@ impl FileStats {
     }
 
     /// The bytes that were written by `route`.
-    pub(crate) fn written(&mut self, route: CacheMode) -> &mut u64 {
-        match route {
+    pub(crate) fn written(&mut self, cache_mode: CacheMode) -> &mut u64 {
+        match cache_mode {
             CacheMode::Direct => &mut self.written_direct,
             CacheMode::Uncached => &mut self.written_uncached,
             CacheMode::Cached => &mut self.written_cached,

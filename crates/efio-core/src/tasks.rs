@@ -71,8 +71,8 @@ impl File {
     ///
     /// Those of [`size`](Self::size), but for `WouldBlock`.
     pub fn poll_len(&self, cx: &mut Context<'_>) -> Poll<io::Result<u64>> {
-        let asker = Notify::Waker(cx.waker());
-        let size = self.shared.size_for(self.fd, asker);
+        let notify = Notify::Waker(cx.waker());
+        let size = self.shared.size_for(self.fd, notify);
         self.shared.polled(size)
     }
 
@@ -104,8 +104,8 @@ impl File {
     ///
     /// Those of [`take_unwritten`](Self::take_unwritten), but for `WouldBlock`.
     pub fn poll_unwritten(&self, cx: &mut Context<'_>) -> Poll<io::Result<Vec<Unwritten>>> {
-        let asker = Notify::Waker(cx.waker());
-        let unwritten = self.shared.take_unwritten_for(self.fd, asker);
+        let notify = Notify::Waker(cx.waker());
+        let unwritten = self.shared.take_unwritten_for(self.fd, notify);
         self.shared.polled(unwritten)
     }
 

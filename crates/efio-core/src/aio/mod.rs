@@ -98,12 +98,12 @@ impl AsyncFile {
         options: &OpenOptions,
     ) -> io::Result<Self> {
         let options = options.clone().wakers(true);
-        let withdrawal = Arc::new(OpenToken::new());
-        let (shared, wanted) = (&engine.shared, Some(Arc::clone(&withdrawal)));
+        let token = Arc::new(OpenToken::new());
+        let (shared, wanted) = (&engine.shared, Some(Arc::clone(&token)));
         let fd = shared.open_while(path.as_ref(), &options, wanted)?;
         let file = File::new(Arc::clone(shared), fd);
         // Dropped before the file, and so before its close.
-        let _withdraws = CancelsOpen(withdrawal);
+        let _withdraws = CancelsOpen(token);
         poll_fn(|cx| file.poll_open(cx)).await?;
         Ok(Self::from(file))
     }
@@ -183,11 +183,11 @@ impl AsyncFile {
     fn poll_seek_to(&mut self, cx: &mut Context<'_>, to: SeekFrom) -> Poll<io::Result<u64>> {
         self.shown = None;
         let File { shared, fd, .. } = &self.file;
-        let asker = Notify::Waker(cx.waker());
+        let notify = Notify::Waker(cx.waker());
         if std::mem::take(&mut self.asks_anew) {
-            shared.forget_size(*fd, asker);
+            shared.forget_size(*fd, notify);
         }
-        shared.polled(shared.seek_from(*fd, to, asker))
+        shared.polled(shared.seek_from(*fd, to, notify))
     }
 
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -96,16 +96,19 @@ impl PoolBackend {
 
     /// Begins a request; there is always room.
     pub fn begin(&mut self, request: Request<KernelFile>) {
-        let way = match &request.op {
-            Op::Read { file, route, .. }
-            | Op::Write { file, route, .. }
-            | Op::WriteBlock { file, route, .. } => file.acquire(*route).map(Some),
+        let lease = match &request.op {
+            Op::Read {
+                file, cache_mode, ..
+            }
+            | Op::Write {
+                file, cache_mode, ..
+            }
+            | Op::WriteBlock {
+                file, cache_mode, ..
+            } => file.acquire(*cache_mode).map(Some),
             _ => Ok(None),
         };
-        let task = Task {
-            request,
-            lease: way,
-        };
+        let task = Task { request, lease };
         if task.is_short() && self.backoff == 0 {
             self.shared.work.submit_short(task);
         } else {
@@ -245,14 +248,11 @@ impl Shared {
 
 /// Does the op. Should it panic, it ends with `EIO` (F54) and the worker lives on.
 fn perform(task: Task) -> Completion<KernelFile> {
-    let Task {
-        request,
-        lease: way,
-    } = task;
+    let Task { request, lease } = task;
     let Request { id, op } = request;
     catch_unwind(AssertUnwindSafe(|| {
-        let (outcome, block) = match way {
-            Ok(Some(way)) => transfer(op, way),
+        let (outcome, block) = match lease {
+            Ok(Some(lease)) => transfer(op, lease),
             Ok(None) => (other(op), None),
             Err(error) => (failed(error), memory(op)),
         };
@@ -266,7 +266,7 @@ fn perform(task: Task) -> Completion<KernelFile> {
 }
 
 /// A read or write.
-fn transfer(op: Op<KernelFile>, way: DescriptorLease) -> (Outcome<KernelFile>, Option<Block>) {
+fn transfer(op: Op<KernelFile>, lease: DescriptorLease) -> (Outcome<KernelFile>, Option<Block>) {
     let (result, block) = match op {
         Op::Read {
             file,
@@ -276,8 +276,8 @@ fn transfer(op: Op<KernelFile>, way: DescriptorLease) -> (Outcome<KernelFile>, O
             len,
             ..
         } => {
-            let _under_way = LeaseInUse(&file, way);
-            let result = file.read(way, offset, &mut block.as_mut_slice()[start..][..len]);
+            let _under_way = LeaseInUse(&file, lease);
+            let result = file.read(lease, offset, &mut block.as_mut_slice()[start..][..len]);
             (result, Some(block))
         }
         Op::WriteBlock {
@@ -288,8 +288,8 @@ fn transfer(op: Op<KernelFile>, way: DescriptorLease) -> (Outcome<KernelFile>, O
             len,
             ..
         } => {
-            let _under_way = LeaseInUse(&file, way);
-            let result = file.write_bytes(way, offset, &block.as_slice()[start..][..len]);
+            let _under_way = LeaseInUse(&file, lease);
+            let result = file.write_bytes(lease, offset, &block.as_slice()[start..][..len]);
             (result, Some(block))
         }
         Op::Write {
@@ -298,8 +298,8 @@ fn transfer(op: Op<KernelFile>, way: DescriptorLease) -> (Outcome<KernelFile>, O
             slices,
             ..
         } => {
-            let _under_way = LeaseInUse(&file, way);
-            (file.write(way, offset, &slices), None)
+            let _under_way = LeaseInUse(&file, lease);
+            (file.write(lease, offset, &slices), None)
         }
         _ => unreachable!("only a read or write has a way"),
     };

@@ -31,17 +31,19 @@ impl Shared {
     }
 
     /// [`flush`](Self::flush) for whoever asks: what was accepted when it asked first.
-    pub fn flush_for(&self, fd: Fd, asker: Notify<'_>) -> io::Result<()> {
+    pub fn flush_for(&self, fd: Fd, notify: Notify<'_>) -> io::Result<()> {
         let mut displaced = None;
-        let result = self.with_file(fd, |slot, ends| {
-            let asked = ends.asked.then(|| slot.take_question(About::Flush, asker));
+        let result = self.with_file(fd, |slot, caller| {
+            let asked = caller
+                .asked
+                .then(|| slot.take_question(About::Flush, notify));
             let mark = asked.flatten().and_then(|question| question.mark());
             let mark = mark.unwrap_or_else(|| slot.marks.accepted());
-            let result = self.look_for_written(fd, slot, mark, asker);
+            let result = self.look_for_written(fd, slot, mark, notify);
             if result.is_none() {
-                let question = Question::new(About::Flush, asker, mark, None);
+                let question = Question::new(About::Flush, notify, mark, None);
                 displaced = slot.keep_question(question);
-                ends.set_asked(true);
+                caller.set_asked(true);
             }
             result.unwrap_or(Err(EAGAIN.into()))
         });
@@ -50,9 +52,9 @@ impl Shared {
     }
 
     /// Whether the kernel has the first `mark` accepted bytes; asks for it otherwise.
-    pub fn written_for(&self, fd: Fd, mark: u64, asker: Notify<'_>) -> io::Result<()> {
+    pub fn written_for(&self, fd: Fd, mark: u64, notify: Notify<'_>) -> io::Result<()> {
         self.with_file(fd, |slot, _| {
-            let result = self.look_for_written(fd, slot, mark, asker);
+            let result = self.look_for_written(fd, slot, mark, notify);
             result.unwrap_or(Err(EAGAIN.into()))
         })
     }
@@ -63,7 +65,7 @@ impl Shared {
         fd: Fd,
         slot: &Slot,
         mark: u64,
-        asker: Notify<'_>,
+        notify: Notify<'_>,
     ) -> Option<io::Result<()>> {
         let look = || match slot.report_failure() {
             Some(failure) => Some(Err(failure.into())),
@@ -73,9 +75,9 @@ impl Shared {
             return Some(found);
         }
         slot.wait_for_written(mark);
-        let announced = slot.register(Interest::FLUSHED, asker);
+        let registration = slot.register(Interest::FLUSHED, notify);
         if let Some(found) = look() {
-            slot.deregister(announced, asker);
+            slot.deregister(registration, notify);
             return Some(found);
         }
         self.request(fd.index(), slot, Requests::FLUSH);
@@ -90,15 +92,15 @@ impl Shared {
         slot: &Slot,
         bit: Interest,
         bits: Requests,
-        asker: Notify<'_>,
+        notify: Notify<'_>,
         mut look: impl FnMut() -> Option<io::Result<R>>,
     ) -> io::Result<R> {
         if let Some(found) = look() {
             return found;
         }
-        let announced = slot.register(bit, asker);
+        let registration = slot.register(bit, notify);
         if let Some(found) = look() {
-            slot.deregister(announced, asker);
+            slot.deregister(registration, notify);
             return found;
         }
         if bits != Requests::NONE {
@@ -109,8 +111,8 @@ impl Shared {
 
     /// Ends the descriptor; the driver writes what is left and closes the kernel's file.
     pub fn close(&self, fd: Fd, durable: bool) -> io::Result<()> {
-        self.with_file(fd, |slot, ends| {
-            self.end_file(fd, slot, ends, durable);
+        self.with_file(fd, |slot, caller| {
+            self.end_file(fd, slot, caller, durable);
             slot.report_failure()
                 .map_or(Ok(()), |failure| Err(failure.into()))
         })
@@ -119,15 +121,15 @@ impl Shared {
     /// The same for a handle that is dropped: nobody hears of a failure.
     pub fn drop_file(&self, fd: Fd) {
         // Closed already, by number or by `close`: nothing to do.
-        let _ = self.with_file(fd, |slot, ends| {
-            self.end_file(fd, slot, ends, false);
+        let _ = self.with_file(fd, |slot, caller| {
+            self.end_file(fd, slot, caller, false);
             Ok(())
         });
     }
 
     /// Like [`close`](Self::close); the first error of the file comes as an answer.
     pub fn close_with_result(&self, fd: Fd) -> io::Result<Receiver<()>> {
-        self.with_file(fd, |slot, ends| {
+        self.with_file(fd, |slot, caller| {
             let (sender, receiver) = channel();
             // Ahead of the close in the driver's queue.
             if let Err(Command::NotifyClosed(_, sender)) =
@@ -136,15 +138,15 @@ impl Shared {
                 // It is closed all the same; nobody else has a waker there yet.
                 drop(sender.send(Err(Errno(libc::ENOMEM))));
             }
-            self.end_file(fd, slot, ends, false);
+            self.end_file(fd, slot, caller, false);
             Ok(receiver)
         })
     }
 
-    fn end_file(&self, fd: Fd, slot: &Slot, ends: &mut CallerState, durable: bool) {
+    fn end_file(&self, fd: Fd, slot: &Slot, caller: &mut CallerState, durable: bool) {
         slot.end();
         // Dropping the caller's ends seals the open page and gives unread pages back.
-        *ends = CallerState::default();
+        *caller = CallerState::default();
         let bits = if durable {
             Requests::CLOSE_SYNC
         } else {

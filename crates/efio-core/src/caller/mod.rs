@@ -40,12 +40,12 @@ impl Shared {
     ) -> io::Result<R> {
         self.check_process()?;
         let slot = self.table.get(fd.index()).ok_or(EBADF)?;
-        let mut ends = slot.caller.acquire(CALLER);
+        let mut caller = slot.caller.acquire(CALLER);
         // A free slot has generation 0 here, which no file ever has.
-        if ends.generation != fd.generation() || fd.generation() == 0 {
+        if caller.generation != fd.generation() || fd.generation() == 0 {
             return Err(self.not_open().into());
         }
-        call(slot, &mut ends)
+        call(slot, &mut caller)
     }
 
     /// Looks at what needs no custody of an open file.

@@ -25,7 +25,7 @@ impl Shared {
         &self,
         path: &Path,
         options: &OpenOptions,
-        withdrawal: Option<Arc<OpenToken>>,
+        token: Option<Arc<OpenToken>>,
     ) -> io::Result<Fd> {
         self.check_process()?;
         if self.is_stopped() {
@@ -40,27 +40,27 @@ impl Shared {
             beneath: options.beneath.clone(),
             io_mode: options.io_mode.unwrap_or(self.config.io_mode),
             truncation: Truncation::AtOnce,
-            withdrawal,
+            token,
             directories: Arc::clone(&self.directories),
         };
         let (index, slot) = self.table.allocate()?;
         // A caller with a stale descriptor may look at the slot at any time, under custody.
-        let mut ends = slot.caller.acquire(CALLER);
+        let mut caller = slot.caller.acquire(CALLER);
         let fd = slot.begin(index);
-        *ends = CallerState {
+        *caller = CallerState {
             generation: fd.generation(),
             may_read: options.read,
             may_write: options.writes(),
             append: options.appends(),
             ..CallerState::default()
         };
-        if options.prefetch && ends.may_read {
-            ends.make_reader(slot);
-            ends.reading = true;
-            ends.epoch = 1;
-            slot.request_run(ends.epoch, 0, 0);
+        if options.prefetch && caller.may_read {
+            caller.make_reader(slot);
+            caller.reading = true;
+            caller.epoch = 1;
+            slot.request_run(caller.epoch, 0, 0);
         }
-        drop(ends);
+        drop(caller);
 
         let (may_read, prefetch) = (options.read, options.prefetch);
         let sent = self.command(Command::Open(Box::new(OpenCommand {
@@ -71,10 +71,10 @@ impl Shared {
             wakers: options.wakers,
         })));
         if let Err(errno) = sent {
-            let mut ends = slot.caller.acquire(CALLER);
+            let mut caller = slot.caller.acquire(CALLER);
             slot.end();
-            *ends = CallerState::default();
-            drop(ends);
+            *caller = CallerState::default();
+            drop(caller);
             self.table.release(index);
             return Err(errno.into());
         }

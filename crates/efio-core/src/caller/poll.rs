@@ -88,8 +88,8 @@ impl Shared {
         if self.poll(fd).is_ok_and(in_memory) {
             return Poll::Ready(Ok(()));
         }
-        let asker = Notify::Waker(waker);
-        let found = self.available_for(fd, asker).map(drop);
+        let notify = Notify::Waker(waker);
+        let found = self.available_for(fd, notify).map(drop);
         match self.polled(found) {
             // An error of the file is what the read will say; one of the descriptor is ours.
             Poll::Ready(Err(_)) if self.poll(fd).is_ok_and(in_memory) => Poll::Ready(Ok(())),
@@ -99,11 +99,11 @@ impl Shared {
 
     /// Ready once a write would be answered at once.
     pub fn poll_writable(&self, fd: Fd, waker: &Waker) -> Poll<io::Result<()>> {
-        self.polled(self.with_file(fd, |slot, ends| {
-            if !ends.may_write {
+        self.polled(self.with_file(fd, |slot, caller| {
+            if !caller.may_write {
                 return Err(EBADF.into());
             }
-            let room = self.room(ends);
+            let room = self.room(caller);
             let look = || (slot.failure().is_some() || room(slot)).then_some(Ok(()));
             let (bit, bits) = (Interest::ROOM, Requests::WANT_ROOM);
             self.look_or_wait(fd, slot, bit, bits, Notify::Waker(waker), look)
@@ -132,10 +132,10 @@ impl Shared {
 
     /// What calls would find now.
     pub fn poll(&self, fd: Fd) -> io::Result<Readiness> {
-        self.with_file(fd, |slot, ends| {
-            let readable = ends.may_read && self.is_readable(fd, slot, ends);
+        self.with_file(fd, |slot, caller| {
+            let readable = caller.may_read && self.is_readable(fd, slot, caller);
             let failed = slot.failure().is_some();
-            let writable = ends.may_write && (failed || self.room(ends)(slot));
+            let writable = caller.may_write && (failed || self.room(caller)(slot));
             Ok(Readiness { readable, writable })
         })
     }

@@ -69,22 +69,22 @@ impl Shared {
     pub(super) fn at_position<R>(
         &self,
         fd: Fd,
-        asker: Notify<'_>,
+        notify: Notify<'_>,
         need: Option<Need>,
         end: impl Fn() -> R,
         mut call: impl FnMut(&Slot, &mut CallerState) -> io::Result<R>,
     ) -> io::Result<R> {
         loop {
-            let result = self.with_file(fd, |slot, ends| {
-                if ends.at_end && need.is_some() && ends.may_read {
+            let result = self.with_file(fd, |slot, caller| {
+                if caller.at_end && need.is_some() && caller.may_read {
                     return Ok(None);
                 }
-                call(slot, ends).map(Some)
+                call(slot, caller).map(Some)
             })?;
             match (result, need) {
                 (Some(result), _) => return Ok(result),
                 (None, Some(need)) => {
-                    if self.settle_position(fd, asker, need)?.is_end {
+                    if self.settle_position(fd, notify, need)?.is_end {
                         return Ok(end());
                     }
                 }
@@ -98,19 +98,19 @@ impl Shared {
     pub(super) fn settle_position(
         &self,
         fd: Fd,
-        asker: Notify<'_>,
+        notify: Notify<'_>,
         need: Need,
     ) -> io::Result<Settled> {
         // A waker among them is dropped without custody.
         let mut gone = Vec::new();
-        let result = self.with_file(fd, |slot, ends| {
-            if !ends.at_end {
+        let result = self.with_file(fd, |slot, caller| {
+            if !caller.at_end {
                 return Ok(Settled {
-                    position: ends.position,
+                    position: caller.position,
                     is_end: false,
                 });
             }
-            let Some(found) = self.end_for(fd, slot, ends, asker, &mut gone)? else {
+            let Some(found) = self.end_for(fd, slot, caller, notify, &mut gone)? else {
                 if need != Need::Seek {
                     self.counters.reads_blocked.add(1);
                     slot.count(1, |stats| &mut stats.reads_blocked);
@@ -119,11 +119,11 @@ impl Shared {
             };
             let settled = found.map(|end| Settled {
                 position: end.at,
-                is_end: is_end_now(ends, end),
+                is_end: is_end_now(caller, end),
             });
             let stays = settled.is_ok_and(|settled| settled.is_end) || settled.is_err();
             if need != Need::Look || !stays {
-                take_end(slot, ends, asker, found, &mut gone);
+                take_end(slot, caller, notify, found, &mut gone);
             }
             if need == Need::Read && settled.is_ok_and(|settled| settled.is_end) {
                 slot.reads_served.bump(1);
@@ -139,17 +139,17 @@ impl Shared {
         &self,
         fd: Fd,
         slot: &Slot,
-        ends: &mut CallerState,
-        asker: Notify<'_>,
+        caller: &mut CallerState,
+        notify: Notify<'_>,
         gone: &mut Vec<Question>,
     ) -> io::Result<Option<Result<End, Errno>>> {
-        let mut found = find_end(slot, ends, asker);
+        let mut found = find_end(slot, caller, notify);
         if found.is_none() {
-            self.ask_end(fd, slot, ends, asker, gone)?;
-            let announced = slot.register(Interest::DATA, asker);
-            found = find_end(slot, ends, asker);
+            self.ask_end(fd, slot, caller, notify, gone)?;
+            let registration = slot.register(Interest::DATA, notify);
+            found = find_end(slot, caller, notify);
             if found.is_some() {
-                slot.deregister(announced, asker);
+                slot.deregister(registration, notify);
             }
         }
         Ok(found)
@@ -160,26 +160,26 @@ impl Shared {
         &self,
         fd: Fd,
         slot: &Slot,
-        ends: &mut CallerState,
-        asker: Notify<'_>,
+        caller: &mut CallerState,
+        notify: Notify<'_>,
         gone: &mut Vec<Question>,
     ) -> io::Result<()> {
         let accepted = slot.marks.accepted();
-        if ends.asked && slot.is_asked(About::End, asker, accepted) {
+        if caller.asked && slot.is_asked(About::End, notify, accepted) {
             return Ok(());
         }
-        let question = self.ask_size(fd, slot, About::End, asker, SizeListener::Reader)?;
+        let question = self.ask_size(fd, slot, About::End, notify, SizeListener::Reader)?;
         gone.extend(slot.keep_question(question));
-        ends.set_asked(true);
+        caller.set_asked(true);
         Ok(())
     }
 
     /// The position of `fd`, or that it is the end of the file.
     pub fn place_of(&self, fd: Fd) -> io::Result<Place> {
-        self.with_file(fd, |_, ends| {
+        self.with_file(fd, |_, caller| {
             let CallerState {
                 position, at_end, ..
-            } = *ends;
+            } = *caller;
             Ok(Place { position, at_end })
         })
     }
@@ -187,15 +187,15 @@ impl Shared {
     /// Moves the position of `fd` back to where it was.
     pub fn put_back(&self, fd: Fd, place: Place) -> io::Result<()> {
         self.seek(fd, place.position)?;
-        self.with_file(fd, |_, ends| {
-            ends.at_end = place.at_end;
+        self.with_file(fd, |_, caller| {
+            caller.at_end = place.at_end;
             Ok(())
         })
     }
 }
 
 /// Where the file ends, as far as that is known; or why that is never known.
-fn find_end(slot: &Slot, ends: &CallerState, asker: Notify<'_>) -> Option<Result<End, Errno>> {
+fn find_end(slot: &Slot, caller: &CallerState, notify: Notify<'_>) -> Option<Result<End, Errno>> {
     let accepted = slot.marks.accepted();
     let all_written = slot.marks.written() >= accepted;
     let refused = slot.open_state() == OpenState::Refused;
@@ -205,56 +205,56 @@ fn find_end(slot: &Slot, ends: &CallerState, asker: Notify<'_>) -> Option<Result
     if refused {
         return Some(Err(EBADF));
     }
-    let kernel = ends.kernel.as_ref().filter(|_| all_written);
+    let kernel = caller.kernel.as_ref().filter(|_| all_written);
     if let Some(at) = kernel.and_then(|kernel| kernel.end()) {
         let is_latest = true;
         return Some(Ok(End { at, is_latest }));
     }
-    if !ends.asked {
+    if !caller.asked {
         return None;
     }
-    let (mark, told) = slot.on_answer(About::End, asker, accepted)?;
+    let (mark, len) = slot.on_answer(About::End, notify, accepted)?;
     let is_latest = mark == accepted;
-    Some(told.map(|at| End { at, is_latest }))
+    Some(len.map(|at| End { at, is_latest }))
 }
 
 /// The position is at the end that was found; unless others have appended through the descriptor
 /// since it was asked for, and the position is behind that.
 fn take_end(
     slot: &Slot,
-    ends: &mut CallerState,
-    asker: Notify<'_>,
+    caller: &mut CallerState,
+    notify: Notify<'_>,
     found: Result<End, Errno>,
     gone: &mut Vec<Question>,
 ) {
     match found {
         Ok(end) if end.is_latest => {
-            if ends.asked {
+            if caller.asked {
                 gone.extend(slot.take_questions(About::End));
             }
-            ends.position = end.at;
-            ends.at_end = false;
+            caller.position = end.at;
+            caller.at_end = false;
         }
         found => {
             if found.is_err() {
                 _ = slot.report_failure();
             }
-            gone.extend(slot.take_question(About::End, asker));
+            gone.extend(slot.take_question(About::End, notify));
         }
     }
 }
 
 /// Whether the file ends there still, but for what was appended through the descriptor.
-fn is_end_now(ends: &CallerState, end: End) -> bool {
-    let kernel = ends.kernel.as_ref().filter(|_| end.is_latest);
+fn is_end_now(caller: &CallerState, end: End) -> bool {
+    let kernel = caller.kernel.as_ref().filter(|_| end.is_latest);
     let now = kernel.and_then(|kernel| kernel.end());
     now.is_none_or(|now| now <= end.at)
 }
 
 /// Of a file whose position is its end: whether a read would be answered.
-pub(super) fn is_end_known(slot: &Slot, ends: &CallerState) -> bool {
-    match find_end(slot, ends, Notify::Event) {
-        Some(Ok(end)) => is_end_now(ends, end),
+pub(super) fn is_end_known(slot: &Slot, caller: &CallerState) -> bool {
+    match find_end(slot, caller, Notify::Event) {
+        Some(Ok(end)) => is_end_now(caller, end),
         Some(Err(_)) => true,
         None => false,
     }

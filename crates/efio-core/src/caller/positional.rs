@@ -51,10 +51,10 @@ impl Shared {
         token: u64,
     ) -> Result<(), SubmitError> {
         let mut buffer = Some(buffer);
-        let started = self.with_file(fd, |slot, ends| {
+        let started = self.with_file(fd, |slot, caller| {
             let len = buffer.as_ref().map_or(0, |buffer| buffer.len());
             let end = offset.checked_add(len as u64);
-            check(slot, ends, kind, end)?;
+            check(slot, caller, kind, end)?;
             let asked = Asked {
                 kind,
                 seq: slot.marks.accepted(),
@@ -63,7 +63,7 @@ impl Shared {
                 token,
                 memory: buffer.take().and_then(Buffer::into_block),
             };
-            self.ask(fd, slot, ends, asked).map_err(|asked| {
+            self.ask(fd, slot, caller, asked).map_err(|asked| {
                 buffer = Some(Buffer::of(asked.memory, len));
                 Errno(libc::ENOMEM).into()
             })
@@ -76,8 +76,8 @@ impl Shared {
 
     /// Sets the length of the file, in its turn among what was accepted.
     pub fn truncate(&self, fd: Fd, len: u64) -> io::Result<()> {
-        self.with_file(fd, |slot, ends| {
-            check(slot, ends, Kind::Truncate, Some(len))?;
+        self.with_file(fd, |slot, caller| {
+            check(slot, caller, Kind::Truncate, Some(len))?;
             let asked = Asked {
                 kind: Kind::Truncate,
                 seq: slot.marks.accepted(),
@@ -86,7 +86,7 @@ impl Shared {
                 token: 0,
                 memory: None,
             };
-            let asked = self.ask(fd, slot, ends, asked);
+            let asked = self.ask(fd, slot, caller, asked);
             asked.map_err(|_| Errno(libc::ENOMEM).into())
         })
     }
@@ -96,38 +96,38 @@ impl Shared {
         &self,
         fd: Fd,
         slot: &Slot,
-        ends: &mut CallerState,
+        caller: &mut CallerState,
         asked: Asked<crate::page::Block>,
     ) -> Result<(), Asked<crate::page::Block>> {
-        let width = asked.seq_len();
-        let (accepted, changes) = (slot.marks.accepted(), ends.sequenced_ops);
-        if width > 0 {
-            ends.sequenced_ops = ends.sequenced_ops.wrapping_add(1);
+        let seq_len = asked.seq_len();
+        let (accepted, ops) = (slot.marks.accepted(), caller.sequenced_ops);
+        if seq_len > 0 {
+            caller.sequenced_ops = caller.sequenced_ops.wrapping_add(1);
             // The mark is up before the driver can have written anything above it. Should it see
             // the mark before it hears of the change, the count tells that one is coming.
-            slot.set_sequenced_ops(ends.sequenced_ops);
-            slot.marks.set_accepted(accepted + width);
-            if ends.asked {
-                ends.set_asked(slot.void_questions(Notify::Event));
+            slot.set_sequenced_ops(caller.sequenced_ops);
+            slot.marks.set_accepted(accepted + seq_len);
+            if caller.asked {
+                caller.set_asked(slot.void_questions(Notify::Event));
             }
-            if ends.append {
+            if caller.append {
                 // A page holds bytes whose places follow each other.
-                ends.seal();
+                caller.seal();
             }
         }
         if let Err(AtCommand { asked, .. }) = self.send_at(AtCommand { fd, asked }) {
             // Custody keeps others from accepting anything meanwhile, and the count the driver from
             // writing what it has not heard of.
-            if width > 0 {
-                ends.sequenced_ops = changes;
+            if seq_len > 0 {
+                caller.sequenced_ops = ops;
                 slot.marks.set_accepted(accepted);
-                slot.set_sequenced_ops(changes);
+                slot.set_sequenced_ops(ops);
             }
             return Err(asked);
         }
-        if width > 0 {
+        if seq_len > 0 {
             // What was read ahead may be what has just been changed.
-            if ends.reading && end_run(ends) {
+            if caller.reading && end_run(caller) {
                 self.request(fd.index(), slot, Requests::CONSUMED);
             }
         }
@@ -137,10 +137,10 @@ impl Shared {
 
 /// What can be known to be wrong before the kernel is asked; `end` is the offset behind the last
 /// byte.
-fn check(slot: &Slot, ends: &CallerState, kind: Kind, end: Option<u64>) -> Result<(), Errno> {
+fn check(slot: &Slot, caller: &CallerState, kind: Kind, end: Option<u64>) -> Result<(), Errno> {
     let allowed = match kind {
-        Kind::Read => ends.may_read,
-        Kind::Write | Kind::Truncate => ends.may_write,
+        Kind::Read => caller.may_read,
+        Kind::Write | Kind::Truncate => caller.may_write,
     };
     if !allowed {
         return Err(EBADF);
@@ -154,7 +154,7 @@ fn check(slot: &Slot, ends: &CallerState, kind: Kind, end: Option<u64>) -> Resul
         }
     }
     // The kernel would put the bytes at the end, whatever the offset says.
-    if kind == Kind::Write && ends.append {
+    if kind == Kind::Write && caller.append {
         return Err(EINVAL);
     }
     match end {

@@ -24,17 +24,17 @@ impl Shared {
 
     /// [`read`](Self::read) for whoever asks.
     #[inline(always)]
-    pub fn read_for(&self, fd: Fd, buf: &mut [u8], asker: Notify<'_>) -> io::Result<usize> {
+    pub fn read_for(&self, fd: Fd, buf: &mut [u8], notify: Notify<'_>) -> io::Result<usize> {
         let need = (!buf.is_empty()).then_some(Need::Read);
         let end = || 0;
-        self.at_position(fd, asker, need, end, |slot, ends| {
-            if !ends.may_read {
+        self.at_position(fd, notify, need, end, |slot, caller| {
+            if !caller.may_read {
                 return Err(EBADF.into());
             }
             if buf.is_empty() {
                 return Ok(0);
             }
-            self.read_some(fd, slot, ends, buf, asker)
+            self.read_some(fd, slot, caller, buf, notify)
         })
     }
 
@@ -43,22 +43,22 @@ impl Shared {
         &self,
         fd: Fd,
         bufs: &mut [IoSliceMut<'_>],
-        asker: Notify<'_>,
+        notify: Notify<'_>,
     ) -> io::Result<usize> {
         let need = bufs.iter().any(|buf| !buf.is_empty()).then_some(Need::Read);
         let end = || 0;
-        self.at_position(fd, asker, need, end, |slot, ends| {
-            if !ends.may_read {
+        self.at_position(fd, notify, need, end, |slot, caller| {
+            if !caller.may_read {
                 return Err(EBADF.into());
             }
             let mut total = 0;
             for buf in bufs.iter_mut().filter(|buf| !buf.is_empty()) {
                 let n = if total == 0 {
-                    self.read_some(fd, slot, ends, buf, asker)?
-                } else if ends.reading {
-                    self.take_from_run(fd, slot, ends, buf)
+                    self.read_some(fd, slot, caller, buf, notify)?
+                } else if caller.reading {
+                    self.take_from_run(fd, slot, caller, buf)
                 } else {
-                    self.read_now(slot, ends, buf).unwrap_or(0)
+                    self.read_now(slot, caller, buf).unwrap_or(0)
                 };
                 total += n;
                 if n < buf.len() {
@@ -74,30 +74,38 @@ impl Shared {
         &self,
         fd: Fd,
         slot: &Slot,
-        ends: &mut CallerState,
+        caller: &mut CallerState,
         buf: &mut [u8],
-        asker: Notify<'_>,
+        notify: Notify<'_>,
     ) -> io::Result<usize> {
-        if !ends.reading {
-            if let Some(n) = self.read_now(slot, ends, buf) {
+        if !caller.reading {
+            if let Some(n) = self.read_now(slot, caller, buf) {
                 return Ok(n);
             }
-            begin_run(slot, ends)?;
+            begin_run(slot, caller)?;
         }
-        let found = self.read_run(fd, slot, ends, asker, |ends| copy_out(slot, ends, buf))?;
+        let found = self.read_run(fd, slot, caller, notify, |caller| {
+            copy_out(slot, caller, buf)
+        })?;
         slot.reads_served.bump(1);
         if let Some(n) = found {
             return Ok(n);
         }
         // The next read begins anew: the file may have grown, or be in memory by then.
-        ends.reading = false;
+        caller.reading = false;
         slot.take_run_end()?;
         Ok(0)
     }
 
     /// What is there now, be it nothing.
-    fn take_from_run(&self, fd: Fd, slot: &Slot, ends: &mut CallerState, buf: &mut [u8]) -> usize {
-        let (n, page_done) = copy_out(slot, ends, buf);
+    fn take_from_run(
+        &self,
+        fd: Fd,
+        slot: &Slot,
+        caller: &mut CallerState,
+        buf: &mut [u8],
+    ) -> usize {
+        let (n, page_done) = copy_out(slot, caller, buf);
         if page_done {
             self.request(fd.index(), slot, Requests::CONSUMED);
         }
@@ -105,11 +113,11 @@ impl Shared {
     }
 
     /// In cached mode: what the kernel holds in memory costs one system call and no switch.
-    fn read_now(&self, slot: &Slot, ends: &mut CallerState, buf: &mut [u8]) -> Option<usize> {
-        let n = peek_now(slot, ends, buf)?;
+    fn read_now(&self, slot: &Slot, caller: &mut CallerState, buf: &mut [u8]) -> Option<usize> {
+        let n = peek_now(slot, caller, buf)?;
         // As in `begin_run`.
-        ends.seal();
-        ends.position += n as u64;
+        caller.seal();
+        caller.position += n as u64;
         self.counters.reads_from_cache.add(1);
         slot.count(1, |stats| &mut stats.reads_from_cache);
         slot.reads_served.bump(1);
@@ -118,39 +126,39 @@ impl Shared {
 
     /// Whether a read would be answered at once, be it with the end of file or an error. Asks for
     /// nothing.
-    pub(super) fn is_readable(&self, fd: Fd, slot: &Slot, ends: &mut CallerState) -> bool {
+    pub(super) fn is_readable(&self, fd: Fd, slot: &Slot, caller: &mut CallerState) -> bool {
         if slot.open_state() == OpenState::Refused {
             return true;
         }
-        if ends.at_end {
-            return is_end_known(slot, ends);
+        if caller.at_end {
+            return is_end_known(slot, caller);
         }
-        if !ends.reading {
+        if !caller.reading {
             let lost = slot.failure().is_some() && slot.marks.written() < slot.marks.accepted();
-            return lost || peek_now(slot, ends, &mut [0]).is_some();
+            return lost || peek_now(slot, caller, &mut [0]).is_some();
         }
-        let epoch = ends.epoch;
+        let epoch = caller.epoch;
         let ended = slot.run_ended(epoch);
-        let reader = ends.reader.as_mut();
+        let reader = caller.reader.as_mut();
         let (front, page_done) = reader.map_or((0, false), |reader| drop_stale(reader, epoch));
         if page_done {
             self.request(fd.index(), slot, Requests::CONSUMED);
         }
-        front > 0 || (ended && end_holds(slot, ends)) || run_fails(slot).is_some()
+        front > 0 || (ended && end_holds(slot, caller)) || run_fails(slot).is_some()
     }
 
     /// How many bytes, at least, a read would copy at once; 0 at the end of file.
-    pub fn available_for(&self, fd: Fd, asker: Notify<'_>) -> io::Result<usize> {
+    pub fn available_for(&self, fd: Fd, notify: Notify<'_>) -> io::Result<usize> {
         let end = || 0;
-        self.at_position(fd, asker, Some(Need::Look), end, |slot, ends| {
-            if !ends.may_read {
+        self.at_position(fd, notify, Some(Need::Look), end, |slot, caller| {
+            if !caller.may_read {
                 return Err(EBADF.into());
             }
-            if !ends.reading {
-                begin_run(slot, ends)?;
+            if !caller.reading {
+                begin_run(slot, caller)?;
             }
-            let found = self.read_run(fd, slot, ends, asker, |ends| {
-                let (reader, epoch) = (ends.reader.as_mut(), ends.epoch);
+            let found = self.read_run(fd, slot, caller, notify, |caller| {
+                let (reader, epoch) = (caller.reader.as_mut(), caller.epoch);
                 reader.map_or((0, false), |reader| drop_stale(reader, epoch))
             })?;
             if let Some(n) = found {
@@ -169,42 +177,42 @@ impl Shared {
         &self,
         fd: Fd,
         slot: &Slot,
-        ends: &mut CallerState,
-        asker: Notify<'_>,
+        caller: &mut CallerState,
+        notify: Notify<'_>,
         mut take: impl FnMut(&mut CallerState) -> (usize, bool),
     ) -> io::Result<Option<usize>> {
-        let mut announced = None;
+        let mut registration = None;
         let found = loop {
-            let (n, page_done) = take(ends);
+            let (n, page_done) = take(caller);
             if page_done {
                 self.request(fd.index(), slot, Requests::CONSUMED);
             }
             if n > 0 {
                 break Some(n);
             }
-            if slot.run_ended(ends.epoch) {
+            if slot.run_ended(caller.epoch) {
                 // The end was told behind the last bytes: what is in the stream now is all.
-                if !ends.nothing_to_read() {
+                if !caller.nothing_to_read() {
                     continue;
                 }
-                if end_holds(slot, ends) {
+                if end_holds(slot, caller) {
                     break None;
                 }
                 // Since it was read ahead the file has grown, or may have (F65).
-                begin_run(slot, ends)?;
-                ends.run = RunBy::CallAtTheEnd;
+                begin_run(slot, caller)?;
+                caller.run = RunBy::CallAtTheEnd;
             }
             if let Some(errno) = run_fails(slot) {
-                ends.reading = false;
-                if let Some(announced) = announced {
-                    slot.deregister(announced, asker);
+                caller.reading = false;
+                if let Some(registration) = registration {
+                    slot.deregister(registration, notify);
                 }
                 return Err(errno.into());
             }
-            if announced.is_some() {
+            if registration.is_some() {
                 self.counters.reads_blocked.add(1);
                 slot.count(1, |stats| &mut stats.reads_blocked);
-                let wanted = if slot.is_read_in_flight(ends.epoch) {
+                let wanted = if slot.is_read_in_flight(caller.epoch) {
                     Requests::WANT_MORE
                 } else {
                     Requests::WANT_DATA
@@ -212,24 +220,24 @@ impl Shared {
                 self.request(fd.index(), slot, wanted);
                 return Err(EAGAIN.into());
             }
-            announced = Some(slot.register(Interest::DATA, asker));
+            registration = Some(slot.register(Interest::DATA, notify));
         };
-        if let Some(announced) = announced {
-            slot.deregister(announced, asker);
+        if let Some(registration) = registration {
+            slot.deregister(registration, notify);
         }
         Ok(found)
     }
 
     /// Moves the position of `fd` from its start, from where it is, or from its end. Only the
     /// kernel knows the end, and behind an append that is where the position is.
-    pub fn seek_from(&self, fd: Fd, to: SeekFrom, asker: Notify<'_>) -> io::Result<u64> {
+    pub fn seek_from(&self, fd: Fd, to: SeekFrom, notify: Notify<'_>) -> io::Result<u64> {
         let position = match to {
             SeekFrom::Start(position) => Some(position),
             SeekFrom::Current(by) => {
-                let here = self.settle_position(fd, asker, Need::Seek)?;
+                let here = self.settle_position(fd, notify, Need::Seek)?;
                 here.position.checked_add_signed(by)
             }
-            SeekFrom::End(by) => self.size_for(fd, asker)?.checked_add_signed(by),
+            SeekFrom::End(by) => self.size_for(fd, notify)?.checked_add_signed(by),
         };
         let position = position.ok_or(EINVAL)?;
         self.seek(fd, position)?;
@@ -243,22 +251,22 @@ impl Shared {
         }
         // A waker among them is dropped without custody.
         let mut gone = Vec::new();
-        let result = self.with_file(fd, |slot, ends| {
-            if !ends.at_end && position == ends.position {
+        let result = self.with_file(fd, |slot, caller| {
+            if !caller.at_end && position == caller.position {
                 return Ok(());
             }
-            if ends.at_end && ends.asked {
+            if caller.at_end && caller.asked {
                 gone = slot.take_questions(About::End);
             }
-            ends.at_end = false;
-            ends.position = position;
-            if end_run(ends) {
+            caller.at_end = false;
+            caller.position = position;
+            if end_run(caller) {
                 // Somebody may wait for this memory.
                 self.request(fd.index(), slot, Requests::CONSUMED);
             }
-            if ends.writer.is_some() {
+            if caller.writer.is_some() {
                 // The next byte belongs elsewhere in the file: it begins a page of its own.
-                ends.seal();
+                caller.seal();
                 self.request(fd.index(), slot, Requests::SEALED);
             }
             Ok(())
@@ -281,12 +289,12 @@ fn run_fails(slot: &Slot) -> Option<Errno> {
 }
 
 /// In cached mode: reads at the position what the kernel holds in memory.
-fn peek_now(slot: &Slot, ends: &mut CallerState, buf: &mut [u8]) -> Option<usize> {
+fn peek_now(slot: &Slot, caller: &mut CallerState, buf: &mut [u8]) -> Option<usize> {
     if slot.marks.written() < slot.marks.accepted() {
         return None;
     }
-    let kernel = ends.kernel.as_ref().filter(|_| ends.reads_now)?;
-    match kernel.read_now(ends.position, buf) {
+    let kernel = caller.kernel.as_ref().filter(|_| caller.reads_now)?;
+    match kernel.read_now(caller.position, buf) {
         // The driver asks a kernel that answers.
         Ok(0) if !kernel.reports_end() => None,
         answer => answer.ok(),
@@ -296,43 +304,45 @@ fn peek_now(slot: &Slot, ends: &mut CallerState, buf: &mut [u8]) -> Option<usize
 /// Whether the end of a run that has nothing left is one of now. It was found when the driver read
 /// ahead, and the consumer arrives there later. A run that brought nothing was asked for from
 /// exactly here, by a call: its answer counts.
-fn end_holds(slot: &Slot, ends: &CallerState) -> bool {
+fn end_holds(slot: &Slot, caller: &CallerState) -> bool {
     if slot.run_end().is_err() {
         return true;
     }
     let brought_nothing = slot.consumed() == 0;
-    let kernel = ends.kernel.as_ref();
+    let kernel = caller.kernel.as_ref();
     match kernel.and_then(|kernel| kernel.end()) {
         // A size that the reads do not come to does not make the call ask for ever.
-        Some(end) => end <= ends.position || (brought_nothing && ends.run == RunBy::CallAtTheEnd),
-        None => brought_nothing && ends.run != RunBy::Open,
+        Some(end) => {
+            end <= caller.position || (brought_nothing && caller.run == RunBy::CallAtTheEnd)
+        }
+        None => brought_nothing && caller.run != RunBy::Open,
     }
 }
 
 /// Asks for bytes from the position on; accepted bytes go to the kernel first, so that the read
 /// sees them (F19).
-pub(super) fn begin_run(slot: &Slot, ends: &mut CallerState) -> Result<(), Errno> {
+pub(super) fn begin_run(slot: &Slot, caller: &mut CallerState) -> Result<(), Errno> {
     if let Some(failure) = slot.report_failure() {
         if slot.marks.written() < slot.marks.accepted() {
             return Err(failure.errno);
         }
     }
     // Reading moves the position: the next byte written begins a page of its own.
-    ends.seal();
-    ends.make_reader(slot);
-    ends.epoch += 1;
-    ends.reading = true;
-    ends.run = RunBy::Call;
-    slot.request_run(ends.epoch, ends.position, slot.marks.accepted());
+    caller.seal();
+    caller.make_reader(slot);
+    caller.epoch += 1;
+    caller.reading = true;
+    caller.run = RunBy::Call;
+    slot.request_run(caller.epoch, caller.position, slot.marks.accepted());
     Ok(())
 }
 
 /// The position moved: what was read ahead is void, and goes back to the pool. Whether there was
 /// anything.
-pub(super) fn end_run(ends: &mut CallerState) -> bool {
-    ends.reading = false;
+pub(super) fn end_run(caller: &mut CallerState) -> bool {
+    caller.reading = false;
     let mut freed = false;
-    if let Some(reader) = &mut ends.reader {
+    if let Some(reader) = &mut caller.reader {
         while let Some(len) = reader.front().map(|piece| piece.bytes().len()) {
             reader.consume(len);
             freed = true;
@@ -343,23 +353,23 @@ pub(super) fn end_run(ends: &mut CallerState) -> bool {
 
 /// Under memory pressure: the driver takes the pages of a reader that does not come. The next read
 /// begins a new run.
-pub fn drop_read_ahead(ends: &mut CallerState) {
-    end_run(ends);
+pub fn drop_read_ahead(caller: &mut CallerState) {
+    end_run(caller);
 }
 
 /// Copies what is there of the current run; how many bytes, and whether a page went back to the
 /// pool.
 #[inline]
-fn copy_out(slot: &Slot, ends: &mut CallerState, buf: &mut [u8]) -> (usize, bool) {
-    let Some(reader) = &mut ends.reader else {
+fn copy_out(slot: &Slot, caller: &mut CallerState, buf: &mut [u8]) -> (usize, bool) {
+    let Some(reader) = &mut caller.reader else {
         return (0, false);
     };
-    let (front, page_done) = drop_stale(reader, ends.epoch);
+    let (front, page_done) = drop_stale(reader, caller.epoch);
     if front == 0 {
         return (0, page_done);
     }
     let n = reader.read(buf);
-    ends.position += n as u64;
+    caller.position += n as u64;
     slot.set_consumed(slot.consumed() + n as u64);
     (n, page_done || n >= front)
 }

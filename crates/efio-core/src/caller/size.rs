@@ -10,11 +10,13 @@ use std::task::Waker;
 
 impl Shared {
     /// The size of `fd`, or "would block".
-    pub fn size_for(&self, fd: Fd, asker: Notify<'_>) -> io::Result<u64> {
-        self.open_for(fd, asker)?;
+    pub fn size_for(&self, fd: Fd, notify: Notify<'_>) -> io::Result<u64> {
+        self.open_for(fd, notify)?;
         let mut displaced = None;
-        let result = self.with_file(fd, |slot, ends| {
-            let asked = ends.asked.then(|| slot.take_question(About::Size, asker));
+        let result = self.with_file(fd, |slot, caller| {
+            let asked = caller
+                .asked
+                .then(|| slot.take_question(About::Size, notify));
             if let Some(failure) = slot.report_failure() {
                 return Err(failure.into());
             }
@@ -22,15 +24,15 @@ impl Shared {
             let question = valid.map_or_else(
                 || {
                     // Of the answer a loop hears by an event that a plain call is owed.
-                    let told = match asker {
+                    let listener = match notify {
                         Notify::Event => SizeListener::Event,
                         Notify::Waker(_) => SizeListener::Waker,
                     };
-                    self.ask_size(fd, slot, About::Size, asker, told)
+                    self.ask_size(fd, slot, About::Size, notify, listener)
                 },
                 Ok,
             )?;
-            let waker = match asker {
+            let waker = match notify {
                 Notify::Waker(waker) => waker,
                 // The event comes after the answer.
                 Notify::Event => Waker::noop(),
@@ -39,7 +41,7 @@ impl Shared {
                 Some(result) => Ok(result?),
                 None => {
                     displaced = slot.keep_question(question);
-                    ends.set_asked(true);
+                    caller.set_asked(true);
                     Err(EAGAIN.into())
                 }
             }
@@ -49,15 +51,17 @@ impl Shared {
     }
 
     /// The next call of `asker` asks anew.
-    pub fn forget_size(&self, fd: Fd, asker: Notify<'_>) {
+    pub fn forget_size(&self, fd: Fd, notify: Notify<'_>) {
         // Closed: it is forgotten already.
-        let _ = self.with_file(fd, |slot, ends| {
-            Ok(ends.asked.then(|| slot.take_question(About::Size, asker)))
+        let _ = self.with_file(fd, |slot, caller| {
+            Ok(caller
+                .asked
+                .then(|| slot.take_question(About::Size, notify)))
         });
     }
 
     /// Whether the kernel has opened the file, or its error; else "would block".
-    pub(super) fn open_for(&self, fd: Fd, asker: Notify<'_>) -> io::Result<()> {
+    pub(super) fn open_for(&self, fd: Fd, notify: Notify<'_>) -> io::Result<()> {
         self.with_file(fd, |slot, _| {
             let look = || match slot.open_state() {
                 OpenState::Pending => None,
@@ -66,7 +70,7 @@ impl Shared {
                     Some(Err(slot.report_failure().map_or(EBADF, |f| f.errno).into()))
                 }
             };
-            self.look_or_wait(fd, slot, Interest::OPENED, Requests::NONE, asker, look)
+            self.look_or_wait(fd, slot, Interest::OPENED, Requests::NONE, notify, look)
         })
     }
 
@@ -77,17 +81,17 @@ impl Shared {
         fd: Fd,
         slot: &Slot,
         about: About,
-        asker: Notify<'_>,
-        told: SizeListener,
+        notify: Notify<'_>,
+        listener: SizeListener,
     ) -> io::Result<Question> {
         let (sender, receiver): (_, Receiver<u64>) = channel();
         let after = slot.marks.accepted();
         self.command(Command::Size(SizeCommand {
             fd,
             after,
-            listener: told,
+            listener,
             sender,
         }))?;
-        Ok(Question::new(about, asker, after, Some(receiver)))
+        Ok(Question::new(about, notify, after, Some(receiver)))
     }
 }

@@ -53,20 +53,20 @@ pub enum Received {
 
 impl Shared {
     /// Lends up to `most` bytes in up to `pages` pages from the position on, without moving it.
-    pub fn lend(&self, fd: Fd, pages: usize, most: usize, asker: Notify<'_>) -> io::Result<Loan> {
+    pub fn lend(&self, fd: Fd, pages: usize, most: usize, notify: Notify<'_>) -> io::Result<Loan> {
         let end = || Loan {
             slices: Vec::new(),
             epoch: 0,
             position: 0,
         };
-        self.at_position(fd, asker, Some(Need::Read), end, |slot, ends| {
-            let slices = self.run_for_transfer(fd, slot, ends, asker, |reader| {
+        self.at_position(fd, notify, Some(Need::Read), end, |slot, caller| {
+            let slices = self.run_for_transfer(fd, slot, caller, notify, |reader| {
                 (0, slices_of(reader, pages, most))
             })?;
             Ok(Loan {
                 slices: slices.unwrap_or_default(),
-                epoch: ends.epoch,
-                position: ends.position,
+                epoch: caller.epoch,
+                position: caller.position,
             })
         })
     }
@@ -83,17 +83,17 @@ impl Shared {
         if n == 0 {
             return Ok(());
         }
-        self.with_file(fd, |slot, ends| {
-            if (ends.epoch, ends.position) != (epoch, position) {
+        self.with_file(fd, |slot, caller| {
+            if (caller.epoch, caller.position) != (epoch, position) {
                 // Somebody else read or moved the position meanwhile.
                 return Err(Errno(libc::EBUSY).into());
             }
-            if !ends.reading {
+            if !caller.reading {
                 // The driver needed the memory of the run: the next one begins behind what was used.
-                ends.position += n as u64;
+                caller.position += n as u64;
                 return Ok(());
             }
-            self.run_for_transfer(fd, slot, ends, Notify::Event, |reader| {
+            self.run_for_transfer(fd, slot, caller, Notify::Event, |reader| {
                 (reader.consume(n), ())
             })?;
             Ok(())
@@ -103,9 +103,9 @@ impl Shared {
     /// Takes the page in front out of the stream, at most `most` bytes of it count; the position
     /// moves behind them. `None` at the end of file.
     pub fn take_page(&self, fd: Fd, most: usize) -> io::Result<Option<PageSlice>> {
-        let (asker, end) = (Notify::Event, || None);
-        self.at_position(fd, asker, Some(Need::Read), end, |slot, ends| {
-            self.run_for_transfer(fd, slot, ends, asker, |reader| {
+        let (notify, end) = (Notify::Event, || None);
+        self.at_position(fd, notify, Some(Need::Read), end, |slot, caller| {
+            self.run_for_transfer(fd, slot, caller, notify, |reader| {
                 let slice = slices_of(reader, 1, most).pop().expect("there is a page");
                 (reader.consume(slice.len()), slice)
             })
@@ -116,7 +116,7 @@ impl Shared {
     /// file offset fit together, and else they are copied. How many were accepted; they are gone
     /// from `held`.
     pub fn give_page(&self, fd: Fd, held: &mut Option<PageSlice>) -> io::Result<usize> {
-        if let Some(n) = self.with_file(fd, |slot, ends| self.adopt(fd, slot, ends, held))? {
+        if let Some(n) = self.with_file(fd, |slot, caller| self.adopt(fd, slot, caller, held))? {
             return Ok(n);
         }
         let Some(bytes) = held else { return Ok(0) };
@@ -133,15 +133,15 @@ impl Shared {
         &self,
         fd: Fd,
         slot: &Slot,
-        ends: &mut CallerState,
+        caller: &mut CallerState,
         held: &mut Option<PageSlice>,
     ) -> io::Result<Option<usize>> {
         let len = held.as_ref().map_or(0, PageSlice::len);
-        check_write(slot, ends, len)?;
+        check_write(slot, caller, len)?;
         self.wait_for_share(fd, slot)?;
         let page = match held
             .take()
-            .map(|bytes| bytes.into_page(ends.next_seq(slot)))
+            .map(|bytes| bytes.into_page(caller.next_seq(slot)))
         {
             Some(Ok(page)) => page,
             Some(Err(bytes)) => {
@@ -150,13 +150,13 @@ impl Shared {
             }
             None => return Ok(None),
         };
-        if ends.writer(slot).push(page).is_err() {
+        if caller.writer(slot).push(page).is_err() {
             unreachable!("the stream has no bound of its own");
         }
-        if ends.reading && end_run(ends) {
+        if caller.reading && end_run(caller) {
             self.request(fd.index(), slot, Requests::CONSUMED);
         }
-        self.accept(fd, slot, ends, len, Notify::Event);
+        self.accept(fd, slot, caller, len, Notify::Event);
         self.request(fd.index(), slot, Requests::SEALED);
         Ok(Some(len))
     }
@@ -168,14 +168,14 @@ impl Shared {
         if !is_used_up() {
             return Ok(());
         }
-        let announced = slot.register(Interest::ROOM, Notify::Event);
+        let registration = slot.register(Interest::ROOM, Notify::Event);
         if is_used_up() {
             self.counters.writes_blocked.add(1);
             slot.count(1, |stats| &mut stats.writes_blocked);
             self.request(fd.index(), slot, Requests::WANT_ROOM);
             return Err(EAGAIN.into());
         }
-        slot.deregister(announced, Notify::Event);
+        slot.deregister(registration, Notify::Event);
         Ok(())
     }
 
@@ -188,16 +188,16 @@ impl Shared {
         most: usize,
         in_socket: &mut Duration,
     ) -> io::Result<Received> {
-        self.with_file(fd, |slot, ends| {
-            check_write(slot, ends, 0)?;
-            let most = most.min((i64::MAX as u64 - ends.position) as usize);
+        self.with_file(fd, |slot, caller| {
+            check_write(slot, caller, 0)?;
+            let most = most.min((i64::MAX as u64 - caller.position) as usize);
             if most == 0 {
                 return Err(EINVAL.into());
             }
-            if !self.has_open_page(fd, slot, ends, most) {
+            if !self.has_open_page(fd, slot, caller, most) {
                 return Ok(Received::NoRoom);
             }
-            let writer = ends.writer(slot);
+            let writer = caller.writer(slot);
             let room = writer.spare();
             let len = room.len().min(most);
             let begun = Instant::now();
@@ -217,10 +217,10 @@ impl Shared {
             if is_full {
                 writer.seal();
             }
-            if ends.reading && end_run(ends) {
+            if caller.reading && end_run(caller) {
                 self.request(fd.index(), slot, Requests::CONSUMED);
             }
-            self.accept(fd, slot, ends, n, Notify::Event);
+            self.accept(fd, slot, caller, n, Notify::Event);
             if is_full {
                 self.request(fd.index(), slot, Requests::SEALED);
             }
@@ -229,30 +229,36 @@ impl Shared {
     }
 
     /// Makes sure that there is a page with room; else an event is owed.
-    fn has_open_page(&self, fd: Fd, slot: &Slot, ends: &mut CallerState, wanted: usize) -> bool {
-        let mut announced = None;
+    fn has_open_page(&self, fd: Fd, slot: &Slot, caller: &mut CallerState, wanted: usize) -> bool {
+        let mut registration = None;
         loop {
-            if ends.room() > 0 {
+            if caller.room() > 0 {
                 break;
             }
-            match self.open_page(slot, ends, slot.marks.written(), 0, wanted.min(FIRST_PAGE)) {
+            match self.open_page(
+                slot,
+                caller,
+                slot.marks.written(),
+                0,
+                wanted.min(FIRST_PAGE),
+            ) {
                 Room::Opened => {
                     self.request(fd.index(), slot, Requests::SEALED);
                     break;
                 }
-                Room::ShareUsedUp | Room::BudgetUsedUp if announced.is_some() => {
+                Room::ShareUsedUp | Room::BudgetUsedUp if registration.is_some() => {
                     self.counters.writes_blocked.add(1);
                     slot.count(1, |stats| &mut stats.writes_blocked);
                     self.request(fd.index(), slot, Requests::WANT_ROOM);
                     return false;
                 }
                 Room::ShareUsedUp | Room::BudgetUsedUp => {
-                    announced = Some(slot.register(Interest::ROOM, Notify::Event));
+                    registration = Some(slot.register(Interest::ROOM, Notify::Event));
                 }
             }
         }
-        if let Some(announced) = announced {
-            slot.deregister(announced, Notify::Event);
+        if let Some(registration) = registration {
+            slot.deregister(registration, Notify::Event);
         }
         true
     }
@@ -262,34 +268,34 @@ impl Shared {
         &self,
         fd: Fd,
         slot: &Slot,
-        ends: &mut CallerState,
-        asker: Notify<'_>,
+        caller: &mut CallerState,
+        notify: Notify<'_>,
         mut take: impl FnMut(&mut ChunkReader<Page>) -> (usize, R),
     ) -> io::Result<Option<R>> {
-        if !ends.may_read {
+        if !caller.may_read {
             return Err(EBADF.into());
         }
-        if !ends.reading {
-            begin_run(slot, ends)?;
+        if !caller.reading {
+            begin_run(slot, caller)?;
         }
         let mut answer = None;
-        self.read_run(fd, slot, ends, asker, |ends| {
-            let Some(reader) = &mut ends.reader else {
+        self.read_run(fd, slot, caller, notify, |caller| {
+            let Some(reader) = &mut caller.reader else {
                 return (0, false);
             };
-            let (front, stale) = drop_stale(reader, ends.epoch);
+            let (front, stale) = drop_stale(reader, caller.epoch);
             if front == 0 {
                 return (0, stale);
             }
             let (n, taken) = take(reader);
             answer = Some(taken);
-            ends.position += n as u64;
+            caller.position += n as u64;
             slot.set_consumed(slot.consumed() + n as u64);
             (front, stale || n >= front)
         })?;
         if answer.is_none() {
             // As in `read`: the next one begins anew.
-            ends.reading = false;
+            caller.reading = false;
             slot.take_run_end()?;
         }
         Ok(answer)

@@ -66,9 +66,9 @@ fn reserve<T>(items: &mut Vec<T>, more: usize) -> Result<(), Errno> {
 
 impl Shared {
     /// Gives out what was accepted through `fd` and not written, once.
-    pub fn take_unwritten_for(&self, fd: Fd, asker: Notify<'_>) -> io::Result<Vec<Unwritten>> {
-        self.with_file(fd, |slot, ends| {
-            if !ends.may_write {
+    pub fn take_unwritten_for(&self, fd: Fd, notify: Notify<'_>) -> io::Result<Vec<Unwritten>> {
+        self.with_file(fd, |slot, caller| {
+            if !caller.may_write {
                 return Err(EBADF.into());
             }
             if slot.report_failure().is_none() {
@@ -77,7 +77,7 @@ impl Shared {
             let Some(mut lost) = slot.take_lost() else {
                 // The driver needs custody to leave it here, and takes the bit afterwards: nothing
                 // can come in between.
-                let _ = slot.register(Interest::FLUSHED, asker);
+                let _ = slot.register(Interest::FLUSHED, notify);
                 return Err(EAGAIN.into());
             };
             let ranges = lost.ranges();

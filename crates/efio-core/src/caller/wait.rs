@@ -77,12 +77,16 @@ impl Shared {
     fn forget(&self, fd: Fd, waker: &Waker) {
         if let Some(slot) = self.table.get(fd.index()) {
             slot.waiters.remove(waker, Interest::ALL);
-            let asker = Notify::Waker(waker);
+            let notify = Notify::Waker(waker);
             // Closed meanwhile: nothing is left.
-            let _ = self.with_file(fd, |slot, ends| {
-                let flush = ends.asked.then(|| slot.take_question(About::Flush, asker));
-                let size = ends.asked.then(|| slot.take_question(About::Size, asker));
-                let end = ends.asked.then(|| slot.take_question(About::End, asker));
+            let _ = self.with_file(fd, |slot, caller| {
+                let flush = caller
+                    .asked
+                    .then(|| slot.take_question(About::Flush, notify));
+                let size = caller
+                    .asked
+                    .then(|| slot.take_question(About::Size, notify));
+                let end = caller.asked.then(|| slot.take_question(About::End, notify));
                 Ok((flush, size, end))
             });
         }

@@ -41,21 +41,24 @@ impl Shared {
 
     /// [`write`](Self::write) for whoever asks.
     #[inline(always)]
-    pub fn write_for(&self, fd: Fd, buf: &[u8], asker: Notify<'_>) -> io::Result<usize> {
-        self.with_file(fd, |slot, ends| {
-            check_write(slot, ends, buf.len())?;
+    pub fn write_for(&self, fd: Fd, buf: &[u8], notify: Notify<'_>) -> io::Result<usize> {
+        self.with_file(fd, |slot, caller| {
+            check_write(slot, caller, buf.len())?;
             if buf.is_empty() {
                 return Ok(0);
             }
             // The first byte finds no stream, as others find no room.
-            let n = ends.writer.as_mut().map_or(0, |writer| writer.append(buf));
-            if ends.reading && end_run(ends) {
+            let n = caller
+                .writer
+                .as_mut()
+                .map_or(0, |writer| writer.append(buf));
+            if caller.reading && end_run(caller) {
                 self.request(fd.index(), slot, Requests::CONSUMED);
             }
             if n < buf.len() {
-                return self.write_rest(fd, slot, ends, buf, n, asker);
+                return self.write_rest(fd, slot, caller, buf, n, notify);
             }
-            self.accept(fd, slot, ends, n, asker);
+            self.accept(fd, slot, caller, n, notify);
             Ok(n)
         })
     }
@@ -66,27 +69,27 @@ impl Shared {
         &self,
         fd: Fd,
         bufs: &[IoSlice<'_>],
-        asker: Notify<'_>,
+        notify: Notify<'_>,
     ) -> io::Result<usize> {
-        self.with_file(fd, |slot, ends| {
+        self.with_file(fd, |slot, caller| {
             let len = bufs
                 .iter()
                 .try_fold(0usize, |len, buf| len.checked_add(buf.len()));
             let len = len.ok_or(EINVAL)?;
-            check_write(slot, ends, len)?;
+            check_write(slot, caller, len)?;
             if len == 0 {
                 return Ok(0);
             }
-            if ends.reading && end_run(ends) {
+            if caller.reading && end_run(caller) {
                 self.request(fd.index(), slot, Requests::CONSUMED);
             }
-            self.write_pages(fd, slot, ends, bufs, 0, asker)
+            self.write_pages(fd, slot, caller, bufs, 0, notify)
         })
     }
 
     /// A look whether a write would accept at least a byte.
-    pub(super) fn room(&self, ends: &mut CallerState) -> impl Fn(&Slot) -> bool {
-        let in_page = ends.room() > 0;
+    pub(super) fn room(&self, caller: &mut CallerState) -> impl Fn(&Slot) -> bool {
+        let in_page = caller.room() > 0;
         let has_share =
             |slot: &Slot| slot.marks.accepted() - slot.marks.written() < self.share() as u64;
         move |slot| in_page || (has_share(slot) && self.pool.has_room())
@@ -98,26 +101,26 @@ impl Shared {
         &self,
         fd: Fd,
         slot: &Slot,
-        ends: &mut CallerState,
+        caller: &mut CallerState,
         n: usize,
-        asker: Notify<'_>,
+        notify: Notify<'_>,
     ) {
-        ends.position += n as u64;
-        ends.at_end = ends.append;
+        caller.position += n as u64;
+        caller.at_end = caller.append;
         slot.marks.set_accepted(slot.marks.accepted() + n as u64);
-        if !ends.quiet {
-            self.notify_of_bytes(fd, slot, ends, asker);
+        if !caller.quiet {
+            self.notify_of_bytes(fd, slot, caller, notify);
         }
     }
 
     /// Bytes of `asker` were accepted: whoever has to know of them is told.
     #[cold]
-    fn notify_of_bytes(&self, fd: Fd, slot: &Slot, ends: &mut CallerState, asker: Notify<'_>) {
-        if ends.asked {
-            ends.set_asked(slot.void_questions(asker));
+    fn notify_of_bytes(&self, fd: Fd, slot: &Slot, caller: &mut CallerState, notify: Notify<'_>) {
+        if caller.asked {
+            caller.set_asked(slot.void_questions(notify));
         }
-        if !ends.watched {
-            ends.set_watched(true);
+        if !caller.watched {
+            caller.set_watched(true);
             self.request(fd.index(), slot, Requests::DIRTY);
         }
     }
@@ -128,13 +131,13 @@ impl Shared {
         &self,
         fd: Fd,
         slot: &Slot,
-        ends: &mut CallerState,
+        caller: &mut CallerState,
         buf: &[u8],
         n: usize,
-        asker: Notify<'_>,
+        notify: Notify<'_>,
     ) -> io::Result<usize> {
         let rest = IoSlice::new(&buf[n..]);
-        self.write_pages(fd, slot, ends, slice::from_ref(&rest), n, asker)
+        self.write_pages(fd, slot, caller, slice::from_ref(&rest), n, notify)
     }
 
     /// Writes with new pages, when the first `ahead` bytes of the call are in the stream already.
@@ -142,28 +145,28 @@ impl Shared {
         &self,
         fd: Fd,
         slot: &Slot,
-        ends: &mut CallerState,
+        caller: &mut CallerState,
         bufs: &[IoSlice<'_>],
         ahead: usize,
-        asker: Notify<'_>,
+        notify: Notify<'_>,
     ) -> io::Result<usize> {
         let mut copied = Copied {
             bytes: ahead,
             bits: Requests::NONE,
         };
-        self.copy_all(slot, ends, bufs, &mut copied);
+        self.copy_all(slot, caller, bufs, &mut copied);
         if copied.bytes == 0 {
-            let announced = slot.register(Interest::ROOM, asker);
-            self.copy_all(slot, ends, bufs, &mut copied);
+            let registration = slot.register(Interest::ROOM, notify);
+            self.copy_all(slot, caller, bufs, &mut copied);
             if copied.bytes == 0 {
                 self.counters.writes_blocked.add(1);
                 slot.count(1, |stats| &mut stats.writes_blocked);
                 self.want_room(fd, slot, copied.bits);
                 return Err(EAGAIN.into());
             }
-            slot.deregister(announced, asker);
+            slot.deregister(registration, notify);
         }
-        self.accept(fd, slot, ends, copied.bytes, asker);
+        self.accept(fd, slot, caller, copied.bytes, notify);
         if copied.bits != Requests::NONE {
             // Behind the mark, which has to be up before the driver looks.
             self.request(fd.index(), slot, copied.bits);
@@ -186,31 +189,31 @@ impl Shared {
     fn copy_all(
         &self,
         slot: &Slot,
-        ends: &mut CallerState,
+        caller: &mut CallerState,
         bufs: &[IoSlice<'_>],
         copied: &mut Copied,
     ) {
         for buf in bufs {
             let before = copied.bytes;
-            self.copy_one(slot, ends, buf, copied);
+            self.copy_one(slot, caller, buf, copied);
             if copied.bytes - before < buf.len() {
                 break;
             }
         }
-        if ends.room() == 0 {
-            ends.seal();
+        if caller.room() == 0 {
+            caller.seal();
         }
     }
 
-    fn copy_one(&self, slot: &Slot, ends: &mut CallerState, buf: &[u8], copied: &mut Copied) {
+    fn copy_one(&self, slot: &Slot, caller: &mut CallerState, buf: &[u8], copied: &mut Copied) {
         let written = slot.marks.written();
-        let append = |ends: &mut CallerState, bytes: &[u8]| {
-            let writer = ends.writer.as_mut();
+        let append = |caller: &mut CallerState, bytes: &[u8]| {
+            let writer = caller.writer.as_mut();
             writer.map_or(0, |writer| writer.append(bytes))
         };
-        let mut done = append(ends, buf);
+        let mut done = append(caller, buf);
         while done < buf.len() {
-            match self.open_page(slot, ends, written, copied.bytes + done, buf.len() - done) {
+            match self.open_page(slot, caller, written, copied.bytes + done, buf.len() - done) {
                 Room::Opened => copied.bits = copied.bits.union(Requests::SEALED),
                 Room::ShareUsedUp => break,
                 Room::BudgetUsedUp => {
@@ -218,7 +221,7 @@ impl Shared {
                     break;
                 }
             }
-            done += append(ends, &buf[done..]);
+            done += append(caller, &buf[done..]);
         }
         copied.bytes += done;
     }
@@ -227,7 +230,7 @@ impl Shared {
     pub(super) fn open_page(
         &self,
         slot: &Slot,
-        ends: &mut CallerState,
+        caller: &mut CallerState,
         written: u64,
         ahead: usize,
         wanted: usize,
@@ -235,13 +238,13 @@ impl Shared {
         if slot.marks.accepted() + ahead as u64 - written >= self.share() as u64 {
             return Room::ShareUsedUp;
         }
-        let order = ends.order.max(order_for(wanted));
+        let order = caller.order.max(order_for(wanted));
         let Some(block) = self.pool.take_at_most(self.within_limits(order), 0) else {
             return Room::BudgetUsedUp;
         };
-        ends.order = (order + 2).min(SLAB_ORDER);
-        let page = Page::open(block, ends.next_seq(slot) + ahead as u64);
-        if ends.writer(slot).open(page).is_err() {
+        caller.order = (order + 2).min(SLAB_ORDER);
+        let page = Page::open(block, caller.next_seq(slot) + ahead as u64);
+        if caller.writer(slot).open(page).is_err() {
             unreachable!("the stream has no bound of its own");
         }
         Room::Opened
@@ -257,14 +260,14 @@ impl Shared {
 
 /// Whether a write of `len` bytes may be tried.
 #[inline]
-pub(super) fn check_write(slot: &Slot, ends: &CallerState, len: usize) -> Result<(), Errno> {
-    if !ends.may_write {
+pub(super) fn check_write(slot: &Slot, caller: &CallerState, len: usize) -> Result<(), Errno> {
+    if !caller.may_write {
         return Err(EBADF);
     }
     if let Some(failure) = slot.report_failure() {
         return Err(failure.errno);
     }
-    let end = ends.position.checked_add(len as u64);
+    let end = caller.position.checked_add(len as u64);
     if end.is_none_or(|end| end > i64::MAX as u64) {
         return Err(EINVAL);
     }

@@ -100,10 +100,10 @@ impl<B: Backend> Driver<B> {
             file.incoming().plan.stop();
             return self.notify_reader(slot, file);
         };
-        if let Some(route) = file.incoming().plan.cache_mode_of(number) {
+        if let Some(cache_mode) = file.incoming().plan.cache_mode_of(number) {
             let bytes = result.unwrap_or(0) as u64;
-            self.shared.counters.read(route, bytes);
-            slot.count(bytes, |stats| stats.read(route));
+            self.shared.counters.read(cache_mode, bytes);
+            slot.count(bytes, |stats| stats.read(cache_mode));
         }
         // Memory of a run that was given up goes back to the pool here.
         drop(file.incoming().plan.handle_read(number, block, result));
@@ -122,12 +122,12 @@ impl<B: Backend> Driver<B> {
     }
 
     fn on_write(&mut self, slot: &Slot, file: &mut OpenFile<B::File>, outcome: Outcome<B::File>) {
-        let route = file.write().cache_mode_in_flight();
-        let verdict = match outcome {
+        let cache_mode = file.write().cache_mode_in_flight();
+        let action = match outcome {
             Outcome::Done(n) => {
-                if let Some(route) = route {
-                    self.shared.counters.written(route, n as u64);
-                    slot.count(n as u64, |stats| stats.written(route));
+                if let Some(cache_mode) = cache_mode {
+                    self.shared.counters.written(cache_mode, n as u64);
+                    slot.count(n as u64, |stats| stats.written(cache_mode));
                 }
                 file.outgoing().wrote(n);
                 file.write().handle_written(n as u64)
@@ -138,10 +138,10 @@ impl<B: Backend> Driver<B> {
             }
         };
         slot.marks.set_written(file.written());
-        self.apply_write_error(slot, file, verdict);
+        self.apply_write_error(slot, file, action);
         if slot.failure().is_some() {
-            let ends = slot.caller.acquire(DRIVER);
-            hand_over_unwritten(slot, file, ends);
+            let caller = slot.caller.acquire(DRIVER);
+            hand_over_unwritten(slot, file, caller);
             // Who asked for what was lost while this write was in flight finds it now.
             self.notify_all(slot, file);
         }
@@ -153,8 +153,8 @@ impl<B: Backend> Driver<B> {
     fn on_sync(&mut self, slot: &Slot, file: &mut OpenFile<B::File>, outcome: Outcome<B::File>) {
         match outcome {
             Outcome::Failed(errno) => {
-                let verdict = file.write().handle_sync_error(errno.as_failure());
-                self.apply_write_error(slot, file, verdict);
+                let action = file.write().handle_sync_error(errno.as_failure());
+                self.apply_write_error(slot, file, action);
             }
             outcome => {
                 let name = match outcome {
@@ -201,13 +201,13 @@ impl<B: Backend> Driver<B> {
         file: &mut OpenFile<B::File>,
         failure: &mut Failure,
     ) {
-        let ends = slot.caller.acquire(DRIVER);
+        let caller = slot.caller.acquire(DRIVER);
         self.drain_positional_of(file);
         // What waits behind the failed write is lost as well, and may lie before it.
         let pending = file.lowest_pending(slot);
         failure.offset = pending.map_or(failure.offset, |low| low.min(failure.offset));
         slot.fail(*failure);
-        hand_over_unwritten(slot, file, ends);
+        hand_over_unwritten(slot, file, caller);
     }
 
     /// The kernel refused a route of a file, which goes on with those that are `left`.
@@ -223,9 +223,9 @@ impl<B: Backend> Driver<B> {
         &mut self,
         slot: &Slot,
         file: &mut OpenFile<B::File>,
-        verdict: ErrorAction,
+        action: ErrorAction,
     ) {
-        match verdict {
+        match action {
             ErrorAction::Retry => {}
             ErrorAction::FellBack => {
                 self.on_fallback(slot, file.fd, file.write().io_caps());
@@ -249,13 +249,13 @@ impl<B: Backend> Driver<B> {
 fn hand_over_unwritten<F>(
     slot: &Slot,
     file: &mut OpenFile<F>,
-    mut ends: CasCellGuard<'_, CallerState>,
+    mut caller: CasCellGuard<'_, CallerState>,
 ) {
-    if ends.generation != file.fd.generation() {
+    if caller.generation != file.fd.generation() {
         // Closed: nobody can ask for it any more.
         return;
     }
-    ends.seal();
+    caller.seal();
     if let Some(lost) = file.take_lost(slot) {
         slot.put_lost(lost);
     }

@@ -211,9 +211,9 @@ impl<F> OpenFile<F> {
 
     /// The read side, from now on with a plan.
     pub fn incoming(&mut self) -> &mut Incoming {
-        let (limits, rest) = (self.limits.read, self.read);
+        let (limits, parked) = (self.limits.read, self.read);
         self.incoming
-            .get_or_insert_with(|| Box::new(Incoming::new(limits, rest)))
+            .get_or_insert_with(|| Box::new(Incoming::new(limits, parked)))
     }
 
     /// The run that was asked for last.
@@ -242,37 +242,37 @@ impl<F> OpenFile<F> {
     /// Puts away the plans that have nothing to do, with both ends of their streams: the memory of a
     /// file that is open and not used. `ends` are the caller's, all of whose bytes are written.
     /// How many bytes that were read ahead are gone with that.
-    pub fn park(&mut self, slot: &Slot, ends: &mut CallerState) -> u64 {
+    pub fn park(&mut self, slot: &Slot, caller: &mut CallerState) -> u64 {
         slot.forget_awaited();
-        if let Some(rest) = self.outgoing.as_ref().and_then(|outgoing| outgoing.park()) {
-            self.written = rest;
+        if let Some(parked) = self.outgoing.as_ref().and_then(|outgoing| outgoing.park()) {
+            self.written = parked;
             self.outgoing = None;
         }
         if self.outgoing.is_none() {
-            drop((ends.writer.take(), slot.take_writes()));
+            drop((caller.writer.take(), slot.take_writes()));
         }
         if !self.has_positional() {
             self.positional = None;
         }
-        self.park_reading(slot, ends)
+        self.park_reading(slot, caller)
     }
 
-    fn park_reading(&mut self, slot: &Slot, ends: &mut CallerState) -> u64 {
+    fn park_reading(&mut self, slot: &Slot, caller: &mut CallerState) -> u64 {
         let Some(incoming) = &mut self.incoming else {
             return 0;
         };
         let plan = &mut incoming.plan;
         plan.handle_consumed(slot.consumed());
         // Another run is asked for, or this one is not over and somebody may come for it.
-        let is_wanted = plan.epoch() != ends.epoch || (ends.reading && !plan.is_over());
-        if is_wanted || !ends.nothing_to_read() {
+        let is_wanted = plan.epoch() != caller.epoch || (caller.reading && !plan.is_over());
+        if is_wanted || !caller.nothing_to_read() {
             return 0;
         }
         plan.stop();
         let wasted = plan.unconsumed();
         self.read = plan.park();
         self.incoming = None;
-        drop((ends.reader.take(), slot.take_reads()));
+        drop((caller.reader.take(), slot.take_reads()));
         wasted
     }
 
@@ -286,18 +286,16 @@ impl<F> OpenFile<F> {
         let (limit, file) = (self.limit(), self.kernel()?);
         let outgoing = self.outgoing();
         outgoing.collect(slot, accepted.min(limit));
-        let cut = outgoing.plan.poll_write(outgoing.pending()?)?;
+        let range = outgoing.plan.poll_write(outgoing.pending()?)?;
         let WriteRange {
-            offset,
-            cache_mode: route,
-            ..
-        } = cut;
-        let slices = outgoing.slices(cut);
+            offset, cache_mode, ..
+        } = range;
+        let slices = outgoing.slices(range);
         Some((
             Purpose::Write,
             Op::Write {
                 file,
-                route,
+                cache_mode,
                 offset,
                 slices,
             },
@@ -356,10 +354,10 @@ impl<F> OpenFile<F> {
     /// their first place.
     pub fn lowest_pending(&mut self, slot: &Slot) -> Option<u64> {
         let queued = self.outgoing().lowest_queued(slot);
-        let changes = self.positional.as_ref().and_then(|at| at.lowest_pending());
-        let place = self.append.then(|| self.written());
-        let changes = changes.map(|offset| place.unwrap_or(offset));
-        queued.into_iter().chain(changes).min()
+        let ops = self.positional.as_ref().and_then(|at| at.lowest_pending());
+        let start = self.append.then(|| self.written());
+        let ops = ops.map(|offset| start.unwrap_or(offset));
+        queued.into_iter().chain(ops).min()
     }
 
     /// See [`Outgoing::take_lost`].
@@ -411,14 +409,14 @@ impl<F> OpenFile<F> {
             number,
             offset,
             len,
-            cache_mode: route,
+            cache_mode,
             ..
         } = fetch;
         Ok(Some((
             Purpose::Read(number),
             Op::Read {
                 file: Arc::clone(file),
-                route,
+                cache_mode,
                 offset,
                 block,
                 start: 0,

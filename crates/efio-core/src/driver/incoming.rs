@@ -22,9 +22,9 @@ pub struct Incoming {
 
 impl Incoming {
     /// Goes on from `rest`.
-    pub fn new(limits: ReadLimits, rest: ParkedRead) -> Self {
+    pub fn new(limits: ReadLimits, parked: ParkedRead) -> Self {
         let mut plan = ReadAhead::new(limits);
-        plan.unpark(rest);
+        plan.unpark(parked);
         Self {
             plan,
             stream: None,

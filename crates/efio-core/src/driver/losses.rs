@@ -45,8 +45,8 @@ enum FailureListener {
 impl<B: Backend> Driver<B> {
     /// The file failed, and its owner is told by an event.
     pub(super) fn on_failure_emitted(&mut self, file: &OpenFile<B::File>) {
-        let telling = self.failure_listener(file, 0);
-        self.losses.failed.insert(file.fd.index(), telling);
+        let listener = self.failure_listener(file, 0);
+        self.losses.failed.insert(file.fd.index(), listener);
     }
 
     /// Who hears of the last event, or of one that comes so many events later.
@@ -72,12 +72,12 @@ impl<B: Backend> Driver<B> {
         result: Result<(), Errno>,
         is_reported: bool,
     ) {
-        let told = match self.losses.failed.is_empty() {
+        let listener = match self.losses.failed.is_empty() {
             true => None,
             false => self.losses.failed.remove(&file.fd.index()),
         };
         let Err(errno) = result else { return };
-        let telling = told.unwrap_or_else(|| self.failure_listener(file, 1));
+        let listener = listener.unwrap_or_else(|| self.failure_listener(file, 1));
         let marks = slot.marks.progress();
         let was_open = slot.open_state() == OpenState::Open;
         let lost = marks.accepted > 0 || (was_open && slot.failure().is_some());
@@ -97,7 +97,7 @@ impl<B: Backend> Driver<B> {
                 fd: file.fd,
                 bytes: marks.accepted - marks.written,
                 failure,
-                listener: telling,
+                listener,
             });
         }
     }

@@ -63,7 +63,7 @@ impl MemoryWaiters {
     /// Drops what is not kept for anybody any longer. A writer that is alone is told again and again,
     /// and nobody counts what it was promised.
     fn forget_expired(&mut self, now: Duration) {
-        while self.grants.front().is_some_and(|told| told.until <= now) {
+        while self.grants.front().is_some_and(|grant| grant.until <= now) {
             self.grants.pop_front();
         }
     }
@@ -241,14 +241,14 @@ impl<B: Backend> Driver<B> {
         let (portion, now) = (self.quantum() as u64, self.now);
         let (files, table) = (&self.files, &self.shared.table);
         let mut promised = 0;
-        self.memory_waiters.grants.retain(|told| {
-            let file = files[told.fd.index() as usize].as_ref();
-            let writes = |file: &OpenFile<B::File>| file.fd == told.fd && !file.life.is_draining();
-            let Some(slot) = table.get(told.fd.index()) else {
+        self.memory_waiters.grants.retain(|grant| {
+            let file = files[grant.fd.index() as usize].as_ref();
+            let writes = |file: &OpenFile<B::File>| file.fd == grant.fd && !file.life.is_draining();
+            let Some(slot) = table.get(grant.fd.index()) else {
                 return false;
             };
-            let used = slot.marks.accepted().saturating_sub(told.accepted);
-            let stays = now < told.until
+            let used = slot.marks.accepted().saturating_sub(grant.accepted);
+            let stays = now < grant.until
                 && used < portion
                 && file.is_some_and(|file| writes(file))
                 && !slot.has_interest(Interest::ROOM);

@@ -140,7 +140,7 @@ impl<B: Backend> Driver<B> {
         let _driving = CurrentDriver::of(&shared);
         self.now = now;
         self.shared.counters.turns.add(1);
-        let heard = self.drain_inbox();
+        let had_updates = self.drain_inbox();
         self.fire_timers();
         self.end_pauses();
         let reaped = self.reap();
@@ -156,7 +156,7 @@ impl<B: Backend> Driver<B> {
         self.grant_memory();
         self.release_slabs();
         self.flush_outbox();
-        heard || reaped
+        had_updates || reaped
     }
 
     /// Runs the code of others, which may take its time: the disk works meanwhile.
@@ -215,9 +215,9 @@ impl<B: Backend> Driver<B> {
     }
 
     fn drain_inbox(&mut self) -> bool {
-        let mut heard = false;
+        let mut had_updates = false;
         while let Some(command) = self.shared.inbox.pop() {
-            heard = true;
+            had_updates = true;
             match command {
                 Command::Requests(index) => self.handle_requests(index),
                 Command::AttendAll => self.handle_all_requests(),
@@ -229,7 +229,7 @@ impl<B: Backend> Driver<B> {
                 Command::Shutdown(patience) => self.begin_shutdown(patience),
             }
         }
-        self.drain_positional() || heard
+        self.drain_positional() || had_updates
     }
 
     /// Looks at every file that wants attention: there was no memory to say which.
@@ -488,22 +488,22 @@ impl<B: Backend> Driver<B> {
     /// Nothing is left to flush: takes the file off the timers, unless a caller has it right now or
     /// wrote more. The next write will say so again (`DIRTY`). Whether that was done.
     fn stop_watching(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) -> bool {
-        let Ok(mut ends) = slot.caller.try_acquire(DRIVER) else {
+        let Ok(mut caller) = slot.caller.try_acquire(DRIVER) else {
             return false;
         };
-        if ends.generation != file.fd.generation() {
+        if caller.generation != file.fd.generation() {
             // Closed: the close brings the driver back.
             return true;
         }
         let clean = slot.marks.accepted() == slot.marks.written() || slot.failure().is_some();
-        ends.set_watched(!clean);
+        caller.set_watched(!clean);
         if clean {
             // The open page goes back to the pool: the next write begins with a small one again.
-            ends.seal();
-            ends.order = 0;
+            caller.seal();
+            caller.order = 0;
         }
         if clean && file.may_park() {
-            let wasted = file.park(slot, &mut ends);
+            let wasted = file.park(slot, &mut caller);
             self.shared.counters.read_ahead_wasted.add(wasted);
             slot.count(wasted, |stats| &mut stats.read_ahead_wasted);
         }

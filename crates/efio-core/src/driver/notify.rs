@@ -31,11 +31,11 @@ impl<B: Backend> Driver<B> {
         bits: Interest,
         event: Option<EventKind>,
     ) {
-        let owed = slot.take_interest(bits);
-        if let (true, Some(event)) = (owed.event, event) {
+        let due = slot.take_interest(bits);
+        if let (true, Some(event)) = (due.event, event) {
             self.emit(file, event);
         }
-        if owed.wakers {
+        if due.wakers {
             self.wake(slot, bits);
         }
     }

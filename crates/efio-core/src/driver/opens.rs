@@ -35,7 +35,7 @@ pub struct Opening<F> {
     path: u64,
     has_effects: bool,
     truncates: bool,
-    withdrawal: Option<Arc<OpenToken>>,
+    token: Option<Arc<OpenToken>>,
     /// Since when it is at the kernel, if it cuts off the file.
     at_kernel: Option<Turn>,
     /// Until it goes to the backend.
@@ -63,7 +63,7 @@ impl<F> Opening<F> {
             path: name(&spec),
             has_effects: spec.has_effects(),
             truncates: spec.truncates(),
-            withdrawal: spec.withdrawal.clone(),
+            token: spec.token.clone(),
             at_kernel: None,
             spec: Some(Box::new(spec)),
             closed: None,
@@ -73,8 +73,8 @@ impl<F> Opening<F> {
 
     /// Whether nobody wants the file any more, and nothing of it was cut off.
     fn is_cancelled(&self) -> bool {
-        let withdrawal = self.withdrawal.as_ref();
-        withdrawal.is_some_and(|open| open.is_cancelled())
+        let token = self.token.as_ref();
+        token.is_some_and(|open| open.is_cancelled())
     }
 }
 
@@ -286,8 +286,8 @@ impl<B: Backend> Driver<B> {
             return self.precedence.hold(id, index, turn);
         }
         if arrival.owes_truncation {
-            let withdrawal = opening.withdrawal.as_ref();
-            if withdrawal.is_none_or(|open| open.claim()) {
+            let token = opening.token.as_ref();
+            if token.is_none_or(|open| open.claim()) {
                 let op = Op::Empty {
                     file: Arc::clone(&arrival.kernel),
                 };
@@ -348,12 +348,12 @@ impl<B: Backend> Driver<B> {
         let fell_back = u64::from(facts.fell_back);
         self.shared.counters.fallbacks.add(fell_back);
         slot.count(fell_back, |stats| &mut stats.fallbacks);
-        let mut manner = ModeStatus::at_open(file.io_mode(), file.appends(), facts.dio_align);
-        manner.on_workers = facts.on_workers;
+        let mut status = ModeStatus::at_open(file.io_mode(), file.appends(), facts.dio_align);
+        status.on_workers = facts.on_workers;
         let on_workers = u64::from(facts.on_workers);
         self.shared.counters.opened_on_workers.add(on_workers);
-        slot.set_mode_status(manner);
-        self.shared.counters.opened(manner.mode);
+        slot.set_mode_status(status);
+        self.shared.counters.opened(status.mode);
         if facts.is_new {
             slot.set_name(NameState::Pending);
         }
@@ -361,10 +361,10 @@ impl<B: Backend> Driver<B> {
         file.opened(kernel, facts);
         if let Some(kernel) = file.kernel_to_read() {
             let kernel = B::read_now(kernel);
-            let mut ends = slot.caller.acquire(DRIVER);
-            if ends.generation == file.fd.generation() {
-                ends.kernel = kernel;
-                ends.reads_now = file.reads_cached();
+            let mut caller = slot.caller.acquire(DRIVER);
+            if caller.generation == file.fd.generation() {
+                caller.kernel = kernel;
+                caller.reads_now = file.reads_cached();
             }
         }
         slot.set_open_state(OpenState::Open);

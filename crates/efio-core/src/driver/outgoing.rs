@@ -30,9 +30,9 @@ pub struct Outgoing {
 
 impl Outgoing {
     /// Goes on from `rest`. Fewer bytes than `small` are for the page cache.
-    pub fn new(append: bool, small: Option<u64>, rest: ParkedWrite) -> Self {
+    pub fn new(append: bool, small: Option<u64>, parked: ParkedWrite) -> Self {
         let mut plan = WriteBehind::new(append, MAX_WRITE);
-        plan.unpark(rest);
+        plan.unpark(parked);
         if let Some(small) = small {
             plan.cache_below(small);
         }
@@ -40,7 +40,7 @@ impl Outgoing {
             plan,
             stream: None,
             queue: VecDeque::new(),
-            collected: rest.written(),
+            collected: parked.written(),
             append,
             rescued: false,
         }
@@ -63,18 +63,18 @@ impl Outgoing {
             return;
         };
         let mut open_too = self.plan.due() > self.collected;
-        while let Some(piece) = stream.front() {
+        while let Some(chunk) = stream.front() {
             // The stream may be ahead of the mark, which the caller raises last.
-            let rest =
+            let parked =
                 usize::try_from(accepted.saturating_sub(self.collected)).unwrap_or(usize::MAX);
-            let (start, len) = (piece.offset(), piece.bytes().len().min(rest));
-            if len == 0 || !(piece.is_sealed() || open_too) {
+            let (start, len) = (chunk.offset(), chunk.bytes().len().min(parked));
+            if len == 0 || !(chunk.is_sealed() || open_too) {
                 return;
             }
             // SAFETY: the stream published these bytes, and a stream never changes what it has
             // published; the slice keeps the page alive.
-            let slice = unsafe { PageSlice::new(piece.chunk().clone(), start, len) };
-            open_too |= self.append && piece.is_sealed();
+            let slice = unsafe { PageSlice::new(chunk.chunk().clone(), start, len) };
+            open_too |= self.append && chunk.is_sealed();
             stream.consume(len);
             self.collected += len as u64;
             // One slice per page, so that direct IO finds its memory aligned.
@@ -139,14 +139,14 @@ impl Outgoing {
     }
 
     /// The memory of a cut; the queue keeps it until the write is done.
-    pub fn slices(&self, cut: WriteRange) -> Vec<PageSlice> {
-        let mut rest = cut.len as usize;
+    pub fn slices(&self, range: WriteRange) -> Vec<PageSlice> {
+        let mut parked = range.len as usize;
         let mut slices = Vec::new();
         for slice in self.queue.iter().take(MAX_SLICES) {
-            let part = slice.first(slice.len().min(rest));
-            rest -= part.len();
+            let part = slice.first(slice.len().min(parked));
+            parked -= part.len();
             slices.push(part);
-            if rest == 0 {
+            if parked == 0 {
                 break;
             }
         }

@@ -16,15 +16,15 @@ use std::sync::Arc;
 impl<B: Backend> Driver<B> {
     /// Takes what callers asked for. One whose file was not heard of yet waits for its open.
     pub(super) fn drain_positional(&mut self) -> bool {
-        let mut heard = false;
+        let mut had_updates = false;
         self.place_unmatched();
         while let Some(command) = self.shared.positional.pop() {
-            heard = true;
-            if let Some(early) = self.place_positional(command) {
-                self.unmatched.push(early);
+            had_updates = true;
+            if let Some(unmatched) = self.place_positional(command) {
+                self.unmatched.push(unmatched);
             }
         }
-        heard
+        had_updates
     }
 
     /// Takes what was asked of one file, which is not in its place now.
@@ -44,8 +44,8 @@ impl<B: Backend> Driver<B> {
     /// Gives each op that was heard of before its file to that, if it is there.
     pub(super) fn place_unmatched(&mut self) {
         for command in std::mem::take(&mut self.unmatched) {
-            if let Some(early) = self.place_positional(command) {
-                self.unmatched.push(early);
+            if let Some(unmatched) = self.place_positional(command) {
+                self.unmatched.push(unmatched);
             }
         }
     }
@@ -126,17 +126,17 @@ impl<B: Backend> Driver<B> {
         let Some(at) = &mut file.positional else {
             unreachable!("the plan stays")
         };
-        let (kind, route) = at.kind_and_cache_mode(key);
+        let (kind, cache_mode) = at.kind_and_cache_mode(key);
         let bytes = result.unwrap_or(0) as u64;
         let counters = &self.shared.counters;
         match kind {
             Kind::Read => {
-                counters.read(route, bytes);
-                slot.count(bytes, |stats| stats.read(route));
+                counters.read(cache_mode, bytes);
+                slot.count(bytes, |stats| stats.read(cache_mode));
             }
             Kind::Write => {
-                counters.written(route, bytes);
-                slot.count(bytes, |stats| stats.written(route));
+                counters.written(cache_mode, bytes);
+                slot.count(bytes, |stats| stats.written(cache_mode));
             }
             Kind::Truncate => {}
         }
@@ -159,7 +159,7 @@ impl<B: Backend> Driver<B> {
         let Finished {
             kind,
             offset,
-            moved,
+            len_done,
             result,
             ..
         } = finished;
@@ -177,11 +177,11 @@ impl<B: Backend> Driver<B> {
                 self.answer_sizes(slot, file);
             }
             Err(errno) => {
-                let verdict = file
+                let action = file
                     .write()
-                    .handle_positional_error(errno, offset + moved as u64);
+                    .handle_positional_error(errno, offset + len_done as u64);
                 // The file has failed by the time its op tells so.
-                self.apply_write_error(slot, file, verdict);
+                self.apply_write_error(slot, file, action);
                 self.emit_completed(file, finished);
             }
         }
@@ -193,21 +193,21 @@ impl<B: Backend> Driver<B> {
             token,
             offset,
             len,
-            moved,
+            len_done,
             result,
             memory,
         } = finished;
-        let news = match (kind, result) {
+        let updates = match (kind, result) {
             (Kind::Truncate, Ok(())) => EventKind::Truncated { len: offset },
             // `Failed` tells.
             (Kind::Truncate, Err(_)) => return,
             _ => EventKind::Completed(Completed {
                 token,
-                result: result.map(|()| moved),
+                result: result.map(|()| len_done),
                 buffer: Buffer::of(memory, len),
             }),
         };
-        self.emit(file, news);
+        self.emit(file, updates);
     }
 }
 
@@ -217,14 +217,14 @@ fn op<F>(transfer: Transfer<Block>, file: Arc<F>) -> Op<F> {
         offset,
         start,
         len,
-        cache_mode: route,
+        cache_mode,
         memory,
         ..
     } = transfer;
     match (kind, memory) {
         (Kind::Read, Some(block)) => Op::Read {
             file,
-            route,
+            cache_mode,
             offset,
             block,
             start,
@@ -232,7 +232,7 @@ fn op<F>(transfer: Transfer<Block>, file: Arc<F>) -> Op<F> {
         },
         (Kind::Write, Some(block)) => Op::WriteBlock {
             file,
-            route,
+            cache_mode,
             offset,
             block,
             start,

@@ -175,9 +175,9 @@ impl<B: Backend> Driver<B> {
 
     /// Drops what was read ahead for the consumer that has been idle for longest; whether there was
     /// one. `asker` is not to be taken from: its file is out of the table now.
-    fn reclaim_one(&mut self, asker: Option<Fd>) -> bool {
+    fn reclaim_one(&mut self, notify: Option<Fd>) -> bool {
         while let Some(fd) = self.readers.idle.pop_front() {
-            if asker == Some(fd) {
+            if notify == Some(fd) {
                 self.readers.active.push_back(fd);
                 continue;
             }
@@ -202,15 +202,15 @@ impl<B: Backend> Driver<B> {
 
     /// Drops the pages of a consumer that is idle; `false` when it comes back right now.
     fn drop_read_ahead_of(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) -> bool {
-        let Ok(mut ends) = slot.caller.try_acquire(DRIVER) else {
+        let Ok(mut caller) = slot.caller.try_acquire(DRIVER) else {
             return false;
         };
-        if ends.generation != file.fd.generation() || ends.epoch != file.epoch() {
+        if caller.generation != file.fd.generation() || caller.epoch != file.epoch() {
             // Closed, or at another place: its pages are gone by themselves.
             return false;
         }
-        drop_read_ahead(&mut ends);
-        drop(ends);
+        drop_read_ahead(&mut caller);
+        drop(caller);
         // The next read begins a new run where the position stands.
         let wasted = file.incoming().plan.reclaimed();
         self.shared.counters.read_ahead_wasted.add(wasted);

@@ -49,10 +49,10 @@ impl<B: Backend> Driver<B> {
     /// takes no longer than a memcpy.
     pub(super) fn close_for_shutdown(&mut self, fd: Fd) {
         if let Some(slot) = self.shared.table.get(fd.index()) {
-            let mut ends = slot.caller.acquire(DRIVER);
-            if ends.generation == fd.generation() {
+            let mut caller = slot.caller.acquire(DRIVER);
+            if caller.generation == fd.generation() {
                 slot.end();
-                *ends = CallerState::default();
+                *caller = CallerState::default();
                 slot.request(Requests::CLOSE);
             }
         }

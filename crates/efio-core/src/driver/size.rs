@@ -129,12 +129,12 @@ impl<B: Backend> Driver<B> {
         result: Result<u64, Errno>,
     ) {
         let SizeCommand {
-            listener: told,
+            listener,
             sender: promise,
             ..
         } = command;
         self.outbox.wakers.extend(promise.send(result));
-        match (told, file) {
+        match (listener, file) {
             (SizeListener::Event, Some((_, file))) => self.emit(file, EventKind::Readable),
             (SizeListener::Reader, Some((slot, file))) => self.notify_reader(slot, file),
             (SizeListener::Waker, _) | (_, None) => {}

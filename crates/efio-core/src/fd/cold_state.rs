@@ -79,41 +79,41 @@ impl Slot {
 
     /// Leaves the driver its end of a new write stream, before the first byte in it is accepted.
     pub fn put_writes(&self, stream: Box<ChunkReader<Page>>) {
-        self.put_handoff(|mail| &mut mail.writes, stream);
+        self.put_handoff(|handoff| &mut handoff.writes, stream);
     }
 
     /// The driver's end of a write stream that it did not have yet.
     pub fn take_writes(&self) -> Option<Box<ChunkReader<Page>>> {
-        self.take_handoff(|mail| &mut mail.writes)
+        self.take_handoff(|handoff| &mut handoff.writes)
     }
 
     /// Leaves the driver its end of a new read stream, before the first run is asked for.
     pub fn put_reads(&self, stream: Box<ChunkWriter<Page>>) {
-        self.put_handoff(|mail| &mut mail.reads, stream);
+        self.put_handoff(|handoff| &mut handoff.reads, stream);
     }
 
     /// The driver's end of a read stream that it did not have yet.
     pub fn take_reads(&self) -> Option<Box<ChunkWriter<Page>>> {
-        self.take_handoff(|mail| &mut mail.reads)
+        self.take_handoff(|handoff| &mut handoff.reads)
     }
 
     /// Leaves callers what was accepted for nothing. With custody.
     pub fn put_lost(&self, lost: Box<Lost>) {
-        self.put_handoff(|mail| &mut mail.lost, lost);
+        self.put_handoff(|handoff| &mut handoff.lost, lost);
     }
 
     /// What was accepted for nothing. With custody.
     pub fn take_lost(&self) -> Option<Box<Lost>> {
-        self.take_handoff(|mail| &mut mail.lost)
+        self.take_handoff(|handoff| &mut handoff.lost)
     }
 
     /// The questions of callers.
     pub(super) fn with_questions<R>(&self, act: impl FnOnce(&mut Questions) -> R) -> R {
-        let mut rare = self.cold.lock();
-        let mail = rare.handoff.get_or_insert_default();
-        let result = act(&mut mail.questions);
-        if mail.is_empty() {
-            rare.handoff = None;
+        let mut cold = self.cold.lock();
+        let handoff = cold.handoff.get_or_insert_default();
+        let result = act(&mut handoff.questions);
+        if handoff.is_empty() {
+            cold.handoff = None;
         }
         result
     }
@@ -121,8 +121,8 @@ impl Slot {
     /// Somebody is about to wait until `mark` bytes are written. With custody, and an attention bit
     /// follows.
     pub fn wait_for_written(&self, mark: u64) {
-        let mut rare = self.cold.lock();
-        let awaited = &mut rare.handoff.get_or_insert_default().awaited;
+        let mut cold = self.cold.lock();
+        let awaited = &mut cold.handoff.get_or_insert_default().awaited;
         *awaited = Some(awaited.map_or(mark, |lowest| lowest.min(mark)));
     }
 
@@ -133,16 +133,16 @@ impl Slot {
             // Who is about to wait has the driver look again.
             return false;
         }
-        let mut rare = self.cold.lock();
-        let Some(mail) = &mut rare.handoff else {
+        let mut cold = self.cold.lock();
+        let Some(handoff) = &mut cold.handoff else {
             return true;
         };
-        if mail.awaited.is_some_and(|mark| mark > written) {
+        if handoff.awaited.is_some_and(|mark| mark > written) {
             return false;
         }
-        mail.awaited = None;
-        if mail.is_empty() {
-            rare.handoff = None;
+        handoff.awaited = None;
+        if handoff.is_empty() {
+            cold.handoff = None;
         }
         true
     }
@@ -150,27 +150,27 @@ impl Slot {
     /// The file is at rest, with every accepted byte written: nobody waits for a mark, though one
     /// may be left of a wait that was over before it began. With custody.
     pub fn forget_awaited(&self) {
-        let mut rare = self.cold.lock();
-        if let Some(mail) = &mut rare.handoff {
-            mail.awaited = None;
-            if mail.is_empty() {
-                rare.handoff = None;
+        let mut cold = self.cold.lock();
+        if let Some(handoff) = &mut cold.handoff {
+            handoff.awaited = None;
+            if handoff.is_empty() {
+                cold.handoff = None;
             }
         }
     }
 
-    fn put_handoff<T>(&self, place: impl FnOnce(&mut Handoff) -> &mut Option<T>, what: T) {
-        let mut rare = self.cold.lock();
-        let before = place(rare.handoff.get_or_insert_default()).replace(what);
+    fn put_handoff<T>(&self, field: impl FnOnce(&mut Handoff) -> &mut Option<T>, what: T) {
+        let mut cold = self.cold.lock();
+        let before = field(cold.handoff.get_or_insert_default()).replace(what);
         debug_assert!(before.is_none(), "one at a time");
     }
 
-    fn take_handoff<T>(&self, place: impl FnOnce(&mut Handoff) -> &mut Option<T>) -> Option<T> {
-        let mut rare = self.cold.lock();
-        let mail = rare.handoff.as_mut()?;
-        let taken = place(mail).take();
-        if mail.is_empty() {
-            rare.handoff = None;
+    fn take_handoff<T>(&self, field: impl FnOnce(&mut Handoff) -> &mut Option<T>) -> Option<T> {
+        let mut cold = self.cold.lock();
+        let handoff = cold.handoff.as_mut()?;
+        let taken = field(handoff).take();
+        if handoff.is_empty() {
+            cold.handoff = None;
         }
         taken
     }

@@ -77,8 +77,8 @@ impl Due {
 
 impl Slot {
     /// Says that `asker` waits for `bit`. The caller, who has custody, looks once more afterwards.
-    pub fn register(&self, bit: Interest, asker: Notify<'_>) -> Registration {
-        let new = match asker {
+    pub fn register(&self, bit: Interest, notify: Notify<'_>) -> Registration {
+        let new = match notify {
             Notify::Event => !self.add_interest(bit),
             Notify::Waker(waker) => {
                 // In the list before the bit is set: who takes the bit finds it there.
@@ -92,11 +92,11 @@ impl Slot {
 
     /// The answer came after all: nothing is owed to this caller any more. What others are owed,
     /// also by an earlier call of the same, stays.
-    pub fn deregister(&self, announced: Registration, asker: Notify<'_>) {
-        match asker {
-            _ if !announced.new => {}
-            Notify::Event => _ = self.take(announced.bit),
-            Notify::Waker(waker) => self.waiters.remove(waker, announced.bit),
+    pub fn deregister(&self, registration: Registration, notify: Notify<'_>) {
+        match notify {
+            _ if !registration.new => {}
+            Notify::Event => _ = self.take(registration.bit),
+            Notify::Waker(waker) => self.waiters.remove(waker, registration.bit),
         }
     }
 

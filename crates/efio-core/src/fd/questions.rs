@@ -41,15 +41,15 @@ enum Who {
 }
 
 impl Who {
-    fn of(asker: Notify<'_>) -> Self {
-        match asker {
+    fn of(notify: Notify<'_>) -> Self {
+        match notify {
             Notify::Event => Self::Thread(this_thread()),
             Notify::Waker(waker) => Self::Task(waker.clone()),
         }
     }
 
-    fn is(&self, asker: Notify<'_>) -> bool {
-        match (self, asker) {
+    fn is(&self, notify: Notify<'_>) -> bool {
+        match (self, notify) {
             (Self::Thread(id), Notify::Event) => *id == this_thread(),
             (Self::Task(mine), Notify::Waker(waker)) => mine.will_wake(waker),
             _ => false,
@@ -77,10 +77,10 @@ pub struct Question {
 
 impl Question {
     /// `asker` asks when `mark` bytes are accepted.
-    pub fn new(about: About, asker: Notify<'_>, mark: u64, size: Option<Receiver<u64>>) -> Self {
+    pub fn new(about: About, notify: Notify<'_>, mark: u64, size: Option<Receiver<u64>>) -> Self {
         Self {
             about,
-            who: Who::of(asker),
+            who: Who::of(notify),
             mark: Some(mark),
             size,
         }
@@ -103,16 +103,16 @@ impl Question {
 pub struct Questions(Vec<Question>);
 
 impl Questions {
-    fn take(&mut self, about: About, asker: Notify<'_>) -> Option<Question> {
+    fn take(&mut self, about: About, notify: Notify<'_>) -> Option<Question> {
         let mut all = self.0.iter();
-        let at = all.position(|kept| kept.about == about && kept.who.is(asker))?;
+        let at = all.position(|kept| kept.about == about && kept.who.is(notify))?;
         Some(self.0.remove(at))
     }
 
     /// A question that `asker` asked, or anybody when `accepted` was what it is now.
-    fn valid(&self, about: About, asker: Notify<'_>, accepted: u64) -> Option<&Question> {
+    fn valid(&self, about: About, notify: Notify<'_>, accepted: u64) -> Option<&Question> {
         let of = |kept: &&Question| kept.about == about;
-        let mine = |kept: &&Question| kept.mark.is_some() && kept.who.is(asker);
+        let mine = |kept: &&Question| kept.mark.is_some() && kept.who.is(notify);
         let same = |kept: &&Question| kept.mark == Some(accepted);
         let all = || self.0.iter().filter(of);
         all().find(mine).or_else(|| all().find(same))
@@ -135,13 +135,13 @@ impl Questions {
 
     /// Voids the questions of `asker`, who wrote, and those that nobody comes for. Whether any is
     /// left that is not void.
-    fn void(&mut self, asker: Notify<'_>, written: u64, accepted: u64) -> bool {
+    fn void(&mut self, notify: Notify<'_>, written: u64, accepted: u64) -> bool {
         let mut left = false;
         for kept in &mut self.0 {
             let expired = kept
                 .mark
                 .is_some_and(|mark| mark <= written && mark + EXPIRES_AFTER < accepted);
-            if expired || kept.who.is(asker) {
+            if expired || kept.who.is(notify) {
                 kept.mark = None;
             }
             left |= kept.mark.is_some();
@@ -158,8 +158,8 @@ impl Questions {
 /// With custody, all of them.
 impl Slot {
     /// Takes out the question of `asker`, if it asked one.
-    pub fn take_question(&self, about: About, asker: Notify<'_>) -> Option<Question> {
-        self.with_questions(|questions| questions.take(about, asker))
+    pub fn take_question(&self, about: About, notify: Notify<'_>) -> Option<Question> {
+        self.with_questions(|questions| questions.take(about, notify))
     }
 
     /// Takes out all questions about this.
@@ -174,8 +174,8 @@ impl Slot {
     }
 
     /// Whether this is asked, by `asker` or since the last byte was accepted.
-    pub fn is_asked(&self, about: About, asker: Notify<'_>, accepted: u64) -> bool {
-        self.with_questions(|questions| questions.valid(about, asker, accepted).is_some())
+    pub fn is_asked(&self, about: About, notify: Notify<'_>, accepted: u64) -> bool {
+        self.with_questions(|questions| questions.valid(about, notify, accepted).is_some())
     }
 
     /// The answer to what [`is_asked`](Self::is_asked), if it is there, and the mark that it
@@ -183,13 +183,13 @@ impl Slot {
     pub fn on_answer(
         &self,
         about: About,
-        asker: Notify<'_>,
+        notify: Notify<'_>,
         accepted: u64,
     ) -> Option<(u64, Result<u64, Errno>)> {
         self.with_questions(|questions| {
-            let question = questions.valid(about, asker, accepted)?;
-            let told = question.size()?.get(Waker::noop())?;
-            Some((question.mark()?, told))
+            let question = questions.valid(about, notify, accepted)?;
+            let len = question.size()?.get(Waker::noop())?;
+            Some((question.mark()?, len))
         })
     }
 
@@ -201,9 +201,9 @@ impl Slot {
     }
 
     /// `asker` wrote: its questions are void. Whether any is left that is not.
-    pub fn void_questions(&self, asker: Notify<'_>) -> bool {
+    pub fn void_questions(&self, notify: Notify<'_>) -> bool {
         let marks = self.marks.progress();
-        self.with_questions(|questions| questions.void(asker, marks.written, marks.accepted))
+        self.with_questions(|questions| questions.void(notify, marks.written, marks.accepted))
     }
 }
 

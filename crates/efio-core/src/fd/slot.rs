@@ -220,8 +220,8 @@ impl Slot {
     }
 
     /// The driver knows how the bytes go.
-    pub fn set_mode_status(&self, manner: ModeStatus) {
-        self.mode_status.store(manner.code(), Ordering::Relaxed);
+    pub fn set_mode_status(&self, status: ModeStatus) {
+        self.mode_status.store(status.code(), Ordering::Relaxed);
     }
 
     /// How far the open has come.

@@ -21,10 +21,10 @@ impl SparseCounters {
         let mut all = self.all();
         let figure = which(&mut all);
         *figure = figure.wrapping_add(n);
-        let figures = all.counters().map(|figure| *figure);
-        let bit = |number: usize| u16::from(figures[number] != 0) << number;
-        let which = (0..figures.len()).map(bit).sum();
-        let counted = figures.into_iter().filter(|&figure| figure != 0);
+        let counters = all.counters().map(|figure| *figure);
+        let bit = |number: usize| u16::from(counters[number] != 0) << number;
+        let which = (0..counters.len()).map(bit).sum();
+        let counted = counters.into_iter().filter(|&figure| figure != 0);
         if which == self.which {
             for (value, figure) in self.values.iter_mut().zip(counted) {
                 *value = figure;
@@ -65,25 +65,25 @@ mod tests {
 
     #[test]
     fn each_figure_is_kept_for_itself() {
-        let mut figures = SparseCounters::default();
+        let mut counters = SparseCounters::default();
         let mut expected = FileStats::default();
         for round in 1..=3 {
             // Odd ones first, so that later ones come between.
             for step in 0..11 {
                 let number = (1 + 2 * step) % 11;
                 let n = (round * 100 + number) as u64;
-                figures.add(n, |stats| stats.counters().into_iter().nth(number).unwrap());
+                counters.add(n, |stats| stats.counters().into_iter().nth(number).unwrap());
                 *expected.counters()[number] += n;
-                assert_eq!(figures.all(), expected);
+                assert_eq!(counters.all(), expected);
             }
         }
-        assert_eq!(figures.values.len(), 11);
+        assert_eq!(counters.values.len(), 11);
     }
 
     #[test]
     fn what_is_known_of_the_name_stays() {
         use crate::error::Errno;
-        let mut figures = SparseCounters::default();
+        let mut counters = SparseCounters::default();
         let unknown = NameState::Unknown(Errno(libc::ESTALE));
         for name in [
             NameState::Pending,
@@ -91,19 +91,19 @@ mod tests {
             unknown,
             NameState::NotNew,
         ] {
-            figures.set_name(name);
-            figures.add(1, |stats| &mut stats.fallbacks);
-            assert_eq!(figures.all().name, name);
+            counters.set_name(name);
+            counters.add(1, |stats| &mut stats.fallbacks);
+            assert_eq!(counters.all().name, name);
         }
     }
 
     #[test]
     fn a_figure_that_comes_round_to_zero_takes_no_memory() {
-        let mut figures = SparseCounters::default();
-        figures.add(u64::MAX, |stats| &mut stats.fallbacks);
-        figures.add(7, |stats| &mut stats.read_direct);
-        figures.add(1, |stats| &mut stats.fallbacks);
-        assert_eq!((figures.all().fallbacks, figures.values.len()), (0, 1));
-        assert_eq!(figures.all().read_direct, 7);
+        let mut counters = SparseCounters::default();
+        counters.add(u64::MAX, |stats| &mut stats.fallbacks);
+        counters.add(7, |stats| &mut stats.read_direct);
+        counters.add(1, |stats| &mut stats.fallbacks);
+        assert_eq!((counters.all().fallbacks, counters.values.len()), (0, 1));
+        assert_eq!(counters.all().read_direct, 7);
     }
 }

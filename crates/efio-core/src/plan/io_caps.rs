@@ -26,8 +26,8 @@ impl IoCaps {
     }
 
     /// Gives `route` up when `errno` says that the kernel does not know it; whether it does.
-    pub fn refuse(&mut self, route: CacheMode, errno: Errno) -> bool {
-        match (route, errno.0) {
+    pub fn refuse(&mut self, cache_mode: CacheMode, errno: Errno) -> bool {
+        match (cache_mode, errno.0) {
             (CacheMode::Direct, libc::EINVAL) => self.dio_align = 0,
             (CacheMode::Uncached, libc::EOPNOTSUPP) => self.buffered = CacheMode::Cached,
             _ => return false,
@@ -43,19 +43,19 @@ mod tests {
     /// F28.
     #[test]
     fn only_what_is_aligned_in_all_respects_goes_direct() {
-        let mut routes = IoCaps {
+        let mut io_caps = IoCaps {
             buffered: CacheMode::Uncached,
             dio_align: 4096,
         };
-        assert_eq!(routes.choose(8192, 4096, 4096), CacheMode::Direct);
-        assert_eq!(routes.choose(8193, 4096, 4096), CacheMode::Uncached);
-        assert_eq!(routes.choose(8192, 512, 4096), CacheMode::Uncached);
-        assert_eq!(routes.choose(8192, 4096, 4095), CacheMode::Uncached);
-        assert!(!routes.refuse(CacheMode::Uncached, Errno(libc::EINVAL)));
-        assert!(routes.refuse(CacheMode::Direct, Errno(libc::EINVAL)));
-        assert_eq!(routes.choose(8192, 4096, 4096), CacheMode::Uncached);
-        assert!(routes.refuse(CacheMode::Uncached, Errno(libc::EOPNOTSUPP)));
-        assert_eq!(routes.choose(8192, 4096, 4096), CacheMode::Cached);
-        assert!(!routes.refuse(CacheMode::Cached, Errno(libc::EOPNOTSUPP)));
+        assert_eq!(io_caps.choose(8192, 4096, 4096), CacheMode::Direct);
+        assert_eq!(io_caps.choose(8193, 4096, 4096), CacheMode::Uncached);
+        assert_eq!(io_caps.choose(8192, 512, 4096), CacheMode::Uncached);
+        assert_eq!(io_caps.choose(8192, 4096, 4095), CacheMode::Uncached);
+        assert!(!io_caps.refuse(CacheMode::Uncached, Errno(libc::EINVAL)));
+        assert!(io_caps.refuse(CacheMode::Direct, Errno(libc::EINVAL)));
+        assert_eq!(io_caps.choose(8192, 4096, 4096), CacheMode::Uncached);
+        assert!(io_caps.refuse(CacheMode::Uncached, Errno(libc::EOPNOTSUPP)));
+        assert_eq!(io_caps.choose(8192, 4096, 4096), CacheMode::Cached);
+        assert!(!io_caps.refuse(CacheMode::Cached, Errno(libc::EOPNOTSUPP)));
     }
 }

@@ -39,8 +39,8 @@ struct Entry<M> {
     asked: Asked<M>,
     /// Counts the calls: who was first.
     ticket: u64,
-    moved: usize,
-    route: CacheMode,
+    len_done: usize,
+    cache_mode: CacheMode,
 }
 
 /// Whether a waiting op may run.
@@ -89,8 +89,8 @@ impl<M> Positional<M> {
         let entry = Entry {
             asked,
             ticket: self.tickets,
-            moved: 0,
-            route: CacheMode::Cached,
+            len_done: 0,
+            cache_mode: CacheMode::Cached,
         };
         let key = match self.free.pop() {
             Some(key) => {
@@ -111,10 +111,10 @@ impl<M> Positional<M> {
         &mut self,
         written: u64,
         failure: Option<Errno>,
-        routes: IoCaps,
+        io_caps: IoCaps,
     ) -> Option<Next<M>> {
         if let Some(key) = self.again.pop_front() {
-            return Some(self.submit(key, routes));
+            return Some(self.submit(key, io_caps));
         }
         self.sequence.reach(written);
         let mut at = 0;
@@ -127,7 +127,7 @@ impl<M> Positional<M> {
                     return Some(if asked.len == 0 && asked.kind != Kind::Truncate {
                         Next::Finish(self.finish(key, Ok(())))
                     } else {
-                        self.submit(key, routes)
+                        self.submit(key, io_caps)
                     });
                 }
                 Turn::Never(errno) => {
@@ -144,22 +144,20 @@ impl<M> Positional<M> {
 
     fn turn(&self, key: u32, at: usize, written: u64, failure: Option<Errno>) -> Turn {
         let entry = self.entry(key);
-        let Asked {
-            kind, seq: place, ..
-        } = entry.asked;
+        let Asked { kind, seq, .. } = entry.asked;
         if let Some(errno) = failure {
             // A change is not begun any more, and what a read waits for does not come.
             // One of the changes before it may be what failed, or what is not begun because of that.
-            let in_vain = kind != Kind::Read || place > written;
+            let in_vain = kind != Kind::Read || seq > written;
             if in_vain {
                 return Turn::Never(errno);
             }
         }
         if kind == Kind::Truncate {
-            let alone = at == 0 && self.started == 0 && written == place;
+            let alone = at == 0 && self.started == 0 && written == seq;
             return if alone { Turn::Now } else { Turn::NoneBehind };
         }
-        if place > self.sequence.open_to() {
+        if seq > self.sequence.open_to() {
             return Turn::NoneBehind;
         }
         if self.overlaps_earlier(entry) {
@@ -186,18 +184,21 @@ impl<M> Positional<M> {
         })
     }
 
-    fn submit(&mut self, key: u32, routes: IoCaps) -> Next<M> {
+    fn submit(&mut self, key: u32, io_caps: IoCaps) -> Next<M> {
         let entry = self.entries[key as usize].as_mut().expect(ENTERED);
         let asked = &mut entry.asked;
-        let (offset, len) = (asked.offset + entry.moved as u64, asked.len - entry.moved);
-        entry.route = routes.choose(offset, entry.moved, len);
+        let (offset, len) = (
+            asked.offset + entry.len_done as u64,
+            asked.len - entry.len_done,
+        );
+        entry.cache_mode = io_caps.choose(offset, entry.len_done, len);
         Next::Submit(Transfer {
             key,
             kind: asked.kind,
             offset,
-            start: entry.moved,
+            start: entry.len_done,
             len,
-            cache_mode: entry.route,
+            cache_mode: entry.cache_mode,
             memory: asked.memory.take(),
         })
     }
@@ -205,7 +206,7 @@ impl<M> Positional<M> {
     /// What an op in flight does, and by which route.
     pub fn kind_and_cache_mode(&self, key: u32) -> (Kind, CacheMode) {
         let entry = self.entry(key);
-        (entry.asked.kind, entry.route)
+        (entry.asked.kind, entry.cache_mode)
     }
 
     /// A transfer ended, and its memory is back unless it was lost.
@@ -214,7 +215,7 @@ impl<M> Positional<M> {
         key: u32,
         memory: Option<M>,
         result: Result<usize, Errno>,
-        routes: &mut IoCaps,
+        io_caps: &mut IoCaps,
     ) -> After<M> {
         let entry = self.entries[key as usize].as_mut().expect(ENTERED);
         entry.asked.memory = memory;
@@ -226,7 +227,7 @@ impl<M> Positional<M> {
                 self.again.push_back(key);
                 After::Again
             }
-            (_, Err(errno)) if !lost && routes.refuse(entry.route, errno) => {
+            (_, Err(errno)) if !lost && io_caps.refuse(entry.cache_mode, errno) => {
                 self.again.push_back(key);
                 After::FellBack
             }
@@ -235,10 +236,10 @@ impl<M> Positional<M> {
             // None written at all is an error of the device.
             (Kind::Write, Ok(0)) => After::Finished(self.finish(key, Err(Errno(libc::EIO)))),
             (_, Ok(n)) => {
-                entry.moved += n;
+                entry.len_done += n;
                 let ended =
-                    kind == Kind::Read && entry.route == CacheMode::Direct && n % SECTOR != 0;
-                if entry.moved >= len || ended {
+                    kind == Kind::Read && entry.cache_mode == CacheMode::Direct && n % SECTOR != 0;
+                if entry.len_done >= len || ended {
                     After::Finished(self.finish(key, Ok(())))
                 } else if lost {
                     After::Finished(self.finish(key, Err(Errno(libc::EIO))))
@@ -254,14 +255,16 @@ impl<M> Positional<M> {
         let entry = self.entries[key as usize].take().expect(ENTERED);
         self.free.push(key);
         self.started -= 1;
-        let Entry { asked, moved, .. } = entry;
+        let Entry {
+            asked, len_done, ..
+        } = entry;
         self.sequence.over(&asked, result.is_ok());
         Finished {
             kind: asked.kind,
             token: asked.token,
             offset: asked.offset,
             len: asked.len,
-            moved,
+            len_done,
             result,
             memory: asked.memory,
         }
@@ -279,10 +282,9 @@ impl<M> Positional<M> {
 
     /// The lowest file offset that a change which is not over was to reach.
     pub fn lowest_pending(&self) -> Option<u64> {
-        let changes = self.entries.iter().flatten();
-        changes
-            .filter(|entry| entry.asked.kind != Kind::Read)
-            .map(|entry| entry.asked.offset + entry.moved as u64)
+        let ops = self.entries.iter().flatten();
+        ops.filter(|entry| entry.asked.kind != Kind::Read)
+            .map(|entry| entry.asked.offset + entry.len_done as u64)
             .min()
     }
 

@@ -174,18 +174,18 @@ impl Precedence {
 
     /// What was accepted for the file is not written, or it is not cut off: opens after `turn` wait.
     pub fn add_due(&mut self, id: FileId, file: u32, turn: Turn) {
-        let owed = self.due.entry(id).or_default();
-        match owed.iter_mut().find(|(other, _)| *other == file) {
+        let due = self.due.entry(id).or_default();
+        match due.iter_mut().find(|(other, _)| *other == file) {
             Some((_, old)) => *old = turn,
-            None => owed.push((file, turn)),
+            None => due.push((file, turn)),
         }
     }
 
     /// Nothing is owed any more by `file`.
     pub fn settle(&mut self, id: FileId, file: u32) {
-        if let Some(owed) = self.due.get_mut(&id) {
-            owed.retain(|&(other, _)| other != file);
-            if owed.is_empty() {
+        if let Some(due) = self.due.get_mut(&id) {
+            due.retain(|&(other, _)| other != file);
+            if due.is_empty() {
                 self.due.remove(&id);
             }
             let turn = self.next_turn();
@@ -196,10 +196,10 @@ impl Precedence {
 
     /// Whether the open of `file` at `turn` waits now that the kernel says which file it is.
     pub fn is_behind(&self, id: FileId, file: u32, turn: Turn, now: Duration) -> bool {
-        let owed = self.due.get(&id).into_iter().flatten();
-        let mut owed = owed.filter(|&&(other, _)| other != file);
+        let due = self.due.get(&id).into_iter().flatten();
+        let mut due = due.filter(|&&(other, _)| other != file);
         let mut unknown = self.unknown.range(..turn);
-        owed.any(|&(_, before)| before < turn) || unknown.any(|(_, &until)| now < until)
+        due.any(|&(_, before)| before < turn) || unknown.any(|(_, &until)| now < until)
     }
 
     /// It waits, until it is released to look again.

@@ -232,7 +232,7 @@ impl<P> ReadAhead<P> {
             let rest = (self.size_hint - offset).div_ceil(self.block) * self.block;
             rest.min(self.request_bytes(share)) as usize
         };
-        let route = if self.block > 1 {
+        let cache_mode = if self.block > 1 {
             CacheMode::Direct
         } else {
             self.buffered
@@ -242,7 +242,7 @@ impl<P> ReadAhead<P> {
             offset,
             len,
             order: order_for(len),
-            cache_mode: route,
+            cache_mode,
         })
     }
 
@@ -367,8 +367,8 @@ impl<P> ReadAhead<P> {
     }
 
     /// Takes another route when `errno` says that the kernel does not know this one.
-    fn fall_back(&mut self, route: CacheMode, errno: Errno) -> bool {
-        match (route, errno.0) {
+    fn fall_back(&mut self, cache_mode: CacheMode, errno: Errno) -> bool {
+        match (cache_mode, errno.0) {
             (CacheMode::Direct, libc::EINVAL) => self.block = 1,
             (CacheMode::Uncached, libc::EOPNOTSUPP) => self.buffered = CacheMode::Cached,
             _ => return false,
@@ -611,12 +611,12 @@ mod tests {
         let mut plan = ReadAhead::<()>::new(LIMITS);
         plan.handle_opened(CacheMode::Uncached, 4096, 100);
         plan.start(1, 10);
-        for (route, errno) in [
+        for (cache_mode, errno) in [
             (CacheMode::Direct, libc::EINVAL),
             (CacheMode::Uncached, libc::EOPNOTSUPP),
         ] {
             let read = fetch(&mut plan);
-            assert_eq!(read.cache_mode, route);
+            assert_eq!(read.cache_mode, cache_mode);
             plan.handle_read(read.number, (), Err(Errno(errno)));
             assert_eq!(plan.poll_delivery(), Some(Delivered::FellBack));
         }

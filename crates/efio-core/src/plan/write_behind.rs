@@ -190,9 +190,9 @@ impl WriteBehind {
             return None;
         }
         let forced = ready.complete || self.due > self.written;
-        let cut = self.write_range(ready, forced)?;
-        self.in_flight = Some(cut);
-        Some(cut)
+        let range = self.write_range(ready, forced)?;
+        self.in_flight = Some(range);
+        Some(range)
     }
 
     fn write_range(&self, ready: Pending, forced: bool) -> Option<WriteRange> {
@@ -204,22 +204,22 @@ impl WriteBehind {
         };
         if self.append && len < self.small {
             // The next one goes to the same page of the cache: it had better be there.
-            let route = CacheMode::Cached;
+            let cache_mode = CacheMode::Cached;
             return Some(WriteRange {
                 offset,
                 len,
-                cache_mode: route,
+                cache_mode,
             });
         }
         if self.block == 0 {
             return Some(buffered(len));
         }
         if self.written == 0 && len < self.small {
-            let route = CacheMode::Cached;
+            let cache_mode = CacheMode::Cached;
             return forced.then_some(WriteRange {
                 offset,
                 len,
-                cache_mode: route,
+                cache_mode,
             });
         }
         let into_block = offset % self.block;
@@ -248,26 +248,26 @@ impl WriteBehind {
 
     /// The route of the write in flight.
     pub fn cache_mode_in_flight(&self) -> Option<CacheMode> {
-        self.in_flight.map(|cut| cut.cache_mode)
+        self.in_flight.map(|range| range.cache_mode)
     }
 
     /// The write in flight moved `n` bytes. None written at all is an error of the device.
     pub fn handle_written(&mut self, n: u64) -> ErrorAction {
-        let cut = self.in_flight.take().expect("a write was in flight");
-        debug_assert!(n <= cut.len);
+        let range = self.in_flight.take().expect("a write was in flight");
+        debug_assert!(n <= range.len);
         if n == 0 {
-            return self.fail(Errno(libc::EIO), cut.offset);
+            return self.fail(Errno(libc::EIO), range.offset);
         }
         self.written += n;
-        let from = self.sync.unsynced_from.get_or_insert(cut.offset);
-        *from = (*from).min(cut.offset);
+        let from = self.sync.unsynced_from.get_or_insert(range.offset);
+        *from = (*from).min(range.offset);
         ErrorAction::Retry
     }
 
     /// The write in flight failed.
     pub fn handle_write_error(&mut self, errno: Errno) -> ErrorAction {
-        let cut = self.in_flight.take().expect("a write was in flight");
-        match (cut.cache_mode, errno.0) {
+        let range = self.in_flight.take().expect("a write was in flight");
+        match (range.cache_mode, errno.0) {
             _ if errno.is_transient() => ErrorAction::Retry,
             (CacheMode::Direct, libc::EINVAL) => {
                 self.block = 0;
@@ -277,7 +277,7 @@ impl WriteBehind {
                 self.buffered = CacheMode::Cached;
                 ErrorAction::FellBack
             }
-            _ => self.fail(errno, cut.offset),
+            _ => self.fail(errno, range.offset),
         }
     }
 
@@ -386,18 +386,18 @@ mod tests {
         let mut plan = direct();
         plan.cache_below(65_536);
         assert_eq!(plan.poll_write(ready(0, 65_535)), None, "not due");
-        let cut = plan.poll_write(ready(0, 65_536)).unwrap();
-        assert_eq!((cut.len, cut.cache_mode), (65_536, CacheMode::Direct));
+        let range = plan.poll_write(ready(0, 65_536)).unwrap();
+        assert_eq!((range.len, range.cache_mode), (65_536, CacheMode::Direct));
 
         let mut plan = direct();
         plan.cache_below(65_536);
         plan.flush(10_000);
-        let cut = plan.poll_write(ready(0, 10_000)).unwrap();
-        assert_eq!((cut.len, cut.cache_mode), (10_000, CacheMode::Cached));
+        let range = plan.poll_write(ready(0, 10_000)).unwrap();
+        assert_eq!((range.len, range.cache_mode), (10_000, CacheMode::Cached));
         plan.handle_written(10_000);
         // From here on it is like any other.
-        let cut = plan.poll_write(ready(10_000, 100_000)).unwrap();
-        assert_eq!((cut.len, cut.cache_mode), (2288, CacheMode::Uncached));
+        let range = plan.poll_write(ready(10_000, 100_000)).unwrap();
+        assert_eq!((range.len, range.cache_mode), (2288, CacheMode::Uncached));
     }
 
     #[test]
@@ -405,13 +405,13 @@ mod tests {
         let mut plan = WriteBehind::new(true, 8 << 20);
         plan.handle_opened(CacheMode::Uncached, 4096, false);
         plan.cache_below(65_536);
-        for (len, route) in [
+        for (len, cache_mode) in [
             (200, CacheMode::Cached),
             (65_536, CacheMode::Uncached),
             (1, CacheMode::Cached),
         ] {
-            let cut = plan.poll_write(ready(0, len)).unwrap();
-            assert_eq!((cut.len, cut.cache_mode), (len, route));
+            let range = plan.poll_write(ready(0, len)).unwrap();
+            assert_eq!((range.len, range.cache_mode), (len, cache_mode));
             plan.handle_written(len);
         }
     }
@@ -419,9 +419,9 @@ mod tests {
     #[test]
     fn whole_blocks_go_direct_and_the_tail_waits_until_it_is_due() {
         let mut plan = direct();
-        let cut = plan.poll_write(ready(0, 10_000)).unwrap();
+        let range = plan.poll_write(ready(0, 10_000)).unwrap();
         assert_eq!(
-            cut,
+            range,
             WriteRange {
                 offset: 0,
                 len: 8192,
@@ -436,9 +436,9 @@ mod tests {
         plan.handle_written(8192);
         assert_eq!(plan.poll_write(ready(8192, 1808)), None, "not due");
         plan.flush(10_000);
-        let cut = plan.poll_write(ready(8192, 1808)).unwrap();
+        let range = plan.poll_write(ready(8192, 1808)).unwrap();
         assert_eq!(
-            cut,
+            range,
             WriteRange {
                 offset: 8192,
                 len: 1808,
@@ -447,9 +447,9 @@ mod tests {
         );
         plan.handle_written(1808);
         // What follows first fills the block, exactly, and is direct again behind it.
-        let cut = plan.poll_write(ready(10_000, 100_000)).unwrap();
+        let range = plan.poll_write(ready(10_000, 100_000)).unwrap();
         assert_eq!(
-            cut,
+            range,
             WriteRange {
                 offset: 10_000,
                 len: 2288,
@@ -464,8 +464,8 @@ mod tests {
         let mut plan = direct();
         plan.poll_write(ready(0, 8192)).unwrap();
         assert_eq!(plan.handle_written(512), ErrorAction::Retry);
-        let cut = plan.poll_write(ready(512, 7680)).unwrap();
-        assert_eq!((cut.offset, cut.len), (512, 3584));
+        let range = plan.poll_write(ready(512, 7680)).unwrap();
+        assert_eq!((range.offset, range.len), (512, 3584));
         let failure = Failure {
             errno: Errno(libc::ENOSPC),
             offset: 512,
@@ -493,8 +493,8 @@ mod tests {
             plan.handle_write_error(Errno(libc::EINVAL)),
             ErrorAction::FellBack
         );
-        let cut = plan.poll_write(ready(0, 4096)).unwrap();
-        assert_eq!(cut.cache_mode, CacheMode::Uncached);
+        let range = plan.poll_write(ready(0, 4096)).unwrap();
+        assert_eq!(range.cache_mode, CacheMode::Uncached);
         assert_eq!(
             plan.handle_write_error(Errno(libc::EOPNOTSUPP)),
             ErrorAction::FellBack
@@ -638,14 +638,14 @@ mod tests {
             plan.flush(len);
             let mut at = start;
             while at < start + len {
-                let cut = plan.poll_write(ready(at, start + len - at)).unwrap();
-                prop_assert_eq!(cut.offset, at);
-                prop_assert!(cut.len > 0 && cut.len <= start + len - at && cut.len <= max as u64);
-                if cut.cache_mode == CacheMode::Direct {
-                    prop_assert_eq!((cut.offset % u64::from(block), cut.len % u64::from(block)), (0, 0));
+                let range = plan.poll_write(ready(at, start + len - at)).unwrap();
+                prop_assert_eq!(range.offset, at);
+                prop_assert!(range.len > 0 && range.len <= start + len - at && range.len <= max as u64);
+                if range.cache_mode == CacheMode::Direct {
+                    prop_assert_eq!((range.offset % u64::from(block), range.len % u64::from(block)), (0, 0));
                 }
-                plan.handle_written(cut.len);
-                at += cut.len;
+                plan.handle_written(range.len);
+                at += range.len;
             }
             prop_assert_eq!(plan.written(), len);
             prop_assert!(plan.is_drained(len));

@@ -52,15 +52,15 @@ impl Descriptors {
     ///
     /// What `fcntl(2)` says.
     pub fn new(first: OwnedFd, flags: i32, direct: bool, identity: FileId) -> io::Result<Self> {
-        let mut ways = Self {
+        let mut descriptors = Self {
             first,
             second: OnceLock::new(),
             uses: AtomicU32::new(if direct { DIRECT } else { 0 }),
             flags: flags & (libc::O_ACCMODE | libc::O_APPEND),
             identity,
         };
-        ways.set_flags_at_first(direct)?;
-        Ok(ways)
+        descriptors.set_flags_at_first(direct)?;
+        Ok(descriptors)
     }
 
     /// The descriptor for what is no read or write.
@@ -86,12 +86,12 @@ impl Descriptors {
     /// What this system says to a route that it does not know, `EBADF` for a descriptor that is not
     /// the file's any more, and `EAGAIN` when the ops under way have to end first, because there is no
     /// second descriptor to be had.
-    pub fn acquire(&self, route: CacheMode) -> io::Result<DescriptorLease> {
-        let direct = route == CacheMode::Direct;
+    pub fn acquire(&self, cache_mode: CacheMode) -> io::Result<DescriptorLease> {
+        let direct = cache_mode == CacheMode::Direct;
         // Acquire: pairs with the subtraction in `end`. A kernel that is done with the ops before
         // may see the flag change.
         let uses = self.uses.load(Ordering::Acquire);
-        let flags = platform::flags_of(route)?;
+        let flags = platform::flags_of(cache_mode)?;
         if (uses & DIRECT != 0) != direct {
             if let Some(fd) = self.second_for(direct, uses)? {
                 return Ok(DescriptorLease {
@@ -123,8 +123,8 @@ impl Descriptors {
     }
 
     /// The op of this way has left the kernel.
-    pub fn release(&self, way: DescriptorLease) {
-        if way.is_counted {
+    pub fn release(&self, lease: DescriptorLease) {
+        if lease.is_counted {
             // Release: pairs with the load in `begin`.
             self.uses.fetch_sub(1, Ordering::Release);
         }
@@ -212,58 +212,72 @@ mod tests {
     use std::fs::File;
 
     /// The first descriptor and whether there is a second, as the kernel sees them.
-    fn seen(ways: &Descriptors) -> (bool, bool) {
+    fn seen(descriptors: &Descriptors) -> (bool, bool) {
         // SAFETY: it asks for the flags of an open descriptor.
-        let flags = unsafe { libc::fcntl(ways.first(), libc::F_GETFL) };
+        let flags = unsafe { libc::fcntl(descriptors.first(), libc::F_GETFL) };
         assert_eq!(flags & libc::O_NONBLOCK, 0);
         let direct = (flags & O_DIRECT).count_ones() == 1;
-        (direct, ways.second.get().is_some())
+        (direct, descriptors.second.get().is_some())
     }
 
     /// The ways of a file, where there are several.
-    fn ways() -> Option<Descriptors> {
+    fn descriptors() -> Option<Descriptors> {
         let path = std::env::current_exe().unwrap();
         let file = OwnedFd::from(File::open(path).unwrap());
         let identity = file_info(file.as_raw_fd()).unwrap().identity;
-        let ways = Descriptors::new(file, libc::O_RDONLY | libc::O_NONBLOCK, false, identity);
-        (O_DIRECT != 0).then(|| ways.unwrap())
+        let descriptors =
+            Descriptors::new(file, libc::O_RDONLY | libc::O_NONBLOCK, false, identity);
+        (O_DIRECT != 0).then(|| descriptors.unwrap())
     }
 
     #[test]
     fn one_descriptor_serves_both_kinds_one_after_the_other() {
-        let Some(ways) = ways() else { return };
+        let Some(descriptors) = descriptors() else {
+            return;
+        };
         for _ in 0..3 {
-            let way = ways.acquire(CacheMode::Direct).unwrap();
-            assert_eq!((way.fd, seen(&ways)), (ways.first(), (true, false)));
-            let too = ways.acquire(CacheMode::Direct).unwrap();
-            ways.release(way);
-            ways.release(too);
-            let way = ways.acquire(CacheMode::Uncached).unwrap();
+            let lease = descriptors.acquire(CacheMode::Direct).unwrap();
             assert_eq!(
-                (way.fd, way.flags),
+                (lease.fd, seen(&descriptors)),
+                (descriptors.first(), (true, false))
+            );
+            let too = descriptors.acquire(CacheMode::Direct).unwrap();
+            descriptors.release(lease);
+            descriptors.release(too);
+            let lease = descriptors.acquire(CacheMode::Uncached).unwrap();
+            assert_eq!(
+                (lease.fd, lease.flags),
                 (
-                    ways.first(),
+                    descriptors.first(),
                     platform::flags_of(CacheMode::Uncached).unwrap()
                 )
             );
-            assert_eq!(seen(&ways), (false, false));
-            ways.release(way);
+            assert_eq!(seen(&descriptors), (false, false));
+            descriptors.release(lease);
         }
     }
 
     #[test]
     fn the_flag_stays_while_an_op_is_under_way() {
-        let Some(ways) = ways() else { return };
-        let direct = ways.acquire(CacheMode::Direct).unwrap();
-        let buffered = ways.acquire(CacheMode::Cached).unwrap();
+        let Some(descriptors) = descriptors() else {
+            return;
+        };
+        let direct = descriptors.acquire(CacheMode::Direct).unwrap();
+        let buffered = descriptors.acquire(CacheMode::Cached).unwrap();
         assert_ne!(buffered.fd, direct.fd);
-        assert_eq!(seen(&ways), (true, true));
-        ways.release(direct);
-        ways.release(buffered);
+        assert_eq!(seen(&descriptors), (true, true));
+        descriptors.release(direct);
+        descriptors.release(buffered);
         // From now on each kind has a descriptor of its own.
-        assert_eq!(ways.acquire(CacheMode::Uncached).unwrap().fd, buffered.fd);
-        assert_eq!(ways.acquire(CacheMode::Direct).unwrap().fd, direct.fd);
-        assert_eq!(seen(&ways), (true, true));
+        assert_eq!(
+            descriptors.acquire(CacheMode::Uncached).unwrap().fd,
+            buffered.fd
+        );
+        assert_eq!(
+            descriptors.acquire(CacheMode::Direct).unwrap().fd,
+            direct.fd
+        );
+        assert_eq!(seen(&descriptors), (true, true));
     }
 
     /// F37: without a number for the second descriptor an op waits for those under way, and gets the
@@ -276,26 +290,35 @@ mod tests {
             let mut child = std::process::Command::new(std::env::current_exe().unwrap());
             let child = child.args(["--exact", name, "--test-threads=1"]);
             let output = child.env(MARK, "child").output().unwrap();
-            let told = String::from_utf8_lossy(&output.stdout);
+            let answer = String::from_utf8_lossy(&output.stdout);
             assert!(
-                output.status.success() && told.contains("1 passed"),
-                "{told}"
+                output.status.success() && answer.contains("1 passed"),
+                "{answer}"
             );
             return;
         }
-        let Some(ways) = ways() else { return };
-        let direct = ways.acquire(CacheMode::Direct).unwrap();
+        let Some(descriptors) = descriptors() else {
+            return;
+        };
+        let direct = descriptors.acquire(CacheMode::Direct).unwrap();
         let limit = libc::rlimit {
             rlim_cur: 0,
             rlim_max: 0,
         };
         // SAFETY: a limit of this process, which exists for this test alone.
         check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) }).unwrap();
-        let error = ways.acquire(CacheMode::Cached).unwrap_err();
+        let error = descriptors.acquire(CacheMode::Cached).unwrap_err();
         assert_eq!(error.raw_os_error(), Some(libc::EAGAIN));
-        assert_eq!(seen(&ways), (true, false), "the op under way is left alone");
-        ways.release(direct);
-        let buffered = ways.acquire(CacheMode::Cached).unwrap();
-        assert_eq!((buffered.fd, seen(&ways)), (ways.first(), (false, false)));
+        assert_eq!(
+            seen(&descriptors),
+            (true, false),
+            "the op under way is left alone"
+        );
+        descriptors.release(direct);
+        let buffered = descriptors.acquire(CacheMode::Cached).unwrap();
+        assert_eq!(
+            (buffered.fd, seen(&descriptors)),
+            (descriptors.first(), (false, false))
+        );
     }
 }

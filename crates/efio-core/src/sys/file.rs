@@ -18,7 +18,7 @@ pub const MAX_SLICES: usize = 1024;
 
 /// A regular file.
 pub struct KernelFile {
-    ways: Descriptors,
+    descriptors: Descriptors,
     system: FileSystem,
     /// Of a new file, until it is durable; an open file is to be small.
     name: Mutex<Option<Box<Name>>>,
@@ -26,7 +26,7 @@ pub struct KernelFile {
 
 impl ReadNow for KernelFile {
     fn read_now(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
-        platform::read_now(self.ways.first(), offset, buf)
+        platform::read_now(self.descriptors.first(), offset, buf)
     }
 
     fn reports_end(&self) -> bool {
@@ -37,7 +37,7 @@ impl ReadNow for KernelFile {
         if self.system != FileSystem::Local {
             return None;
         }
-        let look = platform::file_info(self.ways.first()).ok()?;
+        let look = platform::file_info(self.descriptors.first()).ok()?;
         Some(look.size)
     }
 }
@@ -75,7 +75,7 @@ pub struct FileInfo {
 impl fmt::Debug for KernelFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("KernelFile")
-            .field(&self.ways.first())
+            .field(&self.descriptors.first())
             .finish()
     }
 }
@@ -143,11 +143,11 @@ impl KernelFile {
         }
         let block = if wants_direct { look.block } else { 0 };
         let system = platform::file_system(first.as_raw_fd());
-        let ways = Descriptors::new(first, spec.flags, direct && block > 0, look.identity)?;
+        let descriptors = Descriptors::new(first, spec.flags, direct && block > 0, look.identity)?;
         let name = before.name(spec, look.identity);
         let is_new = name.is_some();
         let file = Self {
-            ways,
+            descriptors,
             system,
             name: Mutex::new(name),
         };
@@ -165,7 +165,7 @@ impl KernelFile {
 
     /// Who it is.
     pub fn id(&self) -> FileId {
-        self.ways.id()
+        self.descriptors.id()
     }
 
     /// The way of an op that reads or writes by `route`, until its [`end`](Self::end).
@@ -173,13 +173,13 @@ impl KernelFile {
     /// # Errors
     ///
     /// What [`Ways::begin`] says.
-    pub fn acquire(&self, route: CacheMode) -> io::Result<DescriptorLease> {
-        self.ways.acquire(route)
+    pub fn acquire(&self, cache_mode: CacheMode) -> io::Result<DescriptorLease> {
+        self.descriptors.acquire(cache_mode)
     }
 
     /// The op of this way has left the kernel.
-    pub fn release(&self, way: DescriptorLease) {
-        self.ways.release(way);
+    pub fn release(&self, lease: DescriptorLease) {
+        self.descriptors.release(lease);
     }
 
     /// Reads into the start of `buf`; the number of bytes, 0 at or behind the end of file.
@@ -187,8 +187,8 @@ impl KernelFile {
     /// # Errors
     ///
     /// What `preadv(2)` says.
-    pub fn read(&self, way: DescriptorLease, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
-        platform::read(way.fd, way.flags, offset, buf)
+    pub fn read(&self, lease: DescriptorLease, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+        platform::read(lease.fd, lease.flags, offset, buf)
     }
 
     /// Writes the slices one behind the other; the number of bytes written.
@@ -198,13 +198,13 @@ impl KernelFile {
     /// What `pwritev(2)` says.
     pub fn write(
         &self,
-        way: DescriptorLease,
+        lease: DescriptorLease,
         offset: u64,
         slices: &[PageSlice],
     ) -> io::Result<usize> {
         let iovs = io_vectors(slices);
-        self.check_ours(way)?;
-        let DescriptorLease { fd, flags, .. } = way;
+        self.check_ours(lease)?;
+        let DescriptorLease { fd, flags, .. } = lease;
         // SAFETY: the iovecs point at published bytes that the slices keep alive for the length of
         // the call, and the kernel only reads through them.
         unsafe { platform::write(fd, flags, self.place(offset), &iovs) }
@@ -217,7 +217,7 @@ impl KernelFile {
     /// What `pwritev(2)` says.
     pub fn write_bytes(
         &self,
-        way: DescriptorLease,
+        lease: DescriptorLease,
         offset: u64,
         bytes: &[u8],
     ) -> io::Result<usize> {
@@ -225,15 +225,15 @@ impl KernelFile {
             iov_base: bytes.as_ptr().cast_mut().cast(),
             iov_len: bytes.len(),
         };
-        self.check_ours(way)?;
-        let DescriptorLease { fd, flags, .. } = way;
+        self.check_ours(lease)?;
+        let DescriptorLease { fd, flags, .. } = lease;
         // SAFETY: one iovec over `bytes`, which the kernel only reads during the call.
         unsafe { platform::write(fd, flags, self.place(offset), &[iov]) }
     }
 
     /// Where a write goes: no matter where in append mode, whose place is the end.
     fn place(&self, offset: u64) -> Option<u64> {
-        (!self.ways.append()).then_some(offset)
+        (!self.descriptors.append()).then_some(offset)
     }
 
     /// Sets the length of the file.
@@ -242,8 +242,8 @@ impl KernelFile {
     ///
     /// What `ftruncate(2)` says.
     pub fn truncate(&self, len: u64) -> io::Result<()> {
-        self.ways.check(self.ways.first())?;
-        truncate(self.ways.first(), len)
+        self.descriptors.check(self.descriptors.first())?;
+        truncate(self.descriptors.first(), len)
     }
 
     /// How long the file is.
@@ -252,8 +252,8 @@ impl KernelFile {
     ///
     /// What `statx(2)` or `fstat(2)` says.
     pub fn size(&self) -> io::Result<usize> {
-        self.ways.check(self.ways.first())?;
-        let size = platform::file_info(self.ways.first())?.size;
+        self.descriptors.check(self.descriptors.first())?;
+        let size = platform::file_info(self.descriptors.first())?.size;
         usize::try_from(size).map_err(|_| io::Error::from_raw_os_error(libc::EOVERFLOW))
     }
 
@@ -270,8 +270,8 @@ impl KernelFile {
     ///
     /// What `fdatasync(2)` says. The data does not depend on the name.
     pub fn sync(&self, name_too: bool) -> io::Result<Option<NameSync>> {
-        self.ways.check(self.ways.first())?;
-        platform::sync_data(self.ways.first())?;
+        self.descriptors.check(self.descriptors.first())?;
+        platform::sync_data(self.descriptors.first())?;
         let name = || self.name.lock().unwrap_or_else(PoisonError::into_inner);
         let taken = if name_too { name().take() } else { None };
         let Some(pending) = taken else {
@@ -291,7 +291,7 @@ impl KernelFile {
     /// The first error of `close(2)`; the descriptors are gone in any case. `EBADF` without closing
     /// what is another file's by now.
     pub fn close(self) -> io::Result<()> {
-        self.ways.close()
+        self.descriptors.close()
     }
 
     /// Whether the descriptor of `way` still is this file (F14).
@@ -299,8 +299,8 @@ impl KernelFile {
     /// # Errors
     ///
     /// `EBADF` if it is not.
-    pub fn check_ours(&self, way: DescriptorLease) -> io::Result<()> {
-        self.ways.check(way.fd)
+    pub fn check_ours(&self, lease: DescriptorLease) -> io::Result<()> {
+        self.descriptors.check(lease.fd)
     }
 }
 

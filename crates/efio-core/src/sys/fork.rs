@@ -100,9 +100,9 @@ mod tests {
             0 => {
                 let before = home.is_child();
                 let own = ForkGuard::here().is_ok_and(|own| !own.is_child());
-                let told = before && own && home.is_child();
+                let answer = before && own && home.is_child();
                 // SAFETY: ends the child at once.
-                unsafe { libc::_exit(i32::from(!told)) }
+                unsafe { libc::_exit(i32::from(!answer)) }
             }
             child => {
                 let mut status = 0;

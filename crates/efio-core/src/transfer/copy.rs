@@ -47,7 +47,7 @@ impl CopyFile {
 
     /// Bytes that the target accepted so far.
     pub fn transferred(&self) -> u64 {
-        self.left.moved
+        self.left.transferred
     }
 
     /// Moves one page. A page that the target had no room for stays here, in front of the next
@@ -80,7 +80,7 @@ impl CopyFile {
             }
         }
         match to.give_page(&mut self.held) {
-            Ok(n) => Ok(self.left.moved(n)),
+            Ok(n) => Ok(self.left.transferred(n)),
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(Step::WaitTarget),
             Err(error) => Err(Failed::Target(error)),
         }

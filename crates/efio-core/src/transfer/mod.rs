@@ -46,12 +46,15 @@ pub enum Step {
 #[derive(Clone, Copy, Debug)]
 struct Left {
     wanted: Option<u64>,
-    moved: u64,
+    transferred: u64,
 }
 
 impl Left {
     const fn new(wanted: Option<u64>) -> Self {
-        Self { wanted, moved: 0 }
+        Self {
+            wanted,
+            transferred: 0,
+        }
     }
 
     /// Bytes that may still be moved, at most `most`; 0 when all are.
@@ -59,11 +62,11 @@ impl Left {
         let Some(wanted) = self.wanted else {
             return most;
         };
-        usize::try_from(wanted - self.moved).map_or(most, |left| left.min(most))
+        usize::try_from(wanted - self.transferred).map_or(most, |left| left.min(most))
     }
 
-    fn moved(&mut self, n: usize) -> Step {
-        self.moved += n as u64;
+    fn transferred(&mut self, n: usize) -> Step {
+        self.transferred += n as u64;
         Step::Moved(n)
     }
 

@@ -54,7 +54,7 @@ impl ReceiveFile {
 
     /// Bytes that the file accepted so far.
     pub fn transferred(&self) -> u64 {
-        self.left.moved
+        self.left.transferred
     }
 
     /// Time spent in `recv(2)` so far. What the steps took beyond it is efio's.
@@ -75,7 +75,7 @@ impl ReceiveFile {
             return Ok(Step::Done);
         }
         match file.receive(from.as_fd(), most, &mut self.in_socket)? {
-            Received::Bytes(n) => Ok(self.left.moved(n)),
+            Received::Bytes(n) => Ok(self.left.transferred(n)),
             Received::End => self.left.source_ended(),
             Received::Nothing => Ok(Step::WaitSource),
             Received::NoRoom => Ok(Step::WaitTarget),

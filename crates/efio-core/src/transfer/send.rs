@@ -50,7 +50,7 @@ impl SendFile {
 
     /// Bytes that the target took so far.
     pub fn transferred(&self) -> u64 {
-        self.left.moved
+        self.left.transferred
     }
 
     /// Time spent in the calls of the target so far. What the steps took beyond it is efio's.
@@ -89,7 +89,7 @@ impl SendFile {
             Ok(0) => Err(ErrorKind::WriteZero.into()),
             Ok(n) => {
                 file.return_loan(loan, n)?;
-                Ok(self.left.moved(n))
+                Ok(self.left.transferred(n))
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(Step::WaitTarget),
             Err(error) if error.kind() == ErrorKind::Interrupted => Ok(Step::Moved(0)),

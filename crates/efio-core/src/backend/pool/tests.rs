@@ -180,7 +180,7 @@ fn an_op_that_panics_leaves_its_file() {
         beneath: None,
         io_mode: IoMode::Auto,
         truncation: Truncation::AtOnce,
-        withdrawal: None,
+        token: None,
         directories: Arc::default(),
     };
     let (file, _) = KernelFile::open(&spec).unwrap();
@@ -188,10 +188,10 @@ fn an_op_that_panics_leaves_its_file() {
     let file = Arc::new(file);
     let pool = PagePool::new(SLAB_BYTES, Arc::new(KernelMemory)).unwrap();
     let block = pool.take_or_map(0).unwrap();
-    let (way, len) = (file.acquire(CacheMode::Cached).unwrap(), block.len());
+    let (lease, len) = (file.acquire(CacheMode::Cached).unwrap(), block.len());
     let op = Op::Read {
         file: Arc::clone(&file),
-        route: CacheMode::Cached,
+        cache_mode: CacheMode::Cached,
         offset: 0,
         block,
         start: len + 1,
@@ -200,7 +200,7 @@ fn an_op_that_panics_leaves_its_file() {
     let id = OpId(1);
     let completion = perform(Task {
         request: Request { id, op },
-        lease: Ok(Some(way)),
+        lease: Ok(Some(lease)),
     });
     assert!(matches!(
         completion.outcome,
@@ -208,6 +208,6 @@ fn an_op_that_panics_leaves_its_file() {
     ));
     // Where there is no direct IO there is no other kind.
     if let Ok(direct) = file.acquire(CacheMode::Direct) {
-        assert_eq!(direct.fd, way.fd);
+        assert_eq!(direct.fd, lease.fd);
     }
 }

@@ -15,7 +15,7 @@ impl SimDisk {
         };
         match op {
             Op::Read {
-                route: CacheMode::Direct,
+                cache_mode: CacheMode::Direct,
                 offset,
                 block,
                 start,
@@ -23,7 +23,7 @@ impl SimDisk {
                 ..
             }
             | Op::WriteBlock {
-                route: CacheMode::Direct,
+                cache_mode: CacheMode::Direct,
                 offset,
                 block,
                 start,
@@ -34,7 +34,7 @@ impl SimDisk {
                 assert!(aligned(*offset, at, *len), "misaligned block");
             }
             Op::Write {
-                route: CacheMode::Direct,
+                cache_mode: CacheMode::Direct,
                 offset,
                 slices,
                 ..

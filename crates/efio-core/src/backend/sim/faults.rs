@@ -98,8 +98,17 @@ impl SimOptions {
     }
 
     /// How much of `len` bytes a transfer moves: direct ones stop between sectors.
-    pub(super) fn transferred(&self, random: &mut Random, route: CacheMode, len: usize) -> usize {
-        let sector = if route == CacheMode::Direct { 512 } else { 1 };
+    pub(super) fn transferred(
+        &self,
+        random: &mut Random,
+        cache_mode: CacheMode,
+        len: usize,
+    ) -> usize {
+        let sector = if cache_mode == CacheMode::Direct {
+            512
+        } else {
+            1
+        };
         if len > sector && random.happens(self.short) {
             random.part_of(len, sector)
         } else {
@@ -108,8 +117,8 @@ impl SimOptions {
     }
 
     /// What fails before a transfer begins, and is to be tried again or otherwise.
-    pub(super) fn hindrance(&self, random: &mut Random, route: CacheMode) -> Option<Errno> {
-        if route == CacheMode::Uncached && !self.uncached {
+    pub(super) fn hindrance(&self, random: &mut Random, cache_mode: CacheMode) -> Option<Errno> {
+        if cache_mode == CacheMode::Uncached && !self.uncached {
             return Some(Errno(libc::EOPNOTSUPP));
         }
         self.interruption(random, &[libc::EINTR, libc::EAGAIN])

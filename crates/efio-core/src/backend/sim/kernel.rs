@@ -49,28 +49,28 @@ impl SimDisk {
             Op::Open(spec) => (self.open(spec), None),
             Op::Read {
                 file,
-                route,
+                cache_mode,
                 offset,
                 mut block,
                 start,
                 len,
             } => {
                 let buf = &mut block.as_mut_slice()[start..][..len];
-                (self.read(&file, route, offset, buf), Some(block))
+                (self.read(&file, cache_mode, offset, buf), Some(block))
             }
             Op::Write {
                 ref file,
-                route,
+                cache_mode,
                 offset,
                 ..
-            } => (self.write(file, route, offset, &parts(&op)), None),
+            } => (self.write(file, cache_mode, offset, &parts(&op)), None),
             Op::WriteBlock {
                 ref file,
-                route,
+                cache_mode,
                 offset,
                 ..
             } => {
-                let outcome = self.write(file, route, offset, &parts(&op));
+                let outcome = self.write(file, cache_mode, offset, &parts(&op));
                 (outcome, op.into_block())
             }
             Op::Truncate { file, len } => (self.truncate(&file, len), None),
@@ -165,13 +165,13 @@ impl SimDisk {
     fn read(
         &mut self,
         file: &SimFile,
-        route: CacheMode,
+        cache_mode: CacheMode,
         offset: u64,
         buf: &mut [u8],
     ) -> Outcome<SimFile> {
         let poisoned = buf.len().min(512);
         buf[..poisoned].fill(POISON);
-        if let Some(errno) = self.options.hindrance(&mut self.random, route) {
+        if let Some(errno) = self.options.hindrance(&mut self.random, cache_mode) {
             return Outcome::Failed(errno);
         }
         let offset = usize::try_from(offset).unwrap_or(usize::MAX);
@@ -190,7 +190,7 @@ impl SimDisk {
         };
         let n = self
             .options
-            .transferred(&mut self.random, route, there.len());
+            .transferred(&mut self.random, cache_mode, there.len());
         buf[..n].copy_from_slice(&there[..n]);
         buf[n..].fill(POISON);
         Outcome::Done(n)
@@ -199,11 +199,11 @@ impl SimDisk {
     fn write(
         &mut self,
         file: &SimFile,
-        route: CacheMode,
+        cache_mode: CacheMode,
         offset: u64,
         parts: &[&[u8]],
     ) -> Outcome<SimFile> {
-        if let Some(errno) = self.options.hindrance(&mut self.random, route) {
+        if let Some(errno) = self.options.hindrance(&mut self.random, cache_mode) {
             return Outcome::Failed(errno);
         }
         let used = self.store.used();
@@ -225,7 +225,7 @@ impl SimDisk {
         }
         let size = inode.current().len();
         let at = if file.append { size } else { offset as usize };
-        let n = self.options.transferred(&mut self.random, route, len);
+        let n = self.options.transferred(&mut self.random, cache_mode, len);
         let grows = (at + n).saturating_sub(size) as u64;
         let free = self.options.capacity.saturating_sub(used);
         let n = n - grows.saturating_sub(free).min(n as u64) as usize;

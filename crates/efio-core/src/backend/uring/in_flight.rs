@@ -13,7 +13,7 @@ use io_uring::{opcode, types};
 pub struct InFlightOp {
     request: Request<KernelFile>,
     /// How it entered the kernel.
-    way: DescriptorLease,
+    lease: DescriptorLease,
     /// What a vectored write reads its pieces from.
     vectors: Vec<libc::iovec>,
     /// Entries that were pushed before its own.
@@ -52,11 +52,11 @@ impl InFlight {
         buffers: &mut Buffers,
         request: Request<KernelFile>,
     ) -> Result<bool, Request<KernelFile>> {
-        let Some(way) = lease_for(&request.op) else {
+        let Some(lease) = lease_for(&request.op) else {
             return Err(request);
         };
         let mut vectors = Vec::new();
-        let (entry, fixed) = entry(&request.op, way, &mut vectors, ring, buffers);
+        let (entry, fixed) = entry(&request.op, lease, &mut vectors, ring, buffers);
         let number = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot::default());
             self.slots.len() as u32 - 1
@@ -67,12 +67,12 @@ impl InFlight {
         // SAFETY: the flight owns the memory and holds the file, and the vectors do not move with
         // it. It stays in its slot until the completion; at the end of the ring, `salvage` keeps
         // the memory of what the kernel may still be at.
-        let place = unsafe { ring.push(&entry) };
+        let seq = unsafe { ring.push(&entry) };
         slot.op = Some(InFlightOp {
             request,
-            way,
+            lease,
             vectors,
-            seq: place,
+            seq,
         });
         Ok(fixed)
     }
@@ -84,19 +84,19 @@ impl InFlight {
         if slot.uses != uses {
             return None;
         }
-        let flight = slot.op.take()?;
+        let op = slot.op.take()?;
         self.free.push(number);
         let outcome = match usize::try_from(result) {
             Ok(n) => Outcome::Done(n),
             Err(_) => Outcome::Failed(Errno(-result)),
         };
-        flight.release();
-        let block = match flight.request.op {
+        op.release();
+        let block = match op.request.op {
             Op::Read { block, .. } | Op::WriteBlock { block, .. } => Some(block),
             _ => None,
         };
         Some(Completion {
-            id: flight.request.id,
+            id: op.request.id,
             outcome,
             block,
         })
@@ -107,10 +107,10 @@ impl InFlight {
     /// anything again, nor unmapped: lost for the process, and safe (F42, F45).
     pub fn take_unsubmitted(&mut self, taken: u64) -> Vec<Request<KernelFile>> {
         let flights = self.slots.drain(..).filter_map(|slot| slot.op);
-        let (mut waiting, lost): (Vec<_>, Vec<_>) = flights.partition(|flight| flight.seq >= taken);
+        let (mut waiting, lost): (Vec<_>, Vec<_>) = flights.partition(|op| op.seq >= taken);
         self.free.clear();
-        for flight in lost {
-            match flight.request.op {
+        for op in lost {
+            match op.request.op {
                 Op::Read { block, .. } | Op::WriteBlock { block, .. } => {
                     std::mem::forget(block);
                 }
@@ -118,12 +118,12 @@ impl InFlight {
                 _ => {}
             }
             // The kernel copied the vectors, and has a reference of its own to the file.
-            drop(flight.vectors);
+            drop(op.vectors);
         }
-        waiting.sort_by_key(|flight| flight.seq);
-        let again = |flight: InFlightOp| {
-            flight.release();
-            flight.request
+        waiting.sort_by_key(|op| op.seq);
+        let again = |op: InFlightOp| {
+            op.release();
+            op.request
         };
         waiting.into_iter().map(again).collect()
     }
@@ -134,36 +134,41 @@ impl InFlightOp {
     fn release(&self) {
         let op = &self.request.op;
         if let Op::Read { file, .. } | Op::Write { file, .. } | Op::WriteBlock { file, .. } = op {
-            file.release(self.way);
+            file.release(self.lease);
         }
     }
 }
 
 /// The way of a read, or of a write whose descriptor is still the file's.
 fn lease_for(op: &Op<KernelFile>) -> Option<DescriptorLease> {
-    let (file, way) = match op {
-        Op::Read { file, route, .. } => return file.acquire(*route).ok(),
-        Op::Write { file, route, .. } | Op::WriteBlock { file, route, .. } => {
-            (file, file.acquire(*route).ok()?)
+    let (file, lease) = match op {
+        Op::Read {
+            file, cache_mode, ..
+        } => return file.acquire(*cache_mode).ok(),
+        Op::Write {
+            file, cache_mode, ..
         }
+        | Op::WriteBlock {
+            file, cache_mode, ..
+        } => (file, file.acquire(*cache_mode).ok()?),
         _ => return None,
     };
-    if file.check_ours(way).is_ok() {
-        return Some(way);
+    if file.check_ours(lease).is_ok() {
+        return Some(lease);
     }
-    file.release(way);
+    file.release(lease);
     None
 }
 
 /// The entry for a read or write, and whether its memory is registered.
 fn entry(
     op: &Op<KernelFile>,
-    way: DescriptorLease,
+    lease: DescriptorLease,
     vectors: &mut Vec<libc::iovec>,
     ring: &Ring,
     buffers: &mut Buffers,
 ) -> (Entry, bool) {
-    let DescriptorLease { fd, flags, .. } = way;
+    let DescriptorLease { fd, flags, .. } = lease;
     let fd = types::Fd(fd);
     match op {
         Op::Read {

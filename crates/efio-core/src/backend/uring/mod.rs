@@ -242,9 +242,12 @@ impl Backend for UringBackend {
 fn is_for_the_ring(op: &Op<KernelFile>) -> bool {
     match op {
         Op::Read { file, .. } => file.may_use_ring(),
-        Op::Write { file, route, .. } | Op::WriteBlock { file, route, .. } => {
-            *route == CacheMode::Direct && file.may_use_ring()
+        Op::Write {
+            file, cache_mode, ..
         }
+        | Op::WriteBlock {
+            file, cache_mode, ..
+        } => *cache_mode == CacheMode::Direct && file.may_use_ring(),
         _ => false,
     }
 }

@@ -52,8 +52,12 @@ fn completions_without_a_place_are_told_later() {
     let many = 10 * PLACES;
     submit(&mut ring, 0..many);
     assert!(ring.needs_enter(), "the queue did not overflow");
-    let told = numbers(&drain(&mut ring));
-    assert_eq!(told, (0..many).collect::<Vec<_>>(), "each once, in order");
+    let completions = numbers(&drain(&mut ring));
+    assert_eq!(
+        completions,
+        (0..many).collect::<Vec<_>>(),
+        "each once, in order"
+    );
 }
 
 /// The kernel ends a multishot poll that finds no place for its completion. A bell that is rung then,
@@ -70,13 +74,13 @@ fn a_bell_that_the_kernel_stopped_watching_is_watched_again() {
     // Here the kernel looks for a place.
     assert!(ring.needs_enter());
     assert_eq!(ring.enter(false, None), EnterResult::Done);
-    let told = drain(&mut ring);
-    let rings: Vec<_> = told
+    let completions = drain(&mut ring);
+    let rings: Vec<_> = completions
         .iter()
-        .filter(|told| told.user_data() == DOORBELL)
+        .filter(|completions| completions.user_data() == DOORBELL)
         .collect();
     let [ended] = rings[..] else {
-        panic!("rung once: {told:?}");
+        panic!("rung once: {completions:?}");
     };
     assert!(!cqueue::more(ended.flags()), "the kernel ended the poll");
     bell.on_notified(ended);
@@ -85,10 +89,10 @@ fn a_bell_that_the_kernel_stopped_watching_is_watched_again() {
         fd.wake();
         let entered = ring.enter(true, Some(Duration::from_secs(1)));
         assert_eq!(entered, EnterResult::Done);
-        let told = drain(&mut ring);
-        assert!(numbers(&told).contains(&DOORBELL), "{told:?}");
-        for told in &told {
-            bell.on_notified(told);
+        let completions = drain(&mut ring);
+        assert!(numbers(&completions).contains(&DOORBELL), "{completions:?}");
+        for completions in &completions {
+            bell.on_notified(completions);
         }
     }
 }

@@ -94,7 +94,7 @@ pub struct Finished<M> {
     /// How many bytes it asked for.
     pub len: usize,
     /// Bytes moved before it ended, well or not.
-    pub moved: usize,
+    pub len_done: usize,
     /// How it went.
     pub result: Result<(), Errno>,
     /// The memory, unless it was lost on the way (F54).

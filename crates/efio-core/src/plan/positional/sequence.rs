@@ -29,8 +29,8 @@ pub struct Sequence {
 impl Sequence {
     /// An op was asked for; a read is no change.
     pub fn enter<M>(&mut self, asked: &Asked<M>) {
-        let width = asked.seq_len();
-        if width == 0 {
+        let seq_len = asked.seq_len();
+        if seq_len == 0 {
             return;
         }
         let last = self.sequence.back();
@@ -38,7 +38,7 @@ impl Sequence {
         self.unfinished += 1;
         self.sequence.push_back(SequencedOp {
             start: asked.seq,
-            end: asked.seq + width,
+            end: asked.seq + seq_len,
             barrier: asked.kind == Kind::Truncate,
             done: false,
         });

@@ -13,11 +13,11 @@ const DIRECT: IoCaps = IoCaps {
 };
 const EIO: Errno = Errno(libc::EIO);
 
-fn asked(kind: Kind, place: u64, offset: u64, len: usize, token: u64) -> Asked<u64> {
+fn asked(kind: Kind, seq: u64, offset: u64, len: usize, token: u64) -> Asked<u64> {
     let memory = (kind != Kind::Truncate).then_some(token);
     Asked {
         kind,
-        seq: place,
+        seq,
         offset,
         len,
         token,
@@ -43,16 +43,16 @@ fn finished(after: After<u64>) -> Finished<u64> {
 #[test]
 fn a_read_does_not_pass_over_a_change_that_is_given_up() {
     let mut plan = Positional::new();
-    let mut routes = BUFFERED;
+    let mut io_caps = BUFFERED;
     plan.push(asked(Kind::Write, 0, 0, 100, 1));
     plan.push(asked(Kind::Write, 100, 50, 100, 2));
     plan.push(asked(Kind::Read, 200, 120, 10, 3));
-    let first = submitted(plan.poll_op(0, None, routes));
-    assert_eq!(plan.poll_op(0, None, routes), None);
-    let failed = finished(plan.handle_completed(first.key, Some(1), Err(EIO), &mut routes));
+    let first = submitted(plan.poll_op(0, None, io_caps));
+    assert_eq!(plan.poll_op(0, None, io_caps), None);
+    let failed = finished(plan.handle_completed(first.key, Some(1), Err(EIO), &mut io_caps));
     assert_eq!((failed.token, failed.result), (1, Err(EIO)));
     for token in [2, 3] {
-        match plan.poll_op(0, Some(EIO), routes) {
+        match plan.poll_op(0, Some(EIO), io_caps) {
             Some(Next::Finish(over)) => assert_eq!((over.token, over.result), (token, Err(EIO))),
             other => panic!("{token} is not over: {other:?}"),
         }
@@ -62,18 +62,18 @@ fn a_read_does_not_pass_over_a_change_that_is_given_up() {
 #[test]
 fn short_transfers_go_on_and_change_their_route() {
     let mut plan = Positional::new();
-    let mut routes = DIRECT;
+    let mut io_caps = DIRECT;
     plan.push(asked(Kind::Read, 0, 8192, 8192, 7));
-    let first = submitted(plan.poll_op(0, None, routes));
+    let first = submitted(plan.poll_op(0, None, io_caps));
     assert_eq!(
         (first.cache_mode, first.start, first.len),
         (CacheMode::Direct, 0, 8192)
     );
     assert_eq!(
-        plan.handle_completed(first.key, Some(7), Ok(512), &mut routes),
+        plan.handle_completed(first.key, Some(7), Ok(512), &mut io_caps),
         After::Again
     );
-    let rest = submitted(plan.poll_op(0, None, routes));
+    let rest = submitted(plan.poll_op(0, None, io_caps));
     assert_eq!(
         (rest.cache_mode, rest.offset),
         (CacheMode::Uncached, 8704),
@@ -82,26 +82,26 @@ fn short_transfers_go_on_and_change_their_route() {
     assert_eq!((rest.start, rest.len, rest.memory), (512, 7680, Some(7)));
     // F24.
     for errno in [libc::EINTR, libc::EAGAIN] {
-        let again = plan.handle_completed(rest.key, Some(7), Err(Errno(errno)), &mut routes);
+        let again = plan.handle_completed(rest.key, Some(7), Err(Errno(errno)), &mut io_caps);
         assert_eq!(again, After::Again);
-        assert_eq!(submitted(plan.poll_op(0, None, routes)).start, 512);
+        assert_eq!(submitted(plan.poll_op(0, None, io_caps)).start, 512);
     }
     // F28.
     let refused = Err(Errno(libc::EOPNOTSUPP));
     assert_eq!(
-        plan.handle_completed(rest.key, Some(7), refused, &mut routes),
+        plan.handle_completed(rest.key, Some(7), refused, &mut io_caps),
         After::FellBack
     );
-    let rest = submitted(plan.poll_op(0, None, routes));
+    let rest = submitted(plan.poll_op(0, None, io_caps));
     assert_eq!(rest.cache_mode, CacheMode::Cached);
     assert_eq!(
-        plan.handle_completed(rest.key, Some(7), Ok(100), &mut routes),
+        plan.handle_completed(rest.key, Some(7), Ok(100), &mut io_caps),
         After::Again
     );
-    let rest = submitted(plan.poll_op(0, None, routes));
-    let end = finished(plan.handle_completed(rest.key, Some(7), Ok(0), &mut routes));
+    let rest = submitted(plan.poll_op(0, None, io_caps));
+    let end = finished(plan.handle_completed(rest.key, Some(7), Ok(0), &mut io_caps));
     assert_eq!(
-        (end.moved, end.result, end.token),
+        (end.len_done, end.result, end.token),
         (612, Ok(()), 7),
         "the end of file"
     );
@@ -112,40 +112,40 @@ fn short_transfers_go_on_and_change_their_route() {
 #[test]
 fn an_error_ends_the_op_and_the_file() {
     let mut plan = Positional::new();
-    let mut routes = BUFFERED;
+    let mut io_caps = BUFFERED;
     plan.push(asked(Kind::Write, 0, 1000, 100, 1));
     plan.push(asked(Kind::Write, 100, 500, 100, 2));
     plan.push(asked(Kind::Write, 200, 550, 100, 3));
     plan.push(asked(Kind::Read, 300, 0, 100, 4));
-    let first = submitted(plan.poll_op(0, None, routes));
-    let second = submitted(plan.poll_op(0, None, routes));
-    let read = submitted(plan.poll_op(0, None, routes));
+    let first = submitted(plan.poll_op(0, None, io_caps));
+    let second = submitted(plan.poll_op(0, None, io_caps));
+    let read = submitted(plan.poll_op(0, None, io_caps));
     assert_eq!((first.offset, second.offset, read.offset), (1000, 500, 0));
     assert_eq!(
-        plan.poll_op(0, None, routes),
+        plan.poll_op(0, None, io_caps),
         None,
         "the third overlaps the second"
     );
-    plan.handle_completed(first.key, Some(1), Ok(30), &mut routes);
-    let first = submitted(plan.poll_op(0, None, routes));
-    let end = finished(plan.handle_completed(first.key, Some(1), Err(EIO), &mut routes));
-    assert_eq!((end.offset, end.moved, end.result), (1000, 30, Err(EIO)));
+    plan.handle_completed(first.key, Some(1), Ok(30), &mut io_caps);
+    let first = submitted(plan.poll_op(0, None, io_caps));
+    let end = finished(plan.handle_completed(first.key, Some(1), Err(EIO), &mut io_caps));
+    assert_eq!((end.offset, end.len_done, end.result), (1000, 30, Err(EIO)));
     assert_eq!(plan.lowest_pending(), Some(500), "in flight or waiting");
-    let Some(Next::Finish(third)) = plan.poll_op(0, Some(EIO), routes) else {
+    let Some(Next::Finish(third)) = plan.poll_op(0, Some(EIO), io_caps) else {
         panic!("not begun any more")
     };
     assert_eq!(
         (third.token, third.result, third.memory),
         (3, Err(EIO), Some(3))
     );
-    let end = finished(plan.handle_completed(second.key, Some(2), Ok(100), &mut routes));
+    let end = finished(plan.handle_completed(second.key, Some(2), Ok(100), &mut io_caps));
     assert_eq!(end.result, Ok(()));
     assert_eq!(
         plan.settle(0),
         0,
         "nothing behind the failed one is written"
     );
-    finished(plan.handle_completed(read.key, Some(4), Ok(100), &mut routes));
+    finished(plan.handle_completed(read.key, Some(4), Ok(100), &mut io_caps));
     assert!(plan.is_idle());
 }
 
@@ -153,14 +153,15 @@ fn an_error_ends_the_op_and_the_file() {
 #[test]
 fn what_cannot_go_on_ends() {
     let mut plan = Positional::new();
-    let mut routes = BUFFERED;
+    let mut io_caps = BUFFERED;
     plan.push(asked(Kind::Write, 0, 0, 10, 1));
     plan.push(asked(Kind::Read, 10, 50, 10, 2));
-    let write = submitted(plan.poll_op(0, None, routes));
-    let read = submitted(plan.poll_op(0, None, routes));
-    let end = finished(plan.handle_completed(write.key, Some(1), Ok(0), &mut routes));
+    let write = submitted(plan.poll_op(0, None, io_caps));
+    let read = submitted(plan.poll_op(0, None, io_caps));
+    let end = finished(plan.handle_completed(write.key, Some(1), Ok(0), &mut io_caps));
     assert_eq!(end.result, Err(EIO));
-    let end = finished(plan.handle_completed(read.key, None, Err(Errno(libc::EINTR)), &mut routes));
+    let end =
+        finished(plan.handle_completed(read.key, None, Err(Errno(libc::EINTR)), &mut io_caps));
     assert_eq!((end.result, end.memory), (Err(Errno(libc::EINTR)), None));
 }
 
@@ -168,58 +169,58 @@ fn what_cannot_go_on_ends() {
 #[test]
 fn ops_and_stream_bytes_keep_their_order() {
     let mut plan = Positional::new();
-    let mut routes = BUFFERED;
+    let mut io_caps = BUFFERED;
     plan.push(asked(Kind::Read, 100, 0, 10, 1));
     plan.push(asked(Kind::Write, 100, 0, 10, 2));
     plan.push(asked(Kind::Write, 110, 90, 10, 3));
     plan.push(asked(Kind::Write, 200, 50, 10, 4));
-    assert_eq!(plan.poll_op(99, None, routes), None);
+    assert_eq!(plan.poll_op(99, None, io_caps), None);
     assert_eq!(plan.limit(), 100);
-    let read = submitted(plan.poll_op(100, None, routes));
-    let third = submitted(plan.poll_op(100, None, routes));
+    let read = submitted(plan.poll_op(100, None, io_caps));
+    let third = submitted(plan.poll_op(100, None, io_caps));
     assert_eq!((read.memory, third.memory), (Some(1), Some(3)));
     assert_eq!(
-        plan.poll_op(100, None, routes),
+        plan.poll_op(100, None, io_caps),
         None,
         "2 overlaps the read, 4 waits for the stream"
     );
-    finished(plan.handle_completed(third.key, Some(3), Ok(10), &mut routes));
+    finished(plan.handle_completed(third.key, Some(3), Ok(10), &mut io_caps));
     assert_eq!(plan.settle(100), 100, "2 is not done");
-    finished(plan.handle_completed(read.key, Some(1), Ok(10), &mut routes));
-    let second = submitted(plan.poll_op(100, None, routes));
-    finished(plan.handle_completed(second.key, Some(2), Ok(10), &mut routes));
+    finished(plan.handle_completed(read.key, Some(1), Ok(10), &mut io_caps));
+    let second = submitted(plan.poll_op(100, None, io_caps));
+    finished(plan.handle_completed(second.key, Some(2), Ok(10), &mut io_caps));
     assert_eq!(plan.settle(100), 120);
     assert_eq!(plan.limit(), 200);
-    assert_eq!(plan.poll_op(120, None, routes), None);
-    assert_eq!(submitted(plan.poll_op(200, None, routes)).memory, Some(4));
+    assert_eq!(plan.poll_op(120, None, io_caps), None);
+    assert_eq!(submitted(plan.poll_op(200, None, io_caps)).memory, Some(4));
 }
 
 #[test]
 fn a_truncation_runs_alone() {
     let mut plan = Positional::new();
-    let mut routes = BUFFERED;
+    let mut io_caps = BUFFERED;
     plan.push(asked(Kind::Read, 0, 0, 10, 1));
     plan.push(asked(Kind::Truncate, 0, 5, 0, 0));
     plan.push(asked(Kind::Read, 1, 0, 10, 2));
-    let read = submitted(plan.poll_op(0, None, routes));
-    assert_eq!(plan.poll_op(0, None, routes), None);
-    finished(plan.handle_completed(read.key, Some(1), Ok(10), &mut routes));
-    let truncate = submitted(plan.poll_op(0, None, routes));
+    let read = submitted(plan.poll_op(0, None, io_caps));
+    assert_eq!(plan.poll_op(0, None, io_caps), None);
+    finished(plan.handle_completed(read.key, Some(1), Ok(10), &mut io_caps));
+    let truncate = submitted(plan.poll_op(0, None, io_caps));
     assert_eq!((truncate.kind, truncate.offset), (Kind::Truncate, 5));
     assert_eq!(
-        plan.poll_op(0, None, routes),
+        plan.poll_op(0, None, io_caps),
         None,
         "the second read has to see it"
     );
     let transient = Err(Errno(libc::EINTR));
     assert_eq!(
-        plan.handle_completed(truncate.key, None, transient, &mut routes),
+        plan.handle_completed(truncate.key, None, transient, &mut io_caps),
         After::Again
     );
-    let truncate = submitted(plan.poll_op(0, None, routes));
-    finished(plan.handle_completed(truncate.key, None, Ok(0), &mut routes));
+    let truncate = submitted(plan.poll_op(0, None, io_caps));
+    finished(plan.handle_completed(truncate.key, None, Ok(0), &mut io_caps));
     assert_eq!(plan.settle(0), 1);
-    assert_eq!(submitted(plan.poll_op(1, None, routes)).memory, Some(2));
+    assert_eq!(submitted(plan.poll_op(1, None, io_caps)).memory, Some(2));
 }
 
 /// F2.
@@ -230,7 +231,7 @@ fn an_op_without_bytes_needs_no_kernel() {
     let Some(Next::Finish(end)) = plan.poll_op(0, None, BUFFERED) else {
         panic!("submitted")
     };
-    assert_eq!((end.result, end.moved), (Ok(()), 0));
+    assert_eq!((end.result, end.len_done), (Ok(()), 0));
     assert_eq!((plan.settle(0), plan.limit()), (0, u64::MAX));
 }
 
@@ -320,8 +321,8 @@ impl Model {
         if self.flying.is_empty() {
             // The stream writes, as far as it may.
             let limit = self.plan.as_ref().unwrap().limit();
-            if let Some(&(place, len)) = self.stream.front() {
-                if place < limit && place == self.written {
+            if let Some(&(seq, len)) = self.stream.front() {
+                if seq < limit && seq == self.written {
                     self.stream.pop_front();
                     self.written += len;
                     self.written = self.plan.as_mut().unwrap().settle(self.written);
@@ -368,7 +369,7 @@ impl Model {
             }
             if end.kind == Kind::Read {
                 let (expected, seen) = &self.reads[end.token as usize];
-                assert_eq!(end.moved, seen.len());
+                assert_eq!(end.len_done, seen.len());
                 // A write far behind the end makes zeros of what was no part of the file; one that
                 // does not overlap the read may do so before it or after it.
                 let common = expected.len().min(seen.len());

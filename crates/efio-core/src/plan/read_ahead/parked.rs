@@ -60,9 +60,9 @@ impl<P> ReadAhead<P> {
     }
 
     /// Goes on from there, in a plan that is new: the next run is another one.
-    pub fn unpark(&mut self, rest: ParkedRead) {
-        self.handle_opened(rest.buffered, rest.block, rest.size_hint);
-        self.epoch = rest.epoch;
+    pub fn unpark(&mut self, parked: ParkedRead) {
+        self.handle_opened(parked.buffered, parked.block, parked.size_hint);
+        self.epoch = parked.epoch;
     }
 
     /// Whether nothing more comes of the current run.
@@ -77,21 +77,21 @@ mod tests {
     use super::*;
     use crate::error::Errno;
 
-    fn woken(rest: ParkedRead) -> ReadAhead<()> {
+    fn woken(parked: ParkedRead) -> ReadAhead<()> {
         let mut plan = ReadAhead::new(ReadLimits {
             window: 8 << 20,
             first_order: 4,
             most_order: 9,
         });
-        plan.unpark(rest);
+        plan.unpark(parked);
         plan
     }
 
     #[test]
     fn a_plan_that_rested_knows_what_it_knew() {
-        let mut rest = ParkedRead::new();
-        rest.opened(CacheMode::Uncached, 4096, 0);
-        let mut plan = woken(rest);
+        let mut parked = ParkedRead::new();
+        parked.opened(CacheMode::Uncached, 4096, 0);
+        let mut plan = woken(parked);
         plan.start(7, 100);
         assert!(!plan.is_over());
         let fetch = plan.poll_read(u64::MAX).unwrap();
@@ -113,9 +113,9 @@ mod tests {
         assert_eq!(plan.poll_delivery(), Some(Delivered::End(Ok(()))));
         assert!(plan.is_over());
 
-        let rest = plan.park();
-        assert_eq!(rest.epoch(), 7);
-        let mut plan = woken(rest);
+        let parked = plan.park();
+        assert_eq!(parked.epoch(), 7);
+        let mut plan = woken(parked);
         assert_eq!(
             (plan.epoch(), plan.poll_read(u64::MAX)),
             (7, None),

@@ -61,10 +61,10 @@ impl WriteBehind {
     }
 
     /// Goes on from there, in a plan that is new.
-    pub fn unpark(&mut self, rest: ParkedWrite) {
-        self.written = rest.written;
-        self.handle_opened(rest.buffered, rest.block, rest.name_pending);
-        self.sync.unsynced_from = (rest.unsure_from != NONE).then_some(rest.unsure_from);
+    pub fn unpark(&mut self, parked: ParkedWrite) {
+        self.written = parked.written;
+        self.handle_opened(parked.buffered, parked.block, parked.name_pending);
+        self.sync.unsynced_from = (parked.unsure_from != NONE).then_some(parked.unsure_from);
     }
 }
 
@@ -77,16 +77,16 @@ mod tests {
 
     const EIO: Errno = Errno(libc::EIO);
 
-    fn woken(append: bool, rest: ParkedWrite) -> WriteBehind {
+    fn woken(append: bool, parked: ParkedWrite) -> WriteBehind {
         let mut plan = WriteBehind::new(append, 8 << 20);
-        plan.unpark(rest);
+        plan.unpark(parked);
         plan
     }
 
     fn opened(append: bool) -> WriteBehind {
-        let mut rest = ParkedWrite::new();
-        rest.opened(CacheMode::Uncached, 4096, true);
-        woken(append, rest)
+        let mut parked = ParkedWrite::new();
+        parked.opened(CacheMode::Uncached, 4096, true);
+        woken(append, parked)
     }
 
     fn write(plan: &mut WriteBehind, offset: u64, len: u64) {

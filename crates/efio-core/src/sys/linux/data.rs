@@ -23,8 +23,8 @@ pub const READS_NOW: bool = true;
 /// # Errors
 ///
 /// None here.
-pub fn flags_of(route: CacheMode) -> io::Result<i32> {
-    Ok(match route {
+pub fn flags_of(cache_mode: CacheMode) -> io::Result<i32> {
+    Ok(match cache_mode {
         CacheMode::Direct | CacheMode::Cached => 0,
         CacheMode::Uncached => RWF_DONTCACHE,
     })

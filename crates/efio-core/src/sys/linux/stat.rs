@@ -16,8 +16,8 @@ use std::os::fd::RawFd;
 /// What `statx(2)` says.
 pub fn file_id(fd: RawFd) -> io::Result<FileId> {
     let flags = libc::AT_EMPTY_PATH | libc::AT_STATX_DONT_SYNC;
-    let told = statx(fd, c"", flags, libc::STATX_INO).map(|answer| to_file_id(&answer));
-    refused::or_else(Call::Statx, told, || Ok(stat(fd, c"", 0)?.1))
+    let answer = statx(fd, c"", flags, libc::STATX_INO).map(|answer| to_file_id(&answer));
+    refused::or_else(Call::Statx, answer, || Ok(stat(fd, c"", 0)?.1))
 }
 
 /// Who has the name `path` in the directory `at`: what a symbolic link leads to with `follow`, the
@@ -29,8 +29,8 @@ pub fn file_id(fd: RawFd) -> io::Result<FileId> {
 pub fn file_id_at(at: RawFd, path: &CStr, follow: bool) -> io::Result<FileId> {
     let nofollow = if follow { 0 } else { libc::AT_SYMLINK_NOFOLLOW };
     let flags = nofollow | libc::AT_STATX_DONT_SYNC;
-    let told = statx(at, path, flags, libc::STATX_INO).map(|answer| to_file_id(&answer));
-    refused::or_else(Call::Statx, told, || Ok(stat(at, path, nofollow)?.1))
+    let answer = statx(at, path, flags, libc::STATX_INO).map(|answer| to_file_id(&answer));
+    refused::or_else(Call::Statx, answer, || Ok(stat(at, path, nofollow)?.1))
 }
 
 /// Where the working directory of this thread is: who it is, and in which mount.
@@ -55,13 +55,13 @@ pub fn working_directory() -> io::Result<(FileId, u64)> {
 /// What `statx(2)` says.
 pub fn file_info(fd: RawFd) -> io::Result<FileInfo> {
     let wanted = libc::STATX_TYPE | libc::STATX_SIZE | libc::STATX_INO | libc::STATX_DIOALIGN;
-    let told = statx(fd, c"", libc::AT_EMPTY_PATH, wanted).map(|answer| FileInfo {
+    let answer = statx(fd, c"", libc::AT_EMPTY_PATH, wanted).map(|answer| FileInfo {
         kind: u32::from(answer.stx_mode) & libc::S_IFMT,
         size: answer.stx_size,
         block: direct_block(&answer),
         identity: to_file_id(&answer),
     });
-    refused::or_else(Call::Statx, told, || {
+    refused::or_else(Call::Statx, answer, || {
         let (answer, identity) = stat(fd, c"", 0)?;
         Ok(FileInfo {
             kind: answer.st_mode & libc::S_IFMT,
@@ -156,10 +156,10 @@ fn device(major: u32, minor: u32) -> u64 {
 /// The block for direct IO: what the file system wants, at least the 4 KiB of a cache page, so that
 /// a direct and a buffered write never meet in one; 0 when it has none that fits our pages.
 fn direct_block(answer: &libc::statx) -> u32 {
-    let told = answer.stx_mask & libc::STATX_DIOALIGN != 0;
+    let is_known = answer.stx_mask & libc::STATX_DIOALIGN != 0;
     let fits = (1..=SLAB_BYTES as u32).contains(&answer.stx_dio_offset_align)
         && answer.stx_dio_mem_align as usize <= UNIT_BYTES;
-    if told && fits {
+    if is_known && fits {
         answer.stx_dio_offset_align.max(UNIT_BYTES as u32)
     } else {
         0
