@@ -3,7 +3,7 @@
 //! The disk's share is not measured: a write that finds no room, and a read that finds nothing,
 //! wait outside the clock. The ratios are to efio, above 1 for a call that takes longer.
 
-use efio_benches::rounds::{Candidate, Reference, Rounds, Spread, Table};
+use efio_benches::interleave::{Candidate, Reference, Rounds, Spread, Table};
 use efio_core::{Engine, EventKind, File, OpenOptions};
 use std::fs;
 use std::hint::black_box;

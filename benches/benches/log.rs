@@ -8,7 +8,7 @@
 //! not lose one. Mean and worst are of the call that takes the line; the end, which waits for what
 //! is behind, is told apart.
 
-use efio_benches::rounds::{Candidate, Reference, Rounds, Spread, Table};
+use efio_benches::interleave::{Candidate, Reference, Rounds, Spread, Table};
 use efio_core::log::{LogOptions, WhenBehind};
 use std::cell::RefCell;
 use std::fs::{File, OpenOptions};

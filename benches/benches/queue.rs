@@ -18,7 +18,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use concurrent_queue::ConcurrentQueue;
-use efio_benches::rounds::{self, Reference, Rounds, Spread, Table};
+use efio_benches::interleave::{self, Reference, Rounds, Spread, Table};
 use efio_queue::{MsQueue, SegQueue};
 use efio_sync::Backoff;
 
@@ -155,11 +155,11 @@ const ARRAY: usize = 4096;
 
 /// Those that can take the shape, each compiled for its type. A turn is given a number of items, and
 /// starts with a new queue.
-fn entries(shape: &Shape) -> Vec<rounds::Candidate<'_, usize>> {
+fn entries(shape: &Shape) -> Vec<interleave::Candidate<'_, usize>> {
     type Run = fn(&Shape, usize) -> Duration;
     let per_item = |run: Run| move |items| run(shape, items).as_nanos() as f64 / items as f64;
-    let ours = |name, run: Run| rounds::Candidate::ours(name, per_item(run));
-    let rival = |name, run: Run| rounds::Candidate::rival(name, per_item(run));
+    let ours = |name, run: Run| interleave::Candidate::ours(name, per_item(run));
+    let rival = |name, run: Run| interleave::Candidate::rival(name, per_item(run));
     let mut entries = vec![
         ours("efio SegQueue", |shape, items| {
             shape.run(&SegQueue::new(), items)

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
-use efio_benches::rounds::{self, Reference, Rounds, Spread, Table};
+use efio_benches::interleave::{self, Reference, Rounds, Spread, Table};
 use efio_sync::{Alarm, CasCell, Doorbell, EventFd, McsLock, Parker, RwSpinLock, SpinLock};
 use rivals::{Data, Exclusive, Shared};
 use spin::mutex::TicketMutex;
@@ -45,7 +45,7 @@ fn main() {
 }
 
 /// Runs for about the given time.
-type Candidate = rounds::Candidate<'static, Duration>;
+type Candidate = interleave::Candidate<'static, Duration>;
 
 /// What is to be run, and for how long.
 struct Bench {

@@ -2,7 +2,7 @@
 //! comparison leaves behind. The peers themselves are known to the benches and binaries alone.
 
 pub mod catalog;
+pub mod interleave;
 pub mod primitives;
 pub mod record;
-pub mod rounds;
 mod saved;

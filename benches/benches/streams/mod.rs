@@ -7,7 +7,7 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::Instant;
 
-use efio_benches::rounds::{self, Reference, Rounds, Spread, Table};
+use efio_benches::interleave::{self, Reference, Rounds, Spread, Table};
 
 /// What every candidate may hold.
 pub const CAPACITY: usize = 256 << 10;
@@ -122,7 +122,7 @@ fn pin(core: usize) {
 }
 
 /// Work through a lane, at a cost per block.
-pub type Candidate = rounds::Candidate<'static, Work>;
+pub type Candidate = interleave::Candidate<'static, Work>;
 
 /// Measures the candidates at one block size and prints a table. Numbers on the command line choose
 /// block sizes.

@@ -131,6 +131,10 @@ impl File {
     /// [`Writable`](crate::EventKind::Writable) while it gets the bytes,
     /// [`Readable`](crate::EventKind::Readable) when it has answered. The error of the open, or the
     /// file's failure. `EBADF` when closed.
+    #[expect(
+        clippy::len_without_is_empty,
+        reason = "the length is a question to the kernel"
+    )]
     pub fn len(&self) -> io::Result<u64> {
         self.shared.size_for(self.fd, Notify::Event)
     }

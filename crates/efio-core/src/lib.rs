@@ -21,6 +21,7 @@
 #[cfg(any(feature = "futures-io", feature = "tokio"))]
 mod aio;
 mod backend;
+mod blocking;
 mod caller;
 mod command;
 mod config;
@@ -46,7 +47,6 @@ mod sys;
 mod tasks;
 mod trace;
 pub mod transfer;
-mod waits;
 mod workdir;
 
 /// The protocols between caller and driver, for the loom models. Not part of the stable API.

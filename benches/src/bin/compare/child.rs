@@ -2,7 +2,7 @@
 
 use crate::Options;
 use crate::measure::cache;
-use crate::scenarios::{Case, Meter};
+use crate::scenarios::{Case, Sampler};
 use efio_benches::record::Figures;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -24,15 +24,15 @@ pub fn turn(options: &Options, number: usize) -> io::Result<()> {
         scenario,
         files,
         quick: options.quick,
-        input: crate::conduct::input_dir(options, scenario, files),
-        output: crate::conduct::output_dir(options, (scenario, files), peer, number),
+        input: crate::runner::input_dir(options, scenario, files),
+        output: crate::runner::output_dir(options, (scenario, files), peer, number),
     };
     many_descriptors();
     // The caches were dropped, and parts of this program with them.
     io::copy(&mut File::open(std::env::current_exe()?)?, &mut io::sink())?;
-    let mut meter = Meter::new(&options.dir);
-    let answer = match (peer.run)(&case, &mut meter) {
-        Ok(()) => finish(&case, meter).unwrap_or_else(|error| Answer::Failed(error.to_string())),
+    let mut sampler = Sampler::new(&options.dir);
+    let answer = match (peer.run)(&case, &mut sampler) {
+        Ok(()) => finish(&case, sampler).unwrap_or_else(|error| Answer::Failed(error.to_string())),
         Err(error) if error.kind() == io::ErrorKind::Unsupported => {
             Answer::Absent(error.to_string())
         }
@@ -43,8 +43,8 @@ pub fn turn(options: &Options, number: usize) -> io::Result<()> {
 }
 
 /// Looks at what the turn left behind.
-fn finish(case: &Case, meter: Meter) -> io::Result<Answer> {
-    let (steal, mut figures) = meter.finish();
+fn finish(case: &Case, sampler: Sampler) -> io::Result<Answer> {
+    let (steal, mut figures) = sampler.finish();
     for path in case.paths()? {
         let (resident, pages) = cache::resident(&path)?;
         figures.resident.0 += resident;

@@ -10,14 +10,14 @@
 //! slow for a while is slow for all. Between turns the page cache is dropped and memory touched.
 //! Without the feature `peers` the runtimes are left out.
 
-mod bell;
 mod child;
-mod conduct;
 mod measure;
 mod memory;
 mod pattern;
 mod peers;
+mod runner;
 mod scenarios;
+mod wakeup;
 
 use clap::Parser;
 use efio_benches::catalog::{self, SCENARIOS, Scenario};
@@ -99,7 +99,7 @@ fn main() -> ExitCode {
     } else if let Some(number) = options.turn {
         child::turn(&options, number)
     } else {
-        conduct::all(&options)
+        runner::all(&options)
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,7 +1,7 @@
 //! One connection: requests in order, one at a time, each answered before the next is looked at.
 //!
 //! ```text
-//!  Head ─► Clerk ─► Upload ─► Flush ─► Head, or Linger
+//!  Head ─► Blocking ─► Upload ─► Flush ─► Head, or Linger
 //!     │       └───► Download ──┘
 //!     └────────► (answered at once)
 //! ```
@@ -33,7 +33,7 @@ pub enum Flow {
     WaitReadable,
     /// Until it takes more.
     WaitWritable,
-    /// Until an event of efio or an answer of a clerk.
+    /// Until an event of efio or an answer of a blocking pool.
     WaitDisk,
     Done,
     Close,
@@ -51,8 +51,8 @@ pub enum Fate {
 enum State {
     /// Waits for a head, or for the rest of it.
     Head,
-    /// Waits for a clerk.
-    Clerk(Box<Request>),
+    /// Waits for a blocking pool.
+    Blocking(Box<Request>),
     Upload(Box<Upload>),
     Download(Box<Download>),
     /// The response is complete in `output`.
@@ -191,7 +191,7 @@ impl Connection {
     fn step(&mut self, cx: &mut Context) -> Flow {
         match &mut self.state {
             State::Head => self.head(cx),
-            State::Clerk(_) => Flow::WaitDisk,
+            State::Blocking(_) => Flow::WaitDisk,
             State::Upload(upload) => {
                 if !self.readable && self.input.is_empty() && !upload.has_body() {
                     return Flow::WaitReadable;

@@ -1,7 +1,7 @@
 //! What all connections share.
 
-use crate::clerk::Clerks;
-use crate::figures::Figures;
+use crate::blocking::BlockingPool;
+use crate::counters::Counters;
 use crate::timing::Timings;
 use efio_core::{Engine, Fd, OpenOptions};
 use std::collections::HashMap;
@@ -29,9 +29,9 @@ pub const LEAST_SPEED: u64 = 1024;
 /// The one of everything.
 pub struct Context {
     pub engine: Engine,
-    pub clerks: Clerks,
+    pub pool: BlockingPool,
     pub timings: Timings,
-    pub figures: Figures,
+    pub figures: Counters,
     pub limits: Limits,
     /// Which connection has which file.
     pub routes: HashMap<Fd, usize>,

@@ -16,7 +16,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 pub struct Download {
     file: File,
     send: SendFile,
-    /// The file as the clerk opened it: efio opens the very same one through it.
+    /// The file as the blocking pool opened it: efio opens the very same one through it.
     kernel: Option<OwnedFd>,
 }
 
@@ -93,7 +93,7 @@ fn content_type(request: &Request) -> &'static str {
 }
 
 impl Download {
-    /// Opens what the clerk has open, by its descriptor: a name may lead to another file by now,
+    /// Opens what the blocking pool has open, by its descriptor: a name may lead to another file by now,
     /// and its bytes would not be those of the length and the tag in the head.
     fn open(kernel: OwnedFd, part: Part, (cx, id): (&mut Context, usize)) -> io::Result<Self> {
         let path = format!("/proc/self/fd/{}", kernel.as_raw_fd());

@@ -7,19 +7,19 @@
 //!  sockets ─ mio ─►  loop  ─ efio ─► files          the loop: server.rs, connection.rs
 //!                     │ ▲
 //!                     ▼ │ jobs and answers
-//!                    clerks: look up, rename, unlink, list
+//!                    pool: look up, rename, unlink, list
 //! ```
 //!
 //! An upload goes into a file of its own, is made durable, and then gets its name: half of one is
 //! never seen. At the end, on SIGINT or SIGTERM, the server finishes what it has begun and prints
 //! how long each kind of call took.
 
-mod clerk;
+mod blocking;
 mod conditions;
 mod connection;
 mod context;
+mod counters;
 mod download;
-mod figures;
 mod histogram;
 mod input;
 mod json;
@@ -35,11 +35,11 @@ mod signals;
 mod timing;
 mod upload;
 
+use blocking::{BlockingPool, Job};
 use clap::{Parser, ValueEnum};
-use clerk::{Clerks, Job};
 use context::{Context, Limits};
+use counters::Counters;
 use efio_core::{BackendKind, Engine, IoMode, OpenOptions};
-use figures::Figures;
 use mio::net::TcpListener;
 use mio::{Poll, Waker};
 use root::Root;
@@ -145,10 +145,10 @@ fn serve(options: &Options) -> io::Result<bool> {
         info.reason
     );
     let context = Context {
-        clerks: Clerks::start(root, &options.root, waker)?,
+        pool: BlockingPool::start(root, &options.root, waker)?,
         engine,
         timings: Timings::new(),
-        figures: Figures::new(),
+        figures: Counters::new(),
         limits: limits(options),
         routes: HashMap::new(),
         given_up: HashMap::new(),
@@ -205,7 +205,7 @@ fn limits(options: &Options) -> Limits {
 fn end(context: Context, patience: Duration) -> io::Result<bool> {
     let Context {
         engine,
-        clerks,
+        pool,
         timings,
         figures,
         given_up,
@@ -215,9 +215,9 @@ fn end(context: Context, patience: Duration) -> io::Result<bool> {
     let report = engine.shutdown(patience)?;
     // Now their files are closed.
     for upload in given_up.into_values() {
-        clerks.ask(0, Job::Discard(upload));
+        pool.ask(0, Job::Discard(upload));
     }
-    drop(clerks);
+    drop(pool);
     println!(
         "serve: {} requests, {} uploads finished and {} given up, {} downloads; \
          {} bytes received, {} sent",

@@ -1,5 +1,5 @@
 //! The directory that is served: every name is resolved beneath it by the kernel, whatever `..` and
-//! symbolic links it goes through. All of this may wait for a disk: it runs on the clerks' threads.
+//! symbolic links it goes through. All of this may wait for a disk: it runs on the blocking pool' threads.
 
 use crate::conditions::Version;
 use std::ffi::{CStr, CString, OsStr};

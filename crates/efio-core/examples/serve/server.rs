@@ -1,6 +1,6 @@
 //! The loop: the one thread that does everything but wait for a disk.
 
-use crate::clerk::{Answer, Job};
+use crate::blocking::{Answer, Job};
 use crate::connection::{Connection, Fate};
 use crate::context::Context;
 use crate::figures;
@@ -157,7 +157,7 @@ impl Server {
             };
             if let EventKind::Closed { .. } = event.kind {
                 if let Some(upload) = self.cx.given_up.remove(&event.fd) {
-                    self.cx.clerks.ask(0, Job::Discard(upload));
+                    self.cx.pool.ask(0, Job::Discard(upload));
                 }
             }
             // A file that its connection gave up has no route.
@@ -172,7 +172,7 @@ impl Server {
     }
 
     fn take_answers(&mut self) {
-        let answers: Vec<_> = self.cx.clerks.answers().collect();
+        let answers: Vec<_> = self.cx.pool.answers().collect();
         for (id, answer) in answers {
             if let Answer::Surveyed(resident, total) = answer {
                 self.cx.figures.pages = (resident, total);
@@ -267,14 +267,14 @@ impl Server {
             return;
         }
         if self.ticks % 4 == 0 {
-            self.cx.clerks.ask(0, Job::Survey);
+            self.cx.pool.ask(0, Job::Survey);
         }
         let mut marks = (0, 0, 0);
         for connection in self.connections.values() {
             let (accepted, written, durable) = connection.marks(&mut self.cx);
             marks = (marks.0 + accepted, marks.1 + written, marks.2 + durable);
         }
-        let event = figures::event(&self.cx, self.connections.len(), marks);
+        let event = counters::event(&self.cx, self.connections.len(), marks);
         for id in watchers {
             if let Some(connection) = self.connections.get_mut(&id) {
                 connection.show(event.as_bytes());

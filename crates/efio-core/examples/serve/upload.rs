@@ -1,12 +1,12 @@
 //! An upload: into a file that has no name that anybody sees, made durable, then renamed.
 //!
 //! ```text
-//!  body ─► file in the directory of uploads ─ sync ─► Synced ─ close ─► rename (a clerk) ─► 201, 204
+//!  body ─► file in the directory of uploads ─ sync ─► Synced ─ close ─► rename (a blocking pool) ─► 201, 204
 //!    with a length: recv(2) into the page that is written; what came with the head is copied
 //!    in chunks: through the decoder, one copy
 //! ```
 
-use crate::clerk::Job;
+use crate::blocking::Job;
 use crate::connection::Flow;
 use crate::context::Context;
 use crate::input::{Frames, Input};
@@ -46,7 +46,7 @@ enum Phase {
     Body,
     /// Until everything below the mark is durable.
     Syncing(u64),
-    /// The clerk has it.
+    /// The blocking pool has it.
     Publishing,
 }
 
@@ -243,7 +243,7 @@ impl Upload {
                 cx.figures.durable += self.accepted;
                 self.phase = Phase::Publishing;
                 let (upload, path) = (self.name.clone(), self.path.clone());
-                cx.clerks.ask(id, Job::Publish { upload, path });
+                cx.pool.ask(id, Job::Publish { upload, path });
                 None
             }
             _ => None,
@@ -269,7 +269,7 @@ impl Upload {
         }
     }
 
-    /// Gives it up, unless the clerk has it already. The file goes when it is closed: it may not
+    /// Gives it up, unless the blocking pool has it already. The file goes when it is closed: it may not
     /// even be there before. A chunked body takes the input along: the connection ends.
     pub fn abandon(&mut self, cx: &mut Context) {
         if let Some(file) = &self.file {

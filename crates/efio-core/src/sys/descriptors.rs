@@ -286,7 +286,7 @@ mod tests {
     fn without_a_second_descriptor_an_op_waits() {
         const MARK: &str = "EFIO_TEST_WAYS";
         if std::env::var_os(MARK).is_none() {
-            let name = "sys::ways::tests::without_a_second_descriptor_an_op_waits";
+            let name = "sys::descriptors::tests::without_a_second_descriptor_an_op_waits";
             let mut child = std::process::Command::new(std::env::current_exe().unwrap());
             let child = child.args(["--exact", name, "--test-threads=1"]);
             let output = child.env(MARK, "child").output().unwrap();

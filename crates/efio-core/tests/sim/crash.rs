@@ -1,21 +1,21 @@
 //! Ends of an engine: the process dies, the power fails, or it is shut down with a deadline.
 
-use super::user::{Open, look, path};
-use super::world::World;
+use super::client::{Open, look, path};
+use super::harness::Harness;
 use efio_core::sim::Simulation;
 use efio_core::{Fd, OpenOptions};
 use std::time::Duration;
 
-impl World<'_> {
+impl Harness<'_> {
     /// F52: what the kernel was given stays, and is a prefix of what was accepted.
     pub fn kill(&mut self) {
         self.begin_life(Simulation::kill);
-        let mut user = self.user();
-        let user = &mut *user;
-        let paths: Vec<_> = user.files.iter().map(|open| open.path).collect();
-        for open in user.files.drain(..) {
+        let mut client = self.client();
+        let client = &mut *client;
+        let paths: Vec<_> = client.files.iter().map(|open| open.path).collect();
+        for open in client.files.drain(..) {
             let number = open.oracle.number;
-            let place = &mut user.places[usize::from(open.path)];
+            let place = &mut client.places[usize::from(open.path)];
             let inode = self.store.inode(&path(open.path));
             let inode = inode.as_ref().map(|inode| look(inode));
             let content = inode.as_ref().map(|inode| inode.current().to_vec());
@@ -37,20 +37,20 @@ impl World<'_> {
     /// F34, F35: what was durable stays, and there is nothing that nobody wrote.
     pub fn power_cut(&mut self) {
         self.begin_life(Simulation::power_cut);
-        let mut user = self.user();
-        let user = &mut *user;
+        let mut client = self.client();
+        let client = &mut *client;
         // Who was about to be told of an open may have cut the file off, or made it.
         let mut touched = Vec::new();
-        for open in user.files.drain(..) {
+        for open in client.files.drain(..) {
             let inode = self.store.inode(&path(open.path));
             let number = open.oracle.number;
             if open.oracle.opened && !open.is_passed {
-                user.places[usize::from(open.path)].is_left(None, open.oracle);
+                client.places[usize::from(open.path)].is_left(None, open.oracle);
             } else if inode.is_some_and(|inode| look(&inode).open(number).is_some()) {
                 touched.push(open.path);
             }
         }
-        for (number, place) in (0..).zip(&mut user.places) {
+        for (number, place) in (0..).zip(&mut client.places) {
             let inode = self.store.inode(&path(number));
             let content = inode.map(|inode| look(&inode).current().to_vec());
             match place.last.take().filter(|_| !touched.contains(&number)) {
@@ -73,11 +73,11 @@ impl World<'_> {
             .engine()
             .open("/late", &OpenOptions::new().read(true));
         assert_eq!(late.unwrap_err().raw_os_error(), Some(libc::ESHUTDOWN));
-        for open in &mut self.user().files {
+        for open in &mut self.client().files {
             // The engine closes it: the handle is stale, or will be.
             (open.file, open.future) = (None, None);
         }
-        self.user().inside.clear();
+        self.client().inside.clear();
         // One turn for the start, one for the deadline itself.
         let mut report = None;
         for _ in 0..ms / 50 + 2 {
@@ -93,14 +93,14 @@ impl World<'_> {
             oracle.opened && oracle.failed.is_none() && oracle.accepted() > 0
         };
         let before: Vec<_> = {
-            let user = self.user();
-            let files = user.files.iter().filter(healthy);
+            let client = self.client();
+            let files = client.files.iter().filter(healthy);
             files.map(|open| open.fd).collect()
         };
         self.hear();
         for fd in before {
-            let user = self.user();
-            let closed = user.closed.iter().find(|(other, _)| *other == fd);
+            let client = self.client();
+            let closed = client.closed.iter().find(|(other, _)| *other == fd);
             let failed = closed.and_then(|(_, failed)| *failed);
             let told = report.failed.iter().find(|(other, _)| *other == fd);
             if let Some(failure) = failed {
@@ -108,9 +108,9 @@ impl World<'_> {
                 assert_eq!(told, Some(failure), "a loss that nobody heard of (F84)");
             }
         }
-        let user = self.user();
+        let client = self.client();
         for (fd, bytes) in &report.unfinished {
-            let Some(open) = user.files.iter().find(|open| open.fd == *fd) else {
+            let Some(open) = client.files.iter().find(|open| open.fd == *fd) else {
                 let failed = report.failed.iter().any(|(other, _)| other == fd);
                 assert!(failed, "an unfinished file is not closed");
                 continue;
@@ -124,15 +124,15 @@ impl World<'_> {
                 assert!(*bytes >= least, "{bytes} left, not {least} or more");
             }
         }
-        for open in &user.files {
+        for open in &client.files {
             let under_way = &open.oracle.under_way;
             assert!(under_way.is_empty(), "not completed: {under_way:?}");
         }
-        let left = user.files.len();
-        let open = |(fd, _): &&(Fd, u64)| user.files.iter().any(|open| open.fd == *fd);
+        let left = client.files.len();
+        let open = |(fd, _): &&(Fd, u64)| client.files.iter().any(|open| open.fd == *fd);
         let named = report.unfinished.iter().filter(open).count();
         assert_eq!(named, left, "closed, or in the report");
-        drop(user);
+        drop(client);
         self.kill();
     }
 }

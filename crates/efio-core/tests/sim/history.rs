@@ -1,7 +1,7 @@
 //! What one descriptor did to one file: enough to say what the file holds after any number of the
 //! accepted bytes.
 
-use super::noise::noise;
+use super::payload::payload;
 use std::ops::Range;
 
 /// What one call changes.
@@ -94,7 +94,7 @@ impl History {
     }
 
     pub fn others_appended(&mut self, taken: u64, start: u32, len: usize) {
-        self.foreign.push((taken, noise(start, len)));
+        self.foreign.push((taken, payload(start, len)));
     }
 
     pub fn accepted(&self) -> u64 {

@@ -1,6 +1,6 @@
 //! What calls may do to the memory that all files share.
 
-use super::user::{Open, User};
+use super::client::{Client, Open};
 use efio_core::sim::memory;
 
 /// More than all others may write while a writer waits for room: it is starved.
@@ -15,7 +15,7 @@ pub struct Before {
     share: usize,
 }
 
-impl User {
+impl Client {
     /// How things stand for a file.
     pub fn before(&self, index: usize) -> Before {
         let (used, _) = memory(&self.engine);

@@ -1,46 +1,46 @@
-//! Deterministic simulation: the real driver and plans over a simulated disk, a random user, and
+//! Deterministic simulation: the real driver and plans over a simulated disk, a random client, and
 //! an oracle that knows the contract.
 //!
 //! ```text
-//!  seed ──► Plan (steps) ──► World ── calls ──► Engine ── ops ──► SimDisk
+//!  seed ──► Plan (steps) ──► Harness ── calls ──► Engine ── ops ──► SimDisk
 //!             ▲                │ ◄── events ─────┘                  │
 //!             │ smaller        └─► Oracle ◄── what is really there ─┘
 //!             └── shrink ◄── failed
 //! ```
 
+mod client;
 mod crash;
+mod file_holds;
+mod harness;
 mod history;
-mod holds;
 mod memory;
-mod noise;
 mod opening;
 mod oracle;
+mod payload;
 mod positional;
 mod reopening;
 mod shrink;
 mod steps;
 mod streams;
-mod taste;
-mod user;
 mod waiting;
-mod world;
+mod workload;
 
 pub use efio_core::sim::SimMemory;
 pub use shrink::{shrink, try_out};
 pub use steps::Plan;
 
+use harness::Harness;
 use std::fmt::Write;
 use std::ops::Range;
 use std::time::{Duration, Instant};
-use world::World;
 
 /// Carries out a plan: random use under random trouble, then no trouble, then rest.
 pub fn carry_out(plan: &Plan, memory: &SimMemory) {
-    let mut world = World::new(plan, memory);
+    let mut harness = Harness::new(plan, memory);
     for step in &plan.steps {
-        world.step(step);
+        harness.step(step);
     }
-    world.come_to_rest();
+    harness.come_to_rest();
 }
 
 /// Tries seeds out, one after the other, until one fails, there are no more, or the time is over;

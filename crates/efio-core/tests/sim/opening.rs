@@ -1,13 +1,13 @@
 //! Opens and closes, and descriptors that are stale.
 
-use super::noise::noise;
+use super::client::{Client, Open, path};
 use super::oracle::Oracle;
+use super::payload::payload;
 use super::steps::{Closing, FILES, Opening, PATHS};
-use super::user::{Open, User, path};
 use efio_core::sim::open_while_wanted;
 use efio_core::{Fd, File, OpenOptions};
 
-impl User {
+impl Client {
     pub fn open(&mut self, opening: &Opening) {
         let busy = |path: u8| self.files.iter().any(|open| open.path == path);
         let again = self.closing().filter(|_| opening.reopens);
@@ -20,7 +20,7 @@ impl User {
         let is_alone = !busy(number);
         let place = &mut self.places[usize::from(number)];
         if let (None, Some((len, start)), true) = (&place.content, opening.exists, is_alone) {
-            let content = noise(start, len as usize);
+            let content = payload(start, len as usize);
             place.content = Some(content.to_vec());
             self.store.put(&path(number), content);
         }

@@ -1,7 +1,7 @@
 //! What must hold for one descriptor, whatever the disk does.
 
 use super::history::{Call, History, Kind, put};
-use super::noise::noise;
+use super::payload::payload;
 use super::positional::Asked;
 use efio_core::sim::{Foreign, SimInode};
 use efio_core::{Errno, EventKind, Failure, NameState, Progress};
@@ -57,7 +57,7 @@ pub struct Oracle {
     pub gave_back: bool,
 }
 
-/// What a user knows of the name of a file.
+/// What a client knows of the name of a file.
 #[derive(Clone, Copy)]
 pub enum Named {
     Told(NameState),
@@ -147,7 +147,7 @@ impl Oracle {
         self.forget_ends();
     }
 
-    /// Where the next read begins, which the user has found: so it is there from now on.
+    /// Where the next read begins, which the client has found: so it is there from now on.
     pub fn settle(&mut self) -> usize {
         if std::mem::take(&mut self.at_end) {
             self.position = self.content.len();
@@ -255,7 +255,7 @@ impl Oracle {
         }
         self.reads_anything();
         match change {
-            Foreign::Appended(len) => self.content.extend_from_slice(noise(start, len)),
+            Foreign::Appended(len) => self.content.extend_from_slice(payload(start, len)),
             Foreign::Resized(size) => self.content.resize(size, 0),
         }
         match change {

@@ -1,9 +1,9 @@
 //! Reads and writes that name their place in the file: what is under way, and what it may bring.
 
+use super::client::{Client, Open};
 use super::history::{Change, Kind};
-use super::noise::noise;
 use super::oracle::Oracle;
-use super::user::{Open, User};
+use super::payload::payload;
 use efio_core::{Buffer, Completed, Errno};
 
 /// A positional op under way.
@@ -144,7 +144,7 @@ impl Oracle {
     }
 }
 
-impl User {
+impl Client {
     /// Memory for a positional op, if there is some left.
     fn buffer(&self, len: usize) -> Option<Buffer> {
         match self.engine.buffer(len) {
@@ -186,7 +186,7 @@ impl User {
         };
         self.tokens += 1;
         let token = self.tokens;
-        let bytes = noise(start, len);
+        let bytes = payload(start, len);
         buffer.copy_from_slice(bytes);
         let Some((file, oracle, _, writable)) = self.files[index].parts() else {
             return;

@@ -7,11 +7,11 @@
 //!                          └─ dropped ── whoever comes next finds it, too (F86)
 //! ```
 
+use super::client::{Client, Open, Place, look, path};
 use super::oracle::Oracle;
-use super::user::{Open, Place, User, look, path};
 use efio_core::Errno;
 
-impl User {
+impl Client {
     /// The path that was closed last, of those that the engine is still at.
     pub fn closing(&self) -> Option<u8> {
         let open = |path: u8| {

@@ -1,4 +1,4 @@
-//! What a user does, and what happens to him, as data: so that it can be repeated and cut down.
+//! What a client does, and what happens to him, as data: so that it can be repeated and cut down.
 
 use efio_core::sim::{Foreign, SimOptions};
 use efio_core::{Config, IoMode};
@@ -18,7 +18,7 @@ pub struct Plan {
     /// Events go to a callback, which takes the next of these steps each time (F46); `None`: they
     /// go to the queue.
     pub inside: Option<Vec<Step>>,
-    /// When a file fails the user asks at once for what was not written.
+    /// When a file fails the client asks at once for what was not written.
     pub saves: bool,
 }
 
@@ -30,7 +30,7 @@ pub enum Step {
     Write {
         file: u8,
         len: u32,
-        noise: u32,
+        payload: u32,
     },
     Read {
         file: u8,
@@ -49,7 +49,7 @@ pub enum Step {
         file: u8,
         at: u32,
         len: u32,
-        noise: u32,
+        payload: u32,
     },
     Truncate {
         file: u8,
@@ -84,7 +84,7 @@ pub enum Step {
     Interfere {
         file: u8,
         change: Foreign,
-        noise: u32,
+        payload: u32,
     },
     /// The disk has `room` for so many bytes more, if it fills up meanwhile.
     Shutdown {
@@ -96,7 +96,7 @@ pub enum Step {
 }
 
 impl Step {
-    /// Whether it is a call of the user, and nothing that happens to him.
+    /// Whether it is a call of the client, and nothing that happens to him.
     pub fn is_call(&self) -> bool {
         !matches!(
             self,
@@ -132,6 +132,6 @@ pub struct Opening {
     pub reopens: bool,
     /// As a future does it, which may be dropped before it is ready.
     pub is_future: bool,
-    /// A durable file of this length and noise is put there first, if there is none.
+    /// A durable file of this length and payload is put there first, if there is none.
     pub exists: Option<(u32, u32)>,
 }

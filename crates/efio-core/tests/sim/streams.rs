@@ -1,13 +1,13 @@
 //! Calls on the stream of a file.
 
-use super::noise::noise;
-use super::user::{Open, User};
+use super::client::{Client, Open};
+use super::payload::payload;
 use std::io::{ErrorKind, IoSlice, IoSliceMut, Seek, Write};
 
-impl User {
+impl Client {
     pub fn write(&mut self, file: u8, len: usize, start: u32) {
         let Some(index) = self.pick(file) else { return };
-        let bytes = noise(start, len);
+        let bytes = payload(start, len);
         let before = self.before(index);
         // F26: what happens to the caller's buffer afterwards is the caller's business.
         let scribbles = start % 4 == 0 && len <= self.buffer.len();

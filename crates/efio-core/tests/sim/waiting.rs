@@ -1,10 +1,10 @@
 //! Two more users of the same files, tasks: both wait for bytes to be written, and to be durable, ask
-//! how long a file is, and read at its end, while the first user writes on (F88, F89). Each of them is answered
+//! how long a file is, and read at its end, while the first client writes on (F88, F89). Each of them is answered
 //! (F93).
 
+use super::client::Client;
+use super::harness::Harness;
 use super::history::{Call, Kind};
-use super::user::User;
-use super::world::World;
 use efio_core::Fd;
 use std::io;
 use std::sync::Arc;
@@ -26,14 +26,14 @@ impl Wake for Woken {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum About {
     Flush,
-    /// What was accepted to be durable, while the first user asks for what it writes as well.
+    /// What was accepted to be durable, while the first client asks for what it writes as well.
     Sync,
     Size,
     /// What is to be read behind an append.
     End,
 }
 
-impl User {
+impl Client {
     /// What was accepted through a descriptor that is open.
     fn accepted_by(&self, fd: Fd) -> Option<u64> {
         let mut open = self.files.iter().filter(|open| open.file.is_some());
@@ -96,10 +96,10 @@ impl User {
     }
 }
 
-impl World<'_> {
+impl Harness<'_> {
     /// One waits while the other writes on.
     pub fn wait_beside_a_writer(&mut self) {
-        let open: Vec<Fd> = self.user().files.iter().map(|open| open.fd).collect();
+        let open: Vec<Fd> = self.client().files.iter().map(|open| open.fd).collect();
         let questions = [About::Flush, About::Sync, About::Size, About::End];
         for (fd, about) in open
             .into_iter()
@@ -108,25 +108,25 @@ impl World<'_> {
             let mut waiting = [(); 2]
                 .map(|()| Arc::new(Woken(AtomicBool::new(true))))
                 .to_vec();
-            let Some(mark) = self.user().accepted_by(fd) else {
+            let Some(mark) = self.client().accepted_by(fd) else {
                 continue;
             };
             if about == About::End {
-                self.user().write_to(fd, 100, 2, about);
+                self.client().write_to(fd, 100, 2, about);
             }
             let mut turns = 0;
             loop {
                 waiting.retain(|woken| {
                     let waker = Waker::from(Arc::clone(woken));
                     let repeats = woken.0.swap(false, Ordering::SeqCst);
-                    !repeats || !self.user().ask(fd, about, mark, &waker)
+                    !repeats || !self.client().ask(fd, about, mark, &waker)
                 });
                 if waiting.is_empty() {
                     break;
                 }
                 assert!(turns < TURNS, "no answer (F88, F93): {about:?}");
                 turns += 1;
-                self.user().write_to(fd, 100, turns * 4 + 2, about);
+                self.client().write_to(fd, 100, turns * 4 + 2, about);
                 self.turn(10);
                 self.hear();
             }

@@ -1,7 +1,7 @@
 //! efio itself: one engine, its event queue polled by the loop beside everything else.
 
 use super::{CALL, Demand, Peer, Places, Reader, Writer};
-use crate::bell::{self, Bell};
+use crate::wakeup::{self, Wakeup};
 use efio_core::{BackendKind, Buffer, Completed, Engine, Errno, EventKind, Fd, File, OpenOptions};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -148,7 +148,7 @@ impl<C: Choice> Peer for Efio<C> {
     type Places = EfioPlaces;
 
     fn run<T>(_: Demand, body: impl AsyncFnOnce(&Self) -> io::Result<T>) -> io::Result<T> {
-        let bell = Bell::new()?;
+        let bell = Wakeup::new()?;
         let engine = Engine::builder().backend(C::BACKEND).start()?;
         let shared = Rc::new(Shared {
             engine,
@@ -171,7 +171,7 @@ impl<C: Choice> Peer for Efio<C> {
                 return value;
             }
             if !bell.is_rung() {
-                bell::wait(&fds);
+                wakeup::wait(&fds);
                 bell.silence();
             }
             shared.dispatch();

@@ -17,7 +17,7 @@ mod tokio;
 #[cfg(feature = "peers")]
 mod tracing_appender;
 
-use crate::scenarios::{Case, Meter, run};
+use crate::scenarios::{Case, Sampler, run};
 use std::io;
 use std::path::Path;
 
@@ -114,7 +114,7 @@ pub const CALL: usize = 64 << 10;
 pub struct Entry {
     pub name: &'static str,
     pub about: &'static str,
-    pub run: fn(&Case, &mut Meter) -> io::Result<()>,
+    pub run: fn(&Case, &mut Sampler) -> io::Result<()>,
 }
 
 macro_rules! peers {

@@ -2,8 +2,8 @@
 //! the limit. Its loop polls one task and waits in io_uring_enter.
 
 use super::blocks::{Access, Disk, Shape};
-use crate::bell::Bell;
 use crate::memory::Huge;
+use crate::wakeup::Wakeup;
 use io_uring::{IoUring, cqueue, opcode, squeue, types};
 use std::cell::RefCell;
 use std::ffi::CString;
@@ -84,7 +84,7 @@ impl State {
         Ok(())
     }
 
-    fn reap(&mut self, bell: &Bell) -> io::Result<()> {
+    fn reap(&mut self, bell: &Wakeup) -> io::Result<()> {
         let mut woken = Vec::new();
         let landed: Vec<cqueue::Entry> = self.ring.completion().collect();
         for entry in landed {
@@ -102,7 +102,7 @@ impl State {
         Ok(())
     }
 
-    fn listen(&mut self, bell: &Bell) -> io::Result<()> {
+    fn listen(&mut self, bell: &Wakeup) -> io::Result<()> {
         let poll = opcode::PollAdd::new(types::Fd(bell.fd()), libc::POLLIN as u32);
         self.push(&poll.build().user_data(BELL))
     }
@@ -182,7 +182,7 @@ impl Shared {
         })
     }
 
-    fn block_on<T>(&self, bell: &Arc<Bell>, task: impl Future<Output = T>) -> io::Result<T> {
+    fn block_on<T>(&self, bell: &Arc<Wakeup>, task: impl Future<Output = T>) -> io::Result<T> {
         let mut task = pin!(task);
         let waker = bell.waker();
         self.state.borrow_mut().listen(bell)?;
@@ -215,7 +215,7 @@ impl<const BLOCK: usize> Disk for Ring<BLOCK> {
     const ALIGN: usize = 4096;
 
     fn run<T>(memory: usize, body: impl AsyncFnOnce(Self) -> io::Result<T>) -> io::Result<T> {
-        let bell = Bell::new()?;
+        let bell = Wakeup::new()?;
         let shared = Rc::new(Shared::start(Huge::new(memory)?)?);
         let ring = Self {
             shared: Rc::clone(&shared),

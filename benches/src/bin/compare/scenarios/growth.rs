@@ -1,9 +1,9 @@
 //! The same work over ever more open files.
 
+use super::latency::{pour, read as read_one};
 use super::log::{self, line};
-use super::meter::{give_way, holding};
-use super::stall::{pour, read as read_one};
-use super::{Case, Meter, Set, together};
+use super::sampler::{give_way, holding};
+use super::{Case, Sampler, Set, together};
 use crate::measure::cache::sync_file_system;
 use crate::peers::{Peer, Writer};
 use futures::future::try_join_all;
@@ -14,39 +14,39 @@ use std::time::Duration;
 pub const LINES: u64 = 400_000;
 const BATCH: u64 = 200;
 
-pub async fn read<P: Peer>(peer: &P, case: &Case, meter: &mut Meter) -> io::Result<()> {
+pub async fn read<P: Peer>(peer: &P, case: &Case, sampler: &mut Sampler) -> io::Result<()> {
     let Set { count, len } = case.input();
-    meter.start()?;
+    sampler.start()?;
     {
-        let meter = &*meter;
-        together((0..count).map(|file| read_one(peer, case, meter, file))).await?;
+        let sampler = &*sampler;
+        together((0..count).map(|file| read_one(peer, case, sampler, file))).await?;
     }
-    let seconds = meter.stop(count as u64 * len)?;
-    meter.metric("MB/s", (count as u64 * len) as f64 / 1e6 / seconds);
+    let seconds = sampler.stop(count as u64 * len)?;
+    sampler.metric("MB/s", (count as u64 * len) as f64 / 1e6 / seconds);
     Ok(())
 }
 
-pub async fn write<P: Peer>(peer: &P, case: &Case, meter: &mut Meter) -> io::Result<()> {
+pub async fn write<P: Peer>(peer: &P, case: &Case, sampler: &mut Sampler) -> io::Result<()> {
     let Set { count, len } = case.output();
-    meter.start()?;
+    sampler.start()?;
     {
-        let meter = &*meter;
+        let sampler = &*sampler;
         let one = |file: usize| async move {
             let mut writer = peer.writer(&case.out_path(file)).await?;
             // All are open before the first is written.
             give_way().await;
-            pour::<P>(&mut writer, meter, file, len).await?;
+            pour::<P>(&mut writer, sampler, file, len).await?;
             writer.finish(false).await
         };
         together((0..count).map(one)).await?;
     }
     sync_file_system(&case.output)?;
-    let seconds = meter.stop(count as u64 * len)?;
-    meter.metric("MB/s", (count as u64 * len) as f64 / 1e6 / seconds);
+    let seconds = sampler.stop(count as u64 * len)?;
+    sampler.metric("MB/s", (count as u64 * len) as f64 / 1e6 / seconds);
     Ok(())
 }
 
-pub async fn log<P: Peer>(peer: &P, case: &Case, meter: &mut Meter) -> io::Result<()> {
+pub async fn log<P: Peer>(peer: &P, case: &Case, sampler: &mut Sampler) -> io::Result<()> {
     let lines = case.scaled(LINES);
     let opens = (0..case.files).map(|file| async move { peer.writer(&case.out_path(file)).await });
     let mut writers = try_join_all(opens).await?;
@@ -54,7 +54,7 @@ pub async fn log<P: Peer>(peer: &P, case: &Case, meter: &mut Meter) -> io::Resul
         writer.opened().await?;
     }
     let bytes = log::bytes(0..lines);
-    meter.start()?;
+    sampler.start()?;
     let held = Cell::new(Duration::ZERO);
     let mut number = 0;
     while number < lines {
@@ -73,8 +73,8 @@ pub async fn log<P: Peer>(peer: &P, case: &Case, meter: &mut Meter) -> io::Resul
     }
     together(writers.into_iter().map(|writer| writer.finish(false))).await?;
     sync_file_system(&case.output)?;
-    let seconds = meter.stop(bytes)?;
-    meter.metric("ns/line", held.get().as_nanos() as f64 / lines as f64);
-    meter.metric("MB/s, durable", bytes as f64 / 1e6 / seconds);
+    let seconds = sampler.stop(bytes)?;
+    sampler.metric("ns/line", held.get().as_nanos() as f64 / lines as f64);
+    sampler.metric("MB/s, durable", bytes as f64 / 1e6 / seconds);
     Ok(())
 }

@@ -6,9 +6,9 @@
 //! the calls; the mean is that of the other ticks. Then the lines come at once, and all are made
 //! durable.
 
-use super::meter::holding;
-use super::tick::Ticker;
-use super::{Case, Kind, Meter, wrong};
+use super::sampler::holding;
+use super::timer::Timer;
+use super::{Case, Kind, Sampler, wrong};
 use crate::pattern::mix;
 use crate::peers::{Peer, Writer};
 use std::cell::Cell;
@@ -74,13 +74,13 @@ pub fn format(numbers: Range<u64>) {
     }
 }
 
-pub async fn log<P: Peer>(peer: &P, case: &Case, meter: &mut Meter) -> io::Result<()> {
+pub async fn log<P: Peer>(peer: &P, case: &Case, sampler: &mut Sampler) -> io::Result<()> {
     let (ticks, flood) = (case.scaled(TICKS), case.scaled(FLOOD));
     let mut writer = peer.writer(&case.out_path(0)).await?;
     let held = Cell::new(Duration::ZERO);
     let mut number = 0;
     {
-        let ticker = Ticker::start();
+        let ticker = Timer::start();
         for tick in 0..ticks {
             ticker.next().await;
             let lines = number..number + LINES_PER_TICK;
@@ -89,7 +89,7 @@ pub async fn log<P: Peer>(peer: &P, case: &Case, meter: &mut Meter) -> io::Resul
             if tick % 2 == 0 {
                 holding(&held, batch(&mut writer, lines)).await?;
             } else {
-                each(&mut writer, lines, meter).await?;
+                each(&mut writer, lines, sampler).await?;
             }
         }
     }
@@ -98,12 +98,12 @@ pub async fn log<P: Peer>(peer: &P, case: &Case, meter: &mut Meter) -> io::Resul
 
     let lines = number..number + flood;
     let bytes = bytes(lines.clone());
-    meter.start()?;
+    sampler.start()?;
     batch(&mut writer, lines).await?;
     writer.finish(true).await?;
-    let seconds = meter.stop(bytes)?;
-    meter.metric("ns/line", cost);
-    meter.metric("MB/s, durable", bytes as f64 / 1e6 / seconds);
+    let seconds = sampler.stop(bytes)?;
+    sampler.metric("ns/line", cost);
+    sampler.metric("MB/s, durable", bytes as f64 / 1e6 / seconds);
     Ok(())
 }
 
@@ -114,9 +114,9 @@ async fn batch<W: Writer>(writer: &mut W, lines: Range<u64>) -> io::Result<()> {
     Ok(())
 }
 
-async fn each<W: Writer>(writer: &mut W, lines: Range<u64>, meter: &Meter) -> io::Result<()> {
+async fn each<W: Writer>(writer: &mut W, lines: Range<u64>, sampler: &Sampler) -> io::Result<()> {
     for number in lines {
-        meter
+        sampler
             .held(Kind::Write, writer.put_line(line(number)))
             .await?;
     }

@@ -1,16 +1,16 @@
 //! What is done with the peers. Each scenario is written once, for all of them.
 
 mod growth;
+mod latency;
 mod log;
-mod meter;
 mod random;
+mod sampler;
 mod small;
-mod stall;
 mod stream;
-mod tick;
+mod timer;
 mod uploads;
 
-pub use meter::{Kind, Meter};
+pub use sampler::{Kind, Sampler};
 
 use crate::pattern;
 use crate::peers::{self, Demand, Peer};
@@ -210,23 +210,23 @@ where
 }
 
 /// Runs a case for one peer.
-pub fn run<P: Peer>(case: &Case, meter: &mut Meter) -> io::Result<()> {
+pub fn run<P: Peer>(case: &Case, sampler: &mut Sampler) -> io::Result<()> {
     P::run(case.demand(), async |peer| {
         match case.scenario.name {
-            "read" => stream::read(peer, case, meter).await?,
-            "write" => stream::write(peer, case, meter).await?,
-            "log" => log::log(peer, case, meter).await?,
-            "stall" => stall::stall(peer, case, meter).await?,
-            "small-write" => small::write(peer, case, meter).await?,
-            "small-read" => small::read(peer, case, meter).await?,
-            "random" => random::random(peer, case, meter).await?,
-            "uploads" => uploads::uploads(peer, case, meter).await?,
-            "growth-read" => growth::read(peer, case, meter).await?,
-            "growth-write" => growth::write(peer, case, meter).await?,
-            "growth-log" => growth::log(peer, case, meter).await?,
+            "read" => stream::read(peer, case, sampler).await?,
+            "write" => stream::write(peer, case, sampler).await?,
+            "log" => log::log(peer, case, sampler).await?,
+            "stall" => latency::latency(peer, case, sampler).await?,
+            "small-write" => small::write(peer, case, sampler).await?,
+            "small-read" => small::read(peer, case, sampler).await?,
+            "random" => random::random(peer, case, sampler).await?,
+            "uploads" => uploads::uploads(peer, case, sampler).await?,
+            "growth-read" => growth::read(peer, case, sampler).await?,
+            "growth-write" => growth::write(peer, case, sampler).await?,
+            "growth-log" => growth::log(peer, case, sampler).await?,
             other => return Err(io::Error::other(format!("no scenario {other}"))),
         }
-        meter.note(peer.note());
+        sampler.note(peer.note());
         Ok(())
     })
 }

@@ -1,6 +1,6 @@
 //! Reads of a page here and there, 64 at once.
 
-use super::{Case, Meter, Set, together, wrong};
+use super::{Case, Sampler, Set, together, wrong};
 use crate::pattern::{self, mix};
 use crate::peers::{Peer, Places};
 use std::cell::Cell;
@@ -11,13 +11,13 @@ const READ: usize = 4096;
 const DEPTH: usize = 64;
 const READS: u64 = 32_000;
 
-pub async fn random<P: Peer>(peer: &P, case: &Case, meter: &mut Meter) -> io::Result<()> {
+pub async fn random<P: Peer>(peer: &P, case: &Case, sampler: &mut Sampler) -> io::Result<()> {
     let Set { len, .. } = case.input();
     let reads = case.scaled(READS);
     let places = peer.places(&case.in_path(0)).await?;
-    meter.start()?;
+    sampler.start()?;
     {
-        let (meter, places, next) = (&*meter, &places, &Cell::new(0));
+        let (sampler, places, next) = (&*sampler, &places, &Cell::new(0));
         let one = |_| async move {
             while next.get() < reads {
                 let offset = mix(next.get()) % (len / READ as u64) * READ as u64;
@@ -27,7 +27,7 @@ pub async fn random<P: Peer>(peer: &P, case: &Case, meter: &mut Meter) -> io::Re
                 let look =
                     |bytes: &[u8]| right = bytes.len() == READ && pattern::check(0, offset, bytes);
                 places.read_at(offset, READ, look).await?;
-                meter.took(begun.elapsed());
+                sampler.took(begun.elapsed());
                 if !right {
                     return Err(wrong(&case.in_path(0), offset));
                 }
@@ -36,7 +36,7 @@ pub async fn random<P: Peer>(peer: &P, case: &Case, meter: &mut Meter) -> io::Re
         };
         together((0..DEPTH).map(one)).await?;
     }
-    let seconds = meter.stop(reads * READ as u64)?;
-    meter.metric("reads/s", reads as f64 / seconds);
+    let seconds = sampler.stop(reads * READ as u64)?;
+    sampler.metric("reads/s", reads as f64 / seconds);
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Many small files, 64 of them at once.
 
-use super::{Case, Meter, Set, wrong};
+use super::{Case, Sampler, Set, wrong};
 use crate::measure::cache::sync_file_system;
 use crate::pattern;
 use crate::peers::{Peer, Reader, Writer};
@@ -8,11 +8,11 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use std::io;
 use std::time::Instant;
 
-pub async fn write<P: Peer>(peer: &P, case: &Case, meter: &mut Meter) -> io::Result<()> {
+pub async fn write<P: Peer>(peer: &P, case: &Case, sampler: &mut Sampler) -> io::Result<()> {
     let Set { count, len } = case.output();
-    let start = meter.start()?;
+    let start = sampler.start()?;
     {
-        let meter = &*meter;
+        let sampler = &*sampler;
         let one = |file: usize| async move {
             let begun = Instant::now();
             let mut writer = peer.writer(&case.out_path(file)).await?;
@@ -20,24 +20,24 @@ pub async fn write<P: Peer>(peer: &P, case: &Case, meter: &mut Meter) -> io::Res
                 .put(len as usize, |bytes| pattern::fill(file as u64, 0, bytes))
                 .await?;
             writer.finish(false).await?;
-            meter.took(begun.elapsed());
+            sampler.took(begun.elapsed());
             Ok(())
         };
         all(count, case.files, one).await?;
     }
     let closed = start.elapsed().as_secs_f64();
     sync_file_system(&case.output)?;
-    let durable = meter.stop(count as u64 * len)?;
-    meter.metric("files/s, closed", count as f64 / closed);
-    meter.metric("files/s, durable", count as f64 / durable);
+    let durable = sampler.stop(count as u64 * len)?;
+    sampler.metric("files/s, closed", count as f64 / closed);
+    sampler.metric("files/s, durable", count as f64 / durable);
     Ok(())
 }
 
-pub async fn read<P: Peer>(peer: &P, case: &Case, meter: &mut Meter) -> io::Result<()> {
+pub async fn read<P: Peer>(peer: &P, case: &Case, sampler: &mut Sampler) -> io::Result<()> {
     let Set { count, len } = case.input();
-    meter.start()?;
+    sampler.start()?;
     {
-        let meter = &*meter;
+        let sampler = &*sampler;
         let one = |file: usize| async move {
             let begun = Instant::now();
             let path = case.in_path(file);
@@ -53,13 +53,13 @@ pub async fn read<P: Peer>(peer: &P, case: &Case, meter: &mut Meter) -> io::Resu
                 reader.spent();
             }
             reader.close().await?;
-            meter.took(begun.elapsed());
+            sampler.took(begun.elapsed());
             Ok(())
         };
         all(count, case.files, one).await?;
     }
-    let seconds = meter.stop(count as u64 * len)?;
-    meter.metric("files/s", count as f64 / seconds);
+    let seconds = sampler.stop(count as u64 * len)?;
+    sampler.metric("files/s", count as f64 / seconds);
     Ok(())
 }
 

@@ -1,17 +1,17 @@
 //! One file, from its begin to its end.
 
-use super::{Case, Kind, Meter, Set, wrong};
+use super::{Case, Kind, Sampler, Set, wrong};
 use crate::pattern;
 use crate::peers::{CALL, Peer, Reader, Writer};
 use std::io;
 
-pub async fn read<P: Peer>(peer: &P, case: &Case, meter: &mut Meter) -> io::Result<()> {
+pub async fn read<P: Peer>(peer: &P, case: &Case, sampler: &mut Sampler) -> io::Result<()> {
     let Set { len, .. } = case.input();
-    meter.start()?;
+    sampler.start()?;
     let mut reader = peer.reader(&case.in_path(0)).await?;
     let mut offset = 0;
     loop {
-        let bytes = meter.held(Kind::Read, reader.next()).await?;
+        let bytes = sampler.held(Kind::Read, reader.next()).await?;
         if bytes.is_empty() {
             break;
         }
@@ -21,24 +21,24 @@ pub async fn read<P: Peer>(peer: &P, case: &Case, meter: &mut Meter) -> io::Resu
         offset += bytes.len() as u64;
     }
     reader.close().await?;
-    let seconds = meter.stop(len)?;
+    let seconds = sampler.stop(len)?;
     if offset != len {
         return Err(wrong(&case.in_path(0), offset));
     }
-    meter.metric("MB/s", len as f64 / 1e6 / seconds);
+    sampler.metric("MB/s", len as f64 / 1e6 / seconds);
     Ok(())
 }
 
-pub async fn write<P: Peer>(peer: &P, case: &Case, meter: &mut Meter) -> io::Result<()> {
+pub async fn write<P: Peer>(peer: &P, case: &Case, sampler: &mut Sampler) -> io::Result<()> {
     let Set { len, .. } = case.output();
-    meter.start()?;
+    sampler.start()?;
     let mut writer = peer.writer(&case.out_path(0)).await?;
     for offset in (0..len).step_by(CALL) {
         let call = writer.put(CALL, |bytes| pattern::fill(0, offset, bytes));
-        meter.held(Kind::Write, call).await?;
+        sampler.held(Kind::Write, call).await?;
     }
     writer.finish(true).await?;
-    let seconds = meter.stop(len)?;
-    meter.metric("MB/s", len as f64 / 1e6 / seconds);
+    let seconds = sampler.stop(len)?;
+    sampler.metric("MB/s", len as f64 / 1e6 / seconds);
     Ok(())
 }

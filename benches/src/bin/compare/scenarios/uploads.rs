@@ -1,7 +1,7 @@
 //! Many uploads at once: pieces as they come off a network, in turn, and each file durable at its end.
 
-use super::meter::give_way;
-use super::{Case, Meter, Set, together};
+use super::sampler::give_way;
+use super::{Case, Sampler, Set, together};
 use crate::pattern;
 use crate::peers::{Peer, Writer};
 use std::io;
@@ -9,11 +9,11 @@ use std::time::Instant;
 
 const PIECE: usize = 16 << 10;
 
-pub async fn uploads<P: Peer>(peer: &P, case: &Case, meter: &mut Meter) -> io::Result<()> {
+pub async fn uploads<P: Peer>(peer: &P, case: &Case, sampler: &mut Sampler) -> io::Result<()> {
     let Set { count, len } = case.output();
-    meter.start()?;
+    sampler.start()?;
     {
-        let meter = &*meter;
+        let sampler = &*sampler;
         let one = |file: usize| async move {
             let begun = Instant::now();
             let mut writer = peer.writer(&case.out_path(file)).await?;
@@ -23,12 +23,12 @@ pub async fn uploads<P: Peer>(peer: &P, case: &Case, meter: &mut Meter) -> io::R
                 give_way().await;
             }
             writer.finish(true).await?;
-            meter.took(begun.elapsed());
+            sampler.took(begun.elapsed());
             io::Result::Ok(())
         };
         together((0..count).map(one)).await?;
     }
-    let seconds = meter.stop(count as u64 * len)?;
-    meter.metric("uploads/s", count as f64 / seconds);
+    let seconds = sampler.stop(count as u64 * len)?;
+    sampler.metric("uploads/s", count as f64 / seconds);
     Ok(())
 }

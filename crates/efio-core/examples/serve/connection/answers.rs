@@ -1,7 +1,7 @@
-//! From a request to its response: what a clerk is asked, and what comes of the answer.
+//! From a request to its response: what a blocking pool is asked, and what comes of the answer.
 
 use super::{Connection, Flow, State};
-use crate::clerk::{Answer, Job};
+use crate::blocking::{Answer, Job};
 use crate::conditions::Version;
 use crate::context::Context;
 use crate::download;
@@ -42,8 +42,8 @@ impl Connection {
             (_, View::List) => Job::List(path),
             _ => Job::Look(path),
         };
-        cx.clerks.ask(self.id, job);
-        self.turn_to(State::Clerk(Box::new(request)), cx)
+        cx.pool.ask(self.id, job);
+        self.turn_to(State::Blocking(Box::new(request)), cx)
     }
 
     /// Answers and ends the connection: what the client sends next cannot be understood, or would
@@ -58,10 +58,10 @@ impl Connection {
         self.turn_to(State::Flush, cx)
     }
 
-    /// A clerk is done.
+    /// A blocking pool is done.
     pub fn answered(&mut self, answer: Answer, cx: &mut Context) {
         let request = match std::mem::replace(&mut self.state, State::Flush) {
-            State::Clerk(request) => *request,
+            State::Blocking(request) => *request,
             State::Upload(upload) => {
                 if let Answer::Published(result) = answer {
                     self.published(result, cx);

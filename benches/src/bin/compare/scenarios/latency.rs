@@ -1,31 +1,31 @@
 //! One loop thread serves readers and writers at once, while a tick wants to be noticed.
 
-use super::meter::give_way;
-use super::tick::Ticker;
-use super::{Case, Kind, Meter, Set, together, wrong};
+use super::sampler::give_way;
+use super::timer::Timer;
+use super::{Case, Kind, Sampler, Set, together, wrong};
 use crate::pattern;
 use crate::peers::{CALL, Peer, Reader, Writer};
 use futures::future::{Either, LocalBoxFuture, select};
 use std::io;
 use std::pin::pin;
 
-pub async fn stall<P: Peer>(peer: &P, case: &Case, meter: &mut Meter) -> io::Result<()> {
+pub async fn latency<P: Peer>(peer: &P, case: &Case, sampler: &mut Sampler) -> io::Result<()> {
     let (input, output) = (case.input(), case.output());
-    meter.watch();
-    meter.start()?;
+    sampler.watch();
+    sampler.start()?;
     {
-        let meter = &*meter;
-        let ticker = Ticker::start();
+        let sampler = &*sampler;
+        let ticker = Timer::start();
         let ticks = pin!(async {
             loop {
-                meter.late(ticker.next().await);
+                sampler.late(ticker.next().await);
             }
         });
         let readers = (0..input.count).map(|file| {
-            Box::pin(read(peer, case, meter, file)) as LocalBoxFuture<'_, io::Result<()>>
+            Box::pin(read(peer, case, sampler, file)) as LocalBoxFuture<'_, io::Result<()>>
         });
         let writers = (0..output.count).map(|file| {
-            Box::pin(write(peer, case, meter, file)) as LocalBoxFuture<'_, io::Result<()>>
+            Box::pin(write(peer, case, sampler, file)) as LocalBoxFuture<'_, io::Result<()>>
         });
         let all: LocalBoxFuture<'_, io::Result<()>> = Box::pin(together(readers.chain(writers)));
         let ticks: LocalBoxFuture<'_, ()> = Box::pin(ticks);
@@ -35,18 +35,23 @@ pub async fn stall<P: Peer>(peer: &P, case: &Case, meter: &mut Meter) -> io::Res
         }
     }
     let moved = input.count as u64 * input.len + output.count as u64 * output.len;
-    let seconds = meter.stop(moved)?;
-    meter.metric("s", seconds);
+    let seconds = sampler.stop(moved)?;
+    sampler.metric("s", seconds);
     Ok(())
 }
 
 /// Reads one file of the set to its end, giving way after each call.
-pub async fn read<P: Peer>(peer: &P, case: &Case, meter: &Meter, file: usize) -> io::Result<()> {
+pub async fn read<P: Peer>(
+    peer: &P,
+    case: &Case,
+    sampler: &Sampler,
+    file: usize,
+) -> io::Result<()> {
     let path = case.in_path(file);
-    let mut reader = meter.held(Kind::Open, peer.reader(&path)).await?;
+    let mut reader = sampler.held(Kind::Open, peer.reader(&path)).await?;
     let mut offset = 0;
     loop {
-        let bytes = meter.held(Kind::Read, reader.next()).await?;
+        let bytes = sampler.held(Kind::Read, reader.next()).await?;
         if bytes.is_empty() {
             break;
         }
@@ -60,29 +65,29 @@ pub async fn read<P: Peer>(peer: &P, case: &Case, meter: &Meter, file: usize) ->
     if offset != case.input().len {
         return Err(wrong(&path, offset));
     }
-    meter.held(Kind::End, reader.close()).await
+    sampler.held(Kind::End, reader.close()).await
 }
 
-async fn write<P: Peer>(peer: &P, case: &Case, meter: &Meter, file: usize) -> io::Result<()> {
+async fn write<P: Peer>(peer: &P, case: &Case, sampler: &Sampler, file: usize) -> io::Result<()> {
     let Set { len, .. } = case.output();
-    let mut writer = meter
+    let mut writer = sampler
         .held(Kind::Open, peer.writer(&case.out_path(file)))
         .await?;
-    pour::<P>(&mut writer, meter, file, len).await?;
-    meter.held(Kind::End, writer.finish(true)).await
+    pour::<P>(&mut writer, sampler, file, len).await?;
+    sampler.held(Kind::End, writer.finish(true)).await
 }
 
 /// Puts the bytes of a file into a writer, giving way after each call.
 pub async fn pour<P: Peer>(
     writer: &mut P::Writer,
-    meter: &Meter,
+    sampler: &Sampler,
     file: usize,
     len: u64,
 ) -> io::Result<()> {
     for offset in (0..len).step_by(CALL) {
         let part = CALL.min((len - offset) as usize);
         let call = writer.put(part, |bytes| pattern::fill(file as u64, offset, bytes));
-        meter.held(Kind::Write, call).await?;
+        sampler.held(Kind::Write, call).await?;
         give_way().await;
     }
     Ok(())

@@ -1,16 +1,16 @@
-//! The user: his table of files, and the calls that he makes.
+//! The client: his table of files, and the calls that he makes.
 
-use super::noise::noise;
 use super::oracle::{Named, Oracle};
+use super::payload::payload;
 use super::steps::{PATHS, Plan, Step};
 use efio_core::sim::{CancelsOpen, Foreign, SimInode, SimOptions, SimStore};
 use efio_core::{Config, Engine, Event, EventKind, Failure, Fd, File};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-/// A file that the user opened and that is not closed yet.
+/// A file that the client opened and that is not closed yet.
 pub struct Open {
     pub fd: Fd,
-    /// `None` once closed by the user.
+    /// `None` once closed by the client.
     pub file: Option<File>,
     pub path: u8,
     pub oracle: Oracle,
@@ -43,7 +43,7 @@ pub struct Place {
 }
 
 /// Who calls the engine: from outside, and from inside of callbacks.
-pub struct User {
+pub struct Client {
     pub engine: Arc<Engine>,
     pub store: SimStore,
     pub config: Config,
@@ -76,7 +76,7 @@ pub fn look(inode: &Mutex<SimInode>) -> MutexGuard<'_, SimInode> {
     inode.lock().expect("the disk does not panic")
 }
 
-impl User {
+impl Client {
     pub fn new(engine: Arc<Engine>, store: SimStore, plan: &Plan) -> Self {
         Self {
             engine,
@@ -117,7 +117,7 @@ impl User {
     pub fn call(&mut self, step: &Step) {
         match *step {
             Step::Open(ref opening) => self.open(opening),
-            Step::Write { file, len, noise } => self.write(file, len as usize, noise),
+            Step::Write { file, len, payload } => self.write(file, len as usize, payload),
             Step::Read { file, len } => {
                 if let Some(index) = self.pick(file) {
                     self.read(index, len as usize);
@@ -128,8 +128,8 @@ impl User {
                 file,
                 at,
                 len,
-                noise,
-            } => self.write_at(file, at as usize, len as usize, noise),
+                payload,
+            } => self.write_at(file, at as usize, len as usize, payload),
             Step::Truncate { file, len } => self.truncate(file, len as usize),
             Step::TakeUnwritten { file } => self.take_unwritten(file),
             Step::Seek { file, to } => self.seek(file, to as usize),
@@ -145,10 +145,10 @@ impl User {
             Step::Interfere {
                 file,
                 change,
-                noise,
-            } => self.interfere(file, change, noise),
+                payload,
+            } => self.interfere(file, change, payload),
             Step::Turns { .. } | Step::Shutdown { .. } | Step::Kill | Step::PowerCut => {
-                unreachable!("nothing that a user does")
+                unreachable!("nothing that a client does")
             }
         }
     }
@@ -189,7 +189,7 @@ impl User {
         }
         oracle.interfere(change, start, taken);
         let bytes = match change {
-            Foreign::Appended(len) => noise(start, len),
+            Foreign::Appended(len) => payload(start, len),
             Foreign::Resized(_) => &[],
         };
         self.store.interfere(&path(number), change, bytes);

@@ -13,7 +13,7 @@
 //! ```
 //!
 //! ```
-//! use efio_benches::rounds::{Candidate, Reference, Rounds, Spread, Table};
+//! use efio_benches::interleave::{Candidate, Reference, Rounds, Spread, Table};
 //! use std::time::Instant;
 //!
 //! fn sum(count: u64) -> f64 {

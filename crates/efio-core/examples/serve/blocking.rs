@@ -1,4 +1,4 @@
-//! Clerks: a few threads for what may wait for a disk and is not reading or writing: looking names
+//! BlockingPool: a few threads for what may wait for a disk and is not reading or writing: looking names
 //! up, renaming, removing, listing. The loop hands them jobs and finds their answers behind a
 //! waker; it never waits for one.
 
@@ -42,14 +42,14 @@ pub enum Answer {
 }
 
 /// The loop's end.
-pub struct Clerks {
+pub struct BlockingPool {
     /// `None` once they are told to go.
     jobs: Option<Sender<(usize, Job)>>,
     answers: Receiver<(usize, Answer)>,
     threads: Vec<JoinHandle<()>>,
 }
 
-impl Clerks {
+impl BlockingPool {
     pub fn start(root: Root, path: &Path, waker: Waker) -> io::Result<Self> {
         let (jobs, inbox) = channel();
         let (outbox, answers) = channel();
@@ -62,7 +62,7 @@ impl Clerks {
         let threads = (0..CLERKS).map(|number| {
             let (desk, outbox) = (Arc::clone(&desk), outbox.clone());
             thread::Builder::new()
-                .name(format!("clerk-{number}"))
+                .name(format!("blocking pool-{number}"))
                 .spawn(move || desk.work(&outbox))
         });
         Ok(Self {
@@ -85,7 +85,7 @@ impl Clerks {
     }
 }
 
-impl Drop for Clerks {
+impl Drop for BlockingPool {
     /// Waits for what they were told to do.
     fn drop(&mut self) {
         self.jobs = None;

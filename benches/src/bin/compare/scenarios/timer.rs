@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 pub const PERIOD: Duration = Duration::from_millis(1);
 
 /// The thread that ticks.
-pub struct Ticker {
+pub struct Timer {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
@@ -24,7 +24,7 @@ struct Shared {
     over: AtomicBool,
 }
 
-impl Ticker {
+impl Timer {
     pub fn start() -> Self {
         let shared = Arc::new(Shared {
             begun: Instant::now(),
@@ -72,7 +72,7 @@ impl Shared {
     }
 }
 
-impl Drop for Ticker {
+impl Drop for Timer {
     fn drop(&mut self) {
         self.shared.over.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {

@@ -27,7 +27,7 @@ struct Watch {
 }
 
 /// Times of calls, and what the turn took between start and stop.
-pub struct Meter {
+pub struct Sampler {
     dir: PathBuf,
     started: Option<Snapshot>,
     figures: RefCell<Figures>,
@@ -37,7 +37,7 @@ pub struct Meter {
     steal: Cell<f64>,
 }
 
-impl Meter {
+impl Sampler {
     pub fn new(dir: &Path) -> Self {
         Self {
             dir: dir.to_owned(),
@@ -203,15 +203,15 @@ mod tests {
 
     #[test]
     fn calls_are_told_apart() {
-        let mut meter = Meter::new(Path::new("."));
-        meter.watch();
-        block_on(meter.held(Kind::Read, async {}));
-        block_on(meter.held(Kind::End, async {}));
+        let mut sampler = Sampler::new(Path::new("."));
+        sampler.watch();
+        block_on(sampler.held(Kind::Read, async {}));
+        block_on(sampler.held(Kind::End, async {}));
         // Not before it: this one was disturbed.
-        let watch = meter.watch.as_ref().unwrap();
+        let watch = sampler.watch.as_ref().unwrap();
         let long = Duration::from_millis(1);
         watch.borrow_mut().took(Kind::End, long, preemptions() - 1);
-        let (_, figures) = meter.finish();
+        let (_, figures) = sampler.finish();
         assert_eq!(figures.latency.unwrap().count, 2);
         assert_eq!(figures.undisturbed.unwrap().count, 2);
         let kinds = figures.kinds.iter();

@@ -4,7 +4,7 @@
 //! step to step ("swarm testing"): a seed of small writes and many crashes finds other bugs than one
 //! of large files and a slow disk.
 
-use super::noise::{self, LONGEST};
+use super::payload::{self, LONGEST};
 use super::steps::{Closing, FILES, Opening, PATHS, Plan, Step};
 use efio_core::sim::{Foreign, SimOptions};
 use efio_core::{Config, IoMode};
@@ -17,28 +17,28 @@ impl Plan {
         let mut random = Rng::with_seed(seed);
         let trouble = trouble(&mut random);
         let mut config = config(&mut random);
-        let mut taste = Taste::new(&mut random);
+        let mut workload = Workload::new(&mut random);
         if random.u8(0..16) == 0 {
-            taste.crowd(&mut config);
+            workload.crowd(&mut config);
         }
-        let mut steps: Vec<_> = (0..300).map(|_| taste.step(&mut random)).collect();
+        let mut steps: Vec<_> = (0..300).map(|_| workload.step(&mut random)).collect();
         let by_callback = random.u8(0..3) == 0;
         let mut inside: Option<Vec<_>> = by_callback.then(|| {
-            let steps = (0..100).map(|_| taste.step(&mut random));
+            let steps = (0..100).map(|_| workload.step(&mut random));
             steps.filter(Step::is_call).collect()
         });
         let saves = random.bool();
         let mut random = Rng::with_seed(!seed);
         if random.bool() {
             for steps in [Some(&mut steps), inside.as_mut()].into_iter().flatten() {
-                *steps = taste.opens_again(std::mem::take(steps), &mut random);
+                *steps = workload.opens_again(std::mem::take(steps), &mut random);
             }
             if let Some(inside) = &mut inside {
                 inside.retain(Step::is_call);
             }
         }
         if random.u8(0..8) == 0 {
-            taste.fill_up(&mut steps, &mut random);
+            workload.fill_up(&mut steps, &mut random);
         }
         Self {
             seed,
@@ -111,7 +111,7 @@ fn config(random: &mut Rng) -> Config {
 }
 
 /// What a seed does, how often and how large.
-struct Taste {
+struct Workload {
     weights: Vec<(u32, Kind)>,
     largest_write: u32,
     largest_read: u32,
@@ -141,7 +141,7 @@ enum Kind {
     PowerCut,
 }
 
-impl Taste {
+impl Workload {
     fn new(random: &mut Rng) -> Self {
         // Every second seed knows no positional calls, for its order is stricter.
         let positional = u32::from(random.bool());
@@ -244,7 +244,7 @@ impl Taste {
         let write = Step::Write {
             file: random.u8(0..FILES as u8),
             len: self.write_len(random),
-            noise: random.u32(0..noise::STARTS),
+            payload: random.u32(0..payload::STARTS),
         };
         let shutdown = Step::Shutdown {
             ms: random.u16(500..3000),
@@ -267,7 +267,7 @@ impl Taste {
             Kind::Write => Step::Write {
                 file,
                 len: self.write_len(random),
-                noise: random.u32(0..noise::STARTS),
+                payload: random.u32(0..payload::STARTS),
             },
             Kind::Read => Step::Read {
                 file,
@@ -282,7 +282,7 @@ impl Taste {
                 file,
                 at: self.place(random),
                 len: self.write_len(random).max(1),
-                noise: random.u32(0..noise::STARTS),
+                payload: random.u32(0..payload::STARTS),
             },
             Kind::Truncate => Step::Truncate {
                 file,
@@ -322,7 +322,7 @@ impl Taste {
                     } else {
                         Foreign::Resized(size)
                     },
-                    noise: random.u32(0..noise::STARTS),
+                    payload: random.u32(0..payload::STARTS),
                 }
             }
             Kind::Shutdown => Step::Shutdown {
@@ -384,7 +384,7 @@ impl Taste {
                 } else {
                     any_size(random, self.largest_file.into()) as u32
                 };
-                (len, random.u32(0..noise::STARTS))
+                (len, random.u32(0..payload::STARTS))
             }),
         }
     }

@@ -6,7 +6,7 @@ use crate::timing::Call;
 use std::time::Instant;
 
 /// What happened so far.
-pub struct Figures {
+pub struct Counters {
     pub since: Instant,
     pub requests: u64,
     pub uploads: u64,
@@ -25,7 +25,7 @@ pub struct Figures {
     pub pages: (u64, u64),
 }
 
-impl Figures {
+impl Counters {
     pub fn new() -> Self {
         Self {
             since: Instant::now(),

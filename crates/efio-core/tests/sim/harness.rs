@@ -1,7 +1,7 @@
 //! Carries out a plan: engines that come and go on one disk, and time that passes.
 
+use super::client::{Client, Open};
 use super::steps::{Closing, Plan, Step};
-use super::user::{Open, User};
 use efio_core::sim::{SimMemory, SimStore, Simulation};
 use efio_core::{Engine, Stats};
 use mio::unix::SourceFd;
@@ -13,16 +13,16 @@ use std::time::Duration;
 /// More turns than anything takes to come to rest.
 const PATIENCE: u32 = 5_000;
 
-pub struct World<'a> {
+pub struct Harness<'a> {
     plan: &'a Plan,
     memory: &'a SimMemory,
     pub store: SimStore,
     pub simulation: Simulation,
     lives: u64,
-    /// How the user hears of events by their edges; by their level without it.
+    /// How the client hears of events by their edges; by their level without it.
     edges: Option<Edges>,
     /// Shared with the callback.
-    user: Arc<Mutex<User>>,
+    client: Arc<Mutex<Client>>,
 }
 
 /// A set in which the event descriptor is watched for edges, as mio does.
@@ -47,23 +47,23 @@ impl Edges {
     }
 }
 
-impl<'a> World<'a> {
+impl<'a> Harness<'a> {
     pub fn new(plan: &'a Plan, memory: &'a SimMemory) -> Self {
         let store = SimStore::default();
         let simulation = start(plan, 0, &store, memory);
         let engine = Arc::clone(simulation.engine());
-        let user = User::new(engine, store.clone(), plan);
-        let mut world = Self {
+        let client = Client::new(engine, store.clone(), plan);
+        let mut harness = Self {
             plan,
             memory,
             store,
             simulation,
             lives: 0,
             edges: None,
-            user: Arc::new(Mutex::new(user)),
+            client: Arc::new(Mutex::new(client)),
         };
-        world.listen();
-        world
+        harness.listen();
+        harness
     }
 
     /// The engine ends as `end` says, and the next one starts on the disk.
@@ -72,32 +72,32 @@ impl<'a> World<'a> {
         let next = start(self.plan, self.lives, &self.store, self.memory);
         end(std::mem::replace(&mut self.simulation, next));
         let engine = Arc::clone(self.simulation.engine());
-        self.user().use_engine(engine);
+        self.client().use_engine(engine);
         self.listen();
     }
 
-    /// In a plan with callbacks: the user hears each event as it is delivered, and calls back.
+    /// In a plan with callbacks: the client hears each event as it is delivered, and calls back.
     fn listen(&mut self) {
-        // In an eighth of the seeds the user takes events after an edge alone (F82).
+        // In an eighth of the seeds the client takes events after an edge alone (F82).
         let waits_for_edges = self.plan.seed % 8 == 3;
         self.edges = waits_for_edges.then(|| Edges::of(self.simulation.engine()));
         let Some(inside) = &self.plan.inside else {
             return;
         };
-        self.user().inside = inside.iter().rev().cloned().collect();
-        let user = Arc::clone(&self.user);
+        self.client().inside = inside.iter().rev().cloned().collect();
+        let client = Arc::clone(&self.client);
         self.simulation.on_event(move |event| {
-            let Ok(mut user) = user.lock() else {
+            let Ok(mut client) = client.lock() else {
                 return;
             };
-            user.hear(event);
-            user.call_inside();
+            client.hear(event);
+            client.call_inside();
         });
     }
 
-    /// The user, between turns.
-    pub fn user(&self) -> MutexGuard<'_, User> {
-        self.user.lock().expect("a callback failed")
+    /// The client, between turns.
+    pub fn client(&self) -> MutexGuard<'_, Client> {
+        self.client.lock().expect("a callback failed")
     }
 
     /// Carries out a step, then hears what is new and looks at everything.
@@ -111,7 +111,7 @@ impl<'a> World<'a> {
             Step::Shutdown { ms, room } => self.shutdown(ms.into(), room),
             Step::Kill => self.kill(),
             Step::PowerCut => self.power_cut(),
-            ref call => self.user().call(call),
+            ref call => self.client().call(call),
         }
         self.hear();
     }
@@ -131,13 +131,13 @@ impl<'a> World<'a> {
     /// Takes the events that wait, and looks at the marks.
     pub fn hear(&mut self) {
         let is_awake = self.edges.as_mut().is_none_or(Edges::look);
-        let mut user = self.user();
+        let mut client = self.client();
         let events = self.simulation.engine().events();
         for event in is_awake.then(|| events.drain()).into_iter().flatten() {
             assert!(self.plan.inside.is_none(), "events go to the callback");
-            user.hear(event);
+            client.hear(event);
         }
-        user.look_at_marks();
+        client.look_at_marks();
         let is_overslept = self.simulation.is_overslept();
         assert!(
             !is_overslept,
@@ -147,30 +147,30 @@ impl<'a> World<'a> {
 
     /// The trouble stops: every owed event comes, everything drains, nothing is left.
     pub fn come_to_rest(&mut self) {
-        self.user().inside.clear();
+        self.client().inside.clear();
         self.simulation.stop_faults();
         self.wait_beside_a_writer();
         self.settle();
         // Whoever reads on makes room for whoever waits for it.
-        let count = self.user().files.len();
+        let count = self.client().files.len();
         for index in 0..count {
             self.read_beside_others(index);
         }
         self.settle();
-        for Open { path, oracle, .. } in &self.user().files {
+        for Open { path, oracle, .. } in &self.client().files {
             assert!(!oracle.readable.due, "{path}: no Readable came (F47)");
             assert!(!oracle.writable.due, "{path}: no Writable came (F38)");
             assert!(oracle.opened || oracle.failed.is_some());
             oracle.heard_of_syncs();
         }
         for index in 0..count {
-            let mut user = self.user();
-            if user.files[index].file.is_some() {
-                user.close(index, Closing::Close);
+            let mut client = self.client();
+            if client.files[index].file.is_some() {
+                client.close(index, Closing::Close);
             }
         }
         self.settle();
-        assert!(self.user().files.is_empty(), "files that never closed");
+        assert!(self.client().files.is_empty(), "files that never closed");
         let engine = &mut self.simulation;
         assert_eq!(engine.memory_used(), 0, "pages leaked");
         assert_eq!(engine.at_work(), (0, 0), "ops or kernel files leaked");
@@ -181,7 +181,7 @@ impl<'a> World<'a> {
     /// them is no hindrance (F83).
     fn read_beside_others(&mut self, index: usize) {
         let is_healthy = |open: &Open| open.oracle.failed.is_none();
-        let is_healthy = self.user().files.iter().all(is_healthy);
+        let is_healthy = self.client().files.iter().all(is_healthy);
         // They have stopped long ago.
         for _ in 0..20 {
             self.turn(100);
@@ -204,21 +204,21 @@ impl<'a> World<'a> {
 
     /// Twice to the end: what was read ahead, then what the file holds now.
     fn read_to_the_end(&mut self, index: usize) {
-        if !self.user().files[index].is_readable() {
+        if !self.client().files[index].is_readable() {
             return;
         }
         let (mut ends, mut answers) = (0, 0);
         while ends < 2 {
-            while self.user().read(index, 30_000) {}
-            if self.user().files[index].oracle.failed.is_some() {
+            while self.client().read(index, 30_000) {}
+            if self.client().files[index].oracle.failed.is_some() {
                 return self.read_of_a_failed_file(index);
             }
-            ends += u32::from(!self.user().files[index].oracle.readable.due);
+            ends += u32::from(!self.client().files[index].oracle.readable.due);
             self.wait_for_readable(index);
             answers += 1;
             assert!(answers < 1_000, "a read that never ends");
         }
-        let oracle = &mut self.user().files[index].oracle;
+        let oracle = &mut self.client().files[index].oracle;
         let end = oracle.content.len();
         assert!(oracle.settle() >= end, "the end of file of now (F17)");
     }
@@ -226,13 +226,13 @@ impl<'a> World<'a> {
     /// F92: bytes, the end of file or an error; never "would block" without end.
     fn read_of_a_failed_file(&mut self, index: usize) {
         for _ in 0..1_000 {
-            while self.user().read(index, 30_000) {}
-            if !self.user().files[index].oracle.readable.due {
+            while self.client().read(index, 30_000) {}
+            if !self.client().files[index].oracle.readable.due {
                 return;
             }
             self.wait_for_readable(index);
-            let is_over = !self.user().read(index, 30_000);
-            if is_over && !self.user().files[index].oracle.readable.due {
+            let is_over = !self.client().read(index, 30_000);
+            if is_over && !self.client().files[index].oracle.readable.due {
                 return;
             }
         }
@@ -242,7 +242,7 @@ impl<'a> World<'a> {
     /// Turns until the event comes that is owed.
     fn wait_for_readable(&mut self, index: usize) {
         for _ in 0..PATIENCE {
-            if !self.user().files[index].oracle.readable.due {
+            if !self.client().files[index].oracle.readable.due {
                 return;
             }
             self.turn(10);

@@ -7,13 +7,13 @@ use std::task::{Wake, Waker};
 use std::thread::{self, ThreadId};
 
 /// What a loop is woken by.
-pub struct Bell {
+pub struct Wakeup {
     rung: AtomicBool,
     owner: ThreadId,
     event: OwnedFd,
 }
 
-impl Bell {
+impl Wakeup {
     pub fn new() -> std::io::Result<Arc<Self>> {
         // SAFETY: no pointers; the result is checked and owned.
         let event = unsafe {
@@ -56,7 +56,7 @@ impl Bell {
     }
 }
 
-impl Wake for Bell {
+impl Wake for Wakeup {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
