@@ -10,25 +10,25 @@ use loom::sync::{Arc, Notify};
 use loom::thread;
 
 const LONG: usize = 1;
-const BRIEF: usize = 2;
+const SHORT: usize = 2;
 
 #[test]
 fn a_worker_that_goes_idle_misses_no_task() {
     check(3, || {
-        let crew = Arc::new(Crew::new(1, |_| false));
+        let work = Arc::new(WorkQueue::new(1, |_| false));
         let trail = Trail::new();
         let worker = {
-            let (crew, trail) = (crew.clone(), trail.clone());
+            let (work, trail) = (work.clone(), trail.clone());
             thread::spawn(move || {
                 for task in 0..2 {
-                    assert_eq!(crew.next(0, || {}), Some(task));
+                    assert_eq!(work.next(0, || {}), Some(task));
                     trail.check(task, 1);
                 }
             })
         };
         for task in 0..2 {
             trail.write(task, 1);
-            crew.submit(task);
+            work.submit(task);
         }
         worker.join().unwrap();
     });
@@ -38,17 +38,17 @@ fn a_worker_that_goes_idle_misses_no_task() {
 #[test]
 fn a_brief_task_is_fetched() {
     check(3, || {
-        let crew = Arc::new(Crew::new(1, |_| true));
+        let work = Arc::new(WorkQueue::new(1, |_| true));
         let worker = {
-            let crew = crew.clone();
+            let work = work.clone();
             thread::spawn(move || {
                 for task in 0..3 {
-                    assert_eq!(crew.next(0, || {}), Some(task));
+                    assert_eq!(work.next(0, || {}), Some(task));
                 }
             })
         };
         for task in 0..3 {
-            crew.add(task);
+            work.add(task);
         }
         worker.join().unwrap();
     });
@@ -59,23 +59,23 @@ fn a_brief_task_is_fetched() {
 #[test]
 fn a_long_task_holds_up_no_brief_one() {
     check(1, || {
-        let crew = Arc::new(Crew::new(2, |&task| task == BRIEF));
+        let work = Arc::new(WorkQueue::new(2, |&task| task == SHORT));
         let done = Arc::new(Notify::new());
         let workers = [0, 1].map(|number| {
-            let (crew, done) = (crew.clone(), done.clone());
+            let (work, done) = (work.clone(), done.clone());
             thread::spawn(move || {
-                while let Some(task) = crew.next(number, || {}) {
-                    if task == BRIEF {
+                while let Some(task) = work.next(number, || {}) {
+                    if task == SHORT {
                         done.notify();
                     } else {
                         done.wait();
-                        crew.stop();
+                        work.stop();
                     }
                 }
             })
         });
-        crew.submit(LONG);
-        crew.add(BRIEF);
+        work.submit(LONG);
+        work.add(SHORT);
         for worker in workers {
             worker.join().unwrap();
         }
@@ -85,14 +85,14 @@ fn a_long_task_holds_up_no_brief_one() {
 /// F45: a worker that got a task never comes back, as a hung disk might have it; the other one gets
 /// the other task.
 fn a_task_that_hangs() {
-    let crew = Arc::new(Crew::new(2, |_| false));
+    let work = Arc::new(WorkQueue::new(2, |_| false));
     let workers = [0, 1].map(|number| {
-        let crew = crew.clone();
-        thread::spawn(move || crew.next(number, || {}).unwrap())
+        let work = work.clone();
+        thread::spawn(move || work.next(number, || {}).unwrap())
     });
-    crew.submit(1);
+    work.submit(1);
     thread::yield_now();
-    crew.submit(2);
+    work.submit(2);
     let done: usize = workers
         .into_iter()
         .map(|worker| worker.join().unwrap())
@@ -119,17 +119,17 @@ fn a_task_that_hangs_holds_up_nobody_in_part() {
 #[test]
 fn a_stop_is_seen_with_what_came_before() {
     check(3, || {
-        let crew = Arc::new(Crew::<usize>::new(1, |_| false));
+        let work = Arc::new(WorkQueue::<usize>::new(1, |_| false));
         let trail = Trail::new();
         let worker = {
-            let (crew, trail) = (crew.clone(), trail.clone());
+            let (work, trail) = (work.clone(), trail.clone());
             thread::spawn(move || {
-                assert_eq!(crew.next(0, || {}), None);
+                assert_eq!(work.next(0, || {}), None);
                 trail.check(0, 1);
             })
         };
         trail.write(0, 1);
-        crew.stop();
+        work.stop();
         worker.join().unwrap();
     });
 }

@@ -176,7 +176,7 @@ pub fn open(shared: &Shared, driver: &mut Driver<Disk>) -> Fd {
     let fd = shared.open(Path::new("/file"), &options).unwrap();
     settle(driver, Duration::ZERO);
     assert_eq!(
-        shared.events.next().map(|event| event.kind),
+        shared.events.try_next().map(|event| event.kind),
         Some(EventKind::Opened)
     );
     fd

@@ -3,7 +3,7 @@
 use crate::blocking::{Answer, Job};
 use crate::connection::{Connection, Fate};
 use crate::context::Context;
-use crate::figures;
+use crate::counters;
 use crate::page;
 use crate::signals::Signals;
 use crate::timing::{Call, Stopwatch};

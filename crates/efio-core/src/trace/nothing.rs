@@ -1,7 +1,7 @@
 //! Nobody listens.
 
 use crate::backend::BackendInfo;
-use crate::driver::Report;
+use crate::driver::ShutdownReport;
 use crate::error::{Errno, Failure};
 use crate::fd::Fd;
 use crate::op::{FileFacts, OpenSpec};
@@ -19,4 +19,4 @@ pub fn failed(_: Fd, _: &Failure) {}
 #[inline(always)]
 pub fn closed(_: Fd, _: Option<Errno>) {}
 #[inline(always)]
-pub fn shut_down(_: &Report) {}
+pub fn shut_down(_: &ShutdownReport) {}
