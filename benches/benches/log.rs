@@ -67,17 +67,17 @@ fn append(path: &Path) -> File {
 }
 
 fn efio(path: &Path, lines: usize) -> Run {
-    let patience = Duration::from_secs(60);
+    let timeout = Duration::from_secs(60);
     let (log, guard) = LogOptions::new()
         .memory(64 << 20)
-        .when_behind(WhenBehind::Block(patience))
+        .when_behind(WhenBehind::Block(timeout))
         .open(path)
         .unwrap();
     run(
         lines,
         |line| (&log).write_all(line).unwrap(),
         || {
-            let report = guard.close(patience).unwrap();
+            let report = guard.close(timeout).unwrap();
             assert_eq!(report.dropped_lines, 0);
         },
     )

@@ -49,20 +49,20 @@ pub fn run<L: Lane>(Work { block, total }: Work) -> f64 {
         theirs.wait();
         for _ in 0..total / block {
             let mut rest = &source[..];
-            let mut patience = Patience::new();
+            let mut timeout = Patience::new();
             while !rest.is_empty() {
                 match L::put(&mut writer, rest) {
-                    0 => patience.wait(),
+                    0 => timeout.wait(),
                     count => {
                         rest = &rest[count..];
-                        patience = Patience::new();
+                        timeout = Patience::new();
                     }
                 }
             }
         }
-        let mut patience = Patience::new();
+        let mut timeout = Patience::new();
         while !L::flush(&mut writer) {
-            patience.wait();
+            timeout.wait();
         }
         writer
     });
@@ -73,13 +73,13 @@ pub fn run<L: Lane>(Work { block, total }: Work) -> f64 {
         let begun = Instant::now();
         for _ in 0..total / block {
             let mut filled = 0;
-            let mut patience = Patience::new();
+            let mut timeout = Patience::new();
             while filled < block {
                 match L::take(&mut reader, &mut buffer[filled..]) {
-                    0 => patience.wait(),
+                    0 => timeout.wait(),
                     count => {
                         filled += count;
-                        patience = Patience::new();
+                        timeout = Patience::new();
                     }
                 }
             }

@@ -318,27 +318,27 @@ fn fill_and_drain_move_bytes_without_a_detour() {
 fn two_threads_at_the_bound() {
     const TOTAL: usize = if cfg!(miri) { 100 } else { 10_000 };
     /// Others may need the core.
-    fn would_block(error: io::Error, patience: &mut u32) {
+    fn would_block(error: io::Error, timeout: &mut u32) {
         assert_eq!(error.kind(), ErrorKind::WouldBlock);
-        *patience += 1;
-        if *patience % 8 == 0 {
+        *timeout += 1;
+        if *timeout % 8 == 0 {
             std::thread::yield_now();
         }
     }
     let (writer, reader) = bounded_byte_stream(2);
     let producer = std::thread::spawn(move || {
         let mut writer = BufferedWriter::new(writer);
-        let (mut written, mut patience) = (0, 0);
+        let (mut written, mut timeout) = (0, 0);
         while written < TOTAL {
             match writer.write(&[written as u8]) {
                 Ok(count) => written += count,
-                Err(error) => would_block(error, &mut patience),
+                Err(error) => would_block(error, &mut timeout),
             }
         }
         writer.finish().unwrap();
     });
     let mut reader = BufferedReader::new(reader);
-    let (mut position, mut patience) = (0, 0);
+    let (mut position, mut timeout) = (0, 0);
     loop {
         match reader.fill_buf() {
             Ok([]) => break,
@@ -347,7 +347,7 @@ fn two_threads_at_the_bound() {
                 position += 1;
                 reader.consume(1);
             }
-            Err(error) => would_block(error, &mut patience),
+            Err(error) => would_block(error, &mut timeout),
         }
     }
     assert_eq!(position, TOTAL);

@@ -283,14 +283,14 @@ int ef_init(void);
 int ef_set_option(int option, uint64_t value);
 
 /**
- * Ends the library: closes every file, waits until all accepted bytes are written or `patience_ms`
+ * Ends the library: closes every file, waits until all accepted bytes are written or `timeout_ms`
  * milliseconds are over, and for the callback. Returns 0 when nothing was left, else the number
  * of files of which something was: those that were not closed in time, and those that failed
  * without a function having said so, be they closed or not. `*unwritten`, unless it is null,
  * becomes the number of their bytes that were not written. All descriptors are closed. -1: EBADF when the library is not running, EDEADLK in
  * a callback, ESHUTDOWN in a forked child.
  */
-int ef_shutdown(unsigned int patience_ms,
+int ef_shutdown(unsigned int timeout_ms,
                 uint64_t *unwritten);
 
 /**

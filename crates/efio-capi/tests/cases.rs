@@ -19,7 +19,7 @@ use std::{env, fs, thread};
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// How many seconds a run has, where others want the processors and the disk as well.
-const PATIENCE: &str = "300";
+const TIMEOUT: &str = "300";
 
 /// What a program returns that could not run here.
 const SKIPPED: i32 = 77;
@@ -166,7 +166,7 @@ impl Case {
 /// Runs `program` as a `RUN:` line says.
 fn run(program: &Path, line: &str, dir: &Path) -> Output {
     let mut command = Command::new("timeout");
-    command.args(["--kill-after=5", PATIENCE]).arg(program);
+    command.args(["--kill-after=5", TIMEOUT]).arg(program);
     let mut is_setting = true;
     for word in line.split_whitespace() {
         is_setting &= word.contains('=');

@@ -147,7 +147,7 @@ pub struct FileFacts {
     /// Whether the mode asked for could not be had.
     pub fell_back: bool,
     /// Whether it was to be cut off and is not yet.
-    pub owes_truncation: bool,
+    pub truncation_due: bool,
     /// Whether the open made it.
     pub is_new: bool,
     /// Whether workers make its reads and writes, on a ring too, as for files of FUSE.

@@ -171,9 +171,9 @@ impl Simulation {
     }
 
     /// Begins what [`Engine::shutdown`] does.
-    pub fn begin_shutdown(&mut self, patience: Duration) {
+    pub fn begin_shutdown(&mut self, timeout: Duration) {
         self.shared.stop();
-        let command = Command::Shutdown(patience);
+        let command = Command::Shutdown(timeout);
         self.shared.command(command).expect("there is memory");
     }
 

@@ -4,9 +4,9 @@
 
 mod common;
 
-use common::beds::backends;
 use common::child::{again, deny, run, told};
-use common::{Dir, PATIENCE, PORTABLE, closed, event, pattern, read_all, skip, write_all};
+use common::fixtures::backends;
+use common::{Dir, PORTABLE, TIMEOUT, closed, event, pattern, read_all, skip, write_all};
 use efio_core::{BackendKind, Engine, EventKind, IoMode, OpenOptions};
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -294,7 +294,7 @@ fn whoever_wakes_a_thread_of_the_engine_keeps_its_processor() {
         let builder = Engine::builder().backend(kind).workers(2);
         let engine = builder.thread_name("polite").start().unwrap();
         let expected = vec![libc::SCHED_BATCH; 3];
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TIMEOUT;
         // The driver asks, before it starts the workers; it may not have come to it.
         while policies("polite") != expected && Instant::now() < end {
             std::thread::sleep(Duration::from_millis(1));

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Dir, PATIENCE};
+use common::{Dir, TIMEOUT};
 use efio_core::sim::Simulation;
 use efio_core::{Config, Engine, EventKind, File, IoMode, OpenOptions, SimOptions};
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-const SOON: Option<Duration> = Some(PATIENCE);
+const SOON: Option<Duration> = Some(TIMEOUT);
 
 fn both() -> OpenOptions {
     let options = OpenOptions::new().read(true).write(true).wakers(true);
@@ -127,7 +127,7 @@ fn a_deadline_ends_a_wait() {
     let simulation = simulation();
     let file = simulation.engine().open("/file", &both()).unwrap();
     file.write(b"bytes").unwrap();
-    let patience = Duration::from_millis(30);
+    let timeout = Duration::from_millis(30);
     type Wait<'a> = &'a dyn Fn(Duration) -> io::Result<()>;
     let waits: [(&str, Wait<'_>); 4] = [
         ("open", &|time| file.wait_open(Some(time))),
@@ -138,17 +138,17 @@ fn a_deadline_ends_a_wait() {
     for (name, wait) in waits {
         let start = Instant::now();
         assert_eq!(
-            wait(patience).unwrap_err().kind(),
+            wait(timeout).unwrap_err().kind(),
             ErrorKind::TimedOut,
             "{name}"
         );
-        assert!(start.elapsed() >= patience, "{name}");
+        assert!(start.elapsed() >= timeout, "{name}");
         assert_eq!(
             wait(Duration::ZERO).unwrap_err().kind(),
             ErrorKind::TimedOut
         );
     }
-    let closed = file.wait_closed(Some(patience));
+    let closed = file.wait_closed(Some(timeout));
     assert_eq!(closed.unwrap_err().kind(), ErrorKind::TimedOut);
 }
 
@@ -180,7 +180,7 @@ fn a_callback_is_not_let_wait() {
     let options = OpenOptions::new().read(true).write(true).create(true);
     *held = Some(engine.open(dir.join("file"), &options).unwrap());
     drop(held);
-    let errors = heard.recv_timeout(PATIENCE).unwrap();
+    let errors = heard.recv_timeout(TIMEOUT).unwrap();
     assert_eq!(errors, [Some(libc::EDEADLK); 6]);
 }
 
@@ -240,7 +240,7 @@ fn a_wait_after_the_shutdown_does_not_hang() {
     let engine = Engine::new().unwrap();
     let file = engine.open(dir.join("file"), &both()).unwrap();
     file.write(b"bytes").unwrap();
-    assert!(engine.shutdown(PATIENCE).unwrap().is_clean());
+    assert!(engine.shutdown(TIMEOUT).unwrap().is_clean());
     assert_eq!(errno(file.wait_open(None)), Some(libc::ESHUTDOWN));
     assert_eq!(errno(file.wait_flushed(None)), Some(libc::ESHUTDOWN));
     assert_eq!(errno(file.wait_closed(None)), Some(libc::ESHUTDOWN));

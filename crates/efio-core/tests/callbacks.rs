@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Dir, PATIENCE};
+use common::{Dir, TIMEOUT};
 use efio_core::sim::Simulation;
 use efio_core::{Config, Engine, Event, EventKind, Fd, File, OpenOptions, SimOptions};
 use std::io::ErrorKind;
@@ -35,14 +35,14 @@ fn events_come_in_order_and_not_into_the_queue() {
     let fd = file.fd();
     file.write(b"bytes").unwrap();
     file.sync().unwrap();
-    let next = || heard.recv_timeout(PATIENCE).unwrap();
+    let next = || heard.recv_timeout(TIMEOUT).unwrap();
     let opened = next();
     assert_eq!((opened.fd, opened.kind), (fd, EventKind::Opened));
     assert_eq!(next().kind, EventKind::Synced { upto: 5 });
     file.close().unwrap();
     assert_eq!(next().kind, EventKind::Closed { error: None });
     assert!(engine.events().try_next().is_none());
-    assert!(engine.shutdown(PATIENCE).unwrap().is_clean());
+    assert!(engine.shutdown(TIMEOUT).unwrap().is_clean());
     assert!(heard.recv().is_err(), "the callback goes with the engine");
 }
 
@@ -128,7 +128,7 @@ fn a_callback_uses_files_and_the_engine() {
     let from = engine.open(dir.join("from"), &OpenOptions::new().read(true));
     copy.files.lock().unwrap().0 = Some(from.unwrap());
     copy.engine.set(Arc::downgrade(&engine)).unwrap();
-    assert_eq!(copied.recv_timeout(PATIENCE).unwrap(), None);
+    assert_eq!(copied.recv_timeout(TIMEOUT).unwrap(), None);
     assert!(std::fs::read(dir.join("to")).unwrap() == bytes);
 }
 
@@ -161,7 +161,7 @@ fn a_panicking_callback_is_counted_and_the_others_go_on() {
     let mut closed = Vec::new();
     let mut synced = Vec::new();
     while closed.len() < 2 {
-        let event = heard.recv_timeout(PATIENCE).unwrap();
+        let event = heard.recv_timeout(TIMEOUT).unwrap();
         match event.kind {
             EventKind::Closed { error } => closed.push((event.fd, error)),
             EventKind::Synced { .. } => synced.push(event.fd),
@@ -187,7 +187,7 @@ fn the_end_of_the_engine_in_its_callback() {
             Engine::builder().on_event(move |event| {
                 let engine = holder.lock().unwrap().take();
                 let result = match (engine, by_shutdown) {
-                    (Some(engine), true) => engine.shutdown(PATIENCE).map(drop),
+                    (Some(engine), true) => engine.shutdown(TIMEOUT).map(drop),
                     (engine, _) => {
                         drop(engine);
                         Ok(())
@@ -202,12 +202,12 @@ fn the_end_of_the_engine_in_its_callback() {
         let file = engine.open(&path, &create()).unwrap();
         file.write(b"accepted").unwrap();
         drop(held);
-        let (opened, errno) = heard.recv_timeout(PATIENCE).unwrap();
+        let (opened, errno) = heard.recv_timeout(TIMEOUT).unwrap();
         assert_eq!(opened.kind, EventKind::Opened);
         assert_eq!(errno, by_shutdown.then_some(libc::EDEADLK));
-        let (closed, _) = heard.recv_timeout(PATIENCE).unwrap();
+        let (closed, _) = heard.recv_timeout(TIMEOUT).unwrap();
         assert_eq!(closed.kind, EventKind::Closed { error: None });
-        assert!(heard.recv_timeout(PATIENCE).is_err(), "the driver is gone");
+        assert!(heard.recv_timeout(TIMEOUT).is_err(), "the driver is gone");
         assert_eq!(std::fs::read(&path).unwrap(), b"accepted");
         assert!(file.write(b"too late").is_err());
     }
@@ -276,7 +276,7 @@ fn a_simulation_delivers_at_the_end_of_a_turn() {
     let started = Instant::now();
     let ended = |kinds: &Vec<EventKind>| matches!(kinds.last(), Some(EventKind::Closed { .. }));
     while !ended(&heard.lock().unwrap()) {
-        assert!(started.elapsed() < PATIENCE);
+        assert!(started.elapsed() < TIMEOUT);
         simulation.turn(Duration::from_millis(5));
     }
     let kinds = heard.lock().unwrap();
@@ -318,7 +318,7 @@ fn a_clean_shutdown_leaves_no_thread() {
         file.write(b"bytes").unwrap();
         assert!(threads("goes") > 0);
         if round % 2 == 0 {
-            assert!(engine.shutdown(PATIENCE).unwrap().is_clean());
+            assert!(engine.shutdown(TIMEOUT).unwrap().is_clean());
         } else {
             drop(engine);
         }
@@ -356,5 +356,5 @@ fn a_slow_callback_does_not_hold_up_the_disk() {
     assert_eq!(file.write(&vec![1; LEN]).unwrap(), LEN);
     let_go.send(()).unwrap();
     drop(let_go);
-    assert!(heard.recv_timeout(PATIENCE).unwrap(), "not written");
+    assert!(heard.recv_timeout(TIMEOUT).unwrap(), "not written");
 }

@@ -2,9 +2,9 @@
 
 mod common;
 
-use common::beds::backends;
+use common::fixtures::backends;
 use common::mount;
-use common::{Dir, PATIENCE, pattern};
+use common::{Dir, TIMEOUT, pattern};
 use efio_core::BackendKind;
 use std::ffi::{CString, OsStr};
 use std::io::ErrorKind;
@@ -31,7 +31,7 @@ fn example() -> PathBuf {
 
 fn copy(args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Output {
     Command::new("timeout")
-        .arg(PATIENCE.as_secs().to_string())
+        .arg(TIMEOUT.as_secs().to_string())
         .arg(example())
         .args(args)
         .output()

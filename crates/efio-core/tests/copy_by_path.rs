@@ -194,6 +194,6 @@ fn a_callback_cannot_wait_for_a_copy() {
     give.send(std::sync::Arc::downgrade(&engine)).unwrap();
     let options = efio_core::OpenOptions::new().read(true);
     let _file = engine.open(dir.join("from"), &options).unwrap();
-    let result = heard.recv_timeout(common::PATIENCE).unwrap();
+    let result = heard.recv_timeout(common::TIMEOUT).unwrap();
     assert_eq!(errno(result), libc::EDEADLK);
 }

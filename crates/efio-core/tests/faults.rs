@@ -4,7 +4,7 @@ mod common;
 
 use common::child::{limit, run_again, told};
 use common::mount;
-use common::{Dir, PATIENCE, closed, errno, event, pattern, readable, write_all};
+use common::{Dir, TIMEOUT, closed, errno, event, pattern, readable, write_all};
 use efio_core::{Engine, EventKind, Fd, IoMode, OpenOptions};
 use std::ffi::{CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
@@ -18,7 +18,7 @@ fn create() -> OpenOptions {
 /// No event waits, and the descriptor says so, once the engine is done with announcing the last one,
 /// which may have been taken before that.
 fn no_event(engine: &Engine) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         assert_eq!(engine.events().try_next(), None);
         if !readable(engine, Duration::ZERO) {
@@ -262,7 +262,7 @@ fn an_open_that_hangs_holds_up_no_other() {
     for file in held_up {
         assert_eq!(common::read_all(&engine, &file, 10).unwrap(), b"held up");
     }
-    assert!(engine.shutdown(PATIENCE).unwrap().is_clean());
+    assert!(engine.shutdown(TIMEOUT).unwrap().is_clean());
 }
 
 /// F37: the table is full, and recovers.
@@ -312,7 +312,7 @@ fn a_full_disk_poisons_the_file() {
         let fd = file.fd();
         assert_eq!(errno(file.close()), libc::ENOSPC);
         assert_eq!(closed(&engine, fd), Err(failure.errno));
-        assert!(engine.shutdown(PATIENCE).unwrap().is_clean());
+        assert!(engine.shutdown(TIMEOUT).unwrap().is_clean());
     }
 }
 
@@ -324,7 +324,7 @@ fn a_forked_child_gets_clean_errors() {
     let file = engine.open(dir.join("file"), &create().read(true)).unwrap();
     file.write(b"of the parent").unwrap();
     // An event waits while the process forks.
-    assert!(readable(&engine, PATIENCE));
+    assert!(readable(&engine, TIMEOUT));
     // SAFETY: the child calls efio, which takes no lock in a child, and leaves by `_exit`.
     let child = unsafe { libc::fork() };
     if child == 0 {
@@ -346,7 +346,7 @@ fn a_forked_child_gets_clean_errors() {
     // SAFETY: waits for the child made above.
     assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
     assert_eq!(status, 0, "the child");
-    assert!(readable(&engine, PATIENCE), "the event still waits");
+    assert!(readable(&engine, TIMEOUT), "the event still waits");
     event(&engine, |event| event.kind == EventKind::Opened);
     let fd = file.fd();
     file.close().unwrap();

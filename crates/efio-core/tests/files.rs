@@ -4,7 +4,7 @@ mod common;
 
 use common::mount;
 use common::{
-    Dir, PATIENCE, PORTABLE, closed, errno, event, pattern, read_all, readable, ready, skip,
+    Dir, PORTABLE, TIMEOUT, closed, errno, event, pattern, read_all, readable, ready, skip,
     write_all,
 };
 use efio_core::{Engine, EventKind, FileStats, IoMode, ModeReason, OpenOptions};
@@ -77,7 +77,7 @@ fn files_come_back_as_they_were_written() {
             let read = read_all(&engine, &file, 50_000).unwrap();
             assert!(read == bytes, "{mode:?}, {len} bytes read");
         }
-        assert!(engine.shutdown(PATIENCE).unwrap().is_clean());
+        assert!(engine.shutdown(TIMEOUT).unwrap().is_clean());
     }
 }
 
@@ -220,7 +220,7 @@ fn the_flushes_interval_the_open_page() {
         .unwrap();
     for round in 1..=3 {
         file.write(b"0123456789").unwrap();
-        let deadline = std::time::Instant::now() + PATIENCE;
+        let deadline = std::time::Instant::now() + TIMEOUT;
         while file.progress().unwrap().written < 10 * round {
             assert!(std::time::Instant::now() < deadline, "never flushed");
             std::thread::sleep(Duration::from_millis(5));
@@ -527,10 +527,10 @@ fn the_event_descriptor_is_level_triggered() {
     while !(first.open_status().unwrap() && second.open_status().unwrap()) {
         std::thread::yield_now();
     }
-    assert!(readable(&engine, PATIENCE));
-    assert!(readable(&engine, PATIENCE), "still: nothing was taken");
+    assert!(readable(&engine, TIMEOUT));
+    assert!(readable(&engine, TIMEOUT), "still: nothing was taken");
     event(&engine, |event| event.kind == EventKind::Opened);
-    assert!(readable(&engine, PATIENCE), "the second event waits");
+    assert!(readable(&engine, TIMEOUT), "the second event waits");
     event(&engine, |event| event.kind == EventKind::Opened);
     assert!(engine.events().try_next().is_none());
     assert!(!readable(&engine, Duration::ZERO));
@@ -543,7 +543,7 @@ fn a_shutdown_closes_everything() {
     let engine = engine(IoMode::Auto);
     let file = engine.open(dir.join("file"), &create()).unwrap();
     file.write(b"left in memory").unwrap();
-    assert!(engine.shutdown(PATIENCE).unwrap().is_clean());
+    assert!(engine.shutdown(TIMEOUT).unwrap().is_clean());
     assert_eq!(errno(file.write(b"late")), libc::ESHUTDOWN);
     assert_eq!(errno(file.sync()), libc::ESHUTDOWN);
     assert_eq!(std::fs::read(dir.join("file")).unwrap(), b"left in memory");

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Dir, PATIENCE, PORTABLE, skip};
+use common::{Dir, PORTABLE, TIMEOUT, skip};
 use efio_core::sim::{SimOptions, Simulation};
 use efio_core::{Config, Engine, File, OpenOptions};
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -102,7 +102,7 @@ fn a_file_that_is_open_costs_little_used_or_not() {
 /// What each of `KERNEL_FILES` files has beyond `before` once the driver has let go of what it can: at
 /// most `most`, or what it still was long after.
 fn at_rest(before: usize, most: usize) -> usize {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         let bytes = HEAP.load(Ordering::Relaxed).saturating_sub(before) / KERNEL_FILES;
         if bytes <= most || Instant::now() > deadline {
@@ -129,7 +129,7 @@ fn a_file_of_the_kernel_costs_as_little() {
         let engine = Engine::new().unwrap();
         let open = || {
             let file = engine.open(&path, options).unwrap();
-            file.wait_open(Some(PATIENCE)).unwrap();
+            file.wait_open(Some(TIMEOUT)).unwrap();
             while engine.events().try_next().is_some() {}
             file
         };
@@ -163,9 +163,9 @@ fn a_file_of_the_kernel_that_was_used_costs_as_little() {
     let used = || {
         let options = OpenOptions::new().read(true).write(true);
         let file = engine.open(&path, &options).unwrap();
-        file.wait_open(Some(PATIENCE)).unwrap();
+        file.wait_open(Some(TIMEOUT)).unwrap();
         assert_eq!(file.write(b"some bytes").unwrap(), 10);
-        file.wait_flushed(Some(PATIENCE)).unwrap();
+        file.wait_flushed(Some(TIMEOUT)).unwrap();
         assert_eq!(common::read_all(&engine, &file, 64).unwrap().len(), 90);
         while engine.events().try_next().is_some() {}
         file

@@ -3,14 +3,14 @@
 
 mod common;
 
-use common::beds::{both, reading};
-use common::{Dir, PATIENCE, closed, errno, event, pattern, ready};
+use common::fixtures::{both, reading};
+use common::{Dir, TIMEOUT, closed, errno, event, pattern, ready};
 use efio_core::{Engine, EventKind, File, IoMode, OpenOptions};
 use std::io::{ErrorKind, Seek, SeekFrom, Write};
 
 /// Bytes stay where they are for long: nothing here is written unless something asks for it.
 fn engine(mode: IoMode) -> Engine {
-    let builder = Engine::builder().flush_interval(PATIENCE);
+    let builder = Engine::builder().flush_interval(TIMEOUT);
     builder.io_mode(mode).start().unwrap()
 }
 
@@ -32,7 +32,7 @@ fn what_was_accepted_counts() {
         std::fs::write(&path, pattern(10_000)).unwrap();
         let file = engine.open(&path, &both()).unwrap();
         // Before the kernel has opened it.
-        assert_eq!(file.wait_len(Some(PATIENCE)).unwrap(), 10_000);
+        assert_eq!(file.wait_len(Some(TIMEOUT)).unwrap(), 10_000);
         file.set_position(9_000).unwrap();
         assert_eq!(file.write(&pattern(1_500)).unwrap(), 1_500);
         assert_eq!(size(&engine, &file), 10_500);
@@ -49,7 +49,7 @@ fn what_was_accepted_counts() {
             .unwrap();
         other.write_all(b"more").unwrap();
         assert_eq!(size(&engine, &file), 11);
-        assert_eq!(file.wait_len(Some(PATIENCE)).unwrap(), 11);
+        assert_eq!(file.wait_len(Some(TIMEOUT)).unwrap(), 11);
     }
 }
 
@@ -97,15 +97,15 @@ fn an_answer_from_before_a_write_is_not_given_out() {
 fn there_is_an_error_instead_where_there_is_no_size() {
     let (dir, engine) = (Dir::new(), engine(IoMode::Auto));
     let missing = engine.open(dir.join("missing"), &reading()).unwrap();
-    assert_eq!(errno(missing.wait_len(Some(PATIENCE))), libc::ENOENT);
+    assert_eq!(errno(missing.wait_len(Some(TIMEOUT))), libc::ENOENT);
     let options = OpenOptions::new().write(true).create(true);
     let file = engine.open(dir.join("file"), &options).unwrap();
-    file.wait_open(Some(PATIENCE)).unwrap();
+    file.wait_open(Some(TIMEOUT)).unwrap();
     engine.close(file.fd()).unwrap();
     assert_eq!(errno(file.len()), libc::EBADF);
     closed(&engine, file.fd()).unwrap();
     // The end of the engine is heard of.
     let file = engine.open(dir.join("file"), &options).unwrap();
     drop(engine);
-    assert!(file.wait_len(Some(PATIENCE)).is_err());
+    assert!(file.wait_len(Some(TIMEOUT)).is_err());
 }

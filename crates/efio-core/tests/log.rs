@@ -3,7 +3,7 @@
 mod common;
 
 use common::mount;
-use common::{Dir, PATIENCE};
+use common::{Dir, TIMEOUT};
 use efio_core::log::{LogOptions, WhenBehind};
 use std::io::{ErrorKind, Write};
 use std::thread;
@@ -27,7 +27,7 @@ fn lines_of_many_threads_are_whole_and_in_order() {
             });
         }
     });
-    let report = guard.close(PATIENCE).unwrap();
+    let report = guard.close(TIMEOUT).unwrap();
     assert_eq!(
         (report.lines, report.dropped_lines),
         ((THREADS * LINES) as u64, 0)
@@ -56,7 +56,7 @@ fn lines_that_found_no_room_are_counted_in_the_log() {
         .open(&path)
         .unwrap();
     let filler = "x".repeat(100_000);
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     let mut written = 0u64;
     while guard.report().dropped_lines < 100 {
         assert!(Instant::now() < deadline, "the disk is never behind");
@@ -65,7 +65,7 @@ fn lines_that_found_no_room_are_counted_in_the_log() {
             written += 1;
         }
     }
-    let report = guard.close(PATIENCE).unwrap();
+    let report = guard.close(TIMEOUT).unwrap();
     assert_eq!(report.lines + report.dropped_lines, written);
     let text = std::fs::read_to_string(&path).unwrap();
     assert!(text.ends_with('\n'));
@@ -94,7 +94,7 @@ fn a_writer_that_will_not_wait_keeps_its_line() {
         .open(&path)
         .unwrap();
     let line = vec![b'x'; 100_000];
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     let (mut refused, mut taken) = (0, 0);
     while refused == 0 {
         assert!(Instant::now() < deadline, "the disk is never behind");
@@ -106,7 +106,7 @@ fn a_writer_that_will_not_wait_keeps_its_line() {
             }
         }
     }
-    let report = guard.close(PATIENCE).unwrap();
+    let report = guard.close(TIMEOUT).unwrap();
     assert_eq!((report.lines, report.dropped_lines), (taken, 0));
     assert_eq!(std::fs::metadata(&path).unwrap().len(), report.bytes);
 }
@@ -125,7 +125,7 @@ fn a_full_disk_is_told() {
     let errno = refused.and_then(|error| error.raw_os_error());
     assert_eq!(errno, Some(libc::ENOSPC));
     assert_eq!(guard.report().dropped_lines, 1);
-    assert_eq!(common::errno(guard.close(PATIENCE)), libc::ENOSPC);
+    assert_eq!(common::errno(guard.close(TIMEOUT)), libc::ENOSPC);
 }
 
 #[test]

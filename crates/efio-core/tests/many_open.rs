@@ -6,7 +6,7 @@
 mod common;
 
 use common::child::{run_again, told};
-use common::{Dir, PATIENCE, errno, event, skip};
+use common::{Dir, TIMEOUT, errno, event, skip};
 use efio_core::sim::{SimOptions, Simulation};
 use efio_core::{Config, Engine, EventKind, File, OpenOptions};
 use std::io::Write;
@@ -45,7 +45,7 @@ fn as_many_files_as_the_limit_are_open_and_work() {
     assert_eq!(errno(open(0)), libc::EMFILE, "one too many");
     for (number, file) in files.iter().enumerate() {
         file.set_position(place(number)).unwrap();
-        file.wait_writable(Some(PATIENCE)).unwrap();
+        file.wait_writable(Some(TIMEOUT)).unwrap();
         let n = file.write(&record(number)).unwrap();
         assert_eq!(n, RECORD);
     }
@@ -53,7 +53,7 @@ fn as_many_files_as_the_limit_are_open_and_work() {
         ask(first, files);
         for (number, file) in (first..).zip(files) {
             let mut buf = [0; RECORD];
-            file.wait_readable(Some(PATIENCE)).unwrap();
+            file.wait_readable(Some(TIMEOUT)).unwrap();
             let n = file.read(&mut buf).unwrap();
             assert_eq!((n, buf), (RECORD, record(number)), "file {number}");
         }
@@ -81,7 +81,7 @@ fn as_many_files_as_the_limit_are_open_and_work() {
     }
     let again = open(7).unwrap();
     (&again).write_all(b"again").unwrap();
-    again.wait_closed(Some(PATIENCE)).unwrap();
+    again.wait_closed(Some(TIMEOUT)).unwrap();
 }
 
 /// The whole number, over a disk without descriptors.

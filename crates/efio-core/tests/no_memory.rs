@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Dir, PATIENCE};
+use common::{Dir, TIMEOUT};
 use efio_core::{BackendKind, Engine, File, OpenOptions};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::{self, ErrorKind, Write};
@@ -99,7 +99,7 @@ fn a_refused_allocation_loses_nothing() {
         let open = |number: usize| engine.open(dir.join(&format!("{number}")), &options);
         let files: Vec<File> = (0..600).map(|number| open(number).unwrap()).collect();
         for file in &files {
-            file.wait_open(Some(PATIENCE)).unwrap();
+            file.wait_open(Some(TIMEOUT)).unwrap();
         }
         let buffers: Vec<_> = files.iter().map(|_| engine.buffer(3).unwrap()).collect();
         hold.store(true, SeqCst);
@@ -135,11 +135,11 @@ fn a_refused_allocation_loses_nothing() {
             thread::sleep(Duration::from_millis(50));
         });
         for (number, (file, &len)) in files.iter().zip(&lens).enumerate() {
-            file.wait_flushed(Some(PATIENCE)).unwrap();
+            file.wait_flushed(Some(TIMEOUT)).unwrap();
             let there = std::fs::metadata(dir.join(&format!("{number}"))).unwrap();
             assert_eq!(there.len(), len);
         }
         drop((files, opened));
-        assert!(engine.shutdown(PATIENCE).unwrap().is_clean());
+        assert!(engine.shutdown(TIMEOUT).unwrap().is_clean());
     }
 }

@@ -9,7 +9,7 @@
 mod common;
 
 use common::child::{again, run_again, told};
-use common::{Dir, PATIENCE, pattern};
+use common::{Dir, TIMEOUT, pattern};
 use efio_core::{Engine, EventKind, File, IoMode, OpenOptions};
 use std::hint::spin_loop;
 use std::os::unix::process::ExitStatusExt;
@@ -138,24 +138,24 @@ fn many_calls(planted: bool) {
     drop(gate);
     let mark = files.1.progress().unwrap().accepted;
     files.1.sync().unwrap();
-    files.1.wait_synced(mark, Some(PATIENCE)).unwrap();
+    files.1.wait_synced(mark, Some(TIMEOUT)).unwrap();
 }
 
 /// Streams for a while, so that pages are large and many are read ahead. Where the reader stands.
 fn warm_up(read: &File, written: &File) -> usize {
-    read.wait_open(Some(PATIENCE)).unwrap();
-    written.wait_open(Some(PATIENCE)).unwrap();
+    read.wait_open(Some(TIMEOUT)).unwrap();
+    written.wait_open(Some(TIMEOUT)).unwrap();
     let mut buf = vec![0; 64 << 10];
     let (mut got, mut put) = (0, 0);
     while got < 8 << 20 {
-        read.wait_readable(Some(PATIENCE)).unwrap();
+        read.wait_readable(Some(TIMEOUT)).unwrap();
         got += read.read(&mut buf).unwrap();
     }
     while put < 4 << 20 {
-        written.wait_writable(Some(PATIENCE)).unwrap();
+        written.wait_writable(Some(TIMEOUT)).unwrap();
         put += written.write(&buf).unwrap();
     }
-    written.wait_flushed(Some(PATIENCE)).unwrap();
+    written.wait_flushed(Some(TIMEOUT)).unwrap();
     until("all is read ahead that will be needed", || {
         let stats = read.stats().unwrap();
         let arrived = stats.read_direct + stats.read_uncached + stats.read_cached;
@@ -167,7 +167,7 @@ fn warm_up(read: &File, written: &File) -> usize {
 fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let start = Instant::now();
     while !is_so() {
-        assert!(start.elapsed() < PATIENCE, "in vain: {what}");
+        assert!(start.elapsed() < TIMEOUT, "in vain: {what}");
         thread::sleep(Duration::from_millis(1));
     }
 }

@@ -4,7 +4,7 @@
 mod common;
 
 use common::mount;
-use common::{Dir, PATIENCE, closed, errno, event, pattern};
+use common::{Dir, TIMEOUT, closed, errno, event, pattern};
 use efio_core::{
     BackendKind, Buffer, Completed, Engine, Errno, EventKind, File, IoMode, OpenOptions,
     SubmitError,
@@ -127,7 +127,7 @@ fn positional_and_streamed_calls_see_each_other() {
             file.close().unwrap();
             assert_eq!(closed(&engine, fd), Ok(()));
             assert_eq!(std::fs::read(&path).unwrap(), model[..8203], "{mode:?}");
-            assert!(engine.shutdown(PATIENCE).unwrap().is_clean());
+            assert!(engine.shutdown(TIMEOUT).unwrap().is_clean());
         }
     }
 }
@@ -304,7 +304,7 @@ fn a_shutdown_completes_what_was_asked() {
         write_at(&engine, file, 10, b"positional", 0);
         file.set_len(15).unwrap();
     }
-    assert!(engine.shutdown(PATIENCE).unwrap().is_clean());
+    assert!(engine.shutdown(TIMEOUT).unwrap().is_clean());
     for number in 0..8 {
         let bytes = std::fs::read(dir.join(&number.to_string())).unwrap();
         assert_eq!(bytes, b"\0\0\0\0\0\0\0\0\0\0posit");

@@ -22,7 +22,7 @@ mod threads;
 #[path = "conformance/truncation.rs"]
 mod truncation;
 
-use common::beds::{Bed, disk, each_on};
+use common::fixtures::{Bed, disk, each_on};
 use std::time::Instant;
 
 type Check = (&'static str, fn(&Bed));

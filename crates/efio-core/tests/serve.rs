@@ -205,7 +205,7 @@ fn the_figures_come_as_events() {
     };
     assert!(event().contains("\"uploads\":0,"));
     assert_eq!(server.put("/file", &pattern(10_000)), 201);
-    let deadline = Instant::now() + common::PATIENCE;
+    let deadline = Instant::now() + common::TIMEOUT;
     while !event().contains("\"received\":10000,") {
         assert!(Instant::now() < deadline);
     }

@@ -5,7 +5,7 @@ mod common;
 
 use common::mount;
 use common::server::{Answer, Server, binary, uploads, wait_until};
-use common::{Dir, PATIENCE, pattern};
+use common::{Dir, TIMEOUT, pattern};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::process::Command;
@@ -149,7 +149,7 @@ fn wait_until_alone(server: &Server) {
     watcher
         .write_all(b"GET /?events HTTP/1.1\r\nHost: x\r\n\r\n")
         .unwrap();
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     let mut lines = BufReader::new(watcher).lines();
     while !lines
         .next()

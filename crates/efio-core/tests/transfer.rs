@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Dir, PATIENCE, errno, event, pattern, read_all};
+use common::{Dir, TIMEOUT, errno, event, pattern, read_all};
 use efio_core::transfer::{CopyFile, ReceiveFile, SendFile, Step};
 use efio_core::{Engine, EventKind, File, IoMode, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
@@ -36,7 +36,7 @@ fn finish(
     mut step: impl FnMut() -> std::io::Result<Step>,
     file_is_source: bool,
 ) -> std::io::Result<()> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         assert!(Instant::now() < deadline, "the transfer does not end");
         match (step()?, file_is_source) {
@@ -145,7 +145,7 @@ fn a_file_goes_to_a_file_wherever_it_begins() {
             source.set_position(from as u64).unwrap();
             target.set_position(to).unwrap();
             let mut copy = CopyFile::new(len);
-            let deadline = Instant::now() + PATIENCE;
+            let deadline = Instant::now() + TIMEOUT;
             loop {
                 assert!(Instant::now() < deadline);
                 let wanted = match copy.step(&source, &target).unwrap() {

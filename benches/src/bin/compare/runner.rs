@@ -20,7 +20,7 @@ use std::time::Duration;
 const STEAL: f64 = 0.1;
 const REPEATS: usize = 3;
 /// A turn that takes longer is ended, and has failed.
-const PATIENCE: Duration = Duration::from_secs(40);
+const TIMEOUT: Duration = Duration::from_secs(40);
 
 /// Where the files to read are: the same for all peers.
 pub fn input_dir(options: &Options, scenario: &Scenario, files: usize) -> PathBuf {
@@ -194,7 +194,7 @@ fn process(options: &Options, case: &Case, peer: &Entry, number: usize) -> io::R
     let (id, over) = (child.id(), Arc::new(AtomicBool::new(false)));
     let guard = Arc::clone(&over);
     let watch = thread::spawn(move || {
-        thread::park_timeout(PATIENCE);
+        thread::park_timeout(TIMEOUT);
         if !guard.load(Ordering::Relaxed) {
             // SAFETY: a child of ours that was not waited for yet.
             unsafe { libc::kill(id as i32, libc::SIGKILL) };

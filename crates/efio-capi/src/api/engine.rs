@@ -22,16 +22,16 @@ pub extern "C" fn ef_set_option(option: c_int, value: u64) -> c_int {
     enter(|| library::set_option(option, value).map(|()| 0))
 }
 
-/// Ends the library: closes every file, waits until all accepted bytes are written or `patience_ms`
+/// Ends the library: closes every file, waits until all accepted bytes are written or `timeout_ms`
 /// milliseconds are over, and for the callback. Returns 0 when nothing was left, else the number
 /// of files of which something was: those that were not closed in time, and those that failed
 /// without a function having said so, be they closed or not. `*unwritten`, unless it is null,
 /// becomes the number of their bytes that were not written. All descriptors are closed. -1: EBADF when the library is not running, EDEADLK in
 /// a callback, ESHUTDOWN in a forked child.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn ef_shutdown(patience_ms: c_uint, unwritten: *mut u64) -> c_int {
+pub unsafe extern "C" fn ef_shutdown(timeout_ms: c_uint, unwritten: *mut u64) -> c_int {
     enter(|| {
-        let report = library::stop(Duration::from_millis(patience_ms.into()))?;
+        let report = library::stop(Duration::from_millis(timeout_ms.into()))?;
         let bytes = report.unfinished.iter().map(|(_, bytes)| bytes).sum();
         // SAFETY: what C promises, see the module above.
         unsafe { put(unwritten, bytes) };

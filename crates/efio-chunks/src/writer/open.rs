@@ -102,7 +102,7 @@ impl<C: AppendChunk> ChunkWriter<C> {
     }
 
     /// Copies bytes behind the open tail's, as many as [`room`](Self::room) allows, and shows them
-    /// to the reader at once. Returns how many; the rest needs another tail or patience.
+    /// to the reader at once. Returns how many; the rest needs another tail or timeout.
     ///
     /// Costs the copy, a load and one Release store, and asks the processor for the memory of the
     /// next appends.

@@ -310,7 +310,7 @@ impl Connection {
         let (since, from) = self.measured;
         let limits = cx.limits;
         let stall_bytes = limits.stall_time.as_secs() * LEAST_SPEED;
-        let patience = match &self.state {
+        let timeout = match &self.state {
             State::Head if self.input.is_empty() => limits.idle_time,
             State::Head => limits.head_time,
             State::Linger(_) => LINGER.0,
@@ -319,7 +319,7 @@ impl Connection {
             _ if self.moved - from >= stall_bytes.max(1) => return self.start_clock(cx),
             _ => limits.stall_time,
         };
-        if cx.now.duration_since(since) < patience {
+        if cx.now.duration_since(since) < timeout {
             return Fate::Wait;
         }
         let late = match &self.state {

@@ -202,7 +202,7 @@ fn limits(options: &Options) -> Limits {
 }
 
 /// Says what was left and how long everything took.
-fn end(context: Context, patience: Duration) -> io::Result<bool> {
+fn end(context: Context, timeout: Duration) -> io::Result<bool> {
     let Context {
         engine,
         pool,
@@ -212,7 +212,7 @@ fn end(context: Context, patience: Duration) -> io::Result<bool> {
         ..
     } = context;
     let stats = engine.stats();
-    let report = engine.shutdown(patience)?;
+    let report = engine.shutdown(timeout)?;
     // Now their files are closed.
     for upload in given_up.into_values() {
         pool.ask(0, Job::Discard(upload));

@@ -226,7 +226,7 @@ impl<B: Backend> Driver<B> {
                     self.with_file(fd.index(), |_, _, file| file.close_sender = promise);
                 }
                 Command::Size(asked) => self.ask_size(asked),
-                Command::Shutdown(patience) => self.begin_shutdown(patience),
+                Command::Shutdown(timeout) => self.begin_shutdown(timeout),
             }
         }
         self.drain_positional() || had_updates

@@ -52,7 +52,7 @@ struct Arrival<F> {
     facts: FileFacts,
     id: FileId,
     /// It is still to be cut off.
-    owes_truncation: bool,
+    truncation_due: bool,
 }
 
 impl<F> Opening<F> {
@@ -190,12 +190,12 @@ impl<B: Backend> Driver<B> {
         // What was still to be written before it.
         let at_kernel = opening.at_kernel;
         let has_grown = at_kernel.is_some_and(|at| self.precedence.may_have_grown(id, at));
-        let owes_truncation =
-            facts.owes_truncation && !opening.is_cancelled() && (facts.size > 0 || has_grown);
+        let truncation_due =
+            facts.truncation_due && !opening.is_cancelled() && (facts.size > 0 || has_grown);
         if at_kernel.is_some() {
             self.precedence.cutter_answered();
         }
-        if owes_truncation {
+        if truncation_due {
             self.precedence.add_due(id, index, opening.turn);
         }
         let closed = opening.closed;
@@ -203,9 +203,9 @@ impl<B: Backend> Driver<B> {
             kernel,
             facts,
             id,
-            owes_truncation,
+            truncation_due,
         });
-        file.life.owes |= owes_truncation;
+        file.life.owes |= truncation_due;
         if let Some(turn) = closed {
             self.add_due_bytes(slot, file, id, turn);
             self.precedence.is_known(turn);
@@ -236,8 +236,8 @@ impl<B: Backend> Driver<B> {
         match &mut opening.arrival {
             Some(arrival) => {
                 let id = arrival.id;
-                if is_withdrawn && arrival.owes_truncation {
-                    arrival.owes_truncation = false;
+                if is_withdrawn && arrival.truncation_due {
+                    arrival.truncation_due = false;
                     self.settle(file, id);
                 }
                 self.add_due_bytes(slot, file, id, turn);
@@ -285,7 +285,7 @@ impl<B: Backend> Driver<B> {
         if self.precedence.is_behind(id, index, turn, self.now) {
             return self.precedence.hold(id, index, turn);
         }
-        if arrival.owes_truncation {
+        if arrival.truncation_due {
             let token = opening.token.as_ref();
             if token.is_none_or(|open| open.claim()) {
                 let op = Op::Empty {

@@ -36,7 +36,7 @@ impl<B: Backend> Drop for Driver<B> {
 }
 
 impl<B: Backend> Driver<B> {
-    /// Closes every file; gives up after `patience`.
+    /// Closes every file; gives up after `timeout`.
     pub(super) fn begin_shutdown(&mut self, timeout: Duration) {
         self.deadline = Some(self.now.saturating_add(timeout));
         let open: Vec<Fd> = self.files.iter().flatten().map(|file| file.fd).collect();

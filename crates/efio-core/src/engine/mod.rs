@@ -327,7 +327,7 @@ impl Engine {
         self.shared.close(fd, true)
     }
 
-    /// Closes every file, waits until all accepted bytes are written or `patience` is over, and
+    /// Closes every file, waits until all accepted bytes are written or `timeout` is over, and
     /// says what was left. Descriptors are stale from then on: calls say `ESHUTDOWN`. The events that
     /// were not taken are gone with the engine: the report says what could not be written in time,
     /// and what was lost without anybody having heard of it
@@ -374,8 +374,8 @@ impl Drop for Engine {
     /// Drains like [`shutdown`](Engine::shutdown), bounded by
     /// [`drop_deadline`](Builder::drop_deadline).
     fn drop(&mut self) {
-        let patience = self.shared.config.drop_deadline;
+        let timeout = self.shared.config.drop_deadline;
         // A drop has nobody to report to; `shutdown` does.
-        let _ = self.stop(patience);
+        let _ = self.stop(timeout);
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a guard that is dropped, and a panic, wait for the disk.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What became of the lines of a log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,7 +52,7 @@ impl LogGuard {
             before(info);
             if let Some(log) = log.upgrade() {
                 // There is nobody to tell.
-                let _ = log.flush(PATIENCE);
+                let _ = log.flush(TIMEOUT);
             }
         }));
     }
@@ -76,7 +76,7 @@ impl LogGuard {
     /// # Errors
     ///
     /// The first error of the file: lines may be missing. `TimedOut` when the disk takes longer
-    /// than `patience`.
+    /// than `timeout`.
     pub fn close(mut self, timeout: Duration) -> io::Result<LogReport> {
         self.end(timeout)?;
         Ok(self.report())
@@ -98,7 +98,7 @@ impl Drop for LogGuard {
             // In a forked child: the log is the parent's.
             return;
         }
-        if let Err(error) = self.end(PATIENCE) {
+        if let Err(error) = self.end(TIMEOUT) {
             // Not `eprintln!`, which panics when standard error is broken: in a drop while unwinding
             // that ends the process (F75).
             _ = writeln!(io::stderr(), "efio: the log is not complete: {error}");

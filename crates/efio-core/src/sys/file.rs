@@ -156,7 +156,7 @@ impl KernelFile {
             size: if cut { 0 } else { look.size },
             dio_align: block,
             fell_back,
-            owes_truncation: owes && !cut,
+            truncation_due: owes && !cut,
             is_new,
             on_workers: system == FileSystem::Fuse,
         };

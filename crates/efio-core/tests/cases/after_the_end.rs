@@ -1,6 +1,6 @@
 //! Calls on a file whose engine has ended say so, as waits do.
 
-use crate::common::{Dir, PATIENCE, errno};
+use crate::common::{Dir, TIMEOUT, errno};
 use efio_core::{Engine, OpenOptions};
 use std::io::Write;
 
@@ -12,14 +12,14 @@ fn a_file_of_an_ended_engine_says_eshutdown() {
         let options = OpenOptions::new().read(true).write(true).create(true);
         let file = engine.open(dir.join("file"), &options).unwrap();
         let closed = engine.open(dir.join("other"), &options).unwrap();
-        file.wait_open(Some(PATIENCE)).unwrap();
+        file.wait_open(Some(TIMEOUT)).unwrap();
         let fd = closed.fd();
-        closed.wait_closed(Some(PATIENCE)).unwrap();
+        closed.wait_closed(Some(TIMEOUT)).unwrap();
         assert_eq!(errno(engine.sync(fd)), libc::EBADF);
         if dropped {
             drop(engine);
         } else {
-            assert!(engine.shutdown(PATIENCE).unwrap().is_clean());
+            assert!(engine.shutdown(TIMEOUT).unwrap().is_clean());
         }
         let end = libc::ESHUTDOWN;
         assert_eq!(errno(file.write(b"late")), end);
@@ -30,8 +30,8 @@ fn a_file_of_an_ended_engine_says_eshutdown() {
         assert_eq!(errno(file.progress()), end);
         assert_eq!(errno(file.set_position(1)), end);
         assert_eq!(errno(file.set_len(1)), end);
-        assert_eq!(errno(file.wait_flushed(Some(PATIENCE))), end);
-        assert_eq!(errno(file.wait_len(Some(PATIENCE))), end);
+        assert_eq!(errno(file.wait_flushed(Some(TIMEOUT))), end);
+        assert_eq!(errno(file.wait_len(Some(TIMEOUT))), end);
         assert_eq!(errno(file.close()), end);
     }
 }

@@ -1,7 +1,7 @@
 //! F89: behind an append the position is the end of the file, beside std and tokio.
 
-use crate::common::beds::{MODES, backends};
-use crate::common::{Dir, PATIENCE, event, ready, write_all};
+use crate::common::fixtures::{MODES, backends};
+use crate::common::{Dir, TIMEOUT, event, ready, write_all};
 use efio_core::{BackendKind, Engine, Event, EventKind, File, IoMode, OpenOptions};
 use std::fs;
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
@@ -114,14 +114,14 @@ fn a_read_is_told_of_once() {
                 event(engine, |event| event.kind == EventKind::Readable);
             }
             assert_eq!(read(engine, &file), b"", "{of}, round {round}");
-            file.wait_flushed(Some(PATIENCE)).unwrap();
-            assert_eq!(file.wait_len(Some(PATIENCE)).unwrap(), size(path));
+            file.wait_flushed(Some(TIMEOUT)).unwrap();
+            assert_eq!(file.wait_len(Some(TIMEOUT)).unwrap(), size(path));
             let none = |event: &Event| matches!(event.kind, EventKind::Readable);
             assert!(!engine.events().drain().any(|event| none(&event)), "{of}");
         }
         write_all(engine, &file, b"abc").unwrap();
         while !engine.readiness(file.fd()).unwrap().readable {
-            file.wait_readable(Some(PATIENCE)).unwrap();
+            file.wait_readable(Some(TIMEOUT)).unwrap();
         }
         assert_eq!(file.read(&mut [0; 20]).unwrap(), 0, "{of}: it was readable");
     });
@@ -157,7 +157,7 @@ fn an_open_that_fails() {
                 loop {
                     match file.read(&mut [0; 20]) {
                         Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                            let waited = file.wait_readable(Some(PATIENCE));
+                            let waited = file.wait_readable(Some(TIMEOUT));
                             assert!(waited.is_ok(), "{of}: {waited:?}");
                         }
                         result => return result,
@@ -179,19 +179,19 @@ fn beside_a_writer() {
         let engine = start(backend, IoMode::Auto);
         let options = appending().create(true).wakers(true);
         let file = engine.open(dir.join("file"), &options).unwrap();
-        file.wait_open(Some(PATIENCE)).unwrap();
+        file.wait_open(Some(TIMEOUT)).unwrap();
         let stop = AtomicBool::new(false);
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 while !stop.load(Ordering::SeqCst) {
                     if file.write(&[7; 100]).is_err() {
-                        file.wait_writable(Some(PATIENCE)).unwrap();
+                        file.wait_writable(Some(TIMEOUT)).unwrap();
                     }
                     std::thread::yield_now();
                 }
             });
             for _ in 0..20 {
-                file.wait_readable(Some(PATIENCE)).unwrap();
+                file.wait_readable(Some(TIMEOUT)).unwrap();
             }
             stop.store(true, Ordering::SeqCst);
         });

@@ -2,9 +2,9 @@
 //! program (F73): `SIGXFSZ`, which the kernel holds for the thread that submitted the write, must not
 //! end the process there.
 
-use crate::common::beds::{MODES, backends};
 use crate::common::child::{limit, run_again, told};
-use crate::common::{Dir, PATIENCE};
+use crate::common::fixtures::{MODES, backends};
+use crate::common::{Dir, TIMEOUT};
 use efio_core::{Engine, EventKind, OpenOptions};
 use std::sync::mpsc::channel;
 
@@ -26,7 +26,7 @@ fn a_callback_runs_after_a_write_at_the_limit() {
             let engine = engine.on_event(move |event| drop(events.send(event.kind)));
             let engine = engine.start().unwrap();
             let next = |wanted: fn(&EventKind) -> bool| {
-                while !wanted(&kinds.recv_timeout(PATIENCE).unwrap()) {}
+                while !wanted(&kinds.recv_timeout(TIMEOUT).unwrap()) {}
             };
             let file = engine.open(dir.join("file"), &options).unwrap();
             next(|kind| *kind == EventKind::Opened);

@@ -2,9 +2,9 @@
 //! waker: handlers of faults run, a child that it starts has the mask of the program, and the stack
 //! is what `pthread_create(3)` gives.
 
-use crate::common::beds::backends;
 use crate::common::child::{run_again, told};
-use crate::common::{Dir, PATIENCE};
+use crate::common::fixtures::backends;
+use crate::common::{Dir, TIMEOUT};
 use efio_core::{Engine, EventKind, OpenOptions};
 use std::hint::black_box;
 use std::mem::MaybeUninit;
@@ -114,7 +114,7 @@ fn handlers_masks_and_stacks() {
         let engine = engine.start().unwrap();
         let options = OpenOptions::new().write(true).create(true);
         let _file = engine.open(dir.join("file"), &options).unwrap();
-        let (handled, blocked, _) = heard.recv_timeout(PATIENCE).unwrap();
+        let (handled, blocked, _) = heard.recv_timeout(TIMEOUT).unwrap();
         assert_eq!((handled, &blocked), (FAULTS.len(), &program), "{backend:?}");
 
         let engine = Engine::builder().backend(backend).start().unwrap();
@@ -127,11 +127,7 @@ fn handlers_masks_and_stacks() {
             .poll_open(&mut Context::from_waker(&waker))
             .is_pending()
         {
-            assert_eq!(
-                heard.recv_timeout(PATIENCE),
-                Ok(FAULTS.len()),
-                "{backend:?}"
-            );
+            assert_eq!(heard.recv_timeout(TIMEOUT), Ok(FAULTS.len()), "{backend:?}");
         }
     }
 }

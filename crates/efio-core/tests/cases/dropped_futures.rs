@@ -1,6 +1,6 @@
 //! F86: a future that is dropped before it is ready does nothing later.
 
-use crate::common::{Dir, PATIENCE};
+use crate::common::{Dir, TIMEOUT};
 use efio_core::{AsyncFile, Engine, OpenOptions};
 use std::future::Future;
 use std::path::Path;
@@ -23,9 +23,9 @@ fn drop_pending<T>(future: impl Future<Output = T>) {
 fn save(engine: &Engine, path: &Path, bytes: &[u8]) {
     let file = engine.open(path, &new().wakers(true)).unwrap();
     assert_eq!(file.write(bytes).unwrap(), bytes.len());
-    file.wait_synced(file.sync().unwrap(), Some(PATIENCE))
+    file.wait_synced(file.sync().unwrap(), Some(TIMEOUT))
         .unwrap();
-    file.wait_closed(Some(PATIENCE)).unwrap();
+    file.wait_closed(Some(TIMEOUT)).unwrap();
 }
 
 /// Opens that were dropped cut nothing off of what is written and synced behind them.
@@ -42,7 +42,7 @@ fn a_dropped_open_truncates_nothing_later() {
         save(&engine, &path, &bytes);
         assert!(std::fs::read(&path).unwrap() == bytes, "round {round}");
     }
-    assert!(engine.shutdown(PATIENCE).unwrap().is_clean());
+    assert!(engine.shutdown(TIMEOUT).unwrap().is_clean());
     assert!(std::fs::read(&path).unwrap() == bytes, "later");
 }
 
@@ -72,6 +72,6 @@ fn an_open_that_is_withdrawn_in_time_changes_nothing() {
     }
     *owner.lock().unwrap() = Weak::new();
     let engine = Arc::into_inner(engine).expect("the callback is over");
-    assert!(engine.shutdown(PATIENCE).unwrap().is_clean());
+    assert!(engine.shutdown(TIMEOUT).unwrap().is_clean());
     assert_eq!(std::fs::read(&path).unwrap(), [7; 5000]);
 }

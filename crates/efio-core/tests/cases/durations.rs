@@ -1,6 +1,6 @@
 //! F66: `Duration::MAX` is for ever in each place that takes a time.
 
-use crate::common::{Dir, PATIENCE};
+use crate::common::{Dir, TIMEOUT};
 use efio_core::log::{LogOptions, WhenBehind};
 use efio_core::{BackendKind, Engine, OpenOptions};
 use std::io::Write;
@@ -29,9 +29,9 @@ fn an_interval_of_an_engine_never_ends() {
         file.wait_open(None).unwrap();
         file.write(b"accepted").unwrap();
         // The driver has heard of the bytes once it has made a size of them.
-        assert_eq!(file.wait_len(Some(PATIENCE)).unwrap(), 8);
+        assert_eq!(file.wait_len(Some(TIMEOUT)).unwrap(), 8);
         file.write(b", too").unwrap();
-        file.wait_closed(Some(PATIENCE)).unwrap();
+        file.wait_closed(Some(TIMEOUT)).unwrap();
         assert_eq!(std::fs::read(dir.join("file")).unwrap(), b"accepted, too");
     });
 }

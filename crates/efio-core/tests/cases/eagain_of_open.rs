@@ -1,8 +1,8 @@
 //! F60: an open to which the kernel says `EAGAIN` is tried again or waited for. It ends, and while it
 //! has not it is pending, which no error says.
 
-use crate::common::beds::backends;
-use crate::common::{Dir, PATIENCE, skip};
+use crate::common::fixtures::backends;
+use crate::common::{Dir, TIMEOUT, skip};
 use efio_core::{BackendKind, Engine, EventKind, OpenOptions};
 use std::fs;
 use std::os::fd::AsRawFd;
@@ -33,7 +33,7 @@ fn an_open_beneath_goes_well_while_others_rename() {
                 let beneath = directory.try_clone().unwrap();
                 let options = OpenOptions::new().read(true).beneath(beneath);
                 let file = engine.open("a/b/../../file", &options).unwrap();
-                file.wait_open(Some(PATIENCE)).unwrap();
+                file.wait_open(Some(TIMEOUT)).unwrap();
             }
         }
         stop.store(true, Ordering::Relaxed);
@@ -83,7 +83,7 @@ fn an_open_of_a_leased_file_waits_and_nobody_else_does() {
             let path = dir.join(&format!("{backend:?}-{number}"));
             let options = OpenOptions::new().write(true).create(true);
             let other = engine.open(path, &options).unwrap();
-            other.wait_open(Some(PATIENCE)).unwrap();
+            other.wait_open(Some(TIMEOUT)).unwrap();
             let pending = file.open_status();
             assert!(!pending.expect("pending is no error"), "the lease is there");
         }
@@ -92,10 +92,10 @@ fn an_open_of_a_leased_file_waits_and_nobody_else_does() {
         let waits = file.wait_open(Some(Duration::ZERO)).unwrap_err();
         assert_eq!(waits.kind(), std::io::ErrorKind::TimedOut);
         drop(holder);
-        file.wait_open(Some(PATIENCE)).unwrap();
-        file.wait_closed(Some(PATIENCE)).unwrap();
+        file.wait_open(Some(TIMEOUT)).unwrap();
+        file.wait_closed(Some(TIMEOUT)).unwrap();
         assert_eq!(fs::read(&leased).unwrap(), b"abc3456789");
-        assert!(engine.shutdown(PATIENCE).unwrap().is_clean());
+        assert!(engine.shutdown(TIMEOUT).unwrap().is_clean());
     }
 }
 

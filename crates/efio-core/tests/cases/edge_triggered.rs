@@ -4,8 +4,8 @@
 //!
 //! `EFIO_EVENTS=10000000` takes that many in all; the gate takes fewer.
 
-use crate::common::beds::backends;
-use crate::common::{Dir, PATIENCE};
+use crate::common::fixtures::backends;
+use crate::common::{Dir, TIMEOUT};
 use efio_core::{BackendKind, Buffer, Engine, Event, EventKind, EventQueue, Fd, File, OpenOptions};
 use std::collections::HashMap;
 use std::io::ErrorKind;
@@ -47,7 +47,7 @@ impl Mio {
 
 impl Loop for Mio {
     fn turn(&mut self, take: &mut dyn FnMut()) -> bool {
-        self.0.poll(&mut self.1, Some(PATIENCE)).unwrap();
+        self.0.poll(&mut self.1, Some(TIMEOUT)).unwrap();
         take();
         !self.1.is_empty()
     }
@@ -88,7 +88,7 @@ impl Loop for Tokio<'_> {
     fn turn(&mut self, take: &mut dyn FnMut()) -> bool {
         let queue = self.queue.as_ref().unwrap();
         self.runtime.block_on(async {
-            let woken = tokio::time::timeout(PATIENCE, queue.readable()).await;
+            let woken = tokio::time::timeout(TIMEOUT, queue.readable()).await;
             take();
             let Ok(guard) = woken else { return false };
             guard.unwrap().clear_ready();
@@ -139,7 +139,7 @@ impl<'a> Epoll<'a> {
 impl Loop for Epoll<'_> {
     fn turn(&mut self, take: &mut dyn FnMut()) -> bool {
         let mut event = libc::epoll_event { events: 0, u64: 0 };
-        let (set, timeout) = (self.set.as_raw_fd(), PATIENCE.as_millis() as i32);
+        let (set, timeout) = (self.set.as_raw_fd(), TIMEOUT.as_millis() as i32);
         // SAFETY: room for one event that lives through the call.
         let count = unsafe { libc::epoll_wait(set, &raw mut event, 1, timeout) };
         take();
@@ -161,7 +161,7 @@ impl Loop for Poll<'_> {
             revents: 0,
         };
         // SAFETY: one pollfd that lives through the call.
-        let count = unsafe { libc::poll(&raw mut poll, 1, PATIENCE.as_millis() as i32) };
+        let count = unsafe { libc::poll(&raw mut poll, 1, TIMEOUT.as_millis() as i32) };
         take();
         count == 1
     }
@@ -192,7 +192,7 @@ impl<'a> Polling<'a> {
 impl Loop for Polling<'_> {
     fn turn(&mut self, take: &mut dyn FnMut()) -> bool {
         self.events.clear();
-        let count = self.poller.wait(&mut self.events, Some(PATIENCE)).unwrap();
+        let count = self.poller.wait(&mut self.events, Some(TIMEOUT)).unwrap();
         take();
         if self.mode == polling::PollMode::Oneshot {
             let interest = polling::Event::readable(0);

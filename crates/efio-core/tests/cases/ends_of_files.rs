@@ -1,9 +1,9 @@
 //! Ends of files: a size that says nothing (F63), an end that moved since it was read ahead (F65),
 //! and short reads at an end that io_uring gets wrong (F87).
 
-use crate::common::beds::{backends, reading};
+use crate::common::fixtures::{backends, reading};
 use crate::common::fuse::{Fuse, Made};
-use crate::common::{Dir, PATIENCE, PORTABLE, pattern, read_all, skip};
+use crate::common::{Dir, PORTABLE, TIMEOUT, pattern, read_all, skip};
 use efio_core::{BackendKind, Engine, EventKind, File, IoMode, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::path::Path;
@@ -122,7 +122,7 @@ fn drain(file: &File) -> usize {
             Ok(n) => got += n,
             Err(error) => {
                 assert_eq!(error.kind(), ErrorKind::WouldBlock);
-                file.wait_readable(Some(PATIENCE)).unwrap();
+                file.wait_readable(Some(TIMEOUT)).unwrap();
             }
         }
     }
@@ -153,7 +153,7 @@ fn the_end_is_one_of_when_the_consumer_arrives() {
                     stats.read_direct + stats.read_uncached + stats.read_cached >= len as u64
                 };
                 let begun = std::time::Instant::now();
-                while !settled(file.stats().unwrap()) && begun.elapsed() < PATIENCE {
+                while !settled(file.stats().unwrap()) && begun.elapsed() < TIMEOUT {
                     std::thread::yield_now();
                 }
                 std::thread::sleep(std::time::Duration::from_millis(5));

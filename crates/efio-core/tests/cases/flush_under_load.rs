@@ -4,7 +4,7 @@
 //! Writers take no break until everybody is answered, and the file has bytes that the kernel does
 //! not have at every look, so that "nothing is pending" never comes.
 
-use crate::common::{Dir, PATIENCE};
+use crate::common::{Dir, TIMEOUT};
 use efio_core::{BackendKind, Engine, EventKind, File, IoMode, OpenOptions};
 use std::future::poll_fn;
 use std::io::{self, ErrorKind, Write};
@@ -22,7 +22,7 @@ fn beside_a_writer(mode: IoMode, wakers: bool, act: impl Fn(&Engine, &File)) {
         let options = OpenOptions::new().read(true).write(true).create(true);
         let file = engine.open(dir.join("file"), &options.wakers(wakers));
         let file = file.unwrap();
-        file.wait_open(Some(PATIENCE)).unwrap();
+        file.wait_open(Some(TIMEOUT)).unwrap();
         let (stop, busy) = (AtomicBool::new(false), AtomicBool::new(false));
         thread::scope(|scope| {
             scope.spawn(|| write_on(&file, &stop, &busy));
@@ -70,11 +70,11 @@ fn waits_end() {
         beside_a_writer(mode, true, |_, file| {
             for _ in 0..ROUNDS {
                 let mark = file.progress().unwrap().accepted;
-                file.wait_flushed(Some(PATIENCE)).unwrap();
+                file.wait_flushed(Some(TIMEOUT)).unwrap();
                 assert!(file.progress().unwrap().written >= mark);
-                assert!(file.wait_len(Some(PATIENCE)).unwrap() >= 16 << 20);
+                assert!(file.wait_len(Some(TIMEOUT)).unwrap() >= 16 << 20);
                 let mark = file.sync().unwrap();
-                file.wait_synced(mark, Some(PATIENCE)).unwrap();
+                file.wait_synced(mark, Some(TIMEOUT)).unwrap();
             }
         });
     }
@@ -113,7 +113,7 @@ fn tasks_are_answered() {
                 poll_fn(|cx| file.poll_len(cx)).await.unwrap();
             }
         };
-        let in_time = runtime.block_on(async { tokio::time::timeout(PATIENCE, all).await });
+        let in_time = runtime.block_on(async { tokio::time::timeout(TIMEOUT, all).await });
         in_time.expect("a task that waits for ever");
     });
 }
@@ -124,7 +124,7 @@ fn an_own_write_belongs_to_the_next_answer() {
     let (dir, engine) = (Dir::new(), Engine::new().unwrap());
     let options = OpenOptions::new().write(true).create(true).wakers(true);
     let file = engine.open(dir.join("file"), &options).unwrap();
-    file.wait_open(Some(PATIENCE)).unwrap();
+    file.wait_open(Some(TIMEOUT)).unwrap();
     for round in 0..200u64 {
         assert_eq!(file.write(b"abc").unwrap(), 3);
         // Given up, whatever it says.

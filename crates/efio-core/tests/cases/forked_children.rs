@@ -1,8 +1,8 @@
 //! F68: a process forks while other threads are inside efio, whose locks stay taken in the child for
 //! ever. Every call there ends all the same, refused with `ESHUTDOWN`, and so does every drop.
 
-use crate::common::beds::backends;
-use crate::common::{Dir, PATIENCE};
+use crate::common::fixtures::backends;
+use crate::common::{Dir, TIMEOUT};
 use efio_core::log::LogOptions;
 use efio_core::{Engine, EventKind, File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
@@ -122,7 +122,7 @@ fn files_of_busy_threads() {
         assert_eq!(ends, [End::Exit(0); FORKS], "{backend:?}");
         let end = in_child(move || {
             drop(kept);
-            refused(engine.shutdown(PATIENCE))
+            refused(engine.shutdown(TIMEOUT))
         });
         assert_eq!(end, End::Exit(0), "{backend:?}");
     }
@@ -131,7 +131,7 @@ fn files_of_busy_threads() {
 fn open(engine: &Engine, dir: &Dir, name: &str) -> File {
     let options = OpenOptions::new().read(true).write(true).create(true);
     let file = engine.open(dir.join(name), &options.wakers(true)).unwrap();
-    file.wait_open(Some(PATIENCE)).unwrap();
+    file.wait_open(Some(TIMEOUT)).unwrap();
     file
 }
 
@@ -147,12 +147,12 @@ fn use_all(engine: &Engine, dir: &Dir, name: &str, kept: &File) {
     let _ = kept.len();
     drop(engine.buffer(4096));
     let _ = file.sync();
-    let _ = file.wait_closed(Some(PATIENCE));
+    let _ = file.wait_closed(Some(TIMEOUT));
 }
 
 /// In the child: each call says `ESHUTDOWN`.
 fn all_refused(engine: &Engine, file: &File, dir: &Dir) -> bool {
-    let (fd, some) = (file.fd(), Some(PATIENCE));
+    let (fd, some) = (file.fd(), Some(TIMEOUT));
     let answered = engine.stats().stray_completions == 0 && engine.events().try_next().is_none();
     answered
         && refused(engine.open(dir.join("child"), &OpenOptions::new().read(true)))
@@ -204,8 +204,8 @@ fn a_callback_that_forks() {
         let options = OpenOptions::new().write(true).create(true);
         let file = engine.open(dir.join("file"), &options).unwrap();
         file.write(b"once").unwrap();
-        file.wait_closed(Some(PATIENCE)).unwrap();
-        assert!(engine.shutdown(PATIENCE).unwrap().is_clean());
+        file.wait_closed(Some(TIMEOUT)).unwrap();
+        assert!(engine.shutdown(TIMEOUT).unwrap().is_clean());
         assert_eq!(end_of(child.load(Ordering::Acquire)), End::Exit(0));
         assert_eq!(std::fs::read(dir.join("file")).unwrap(), b"once");
     }

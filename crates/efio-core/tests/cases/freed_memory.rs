@@ -1,8 +1,8 @@
 //! Memory that the program gives back wakes who waits for memory at once, though no op ends and no
 //! call tells the engine (F94). Seen as a wake-up at the engine's next look, up to 100 ms later.
 
-use crate::common::beds::backends;
-use crate::common::{Dir, PATIENCE};
+use crate::common::fixtures::backends;
+use crate::common::{Dir, TIMEOUT};
 use efio_core::{BackendKind, Buffer, Engine, File, IoMode, OpenOptions};
 use std::io::ErrorKind;
 use std::sync::Barrier;
@@ -42,7 +42,7 @@ fn woken_after(engine: &Engine, file: &File, wait: impl Fn(&File) + Sync) -> Dur
         let begin = Instant::now();
         let mut turns = engine.stats().turns;
         let mut since = Instant::now();
-        while since.elapsed() < Duration::from_millis(30) && begin.elapsed() < PATIENCE {
+        while since.elapsed() < Duration::from_millis(30) && begin.elapsed() < TIMEOUT {
             thread::sleep(Duration::from_millis(1));
             let now = engine.stats().turns;
             if now != turns {
@@ -61,9 +61,9 @@ fn check(backend: BackendKind, what: &str, file: impl Fn(&Engine) -> File, wait:
     let mut late = 0;
     for _ in 0..ROUNDS {
         let file = file(&engine);
-        file.wait_open(Some(PATIENCE)).unwrap();
+        file.wait_open(Some(TIMEOUT)).unwrap();
         late += u32::from(woken_after(&engine, &file, wait) > AT_ONCE);
-        file.wait_closed(Some(PATIENCE)).unwrap();
+        file.wait_closed(Some(TIMEOUT)).unwrap();
     }
     assert!(
         late <= ROUNDS / 3,
@@ -83,7 +83,7 @@ fn memory_that_comes_back_wakes_a_writer_at_once() {
         check(backend, "writer", open, |file| {
             let refused = file.write(&[1]).unwrap_err();
             assert_eq!(refused.kind(), ErrorKind::WouldBlock);
-            file.wait_writable(Some(PATIENCE)).unwrap();
+            file.wait_writable(Some(TIMEOUT)).unwrap();
         });
     }
 }
@@ -102,7 +102,7 @@ fn memory_that_comes_back_wakes_a_reader_at_once() {
     };
     for &backend in backends() {
         check(backend, "reader", open, |file| {
-            file.wait_readable(Some(PATIENCE)).unwrap();
+            file.wait_readable(Some(TIMEOUT)).unwrap();
         });
     }
 }

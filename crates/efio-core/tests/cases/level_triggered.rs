@@ -1,8 +1,8 @@
 //! The documented loop, level-triggered: it waits until the event descriptor is readable, then takes
 //! events until none is left. The control of the edge-triggered cases (F82).
 
-use crate::common::beds::backends;
-use crate::common::{Dir, PATIENCE, readable};
+use crate::common::fixtures::backends;
+use crate::common::{Dir, TIMEOUT, readable};
 use efio_core::{BackendKind, Engine, Fd, File, OpenOptions};
 use std::collections::HashMap;
 use std::io::ErrorKind;
@@ -31,7 +31,7 @@ fn read_files(backend: BackendKind) {
     let mut files: HashMap<Fd, File> = (0..AT_ONCE).map(|_| open()).collect();
     let (mut begun, mut done) = (AT_ONCE, 0);
     while done < FILES {
-        let woken = readable(&engine, PATIENCE);
+        let woken = readable(&engine, TIMEOUT);
         let mut taken = 0;
         for event in engine.events().drain() {
             taken += 1;

@@ -1,6 +1,6 @@
 //! A log after trouble, and beside writers that take no break: it ends, and says what is missing.
 
-use crate::common::{Dir, PATIENCE, errno, mount};
+use crate::common::{Dir, TIMEOUT, errno, mount};
 use efio_core::log::{LogOptions, LogWriter, WhenBehind};
 use std::collections::HashSet;
 use std::fs;
@@ -26,7 +26,7 @@ fn after_a_full_disk_it_goes_on() {
     for when_behind in [
         WhenBehind::Drop,
         WhenBehind::Refuse,
-        WhenBehind::Block(PATIENCE),
+        WhenBehind::Block(TIMEOUT),
     ] {
         let Some(disk) = mount::memory(4 << 20) else {
             return;
@@ -48,7 +48,7 @@ fn after_a_full_disk_it_goes_on() {
         put(&log);
         (&log).flush().unwrap();
         fill(&disk.join("filler"));
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         let mut refused = 0;
         while refused < 10 {
             assert!(Instant::now() < deadline, "the disk is never full");
@@ -71,7 +71,7 @@ fn after_a_full_disk_it_goes_on() {
                 Some(_) => thread::sleep(Duration::from_millis(5)),
             }
         }
-        let report = guard.close(PATIENCE).unwrap();
+        let report = guard.close(TIMEOUT).unwrap();
         let text = fs::read_to_string(&path).unwrap();
         let (missing, lines): (Vec<&str>, Vec<&str>) = text
             .lines()
@@ -121,7 +121,7 @@ fn a_disk_that_stays_full_is_told() {
         let _ = writeln!(&log, "{}", "x".repeat(999));
         thread::yield_now();
     }
-    assert_eq!(errno(guard.close(PATIENCE)), libc::ENOSPC);
+    assert_eq!(errno(guard.close(TIMEOUT)), libc::ENOSPC);
 }
 
 /// For logrotate: what was taken before is in the old file, what comes after in the new one.
@@ -155,7 +155,7 @@ fn it_goes_on_in_another_file() {
         }
         stop.store(true, Ordering::SeqCst);
     });
-    guard.close(PATIENCE).unwrap();
+    guard.close(TIMEOUT).unwrap();
     let there = fs::read(&path).unwrap().len() as u64 / 100;
     assert_eq!(there, count.load(Ordering::SeqCst));
     // The directory is gone: lines go on where they went.
@@ -165,7 +165,7 @@ fn it_goes_on_in_another_file() {
     fs::create_dir(dir.join("log")).unwrap();
     assert_eq!(errno(log.reopen()), libc::EISDIR);
     writeln!(&log, "still here").unwrap();
-    guard.close(PATIENCE).unwrap();
+    guard.close(TIMEOUT).unwrap();
 }
 
 /// F88: a flush and the end of a log beside threads that log on.
@@ -196,7 +196,7 @@ fn it_ends_beside_writers() {
                 (&log).flush().unwrap();
                 assert!(fs::metadata(&path).unwrap().len() >= taken);
             }
-            let report = guard.close(PATIENCE).unwrap();
+            let report = guard.close(TIMEOUT).unwrap();
             stop.store(true, Ordering::SeqCst);
             assert_eq!(fs::metadata(&path).unwrap().len(), report.bytes);
         });
@@ -245,5 +245,5 @@ fn a_caught_panic_waits_for_no_writer() {
         stop.store(true, Ordering::SeqCst);
         result.unwrap();
     });
-    guard.close(PATIENCE).unwrap();
+    guard.close(TIMEOUT).unwrap();
 }

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! A case runs on every backend that starts here, waits for states and never for the clock (only
-//! [`PATIENCE`](common::PATIENCE) ends a hang), and says `SKIPPED` and why where it cannot run.
+//! [`TIMEOUT`](common::TIMEOUT) ends a hang), and says `SKIPPED` and why where it cannot run.
 
 #[path = "../common/mod.rs"]
 mod common;

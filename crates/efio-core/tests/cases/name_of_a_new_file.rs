@@ -1,9 +1,9 @@
 //! F62, F90: the name of a new file. Its directory is the one that got the name, wherever it is by the
 //! first sync; and whatever becomes of it, the bytes are durable and the file lives.
 
-use crate::common::beds::backends;
 use crate::common::child::{deny, limit, run_again, told};
-use crate::common::{Dir, PATIENCE, skip};
+use crate::common::fixtures::backends;
+use crate::common::{Dir, TIMEOUT, skip};
 use efio_core::{BackendKind, Engine, Errno, File, NameState, OpenOptions};
 use std::fs;
 use std::io::Write;
@@ -18,7 +18,7 @@ fn start(backend: BackendKind) -> Engine {
 fn create(engine: &Engine, path: impl AsRef<Path>) -> File {
     let options = OpenOptions::new().write(true).create(true);
     let file = engine.open(path, &options).unwrap();
-    file.wait_open(Some(PATIENCE)).unwrap();
+    file.wait_open(Some(TIMEOUT)).unwrap();
     (&file).write_all(b"hello\n").unwrap();
     file
 }
@@ -26,15 +26,15 @@ fn create(engine: &Engine, path: impl AsRef<Path>) -> File {
 /// Syncs the file, which has to live: it takes more bytes. What is known of its name.
 fn sync(file: &File) -> NameState {
     let mark = file.sync().unwrap();
-    file.wait_synced(mark, Some(PATIENCE)).unwrap();
+    file.wait_synced(mark, Some(TIMEOUT)).unwrap();
     assert_eq!(file.failure().unwrap(), None);
     (&*file).write_all(b"more\n").unwrap();
-    file.wait_flushed(Some(PATIENCE)).unwrap();
+    file.wait_flushed(Some(TIMEOUT)).unwrap();
     file.stats().unwrap().name
 }
 
 fn close(file: File, content: &str, path: Option<PathBuf>) {
-    file.wait_closed(Some(PATIENCE)).unwrap();
+    file.wait_closed(Some(TIMEOUT)).unwrap();
     if let Some(path) = path {
         assert_eq!(fs::read_to_string(path).unwrap(), content);
     }
@@ -194,7 +194,7 @@ fn directories_do_not_cost_a_file_its_descriptor() {
         files.push(create(&engine, home.join("file")));
     }
     // Every descriptor is a file's. One that is closed is enough for all directories, in turn.
-    files.pop().unwrap().wait_closed(Some(PATIENCE)).unwrap();
+    files.pop().unwrap().wait_closed(Some(TIMEOUT)).unwrap();
     for file in &files {
         while sync(file) == NameState::Pending {
             std::thread::yield_now();
@@ -263,6 +263,6 @@ fn another_user_by_the_first_sync() {
     let file = create(&engine, dir.join("dropbox/file"));
     assert_eq!(sync(&file), NameState::Unknown(Errno(libc::EACCES)));
     assert_eq!(engine.stats().names_unknown, 1);
-    file.wait_closed(Some(PATIENCE)).unwrap();
-    assert!(engine.shutdown(PATIENCE).unwrap().is_clean());
+    file.wait_closed(Some(TIMEOUT)).unwrap();
+    assert!(engine.shutdown(TIMEOUT).unwrap().is_clean());
 }

@@ -1,7 +1,7 @@
 //! F85: a file that is closed, and opened again by the same engine, is as if the close had ended
 //! before. No old byte lands on the new contents, and a read sees what was accepted.
 
-use crate::common::{Dir, PATIENCE, write_all};
+use crate::common::{Dir, TIMEOUT, write_all};
 use efio_core::{BackendKind, Engine, File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::path::Path;
@@ -18,7 +18,7 @@ const CLOSINGS: [(&str, Closing); 4] = [
     ("close", |file| file.close().unwrap()),
     ("close_sync", |file| file.close_sync().unwrap()),
     ("close_wait", |file| {
-        file.wait_closed(Some(PATIENCE)).unwrap()
+        file.wait_closed(Some(TIMEOUT)).unwrap()
     }),
 ];
 
@@ -28,7 +28,7 @@ fn each_engine(test: impl Fn(&Engine)) {
             continue;
         };
         test(&engine);
-        assert!(engine.shutdown(PATIENCE).unwrap().is_clean());
+        assert!(engine.shutdown(TIMEOUT).unwrap().is_clean());
     }
 }
 
@@ -40,14 +40,14 @@ fn put(engine: &Engine, path: &Path, options: &OpenOptions, bytes: &[u8], close:
 
 fn get(engine: &Engine, path: &Path) -> io::Result<Vec<u8>> {
     let file = engine.open(path, &OpenOptions::new().read(true).wakers(true))?;
-    file.wait_open(Some(PATIENCE))?;
+    file.wait_open(Some(TIMEOUT))?;
     let (mut all, mut buffer) = (Vec::new(), vec![0; 30_000]);
     loop {
         match file.read(&mut buffer) {
             Ok(0) => return Ok(all),
             Ok(n) => all.extend_from_slice(&buffer[..n]),
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                file.wait_readable(Some(PATIENCE))?;
+                file.wait_readable(Some(TIMEOUT))?;
             }
             Err(error) => return Err(error),
         }
@@ -128,7 +128,7 @@ fn in_every_mode() {
         for round in 0..ROUNDS {
             put(engine, &path, &new(), &OLD, drop);
             let twin = engine.open(&path, &new().create_new(true)).unwrap();
-            let error = twin.wait_open(Some(PATIENCE)).unwrap_err();
+            let error = twin.wait_open(Some(TIMEOUT)).unwrap_err();
             assert_eq!(error.raw_os_error(), Some(libc::EEXIST), "round {round}");
             put(engine, &path, &OpenOptions::new().append(true), &NEW, drop);
             let file = engine.open(&path, &OpenOptions::new().write(true)).unwrap();

@@ -1,9 +1,9 @@
 //! F92: a read waits for the bytes that its own file accepted before it. When the kernel refuses
 //! them, the read gets the error of the write, whoever asks, and once it has asked.
 
-use crate::common::beds::backends;
 use crate::common::child::{limit, run_again, told};
-use crate::common::{Dir, PATIENCE, errno, event};
+use crate::common::fixtures::backends;
+use crate::common::{Dir, TIMEOUT, errno, event};
 use efio_core::transfer::{SendFile, Step};
 use efio_core::{Engine, EventKind, File, IoMode, OpenOptions};
 use std::io::{self, ErrorKind};
@@ -63,7 +63,7 @@ const ASKING: [(&str, Ask); 5] = [
         loop {
             match file.read(&mut [0; 10]) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    file.wait_readable(Some(PATIENCE)).unwrap();
+                    file.wait_readable(Some(TIMEOUT)).unwrap();
                 }
                 result => return result.map(|n| n as u64),
             }

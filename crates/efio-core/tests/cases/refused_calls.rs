@@ -5,7 +5,7 @@
 //! A trace of the program says which calls there are, so that none is forgotten that comes later.
 
 use crate::common::child::{again, deny, told};
-use crate::common::{Dir, PATIENCE, pattern, skip};
+use crate::common::{Dir, TIMEOUT, pattern, skip};
 use efio_core::{BackendKind, Engine, File, OpenOptions};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
@@ -156,7 +156,7 @@ fn try_out(number: i64, name: &str, errno: i32) -> Option<String> {
         if let Some(status) = child.try_wait().unwrap() {
             break status;
         }
-        if begun.elapsed() > PATIENCE {
+        if begun.elapsed() > TIMEOUT {
             child.kill().unwrap();
             child.wait().unwrap();
             return Some(format!("{name} refused with {errno}: hangs"));
@@ -203,7 +203,7 @@ fn exit(code: i32) -> ! {
 
 fn write(file: &File, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
-        file.wait_writable(Some(PATIENCE))?;
+        file.wait_writable(Some(TIMEOUT))?;
         match (&mut &*file).write(bytes) {
             Ok(n) => bytes = &bytes[n..],
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -216,7 +216,7 @@ fn write(file: &File, mut bytes: &[u8]) -> io::Result<()> {
 fn read(file: &File) -> io::Result<Vec<u8>> {
     let (mut all, mut buffer) = (Vec::new(), vec![0; 50_000]);
     loop {
-        file.wait_readable(Some(PATIENCE))?;
+        file.wait_readable(Some(TIMEOUT))?;
         match file.read(&mut buffer) {
             Ok(0) => return Ok(all),
             Ok(n) => all.extend_from_slice(&buffer[..n]),
@@ -249,8 +249,8 @@ fn work(dir: &Path, backend: BackendKind, beneath: fs::File) -> io::Result<()> {
         let file = engine.open(&path, &options)?;
         write(&file, &bytes)?;
         let mark = file.sync()?;
-        file.wait_synced(mark, Some(PATIENCE))?;
-        file.wait_closed(Some(PATIENCE))?;
+        file.wait_synced(mark, Some(TIMEOUT))?;
+        file.wait_closed(Some(TIMEOUT))?;
         written.insert(path);
     }
     for path in written {
@@ -261,12 +261,12 @@ fn work(dir: &Path, backend: BackendKind, beneath: fs::File) -> io::Result<()> {
         if let Ok(raw) = raw {
             assert!(raw == bytes, "{path:?}");
         }
-        assert_eq!(file.wait_len(Some(PATIENCE))?, bytes.len() as u64);
+        assert_eq!(file.wait_len(Some(TIMEOUT))?, bytes.len() as u64);
         file.set_len(1000)?;
-        file.wait_flushed(Some(PATIENCE))?;
-        assert_eq!(file.wait_len(Some(PATIENCE))?, 1000);
-        file.wait_closed(Some(PATIENCE))?;
+        file.wait_flushed(Some(TIMEOUT))?;
+        assert_eq!(file.wait_len(Some(TIMEOUT))?, 1000);
+        file.wait_closed(Some(TIMEOUT))?;
     }
-    assert!(engine.shutdown(PATIENCE)?.is_clean());
+    assert!(engine.shutdown(TIMEOUT)?.is_clean());
     Ok(())
 }

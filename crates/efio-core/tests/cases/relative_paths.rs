@@ -2,7 +2,7 @@
 //! call.
 
 use crate::common::child::{run_again, told};
-use crate::common::{Dir, PATIENCE, PORTABLE, skip};
+use crate::common::{Dir, PORTABLE, TIMEOUT, skip};
 use efio_core::{Engine, OpenOptions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -11,9 +11,9 @@ use std::{env, fs, io};
 fn create(engine: &Engine, path: &str) -> io::Result<()> {
     let options = OpenOptions::new().write(true).create(true);
     let file = engine.open(path, &options)?;
-    file.wait_open(Some(PATIENCE))?;
+    file.wait_open(Some(TIMEOUT))?;
     let mark = file.sync()?;
-    file.wait_synced(mark, Some(PATIENCE))
+    file.wait_synced(mark, Some(TIMEOUT))
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn the_directory_is_that_of_the_call() {
     }
     env::set_current_dir("/").unwrap();
     for (number, file) in files.iter().enumerate() {
-        file.wait_open(Some(PATIENCE)).unwrap();
+        file.wait_open(Some(TIMEOUT)).unwrap();
         assert!(dir.join(&format!("{}/{number}", number % 3)).exists());
     }
     // Removed meanwhile: as open(2) says.

@@ -1,9 +1,9 @@
 //! F84: what a full disk did not take while the shutdown drained it is in the report, with its error
 //! and where the loss begins: for files that were left open, closed, or dropped.
 
-use crate::common::beds::backends;
+use crate::common::fixtures::backends;
 use crate::common::mount::memory;
-use crate::common::{PATIENCE, event};
+use crate::common::{TIMEOUT, event};
 use efio_core::{BackendKind, Builder, Engine, Errno, EventKind, OpenOptions, ShutdownReport};
 use std::io::ErrorKind;
 use std::path::Path;
@@ -26,14 +26,14 @@ fn new() -> OpenOptions {
 fn lose(engine: Engine, path: &Path, how: &str) -> ShutdownReport {
     let options = new().wakers(how == "task");
     let file = engine.open(path, &options).unwrap();
-    file.wait_open(Some(PATIENCE)).unwrap();
+    file.wait_open(Some(TIMEOUT)).unwrap();
     let bytes = vec![7; ACCEPTED];
     let mut accepted = 0;
     while accepted < bytes.len() {
         match file.write(&bytes[accepted..]) {
             Ok(n) => accepted += n,
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                file.wait_writable(Some(PATIENCE)).unwrap();
+                file.wait_writable(Some(TIMEOUT)).unwrap();
             }
             Err(error) => panic!("{how}: {error}"),
         }
@@ -46,7 +46,7 @@ fn lose(engine: Engine, path: &Path, how: &str) -> ShutdownReport {
         "close_sync" => drop(file.close_sync()),
         _ => drop(file),
     }
-    let report = engine.shutdown(PATIENCE).unwrap();
+    let report = engine.shutdown(TIMEOUT).unwrap();
     assert!(report.unfinished.iter().all(|(other, _)| *other == fd));
     report
 }
@@ -118,8 +118,8 @@ fn a_failure_is_reported_until_somebody_heard_of_it() {
                     matches!(event.kind, EventKind::Closed { .. })
                 });
             }
-            "call" => drop(file.wait_flushed(Some(PATIENCE)).unwrap_err()),
-            "close_wait" => drop(file.wait_closed(Some(PATIENCE)).unwrap_err()),
+            "call" => drop(file.wait_flushed(Some(TIMEOUT)).unwrap_err()),
+            "close_wait" => drop(file.wait_closed(Some(TIMEOUT)).unwrap_err()),
             _ => {
                 drop(file);
                 // Behind it in the driver's queue, and answered when that is closed: there is one place.
@@ -128,7 +128,7 @@ fn a_failure_is_reported_until_somebody_heard_of_it() {
                 }
             }
         }
-        let report = engine.shutdown(PATIENCE).unwrap();
+        let report = engine.shutdown(TIMEOUT).unwrap();
         let is_told = matches!(how, "event" | "call" | "close_wait" | "callback") || !accepted;
         assert_eq!(report.is_clean(), is_told, "{how}: {report:?}");
         if !is_told {

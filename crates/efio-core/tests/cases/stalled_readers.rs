@@ -2,8 +2,8 @@
 //! reader and a writer as fast as alone. Speed shows in the size of the reads and writes that the
 //! kernel gets, which does not depend on how busy the machine is.
 
-use crate::common::beds::backends;
-use crate::common::{Dir, PATIENCE, pattern};
+use crate::common::fixtures::backends;
+use crate::common::{Dir, TIMEOUT, pattern};
 use efio_core::sim::{SimOptions, Simulation};
 use efio_core::{BackendKind, Config, Engine, File, IoMode, OpenOptions};
 use std::io::{ErrorKind, Write};
@@ -23,7 +23,7 @@ fn read(file: &File, buf: &mut [u8]) -> usize {
     loop {
         match file.read(buf) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                file.wait_readable(Some(PATIENCE)).unwrap();
+                file.wait_readable(Some(TIMEOUT)).unwrap();
             }
             result => return result.unwrap(),
         }

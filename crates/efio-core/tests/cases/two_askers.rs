@@ -1,8 +1,8 @@
 //! Several threads, tasks and an event loop ask the same questions of one file, and each is
 //! answered (F93). Seen: of two threads in `wait_size` one waited for ever.
 
-use crate::common::beds::backends;
-use crate::common::{Dir, PATIENCE, event};
+use crate::common::fixtures::backends;
+use crate::common::{Dir, TIMEOUT, event};
 use efio_core::{BackendKind, Engine, EventKind, File, OpenOptions, Unwritten};
 use futures::executor::block_on;
 use std::future::poll_fn;
@@ -17,19 +17,19 @@ const ROUNDS: usize = 100;
 
 /// Each question that a thread can ask.
 fn ask_by_thread(file: &File) -> io::Result<()> {
-    file.wait_open(Some(PATIENCE))?;
-    file.wait_writable(Some(PATIENCE))?;
+    file.wait_open(Some(TIMEOUT))?;
+    file.wait_writable(Some(TIMEOUT))?;
     match file.write(b"by a thread") {
         // Another one took the room.
         Err(error) if error.kind() != ErrorKind::WouldBlock => return Err(error),
         _ => {}
     }
-    assert!(file.wait_len(Some(PATIENCE))? > 0);
-    file.wait_flushed(Some(PATIENCE))?;
-    file.wait_synced(file.sync()?, Some(PATIENCE))?;
-    file.wait_readable(Some(PATIENCE))?;
+    assert!(file.wait_len(Some(TIMEOUT))? > 0);
+    file.wait_flushed(Some(TIMEOUT))?;
+    file.wait_synced(file.sync()?, Some(TIMEOUT))?;
+    file.wait_readable(Some(TIMEOUT))?;
     assert_eq!(
-        file.wait_unwritten(Some(PATIENCE))
+        file.wait_unwritten(Some(TIMEOUT))
             .unwrap_err()
             .raw_os_error(),
         Some(libc::EINVAL)
@@ -94,11 +94,11 @@ fn ask_all(backend: BackendKind) {
         }
         for _ in 0..2 * ASKERS {
             all_done
-                .recv_timeout(2 * PATIENCE)
+                .recv_timeout(2 * TIMEOUT)
                 .expect("somebody waits for ever");
         }
     });
-    file.wait_closed(Some(PATIENCE)).unwrap();
+    file.wait_closed(Some(TIMEOUT)).unwrap();
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn each_of_two_threads_that_wait_for_the_size_is_answered() {
             for _ in 0..2 {
                 scope.spawn(|| {
                     for _ in 0..500 {
-                        assert_eq!(file.wait_len(Some(PATIENCE)).unwrap(), 0);
+                        assert_eq!(file.wait_len(Some(TIMEOUT)).unwrap(), 0);
                     }
                 });
             }
@@ -134,7 +134,7 @@ fn refused(engine: &Engine, dir: &Dir, bytes: &[u8]) -> File {
     let file = engine.open(dir.join("nowhere/file"), &options).unwrap();
     // Without a byte: what is refused already accepts none.
     let _ = file.write(bytes);
-    file.wait_open(Some(PATIENCE)).unwrap_err();
+    file.wait_open(Some(TIMEOUT)).unwrap_err();
     file
 }
 
@@ -153,9 +153,9 @@ fn whoever_asks_for_what_was_not_written_is_answered() {
                 taken.fetch_add(bytes, Ordering::Relaxed);
             };
             thread::scope(|scope| {
-                scope.spawn(|| count(file.wait_unwritten(Some(PATIENCE)).unwrap()));
+                scope.spawn(|| count(file.wait_unwritten(Some(TIMEOUT)).unwrap()));
                 scope.spawn(|| count(block_on(poll_fn(|cx| file.poll_unwritten(cx))).unwrap()));
-                count(file.wait_unwritten(Some(PATIENCE)).unwrap());
+                count(file.wait_unwritten(Some(TIMEOUT)).unwrap());
             });
             assert_eq!(taken.into_inner() as usize, accepted, "{backend:?}");
         }

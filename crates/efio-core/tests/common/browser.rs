@@ -41,7 +41,7 @@ impl Browser {
         };
         let (requests, its_input) = UnixStream::pair().unwrap();
         let (its_output, answers) = UnixStream::pair().unwrap();
-        answers.set_read_timeout(Some(super::PATIENCE)).unwrap();
+        answers.set_read_timeout(Some(super::TIMEOUT)).unwrap();
         let mut command = Command::new(program);
         // No sandbox: tests may run as root, and see no page but their own.
         command
@@ -142,7 +142,7 @@ impl Browser {
 
     /// Waits until an expression is true.
     pub fn wait_for(&mut self, script: &str) {
-        let deadline = Instant::now() + super::PATIENCE;
+        let deadline = Instant::now() + super::TIMEOUT;
         while self.eval(script) != json!(true) {
             let text = self.eval("document.body.innerText");
             assert!(Instant::now() < deadline, "never: {script}\n{text}");

@@ -2,9 +2,9 @@
 
 #![allow(dead_code, reason = "each test takes what it needs")]
 
-pub mod beds;
 pub mod browser;
 pub mod child;
+pub mod fixtures;
 pub mod fuse;
 pub mod mount;
 pub mod server;
@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 /// Far longer than anything here takes, on a machine whose processors and disk others want as well:
 /// running into it is a hang.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+pub const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Whether the library was built with the system layer of other Unix systems: without direct IO, and
 /// without reads of what the kernel has in memory.
@@ -67,7 +67,7 @@ impl Drop for Dir {
 
 /// Waits for the event that `wanted` accepts; others are dropped.
 pub fn event(engine: &Engine, mut wanted: impl FnMut(&Event) -> bool) -> Event {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         while let Some(event) = engine.events().try_next() {
             if wanted(&event) {
@@ -76,14 +76,14 @@ pub fn event(engine: &Engine, mut wanted: impl FnMut(&Event) -> bool) -> Event {
         }
         assert!(
             Instant::now() < deadline,
-            "no such event within {PATIENCE:?}"
+            "no such event within {TIMEOUT:?}"
         );
         readable(engine, Duration::from_secs(1));
     }
 }
 
-/// Whether the event descriptor becomes readable within `patience`.
-pub fn readable(engine: &Engine, patience: Duration) -> bool {
+/// Whether the event descriptor becomes readable within `timeout`.
+pub fn readable(engine: &Engine, timeout: Duration) -> bool {
     let fd = engine.events().as_raw_fd();
     let mut poll = libc::pollfd {
         fd,
@@ -91,7 +91,7 @@ pub fn readable(engine: &Engine, patience: Duration) -> bool {
         revents: 0,
     };
     // SAFETY: one pollfd that lives through the call.
-    unsafe { libc::poll(&raw mut poll, 1, patience.as_millis() as i32) == 1 }
+    unsafe { libc::poll(&raw mut poll, 1, timeout.as_millis() as i32) == 1 }
 }
 
 /// Waits until the file is closed; its first error.

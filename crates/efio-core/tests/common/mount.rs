@@ -5,7 +5,7 @@
 //! `/proc/PID/fd`. So nothing is left behind, not even by a test that is killed: the kernel takes the
 //! mount and its loop device away with the last descriptor.
 
-use super::{Dir, PATIENCE, skip};
+use super::{Dir, TIMEOUT, skip};
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd;
@@ -96,7 +96,7 @@ impl Mount {
     /// Lets go of the file system and waits until the kernel did as well.
     pub fn unmount(&mut self) {
         self.root = None;
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while loop_device_of(&self.image) {
             assert!(Instant::now() < deadline, "somebody still uses it");
             std::thread::yield_now();

@@ -63,8 +63,8 @@ impl Server {
 
     pub fn connect(&self) -> TcpStream {
         let socket = TcpStream::connect(&self.address).unwrap();
-        socket.set_read_timeout(Some(super::PATIENCE)).unwrap();
-        socket.set_write_timeout(Some(super::PATIENCE)).unwrap();
+        socket.set_read_timeout(Some(super::TIMEOUT)).unwrap();
+        socket.set_write_timeout(Some(super::TIMEOUT)).unwrap();
         socket
     }
 
@@ -157,7 +157,7 @@ pub fn uploads(root: &Path) -> usize {
 
 /// Waits until `holds`.
 pub fn wait_until(what: &str, holds: impl Fn() -> bool) {
-    let deadline = Instant::now() + super::PATIENCE;
+    let deadline = Instant::now() + super::TIMEOUT;
     while !holds() {
         assert!(Instant::now() < deadline, "{what}");
         thread::sleep(Duration::from_millis(10));

@@ -1,7 +1,7 @@
 //! F29: two processes append to one file, each through an engine of its own.
 
-use crate::common::beds::{Bed, reading};
 use crate::common::child::{again, told};
+use crate::common::fixtures::{Bed, reading};
 use crate::common::{closed, read_all, write_all};
 use efio_core::{BackendKind, Engine, IoMode, OpenOptions};
 use std::path::Path;

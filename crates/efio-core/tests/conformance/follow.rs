@@ -1,7 +1,7 @@
 //! F17: a reader behind a writer, as `tail -f` does it.
 
-use crate::common::beds::{Bed, reading};
-use crate::common::{PATIENCE, pattern, ready};
+use crate::common::fixtures::{Bed, reading};
+use crate::common::{TIMEOUT, pattern, ready};
 use std::io::Write;
 use std::time::Instant;
 
@@ -24,7 +24,7 @@ pub fn a_reader_follows_a_growing_file(bed: &Bed) {
             }
         });
         let mut read = 0;
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         let buffer = std::cell::RefCell::new(vec![0; 40_000]);
         while read < bytes.len() {
             let n = ready(&engine, file.fd(), || file.read(&mut buffer.borrow_mut())).unwrap();

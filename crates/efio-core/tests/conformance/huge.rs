@@ -1,6 +1,6 @@
 //! Offsets that do not fit into 32 bits.
 
-use crate::common::beds::{Bed, both};
+use crate::common::fixtures::{Bed, both};
 use crate::common::{closed, pattern, read_all, write_all};
 use std::os::unix::fs::FileExt;
 

@@ -16,7 +16,7 @@ mod stream;
 mod threads;
 mod truncation;
 
-use common::beds::{each, each_on};
+use common::fixtures::{each, each_on};
 
 #[test]
 fn files_of_every_size_come_back() {
@@ -81,5 +81,5 @@ fn a_file_is_cut_under_its_reader() {
 
 #[test]
 fn many_files_are_open_at_once() {
-    each_on(common::beds::disk(), many::many_files_are_open_at_once);
+    each_on(common::fixtures::disk(), many::many_files_are_open_at_once);
 }

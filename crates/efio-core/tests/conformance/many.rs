@@ -1,7 +1,7 @@
 //! Ten thousand files at once, or `EFIO_FILES`; a thousand where nobody said.
 
-use crate::common::beds::{Bed, both};
-use crate::common::{PATIENCE, readable, ready, skip, write_all};
+use crate::common::fixtures::{Bed, both};
+use crate::common::{TIMEOUT, readable, ready, skip, write_all};
 use efio_core::{Engine, EventKind, File};
 use std::time::{Duration, Instant};
 
@@ -42,7 +42,7 @@ pub fn many_files_are_open_at_once(bed: &Bed) {
         }
         _ => false,
     });
-    assert!(engine.shutdown(PATIENCE).unwrap().is_clean());
+    assert!(engine.shutdown(TIMEOUT).unwrap().is_clean());
     for number in (0..count).step_by(97) {
         let path = bed.join(&number.to_string());
         assert_eq!(std::fs::read(path).unwrap(), content(number));
@@ -51,7 +51,7 @@ pub fn many_files_are_open_at_once(bed: &Bed) {
 
 /// Takes events until `count` of them are `wanted`.
 fn wait(engine: &Engine, count: usize, wanted: impl Fn(&EventKind) -> bool) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     let mut seen = 0;
     while seen < count {
         assert!(Instant::now() < deadline, "{seen} of {count}");

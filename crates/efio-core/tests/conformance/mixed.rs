@@ -1,6 +1,6 @@
 //! Reads, writes and seeks in any order through one descriptor, beside a vector that does the same.
 
-use crate::common::beds::{Bed, both};
+use crate::common::fixtures::{Bed, both};
 use crate::common::{closed, pattern, ready, write_all};
 use std::cell::RefCell;
 

@@ -1,6 +1,6 @@
 //! Reads and writes at offsets, many in flight, in any order with cuts of the file and with the stream.
 
-use crate::common::beds::{Bed, both};
+use crate::common::fixtures::{Bed, both};
 use crate::common::{closed, event, pattern, write_all};
 use efio_core::{Buffer, Completed, Engine, EventKind, File};
 use std::collections::HashMap;

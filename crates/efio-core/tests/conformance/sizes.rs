@@ -1,6 +1,6 @@
 //! Every size around a border: of a byte, a sector, a page of the kernel, and each page of ours.
 
-use crate::common::beds::{Bed, create, reading};
+use crate::common::fixtures::{Bed, create, reading};
 use crate::common::{closed, event, pattern, read_all, ready, write_all};
 use efio_core::EventKind;
 use std::sync::OnceLock;

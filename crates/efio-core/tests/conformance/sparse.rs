@@ -1,6 +1,6 @@
 //! Files with holes.
 
-use crate::common::beds::{Bed, create, reading};
+use crate::common::fixtures::{Bed, create, reading};
 use crate::common::{closed, pattern, read_all, write_all};
 use std::os::unix::fs::MetadataExt;
 

@@ -1,6 +1,6 @@
 //! More bytes than the engine has memory, in and out at the same time.
 
-use crate::common::beds::{Bed, create, reading};
+use crate::common::fixtures::{Bed, create, reading};
 use crate::common::{closed, pattern, readable};
 use std::io::ErrorKind;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! F50: one descriptor in the hands of several threads, and a thread that takes the events.
 
-use crate::common::beds::{Bed, both};
 use crate::common::closed;
+use crate::common::fixtures::{Bed, both};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 const WRITERS: u8 = 3;

@@ -1,6 +1,6 @@
 //! F17: a file is cut and written anew while it is read ahead.
 
-use crate::common::beds::{Bed, reading};
+use crate::common::fixtures::{Bed, reading};
 use crate::common::{pattern, read_all, ready};
 use std::cell::RefCell;
 use std::os::unix::fs::FileExt;

@@ -1,8 +1,8 @@
 //! What the system may refuse an engine: io_uring, threads, locked memory.
 
-use crate::common::beds::{Bed, MODES, create, reading};
 use crate::common::child::{deny, limit, run_again, told};
-use crate::common::{Dir, PATIENCE, closed, pattern, read_all, skip, write_all};
+use crate::common::fixtures::{Bed, MODES, create, reading};
+use crate::common::{Dir, TIMEOUT, closed, pattern, read_all, skip, write_all};
 use efio_core::{BackendKind, Engine};
 use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
@@ -44,7 +44,7 @@ fn round_trips(dir: &Dir, backend: BackendKind) {
                 "{bed}"
             );
         }
-        assert!(engine.shutdown(PATIENCE).unwrap().is_clean());
+        assert!(engine.shutdown(TIMEOUT).unwrap().is_clean());
     }
 }
 

@@ -1,7 +1,7 @@
 //! F37: the process has no descriptor left.
 
-use crate::common::beds::{Bed, MODES, backends, both};
 use crate::common::child::{run_again, told};
+use crate::common::fixtures::{Bed, MODES, backends, both};
 use crate::common::{Dir, closed, event, ready, write_all};
 use efio_core::{Engine, Errno, EventKind, File};
 use std::cell::RefCell;

@@ -1,9 +1,9 @@
 //! F45: the disk hangs. A frozen file system holds every write, open for writing and sync until it is
 //! thawed.
 
-use crate::common::beds::{Bed, MODES, backends, both, create};
+use crate::common::fixtures::{Bed, MODES, backends, both, create};
 use crate::common::mount::{Kind, Mount};
-use crate::common::{PATIENCE, closed, event, pattern, write_all};
+use crate::common::{TIMEOUT, closed, event, pattern, write_all};
 use efio_core::{Errno, EventKind, File};
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -92,7 +92,7 @@ fn a_shutdown_completes_what_a_hung_disk_has() {
         });
         let engine = engine.start().unwrap();
         let file = engine.open(bed.join("file"), &both()).unwrap();
-        assert_eq!(heard.recv_timeout(PATIENCE).unwrap(), EventKind::Opened);
+        assert_eq!(heard.recv_timeout(TIMEOUT).unwrap(), EventKind::Opened);
         let frozen = mount.freeze();
         let buffer = || engine.buffer(8192).unwrap();
         file.write_at(0, buffer(), 0).unwrap();
@@ -119,7 +119,7 @@ fn a_shutdown_completes_what_a_hung_disk_has() {
 /// How many bytes a file takes until it says "would block", each call at once.
 fn write_until_blocked(file: &File) -> u64 {
     let bytes = pattern(300_000);
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     let mut accepted = 0;
     loop {
         match at_once("write", || file.write(&bytes)) {
@@ -199,7 +199,7 @@ fn kernel_descriptors_close_after_the_last_completion() {
         );
         drop(frozen);
         assert_eq!(closed(&engine, fd), Ok(()));
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while descriptors(mount) > 0 {
             assert!(Instant::now() < deadline, "{bed}: a descriptor leaked");
             std::thread::sleep(Duration::from_millis(1));

@@ -1,8 +1,8 @@
 //! F25, F52: a writing process is killed at any moment.
 
-use crate::common::beds::{MODES, backends, create};
 use crate::common::child::{again, told};
-use crate::common::{Dir, PATIENCE, pattern, readable};
+use crate::common::fixtures::{MODES, backends, create};
+use crate::common::{Dir, TIMEOUT, pattern, readable};
 use efio_core::{BackendKind, Engine, IoMode, OpenOptions};
 use std::fs::{self, File};
 use std::io::ErrorKind;
@@ -75,7 +75,7 @@ fn kill_one(dir: &Dir, what: &str, seed: u64, bytes: &[u8]) -> usize {
         .spawn()
         .unwrap();
     // From the first byte on, so that the moments lie in the writing and not in the start.
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while marks.get(Marks::WRITTEN) == 0 {
         assert!(
             child.try_wait().unwrap().is_none(),

@@ -1,8 +1,8 @@
 //! F30: the kernel loses bytes that it took, says so to one fsync, and to the next that all is well.
 
-use crate::common::beds::{Bed, backends, create};
+use crate::common::fixtures::{Bed, backends, create};
 use crate::common::mount::{Kind, Mount, memory};
-use crate::common::{Dir, PATIENCE, closed, errno, event, pattern, write_all};
+use crate::common::{Dir, TIMEOUT, closed, errno, event, pattern, write_all};
 use efio_core::{EventKind, IoMode};
 
 /// A loop device over a tmpfs that has no room for it: what the page cache took cannot be written
@@ -57,5 +57,5 @@ fn sync_fails_for_ever(bed: &Bed) {
     let fd = file.fd();
     assert_eq!(errno(file.close_sync()), failure.errno.0);
     assert_eq!(closed(&engine, fd), Err(failure.errno));
-    assert!(engine.shutdown(PATIENCE).unwrap().is_clean());
+    assert!(engine.shutdown(TIMEOUT).unwrap().is_clean());
 }

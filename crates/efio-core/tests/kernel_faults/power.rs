@@ -2,9 +2,9 @@
 //! on the device; the next mount recovers from there, as after a power cut of a disk that keeps what it
 //! was sent.
 
-use crate::common::beds::{Bed, MODES, backends, create};
+use crate::common::fixtures::{Bed, MODES, backends, create};
 use crate::common::mount::{Kind, Mount};
-use crate::common::{PATIENCE, event, pattern, readable, write_all};
+use crate::common::{TIMEOUT, event, pattern, readable, write_all};
 use efio_core::{BackendKind, EventKind, IoMode};
 use std::io::ErrorKind;
 use std::os::fd::AsRawFd;
@@ -101,7 +101,7 @@ fn write_until_the_cut(bed: &Bed, mount: &Mount, round: u64) -> Before {
             mount.ioctl(FS_IOC_SHUTDOWN, NO_LOG_FLUSH).unwrap();
         });
         let mut random = fastrand::Rng::with_seed(round);
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         let error = loop {
             assert!(Instant::now() < deadline, "no write fails");
             let rest = &bytes()[accepted..];
@@ -138,6 +138,6 @@ fn write_until_the_cut(bed: &Bed, mount: &Mount, round: u64) -> Before {
         assert!([libc::EIO, libc::EROFS].contains(&errno), "{error}");
     });
     drop(file);
-    assert!(engine.shutdown(PATIENCE).unwrap().is_clean());
+    assert!(engine.shutdown(TIMEOUT).unwrap().is_clean());
     Before { durable, accepted }
 }

@@ -1,8 +1,8 @@
 //! The process around the engine: fork, exec, umask, and somebody who closes what is not his.
 
-use crate::common::beds::{Bed, MODES, backends, both, create};
 use crate::common::child::{run_again, told};
-use crate::common::{Dir, PATIENCE, closed, errno, event, pattern, write_all};
+use crate::common::fixtures::{Bed, MODES, backends, both, create};
+use crate::common::{Dir, TIMEOUT, closed, errno, event, pattern, write_all};
 use efio_core::{Engine, EventKind, File, OpenOptions};
 use std::fs;
 use std::io::Write;
@@ -125,7 +125,7 @@ fn the_umask_stays_as_it_is() {
             let file = engine.open(bed.join("a"), &options).unwrap();
             event(&engine, |event| matches!(event.kind, EventKind::Failed(_)));
             assert_eq!(errno(file.open_status()), libc::EEXIST, "{bed}");
-            assert!(engine.shutdown(PATIENCE).unwrap().is_clean());
+            assert!(engine.shutdown(TIMEOUT).unwrap().is_clean());
             assert_eq!(umask(), "0027", "{bed}");
         }
     }

@@ -1,9 +1,9 @@
 //! No room: a full file system, a quota, a limit on the size of files.
 
-use crate::common::beds::{Bed, MODES, backends, create};
 use crate::common::child::{limit, run_again, told};
+use crate::common::fixtures::{Bed, MODES, backends, create};
 use crate::common::mount::{Kind, Mount, run};
-use crate::common::{Dir, PATIENCE, closed, errno, event, pattern, skip, write_all};
+use crate::common::{Dir, TIMEOUT, closed, errno, event, pattern, skip, write_all};
 use efio_core::{EventKind, Failure};
 use std::process::Command;
 
@@ -32,7 +32,7 @@ fn runs_out(bed: &Bed, len: usize, expected: i32) -> u64 {
     let fd = file.fd();
     assert_eq!(errno(file.close()), expected);
     assert_eq!(closed(&engine, fd), Err(failure.errno));
-    assert!(engine.shutdown(PATIENCE).unwrap().is_clean());
+    assert!(engine.shutdown(TIMEOUT).unwrap().is_clean());
     failure.offset
 }
 

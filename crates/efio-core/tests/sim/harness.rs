@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 /// More turns than anything takes to come to rest.
-const PATIENCE: u32 = 5_000;
+const TIMEOUT: u32 = 5_000;
 
 pub struct Harness<'a> {
     plan: &'a Plan,
@@ -241,7 +241,7 @@ impl<'a> Harness<'a> {
 
     /// Turns until the event comes that is owed.
     fn wait_for_readable(&mut self, index: usize) {
-        for _ in 0..PATIENCE {
+        for _ in 0..TIMEOUT {
             if !self.client().files[index].oracle.readable.due {
                 return;
             }
@@ -256,7 +256,7 @@ impl<'a> Harness<'a> {
         let interval = self.plan.config.flush_interval.as_millis() as u64;
         let enough = 3 + interval / 100;
         let mut quiet = 0;
-        for _ in 0..PATIENCE {
+        for _ in 0..TIMEOUT {
             let more = self.turn(100);
             self.hear();
             let (ops, _) = self.simulation.at_work();

@@ -4,7 +4,7 @@ use super::client::{Client, Open};
 use efio_core::sim::memory;
 
 /// More than all others may write while a writer waits for room: it is starved.
-const PATIENCE: u64 = 16 << 20;
+const TIMEOUT: u64 = 16 << 20;
 
 /// How things stood before a write.
 pub struct Before {
@@ -46,7 +46,7 @@ impl Client {
         for Open { path, oracle, .. } in &self.files {
             let missed = oracle.waits_from.map_or(0, |from| self.accepted - from);
             assert!(
-                missed < PATIENCE,
+                missed < TIMEOUT,
                 "{path}: starved while others wrote {missed} bytes"
             );
         }

@@ -124,7 +124,7 @@ fn start(
     executor: &Arc<Executor>,
     title: &mut String,
 ) -> Engine {
-    let backends = crate::common::beds::backends();
+    let backends = crate::common::fixtures::backends();
     let backend: BackendKind = backends[random.usize(..backends.len())];
     let budget = (4 << 20) << random.u8(..4);
     let page_min = 4096 << random.u8(..4);
@@ -164,7 +164,7 @@ fn start(
 /// Ends the scene, and looks at what is on the disk.
 fn end(world: &World, stage: &Arc<Stage>, ending: Ending, running: Vec<Running>) {
     let post = stage.posts.add("the scene".into());
-    let (patience, running) = match ending {
+    let (timeout, running) = match ending {
         Ending::Quiet => {
             stage.stop();
             join(world, &post, running);
@@ -173,20 +173,20 @@ fn end(world: &World, stage: &Arc<Stage>, ending: Ending, running: Vec<Running>)
             }
             (Duration::from_secs(60), Vec::new())
         }
-        Ending::Sudden(patience) => (patience, running),
+        Ending::Sudden(timeout) => (timeout, running),
     };
     let engine = stage.take_engine();
     let report = {
         let _busy = post.begin(Call::Shutdown, None);
-        engine.shutdown(patience).unwrap()
+        engine.shutdown(timeout).unwrap()
     };
     stage.set_over();
     join(world, &post, running);
     stage.stop();
     let is_certain = report.is_clean() || matches!(ending, Ending::Quiet);
     assert!(
-        report.is_clean() || patience < Duration::from_secs(60),
-        "{report:?} after {patience:?}"
+        report.is_clean() || timeout < Duration::from_secs(60),
+        "{report:?} after {timeout:?}"
     );
     stage.executor.clear();
     check_records(stage, &report);

@@ -145,7 +145,7 @@ impl SimDisk {
             size: lock(&inode).current().len() as u64,
             dio_align: block,
             fell_back: spec.io_mode == IoMode::Direct && block == 0,
-            owes_truncation: spec.truncates() && !cut,
+            truncation_due: spec.truncates() && !cut,
             is_new,
             on_workers: false,
         };
