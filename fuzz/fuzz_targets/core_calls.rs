@@ -184,11 +184,11 @@ fn step(simulation: &mut Simulation, files: &mut Vec<File>, call: Call) {
                 return;
             }
             let result = match call % 5 {
-                0 => engine.read(fd, &mut [0; 8]).map(drop),
-                1 => engine.write(fd, b"wild").map(drop),
-                2 => engine.sync(fd).map(drop),
-                3 => engine.close(fd),
-                _ => engine.progress(fd).map(drop),
+                0 => engine.file(fd).read(&mut [0; 8]).map(drop),
+                1 => engine.file(fd).write(b"wild").map(drop),
+                2 => engine.file(fd).sync().map(drop),
+                3 => engine.file(fd).close(),
+                _ => engine.file(fd).progress().map(drop),
             };
             assert!(result.is_err(), "{fd:?} was never issued, or is closed");
         }

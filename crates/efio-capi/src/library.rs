@@ -108,9 +108,9 @@ impl Library {
     /// Closes a file whose descriptor the caller has claimed.
     pub fn close(&self, descriptor: &Descriptor) -> io::Result<()> {
         if self.durable_close {
-            self.engine.close_sync(descriptor.fd())
+            self.engine.file(descriptor.fd()).close_sync()
         } else {
-            self.engine.close(descriptor.fd())
+            self.engine.file(descriptor.fd()).close()
         }
     }
 }

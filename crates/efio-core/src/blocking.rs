@@ -1,178 +1,208 @@
-//! Waiting on the calling thread, for programs and tests that have nothing else to do.
+//! Calls that wait on the calling thread, for programs and tests that have nothing else to do.
 
 use crate::caller::Unwritten;
-use crate::engine::Engine;
 use crate::fd::{Fd, Notify};
 use crate::file::File;
-use std::io;
+use crate::shared::Shared;
+use std::io::{self, IoSlice, IoSliceMut, Read, Seek, SeekFrom, Write};
 use std::sync::Arc;
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
-/// Waiting on the calling thread. A wait that timed out leaves nothing behind: no call happens later
-/// that was not asked for before it. What it waited for goes on: a flush, a sync, a close, and an open,
-/// which only [`AsyncFile::open`](crate::AsyncFile::open) withdraws. Each call fails with `TimedOut` when `timeout` is over (`None`: never), with `EDEADLK` on the engine's own
-/// thread, where a callback runs, and with `ESHUTDOWN` when the engine ends meanwhile. They take
-/// no events: a program that lives by them alone opens its files with
-/// [`OpenOptions::wakers`](crate::OpenOptions::wakers).
+/// The calls of a [`File`] that wait on the calling thread; see [`File::blocking`].
+///
+/// Reads, writes and seeks come with [`std::io`]'s traits. A read waits for at least one byte or the
+/// end of file, a write until at least one byte is accepted.
+#[derive(Clone, Copy, Debug)]
+pub struct Blocking<'file> {
+    file: &'file File,
+    timeout: Option<Duration>,
+}
+
 impl File {
+    /// Returns the calls that wait on the calling thread, each for `timeout` at most (`None`: for as
+    /// long as it takes).
+    ///
+    /// They consume no events: a program that uses no others opens its files with
+    /// [`events(false)`](crate::OpenOptions::events).
+    ///
+    /// # Errors
+    ///
+    /// Each call fails with `TimedOut` when the timeout is over, with `EDEADLK` on the engine's own
+    /// thread, where a callback runs, and with `ESHUTDOWN` when the engine ends meanwhile. A call
+    /// that timed out leaves nothing registered. What it waited for goes on: a flush, a sync, and an
+    /// open, which only [`AsyncFile::open`](crate::AsyncFile::open) cancels.
+    ///
+    /// ```
+    /// use efio_core::{Engine, OpenOptions};
+    /// use std::io::Write;
+    /// use std::time::Duration;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// # let path = std::env::temp_dir().join(format!("efio-doc-wait-{}", std::process::id()));
+    /// let engine = Engine::new()?;
+    /// let options = OpenOptions::new().write(true).create(true).events(false);
+    /// let file = engine.open(&path, &options)?;
+    /// let mut blocking = file.blocking(Duration::from_secs(10));
+    /// blocking.write_all(b"hello")?;
+    /// blocking.sync()?; // durable
+    /// # drop(file);
+    /// # std::fs::remove_file(path)?;
+    /// # Ok(()) }
+    /// ```
+    pub fn blocking(&self, timeout: impl Into<Option<Duration>>) -> Blocking<'_> {
+        Blocking {
+            file: self,
+            timeout: timeout.into(),
+        }
+    }
+
+    /// Closes the file and waits until that is done. After a timeout (`None`: never) it goes on in
+    /// the background.
+    ///
+    /// # Errors
+    ///
+    /// The first error of the file; `EBADF` when it was closed by its number before; those of
+    /// [`blocking`](Self::blocking).
+    pub fn wait_closed(mut self, timeout: impl Into<Option<Duration>>) -> io::Result<()> {
+        let shared = Arc::clone(&self.shared);
+        shared.block_on(timeout.into(), |waker| self.poll_closed(waker))
+    }
+}
+
+impl Blocking<'_> {
+    fn wait<T>(&self, poll: impl FnMut(&Shared, &Waker) -> Poll<io::Result<T>>) -> io::Result<T> {
+        self.file.shared.wait(self.file.fd, self.timeout, poll)
+    }
+
+    /// Waits for a call that may say "would block".
+    fn call<T>(&self, mut call: impl FnMut(&Shared, Notify<'_>) -> io::Result<T>) -> io::Result<T> {
+        self.wait(|shared, waker| shared.polled(call(shared, Notify::Waker(waker))))
+    }
+
     /// Waits until the kernel has opened the file.
     ///
     /// # Errors
     ///
-    /// The error of the open; `EBADF` when closed.
-    pub fn wait_open(&self, timeout: Option<Duration>) -> io::Result<()> {
-        self.shared.wait(self.fd, timeout, |shared, waker| {
-            shared.poll_open(self.fd, waker)
-        })
+    /// The error of the open; `EBADF` when closed; those of [`File::blocking`].
+    pub fn wait_open(&self) -> io::Result<()> {
+        self.wait(|shared, waker| shared.poll_open(self.file.fd, waker))
     }
 
     /// Waits until a read is answered at once: with bytes, with the end of file, or with an error,
-    /// which the read then brings.
+    /// which the read then returns.
     ///
     /// # Errors
     ///
-    /// `EBADF` when closed, or not open for reading.
-    pub fn wait_readable(&self, timeout: Option<Duration>) -> io::Result<()> {
-        self.shared.wait(self.fd, timeout, |shared, waker| {
-            shared.poll_readable(self.fd, waker)
-        })
+    /// `EBADF` when closed, or not open for reading; those of [`File::blocking`].
+    pub fn wait_readable(&self) -> io::Result<()> {
+        self.wait(|shared, waker| shared.poll_readable(self.file.fd, waker))
     }
 
     /// Waits until a write is answered at once: accepted in part at least, or with an error, which
-    /// the write then brings.
+    /// the write then returns.
     ///
     /// # Errors
     ///
-    /// `EBADF` when closed, or not open for writing.
-    pub fn wait_writable(&self, timeout: Option<Duration>) -> io::Result<()> {
-        self.shared.wait(self.fd, timeout, |shared, waker| {
-            shared.poll_writable(self.fd, waker)
-        })
+    /// `EBADF` when closed, or not open for writing; those of [`File::blocking`].
+    pub fn wait_writable(&self) -> io::Result<()> {
+        self.wait(|shared, waker| shared.poll_writable(self.file.fd, waker))
     }
 
-    /// How long the file is, with every byte accepted before.
+    /// Returns how long the file is, with every byte accepted before.
     ///
     /// # Errors
     ///
-    /// Those of [`size`](Self::size).
-    pub fn wait_len(&self, timeout: Option<Duration>) -> io::Result<u64> {
-        self.shared.wait(self.fd, timeout, |shared, waker| {
-            shared.polled(shared.size_for(self.fd, Notify::Waker(waker)))
-        })
+    /// Those of [`File::len`] and [`File::blocking`].
+    #[expect(
+        clippy::len_without_is_empty,
+        reason = "the length is a question to the kernel"
+    )]
+    pub fn len(&self) -> io::Result<u64> {
+        self.call(|shared, notify| shared.size_for(self.file.fd, notify))
     }
 
-    /// Has every byte accepted so far written, and waits until the kernel has them.
+    /// Waits until the kernel has every byte accepted so far. This is not [`sync`](Self::sync).
     ///
     /// # Errors
     ///
-    /// Those of [`poll_flush`](Self::poll_flush).
-    pub fn wait_flushed(&self, timeout: Option<Duration>) -> io::Result<()> {
-        self.shared.wait(self.fd, timeout, |shared, waker| {
-            shared.poll_flush(self.fd, waker)
-        })
+    /// Those of [`File::poll_flush`] and [`File::blocking`].
+    pub fn flush(&self) -> io::Result<()> {
+        self.wait(|shared, waker| shared.poll_flush(self.file.fd, waker))
     }
 
-    /// Waits until every byte below `mark` is durable; asks for it if nobody has.
+    /// Makes every byte accepted so far durable, and returns the mark up to which that is so.
     ///
     /// # Errors
     ///
-    /// Those of [`poll_sync`](Self::poll_sync).
-    pub fn wait_synced(&self, mark: u64, timeout: Option<Duration>) -> io::Result<()> {
-        self.shared.wait(self.fd, timeout, |shared, waker| {
-            shared.poll_sync(self.fd, mark, waker)
-        })
+    /// Those of [`File::sync`] and [`File::blocking`].
+    pub fn sync(&self) -> io::Result<u64> {
+        let mark = self.file.sync()?;
+        self.wait_synced(mark)?;
+        Ok(mark)
     }
 
-    /// Takes back what was not written, as [`take_unwritten`](Self::take_unwritten) does; waits
-    /// until the write in flight, if there is one, has ended.
+    /// Waits until every byte below `mark`, which [`File::sync`] returned, is durable. Asks for a
+    /// sync if nobody has.
     ///
     /// # Errors
     ///
-    /// Those of [`poll_unwritten`](Self::poll_unwritten).
-    pub fn wait_unwritten(&self, timeout: Option<Duration>) -> io::Result<Vec<Unwritten>> {
-        self.shared.wait(self.fd, timeout, |shared, waker| {
-            let unwritten = shared.take_unwritten_for(self.fd, Notify::Waker(waker));
-            shared.polled(unwritten)
-        })
+    /// Those of [`File::poll_sync`] and [`File::blocking`].
+    pub fn wait_synced(&self, mark: u64) -> io::Result<()> {
+        self.wait(|shared, waker| shared.poll_sync(self.file.fd, mark, waker))
     }
 
-    /// Closes the file and waits until that is done. After a timeout it goes on in the background.
+    /// Takes back what was not written, as [`File::take_unwritten`] does, after the write in flight,
+    /// if there is one, has completed.
     ///
     /// # Errors
     ///
-    /// The first error of the file; `EBADF` when it was closed by its number before.
-    pub fn wait_closed(mut self, timeout: Option<Duration>) -> io::Result<()> {
-        let shared = Arc::clone(&self.shared);
-        shared.block_on(timeout, |waker| self.poll_closed(waker))
+    /// Those of [`File::take_unwritten`] and [`File::blocking`].
+    pub fn take_unwritten(&self) -> io::Result<Vec<Unwritten>> {
+        self.call(|shared, notify| shared.take_unwritten_for(self.file.fd, notify))
     }
 }
 
-/// The same on the number.
-impl Engine {
-    /// Waits for the open; see [`File::wait_open`].
-    ///
-    /// # Errors
-    ///
-    /// Those of [`File::wait_open`].
-    pub fn wait_open(&self, fd: Fd, timeout: Option<Duration>) -> io::Result<()> {
-        self.shared
-            .wait(fd, timeout, |shared, waker| shared.poll_open(fd, waker))
+impl Read for Blocking<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.call(|shared, notify| shared.read_for(self.file.fd, buf, notify))
     }
 
-    /// Waits for something to read; see [`File::wait_readable`].
-    ///
-    /// # Errors
-    ///
-    /// Those of [`File::wait_readable`].
-    pub fn wait_readable(&self, fd: Fd, timeout: Option<Duration>) -> io::Result<()> {
-        self.shared
-            .wait(fd, timeout, |shared, waker| shared.poll_readable(fd, waker))
+    fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        self.call(|shared, notify| shared.read_vectored(self.file.fd, bufs, notify))
+    }
+}
+
+impl Write for Blocking<'_> {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.call(|shared, notify| shared.write_for(self.file.fd, buf, notify))
     }
 
-    /// Waits for room to write; see [`File::wait_writable`].
-    ///
-    /// # Errors
-    ///
-    /// Those of [`File::wait_writable`].
-    pub fn wait_writable(&self, fd: Fd, timeout: Option<Duration>) -> io::Result<()> {
-        self.shared
-            .wait(fd, timeout, |shared, waker| shared.poll_writable(fd, waker))
+    fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.call(|shared, notify| shared.write_vectored(self.file.fd, bufs, notify))
     }
 
-    /// Waits until all that was accepted is written; see [`File::wait_flushed`].
-    ///
-    /// # Errors
-    ///
-    /// Those of [`File::wait_flushed`].
-    pub fn wait_flushed(&self, fd: Fd, timeout: Option<Duration>) -> io::Result<()> {
-        self.shared
-            .wait(fd, timeout, |shared, waker| shared.poll_flush(fd, waker))
+    fn flush(&mut self) -> io::Result<()> {
+        Blocking::flush(self)
     }
+}
 
-    /// Waits until all below `mark` is durable; see [`File::wait_synced`].
-    ///
-    /// # Errors
-    ///
-    /// Those of [`File::wait_synced`].
-    pub fn wait_synced(&self, fd: Fd, mark: u64, timeout: Option<Duration>) -> io::Result<()> {
-        self.shared.wait(fd, timeout, |shared, waker| {
-            shared.poll_sync(fd, mark, waker)
-        })
+impl Seek for Blocking<'_> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.call(|shared, notify| shared.seek_from(self.file.fd, to, notify))
     }
+}
 
-    /// Closes the file and waits until that is done; see [`File::close_wait`].
-    ///
-    /// # Errors
-    ///
-    /// Those of [`File::close_wait`].
-    pub fn wait_closed(&self, fd: Fd, timeout: Option<Duration>) -> io::Result<()> {
+impl Shared {
+    /// Closes the file of this number and waits until that is done.
+    pub(crate) fn close_and_wait(&self, fd: Fd, timeout: Option<Duration>) -> io::Result<()> {
         let mut closing = None;
-        self.shared.block_on(timeout, |waker| {
+        self.block_on(timeout, |waker| {
             let answer = match &closing {
                 Some(answer) => answer,
-                None => closing.insert(self.shared.close_with_result(fd)?),
+                None => closing.insert(self.close_with_result(fd)?),
             };
-            self.shared.poll_oneshot(answer, waker)
+            self.poll_oneshot(answer, waker)
         })
     }
 }

@@ -3,6 +3,7 @@
 use crate::caller::Unwritten;
 use crate::caller::transfer::{Loan, Received};
 use crate::error::{Failure, SubmitError};
+use crate::event::Readiness;
 use crate::fd::{Fd, Notify, Progress};
 use crate::oneshot::Receiver;
 use crate::page::{Buffer, PageSlice};
@@ -37,10 +38,20 @@ impl File {
         }
     }
 
-    /// The descriptor: what events name the file by, and what [`Engine`](crate::Engine)'s calls
-    /// take.
+    /// Returns the descriptor: what events name the file by, and what
+    /// [`Engine::file`](crate::Engine::file) takes.
     pub fn fd(&self) -> Fd {
         self.fd
+    }
+
+    /// Returns whether calls on the file would be answered at once. It asks for nothing: a file that
+    /// nobody reads has nothing to read. A direction that the file is not open for is not ready.
+    ///
+    /// # Errors
+    ///
+    /// `EBADF` when closed.
+    pub fn readiness(&self) -> io::Result<Readiness> {
+        self.shared.poll(self.fd)
     }
 
     /// Gives up the handle: the file stays open under its number, until somebody closes that.
@@ -246,7 +257,7 @@ impl File {
     /// those from the failure's offset on, and not here. Of several that ask, one gets the bytes.
     ///
     /// For tasks there is [`poll_unwritten`](Self::poll_unwritten), for threads
-    /// [`wait_unwritten`](Self::wait_unwritten).
+    /// [`Blocking::take_unwritten`](crate::Blocking::take_unwritten).
     ///
     /// # Errors
     ///
@@ -332,7 +343,7 @@ impl Write for &File {
     }
 }
 
-/// From the start or from the position at once; from the end as [`File::size`] does: `WouldBlock`, and
+/// From the start or from the position at once; from the end as [`File::len`] does: `WouldBlock`, and
 /// an event follows. Behind an append the position is the end of the file: then a seek from it, and
 /// `stream_position`, may be told `WouldBlock` as a read is; a Readable event follows, of a file
 /// that is not open for reading too.

@@ -119,12 +119,12 @@ impl OpenOptions {
         self
     }
 
-    /// The file belongs to tasks: what happens wakes those that poll it or wait for it, and nothing
-    /// of it goes to the queue or the callback. Only the completion of a positional call does,
-    /// because it carries a buffer.
+    /// Whether the file sends events; it does unless set to `false`. Without them it belongs to tasks
+    /// and to calls that wait: they are woken, and nothing of the file goes to the queue or the
+    /// callback. Only the completion of a positional call does, because it carries a buffer.
     #[must_use]
-    pub fn wakers(mut self, wakers: bool) -> Self {
-        self.wakers = wakers;
+    pub fn events(mut self, events: bool) -> Self {
+        self.wakers = !events;
         self
     }
 

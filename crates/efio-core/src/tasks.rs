@@ -7,7 +7,7 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::task::{Context, Poll, Waker};
 
 /// For tasks of any runtime: a call that cannot be answered yet has the task woken when it can.
-/// They work on any file; with [`OpenOptions::wakers`](crate::OpenOptions::wakers) it sends no
+/// They work on any file; with [`OpenOptions::events`](crate::OpenOptions::events) it sends no
 /// events besides. Dropping what polls them loses nothing, and nothing of it happens later: what was
 /// accepted is accepted, a byte is read only by the call that gives it out, and a flush, a sync or a
 /// close that was asked for goes on.
@@ -65,11 +65,11 @@ impl File {
         self.shared.poll_write_vectored(self.fd, cx, bufs)
     }
 
-    /// [`size`](Self::size) for a task.
+    /// [`len`](Self::len) for a task.
     ///
     /// # Errors
     ///
-    /// Those of [`size`](Self::size), but for `WouldBlock`.
+    /// Those of [`len`](Self::len), but for `WouldBlock`.
     pub fn poll_len(&self, cx: &mut Context<'_>) -> Poll<io::Result<u64>> {
         let notify = Notify::Waker(cx.waker());
         let size = self.shared.size_for(self.fd, notify);

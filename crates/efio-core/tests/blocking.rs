@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 const SOON: Option<Duration> = Some(TIMEOUT);
 
 fn both() -> OpenOptions {
-    let options = OpenOptions::new().read(true).write(true).wakers(true);
+    let options = OpenOptions::new().read(true).write(true).events(false);
     options.create(true).truncate(true)
 }
 
@@ -36,7 +36,7 @@ fn write_all(file: &File, mut bytes: &[u8]) {
             Ok(n) => bytes = &bytes[n..],
             Err(error) => {
                 assert_eq!(error.kind(), ErrorKind::WouldBlock);
-                file.wait_writable(SOON).unwrap();
+                file.blocking(SOON).wait_writable().unwrap();
             }
         }
     }
@@ -46,7 +46,7 @@ fn read_all(file: &File) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut buf = vec![0; 100_000];
     loop {
-        file.wait_readable(SOON).unwrap();
+        file.blocking(SOON).wait_readable().unwrap();
         match file.read(&mut buf).expect("it was said to be readable") {
             0 => return bytes,
             n => bytes.extend(&buf[..n]),
@@ -68,12 +68,12 @@ fn a_file_lives_by_waiting_alone() {
         let engine = Engine::builder().memory_budget(4 << 20).io_mode(mode);
         let engine = engine.start().unwrap();
         let file = engine.open(dir.join("file"), &both()).unwrap();
-        file.wait_open(SOON).unwrap();
+        file.blocking(SOON).wait_open().unwrap();
         write_all(&file, &bytes);
-        file.wait_flushed(SOON).unwrap();
+        file.blocking(SOON).flush().unwrap();
         assert_eq!(file.progress().unwrap().written, bytes.len() as u64);
         let mark = file.sync().unwrap();
-        file.wait_synced(mark, SOON).unwrap();
+        file.blocking(SOON).wait_synced(mark).unwrap();
         assert_eq!(file.progress().unwrap().durable, mark);
         file.set_position(0).unwrap();
         assert!(read_all(&file) == bytes, "{mode:?}");
@@ -89,36 +89,51 @@ fn a_sync_is_waited_for_whoever_asked() {
     let dir = Dir::new();
     let engine = Engine::new().unwrap();
     let file = engine.open(dir.join("file"), &both()).unwrap();
-    file.wait_synced(0, SOON).unwrap();
+    file.blocking(SOON).wait_synced(0).unwrap();
     assert_eq!(engine.stats().syncs, 0, "no byte is owed");
     let mark = file.sync().unwrap();
-    file.wait_synced(mark, SOON).unwrap();
+    file.blocking(SOON).wait_synced(mark).unwrap();
     assert_eq!((mark, engine.stats().syncs), (0, 1), "the new name is");
     file.write(b"bytes").unwrap();
-    file.wait_synced(5, SOON).unwrap();
+    file.blocking(SOON).wait_synced(5).unwrap();
     assert_eq!(file.progress().unwrap().durable, 5);
-    assert_eq!(errno(file.wait_synced(6, SOON)), Some(libc::EINVAL));
+    assert_eq!(
+        errno(file.blocking(SOON).wait_synced(6)),
+        Some(libc::EINVAL)
+    );
 }
 
 #[test]
 fn errors_end_a_wait() {
     let dir = Dir::new();
     let engine = Engine::new().unwrap();
-    let read = OpenOptions::new().read(true).wakers(true);
+    let read = OpenOptions::new().read(true).events(false);
     let missing = engine.open(dir.join("missing"), &read).unwrap();
-    assert_eq!(errno(missing.wait_open(SOON)), Some(libc::ENOENT));
-    missing.wait_readable(SOON).unwrap();
+    assert_eq!(
+        errno(missing.blocking(SOON).wait_open()),
+        Some(libc::ENOENT)
+    );
+    missing.blocking(SOON).wait_readable().unwrap();
     assert_eq!(errno(missing.read(&mut [0])), Some(libc::ENOENT));
-    assert_eq!(errno(missing.wait_flushed(SOON)), Some(libc::ENOENT));
-    assert_eq!(errno(missing.wait_writable(SOON)), Some(libc::EBADF));
+    assert_eq!(errno(missing.blocking(SOON).flush()), Some(libc::ENOENT));
+    assert_eq!(
+        errno(missing.blocking(SOON).wait_writable()),
+        Some(libc::EBADF)
+    );
     let fd = missing.fd();
     assert_eq!(errno(missing.wait_closed(SOON)), Some(libc::ENOENT));
-    assert_eq!(errno(engine.wait_open(fd, SOON)), Some(libc::EBADF));
-    assert_eq!(errno(engine.wait_closed(fd, SOON)), Some(libc::EBADF));
+    assert_eq!(
+        errno(engine.file(fd).blocking(SOON).wait_open()),
+        Some(libc::EBADF)
+    );
+    assert_eq!(errno(engine.file(fd).wait_closed(SOON)), Some(libc::EBADF));
     let write = OpenOptions::new().write(true).create(true);
     let file = engine.open(dir.join("file"), &write).unwrap();
-    assert_eq!(errno(file.wait_readable(SOON)), Some(libc::EBADF));
-    assert_eq!(errno(engine.readiness(fd)), Some(libc::EBADF));
+    assert_eq!(
+        errno(file.blocking(SOON).wait_readable()),
+        Some(libc::EBADF)
+    );
+    assert_eq!(errno(engine.file(fd).readiness()), Some(libc::EBADF));
 }
 
 /// Nobody drives the simulation: each wait ends at its deadline, and not before.
@@ -130,10 +145,12 @@ fn a_deadline_ends_a_wait() {
     let timeout = Duration::from_millis(30);
     type Wait<'a> = &'a dyn Fn(Duration) -> io::Result<()>;
     let waits: [(&str, Wait<'_>); 4] = [
-        ("open", &|time| file.wait_open(Some(time))),
-        ("readable", &|time| file.wait_readable(Some(time))),
-        ("flushed", &|time| file.wait_flushed(Some(time))),
-        ("synced", &|time| file.wait_synced(5, Some(time))),
+        ("open", &|time| file.blocking(Some(time)).wait_open()),
+        ("readable", &|time| {
+            file.blocking(Some(time)).wait_readable()
+        }),
+        ("flushed", &|time| file.blocking(Some(time)).flush()),
+        ("synced", &|time| file.blocking(Some(time)).wait_synced(5)),
     ];
     for (name, wait) in waits {
         let start = Instant::now();
@@ -164,11 +181,11 @@ fn a_callback_is_not_let_wait() {
             if event.kind == EventKind::Opened {
                 let file = file.lock().unwrap().take().unwrap();
                 let waits = [
-                    file.wait_open(None),
-                    file.wait_readable(SOON),
-                    file.wait_writable(None),
-                    file.wait_flushed(None),
-                    file.wait_synced(0, None),
+                    file.blocking(None).wait_open(),
+                    file.blocking(SOON).wait_readable(),
+                    file.blocking(None).wait_writable(),
+                    file.blocking(None).flush(),
+                    file.blocking(None).wait_synced(0),
                     file.wait_closed(None),
                 ];
                 let _ = news.send(waits.map(errno));
@@ -193,10 +210,10 @@ fn the_end_of_the_engine_or_the_file_ends_a_wait() {
         file.write(b"bytes").unwrap();
         let (fd, engine) = (file.fd(), Arc::clone(simulation.engine()));
         let waits: [fn(&File) -> io::Result<()>; 4] = [
-            |file| file.wait_open(None),
-            |file| file.wait_readable(None),
-            |file| file.wait_flushed(None),
-            |file| file.wait_synced(5, None),
+            |file| file.blocking(None).wait_open(),
+            |file| file.blocking(None).wait_readable(),
+            |file| file.blocking(None).flush(),
+            |file| file.blocking(None).wait_synced(5),
         ];
         let waiting = waits.map(|wait| {
             let file = Arc::clone(&file);
@@ -205,7 +222,7 @@ fn the_end_of_the_engine_or_the_file_ends_a_wait() {
         // Most of them wait by now; the others hear of it at once.
         thread::sleep(Duration::from_millis(20));
         if by_close {
-            engine.close(fd).unwrap();
+            engine.file(fd).close().unwrap();
             simulation.turn(Duration::ZERO);
         } else {
             drop(simulation);
@@ -230,7 +247,10 @@ fn a_close_that_the_engine_leaves_behind_says_so() {
     simulation.turn(Duration::ZERO);
     drop(simulation);
     assert_eq!(closing.join().unwrap(), Some(libc::ESHUTDOWN));
-    assert_eq!(errno(late.wait_open(None)), Some(libc::ESHUTDOWN));
+    assert_eq!(
+        errno(late.blocking(None).wait_open()),
+        Some(libc::ESHUTDOWN)
+    );
     assert_eq!(errno(late.wait_closed(None)), Some(libc::ESHUTDOWN));
 }
 
@@ -241,8 +261,11 @@ fn a_wait_after_the_shutdown_does_not_hang() {
     let file = engine.open(dir.join("file"), &both()).unwrap();
     file.write(b"bytes").unwrap();
     assert!(engine.shutdown(TIMEOUT).unwrap().is_clean());
-    assert_eq!(errno(file.wait_open(None)), Some(libc::ESHUTDOWN));
-    assert_eq!(errno(file.wait_flushed(None)), Some(libc::ESHUTDOWN));
+    assert_eq!(
+        errno(file.blocking(None).wait_open()),
+        Some(libc::ESHUTDOWN)
+    );
+    assert_eq!(errno(file.blocking(None).flush()), Some(libc::ESHUTDOWN));
     assert_eq!(errno(file.wait_closed(None)), Some(libc::ESHUTDOWN));
     assert_eq!(std::fs::read(dir.join("file")).unwrap(), b"bytes");
 }
@@ -257,10 +280,10 @@ fn a_forked_child_does_not_wait() {
     let child = unsafe { libc::fork() };
     if child == 0 {
         let gone = |result: io::Result<()>| errno(result) == Some(libc::ESHUTDOWN);
-        let clean = gone(file.wait_open(None))
-            && gone(file.wait_readable(None))
-            && gone(file.wait_synced(0, None))
-            && gone(engine.readiness(file.fd()).map(drop))
+        let clean = gone(file.blocking(None).wait_open())
+            && gone(file.blocking(None).wait_readable())
+            && gone(file.blocking(None).wait_synced(0))
+            && gone(engine.file(file.fd()).readiness().map(drop))
             && gone(file.wait_closed(None));
         // SAFETY: ends the child without the parent's atexit handlers.
         unsafe { libc::_exit(if clean { 0 } else { 1 }) };
@@ -280,7 +303,7 @@ fn readiness_is_what_a_call_would_find() {
     let file = simulation.engine().open("/file", &options).unwrap();
     let engine = Arc::clone(simulation.engine());
     let ready = || {
-        let ready = engine.readiness(file.fd()).unwrap();
+        let ready = engine.file(file.fd()).readiness().unwrap();
         (ready.readable, ready.writable)
     };
     let settle = |simulation: &mut Simulation| {
@@ -334,7 +357,7 @@ fn several_buffers_are_one_call() {
                 for _ in 0..CALLS {
                     let bufs = [&head[..], &[], &body, &tail].map(IoSlice::new);
                     while file.write_vectored(&bufs).is_err() {
-                        file.wait_writable(SOON).unwrap();
+                        file.blocking(SOON).wait_writable().unwrap();
                     }
                 }
             })
@@ -349,20 +372,20 @@ fn several_buffers_are_one_call() {
         2 * CALLS as u64 * 1007,
         "none was short in so much room"
     );
-    file.wait_flushed(SOON).unwrap();
+    file.blocking(SOON).flush().unwrap();
     let there = std::fs::read(dir.join("log")).unwrap();
     for call in there.chunks(1007) {
         assert!(call.iter().all(|&byte| byte == call[0]));
     }
 
-    let options = OpenOptions::new().read(true).wakers(true);
+    let options = OpenOptions::new().read(true).events(false);
     for mode in [IoMode::Auto, IoMode::Cached] {
         let log = engine
             .open(dir.join("log"), &options.clone().io_mode(mode))
             .unwrap();
         let mut seen: Vec<u8> = Vec::new();
         loop {
-            log.wait_readable(SOON).unwrap();
+            log.blocking(SOON).wait_readable().unwrap();
             let (mut a, mut b, mut c) = ([0; 10], [0; 0], [0; 3000]);
             let mut bufs = [&mut a[..], &mut b, &mut c].map(IoSliceMut::new);
             let n = log.read_vectored(&mut bufs).unwrap();

@@ -258,13 +258,13 @@ fn a_simulation_delivers_at_the_end_of_a_turn() {
             match event.kind {
                 EventKind::Opened | EventKind::Writable => {
                     while *accepted < 100_000 {
-                        match engine.write(event.fd, &vec![7; 100_000 - *accepted]) {
+                        match engine.file(event.fd).write(&vec![7; 100_000 - *accepted]) {
                             Ok(n) => *accepted += n,
                             Err(_) => break,
                         }
                     }
                     if *accepted == 100_000 {
-                        engine.close_sync(event.fd).unwrap();
+                        engine.file(event.fd).close_sync().unwrap();
                     }
                 }
                 _ => {}

@@ -68,14 +68,14 @@ fn wild_and_stale_descriptors_are_refused() {
         if fd == file.fd() {
             continue;
         }
-        assert_eq!(errno(engine.write(fd, b"astray")), libc::EBADF);
-        assert_eq!(errno(engine.read(fd, &mut [0; 8])), libc::EBADF);
-        assert_eq!(errno(engine.set_position(fd, 0)), libc::EBADF);
-        assert_eq!(errno(engine.sync(fd)), libc::EBADF);
-        assert_eq!(errno(engine.progress(fd)), libc::EBADF);
-        assert_eq!(errno(engine.open_status(fd)), libc::EBADF);
-        assert_eq!(errno(engine.close(fd)), libc::EBADF);
-        assert_eq!(errno(engine.close_sync(fd)), libc::EBADF);
+        assert_eq!(errno(engine.file(fd).write(b"astray")), libc::EBADF);
+        assert_eq!(errno(engine.file(fd).read(&mut [0; 8])), libc::EBADF);
+        assert_eq!(errno(engine.file(fd).set_position(0)), libc::EBADF);
+        assert_eq!(errno(engine.file(fd).sync()), libc::EBADF);
+        assert_eq!(errno(engine.file(fd).progress()), libc::EBADF);
+        assert_eq!(errno(engine.file(fd).open_status()), libc::EBADF);
+        assert_eq!(errno(engine.file(fd).close()), libc::EBADF);
+        assert_eq!(errno(engine.file(fd).close_sync()), libc::EBADF);
     }
     let fd = file.fd();
     drop(file);

@@ -128,9 +128,9 @@ fn what_is_available_can_be_read() {
         let mut read = Vec::new();
         let mut buf = vec![0; 70_000];
         loop {
-            let available = ready(&engine, fd, || engine.available(fd)).unwrap();
-            assert!(engine.available(fd).unwrap() >= available);
-            let n = engine.read(fd, &mut buf).unwrap();
+            let available = ready(&engine, fd, || engine.file(fd).available()).unwrap();
+            assert!(engine.file(fd).available().unwrap() >= available);
+            let n = engine.file(fd).read(&mut buf).unwrap();
             assert!(
                 n >= available.min(buf.len()),
                 "{mode:?}: {n} of {available}"
@@ -144,15 +144,15 @@ fn what_is_available_can_be_read() {
         assert!(read == bytes, "{mode:?}");
 
         // A position that moved takes what was announced with it.
-        ready(&engine, fd, || engine.available(fd)).unwrap();
-        engine.set_position(fd, 2_999_999).unwrap();
+        ready(&engine, fd, || engine.file(fd).available()).unwrap();
+        engine.file(fd).set_position(2_999_999).unwrap();
         assert!(matches!(
-            ready(&engine, fd, || engine.available(fd)),
+            ready(&engine, fd, || engine.file(fd).available()),
             Ok(1..=2)
         ));
-        engine.close(fd).unwrap();
+        engine.file(fd).close().unwrap();
         assert_eq!(closed(&engine, fd), Ok(()));
-        assert_eq!(errno(engine.available(fd)), libc::EBADF);
+        assert_eq!(errno(engine.file(fd).available()), libc::EBADF);
 
         let writer = engine.open(dir.join("new"), &create()).unwrap();
         assert_eq!(errno(writer.available()), libc::EBADF);
@@ -160,7 +160,7 @@ fn what_is_available_can_be_read() {
             .open(dir.join("missing"), &reading())
             .unwrap()
             .into_fd();
-        let refused = ready(&engine, missing, || engine.available(missing));
+        let refused = ready(&engine, missing, || engine.file(missing).available());
         assert_eq!(errno(refused), libc::ENOENT);
     }
 }
@@ -505,7 +505,8 @@ fn two_closes_race() {
         let file = engine.open(dir.join("raced"), &create()).unwrap();
         let close = || {
             engine
-                .close(file.fd())
+                .file(file.fd())
+                .close()
                 .map_err(|error| error.raw_os_error())
         };
         let results = std::thread::scope(|scope| {
@@ -601,7 +602,7 @@ fn the_counters_tell_what_happened() {
     event(&engine, |event| {
         event.fd == fd && matches!(event.kind, EventKind::Closed { .. })
     });
-    assert!(engine.file_stats(fd).is_err());
+    assert!(engine.file(fd).stats().is_err());
     let whole = engine.stats();
     assert_eq!(
         whole.reads_served, stats.reads_served,

@@ -45,7 +45,7 @@ fn as_many_files_as_the_limit_are_open_and_work() {
     assert_eq!(errno(open(0)), libc::EMFILE, "one too many");
     for (number, file) in files.iter().enumerate() {
         file.set_position(place(number)).unwrap();
-        file.wait_writable(Some(TIMEOUT)).unwrap();
+        file.blocking(Some(TIMEOUT)).wait_writable().unwrap();
         let n = file.write(&record(number)).unwrap();
         assert_eq!(n, RECORD);
     }
@@ -53,7 +53,7 @@ fn as_many_files_as_the_limit_are_open_and_work() {
         ask(first, files);
         for (number, file) in (first..).zip(files) {
             let mut buf = [0; RECORD];
-            file.wait_readable(Some(TIMEOUT)).unwrap();
+            file.blocking(Some(TIMEOUT)).wait_readable().unwrap();
             let n = file.read(&mut buf).unwrap();
             assert_eq!((n, buf), (RECORD, record(number)), "file {number}");
         }

@@ -138,24 +138,24 @@ fn many_calls(planted: bool) {
     drop(gate);
     let mark = files.1.progress().unwrap().accepted;
     files.1.sync().unwrap();
-    files.1.wait_synced(mark, Some(TIMEOUT)).unwrap();
+    files.1.blocking(Some(TIMEOUT)).wait_synced(mark).unwrap();
 }
 
 /// Streams for a while, so that pages are large and many are read ahead. Where the reader stands.
 fn warm_up(read: &File, written: &File) -> usize {
-    read.wait_open(Some(TIMEOUT)).unwrap();
-    written.wait_open(Some(TIMEOUT)).unwrap();
+    read.blocking(Some(TIMEOUT)).wait_open().unwrap();
+    written.blocking(Some(TIMEOUT)).wait_open().unwrap();
     let mut buf = vec![0; 64 << 10];
     let (mut got, mut put) = (0, 0);
     while got < 8 << 20 {
-        read.wait_readable(Some(TIMEOUT)).unwrap();
+        read.blocking(Some(TIMEOUT)).wait_readable().unwrap();
         got += read.read(&mut buf).unwrap();
     }
     while put < 4 << 20 {
-        written.wait_writable(Some(TIMEOUT)).unwrap();
+        written.blocking(Some(TIMEOUT)).wait_writable().unwrap();
         put += written.write(&buf).unwrap();
     }
-    written.wait_flushed(Some(TIMEOUT)).unwrap();
+    written.blocking(Some(TIMEOUT)).flush().unwrap();
     until("all is read ahead that will be needed", || {
         let stats = read.stats().unwrap();
         let arrived = stats.read_direct + stats.read_uncached + stats.read_cached;

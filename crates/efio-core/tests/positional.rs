@@ -228,14 +228,14 @@ fn bad_calls_give_the_buffer_back() {
     drop(reader);
     closed(&engine, fd).unwrap();
     assert_eq!(
-        refusal(engine.read_at(fd, 0, buffer(), 0), 100),
+        refusal(engine.file(fd).read_at(0, buffer(), 0), 100),
         libc::EBADF
     );
     assert_eq!(
-        refusal(engine.write_at(fd, 0, buffer(), 0), 100),
+        refusal(engine.file(fd).write_at(0, buffer(), 0), 100),
         libc::EBADF
     );
-    assert_eq!(errno(engine.set_len(fd, 0)), libc::EBADF);
+    assert_eq!(errno(engine.file(fd).set_len(0)), libc::EBADF);
 }
 
 /// The open fails: what was asked for meanwhile ends with its error.

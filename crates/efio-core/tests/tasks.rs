@@ -62,7 +62,7 @@ impl World {
     }
 
     fn open(&self, wakers: bool) -> File {
-        let options = OpenOptions::new().read(true).write(true).wakers(wakers);
+        let options = OpenOptions::new().read(true).write(true).events(!wakers);
         self.simulation.engine().open("/file", &options).unwrap()
     }
 

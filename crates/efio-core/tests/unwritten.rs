@@ -111,7 +111,7 @@ fn a_refused_open_gives_all_back() {
     assert_eq!(ranges, expected.into_iter().collect::<Vec<_>>());
     let fd = file.fd();
     drop(file);
-    assert_eq!(errno(engine.take_unwritten(fd)), libc::EBADF);
+    assert_eq!(errno(engine.file(fd).take_unwritten()), libc::EBADF);
     let reader = engine
         .open(dir.path(), &OpenOptions::new().read(true))
         .unwrap();

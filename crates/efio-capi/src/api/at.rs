@@ -38,7 +38,7 @@ pub unsafe extern "C" fn ef_read_at(
         let buffer = library.engine.buffer(nbyte)?;
         let file = descriptor.fd();
         library.desk.begin_at(pending, |token| {
-            let started = library.engine.read_at(file, offset, buffer, token);
+            let started = library.engine.file(file).read_at(offset, buffer, token);
             started.map_err(refusal)
         })?;
         Ok(0)
@@ -67,7 +67,7 @@ pub unsafe extern "C" fn ef_write_at(
         let pending = Pending { token, to: None };
         let file = descriptor.fd();
         library.desk.begin_at(pending, |token| {
-            let started = library.engine.write_at(file, offset, buffer, token);
+            let started = library.engine.file(file).write_at(offset, buffer, token);
             started.map_err(refusal)
         })?;
         Ok(0)
@@ -81,7 +81,7 @@ pub unsafe extern "C" fn ef_write_at(
 pub extern "C" fn ef_truncate(fd: c_int, len: u64) -> c_int {
     enter(|| {
         let (library, descriptor) = descriptor(fd)?;
-        library.engine.set_len(descriptor.fd(), len)?;
+        library.engine.file(descriptor.fd()).set_len(len)?;
         Ok(0)
     })
 }

@@ -29,7 +29,7 @@ pub unsafe extern "C" fn ef_read(fd: c_int, buf: *mut c_void, nbyte: usize) -> s
         let (library, descriptor) = descriptor(fd)?;
         // SAFETY: what C promises, see the module above.
         let buf = unsafe { bytes_mut(buf, nbyte) }?;
-        let count = library.engine.read(descriptor.fd(), buf)?;
+        let count = library.engine.file(descriptor.fd()).read(buf)?;
         Ok(count as isize)
     })
 }
@@ -40,7 +40,7 @@ pub unsafe extern "C" fn ef_read(fd: c_int, buf: *mut c_void, nbyte: usize) -> s
 pub extern "C" fn ef_file_ready_for_read(fd: c_int) -> ssize_t {
     enter(|| {
         let (library, descriptor) = descriptor(fd)?;
-        let count = library.engine.available(descriptor.fd())?;
+        let count = library.engine.file(descriptor.fd()).available()?;
         Ok(isize::from(count > 0))
     })
 }
@@ -55,7 +55,7 @@ pub unsafe extern "C" fn ef_write(fd: c_int, buf: *const c_void, nbyte: usize) -
         let (library, descriptor) = descriptor(fd)?;
         // SAFETY: what C promises, see the module above.
         let buf = unsafe { bytes(buf, nbyte) }?;
-        match library.engine.write(descriptor.fd(), buf) {
+        match library.engine.file(descriptor.fd()).write(buf) {
             Ok(count) => Ok(count as isize),
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 set_errno(libc::EAGAIN);
@@ -81,7 +81,7 @@ pub unsafe extern "C" fn ef_write_all(fd: c_int, buf: *const c_void, nbyte: usiz
             let accepted =
                 library
                     .desk
-                    .wait_for(|| match library.engine.write(file, &buf[count..]) {
+                    .wait_for(|| match library.engine.file(file).write(&buf[count..]) {
                         Err(error) if error.kind() == ErrorKind::WouldBlock => None,
                         result => Some(result),
                     });
@@ -104,10 +104,10 @@ pub extern "C" fn ef_poll(fd: c_int) -> c_int {
     enter(|| {
         let (library, descriptor) = descriptor(fd)?;
         let file = descriptor.fd();
-        library.engine.open_status(file)?;
-        let mut ready = library.engine.readiness(file)?;
+        library.engine.file(file).open_status()?;
+        let mut ready = library.engine.file(file).readiness()?;
         if !ready.readable && !descriptor.is_writable() {
-            let found = library.engine.available(file);
+            let found = library.engine.file(file).available();
             ready.readable = !found.is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
         }
         Ok(c_int::from(ready.writable) + 2 * c_int::from(ready.readable))
@@ -128,7 +128,7 @@ pub extern "C" fn ef_sync(fd: c_int) -> c_int {
 pub unsafe extern "C" fn ef_sync_mark(fd: c_int, mark: *mut u64) -> c_int {
     enter(|| {
         let (library, descriptor) = descriptor(fd)?;
-        let upto = library.engine.sync(descriptor.fd())?;
+        let upto = library.engine.file(descriptor.fd()).sync()?;
         // SAFETY: what C promises, see the module above.
         unsafe { put(mark, upto) };
         Ok(0)
@@ -143,7 +143,7 @@ pub unsafe extern "C" fn ef_get_progress(fd: c_int, progress: *mut Progress) -> 
         if progress.is_null() {
             return Err(error(libc::EINVAL));
         }
-        let marks = library.engine.progress(descriptor.fd())?;
+        let marks = library.engine.file(descriptor.fd()).progress()?;
         let marks = Progress {
             accepted: marks.accepted,
             written: marks.written,
@@ -162,7 +162,7 @@ pub unsafe extern "C" fn ef_get_progress(fd: c_int, progress: *mut Progress) -> 
 pub unsafe extern "C" fn ef_error(fd: c_int, lost_from: *mut u64) -> c_int {
     enter(|| {
         let (library, descriptor) = descriptor(fd)?;
-        let Some(failure) = library.engine.failure(descriptor.fd())? else {
+        let Some(failure) = library.engine.file(descriptor.fd()).failure()? else {
             return Ok(0);
         };
         // SAFETY: what C promises, see the module above.
@@ -178,7 +178,10 @@ pub unsafe extern "C" fn ef_error(fd: c_int, lost_from: *mut u64) -> c_int {
 pub extern "C" fn ef_seek(fd: c_int, position: u64) -> c_int {
     enter(|| -> io::Result<c_int> {
         let (library, descriptor) = descriptor(fd)?;
-        library.engine.set_position(descriptor.fd(), position)?;
+        library
+            .engine
+            .file(descriptor.fd())
+            .set_position(position)?;
         Ok(0)
     })
 }

@@ -32,11 +32,11 @@ pub unsafe extern "C" fn ef_open_mode(path: *const c_char, oflag: c_int, mode: c
 pub extern "C" fn ef_open_status(fd: c_int) -> c_int {
     enter(|| {
         let (library, descriptor) = descriptor(fd)?;
-        match library.engine.open_status(descriptor.fd()) {
+        match library.engine.file(descriptor.fd()).open_status() {
             Ok(true) => Ok(fd),
             Ok(false) => Err(error(libc::EAGAIN)),
             Err(refused) => {
-                let names_a_file = library.engine.failure(descriptor.fd()).is_ok();
+                let names_a_file = library.engine.file(descriptor.fd()).failure().is_ok();
                 if names_a_file && descriptor.claim_close(true) {
                     // It gives the same error once more.
                     let _ = library.close(descriptor);

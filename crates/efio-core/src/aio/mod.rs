@@ -31,7 +31,7 @@ use std::task::{Context, Poll, ready};
 ///   dropped instead is written and closed in the background, and its error is lost.
 /// - **`AsyncBufRead`** copies nothing: it shows the pages that the disk filled.
 /// - **Seek** takes no time, but for `SeekFrom::End`: only the kernel knows where a file ends. What was
-///   accepted goes to it first, then it is asked ([`File::size`]). Behind an append the position is
+///   accepted goes to it first, then it is asked ([`File::len`]). Behind an append the position is
 ///   the end of the file: then the same goes for `SeekFrom::Current` and `stream_position`.
 ///
 /// # Cancel safety
@@ -81,7 +81,7 @@ pub struct AsyncFile {
 
 impl AsyncFile {
     /// Opens a file whose events wake its tasks and go nowhere else
-    /// ([`OpenOptions::wakers`]).
+    /// ([`OpenOptions::events`]).
     ///
     /// # Cancel safety
     ///
@@ -97,7 +97,7 @@ impl AsyncFile {
         path: impl AsRef<Path>,
         options: &OpenOptions,
     ) -> io::Result<Self> {
-        let options = options.clone().wakers(true);
+        let options = options.clone().events(false);
         let token = Arc::new(OpenToken::new());
         let (shared, wanted) = (&engine.shared, Some(Arc::clone(&token)));
         let fd = shared.open_while(path.as_ref(), &options, wanted)?;
@@ -205,7 +205,7 @@ impl Drop for CancelsOpen {
     }
 }
 
-/// Any file will do; one opened without [`OpenOptions::wakers`] also sends events.
+/// Any file will do; one opened without [`OpenOptions::events`] also sends events.
 impl From<File> for AsyncFile {
     fn from(file: File) -> Self {
         Self {

@@ -146,7 +146,7 @@ impl Builder {
     /// [`Stats::callback_panics`](crate::Stats::callback_panics).
     ///
     /// Only what waits for the engine fails in the callback, with `EDEADLK`: the `wait_` calls,
-    /// [`close_wait`](Engine::close_wait), and [`shutdown`](Engine::shutdown), which then goes on
+    /// [`wait_closed`](crate::File::wait_closed), and [`shutdown`](Engine::shutdown), which then goes on
     /// in the background as if the engine had been dropped. On Linux the engine's threads are of
     /// the policy `SCHED_BATCH`; a thread that the callback starts inherits it.
     ///

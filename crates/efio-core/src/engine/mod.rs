@@ -11,44 +11,43 @@ mod driver_thread;
 pub use builder::Builder;
 
 use crate::backend::BackendInfo;
-use crate::caller::Unwritten;
 use crate::command::Command;
 use crate::driver::{ShutdownReport, is_driver_thread};
-use crate::error::{Errno, Failure, SubmitError};
-use crate::event::{EventQueue, Readiness};
-use crate::fd::{Fd, Notify, Progress};
+use crate::error::Errno;
+use crate::event::EventQueue;
+use crate::fd::Fd;
 use crate::file::File;
+use crate::file_ref::FileRef;
 use crate::memory;
 use crate::options::OpenOptions;
 use crate::page::Buffer;
 use crate::shared::Shared;
-use crate::stats::{FileStats, Stats};
+use crate::stats::Stats;
 use crate::sys::refused;
 use driver_thread::DriverThread;
-use std::io::{self, IoSlice, IoSliceMut};
+use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Reads and writes files for an event loop, on a thread of its own.
 ///
-/// The calls that take an [`Fd`] are those of [`File`] on the plain number, for event loops that
-/// keep it in their user data. None of them waits.
+/// Files are opened here and used through a [`File`], or through their number with
+/// [`file`](Self::file). No call waits, but for those of [`File::blocking`] and
+/// [`shutdown`](Self::shutdown).
 ///
 /// ```
-/// use efio_core::{Engine, EventKind, OpenOptions};
-/// use std::io::Write;
+/// use efio_core::{Engine, OpenOptions};
+/// use std::time::Duration;
 ///
 /// # fn main() -> std::io::Result<()> {
 /// # let path = std::env::temp_dir().join(format!("efio-doc-{}", std::process::id()));
 /// let engine = Engine::new()?;
 /// let file = engine.open(&path, &OpenOptions::new().write(true).create(true))?;
-/// assert_eq!(file.write(b"hello")?, 5); // a memcpy; the file is opened behind our back
+/// assert_eq!(file.write(b"hello")?, 5); // a memcpy; the file is opened in the background
 /// let mark = file.sync()?;
-/// // A real program polls `engine.events()` with everything else that it waits for.
-/// while file.progress()?.durable < mark {
-///     std::thread::yield_now();
-/// }
+/// // This program has nothing else to do. An event loop polls `engine.events()`.
+/// file.blocking(Duration::from_secs(10)).wait_synced(mark)?;
 /// # drop(file);
 /// # let report = engine.shutdown(std::time::Duration::from_secs(10))?;
 /// # assert!(report.is_clean());
@@ -103,7 +102,7 @@ impl Engine {
     /// A file that this engine has closed, or whose handle was dropped, is opened behind that close,
     /// whatever its name is now: the open is pending until everything accepted for it is written, and
     /// `truncate` cuts off what that was. Other processes and other engines see the file as the kernel
-    /// has it, bytes that are still to be written come later for them: [`File::close_wait`] tells when
+    /// has it, bytes that are still to be written come later for them: [`File::wait_closed`] tells when
     /// there are none. An open whose [`File`] is dropped before it is answered happens all the same;
     /// [`AsyncFile::open`](crate::AsyncFile::open) can be withdrawn.
     ///
@@ -141,77 +140,29 @@ impl Engine {
         refused::names()
     }
 
-    /// What was done for one file so far; see [`File::stats`].
+    /// Returns the open file of this number, to be used like a [`File`]: for event loops that keep
+    /// the number in their user data, and programs in C. A number that is stale gives `EBADF` on
+    /// the first call.
     ///
-    /// # Errors
+    /// ```
+    /// use efio_core::{Engine, OpenOptions};
     ///
-    /// `EBADF` for a descriptor that is not open.
-    pub fn file_stats(&self, fd: Fd) -> io::Result<FileStats> {
-        self.shared.file_stats(fd)
-    }
-
-    /// Reads; see [`File::read`].
-    ///
-    /// # Errors
-    ///
-    /// Those of [`File::read`].
-    pub fn read(&self, fd: Fd, buf: &mut [u8]) -> io::Result<usize> {
-        self.shared.read(fd, buf)
-    }
-
-    /// How many bytes, at least, a read would copy at once; see [`File::available`].
-    ///
-    /// # Errors
-    ///
-    /// Those of [`File::read`].
-    pub fn available(&self, fd: Fd) -> io::Result<usize> {
-        self.shared.available_for(fd, Notify::Event)
-    }
-
-    /// Writes; see [`File::write`].
-    ///
-    /// # Errors
-    ///
-    /// Those of [`File::write`].
-    pub fn write(&self, fd: Fd, buf: &[u8]) -> io::Result<usize> {
-        self.shared.write(fd, buf)
-    }
-
-    /// Whether calls on the file would be answered at once. It asks for nothing: a file that nobody
-    /// reads has nothing to read. A direction that the file is not open for is not ready.
-    ///
-    /// # Errors
-    ///
-    /// `EBADF` for a descriptor that is not open.
-    pub fn readiness(&self, fd: Fd) -> io::Result<Readiness> {
-        self.shared.poll(fd)
-    }
-
-    /// Reads into several buffers; see [`File::read_vectored`].
-    ///
-    /// # Errors
-    ///
-    /// Those of [`File::read`].
-    pub fn read_vectored(&self, fd: Fd, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        self.shared.read_vectored(fd, bufs, Notify::Event)
-    }
-
-    /// Writes several buffers; see [`File::write_vectored`].
-    ///
-    /// # Errors
-    ///
-    /// Those of [`File::write`].
-    pub fn write_vectored(&self, fd: Fd, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.shared.write_vectored(fd, bufs, Notify::Event)
-    }
-
-    /// Moves the position; see [`File::seek`].
-    ///
-    /// # Errors
-    ///
-    /// Those of [`File::seek`].
-    pub fn set_position(&self, fd: Fd, position: u64) -> io::Result<()> {
-        self.shared.seek(fd, position)
+    /// # fn main() -> std::io::Result<()> {
+    /// # let path = std::env::temp_dir().join(format!("efio-doc-ref-{}", std::process::id()));
+    /// let engine = Engine::new()?;
+    /// let options = OpenOptions::new().write(true).create(true);
+    /// let fd = engine.open(&path, &options)?.into_fd();
+    /// assert_eq!(engine.file(fd).write(b"hello")?, 5);
+    /// engine.file(fd).close()?;
+    /// assert!(engine.file(fd).write(b"stale").is_err());
+    /// # std::fs::remove_file(path).or_else(|error| match error.kind() {
+    /// #     std::io::ErrorKind::NotFound => Ok(()), // not yet opened
+    /// #     _ => Err(error),
+    /// # })?;
+    /// # Ok(()) }
+    /// ```
+    pub fn file(&self, fd: Fd) -> FileRef<'_> {
+        FileRef::new(&self.shared, fd)
     }
 
     /// Memory for positional IO: `len` zero bytes of the engine's budget, aligned for direct IO.
@@ -225,113 +176,11 @@ impl Engine {
         self.shared.buffer(len)
     }
 
-    /// Reads at an offset; see [`File::read_at`].
-    ///
-    /// # Errors
-    ///
-    /// Those of [`File::read_at`].
-    pub fn read_at(
-        &self,
-        fd: Fd,
-        offset: u64,
-        buffer: Buffer,
-        token: u64,
-    ) -> Result<(), SubmitError> {
-        self.shared.read_at(fd, offset, buffer, token)
-    }
-
-    /// Writes at an offset; see [`File::write_at`].
-    ///
-    /// # Errors
-    ///
-    /// Those of [`File::write_at`].
-    pub fn write_at(
-        &self,
-        fd: Fd,
-        offset: u64,
-        buffer: Buffer,
-        token: u64,
-    ) -> Result<(), SubmitError> {
-        self.shared.write_at(fd, offset, buffer, token)
-    }
-
-    /// Sets the length; see [`File::truncate`].
-    ///
-    /// # Errors
-    ///
-    /// Those of [`File::truncate`].
-    pub fn set_len(&self, fd: Fd, len: u64) -> io::Result<()> {
-        self.shared.truncate(fd, len)
-    }
-
-    /// Asks for durability; see [`File::sync`].
-    ///
-    /// # Errors
-    ///
-    /// Those of [`File::sync`].
-    pub fn sync(&self, fd: Fd) -> io::Result<u64> {
-        self.shared.sync(fd)
-    }
-
-    /// The three marks; see [`File::progress`].
-    ///
-    /// # Errors
-    ///
-    /// `EBADF` for a descriptor that is not open.
-    pub fn progress(&self, fd: Fd) -> io::Result<Progress> {
-        self.shared.progress(fd)
-    }
-
-    /// How the open went; see [`File::open_status`].
-    ///
-    /// # Errors
-    ///
-    /// Those of [`File::open_status`].
-    pub fn open_status(&self, fd: Fd) -> io::Result<bool> {
-        self.shared.open_status(fd)
-    }
-
-    /// What poisoned the file; see [`File::failure`].
-    ///
-    /// # Errors
-    ///
-    /// `EBADF` for a descriptor that is not open.
-    pub fn failure(&self, fd: Fd) -> io::Result<Option<Failure>> {
-        self.shared.failure(fd)
-    }
-
-    /// Takes back what was not written; see [`File::take_unwritten`].
-    ///
-    /// # Errors
-    ///
-    /// Those of [`File::take_unwritten`].
-    pub fn take_unwritten(&self, fd: Fd) -> io::Result<Vec<Unwritten>> {
-        self.shared.take_unwritten_for(fd, Notify::Event)
-    }
-
-    /// Closes the file; see [`File::close`].
-    ///
-    /// # Errors
-    ///
-    /// Those of [`File::close`].
-    pub fn close(&self, fd: Fd) -> io::Result<()> {
-        self.shared.close(fd, false)
-    }
-
-    /// Closes the file once it is durable; see [`File::close_sync`].
-    ///
-    /// # Errors
-    ///
-    /// Those of [`File::close_sync`].
-    pub fn close_sync(&self, fd: Fd) -> io::Result<()> {
-        self.shared.close(fd, true)
-    }
-
     /// Closes every file, waits until all accepted bytes are written or `timeout` is over, and
     /// says what was left. Descriptors are stale from then on: calls say `ESHUTDOWN`. The events that
     /// were not taken are gone with the engine: the report says what could not be written in time,
     /// and what was lost without anybody having heard of it
-    /// ([`Report::unfinished`](crate::Report::unfinished)). At the deadline each positional op that is
+    /// ([`ShutdownReport::unfinished`](crate::ShutdownReport::unfinished)). At the deadline each positional op that is
     /// left [completes](crate::Completed) with an error, and all that wait are woken.
     ///
     /// When nothing is left behind the engine's threads have ended by the return, and what the

@@ -72,7 +72,7 @@ pub struct Completed {
     pub buffer: Buffer,
 }
 
-/// What calls on a file would find now; see [`Engine::poll`](crate::Engine::poll).
+/// What calls on a file would find now; see [`File::readiness`](crate::File::readiness).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Readiness {

@@ -13,7 +13,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 /// The descriptor serves both kinds of waiting:
 ///
 /// - **Level** (poll, epoll, libev): it is readable while events are available, and until a
-///   [`next`](Self::next) has returned `None`.
+///   [`try_next`](Self::try_next) has returned `None`.
 /// - **Edges** (EPOLLET, EPOLLONESHOT, mio, tokio's `AsyncFd`): whenever an event follows a `next`
 ///   that returned `None`, a new edge follows. So a loop that takes events until `None` after each
 ///   wake-up misses none. One that stops earlier has to come back for the rest by itself.
@@ -86,7 +86,7 @@ impl EventQueue {
         self.queue.next()
     }
 
-    /// All events that wait now, oldest first; ends when [`next`](Self::next) gives `None`.
+    /// All events that wait now, oldest first; ends when [`try_next`](Self::try_next) gives `None`.
     pub fn drain(&self) -> impl Iterator<Item = Event> + '_ {
         std::iter::from_fn(|| self.try_next())
     }

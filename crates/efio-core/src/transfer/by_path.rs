@@ -69,7 +69,7 @@ impl From<CopyError> for io::Error {
 /// is and the size of `from` when it began. The whole file is copied even if its size changes
 /// meanwhile. The io mode and the memory are the engine's; no events are sent.
 ///
-/// A loop that must not wait drives [`struct@Copy`] instead.
+/// A loop that must not wait drives [`CopyFile`] instead.
 ///
 /// # Errors
 ///
@@ -126,7 +126,10 @@ pub fn copy(
         Failed::Target(error) => of_target(error),
     })?;
     let mark = target.sync().map_err(&of_target)?;
-    target.wait_synced(mark, None).map_err(&of_target)?;
+    target
+        .blocking(None)
+        .wait_synced(mark)
+        .map_err(&of_target)?;
     target.wait_closed(None).map_err(&of_target)?;
     Ok(done)
 }
@@ -192,8 +195,16 @@ impl<P: FnMut(u64)> Copying<P> {
                     self.done = begin + copy.transferred();
                     (self.progress)(self.done);
                 }
-                Ok(Step::WaitSource) => self.source.wait_readable(None).map_err(Failed::Source)?,
-                Ok(Step::WaitTarget) => self.target.wait_writable(None).map_err(Failed::Target)?,
+                Ok(Step::WaitSource) => self
+                    .source
+                    .blocking(None)
+                    .wait_readable()
+                    .map_err(Failed::Source)?,
+                Ok(Step::WaitTarget) => self
+                    .target
+                    .blocking(None)
+                    .wait_writable()
+                    .map_err(Failed::Target)?,
                 Ok(Step::Done) => return Ok(()),
                 Err(Failed::Source(error)) if error.kind() == ErrorKind::UnexpectedEof => {
                     return Ok(());
@@ -206,8 +217,8 @@ impl<P: FnMut(u64)> Copying<P> {
 
 /// A file that is open, and whose events nobody has to take.
 fn open(engine: &Engine, path: &Path, options: OpenOptions) -> io::Result<File> {
-    let file = engine.open(path, &options.wakers(true))?;
-    file.wait_open(None)?;
+    let file = engine.open(path, &options.events(false))?;
+    file.blocking(None).wait_open()?;
     Ok(file)
 }
 

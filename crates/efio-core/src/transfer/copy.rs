@@ -8,7 +8,7 @@ use std::io::{self, ErrorKind};
 /// Copies a file, or a part of it, into another one, from and to where their positions are.
 ///
 /// ```
-/// use efio_core::transfer::{Copy, Step};
+/// use efio_core::transfer::{CopyFile, Step};
 /// # use efio_core::{Engine, OpenOptions};
 /// # fn main() -> std::io::Result<()> {
 /// # let name = |what| std::env::temp_dir().join(format!("efio-{what}-{}", std::process::id()));
@@ -17,11 +17,17 @@ use std::io::{self, ErrorKind};
 /// # let engine = Engine::new()?;
 /// let from = engine.open(&source, &OpenOptions::new().read(true).prefetch(true))?;
 /// let to = engine.open(&target, &OpenOptions::new().write(true).create(true))?;
-/// let mut copy = Copy::new(None);
-/// while copy.step(&from, &to)? != Step::Done {
-///     std::thread::yield_now(); // a loop goes on with what else is ready
+/// let mut copy = CopyFile::new(None);
+/// loop {
+///     match copy.step(&from, &to)? {
+///         Step::Done => break,
+///         Step::Moved(_) => {} // an event loop serves others before the next step
+///         // This program has nothing else to do. An event loop goes on with the next event.
+///         Step::WaitSource => from.blocking(None).wait_readable()?,
+///         Step::WaitTarget => to.blocking(None).wait_writable()?,
+///     }
 /// }
-/// assert_eq!(copy.moved(), 12);
+/// assert_eq!(copy.transferred(), 12);
 /// # drop((from, to));
 /// # engine.shutdown(std::time::Duration::from_secs(10))?;
 /// # assert_eq!(std::fs::read(&target)?, b"hello, world");

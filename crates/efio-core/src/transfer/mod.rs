@@ -3,14 +3,14 @@
 //!
 //! | machine | from → to | copies in this process |
 //! |---|---|---|
-//! | [`Send`] | file → anything that implements [`Write`](std::io::Write) | none: the page that was read is written |
-//! | [`Receive`] | socket → file | none: `recv(2)` fills the page that will be written |
-//! | [`struct@Copy`], [`copy()`] | file → file | none where the offsets are congruent modulo 4 KiB (a page changes streams), else one |
+//! | [`SendFile`] | file → anything that implements [`Write`](std::io::Write) | none: the page that was read is written |
+//! | [`ReceiveFile`] | socket → file | none: `recv(2)` fills the page that will be written |
+//! | [`CopyFile`], [`copy()`] | file → file | none where the offsets are congruent modulo 4 KiB (a page changes streams), else one |
 //!
 //! A step never waits. It says what to wait for: the [`Readable`](crate::EventKind::Readable) or
 //! [`Writable`](crate::EventKind::Writable) event of the file, or the socket's readiness. It moves
 //! so little that a loop with many connections stays fair between them: 32 KiB, or one page.
-//! [`Send::in_target`] and [`Receive::in_socket`] tell the time in the calls of the socket from efio's own.
+//! [`SendFile::in_target`] and [`ReceiveFile::in_socket`] tell the time in the calls of the socket from efio's own.
 //!
 //! While a transfer runs it should have the file for itself: a read or a seek in between is
 //! noticed and fails with `EBUSY`, a write in between goes in between.

@@ -19,7 +19,7 @@ const STEP: usize = 32 << 10;
 /// looked at first (TLS, a chunked body) go through [`File::write`], which is one copy.
 ///
 /// ```
-/// use efio_core::transfer::{Receive, Step};
+/// use efio_core::transfer::{ReceiveFile, Step};
 /// # use efio_core::{Engine, OpenOptions};
 /// # use std::io::Write;
 /// # fn main() -> std::io::Result<()> {
@@ -28,7 +28,7 @@ const STEP: usize = 32 << 10;
 /// let (mut peer, socket) = std::os::unix::net::UnixStream::pair()?;
 /// peer.write_all(b"hello, world")?;
 /// let file = engine.open(&path, &OpenOptions::new().write(true).create(true))?;
-/// let mut receive = Receive::new(Some(5)); // the rest stays in the socket
+/// let mut receive = ReceiveFile::new(Some(5)); // the rest stays in the socket
 /// while receive.step(&file, &socket)? != Step::Done {}
 /// assert_eq!(file.progress()?.accepted, 5);
 /// # drop(file);

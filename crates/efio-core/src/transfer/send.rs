@@ -17,7 +17,7 @@ const PAGES: usize = 16;
 /// can be a socket, a pipe, a TLS stream. The position moves by what the target took.
 ///
 /// ```
-/// use efio_core::transfer::{Send, Step};
+/// use efio_core::transfer::{SendFile, Step};
 /// # use efio_core::{Engine, OpenOptions};
 /// # fn main() -> std::io::Result<()> {
 /// # let path = std::env::temp_dir().join(format!("efio-send-{}", std::process::id()));
@@ -25,9 +25,15 @@ const PAGES: usize = 16;
 /// # let engine = Engine::new()?;
 /// let file = engine.open(&path, &OpenOptions::new().read(true))?;
 /// let mut socket = Vec::new(); // in a server, a non-blocking socket
-/// let mut send = Send::new(Some(5));
-/// while send.step(&file, &mut socket)? != Step::Done {
-///     std::thread::yield_now(); // a loop goes on with what else is ready
+/// let mut send = SendFile::new(Some(5));
+/// loop {
+///     match send.step(&file, &mut socket)? {
+///         Step::Done => break,
+///         Step::Moved(_) => {} // an event loop serves others before the next step
+///         // This program has nothing else to do. An event loop goes on with the next event.
+///         Step::WaitSource => file.blocking(None).wait_readable()?,
+///         Step::WaitTarget => unreachable!("a vector takes all"),
+///     }
 /// }
 /// assert_eq!(socket, b"hello");
 /// # std::fs::remove_file(path)?;

@@ -114,14 +114,14 @@ fn a_read_is_told_of_once() {
                 event(engine, |event| event.kind == EventKind::Readable);
             }
             assert_eq!(read(engine, &file), b"", "{of}, round {round}");
-            file.wait_flushed(Some(TIMEOUT)).unwrap();
-            assert_eq!(file.wait_len(Some(TIMEOUT)).unwrap(), size(path));
+            file.blocking(Some(TIMEOUT)).flush().unwrap();
+            assert_eq!(file.blocking(Some(TIMEOUT)).len().unwrap(), size(path));
             let none = |event: &Event| matches!(event.kind, EventKind::Readable);
             assert!(!engine.events().drain().any(|event| none(&event)), "{of}");
         }
         write_all(engine, &file, b"abc").unwrap();
-        while !engine.readiness(file.fd()).unwrap().readable {
-            file.wait_readable(Some(TIMEOUT)).unwrap();
+        while !engine.file(file.fd()).readiness().unwrap().readable {
+            file.blocking(Some(TIMEOUT)).wait_readable().unwrap();
         }
         assert_eq!(file.read(&mut [0; 20]).unwrap(), 0, "{of}: it was readable");
     });
@@ -157,7 +157,7 @@ fn an_open_that_fails() {
                 loop {
                     match file.read(&mut [0; 20]) {
                         Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                            let waited = file.wait_readable(Some(TIMEOUT));
+                            let waited = file.blocking(Some(TIMEOUT)).wait_readable();
                             assert!(waited.is_ok(), "{of}: {waited:?}");
                         }
                         result => return result,
@@ -177,21 +177,21 @@ fn beside_a_writer() {
     for &backend in backends() {
         let dir = Dir::new();
         let engine = start(backend, IoMode::Auto);
-        let options = appending().create(true).wakers(true);
+        let options = appending().create(true).events(false);
         let file = engine.open(dir.join("file"), &options).unwrap();
-        file.wait_open(Some(TIMEOUT)).unwrap();
+        file.blocking(Some(TIMEOUT)).wait_open().unwrap();
         let stop = AtomicBool::new(false);
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 while !stop.load(Ordering::SeqCst) {
                     if file.write(&[7; 100]).is_err() {
-                        file.wait_writable(Some(TIMEOUT)).unwrap();
+                        file.blocking(Some(TIMEOUT)).wait_writable().unwrap();
                     }
                     std::thread::yield_now();
                 }
             });
             for _ in 0..20 {
-                file.wait_readable(Some(TIMEOUT)).unwrap();
+                file.blocking(Some(TIMEOUT)).wait_readable().unwrap();
             }
             stop.store(true, Ordering::SeqCst);
         });

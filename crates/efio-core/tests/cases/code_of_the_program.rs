@@ -121,7 +121,7 @@ fn handlers_masks_and_stacks() {
         let (news, heard) = channel();
         let waker = Waker::from(Arc::new(Raises(news)));
         let file = engine
-            .open(dir.join("file"), &options.wakers(true))
+            .open(dir.join("file"), &options.events(false))
             .unwrap();
         if file
             .poll_open(&mut Context::from_waker(&waker))

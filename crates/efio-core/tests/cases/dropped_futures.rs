@@ -21,9 +21,10 @@ fn drop_pending<T>(future: impl Future<Output = T>) {
 }
 
 fn save(engine: &Engine, path: &Path, bytes: &[u8]) {
-    let file = engine.open(path, &new().wakers(true)).unwrap();
+    let file = engine.open(path, &new().events(false)).unwrap();
     assert_eq!(file.write(bytes).unwrap(), bytes.len());
-    file.wait_synced(file.sync().unwrap(), Some(TIMEOUT))
+    file.blocking(Some(TIMEOUT))
+        .wait_synced(file.sync().unwrap())
         .unwrap();
     file.wait_closed(Some(TIMEOUT)).unwrap();
 }

@@ -122,7 +122,7 @@ fn drain(file: &File) -> usize {
             Ok(n) => got += n,
             Err(error) => {
                 assert_eq!(error.kind(), ErrorKind::WouldBlock);
-                file.wait_readable(Some(TIMEOUT)).unwrap();
+                file.blocking(Some(TIMEOUT)).wait_readable().unwrap();
             }
         }
     }
@@ -141,12 +141,14 @@ fn the_end_is_one_of_when_the_consumer_arrives() {
                 let options = OpenOptions::new()
                     .read(true)
                     .prefetch(true)
-                    .wakers(true)
+                    .events(false)
                     .clone();
                 let file = engine.open(&path, &options.io_mode(mode)).unwrap();
                 // What it holds, and where it ends, is known by then.
                 // Where nobody tells it without waiting, a read of an empty file asks the driver.
-                while (len > 0 || !PORTABLE) && !engine.readiness(file.fd()).unwrap().readable {
+                while (len > 0 || !PORTABLE)
+                    && !engine.file(file.fd()).readiness().unwrap().readable
+                {
                     std::thread::yield_now();
                 }
                 let settled = |stats: efio_core::FileStats| {

@@ -20,9 +20,9 @@ fn beside_a_writer(mode: IoMode, wakers: bool, act: impl Fn(&Engine, &File)) {
         };
         let dir = Dir::new();
         let options = OpenOptions::new().read(true).write(true).create(true);
-        let file = engine.open(dir.join("file"), &options.wakers(wakers));
+        let file = engine.open(dir.join("file"), &options.events(!wakers));
         let file = file.unwrap();
-        file.wait_open(Some(TIMEOUT)).unwrap();
+        file.blocking(Some(TIMEOUT)).wait_open().unwrap();
         let (stop, busy) = (AtomicBool::new(false), AtomicBool::new(false));
         thread::scope(|scope| {
             scope.spawn(|| write_on(&file, &stop, &busy));
@@ -70,11 +70,11 @@ fn waits_end() {
         beside_a_writer(mode, true, |_, file| {
             for _ in 0..ROUNDS {
                 let mark = file.progress().unwrap().accepted;
-                file.wait_flushed(Some(TIMEOUT)).unwrap();
+                file.blocking(Some(TIMEOUT)).flush().unwrap();
                 assert!(file.progress().unwrap().written >= mark);
-                assert!(file.wait_len(Some(TIMEOUT)).unwrap() >= 16 << 20);
+                assert!(file.blocking(Some(TIMEOUT)).len().unwrap() >= 16 << 20);
                 let mark = file.sync().unwrap();
-                file.wait_synced(mark, Some(TIMEOUT)).unwrap();
+                file.blocking(Some(TIMEOUT)).wait_synced(mark).unwrap();
             }
         });
     }
@@ -122,9 +122,9 @@ fn tasks_are_answered() {
 #[test]
 fn an_own_write_belongs_to_the_next_answer() {
     let (dir, engine) = (Dir::new(), Engine::new().unwrap());
-    let options = OpenOptions::new().write(true).create(true).wakers(true);
+    let options = OpenOptions::new().write(true).create(true).events(false);
     let file = engine.open(dir.join("file"), &options).unwrap();
-    file.wait_open(Some(TIMEOUT)).unwrap();
+    file.blocking(Some(TIMEOUT)).wait_open().unwrap();
     for round in 0..200u64 {
         assert_eq!(file.write(b"abc").unwrap(), 3);
         // Given up, whatever it says.

@@ -130,8 +130,8 @@ fn files_of_busy_threads() {
 
 fn open(engine: &Engine, dir: &Dir, name: &str) -> File {
     let options = OpenOptions::new().read(true).write(true).create(true);
-    let file = engine.open(dir.join(name), &options.wakers(true)).unwrap();
-    file.wait_open(Some(TIMEOUT)).unwrap();
+    let file = engine.open(dir.join(name), &options.events(false)).unwrap();
+    file.blocking(Some(TIMEOUT)).wait_open().unwrap();
     file
 }
 
@@ -157,9 +157,9 @@ fn all_refused(engine: &Engine, file: &File, dir: &Dir) -> bool {
     answered
         && refused(engine.open(dir.join("child"), &OpenOptions::new().read(true)))
         && refused(engine.buffer(4096))
-        && refused(engine.file_stats(fd))
-        && refused(engine.close(fd))
-        && refused(engine.readiness(fd))
+        && refused(engine.file(fd).stats())
+        && refused(engine.file(fd).close())
+        && refused(engine.file(fd).readiness())
         && refused(file.write(b"of the child"))
         && refused(file.read(&mut [0; 4]))
         && refused(file.available())
@@ -173,13 +173,13 @@ fn all_refused(engine: &Engine, file: &File, dir: &Dir) -> bool {
         && refused(file.failure())
         && refused(file.open_status())
         && refused(file.take_unwritten())
-        && refused(file.wait_open(some))
-        && refused(file.wait_readable(some))
-        && refused(file.wait_writable(some))
-        && refused(file.wait_len(some))
-        && refused(file.wait_flushed(some))
-        && refused(file.wait_synced(0, some))
-        && refused(engine.wait_closed(fd, some))
+        && refused(file.blocking(some).wait_open())
+        && refused(file.blocking(some).wait_readable())
+        && refused(file.blocking(some).wait_writable())
+        && refused(file.blocking(some).len())
+        && refused(file.blocking(some).flush())
+        && refused(file.blocking(some).wait_synced(0))
+        && refused(engine.file(fd).wait_closed(some))
 }
 
 /// A callback that forks and comes back in the child: the child ends, and does not go on as the

@@ -61,7 +61,7 @@ fn check(backend: BackendKind, what: &str, file: impl Fn(&Engine) -> File, wait:
     let mut late = 0;
     for _ in 0..ROUNDS {
         let file = file(&engine);
-        file.wait_open(Some(TIMEOUT)).unwrap();
+        file.blocking(Some(TIMEOUT)).wait_open().unwrap();
         late += u32::from(woken_after(&engine, &file, wait) > AT_ONCE);
         file.wait_closed(Some(TIMEOUT)).unwrap();
     }
@@ -76,14 +76,14 @@ fn memory_that_comes_back_wakes_a_writer_at_once() {
     let dir = Dir::new();
     let path = dir.join("written");
     let open = |engine: &Engine| {
-        let options = OpenOptions::new().write(true).create(true).wakers(true);
+        let options = OpenOptions::new().write(true).create(true).events(false);
         engine.open(&path, &options).unwrap()
     };
     for &backend in backends() {
         check(backend, "writer", open, |file| {
             let refused = file.write(&[1]).unwrap_err();
             assert_eq!(refused.kind(), ErrorKind::WouldBlock);
-            file.wait_writable(Some(TIMEOUT)).unwrap();
+            file.blocking(Some(TIMEOUT)).wait_writable().unwrap();
         });
     }
 }
@@ -96,13 +96,13 @@ fn memory_that_comes_back_wakes_a_reader_at_once() {
     let open = |engine: &Engine| {
         let options = OpenOptions::new()
             .read(true)
-            .wakers(true)
+            .events(false)
             .io_mode(IoMode::Direct);
         engine.open(&path, &options).unwrap()
     };
     for &backend in backends() {
         check(backend, "reader", open, |file| {
-            file.wait_readable(Some(TIMEOUT)).unwrap();
+            file.blocking(Some(TIMEOUT)).wait_readable().unwrap();
         });
     }
 }

@@ -18,7 +18,7 @@ fn start(backend: BackendKind) -> Engine {
 fn create(engine: &Engine, path: impl AsRef<Path>) -> File {
     let options = OpenOptions::new().write(true).create(true);
     let file = engine.open(path, &options).unwrap();
-    file.wait_open(Some(TIMEOUT)).unwrap();
+    file.blocking(Some(TIMEOUT)).wait_open().unwrap();
     (&file).write_all(b"hello\n").unwrap();
     file
 }
@@ -26,10 +26,10 @@ fn create(engine: &Engine, path: impl AsRef<Path>) -> File {
 /// Syncs the file, which has to live: it takes more bytes. What is known of its name.
 fn sync(file: &File) -> NameState {
     let mark = file.sync().unwrap();
-    file.wait_synced(mark, Some(TIMEOUT)).unwrap();
+    file.blocking(Some(TIMEOUT)).wait_synced(mark).unwrap();
     assert_eq!(file.failure().unwrap(), None);
     (&*file).write_all(b"more\n").unwrap();
-    file.wait_flushed(Some(TIMEOUT)).unwrap();
+    file.blocking(Some(TIMEOUT)).flush().unwrap();
     file.stats().unwrap().name
 }
 

@@ -28,7 +28,10 @@ fn a_read_behind_a_failed_write_gets_its_error() {
                 // It stays.
                 assert_eq!(errno(file.read(&mut [0; 10])), libc::EFBIG, "{name}");
                 assert_eq!(errno(file.available()), libc::EFBIG, "{name}");
-                assert!(engine.readiness(file.fd()).unwrap().readable, "{name}");
+                assert!(
+                    engine.file(file.fd()).readiness().unwrap().readable,
+                    "{name}"
+                );
             }
         }
     }
@@ -63,7 +66,7 @@ const ASKING: [(&str, Ask); 5] = [
         loop {
             match file.read(&mut [0; 10]) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    file.wait_readable(Some(TIMEOUT)).unwrap();
+                    file.blocking(Some(TIMEOUT)).wait_readable().unwrap();
                 }
                 result => return result.map(|n| n as u64),
             }

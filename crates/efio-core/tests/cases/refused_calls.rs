@@ -203,7 +203,7 @@ fn exit(code: i32) -> ! {
 
 fn write(file: &File, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
-        file.wait_writable(Some(TIMEOUT))?;
+        file.blocking(Some(TIMEOUT)).wait_writable()?;
         match (&mut &*file).write(bytes) {
             Ok(n) => bytes = &bytes[n..],
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -216,7 +216,7 @@ fn write(file: &File, mut bytes: &[u8]) -> io::Result<()> {
 fn read(file: &File) -> io::Result<Vec<u8>> {
     let (mut all, mut buffer) = (Vec::new(), vec![0; 50_000]);
     loop {
-        file.wait_readable(Some(TIMEOUT))?;
+        file.blocking(Some(TIMEOUT)).wait_readable()?;
         match file.read(&mut buffer) {
             Ok(0) => return Ok(all),
             Ok(n) => all.extend_from_slice(&buffer[..n]),
@@ -249,7 +249,7 @@ fn work(dir: &Path, backend: BackendKind, beneath: fs::File) -> io::Result<()> {
         let file = engine.open(&path, &options)?;
         write(&file, &bytes)?;
         let mark = file.sync()?;
-        file.wait_synced(mark, Some(TIMEOUT))?;
+        file.blocking(Some(TIMEOUT)).wait_synced(mark)?;
         file.wait_closed(Some(TIMEOUT))?;
         written.insert(path);
     }
@@ -261,10 +261,10 @@ fn work(dir: &Path, backend: BackendKind, beneath: fs::File) -> io::Result<()> {
         if let Ok(raw) = raw {
             assert!(raw == bytes, "{path:?}");
         }
-        assert_eq!(file.wait_len(Some(TIMEOUT))?, bytes.len() as u64);
+        assert_eq!(file.blocking(Some(TIMEOUT)).len()?, bytes.len() as u64);
         file.set_len(1000)?;
-        file.wait_flushed(Some(TIMEOUT))?;
-        assert_eq!(file.wait_len(Some(TIMEOUT))?, 1000);
+        file.blocking(Some(TIMEOUT)).flush()?;
+        assert_eq!(file.blocking(Some(TIMEOUT)).len()?, 1000);
         file.wait_closed(Some(TIMEOUT))?;
     }
     assert!(engine.shutdown(TIMEOUT)?.is_clean());

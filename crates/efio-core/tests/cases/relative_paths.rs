@@ -11,9 +11,9 @@ use std::{env, fs, io};
 fn create(engine: &Engine, path: &str) -> io::Result<()> {
     let options = OpenOptions::new().write(true).create(true);
     let file = engine.open(path, &options)?;
-    file.wait_open(Some(TIMEOUT))?;
+    file.blocking(Some(TIMEOUT)).wait_open()?;
     let mark = file.sync()?;
-    file.wait_synced(mark, Some(TIMEOUT))
+    file.blocking(Some(TIMEOUT)).wait_synced(mark)
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn the_directory_is_that_of_the_call() {
     }
     env::set_current_dir("/").unwrap();
     for (number, file) in files.iter().enumerate() {
-        file.wait_open(Some(TIMEOUT)).unwrap();
+        file.blocking(Some(TIMEOUT)).wait_open().unwrap();
         assert!(dir.join(&format!("{}/{number}", number % 3)).exists());
     }
     // Removed meanwhile: as open(2) says.

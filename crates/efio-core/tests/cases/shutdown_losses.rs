@@ -24,16 +24,16 @@ fn new() -> OpenOptions {
 
 /// Accepts 1 MiB for `path`, ends it as `how` says, and shuts the engine down.
 fn lose(engine: Engine, path: &Path, how: &str) -> ShutdownReport {
-    let options = new().wakers(how == "task");
+    let options = new().events(how != "task");
     let file = engine.open(path, &options).unwrap();
-    file.wait_open(Some(TIMEOUT)).unwrap();
+    file.blocking(Some(TIMEOUT)).wait_open().unwrap();
     let bytes = vec![7; ACCEPTED];
     let mut accepted = 0;
     while accepted < bytes.len() {
         match file.write(&bytes[accepted..]) {
             Ok(n) => accepted += n,
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                file.wait_writable(Some(TIMEOUT)).unwrap();
+                file.blocking(Some(TIMEOUT)).wait_writable().unwrap();
             }
             Err(error) => panic!("{how}: {error}"),
         }
@@ -107,7 +107,7 @@ fn a_failure_is_reported_until_somebody_heard_of_it() {
             _ => builder.start(),
         };
         let engine = engine.unwrap();
-        let file = engine.open(&path, &new().wakers(how == "task")).unwrap();
+        let file = engine.open(&path, &new().events(how != "task")).unwrap();
         let fd = file.fd();
         // Accepted or refused, as the open has been answered.
         let accepted = file.write(b"lost").is_ok();
@@ -118,7 +118,7 @@ fn a_failure_is_reported_until_somebody_heard_of_it() {
                     matches!(event.kind, EventKind::Closed { .. })
                 });
             }
-            "call" => drop(file.wait_flushed(Some(TIMEOUT)).unwrap_err()),
+            "call" => drop(file.blocking(Some(TIMEOUT)).flush().unwrap_err()),
             "close_wait" => drop(file.wait_closed(Some(TIMEOUT)).unwrap_err()),
             _ => {
                 drop(file);

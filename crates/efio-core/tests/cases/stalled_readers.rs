@@ -16,14 +16,14 @@ const TAKEN: usize = 5 * MIB / 2;
 const LENGTH: usize = 24 * MIB;
 
 fn reading() -> OpenOptions {
-    OpenOptions::new().read(true).wakers(true)
+    OpenOptions::new().read(true).events(false)
 }
 
 fn read(file: &File, buf: &mut [u8]) -> usize {
     loop {
         match file.read(buf) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                file.wait_readable(Some(TIMEOUT)).unwrap();
+                file.blocking(Some(TIMEOUT)).wait_readable().unwrap();
             }
             result => return result.unwrap(),
         }

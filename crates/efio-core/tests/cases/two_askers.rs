@@ -17,19 +17,20 @@ const ROUNDS: usize = 100;
 
 /// Each question that a thread can ask.
 fn ask_by_thread(file: &File) -> io::Result<()> {
-    file.wait_open(Some(TIMEOUT))?;
-    file.wait_writable(Some(TIMEOUT))?;
+    file.blocking(Some(TIMEOUT)).wait_open()?;
+    file.blocking(Some(TIMEOUT)).wait_writable()?;
     match file.write(b"by a thread") {
         // Another one took the room.
         Err(error) if error.kind() != ErrorKind::WouldBlock => return Err(error),
         _ => {}
     }
-    assert!(file.wait_len(Some(TIMEOUT))? > 0);
-    file.wait_flushed(Some(TIMEOUT))?;
-    file.wait_synced(file.sync()?, Some(TIMEOUT))?;
-    file.wait_readable(Some(TIMEOUT))?;
+    assert!(file.blocking(Some(TIMEOUT)).len()? > 0);
+    file.blocking(Some(TIMEOUT)).flush()?;
+    file.blocking(Some(TIMEOUT)).wait_synced(file.sync()?)?;
+    file.blocking(Some(TIMEOUT)).wait_readable()?;
     assert_eq!(
-        file.wait_unwritten(Some(TIMEOUT))
+        file.blocking(Some(TIMEOUT))
+            .take_unwritten()
             .unwrap_err()
             .raw_os_error(),
         Some(libc::EINVAL)
@@ -114,13 +115,13 @@ fn each_of_two_threads_that_wait_for_the_size_is_answered() {
     for &backend in backends() {
         let dir = Dir::new();
         let engine = Engine::builder().backend(backend).start().unwrap();
-        let options = OpenOptions::new().write(true).create(true).wakers(true);
+        let options = OpenOptions::new().write(true).create(true).events(false);
         let file = engine.open(dir.join("file"), &options).unwrap();
         thread::scope(|scope| {
             for _ in 0..2 {
                 scope.spawn(|| {
                     for _ in 0..500 {
-                        assert_eq!(file.wait_len(Some(TIMEOUT)).unwrap(), 0);
+                        assert_eq!(file.blocking(Some(TIMEOUT)).len().unwrap(), 0);
                     }
                 });
             }
@@ -130,11 +131,11 @@ fn each_of_two_threads_that_wait_for_the_size_is_answered() {
 
 /// The open of a file without a directory fails, whatever was accepted.
 fn refused(engine: &Engine, dir: &Dir, bytes: &[u8]) -> File {
-    let options = OpenOptions::new().write(true).create(true).wakers(true);
+    let options = OpenOptions::new().write(true).create(true).events(false);
     let file = engine.open(dir.join("nowhere/file"), &options).unwrap();
     // Without a byte: what is refused already accepts none.
     let _ = file.write(bytes);
-    file.wait_open(Some(TIMEOUT)).unwrap_err();
+    file.blocking(Some(TIMEOUT)).wait_open().unwrap_err();
     file
 }
 
@@ -153,9 +154,9 @@ fn whoever_asks_for_what_was_not_written_is_answered() {
                 taken.fetch_add(bytes, Ordering::Relaxed);
             };
             thread::scope(|scope| {
-                scope.spawn(|| count(file.wait_unwritten(Some(TIMEOUT)).unwrap()));
+                scope.spawn(|| count(file.blocking(Some(TIMEOUT)).take_unwritten().unwrap()));
                 scope.spawn(|| count(block_on(poll_fn(|cx| file.poll_unwritten(cx))).unwrap()));
-                count(file.wait_unwritten(Some(TIMEOUT)).unwrap());
+                count(file.blocking(Some(TIMEOUT)).take_unwritten().unwrap());
             });
             assert_eq!(taken.into_inner() as usize, accepted, "{backend:?}");
         }

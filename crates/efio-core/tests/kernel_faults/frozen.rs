@@ -189,7 +189,7 @@ fn kernel_descriptors_close_after_the_last_completion() {
         drop(dropped);
         let refused = |error: io::Error| error.kind() == ErrorKind::WouldBlock;
         assert!(
-            !engine.read(fd, &mut [0]).is_err_and(refused),
+            !engine.file(fd).read(&mut [0]).is_err_and(refused),
             "it is closed"
         );
         std::thread::sleep(Duration::from_millis(50));

@@ -53,7 +53,7 @@ fn child_is_refused(engine: &Engine, file: &File) -> bool {
         && refused(file.read(&mut [0; 4]).map(drop))
         && refused(file.set_position(0))
         && refused(file.sync().map(drop))
-        && refused(engine.close(file.fd()))
+        && refused(engine.file(file.fd()).close())
         && refused(engine.open("/dev/shm/of-the-child", &create()).map(drop))
         && engine.events().try_next().is_none()
 }

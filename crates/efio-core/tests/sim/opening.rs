@@ -126,17 +126,18 @@ impl Client {
         };
         let engine = &self.engine;
         for result in [
-            engine.write(fd, b"stale").map(drop),
-            engine.read(fd, &mut [0; 10]).map(drop),
-            engine.set_position(fd, 0),
-            engine.sync(fd).map(drop),
-            engine.close(fd),
-            engine.close_sync(fd),
-            engine.progress(fd).map(drop),
-            engine.open_status(fd).map(drop),
-            engine.failure(fd).map(drop),
+            engine.file(fd).write(b"stale").map(drop),
+            engine.file(fd).read(&mut [0; 10]).map(drop),
+            engine.file(fd).set_position(0),
+            engine.file(fd).sync().map(drop),
+            engine.file(fd).close(),
+            engine.file(fd).close_sync(),
+            engine.file(fd).progress().map(drop),
+            engine.file(fd).open_status().map(drop),
+            engine.file(fd).failure().map(drop),
             engine
-                .read(Fd::from_bits(bits | 1 << 31), &mut [0])
+                .file(Fd::from_bits(bits | 1 << 31))
+                .read(&mut [0])
                 .map(drop),
         ] {
             assert_eq!(result.unwrap_err().raw_os_error(), Some(libc::EBADF));

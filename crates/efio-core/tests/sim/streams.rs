@@ -20,7 +20,7 @@ impl Client {
         else {
             return;
         };
-        let ready = self.engine.readiness(file.fd()).unwrap().writable;
+        let ready = self.engine.file(file.fd()).readiness().unwrap().writable;
         let result = if start % 4 == 1 {
             let (head, tail) = bytes.split_at(len / 3);
             file.write_vectored(&[IoSlice::new(head), IoSlice::new(&[]), IoSlice::new(tail)])
@@ -72,7 +72,7 @@ impl Client {
         else {
             return false;
         };
-        let ready = self.engine.readiness(file.fd()).unwrap().readable;
+        let ready = self.engine.file(file.fd()).readiness().unwrap().readable;
         let buffer = &mut self.buffer[..len];
         let result = if len % 4 == 1 {
             let (head, tail) = buffer.split_at_mut(len / 3);

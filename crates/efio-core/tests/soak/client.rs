@@ -162,7 +162,9 @@ impl Client {
 
     pub async fn opened(&self, file: &File) -> io::Result<()> {
         match self.way {
-            Way::Thread => self.wait(Call::Open, file, |timeout| file.wait_open(timeout)),
+            Way::Thread => self.wait(Call::Open, file, |timeout| {
+                file.blocking(timeout).wait_open()
+            }),
             Way::Task => self.poll(Call::Open, file, |cx| file.poll_open(cx)).await,
             Way::Loop | Way::Callback => {
                 let attempt = || match file.open_status() {
@@ -176,7 +178,7 @@ impl Client {
     }
 
     pub async fn read(&self, file: &File, buf: &mut [u8]) -> io::Result<usize> {
-        let wait = |timeout| file.wait_readable(timeout);
+        let wait = |timeout| file.blocking(timeout).wait_readable();
         match self.way {
             Way::Task => {
                 self.poll(Call::Read, file, |cx| file.poll_read(cx, buf))
@@ -212,7 +214,9 @@ impl Client {
                 if !would_block(&result) {
                     return result;
                 }
-                self.wait(Call::Write, file, |timeout| file.wait_writable(timeout))?;
+                self.wait(Call::Write, file, |timeout| {
+                    file.blocking(timeout).wait_writable()
+                })?;
             },
             Way::Loop | Way::Callback => {
                 let wanted = |kind: &EventKind| *kind == EventKind::Writable;
@@ -225,7 +229,7 @@ impl Client {
     /// Until the kernel has everything that was accepted before.
     pub async fn flush(&self, file: &File) -> io::Result<()> {
         match self.way {
-            Way::Thread => self.wait(Call::Flush, file, |timeout| file.wait_flushed(timeout)),
+            Way::Thread => self.wait(Call::Flush, file, |timeout| file.blocking(timeout).flush()),
             Way::Task => self.poll(Call::Flush, file, |cx| file.poll_flush(cx)).await,
             Way::Loop | Way::Callback => {
                 let wanted = |kind: &EventKind| *kind == EventKind::Writable;
@@ -238,7 +242,7 @@ impl Client {
 
     pub async fn size(&self, file: &File) -> io::Result<u64> {
         match self.way {
-            Way::Thread => self.wait(Call::Size, file, |timeout| file.wait_len(timeout)),
+            Way::Thread => self.wait(Call::Size, file, |timeout| file.blocking(timeout).len()),
             Way::Task => self.poll(Call::Size, file, |cx| file.poll_len(cx)).await,
             Way::Loop | Way::Callback => {
                 let attempt = || self.now("size", file, || file.len());
@@ -264,7 +268,9 @@ impl Client {
         let mark = self.now("sync", file, || file.sync())?;
         let call = Call::Sync(mark);
         match self.way {
-            Way::Thread => self.wait(call, file, |timeout| file.wait_synced(mark, timeout))?,
+            Way::Thread => self.wait(call, file, |timeout| {
+                file.blocking(timeout).wait_synced(mark)
+            })?,
             Way::Task => self.poll(call, file, |cx| file.poll_sync(cx, mark)).await?,
             Way::Loop | Way::Callback => {
                 let _busy = self.post.begin(call, Some(file.fd()));

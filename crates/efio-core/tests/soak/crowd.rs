@@ -37,7 +37,7 @@ impl Crowd {
             .create(true)
             .truncate(!append)
             .io_mode(crate::walker::MODES[random.usize(..4)])
-            .wakers(true);
+            .events(false);
         let file = stage.with(|engine| engine.open(&path, &options));
         Arc::new(Self {
             file: file.unwrap().unwrap(),
@@ -174,7 +174,7 @@ impl Shared {
         std::fs::write(path, cells.collect::<Vec<u8>>()).unwrap();
         let options = OpenOptions::new()
             .read(true)
-            .wakers(true)
+            .events(false)
             .io_mode(crate::walker::MODES[random.usize(..4)]);
         let file = stage.with(|engine| engine.open(path, &options));
         Arc::new(Self {

@@ -59,7 +59,7 @@ async fn overrun_once(client: &Client, path: &Path, end: End, random: &mut Rng) 
         .write(true)
         .create(true)
         .truncate(true)
-        .wakers(!client.way.has_events())
+        .events(client.way.has_events())
         .io_mode(crate::walker::MODES[random.usize(..4)]);
     let file = client.open(path, &options)?;
     client.opened(&file).await?;
@@ -160,7 +160,7 @@ pub async fn stop_reading(client: Client, path: PathBuf, files: usize) {
 }
 
 async fn hold(client: &Client, path: &Path, files: usize) -> io::Result<()> {
-    let options = OpenOptions::new().read(true).wakers(true).prefetch(true);
+    let options = OpenOptions::new().read(true).events(false).prefetch(true);
     let mut held = Vec::new();
     for _ in 0..files {
         let file = client.open(path, &options)?;

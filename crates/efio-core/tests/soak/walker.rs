@@ -108,7 +108,7 @@ impl Walker {
             .truncate(truncate)
             .prefetch(random.bool())
             // Who lives by events has to get them.
-            .wakers(!self.client.way.has_events() && random.bool())
+            .events(self.client.way.has_events() || random.bool())
             .io_mode(MODES[random.usize(..4)]);
         let waits = random.u8(..4) != 0;
         let path = self.record().path.clone();
@@ -369,7 +369,10 @@ impl Walker {
             assert!(marks.accepted >= marks.written && marks.written >= marks.durable);
             assert_eq!(file.failure()?, None, "{}", self.client.post.name);
             file.stats()?;
-            let ready = self.client.stage.with(|engine| engine.readiness(file.fd()));
+            let ready = self
+                .client
+                .stage
+                .with(|engine| engine.file(file.fd()).readiness());
             ready.transpose()?;
             match file.available() {
                 Ok(0) => assert!(self.position >= self.len()),

@@ -118,23 +118,30 @@ fn due(stage: &Stage, doing: &Doing, seen: &mut Seen) -> Option<String> {
     }
     let fd = doing.fd?;
     stage.try_with(|engine| {
-        let Ok(marks) = engine.progress(fd) else {
+        let Ok(marks) = engine.file(fd).progress() else {
             // Closed: a close, and the end of positional calls, may still wait for the disk.
             let waits = matches!(doing.call, Call::Close | Call::Completion(_));
             return (!waits).then(|| "the file has been closed".into());
         };
-        if let Ok(Some(failure)) = engine.failure(fd) {
+        if let Ok(Some(failure)) = engine.file(fd).failure() {
             return Some(format!("the file has failed, {failure:?},"));
         }
         let below = *seen.accepted.get_or_insert(marks.accepted);
         let why = match doing.call {
-            Call::Open => !matches!(engine.open_status(fd), Ok(false)),
+            Call::Open => !matches!(engine.file(fd).open_status(), Ok(false)),
             Call::Flush | Call::Size => marks.written >= below,
             Call::Sync(mark) => marks.durable >= mark,
-            Call::Read => engine.readiness(fd).is_ok_and(|ready| ready.readable),
+            Call::Read => engine
+                .file(fd)
+                .readiness()
+                .is_ok_and(|ready| ready.readable),
             Call::Write => {
                 let nothing_pending = marks.written == marks.accepted;
-                nothing_pending && engine.readiness(fd).is_ok_and(|ready| ready.writable)
+                nothing_pending
+                    && engine
+                        .file(fd)
+                        .readiness()
+                        .is_ok_and(|ready| ready.writable)
             }
             _ => false,
         };
@@ -183,7 +190,7 @@ pub fn give_up(why: &str) -> ! {
 
 fn describe(stage: &Stage, fd: efio_core::Fd) -> String {
     let file = stage.try_with(|engine| {
-        let (marks, failure) = (engine.progress(fd), engine.failure(fd));
+        let (marks, failure) = (engine.file(fd).progress(), engine.file(fd).failure());
         format!("; {fd:?}: {marks:?}, failure {failure:?}")
     });
     file.unwrap_or_default()

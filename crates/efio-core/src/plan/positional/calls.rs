@@ -74,7 +74,7 @@ pub struct Transfer<M> {
 /// What a completion led to.
 #[derive(Debug, PartialEq, Eq)]
 pub enum After<M> {
-    /// The op goes on: [`next`](super::Positional::next) submits the rest.
+    /// The op goes on: [`try_next`](super::Positional::next) submits the rest.
     Again,
     /// The same by another route. Counted as a fallback.
     FellBack,
