@@ -41,7 +41,10 @@ fn run<D: Deframing>(input: &[u8], cuts: &[u8], read: usize, deframing: D) -> Ou
             // All of it is in, and more is wanted.
             break Ok(false);
         }
-        let cut = cuts.next().map_or(feed.len(), |cut| usize::from(*cut) + 1).min(feed.len());
+        let cut = cuts
+            .next()
+            .map_or(feed.len(), |cut| usize::from(*cut) + 1)
+            .min(feed.len());
         writer.push(feed[..cut].to_vec()).unwrap();
         feed = &feed[cut..];
     };
@@ -53,7 +56,10 @@ fn run<D: Deframing>(input: &[u8], cuts: &[u8], read: usize, deframing: D) -> Ou
 }
 
 fn reason(error: &std::io::Error) -> Option<FrameError> {
-    error.get_ref().and_then(|inner| inner.downcast_ref()).copied()
+    error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref())
+        .copied()
 }
 
 /// The body by httparse, which is laxer; `None` where it gives up.
@@ -77,10 +83,24 @@ fuzz_target!(|input: (Vec<u8>, Vec<u8>, u8, u8)| {
     let (bytes, cuts, read, mode) = input;
     let read = usize::from(read) + 1;
     let width = [1, 2, 4, 8][usize::from(mode % 4)];
-    let (max_chunk, max_header) = if mode & 4 == 0 { (u64::MAX, 8192) } else { (100, 30) };
+    let (max_chunk, max_header) = if mode & 4 == 0 {
+        (u64::MAX, 8192)
+    } else {
+        (100, 30)
+    };
 
-    let whole = run(&bytes, &[], 64, ChunkedDecoder::with_limits(max_chunk, max_header));
-    let pieces = run(&bytes, &cuts, read, ChunkedDecoder::with_limits(max_chunk, max_header));
+    let whole = run(
+        &bytes,
+        &[],
+        64,
+        ChunkedDecoder::with_limits(max_chunk, max_header),
+    );
+    let pieces = run(
+        &bytes,
+        &cuts,
+        read,
+        ChunkedDecoder::with_limits(max_chunk, max_header),
+    );
     // After an error the place in the input has no meaning.
     assert_eq!((&whole.0, whole.1), (&pieces.0, pieces.1));
     if whole.1 == Ok(true) {

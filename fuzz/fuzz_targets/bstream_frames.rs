@@ -5,8 +5,8 @@
 use std::io::{self, ErrorKind, Read, Write};
 
 use arbitrary::Arbitrary;
-use efio_bstream::{BufferedWriter, Chunked, ChunkedDecoder, Deframing, FrameReader, Framing};
 use efio_bstream::LengthPrefix;
+use efio_bstream::{BufferedWriter, Chunked, ChunkedDecoder, Deframing, FrameReader, Framing};
 use efio_chunks::{Buffer, bounded_byte_stream};
 use libfuzzer_sys::fuzz_target;
 

@@ -40,7 +40,7 @@ enum Call {
         file: u8,
         len: u64,
     },
-    Rescue {
+    TakeUnwritten {
         file: u8,
     },
     Poll {
@@ -91,7 +91,7 @@ fuzz_target!(|input: Input| {
         simulation.engine().events().drain().for_each(drop);
     }
     files.clear();
-    simulation.calm_down();
+    simulation.stop_faults();
     for _ in 0..400 {
         simulation.turn(Duration::from_millis(100));
         simulation.engine().events().drain().for_each(drop);
@@ -142,7 +142,7 @@ fn step(simulation: &mut Simulation, files: &mut Vec<File>, call: Call) {
             }
         }
         Call::Seek { file, to } => {
-            drop(pick(file).map(|file| file.seek(to % (1 << 22)).or(file.seek(to))))
+            drop(pick(file).map(|file| file.set_position(to % (1 << 22)).or(file.set_position(to))))
         }
         Call::At {
             file,
@@ -163,10 +163,10 @@ fn step(simulation: &mut Simulation, files: &mut Vec<File>, call: Call) {
             }
         }
         Call::Truncate { file, len } => {
-            drop(pick(file).map(|file| file.truncate(len % (1 << 22)).or(file.truncate(len))))
+            drop(pick(file).map(|file| file.set_len(len % (1 << 22)).or(file.set_len(len))))
         }
-        Call::Rescue { file } => drop(pick(file).map(File::take_unwritten)),
-        Call::Poll { file } => drop(pick(file).map(|file| engine.poll(file.fd()))),
+        Call::TakeUnwritten { file } => drop(pick(file).map(File::take_unwritten)),
+        Call::Poll { file } => drop(pick(file).map(|file| engine.readiness(file.fd()))),
         Call::Sync { file } => drop(pick(file).map(File::sync)),
         Call::Close { file, durable } => {
             if !files.is_empty() {

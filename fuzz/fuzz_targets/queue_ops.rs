@@ -45,7 +45,8 @@ macro_rules! run {
                     }
                 }
                 Op::PushBatch(count) => {
-                    let mut items: Vec<_> = (0..*count as u64).map(|i| Box::new(next + i)).collect();
+                    let mut items: Vec<_> =
+                        (0..*count as u64).map(|i| Box::new(next + i)).collect();
                     let mut left = items.clone();
                     model.extend(left.drain(..items.len().min(room)));
                     assert_eq!(queue.push_batch(&mut items).is_ok(), left.is_empty());
@@ -56,7 +57,10 @@ macro_rules! run {
                 Op::PopBatch(max) => {
                     let mut out = vec![];
                     queue.pop_batch(&mut out, *max as usize);
-                    assert!(out.into_iter().eq(model.drain(..model.len().min(*max as usize))));
+                    assert!(
+                        out.into_iter()
+                            .eq(model.drain(..model.len().min(*max as usize)))
+                    );
                 }
                 Op::Drain => assert!(queue.drain().eq(model.drain(..))),
                 Op::Shrink => $shrink(&mut queue),
@@ -77,9 +81,24 @@ fn keep<Q>(_: &mut Q) {}
 
 fuzz_target!(|input: (u8, Vec<Op>)| {
     let (capacity, ops) = input;
-    run!(SegQueue::<_, 1>::with_slots(), usize::MAX, &ops, SegQueue::shrink_to_fit);
-    run!(SegQueue::<_, 3>::with_slots(), usize::MAX, &ops, SegQueue::shrink_to_fit);
+    run!(
+        SegQueue::<_, 1>::with_slots(),
+        usize::MAX,
+        &ops,
+        SegQueue::shrink_to_fit
+    );
+    run!(
+        SegQueue::<_, 3>::with_slots(),
+        usize::MAX,
+        &ops,
+        SegQueue::shrink_to_fit
+    );
     run!(SegQueue::new(), usize::MAX, &ops, SegQueue::shrink_to_fit);
     run!(MsQueue::<_, 1>::with_first(), usize::MAX, &ops, keep);
-    run!(MsQueue::with_capacity(capacity as usize), capacity as usize, &ops, keep);
+    run!(
+        MsQueue::with_capacity(capacity as usize),
+        capacity as usize,
+        &ops,
+        keep
+    );
 });

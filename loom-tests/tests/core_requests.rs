@@ -1,4 +1,4 @@
-//! Attention bits, the inbox and its doorbell: what a caller asks for reaches the driver, asleep or
+//! Requests bits, the inbox and its doorbell: what a caller asks for reaches the driver, asleep or
 //! not, together with what the caller wrote before. A lost wake-up is a deadlock, which loom
 //! reports.
 #![cfg(loom)]
@@ -24,21 +24,21 @@ fn shared() -> Arc<Shared> {
 }
 
 /// The driver: looks until it has seen all of `wanted`, sleeping when there is nothing.
-fn drive(shared: &Shared, wanted: Attention, mut look: impl FnMut(Attention)) {
-    let mut seen = Attention(0);
+fn drive(shared: &Shared, wanted: Requests, mut look: impl FnMut(Requests)) {
+    let mut seen = Requests(0);
     loop {
-        let mut heard = false;
+        let mut found = false;
         while let Some(command) = shared.inbox.pop() {
-            assert!(matches!(command, Command::Attend(7)));
-            let bits = shared.slot.take_attention();
+            assert!(matches!(command, Command::Requests(7)));
+            let bits = shared.slot.take_requests();
             look(bits);
-            seen = seen.and(bits);
-            heard = true;
+            seen = seen.union(bits);
+            found = true;
         }
         if seen.0 & wanted.0 == wanted.0 {
             return;
         }
-        if !heard {
+        if !found {
             shared.inbox.bell().wait(None);
         }
     }
@@ -53,14 +53,14 @@ fn no_attention_is_lost() {
             let (shared, trail) = (shared.clone(), trail.clone());
             thread::spawn(move || {
                 trail.write(0, 1);
-                shared.inbox.attend(7, &shared.slot, Attention::SEALED);
+                shared.inbox.request(7, &shared.slot, Requests::SEALED);
                 trail.write(1, 1);
-                shared.inbox.attend(7, &shared.slot, Attention::SYNC);
+                shared.inbox.request(7, &shared.slot, Requests::SYNC);
             })
         };
-        drive(&shared, Attention::SEALED.and(Attention::SYNC), |bits| {
-            for (position, bit) in [Attention::SEALED, Attention::SYNC].into_iter().enumerate() {
-                if bits.has(bit) {
+        drive(&shared, Requests::SEALED.union(Requests::SYNC), |bits| {
+            for (position, bit) in [Requests::SEALED, Requests::SYNC].into_iter().enumerate() {
+                if bits.intersects(bit) {
                     trail.check(position, 1);
                 }
             }
@@ -75,17 +75,17 @@ fn no_attention_of_two_callers_is_lost() {
     check(2, || {
         let shared = shared();
         let trail = Trail::new();
-        let bits = [Attention::WANT_DATA, Attention::SYNC];
+        let bits = [Requests::WANT_DATA, Requests::SYNC];
         let callers = [0, 1].map(|number| {
             let (shared, trail) = (shared.clone(), trail.clone());
             thread::spawn(move || {
                 trail.write(number, 1);
-                shared.inbox.attend(7, &shared.slot, bits[number]);
+                shared.inbox.request(7, &shared.slot, bits[number]);
             })
         });
-        drive(&shared, bits[0].and(bits[1]), |seen| {
+        drive(&shared, bits[0].union(bits[1]), |seen| {
             for (position, bit) in bits.into_iter().enumerate() {
-                if seen.has(bit) {
+                if seen.intersects(bit) {
                     trail.check(position, 1);
                 }
             }
@@ -103,22 +103,22 @@ fn who_queues_again_comes_after_the_last_look() {
     check(3, || {
         let shared = shared();
         let trail = Trail::new();
-        assert!(shared.slot.attend(Attention::SEALED) == Attention::NONE);
+        assert!(shared.slot.request(Requests::SEALED) == Requests::NONE);
         let driver = {
             let (shared, trail) = (shared.clone(), trail.clone());
             thread::spawn(move || {
                 trail.write(0, 1);
-                shared.slot.take_attention();
+                shared.slot.take_requests();
             })
         };
-        if shared.slot.attend(Attention::SYNC) == Attention::NONE {
+        if shared.slot.request(Requests::SYNC) == Requests::NONE {
             trail.check(0, 1);
         }
         driver.join().unwrap();
     });
 }
 
-/// While the driver dozes, news that can wait rings no bell. It is heard when the moment is over, and
+/// While the driver dozes, news that can wait rings no bell. It is found when the moment is over, and
 /// never later: a driver that sleeps for long has looked once more.
 #[test]
 fn patient_news_is_heard_after_a_doze() {
@@ -129,13 +129,13 @@ fn patient_news_is_heard_after_a_doze() {
             let (shared, trail) = (shared.clone(), trail.clone());
             thread::spawn(move || {
                 trail.write(0, 1);
-                shared.inbox.attend(7, &shared.slot, Attention::SEALED);
+                shared.inbox.request(7, &shared.slot, Requests::SEALED);
             })
         };
-        shared.inbox.doze();
-        shared.inbox.rouse();
-        drive(&shared, Attention::SEALED, |bits| {
-            if bits.has(Attention::SEALED) {
+        shared.inbox.enter_poll();
+        shared.inbox.leave_poll();
+        drive(&shared, Requests::SEALED, |bits| {
+            if bits.intersects(Requests::SEALED) {
                 trail.check(0, 1);
             }
         });
@@ -152,15 +152,15 @@ fn impatient_news_ends_a_doze() {
         let caller = {
             let shared = shared.clone();
             thread::spawn(move || {
-                shared.inbox.attend(7, &shared.slot, Attention::SEALED);
-                shared.inbox.attend(7, &shared.slot, Attention::SYNC);
+                shared.inbox.request(7, &shared.slot, Requests::SEALED);
+                shared.inbox.request(7, &shared.slot, Requests::SYNC);
             })
         };
-        shared.inbox.doze();
+        shared.inbox.enter_poll();
         // As long as it takes: nothing else ends it.
         shared.inbox.bell().wait(None);
-        shared.inbox.rouse();
-        drive(&shared, Attention::SEALED.and(Attention::SYNC), |_| {});
+        shared.inbox.leave_poll();
+        drive(&shared, Requests::SEALED.union(Requests::SYNC), |_| {});
         caller.join().unwrap();
     });
 }

@@ -22,7 +22,7 @@ fn a_failure_comes_with_its_offset_and_a_refusal_with_its_failure() {
         let driver = {
             let slot = slot.clone();
             thread::spawn(move || {
-                slot.poison(FAILURE);
+                slot.fail(FAILURE);
                 slot.set_open_state(OpenState::Refused);
             })
         };
@@ -114,10 +114,10 @@ fn who_waits_is_seen_or_sees() {
             let (slot, news) = (slot.clone(), news.clone());
             thread::spawn(move || {
                 news.store(true, loom::sync::atomic::Ordering::Relaxed);
-                slot.take_waiting(Waiting::DATA).any()
+                slot.take_interest(Interest::DATA).any()
             })
         };
-        slot.wait_for(Waiting::DATA);
+        slot.add_interest(Interest::DATA);
         let seen = news.load(loom::sync::atomic::Ordering::Relaxed);
         assert!(driver.join().unwrap() || seen, "no event and no data");
     });

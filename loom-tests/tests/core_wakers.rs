@@ -42,17 +42,17 @@ fn a_waker_in_the_list_is_woken_or_its_task_sees() {
             thread::spawn(move || {
                 published.store(true, Ordering::Relaxed);
                 let mut wakers = Vec::new();
-                if slot.take_waiting(Waiting::DATA).wakeups {
-                    slot.waiters.take(Waiting::DATA, &mut wakers);
+                if slot.take_interest(Interest::DATA).wakers {
+                    slot.waiters.take(Interest::DATA, &mut wakers);
                 }
                 wakers.into_iter().for_each(Waker::wake);
             })
         };
-        let asker = Asker::Task(&waker);
-        let announced = slot.announce(Waiting::DATA, asker);
+        let notify = Notify::Waker(&waker);
+        let registration = slot.register(Interest::DATA, notify);
         let seen = published.load(Ordering::Relaxed);
         if seen {
-            slot.withdraw(announced, asker);
+            slot.deregister(registration, notify);
         }
         driver.join().unwrap();
         assert!(seen || count.0.load(Plain::SeqCst) == 1, "a lost wake-up");
@@ -143,8 +143,8 @@ fn the_end_of_the_engine_is_heard_of() {
         let ending = thread::spawn(move || drop(driver));
         let (count, waker) = task();
         let waits = shared.poll_open(fd, &waker).is_pending();
-        let closed = shared.close_answered(fd).unwrap();
-        let closing = shared.poll_answer(&closed, &waker).is_pending();
+        let closed = shared.close_with_result(fd).unwrap();
+        let closing = shared.poll_oneshot(&closed, &waker).is_pending();
         ending.join().unwrap();
         let woken = count.0.load(Plain::SeqCst);
         let owed = usize::from(waits) + usize::from(closing);
@@ -156,20 +156,20 @@ fn the_end_of_the_engine_is_heard_of() {
 #[test]
 fn an_answer_is_found_or_its_task_woken() {
     loom::model(|| {
-        let (promise, answer) = answer::<u64>();
+        let (sender, receiver) = channel::<u64>();
         let (count, waker) = task();
         let giving = thread::spawn(move || {
-            if let Some(waker) = promise.give(Ok(7)) {
+            if let Some(waker) = sender.send(Ok(7)) {
                 waker.wake();
             }
         });
-        let first = answer.get(&waker);
+        let first = receiver.get(&waker);
         giving.join().unwrap();
         match first {
             Some(result) => assert_eq!(result, Ok(7)),
             None => {
                 assert_eq!(count.0.load(Plain::SeqCst), 1);
-                assert_eq!(answer.get(&waker), Some(Ok(7)));
+                assert_eq!(receiver.get(&waker), Some(Ok(7)));
             }
         }
     });

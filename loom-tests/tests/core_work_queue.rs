@@ -48,7 +48,7 @@ fn a_brief_task_is_fetched() {
             })
         };
         for task in 0..3 {
-            work.add(task);
+            work.submit_short(task);
         }
         worker.join().unwrap();
     });
@@ -75,7 +75,7 @@ fn a_long_task_holds_up_no_brief_one() {
             })
         });
         work.submit(LONG);
-        work.add(SHORT);
+        work.submit_short(SHORT);
         for worker in workers {
             worker.join().unwrap();
         }
