@@ -39,7 +39,7 @@ impl Shared {
                 .then(|| slot.take_question(About::Flush, notify));
             let mark = asked.flatten().and_then(|question| question.mark());
             let mark = mark.unwrap_or_else(|| slot.marks.accepted());
-            let result = self.look_for_written(fd, slot, mark, notify);
+            let result = self.check_written(fd, slot, mark, notify);
             if result.is_none() {
                 let question = Question::new(About::Flush, notify, mark, None);
                 displaced = slot.keep_question(question);
@@ -54,29 +54,29 @@ impl Shared {
     /// Whether the kernel has the first `mark` accepted bytes; asks for it otherwise.
     pub fn written_for(&self, fd: Fd, mark: u64, notify: Notify<'_>) -> io::Result<()> {
         self.with_file(fd, |slot, _| {
-            let result = self.look_for_written(fd, slot, mark, notify);
+            let result = self.check_written(fd, slot, mark, notify);
             result.unwrap_or(Err(EAGAIN.into()))
         })
     }
 
     /// `None`: not yet; `asker` will be told.
-    fn look_for_written(
+    fn check_written(
         &self,
         fd: Fd,
         slot: &Slot,
         mark: u64,
         notify: Notify<'_>,
     ) -> Option<io::Result<()>> {
-        let look = || match slot.report_failure() {
+        let check = || match slot.report_failure() {
             Some(failure) => Some(Err(failure.into())),
             None => (slot.marks.written() >= mark).then_some(Ok(())),
         };
-        if let Some(found) = look() {
+        if let Some(found) = check() {
             return Some(found);
         }
         slot.wait_for_written(mark);
         let registration = slot.register(Interest::FLUSHED, notify);
-        if let Some(found) = look() {
+        if let Some(found) = check() {
             slot.deregister(registration, notify);
             return Some(found);
         }
@@ -86,20 +86,20 @@ impl Shared {
 
     /// What `look` finds. If that is nothing, `asker` waits for `bit`, the driver is told why it
     /// should look, and the answer is "would block".
-    pub(super) fn look_or_wait<R>(
+    pub(super) fn check_or_register<R>(
         &self,
         fd: Fd,
         slot: &Slot,
         bit: Interest,
         bits: Requests,
         notify: Notify<'_>,
-        mut look: impl FnMut() -> Option<io::Result<R>>,
+        mut check: impl FnMut() -> Option<io::Result<R>>,
     ) -> io::Result<R> {
-        if let Some(found) = look() {
+        if let Some(found) = check() {
             return found;
         }
         let registration = slot.register(bit, notify);
-        if let Some(found) = look() {
+        if let Some(found) = check() {
             slot.deregister(registration, notify);
             return found;
         }
@@ -157,7 +157,7 @@ impl Shared {
 
     /// The three marks.
     pub fn progress(&self, fd: Fd) -> io::Result<Progress> {
-        self.look(fd, |slot| slot.marks.progress())
+        self.inspect(fd, |slot| slot.marks.progress())
     }
 
     /// What was done for the file so far.
@@ -176,12 +176,13 @@ impl Shared {
 
     /// What poisoned the file.
     pub fn failure(&self, fd: Fd) -> io::Result<Option<Failure>> {
-        self.look(fd, Slot::report_failure)
+        self.inspect(fd, Slot::report_failure)
     }
 
     /// Whether the kernel has opened the file: `Ok(false)` while it works on it.
     pub fn open_status(&self, fd: Fd) -> io::Result<bool> {
-        let (state, failure) = self.look(fd, |slot| (slot.open_state(), slot.report_failure()))?;
+        let (state, failure) =
+            self.inspect(fd, |slot| (slot.open_state(), slot.report_failure()))?;
         match state {
             OpenState::Pending => Ok(false),
             OpenState::Open => Ok(true),

@@ -49,15 +49,15 @@ impl Shared {
     }
 
     /// Looks at what needs no custody of an open file.
-    pub fn look<R>(&self, fd: Fd, look: impl FnOnce(&Slot) -> R) -> io::Result<R> {
+    pub fn inspect<R>(&self, fd: Fd, read: impl FnOnce(&Slot) -> R) -> io::Result<R> {
         self.check_process()?;
         let slot = self.table.get(fd.index()).ok_or(EBADF)?;
         let is_current = || slot.generation() == fd.generation() && fd.generation() % 2 == 1;
         if !is_current() {
             return Err(self.not_open().into());
         }
-        let seen = look(slot);
-        // Who saw anything of the next file sees here that this one ended: what `look` loads is
+        let seen = read(slot);
+        // Who saw anything of the next file sees here that this one ended: what `read` loads is
         // loaded with Acquire and stored with Release, by `Slot::begin` too.
         if !is_current() {
             return Err(self.not_open().into());

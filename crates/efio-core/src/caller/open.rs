@@ -31,7 +31,7 @@ impl Shared {
         if self.is_stopped() {
             return Err(io::Error::from_raw_os_error(libc::ESHUTDOWN));
         }
-        let (path, at) = self.place(path, options.beneath.is_some())?;
+        let (path, at) = self.resolve_path(path, options.beneath.is_some())?;
         let spec = OpenSpec {
             path,
             at,
@@ -82,7 +82,11 @@ impl Shared {
     }
     /// The path as the kernel gets it. The open happens later and on another thread, so a relative
     /// path begins at the working directory of now.
-    fn place(&self, path: &Path, beneath: bool) -> io::Result<(CString, Option<Arc<OwnedFd>>)> {
+    fn resolve_path(
+        &self,
+        path: &Path,
+        beneath: bool,
+    ) -> io::Result<(CString, Option<Arc<OwnedFd>>)> {
         let bytes = path.as_os_str().as_bytes();
         if bytes.is_empty() {
             return Err(Errno(libc::ENOENT).into());

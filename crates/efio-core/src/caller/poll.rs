@@ -63,7 +63,7 @@ impl Shared {
             if mark > slot.marks.accepted() {
                 return Err(EINVAL.into());
             }
-            let look = || {
+            let check = || {
                 if let Some(failure) = slot.report_failure() {
                     return Some(Err(failure.into()));
                 }
@@ -74,11 +74,18 @@ impl Shared {
                 done.then_some(Ok(()))
             };
             let mut bits = Requests::NONE;
-            if look().is_none() && slot.syncs_are_answered() {
+            if check().is_none() && slot.syncs_are_answered() {
                 slot.request_sync(slot.marks.accepted());
                 bits = Requests::SYNC;
             }
-            self.look_or_wait(fd, slot, Interest::SYNCED, bits, Notify::Waker(waker), look)
+            self.check_or_register(
+                fd,
+                slot,
+                Interest::SYNCED,
+                bits,
+                Notify::Waker(waker),
+                check,
+            )
         }))
     }
 
@@ -104,27 +111,27 @@ impl Shared {
                 return Err(EBADF.into());
             }
             let room = self.room(caller);
-            let look = || (slot.failure().is_some() || room(slot)).then_some(Ok(()));
+            let check = || (slot.failure().is_some() || room(slot)).then_some(Ok(()));
             let (bit, bits) = (Interest::ROOM, Requests::WANT_ROOM);
-            self.look_or_wait(fd, slot, bit, bits, Notify::Waker(waker), look)
+            self.check_or_register(fd, slot, bit, bits, Notify::Waker(waker), check)
         }))
     }
 
     /// Ready once the driver has answered.
     pub fn poll_oneshot<T: Copy>(
         &self,
-        answer: &Receiver<T>,
+        receiver: &Receiver<T>,
         waker: &Waker,
     ) -> Poll<io::Result<T>> {
         if let Err(errno) = self.check_process() {
             return Poll::Ready(Err(errno.into()));
         }
-        let mut given = answer.get(waker);
-        if given.is_none() && self.is_abandoned() {
+        let mut result = receiver.get(waker);
+        if result.is_none() && self.is_abandoned() {
             // The driver gave its last answers before it went.
-            given = answer.get(waker).or(Some(Err(Errno(libc::ESHUTDOWN))));
+            result = receiver.get(waker).or(Some(Err(Errno(libc::ESHUTDOWN))));
         }
-        match given {
+        match result {
             Some(result) => Poll::Ready(result.map_err(io::Error::from)),
             None => Poll::Pending,
         }

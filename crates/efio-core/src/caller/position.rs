@@ -41,7 +41,7 @@ pub(super) enum Need {
     /// To read from it.
     Read,
     /// To know whether a read would be answered.
-    Look,
+    Probe,
     /// To tell it, or to move from it.
     Seek,
 }
@@ -102,7 +102,7 @@ impl Shared {
         need: Need,
     ) -> io::Result<Settled> {
         // A waker among them is dropped without custody.
-        let mut gone = Vec::new();
+        let mut displaced = Vec::new();
         let result = self.with_file(fd, |slot, caller| {
             if !caller.at_end {
                 return Ok(Settled {
@@ -110,7 +110,7 @@ impl Shared {
                     is_end: false,
                 });
             }
-            let Some(found) = self.end_for(fd, slot, caller, notify, &mut gone)? else {
+            let Some(found) = self.end_for(fd, slot, caller, notify, &mut displaced)? else {
                 if need != Need::Seek {
                     self.counters.reads_blocked.add(1);
                     slot.count(1, |stats| &mut stats.reads_blocked);
@@ -121,16 +121,16 @@ impl Shared {
                 position: end.at,
                 is_end: is_end_now(caller, end),
             });
-            let stays = settled.is_ok_and(|settled| settled.is_end) || settled.is_err();
-            if need != Need::Look || !stays {
-                take_end(slot, caller, notify, found, &mut gone);
+            let is_kept = settled.is_ok_and(|settled| settled.is_end) || settled.is_err();
+            if need != Need::Probe || !is_kept {
+                take_end(slot, caller, notify, found, &mut displaced);
             }
             if need == Need::Read && settled.is_ok_and(|settled| settled.is_end) {
                 slot.reads_served.bump(1);
             }
             Ok(settled?)
         });
-        drop(gone);
+        drop(displaced);
         result
     }
 
@@ -141,11 +141,11 @@ impl Shared {
         slot: &Slot,
         caller: &mut CallerState,
         notify: Notify<'_>,
-        gone: &mut Vec<Question>,
+        displaced: &mut Vec<Question>,
     ) -> io::Result<Option<Result<End, Errno>>> {
         let mut found = find_end(slot, caller, notify);
         if found.is_none() {
-            self.ask_end(fd, slot, caller, notify, gone)?;
+            self.ask_end(fd, slot, caller, notify, displaced)?;
             let registration = slot.register(Interest::DATA, notify);
             found = find_end(slot, caller, notify);
             if found.is_some() {
@@ -162,14 +162,14 @@ impl Shared {
         slot: &Slot,
         caller: &mut CallerState,
         notify: Notify<'_>,
-        gone: &mut Vec<Question>,
+        displaced: &mut Vec<Question>,
     ) -> io::Result<()> {
         let accepted = slot.marks.accepted();
         if caller.asked && slot.is_asked(About::End, notify, accepted) {
             return Ok(());
         }
         let question = self.ask_size(fd, slot, About::End, notify, SizeListener::Reader)?;
-        gone.extend(slot.keep_question(question));
+        displaced.extend(slot.keep_question(question));
         caller.set_asked(true);
         Ok(())
     }
@@ -225,12 +225,12 @@ fn take_end(
     caller: &mut CallerState,
     notify: Notify<'_>,
     found: Result<End, Errno>,
-    gone: &mut Vec<Question>,
+    displaced: &mut Vec<Question>,
 ) {
     match found {
         Ok(end) if end.is_latest => {
             if caller.asked {
-                gone.extend(slot.take_questions(About::End));
+                displaced.extend(slot.take_questions(About::End));
             }
             caller.position = end.at;
             caller.at_end = false;
@@ -239,7 +239,7 @@ fn take_end(
             if found.is_err() {
                 _ = slot.report_failure();
             }
-            gone.extend(slot.take_question(About::End, notify));
+            displaced.extend(slot.take_question(About::End, notify));
         }
     }
 }

@@ -63,10 +63,11 @@ impl Shared {
                 token,
                 memory: buffer.take().and_then(Buffer::into_block),
             };
-            self.ask(fd, slot, caller, asked).map_err(|asked| {
-                buffer = Some(Buffer::of(asked.memory, len));
-                Errno(libc::ENOMEM).into()
-            })
+            self.submit_positional(fd, slot, caller, asked)
+                .map_err(|asked| {
+                    buffer = Some(Buffer::of(asked.memory, len));
+                    Errno(libc::ENOMEM).into()
+                })
         });
         started.map_err(|error| SubmitError {
             error,
@@ -86,13 +87,13 @@ impl Shared {
                 token: 0,
                 memory: None,
             };
-            let asked = self.ask(fd, slot, caller, asked);
+            let asked = self.submit_positional(fd, slot, caller, asked);
             asked.map_err(|_| Errno(libc::ENOMEM).into())
         })
     }
 
     /// Gives the driver the op, or the op back when there is no memory to queue it.
-    fn ask(
+    fn submit_positional(
         &self,
         fd: Fd,
         slot: &Slot,
@@ -146,10 +147,10 @@ fn check(slot: &Slot, caller: &CallerState, kind: Kind, end: Option<u64>) -> Res
         return Err(EBADF);
     }
     if let Some(failure) = slot.report_failure() {
-        let in_vain = kind != Kind::Read
+        let will_fail = kind != Kind::Read
             || slot.open_state() == OpenState::Refused
             || slot.marks.written() < slot.marks.accepted();
-        if in_vain {
+        if will_fail {
             return Err(failure.errno);
         }
     }

@@ -144,13 +144,13 @@ impl Shared {
         if page_done {
             self.request(fd.index(), slot, Requests::CONSUMED);
         }
-        front > 0 || (ended && end_holds(slot, caller)) || run_fails(slot).is_some()
+        front > 0 || (ended && is_end_current(slot, caller)) || run_failure(slot).is_some()
     }
 
     /// How many bytes, at least, a read would copy at once; 0 at the end of file.
     pub fn available_for(&self, fd: Fd, notify: Notify<'_>) -> io::Result<usize> {
         let end = || 0;
-        self.at_position(fd, notify, Some(Need::Look), end, |slot, caller| {
+        self.at_position(fd, notify, Some(Need::Probe), end, |slot, caller| {
             if !caller.may_read {
                 return Err(EBADF.into());
             }
@@ -195,14 +195,14 @@ impl Shared {
                 if !caller.nothing_to_read() {
                     continue;
                 }
-                if end_holds(slot, caller) {
+                if is_end_current(slot, caller) {
                     break None;
                 }
                 // Since it was read ahead the file has grown, or may have (F65).
                 begin_run(slot, caller)?;
                 caller.run = RunBy::CallAtTheEnd;
             }
-            if let Some(errno) = run_fails(slot) {
+            if let Some(errno) = run_failure(slot) {
                 caller.reading = false;
                 if let Some(registration) = registration {
                     slot.deregister(registration, notify);
@@ -250,13 +250,13 @@ impl Shared {
             return Err(EINVAL.into());
         }
         // A waker among them is dropped without custody.
-        let mut gone = Vec::new();
+        let mut displaced = Vec::new();
         let result = self.with_file(fd, |slot, caller| {
             if !caller.at_end && position == caller.position {
                 return Ok(());
             }
             if caller.at_end && caller.asked {
-                gone = slot.take_questions(About::End);
+                displaced = slot.take_questions(About::End);
             }
             caller.at_end = false;
             caller.position = position;
@@ -271,14 +271,14 @@ impl Shared {
             }
             Ok(())
         });
-        drop(gone);
+        drop(displaced);
         result
     }
 }
 
 /// Why the current run brings nothing more, ever: the kernel refused to open the file, or to take
 /// bytes that had to be written before the run could read (F92).
-fn run_fails(slot: &Slot) -> Option<Errno> {
+fn run_failure(slot: &Slot) -> Option<Errno> {
     let failure = slot.failure();
     if slot.open_state() == OpenState::Refused {
         return Some(failure.map_or(EBADF, |failure| failure.errno));
@@ -304,7 +304,7 @@ fn peek_now(slot: &Slot, caller: &mut CallerState, buf: &mut [u8]) -> Option<usi
 /// Whether the end of a run that has nothing left is one of now. It was found when the driver read
 /// ahead, and the consumer arrives there later. A run that brought nothing was asked for from
 /// exactly here, by a call: its answer counts.
-fn end_holds(slot: &Slot, caller: &CallerState) -> bool {
+fn is_end_current(slot: &Slot, caller: &CallerState) -> bool {
     if slot.run_end().is_err() {
         return true;
     }
@@ -343,7 +343,7 @@ pub(super) fn end_run(caller: &mut CallerState) -> bool {
     caller.reading = false;
     let mut freed = false;
     if let Some(reader) = &mut caller.reader {
-        while let Some(len) = reader.front().map(|piece| piece.bytes().len()) {
+        while let Some(len) = reader.front().map(|chunk| chunk.bytes().len()) {
             reader.consume(len);
             freed = true;
         }
@@ -379,9 +379,9 @@ fn copy_out(slot: &Slot, caller: &mut CallerState, buf: &mut [u8]) -> (usize, bo
 #[inline]
 pub(super) fn drop_stale(reader: &mut ChunkReader<Page>, epoch: u32) -> (usize, bool) {
     let mut page_done = false;
-    while let Some(piece) = reader.front() {
-        let len = piece.bytes().len();
-        if piece.chunk().epoch() == epoch {
+    while let Some(chunk) = reader.front() {
+        let len = chunk.bytes().len();
+        if chunk.chunk().epoch() == epoch {
             return (len, page_done);
         }
         reader.consume(len);

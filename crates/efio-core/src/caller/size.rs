@@ -63,14 +63,14 @@ impl Shared {
     /// Whether the kernel has opened the file, or its error; else "would block".
     pub(super) fn open_for(&self, fd: Fd, notify: Notify<'_>) -> io::Result<()> {
         self.with_file(fd, |slot, _| {
-            let look = || match slot.open_state() {
+            let check = || match slot.open_state() {
                 OpenState::Pending => None,
                 OpenState::Open => Some(Ok(())),
                 OpenState::Refused => {
                     Some(Err(slot.report_failure().map_or(EBADF, |f| f.errno).into()))
                 }
             };
-            self.look_or_wait(fd, slot, Interest::OPENED, Requests::NONE, notify, look)
+            self.check_or_register(fd, slot, Interest::OPENED, Requests::NONE, notify, check)
         })
     }
 

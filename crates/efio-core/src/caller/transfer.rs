@@ -306,15 +306,15 @@ impl Shared {
 fn slices_of(reader: &ChunkReader<Page>, pages: usize, most: usize) -> Vec<PageSlice> {
     let mut left = most;
     let mut slices = Vec::with_capacity(pages);
-    for piece in reader.chunks().take(pages) {
-        let len = piece.bytes().len().min(left);
+    for chunk in reader.chunks().take(pages) {
+        let len = chunk.bytes().len().min(left);
         if len == 0 {
             break;
         }
         left -= len;
         // SAFETY: the stream published these bytes and never changes them; the slice keeps the
         // page.
-        slices.push(unsafe { PageSlice::new(piece.chunk().clone(), piece.offset(), len) });
+        slices.push(unsafe { PageSlice::new(chunk.chunk().clone(), chunk.offset(), len) });
     }
     slices
 }

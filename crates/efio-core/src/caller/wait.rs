@@ -67,14 +67,14 @@ impl Shared {
         if let (Err(error), Some(waker)) = (&result, last) {
             if error.kind() == io::ErrorKind::TimedOut {
                 // Whoever waits again and again for nothing leaves nothing behind.
-                self.forget(fd, &waker);
+                self.forget_waker(fd, &waker);
             }
         }
         result
     }
 
     /// Nobody is to be woken for `fd` by `waker` any more.
-    fn forget(&self, fd: Fd, waker: &Waker) {
+    fn forget_waker(&self, fd: Fd, waker: &Waker) {
         if let Some(slot) = self.table.get(fd.index()) {
             slot.waiters.remove(waker, Interest::ALL);
             let notify = Notify::Waker(waker);

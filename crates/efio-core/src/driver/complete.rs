@@ -36,14 +36,14 @@ impl<B: Backend> Driver<B> {
             file.busy -= u32::from(purpose != Purpose::Open);
             driver.note_retry(file, purpose, &outcome);
             match (purpose, outcome) {
-                (Purpose::Open, outcome) => driver.opened(slot, file, outcome),
+                (Purpose::Open, outcome) => driver.on_open(slot, file, outcome),
                 (Purpose::Read(number), outcome) => {
                     driver.on_read(slot, file, number, outcome, block);
                 }
-                (Purpose::At(key), outcome) => {
+                (Purpose::Positional(key), outcome) => {
                     driver.on_positional(slot, file, key, outcome, block)
                 }
-                (Purpose::Empty, outcome) => driver.emptied(slot, file, outcome),
+                (Purpose::Empty, outcome) => driver.on_empty(slot, file, outcome),
                 (Purpose::Discard, _) => {}
                 (Purpose::Size(key), outcome) => driver.on_size(slot, file, key, outcome),
                 (Purpose::Write, outcome) => driver.on_write(slot, file, outcome),
@@ -107,15 +107,15 @@ impl<B: Backend> Driver<B> {
         }
         // Memory of a run that was given up goes back to the pool here.
         drop(file.incoming().plan.handle_read(number, block, result));
-        let delivered = file.publish_read(slot);
-        if delivered.fell_back {
+        let progress = file.publish_read(slot);
+        if progress.fell_back {
             self.on_fallback(slot, file.fd, file.incoming().plan.io_caps());
         }
         if file.incoming().plan.is_over() {
             // Once its bytes are taken, the file rests.
             self.set_timer(file);
         }
-        if delivered.has_data {
+        if progress.has_data {
             self.list_reader(slot, file);
             self.notify_reader(slot, file);
         }
@@ -145,7 +145,7 @@ impl<B: Backend> Driver<B> {
             // Who asked for what was lost while this write was in flight finds it now.
             self.notify_all(slot, file);
         }
-        self.freed_room(slot, file);
+        self.on_room_freed(slot, file);
         self.notify_flusher(slot, file);
         self.answer_sizes(slot, file);
     }

@@ -130,7 +130,7 @@ impl<F> OpenFile<F> {
     }
 
     /// The kernel opened the file: the plans learn what it can do.
-    pub fn opened(&mut self, kernel: Arc<F>, facts: FileFacts) {
+    pub fn on_opened(&mut self, kernel: Arc<F>, facts: FileFacts) {
         let buffered = match self.io_mode {
             IoMode::Direct | IoMode::Uncached => CacheMode::Uncached,
             IoMode::Auto if facts.dio_align > 0 => CacheMode::Uncached,
@@ -316,18 +316,20 @@ impl<F> OpenFile<F> {
 
     /// A positional op comes back from on its way to the backend.
     pub fn take_back(&mut self, key: u32, memory: Option<Block>) {
-        if let Some(at) = &mut self.positional {
-            at.take_back(key, memory);
+        if let Some(positional) = &mut self.positional {
+            positional.take_back(key, memory);
         }
     }
 
     /// Stream bytes from this place of the sequence on wait for a positional change.
     fn limit(&self) -> u64 {
-        self.positional.as_ref().map_or(u64::MAX, |at| at.limit())
+        self.positional
+            .as_ref()
+            .map_or(u64::MAX, |positional| positional.limit())
     }
 
     /// A positional change ended well; it may count as written now.
-    pub fn changed(&mut self, kind: Kind, offset: u64) {
+    pub fn on_sequenced_op(&mut self, kind: Kind, offset: u64) {
         self.write().handle_positional(offset);
         if kind == Kind::Truncate {
             match &mut self.incoming {
@@ -339,7 +341,7 @@ impl<F> OpenFile<F> {
         let settled = self
             .positional
             .as_mut()
-            .map_or(written, |at| at.settle(written));
+            .map_or(written, |positional| positional.settle(written));
         if settled > written {
             self.outgoing().skip_to(settled);
         }
@@ -354,7 +356,10 @@ impl<F> OpenFile<F> {
     /// their first place.
     pub fn lowest_pending(&mut self, slot: &Slot) -> Option<u64> {
         let queued = self.outgoing().lowest_queued(slot);
-        let ops = self.positional.as_ref().and_then(|at| at.lowest_pending());
+        let ops = self
+            .positional
+            .as_ref()
+            .and_then(|positional| positional.lowest_pending());
         let start = self.append.then(|| self.written());
         let ops = ops.map(|offset| start.unwrap_or(offset));
         queued.into_iter().chain(ops).min()
@@ -402,7 +407,7 @@ impl<F> OpenFile<F> {
         if self.life.is_draining() || written < incoming.after {
             return Ok(None);
         }
-        let Some((fetch, block)) = incoming.poll_read(pool)? else {
+        let Some((read, block)) = incoming.poll_read(pool)? else {
             return Ok(None);
         };
         let ReadRequest {
@@ -411,7 +416,7 @@ impl<F> OpenFile<F> {
             len,
             cache_mode,
             ..
-        } = fetch;
+        } = read;
         Ok(Some((
             Purpose::Read(number),
             Op::Read {

@@ -69,11 +69,11 @@ impl Incoming {
         pool: &Arc<PagePool>,
     ) -> Result<Option<(ReadRequest, Block)>, NoMemory> {
         let share = self.share(pool);
-        let Some(mut fetch) = self.plan.poll_read(share) else {
+        let Some(mut read) = self.plan.poll_read(share) else {
             return Ok(None);
         };
-        let block = if fetch.len as u64 <= share {
-            pool.take_or_grow(fetch.order)
+        let block = if read.len as u64 <= share {
+            pool.take_or_grow(read.order)
         } else if self.plan.is_stalled() {
             // A file that has nothing at all gets a small page in any case.
             pool.take_or_grow(0)
@@ -81,15 +81,15 @@ impl Incoming {
             None
         };
         let block = block.ok_or(NoMemory)?;
-        fetch.len = fetch.len.min(block.len());
-        self.plan.submitted(fetch);
-        Ok(Some((fetch, block)))
+        read.len = read.len.min(block.len());
+        self.plan.submitted(read);
+        Ok(Some((read, block)))
     }
 
     /// Hands what arrived to the consumer; says whether it has something new to look at, and how
     /// often a route was given up.
     pub fn publish_read(&mut self, slot: &Slot) -> Progress {
-        let mut delivered = Progress::default();
+        let mut progress = Progress::default();
         while let Some(delivery) = self.plan.poll_delivery() {
             match delivery {
                 Delivered::Data {
@@ -103,16 +103,16 @@ impl Incoming {
                         continue;
                     };
                     // Refused when the reader is gone: the page goes back to the pool.
-                    delivered.has_data |= stream.push(page).is_ok();
+                    progress.has_data |= stream.push(page).is_ok();
                 }
                 Delivered::End(result) => {
                     slot.end_run(self.plan.epoch(), result);
-                    delivered.has_data = true;
+                    progress.has_data = true;
                 }
-                Delivered::FellBack => delivered.fell_back = true,
+                Delivered::FellBack => progress.fell_back = true,
             }
         }
-        delivered
+        progress
     }
 }
 

@@ -15,7 +15,7 @@ use crate::fd::{Fd, OpenState, Slot};
 use std::collections::HashMap;
 
 /// The most files that are remembered.
-const MOST: usize = 1 << 16;
+const MAX_LOSSES: usize = 1 << 16;
 
 /// Files that lost something, by whether anybody heard of it.
 #[derive(Default)]
@@ -86,13 +86,13 @@ impl<B: Backend> Driver<B> {
         }
         // An error of the close itself may be one of any byte.
         let failure = slot.failure().unwrap_or(Failure { errno, offset: 0 });
-        if self.losses.ended.len() >= MOST {
+        if self.losses.ended.len() >= MAX_LOSSES {
             let taken = self.taken();
             self.losses
                 .ended
-                .retain(|loss| loss.listener.is_open(taken));
+                .retain(|loss| loss.listener.is_unreported(taken));
         }
-        if self.losses.ended.len() < MOST {
+        if self.losses.ended.len() < MAX_LOSSES {
             self.losses.ended.push(Loss {
                 fd: file.fd,
                 bytes: marks.accepted - marks.written,
@@ -112,14 +112,14 @@ impl<B: Backend> Driver<B> {
     pub(super) fn losses(&self) -> impl Iterator<Item = (Fd, u64, Failure)> {
         let taken = self.taken();
         let losses = self.losses.ended.iter();
-        let open = losses.filter(move |loss| loss.listener.is_open(taken));
+        let open = losses.filter(move |loss| loss.listener.is_unreported(taken));
         open.map(|loss| (loss.fd, loss.bytes, loss.failure))
     }
 }
 
 impl FailureListener {
     /// Whether nobody has heard, now that the first `taken` events are.
-    fn is_open(self, taken: u64) -> bool {
+    fn is_unreported(self, taken: u64) -> bool {
         match self {
             Self::Nobody => true,
             Self::Callback => false,

@@ -52,11 +52,11 @@ struct Grant {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Next {
     /// It was told, or will come back by itself.
-    Over,
+    Done,
     /// It waits for something else, and the next one has its turn.
-    Behind,
+    Requeue,
     /// There is no memory for it, nor for anybody behind it.
-    Stays,
+    Blocked,
 }
 
 impl MemoryWaiters {
@@ -76,7 +76,7 @@ impl MemoryWaiters {
 
 impl<B: Backend> Driver<B> {
     /// A reader waits for memory.
-    pub(super) fn wants_page(&mut self, file: &mut OpenFile<B::File>) {
+    pub(super) fn enqueue_reader(&mut self, file: &mut OpenFile<B::File>) {
         if !file.wants_page {
             file.wants_page = true;
             memory::grow(&mut self.memory_waiters.readers).push_back(file.fd);
@@ -85,8 +85,8 @@ impl<B: Backend> Driver<B> {
 
     /// A writer found no room. What it has is to be written, full blocks or not, if others wait for
     /// that memory.
-    pub(super) fn wants_room(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) {
-        self.enqueue(file);
+    pub(super) fn on_want_room(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) {
+        self.enqueue_writer(file);
         self.reclaim_for_writer(file.fd);
         if !file.is_write_in_flight() && self.ready() < self.quantum() {
             file.flush(slot.marks.accepted());
@@ -94,13 +94,13 @@ impl<B: Backend> Driver<B> {
     }
 
     /// Room in the share of a file was freed.
-    pub(super) fn freed_room(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) {
+    pub(super) fn on_room_freed(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) {
         if slot.has_interest(Interest::ROOM) {
-            self.enqueue(file);
+            self.enqueue_writer(file);
         }
     }
 
-    fn enqueue(&mut self, file: &mut OpenFile<B::File>) {
+    fn enqueue_writer(&mut self, file: &mut OpenFile<B::File>) {
         if !file.wants_room {
             file.wants_room = true;
             memory::grow(&mut self.memory_waiters.writers).push_back(file.fd);
@@ -114,8 +114,8 @@ impl<B: Backend> Driver<B> {
             return true;
         }
         let missing = self.missing();
-        let (bell, seen) = (self.shared.inbox.bell(), self.memory_waiters.returned);
-        let is_watched = self.shared.pool.watch(bell, seen, missing);
+        let (doorbell, seen) = (self.shared.inbox.bell(), self.memory_waiters.returned);
+        let is_watched = self.shared.pool.watch(doorbell, seen, missing);
         self.memory_waiters.watched = is_watched.then_some(missing);
         is_watched
     }
@@ -134,9 +134,9 @@ impl<B: Backend> Driver<B> {
 
     /// The bytes that have to come back until there is a portion, if one gathers.
     fn missing(&mut self) -> usize {
-        let moment = self.memory_waiters.last_grant.saturating_add(MAX_POLL);
-        let gathers = self.ops.in_flight() > 0 && self.now < moment;
-        if !gathers
+        let poll_end = self.memory_waiters.last_grant.saturating_add(MAX_POLL);
+        let accumulates = self.ops.in_flight() > 0 && self.now < poll_end;
+        if !accumulates
             || self.memory_waiters.writers.len() < 2
             || !self.memory_waiters.readers.is_empty()
         {
@@ -158,17 +158,17 @@ impl<B: Backend> Driver<B> {
             let Some(fd) = self.memory_waiters.writers.pop_front() else {
                 return;
             };
-            let mut next = Next::Over;
+            let mut next = Next::Done;
             self.with_file(fd.index(), |driver, slot, file| {
                 if file.fd == fd {
                     next = driver.grant(slot, file);
-                    file.wants_room = next != Next::Over;
+                    file.wants_room = next != Next::Done;
                 }
             });
             match next {
-                Next::Over => {}
-                Next::Behind => memory::grow(&mut self.memory_waiters.writers).push_back(fd),
-                Next::Stays => return self.memory_waiters.writers.push_front(fd),
+                Next::Done => {}
+                Next::Requeue => memory::grow(&mut self.memory_waiters.writers).push_back(fd),
+                Next::Blocked => return self.memory_waiters.writers.push_front(fd),
             }
         }
     }
@@ -190,10 +190,10 @@ impl<B: Backend> Driver<B> {
     /// Gives the writer at the head of the queue its turn.
     fn grant(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) -> Next {
         if !slot.has_interest(Interest::ROOM) {
-            return Next::Over;
+            return Next::Done;
         }
-        let spare = self.can_spare();
-        if spare {
+        let has_memory = self.has_quantum();
+        if has_memory {
             self.notify_writer(slot, file);
             if !slot.has_interest(Interest::ROOM) {
                 self.memory_waiters.last_grant = self.now;
@@ -203,7 +203,7 @@ impl<B: Backend> Driver<B> {
                     accepted: slot.marks.accepted(),
                     until: self.now.saturating_add(MAX_POLL),
                 });
-                return Next::Over;
+                return Next::Done;
             }
         }
         if !file.is_write_in_flight() && file.backlog(slot) > 0 {
@@ -214,33 +214,37 @@ impl<B: Backend> Driver<B> {
         let has_its_share = file.backlog(slot) > self.shared.share() as u64 / 2;
         match (has_its_share, file.is_write_in_flight()) {
             // Its own write brings it back.
-            (true, true) => Next::Over,
+            (true, true) => Next::Done,
             // Something else comes first: the kernel's open, or a change at an offset.
-            (true, false) => Next::Behind,
-            (false, _) if spare => Next::Behind,
-            (false, _) => Next::Stays,
+            (true, false) => Next::Requeue,
+            (false, _) if has_memory => Next::Requeue,
+            (false, _) => Next::Blocked,
         }
     }
 
     /// Whether there is a portion that nobody was told of. When none gathers, because others keep
     /// what they have, anything will do; and so it will when no other writer waits. A program that
     /// writes to its files in turn waits for one at a time, and would wait for each.
-    fn can_spare(&mut self) -> bool {
+    fn has_quantum(&mut self) -> bool {
         if self.memory_waiters.writers.is_empty() {
             return self.ready() >= UNIT_BYTES;
         }
-        let moment = self.memory_waiters.last_grant.saturating_add(MAX_POLL);
-        let gathers = self.ops.in_flight() > 0 && self.now < moment;
-        let needed = if gathers { self.quantum() } else { UNIT_BYTES };
+        let poll_end = self.memory_waiters.last_grant.saturating_add(MAX_POLL);
+        let accumulates = self.ops.in_flight() > 0 && self.now < poll_end;
+        let needed = if accumulates {
+            self.quantum()
+        } else {
+            UNIT_BYTES
+        };
         let ready = self.ready();
         ready >= needed && ready >= needed + self.granted()
     }
 
     /// What those who were told may still take.
     fn granted(&mut self) -> usize {
-        let (portion, now) = (self.quantum() as u64, self.now);
+        let (quantum, now) = (self.quantum() as u64, self.now);
         let (files, table) = (&self.files, &self.shared.table);
-        let mut promised = 0;
+        let mut granted = 0;
         self.memory_waiters.grants.retain(|grant| {
             let file = files[grant.fd.index() as usize].as_ref();
             let writes = |file: &OpenFile<B::File>| file.fd == grant.fd && !file.life.is_draining();
@@ -249,13 +253,13 @@ impl<B: Backend> Driver<B> {
             };
             let used = slot.marks.accepted().saturating_sub(grant.accepted);
             let stays = now < grant.until
-                && used < portion
+                && used < quantum
                 && file.is_some_and(|file| writes(file))
                 && !slot.has_interest(Interest::ROOM);
-            promised += if stays { portion - used } else { 0 };
+            granted += if stays { quantum - used } else { 0 };
             stays
         });
-        promised as usize
+        granted as usize
     }
 
     /// The memory that makes it worth telling a writer.

@@ -86,7 +86,7 @@ pub struct Driver<B: Backend> {
     high_water: HighWater,
     completions: Vec<Completion<B::File>>,
     /// When an op ended last.
-    last_end: Duration,
+    last_completion: Duration,
     outbox: Outbox,
     now: Duration,
     /// Set by a shutdown: when to give up.
@@ -115,7 +115,7 @@ impl<B: Backend> Driver<B> {
             readers: Readers::default(),
             high_water: HighWater::default(),
             completions: Vec::new(),
-            last_end: Duration::ZERO,
+            last_completion: Duration::ZERO,
             outbox: Outbox::default(),
             now: Duration::ZERO,
             deadline: None,
@@ -142,12 +142,12 @@ impl<B: Backend> Driver<B> {
         self.shared.counters.turns.add(1);
         let had_updates = self.drain_inbox();
         self.fire_timers();
-        self.end_pauses();
+        self.resume_paused();
         let reaped = self.reap();
         if reaped {
-            self.last_end = now;
+            self.last_completion = now;
         }
-        self.go_on_with_opens();
+        self.resume_opens();
         self.submit_backlog();
         if self.live > 0 {
             self.shared.pool.keep_ready();
@@ -192,15 +192,15 @@ impl<B: Backend> Driver<B> {
             .into_iter()
             .chain(self.deadline)
             .chain(self.retries.next())
-            .chain(self.precedence.next_look());
+            .chain(self.precedence.next_timeout());
         let next = due.chain(self.next_reclaim()).min();
         let next = next.map(|next| next.saturating_sub(self.now));
-        let moment = self
-            .last_end
+        let poll_left = self
+            .last_completion
             .saturating_add(MAX_POLL)
             .saturating_sub(self.now);
-        if self.ops.in_flight() > 0 && !moment.is_zero() {
-            let next = next.map_or(moment, |next| next.min(moment));
+        if self.ops.in_flight() > 0 && !poll_left.is_zero() {
+            let next = next.map_or(poll_left, |next| next.min(poll_left));
             self.shared.inbox.enter_poll();
             self.backend.wait(Some(next));
             self.shared.inbox.leave_poll();
@@ -222,8 +222,8 @@ impl<B: Backend> Driver<B> {
                 Command::Requests(index) => self.handle_requests(index),
                 Command::AttendAll => self.handle_all_requests(),
                 Command::Open(command) => self.open(*command),
-                Command::NotifyClosed(fd, promise) => {
-                    self.with_file(fd.index(), |_, _, file| file.close_sender = promise);
+                Command::NotifyClosed(fd, sender) => {
+                    self.with_file(fd.index(), |_, _, file| file.close_sender = sender);
                 }
                 Command::Size(asked) => self.ask_size(asked),
                 Command::Shutdown(timeout) => self.begin_shutdown(timeout),
@@ -272,10 +272,10 @@ impl<B: Backend> Driver<B> {
                 file.write().sync(slot.requested_sync());
             }
             if bits.intersects(Requests::WANT_DATA.union(Requests::WANT_MORE)) {
-                driver.want_data(slot, file);
+                driver.on_want_data(slot, file);
             }
             if bits.intersects(Requests::WANT_ROOM.union(Requests::WANT_SHARE)) {
-                driver.wants_room(slot, file);
+                driver.on_want_room(slot, file);
             }
             if bits.intersects(Requests::CLOSE.union(Requests::CLOSE_SYNC)) {
                 let accepted = slot.marks.accepted();
@@ -283,27 +283,27 @@ impl<B: Backend> Driver<B> {
                 driver.wake(slot, Interest::ALL);
                 file.life.handle_close();
                 file.stop_reading();
-                let owes = u64::from(file.backlog(slot) > 0);
-                driver.shared.counters.flushes_close.add(owes);
+                let has_backlog = u64::from(file.backlog(slot) > 0);
+                driver.shared.counters.flushes_close.add(has_backlog);
                 file.flush(accepted);
                 if bits.intersects(Requests::CLOSE_SYNC) {
                     file.write().sync_silently(accepted);
                 }
-                driver.closed(slot, file);
+                driver.on_close(slot, file);
             }
             driver.drive(slot, file);
         });
     }
 
     /// A read found nothing: begin the run it asks for, or go on with it.
-    fn want_data(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) {
+    fn on_want_data(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) {
         let (epoch, from, after) = slot.requested_run();
         if epoch != file.epoch() {
             let wasted = file.incoming().plan.unconsumed();
             self.shared.counters.read_ahead_wasted.add(wasted);
             slot.count(wasted, |stats| &mut stats.read_ahead_wasted);
-            let owes = u64::from(file.written() < after);
-            self.shared.counters.flushes_asked.add(owes);
+            let has_backlog = u64::from(file.written() < after);
+            self.shared.counters.flushes_asked.add(has_backlog);
             file.incoming().start(slot, epoch, from, after);
             file.incoming().seen = (0, self.now);
             file.flush(after);
@@ -329,11 +329,11 @@ impl<B: Backend> Driver<B> {
                     return;
                 }
                 file.timed = false;
-                let owes = slot.failure().is_none() && file.backlog(slot) > 0;
-                if owes || !driver.stop_watching(slot, file) {
+                let has_backlog = slot.failure().is_none() && file.backlog(slot) > 0;
+                if has_backlog || !driver.stop_watching(slot, file) {
                     let accepted = slot.marks.accepted();
                     // A backlog that is due already is not flushed again, only not written yet.
-                    let flushes = owes && file.write().due() < accepted;
+                    let flushes = has_backlog && file.write().due() < accepted;
                     driver
                         .shared
                         .counters
@@ -368,7 +368,7 @@ impl<B: Backend> Driver<B> {
             // The kernel refused to open it.
             self.cancel_positional(file, failure.errno);
         }
-        self.settle_bytes(slot, file);
+        self.settle_written(slot, file);
         let drained = file.is_drained(slot.marks.accepted());
         match file.life.poll_step(drained, file.busy > 0) {
             Step::Wait => {}
@@ -400,7 +400,7 @@ impl<B: Backend> Driver<B> {
                     // Who reads and finds nothing comes back here; nobody else is to wait for
                     // memory: of the many that read once and stay, each turn would ask them all.
                     if slot.has_interest(Interest::DATA) {
-                        self.wants_page(file);
+                        self.enqueue_reader(file);
                     }
                     return;
                 }
@@ -417,8 +417,8 @@ impl<B: Backend> Driver<B> {
         let shared = Arc::clone(&self.shared);
         if let Some(slot) = shared.table.get(file.fd.index()) {
             slot.waiters.clear(&mut self.outbox.wakers);
-            let is_heard = file.close_sender.has_waker();
-            self.note_loss(slot, file, result, is_heard);
+            let is_reported = file.close_sender.has_waker();
+            self.note_loss(slot, file, result, is_reported);
             self.shared.counters.reads_served.add(slot.clear());
         }
         self.shared.table.release(file.fd.index());
@@ -432,7 +432,7 @@ impl<B: Backend> Driver<B> {
     fn submit(&mut self, index: u32, purpose: Purpose, op: Op<B::File>) {
         if matches!(
             purpose,
-            Purpose::Read(_) | Purpose::Write | Purpose::Sync | Purpose::At(_)
+            Purpose::Read(_) | Purpose::Write | Purpose::Sync | Purpose::Positional(_)
         ) {
             self.shared.counters.ops.add(1);
         }

@@ -48,8 +48,8 @@ impl<B: Backend> Driver<B> {
     /// that it does not come back for a few bytes at a time.
     pub(super) fn notify_writer(&mut self, slot: &Slot, file: &OpenFile<B::File>) {
         let share = self.shared.share() as u64;
-        let roomy = file.backlog(slot) <= share / 2 && self.shared.pool.has_room();
-        if roomy {
+        let has_room = file.backlog(slot) <= share / 2 && self.shared.pool.has_room();
+        if has_room {
             self.notify(slot, file, Interest::ROOM, Some(EventKind::Writable));
         }
     }

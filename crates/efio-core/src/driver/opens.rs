@@ -17,7 +17,7 @@ use crate::event::EventKind;
 use crate::fd::{DRIVER, Interest, OpenState, Slot};
 use crate::mode_status::ModeStatus;
 use crate::op::{FileFacts, FileId, Op, OpenSpec, OpenToken, Outcome};
-use crate::plan::Turn;
+use crate::plan::Ticket;
 use crate::stats::NameState;
 use crate::trace;
 use std::collections::HashMap;
@@ -26,22 +26,22 @@ use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
 /// The room for so many opens stays.
-const FEW: usize = 256;
+const MAX_IDLE_CAPACITY: usize = 256;
 
 /// A file that is not served yet.
 pub struct Opening<F> {
-    turn: Turn,
+    ticket: Ticket,
     /// Names its path.
     path: u64,
     has_effects: bool,
     truncates: bool,
     token: Option<Arc<OpenToken>>,
     /// Since when it is at the kernel, if it cuts off the file.
-    at_kernel: Option<Turn>,
+    at_kernel: Option<Ticket>,
     /// Until it goes to the backend.
     spec: Option<Box<OpenSpec>>,
     /// When it was closed, if it was.
-    closed: Option<Turn>,
+    closed: Option<Ticket>,
     /// Once the kernel has opened it.
     arrival: Option<Arrival<F>>,
 }
@@ -57,10 +57,10 @@ struct Arrival<F> {
 
 impl<F> Opening<F> {
     /// An open that was asked for at `turn`.
-    pub fn new(turn: Turn, spec: OpenSpec) -> Self {
+    pub fn new(ticket: Ticket, spec: OpenSpec) -> Self {
         Self {
-            turn,
-            path: name(&spec),
+            ticket,
+            path: path_hash(&spec),
             has_effects: spec.has_effects(),
             truncates: spec.truncates(),
             token: spec.token.clone(),
@@ -79,7 +79,7 @@ impl<F> Opening<F> {
 }
 
 /// A number for the path of a file. Two paths with one number wait for each other without need.
-fn name(spec: &OpenSpec) -> u64 {
+fn path_hash(spec: &OpenSpec) -> u64 {
     let mut hasher = DefaultHasher::new();
     spec.path.hash(&mut hasher);
     let directory = spec.beneath.as_ref().map(|directory| directory.as_raw_fd());
@@ -108,7 +108,7 @@ impl<B: Backend> Driver<B> {
             }
         }
         trace::opening(fd, &spec);
-        let opening = Opening::new(self.precedence.next_turn(), spec);
+        let opening = Opening::new(self.precedence.next_ticket(), spec);
         let (path, has_effects) = (opening.path, opening.has_effects);
         self.openings.insert(fd.index(), Box::new(opening));
         self.files[index] = Some(Box::new(file));
@@ -130,26 +130,26 @@ impl<B: Backend> Driver<B> {
             return;
         };
         if opening.truncates {
-            let (truncation, turn) = self.precedence.truncation();
+            let (truncation, ticket) = self.precedence.truncation();
             spec.truncation = truncation;
-            opening.at_kernel = Some(turn);
+            opening.at_kernel = Some(ticket);
         }
         self.submit(index, Purpose::Open, Op::Open(spec));
     }
 
     /// Opens that waited and need not any more.
-    pub(super) fn go_on_with_opens(&mut self) {
+    pub(super) fn resume_opens(&mut self) {
         while let Some(index) = self.precedence.next_released(self.now) {
             self.submit_open(index);
             self.with_file(index, |driver, slot, file| {
-                driver.go_on(slot, file);
+                driver.try_serve(slot, file);
                 driver.drive(slot, file);
             });
         }
     }
 
     /// The backend's answer to an open.
-    pub(super) fn opened(
+    pub(super) fn on_open(
         &mut self,
         slot: &Slot,
         file: &mut OpenFile<B::File>,
@@ -158,7 +158,7 @@ impl<B: Backend> Driver<B> {
         let index = file.fd.index();
         let outcome = match outcome {
             Outcome::NotYet(spec) => {
-                if self.open_again(file, spec) {
+                if self.retry_open(file, spec) {
                     return;
                 }
                 Outcome::Failed(Errno(libc::EBUSY))
@@ -169,18 +169,18 @@ impl<B: Backend> Driver<B> {
             unreachable!("it was about to be opened")
         };
         if opening.has_effects {
-            self.precedence.answered(opening.path);
+            self.precedence.handle_answered(opening.path);
         }
         let (kernel, facts) = match outcome {
             Outcome::Opened(kernel, facts) => (Arc::new(kernel), facts),
             Outcome::Failed(errno) => {
                 if opening.at_kernel.is_some() {
-                    self.precedence.cutter_answered();
+                    self.precedence.truncation_answered();
                 }
-                if let Some(turn) = opening.closed {
-                    self.precedence.is_known(turn);
+                if let Some(ticket) = opening.closed {
+                    self.precedence.handle_identified(ticket);
                 }
-                return self.refused(slot, file, errno);
+                return self.on_open_error(slot, file, errno);
             }
             Outcome::Done(_) | Outcome::Synced(_) | Outcome::NotYet(_) => {
                 unreachable!("an open gives a file or an error")
@@ -193,10 +193,10 @@ impl<B: Backend> Driver<B> {
         let truncation_due =
             facts.truncation_due && !opening.is_cancelled() && (facts.size > 0 || has_grown);
         if at_kernel.is_some() {
-            self.precedence.cutter_answered();
+            self.precedence.truncation_answered();
         }
         if truncation_due {
-            self.precedence.add_due(id, index, opening.turn);
+            self.precedence.add_due(id, index, opening.ticket);
         }
         let closed = opening.closed;
         opening.arrival = Some(Arrival {
@@ -205,66 +205,72 @@ impl<B: Backend> Driver<B> {
             id,
             truncation_due,
         });
-        file.life.owes |= truncation_due;
-        if let Some(turn) = closed {
-            self.add_due_bytes(slot, file, id, turn);
-            self.precedence.is_known(turn);
+        file.life.has_due |= truncation_due;
+        if let Some(ticket) = closed {
+            self.add_due_bytes(slot, file, id, ticket);
+            self.precedence.handle_identified(ticket);
         }
-        self.go_on(slot, file);
+        self.try_serve(slot, file);
     }
 
     /// Bytes of a file that was closed at `turn` keep later opens of it back until they are written;
     /// unless it is to be cut off first, which does so by itself.
-    fn add_due_bytes(&mut self, slot: &Slot, file: &mut OpenFile<B::File>, id: FileId, turn: Turn) {
-        if !file.life.owes && !file.is_written(slot.marks.accepted()) {
-            file.life.owes = true;
-            self.precedence.add_due(id, file.fd.index(), turn);
+    fn add_due_bytes(
+        &mut self,
+        slot: &Slot,
+        file: &mut OpenFile<B::File>,
+        id: FileId,
+        ticket: Ticket,
+    ) {
+        if !file.life.has_due && !file.is_written(slot.marks.accepted()) {
+            file.life.has_due = true;
+            self.precedence.add_due(id, file.fd.index(), ticket);
         }
     }
 
     /// The file was closed: opens from now on are behind what it owes.
-    pub(super) fn closed(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) {
-        let turn = self.precedence.next_turn();
+    pub(super) fn on_close(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) {
+        let ticket = self.precedence.next_ticket();
         let Some(opening) = self.openings.get_mut(&file.fd.index()) else {
             if let Some(id) = file.kernel.as_ref().map(|kernel| B::id(kernel)) {
-                self.add_due_bytes(slot, file, id, turn);
+                self.add_due_bytes(slot, file, id, ticket);
             }
             return;
         };
-        opening.closed = Some(turn);
-        let is_withdrawn = opening.is_cancelled();
+        opening.closed = Some(ticket);
+        let is_cancelled = opening.is_cancelled();
         match &mut opening.arrival {
             Some(arrival) => {
                 let id = arrival.id;
-                if is_withdrawn && arrival.truncation_due {
+                if is_cancelled && arrival.truncation_due {
                     arrival.truncation_due = false;
                     self.settle(file, id);
                 }
-                self.add_due_bytes(slot, file, id, turn);
+                self.add_due_bytes(slot, file, id, ticket);
             }
-            None if is_withdrawn => {}
+            None if is_cancelled => {}
             None => {
                 let has_bytes = slot.marks.accepted() > 0;
                 if has_bytes && !opening.has_effects {
                     opening.has_effects = true;
                     let (path, index) = (opening.path, file.fd.index());
-                    self.precedence.gets_effects(path, index);
+                    self.precedence.add_effects(path, index);
                 }
                 if opening.truncates || has_bytes {
-                    self.precedence.closed_unknown(turn, self.now);
+                    self.precedence.handle_closed_unidentified(ticket, self.now);
                 }
             }
         }
     }
 
     fn settle(&mut self, file: &mut OpenFile<B::File>, id: FileId) {
-        file.life.owes = false;
+        file.life.has_due = false;
         self.precedence.settle(id, file.fd.index());
     }
 
     /// Nothing is owed any more by a file that is closed, once all of it is written or lost.
-    pub(super) fn settle_bytes(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) {
-        if !file.life.owes || !file.is_written(slot.marks.accepted()) {
+    pub(super) fn settle_written(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) {
+        if !file.life.has_due || !file.is_written(slot.marks.accepted()) {
             return;
         }
         if let Some(id) = file.kernel.as_ref().map(|kernel| B::id(kernel)) {
@@ -273,7 +279,7 @@ impl<B: Backend> Driver<B> {
     }
 
     /// The kernel has opened the file: it is served, unless it is behind another one.
-    pub(super) fn go_on(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) {
+    pub(super) fn try_serve(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) {
         let index = file.fd.index();
         let Some(opening) = self.openings.get_mut(&index) else {
             return;
@@ -281,9 +287,9 @@ impl<B: Backend> Driver<B> {
         let Some(arrival) = &mut opening.arrival else {
             return;
         };
-        let (id, turn) = (arrival.id, opening.turn);
-        if self.precedence.is_behind(id, index, turn, self.now) {
-            return self.precedence.hold(id, index, turn);
+        let (id, ticket) = (arrival.id, opening.ticket);
+        if self.precedence.is_behind(id, index, ticket, self.now) {
+            return self.precedence.hold(id, index, ticket);
         }
         if arrival.truncation_due {
             let token = opening.token.as_ref();
@@ -299,7 +305,7 @@ impl<B: Backend> Driver<B> {
     }
 
     /// The file was cut off for its open.
-    pub(super) fn emptied(
+    pub(super) fn on_empty(
         &mut self,
         slot: &Slot,
         file: &mut OpenFile<B::File>,
@@ -322,7 +328,7 @@ impl<B: Backend> Driver<B> {
                     file.busy += 1;
                     self.submit(file.fd.index(), Purpose::Discard, Op::Close(kernel));
                 }
-                self.refused(slot, file, errno);
+                self.on_open_error(slot, file, errno);
             }
             _ => {
                 arrival.facts.size = 0;
@@ -342,7 +348,7 @@ impl<B: Backend> Driver<B> {
         else {
             unreachable!("the kernel has opened it")
         };
-        if file.life.owes && opening.closed.is_none() {
+        if file.life.has_due && opening.closed.is_none() {
             self.settle(file, id);
         }
         let fell_back = u64::from(facts.fell_back);
@@ -358,7 +364,7 @@ impl<B: Backend> Driver<B> {
             slot.set_name(NameState::Pending);
         }
         trace::opened(file.fd, &facts);
-        file.opened(kernel, facts);
+        file.on_opened(kernel, facts);
         if let Some(kernel) = file.kernel_to_read() {
             let kernel = B::read_now(kernel);
             let mut caller = slot.caller.acquire(DRIVER);
@@ -375,14 +381,14 @@ impl<B: Backend> Driver<B> {
     /// The file is served now, or never. Many that were opened together leave no memory behind.
     fn take_opening(&mut self, file: &OpenFile<B::File>) -> Option<Box<Opening<B::File>>> {
         let opening = self.openings.remove(&file.fd.index());
-        if self.openings.is_empty() && self.openings.capacity() > FEW {
+        if self.openings.is_empty() && self.openings.capacity() > MAX_IDLE_CAPACITY {
             self.openings = HashMap::new();
         }
         opening
     }
 
     /// There is no such file for the caller.
-    fn refused(&mut self, slot: &Slot, file: &mut OpenFile<B::File>, errno: Errno) {
+    fn on_open_error(&mut self, slot: &Slot, file: &mut OpenFile<B::File>, errno: Errno) {
         self.take_opening(file);
         let errno = errno.as_failure();
         let mut failure = file.write().handle_open_error(errno);

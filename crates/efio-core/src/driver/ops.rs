@@ -17,7 +17,7 @@ pub enum Purpose {
     /// Writes the cut of its write-behind.
     Write,
     /// Moves the positional op of this key.
-    At(u32),
+    Positional(u32),
     /// Asks how long it is, for whom this key names.
     Size(u32),
     /// Syncs it.

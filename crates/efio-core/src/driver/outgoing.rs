@@ -25,7 +25,7 @@ pub struct Outgoing {
     collected: u64,
     append: bool,
     /// What was lost is with the caller.
-    rescued: bool,
+    lost_taken: bool,
 }
 
 impl Outgoing {
@@ -42,7 +42,7 @@ impl Outgoing {
             queue: VecDeque::new(),
             collected: parked.written(),
             append,
-            rescued: false,
+            lost_taken: false,
         }
     }
 
@@ -65,9 +65,9 @@ impl Outgoing {
         let mut open_too = self.plan.due() > self.collected;
         while let Some(chunk) = stream.front() {
             // The stream may be ahead of the mark, which the caller raises last.
-            let parked =
+            let left =
                 usize::try_from(accepted.saturating_sub(self.collected)).unwrap_or(usize::MAX);
-            let (start, len) = (chunk.offset(), chunk.bytes().len().min(parked));
+            let (start, len) = (chunk.offset(), chunk.bytes().len().min(left));
             if len == 0 || !(chunk.is_sealed() || open_too) {
                 return;
             }
@@ -103,13 +103,13 @@ impl Outgoing {
     /// All accepted bytes that the kernel did not take, after a failure, once no write is in flight.
     /// The caller's end of the stream has sealed its open page.
     pub fn take_lost(&mut self, slot: &Slot) -> Option<Box<Lost>> {
-        if self.rescued
+        if self.lost_taken
             || self.plan.cache_mode_in_flight().is_some()
             || self.plan.failure().is_none()
         {
             return None;
         }
-        self.rescued = true;
+        self.lost_taken = true;
         self.collect(slot, u64::MAX);
         Some(Box::new(Lost {
             slices: std::mem::take(&mut self.queue),
@@ -140,13 +140,13 @@ impl Outgoing {
 
     /// The memory of a cut; the queue keeps it until the write is done.
     pub fn slices(&self, range: WriteRange) -> Vec<PageSlice> {
-        let mut parked = range.len as usize;
+        let mut left = range.len as usize;
         let mut slices = Vec::new();
         for slice in self.queue.iter().take(MAX_SLICES) {
-            let part = slice.first(slice.len().min(parked));
-            parked -= part.len();
+            let part = slice.first(slice.len().min(left));
+            left -= part.len();
             slices.push(part);
-            if parked == 0 {
+            if left == 0 {
                 break;
             }
         }

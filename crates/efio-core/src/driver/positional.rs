@@ -70,10 +70,10 @@ impl<B: Backend> Driver<B> {
         loop {
             let written = file.written();
             let failure = file.failure().map(|failure| failure.errno);
-            let Some(at) = &mut file.positional else {
+            let Some(positional) = &mut file.positional else {
                 return;
             };
-            let Some(next) = at.poll_op(written, failure, file.io_caps) else {
+            let Some(next) = positional.poll_op(written, failure, file.io_caps) else {
                 return;
             };
             match next {
@@ -83,7 +83,11 @@ impl<B: Backend> Driver<B> {
                     };
                     let key = transfer.key;
                     file.busy += 1;
-                    self.submit(file.fd.index(), Purpose::At(key), op(transfer, kernel));
+                    self.submit(
+                        file.fd.index(),
+                        Purpose::Positional(key),
+                        op_of(transfer, kernel),
+                    );
                 }
                 Next::Finish(finished) => self.finish_positional(slot, file, finished),
             }
@@ -92,7 +96,11 @@ impl<B: Backend> Driver<B> {
 
     /// The file will not be served: every op that the disk does not have ends.
     pub(super) fn cancel_positional(&mut self, file: &mut OpenFile<B::File>, errno: Errno) {
-        while let Some(finished) = file.positional.as_mut().and_then(|at| at.cancel(errno)) {
+        while let Some(finished) = file
+            .positional
+            .as_mut()
+            .and_then(|positional| positional.cancel(errno))
+        {
             self.emit_completed(file, finished);
         }
     }
@@ -102,7 +110,11 @@ impl<B: Backend> Driver<B> {
     pub(super) fn complete_all_positional(&mut self, file: &mut OpenFile<B::File>) {
         self.cancel_positional(file, Errno(libc::ECANCELED));
         let unknown = Errno(libc::ETIMEDOUT);
-        while let Some(finished) = file.positional.as_mut().and_then(|at| at.give_up(unknown)) {
+        while let Some(finished) = file
+            .positional
+            .as_mut()
+            .and_then(|positional| positional.give_up(unknown))
+        {
             self.emit_completed(file, finished);
         }
     }
@@ -123,10 +135,10 @@ impl<B: Backend> Driver<B> {
                 unreachable!("a positional op opens nothing")
             }
         };
-        let Some(at) = &mut file.positional else {
+        let Some(positional) = &mut file.positional else {
             unreachable!("the plan stays")
         };
-        let (kind, cache_mode) = at.kind_and_cache_mode(key);
+        let (kind, cache_mode) = positional.kind_and_cache_mode(key);
         let bytes = result.unwrap_or(0) as u64;
         let counters = &self.shared.counters;
         match kind {
@@ -140,7 +152,7 @@ impl<B: Backend> Driver<B> {
             }
             Kind::Truncate => {}
         }
-        match at.handle_completed(key, block, result, &mut file.io_caps) {
+        match positional.handle_completed(key, block, result, &mut file.io_caps) {
             After::Again => {}
             After::FellBack => {
                 self.on_fallback(slot, file.fd, file.io_caps);
@@ -168,11 +180,11 @@ impl<B: Backend> Driver<B> {
         }
         match result {
             Ok(()) => {
-                file.changed(kind, offset);
+                file.on_sequenced_op(kind, offset);
                 slot.marks.set_written(file.written());
                 self.set_timer(file);
                 self.emit_completed(file, finished);
-                self.freed_room(slot, file);
+                self.on_room_freed(slot, file);
                 self.notify_flusher(slot, file);
                 self.answer_sizes(slot, file);
             }
@@ -211,7 +223,7 @@ impl<B: Backend> Driver<B> {
     }
 }
 
-fn op<F>(transfer: Transfer<Block>, file: Arc<F>) -> Op<F> {
+fn op_of<F>(transfer: Transfer<Block>, file: Arc<F>) -> Op<F> {
     let Transfer {
         kind,
         offset,

@@ -33,17 +33,17 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 /// A consumer that took something, and then nothing for so long, is idle.
-const IDLE: Duration = Duration::from_millis(100);
+const IDLE_AFTER: Duration = Duration::from_millis(100);
 /// One that took nothing at all of what it asked for.
-const IDLE_AT_FIRST: Duration = Duration::from_secs(1);
+const IDLE_AFTER_START: Duration = Duration::from_secs(1);
 /// From one look at the consumers to the next.
-const LOOK: Duration = Duration::from_millis(50);
+const SCAN_INTERVAL: Duration = Duration::from_millis(50);
 /// Consumers seen in one look.
 const MAX_SCAN: usize = 512;
 /// Entries of closed files that may be in the lists.
-const SPARE: usize = 1024;
+const MAX_STALE: usize = 1024;
 /// How long a peak of use is remembered.
-const PERIOD: Duration = Duration::from_secs(1);
+const HIGH_WATER_PERIOD: Duration = Duration::from_secs(1);
 
 /// How much memory was in use lately.
 #[derive(Default)]
@@ -61,7 +61,7 @@ pub struct Readers {
     /// The others; who has been idle for longest comes first.
     idle: VecDeque<Fd>,
     /// When to look at those that are active.
-    next_look: Duration,
+    next_scan: Duration,
 }
 
 /// What a look at a file of the lists finds.
@@ -86,12 +86,12 @@ impl<B: Backend> Driver<B> {
 
     /// Looks who is idle, and keeps some memory free in any case.
     pub(super) fn reclaim(&mut self) {
-        if self.readers.active.len() + self.readers.idle.len() > 2 * self.live + SPARE {
-            self.forget_closed_readers();
+        if self.readers.active.len() + self.readers.idle.len() > 2 * self.live + MAX_STALE {
+            self.remove_closed_readers();
         }
-        if self.watches_readers() && self.now >= self.readers.next_look {
-            self.readers.next_look = self.now.saturating_add(LOOK);
-            self.look_at_readers();
+        if self.must_scan() && self.now >= self.readers.next_scan {
+            self.readers.next_scan = self.now.saturating_add(SCAN_INTERVAL);
+            self.scan_readers();
         }
         while self.is_short() && self.reclaim_one(None) {}
     }
@@ -112,7 +112,7 @@ impl<B: Backend> Driver<B> {
     }
 
     /// Most entries are of files that were closed.
-    fn forget_closed_readers(&mut self) {
+    fn remove_closed_readers(&mut self) {
         let files = &self.files;
         let is_listed = |fd: &Fd| {
             let file = files.get(fd.index() as usize).and_then(Option::as_ref);
@@ -128,12 +128,12 @@ impl<B: Backend> Driver<B> {
     }
 
     /// While little of the budget is used nobody can lack memory.
-    fn watches_readers(&self) -> bool {
+    fn must_scan(&self) -> bool {
         let pool = &self.shared.pool;
         !self.readers.active.is_empty() && pool.used() > pool.budget() / 4
     }
 
-    fn look_at_readers(&mut self) {
+    fn scan_readers(&mut self) {
         for _ in 0..self.readers.active.len().min(MAX_SCAN) {
             let Some(fd) = self.readers.active.pop_front() else {
                 return;
@@ -141,7 +141,7 @@ impl<B: Backend> Driver<B> {
             let mut found = Consumer::Gone;
             self.with_file(fd.index(), |driver, slot, file| {
                 if file.fd == fd {
-                    found = driver.look_at_consumer(slot, file);
+                    found = driver.classify_consumer(slot, file);
                     file.listed = found != Consumer::Gone;
                 }
             });
@@ -153,7 +153,7 @@ impl<B: Backend> Driver<B> {
         }
     }
 
-    fn look_at_consumer(&self, slot: &Slot, file: &mut OpenFile<B::File>) -> Consumer {
+    fn classify_consumer(&self, slot: &Slot, file: &mut OpenFile<B::File>) -> Consumer {
         let Some(incoming) = &mut file.incoming else {
             return Consumer::Gone;
         };
@@ -166,8 +166,12 @@ impl<B: Backend> Driver<B> {
             incoming.seen = (consumed, self.now);
         }
         let is_begun = incoming.plan.is_begun();
-        let enough = if is_begun { IDLE } else { IDLE_AT_FIRST };
-        if self.now.saturating_sub(incoming.seen.1) < enough {
+        let limit = if is_begun {
+            IDLE_AFTER
+        } else {
+            IDLE_AFTER_START
+        };
+        if self.now.saturating_sub(incoming.seen.1) < limit {
             return Consumer::Active;
         }
         Consumer::Idle
@@ -175,16 +179,16 @@ impl<B: Backend> Driver<B> {
 
     /// Drops what was read ahead for the consumer that has been idle for longest; whether there was
     /// one. `asker` is not to be taken from: its file is out of the table now.
-    fn reclaim_one(&mut self, notify: Option<Fd>) -> bool {
+    fn reclaim_one(&mut self, requester: Option<Fd>) -> bool {
         while let Some(fd) = self.readers.idle.pop_front() {
-            if notify == Some(fd) {
+            if requester == Some(fd) {
                 self.readers.active.push_back(fd);
                 continue;
             }
             let mut found = Consumer::Gone;
             self.with_file(fd.index(), |driver, slot, file| {
                 if file.fd == fd {
-                    found = driver.look_at_consumer(slot, file);
+                    found = driver.classify_consumer(slot, file);
                     if found == Consumer::Idle && !driver.drop_read_ahead_of(slot, file) {
                         found = Consumer::Active;
                     }
@@ -212,7 +216,7 @@ impl<B: Backend> Driver<B> {
         drop_read_ahead(&mut caller);
         drop(caller);
         // The next read begins a new run where the position stands.
-        let wasted = file.incoming().plan.reclaimed();
+        let wasted = file.incoming().plan.handle_reclaimed();
         self.shared.counters.read_ahead_wasted.add(wasted);
         slot.count(wasted, |stats| &mut stats.read_ahead_wasted);
         // Without anything else to do the file rests.
@@ -234,7 +238,7 @@ impl<B: Backend> Driver<B> {
         }
         self.high_water = HighWater {
             used: pool.used(),
-            until: self.now.saturating_add(PERIOD),
+            until: self.now.saturating_add(HIGH_WATER_PERIOD),
         };
     }
 
@@ -243,14 +247,18 @@ impl<B: Backend> Driver<B> {
         let pool = &self.shared.pool;
         if !self.memory_waiters.is_empty() {
             // Buffers come back without a word, and consumers may be idle by then.
-            let moment = if pool.has_room() { MAX_POLL } else { IDLE };
-            return Some(self.now.saturating_add(moment));
+            let interval = if pool.has_room() {
+                MAX_POLL
+            } else {
+                IDLE_AFTER
+            };
+            return Some(self.now.saturating_add(interval));
         }
-        let watch = self.watches_readers().then_some(self.readers.next_look);
-        let trim = pool.mapped() > pool.used() + 2 * SLAB_BYTES;
+        let watch = self.must_scan().then_some(self.readers.next_scan);
+        let release = pool.mapped() > pool.used() + 2 * SLAB_BYTES;
         watch
             .into_iter()
-            .chain(trim.then_some(self.high_water.until))
+            .chain(release.then_some(self.high_water.until))
             .min()
     }
 }

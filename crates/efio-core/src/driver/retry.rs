@@ -24,12 +24,12 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 /// The first pause.
-const SHORTEST: Duration = Duration::from_millis(1);
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
 /// How often it doubles.
 const DOUBLINGS: u32 = 7;
 /// An open that was not answered for so long fails with `EBUSY`: twice the time after which the
 /// kernel breaks a lease.
-const OPEN_PATIENCE: Duration = Duration::from_secs(90);
+const OPEN_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// Files whose last op the kernel did not do for now.
 #[derive(Default)]
@@ -66,13 +66,13 @@ impl Retry {
 fn pause(tries: u32) -> Duration {
     match tries {
         0 | 1 => Duration::ZERO,
-        tries => SHORTEST * (1 << (tries - 2).min(DOUBLINGS)),
+        tries => FIRST_PAUSE * (1 << (tries - 2).min(DOUBLINGS)),
     }
 }
 
 impl Retries {
     /// An op of the file was not done for now: begins a pause, unless one is running.
-    fn again(&mut self, fd: Fd, now: Duration) -> &mut Retry {
+    fn record(&mut self, fd: Fd, now: Duration) -> &mut Retry {
         let retry = self
             .files
             .entry(fd.index())
@@ -90,12 +90,12 @@ impl Retries {
     #[inline]
     pub fn reset(&mut self, fd: Fd) {
         if !self.files.is_empty() {
-            self.forget_tries(fd);
+            self.reset_tries(fd);
         }
     }
 
     #[cold]
-    fn forget_tries(&mut self, fd: Fd) {
+    fn reset_tries(&mut self, fd: Fd) {
         let Some(retry) = self.files.get_mut(&fd.index()) else {
             return;
         };
@@ -132,15 +132,15 @@ impl Retries {
 impl<B: Backend> Driver<B> {
     /// An op of the file was not done for now. It pauses before it submits anything again.
     pub(super) fn pause(&mut self, fd: Fd) {
-        self.retries.again(fd, self.now);
+        self.retries.record(fd, self.now);
     }
 
     /// The kernel does not answer the open for now. Whether it is submitted again: not after
-    /// [`OPEN_PATIENCE`].
-    pub(super) fn open_again(&mut self, file: &OpenFile<B::File>, spec: Box<OpenSpec>) -> bool {
+    /// [`OPEN_TIMEOUT`].
+    pub(super) fn retry_open(&mut self, file: &OpenFile<B::File>, spec: Box<OpenSpec>) -> bool {
         let now = self.now;
-        let retry = self.retries.again(file.fd, now);
-        if now.saturating_sub(retry.since) > OPEN_PATIENCE {
+        let retry = self.retries.record(file.fd, now);
+        if now.saturating_sub(retry.since) > OPEN_TIMEOUT {
             return false;
         }
         retry.open = Some(spec);
@@ -148,7 +148,7 @@ impl<B: Backend> Driver<B> {
     }
 
     /// Goes on with the files whose pause is over.
-    pub(super) fn end_pauses(&mut self) {
+    pub(super) fn resume_paused(&mut self) {
         while let Some(&(until, index)) = self.retries.pauses.first() {
             if until > self.now {
                 return;
@@ -166,7 +166,7 @@ impl<B: Backend> Driver<B> {
                 if let Some(spec) = open {
                     driver.submit(index, Purpose::Open, Op::Open(spec));
                 }
-                driver.go_on(slot, file);
+                driver.try_serve(slot, file);
                 driver.answer_sizes(slot, file);
                 driver.drive(slot, file);
             });
@@ -193,7 +193,7 @@ mod tests {
         let mut now = ms(100);
         let mut pauses = Vec::new();
         for _ in 0..12 {
-            let until = retries.again(fd(), now).until;
+            let until = retries.record(fd(), now).until;
             pauses.push((until - now).as_millis() as u64);
             assert_eq!(retries.is_paused(fd(), now), until > now);
             assert!(!retries.is_paused(fd(), until));
@@ -202,7 +202,7 @@ mod tests {
         }
         assert_eq!(pauses, [0, 1, 2, 4, 8, 16, 32, 64, 128, 128, 128, 128]);
         retries.reset(fd());
-        assert_eq!(retries.again(fd(), now).until, now, "from the start again");
+        assert_eq!(retries.record(fd(), now).until, now, "from the start again");
         retries.remove(fd());
         assert_eq!(retries.next(), None);
     }
@@ -211,7 +211,7 @@ mod tests {
     fn ops_that_failed_together_count_once() {
         let mut retries = Retries::default();
         for _ in 0..32 {
-            retries.again(fd(), ms(5));
+            retries.record(fd(), ms(5));
         }
         assert_eq!(retries.next(), Some(ms(6)));
     }

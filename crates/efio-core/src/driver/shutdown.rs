@@ -63,7 +63,7 @@ impl<B: Backend> Driver<B> {
     fn end_positional(&mut self) {
         for Request { id, op } in std::mem::take(&mut self.backlog) {
             // What the backend had no room for did not begin.
-            if let Some((index, Purpose::At(key))) = self.ops.remove(id) {
+            if let Some((index, Purpose::Positional(key))) = self.ops.remove(id) {
                 self.with_file(index, |_, _, file| file.take_back(key, op.into_block()));
             }
         }

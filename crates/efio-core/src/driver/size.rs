@@ -15,7 +15,7 @@ use std::collections::HashMap;
 #[derive(Default)]
 pub struct Sizes {
     /// By the key of the op.
-    asked: HashMap<u32, SizeCommand>,
+    in_flight: HashMap<u32, SizeCommand>,
     last: u32,
     /// Those who wait for bytes that the kernel does not have yet.
     waiting: Vec<SizeCommand>,
@@ -87,7 +87,7 @@ impl<B: Backend> Driver<B> {
         };
         self.sizes.last = self.sizes.last.wrapping_add(1);
         let key = self.sizes.last;
-        self.sizes.asked.insert(key, command);
+        self.sizes.in_flight.insert(key, command);
         file.busy += 1;
         let index = file.fd.index();
         self.submit(index, Purpose::Size(key), Op::Size { file: kernel });
@@ -101,7 +101,7 @@ impl<B: Backend> Driver<B> {
         key: u32,
         outcome: Outcome<B::File>,
     ) {
-        let Some(command) = self.sizes.asked.remove(&key) else {
+        let Some(command) = self.sizes.in_flight.remove(&key) else {
             return;
         };
         let result = match outcome {
@@ -129,11 +129,9 @@ impl<B: Backend> Driver<B> {
         result: Result<u64, Errno>,
     ) {
         let SizeCommand {
-            listener,
-            sender: promise,
-            ..
+            listener, sender, ..
         } = command;
-        self.outbox.wakers.extend(promise.send(result));
+        self.outbox.wakers.extend(sender.send(result));
         match (listener, file) {
             (SizeListener::Event, Some((_, file))) => self.emit(file, EventKind::Readable),
             (SizeListener::Reader, Some((slot, file))) => self.notify_reader(slot, file),

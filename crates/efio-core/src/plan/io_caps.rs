@@ -16,9 +16,9 @@ impl IoCaps {
     /// The route for `len` bytes at `offset` of the file that begin `start` bytes into memory that
     /// is aligned itself: direct when all three are multiples of the block.
     pub fn choose(self, offset: u64, start: usize, len: usize) -> CacheMode {
-        let block = u64::from(self.dio_align);
-        let aligned = |value: u64| value % block == 0;
-        if block > 0 && aligned(offset) && aligned(start as u64) && aligned(len as u64) {
+        let align = u64::from(self.dio_align);
+        let aligned = |value: u64| value % align == 0;
+        if align > 0 && aligned(offset) && aligned(start as u64) && aligned(len as u64) {
             CacheMode::Direct
         } else {
             self.buffered
@@ -42,7 +42,7 @@ mod tests {
 
     /// F28.
     #[test]
-    fn only_what_is_aligned_in_all_respects_goes_direct() {
+    fn only_fully_aligned_transfers_are_direct() {
         let mut io_caps = IoCaps {
             buffered: CacheMode::Uncached,
             dio_align: 4096,

@@ -39,7 +39,7 @@ pub struct Lifecycle {
     phase: Phase,
     close_asked: bool,
     /// Later opens of the same file wait for it.
-    pub owes: bool,
+    pub has_due: bool,
     first_error: Option<Errno>,
 }
 
@@ -49,7 +49,7 @@ impl Lifecycle {
         Self {
             phase: Phase::Opening,
             close_asked: false,
-            owes: false,
+            has_due: false,
             first_error: None,
         }
     }

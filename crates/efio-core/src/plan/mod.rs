@@ -20,6 +20,6 @@ mod write_behind;
 pub use io_caps::IoCaps;
 pub use lifecycle::{Lifecycle, Step};
 pub use positional::{After, Asked, Finished, Kind, Next, Positional, Transfer};
-pub use precedence::{Precedence, Turn};
+pub use precedence::{Precedence, Ticket};
 pub use read_ahead::{Delivered, ParkedRead, ReadAhead, ReadLimits, ReadRequest};
 pub use write_behind::{ErrorAction, ParkedWrite, Pending, WriteBehind, WriteRange};

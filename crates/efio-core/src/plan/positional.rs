@@ -44,13 +44,13 @@ struct Entry<M> {
 }
 
 /// Whether a waiting op may run.
-enum Turn {
+enum Start {
     Now,
     /// It overlaps one that is not done.
-    NotYet,
+    Blocked,
     /// Neither it nor any behind it.
-    NoneBehind,
-    Never(Errno),
+    BlocksAll,
+    Fail(Errno),
 }
 
 /// The positional ops of one file.
@@ -61,7 +61,7 @@ pub struct Positional<M> {
     /// Ops that did not start, in the order of the calls.
     waiting: VecDeque<u32>,
     /// Ops that have to be submitted again.
-    again: VecDeque<u32>,
+    resubmit: VecDeque<u32>,
     /// Ops that started and are not over, those in `again` among them.
     started: usize,
     tickets: u64,
@@ -75,7 +75,7 @@ impl<M> Positional<M> {
             entries: Vec::new(),
             free: Vec::new(),
             waiting: VecDeque::new(),
-            again: VecDeque::new(),
+            resubmit: VecDeque::new(),
             started: 0,
             tickets: 0,
             sequence: Sequence::default(),
@@ -113,14 +113,14 @@ impl<M> Positional<M> {
         failure: Option<Errno>,
         io_caps: IoCaps,
     ) -> Option<Next<M>> {
-        if let Some(key) = self.again.pop_front() {
+        if let Some(key) = self.resubmit.pop_front() {
             return Some(self.submit(key, io_caps));
         }
         self.sequence.reach(written);
         let mut at = 0;
         while let Some(&key) = self.waiting.get(at) {
-            match self.turn(key, at, written, failure) {
-                Turn::Now => {
+            match self.may_start(key, at, written, failure) {
+                Start::Now => {
                     self.waiting.remove(at);
                     self.started += 1;
                     let asked = &self.entry(key).asked;
@@ -130,47 +130,47 @@ impl<M> Positional<M> {
                         self.submit(key, io_caps)
                     });
                 }
-                Turn::Never(errno) => {
+                Start::Fail(errno) => {
                     self.waiting.remove(at);
                     self.started += 1;
                     return Some(Next::Finish(self.finish(key, Err(errno))));
                 }
-                Turn::NotYet => at += 1,
-                Turn::NoneBehind => return None,
+                Start::Blocked => at += 1,
+                Start::BlocksAll => return None,
             }
         }
         None
     }
 
-    fn turn(&self, key: u32, at: usize, written: u64, failure: Option<Errno>) -> Turn {
+    fn may_start(&self, key: u32, at: usize, written: u64, failure: Option<Errno>) -> Start {
         let entry = self.entry(key);
         let Asked { kind, seq, .. } = entry.asked;
         if let Some(errno) = failure {
             // A change is not begun any more, and what a read waits for does not come.
             // One of the changes before it may be what failed, or what is not begun because of that.
-            let in_vain = kind != Kind::Read || seq > written;
-            if in_vain {
-                return Turn::Never(errno);
+            let will_fail = kind != Kind::Read || seq > written;
+            if will_fail {
+                return Start::Fail(errno);
             }
         }
         if kind == Kind::Truncate {
             let alone = at == 0 && self.started == 0 && written == seq;
-            return if alone { Turn::Now } else { Turn::NoneBehind };
+            return if alone { Start::Now } else { Start::BlocksAll };
         }
         if seq > self.sequence.open_to() {
-            return Turn::NoneBehind;
+            return Start::BlocksAll;
         }
         if self.overlaps_earlier(entry) {
-            Turn::NotYet
+            Start::Blocked
         } else {
-            Turn::Now
+            Start::Now
         }
     }
 
     /// Whether an earlier op that is not over meets this one, and one of the two is a change.
     fn overlaps_earlier(&self, entry: &Entry<M>) -> bool {
-        let is_change = entry.asked.kind != Kind::Read;
-        if !is_change && self.sequence.all_over() {
+        let is_sequenced = entry.asked.kind != Kind::Read;
+        if !is_sequenced && self.sequence.all_complete() {
             return false;
         }
         let end = |asked: &Asked<M>| asked.offset + asked.len as u64;
@@ -178,7 +178,7 @@ impl<M> Positional<M> {
         self.entries.iter().flatten().any(|other| {
             let theirs = &other.asked;
             other.ticket < entry.ticket
-                && (is_change || theirs.kind != Kind::Read)
+                && (is_sequenced || theirs.kind != Kind::Read)
                 && theirs.offset < end(asked)
                 && asked.offset < end(theirs)
         })
@@ -224,11 +224,11 @@ impl<M> Positional<M> {
         match (kind, result) {
             (Kind::Truncate, Ok(_)) => After::Finished(self.finish(key, Ok(()))),
             (_, Err(errno)) if errno.is_transient() && (kind == Kind::Truncate || !lost) => {
-                self.again.push_back(key);
+                self.resubmit.push_back(key);
                 After::Again
             }
             (_, Err(errno)) if !lost && io_caps.refuse(entry.cache_mode, errno) => {
-                self.again.push_back(key);
+                self.resubmit.push_back(key);
                 After::FellBack
             }
             (_, Err(errno)) => After::Finished(self.finish(key, Err(errno))),
@@ -244,7 +244,7 @@ impl<M> Positional<M> {
                 } else if lost {
                     After::Finished(self.finish(key, Err(Errno(libc::EIO))))
                 } else {
-                    self.again.push_back(key);
+                    self.resubmit.push_back(key);
                     After::Again
                 }
             }
@@ -258,7 +258,7 @@ impl<M> Positional<M> {
         let Entry {
             asked, len_done, ..
         } = entry;
-        self.sequence.over(&asked, result.is_ok());
+        self.sequence.complete(&asked, result.is_ok());
         Finished {
             kind: asked.kind,
             token: asked.token,
@@ -297,14 +297,14 @@ impl<M> Positional<M> {
     pub fn take_back(&mut self, key: u32, memory: Option<M>) {
         let entry = self.entries[key as usize].as_mut().expect(ENTERED);
         entry.asked.memory = memory;
-        self.again.push_back(key);
+        self.resubmit.push_back(key);
     }
 
     /// Ends an op that the disk does not have, as the file will not be served any more.
     pub fn cancel(&mut self, errno: Errno) -> Option<Finished<M>> {
         let fresh = self.waiting.pop_front();
         self.started += usize::from(fresh.is_some());
-        let key = fresh.or_else(|| self.again.pop_front())?;
+        let key = fresh.or_else(|| self.resubmit.pop_front())?;
         Some(self.finish(key, Err(errno)))
     }
 

@@ -22,25 +22,25 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
 /// How long opens of other paths wait to hear which file was closed before it was open.
-const MOMENT: Duration = Duration::from_secs(2);
+const MAX_IDENTITY_WAIT: Duration = Duration::from_secs(2);
 /// How many files are remembered that were owed something.
-const RECENT: usize = 256;
+const MAX_RECENT: usize = 256;
 /// With so many files that are owed something, no list of them goes along with an open.
-const FEW: usize = 8;
+const MAX_EXCEPTIONS: usize = 8;
 
 /// A place in the order of all opens and closes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Turn(u64);
+pub struct Ticket(u64);
 
 /// The opens of an engine; files are named by their places in the table.
 #[derive(Default)]
 pub struct Precedence {
-    turns: u64,
-    lanes: HashMap<u64, PathQueue>,
+    tickets: u64,
+    paths: HashMap<u64, PathQueue>,
     /// Files that were closed before the kernel had opened them, and until when opens of other paths
     /// wait for them.
-    unknown: BTreeMap<Turn, Duration>,
-    due: HashMap<FileId, Vec<(u32, Turn)>>,
+    unidentified: BTreeMap<Ticket, Duration>,
+    due: HashMap<FileId, Vec<(u32, Ticket)>>,
     recent: Recent,
     held: Vec<Held>,
     /// Who may go on.
@@ -60,97 +60,97 @@ struct PathQueue {
 #[derive(Default)]
 struct Recent {
     /// Opens at the kernel that leave their file as it is and cut it off later.
-    cutters: usize,
-    settled: VecDeque<(Turn, FileId)>,
+    truncating: usize,
+    settled: VecDeque<(Ticket, FileId)>,
     /// Older ones are forgotten.
-    since: Option<Turn>,
+    since: Option<Ticket>,
 }
 
 /// An open that the kernel has answered and that waits.
 struct Held {
     file: u32,
     id: FileId,
-    turn: Turn,
+    ticket: Ticket,
 }
 
 impl Precedence {
     /// The turn of what is asked for now.
-    pub fn next_turn(&mut self) -> Turn {
-        self.turns += 1;
-        Turn(self.turns)
+    pub fn next_ticket(&mut self) -> Ticket {
+        self.tickets += 1;
+        Ticket(self.tickets)
     }
 
     /// An open of `path` that may make or cut off the file, if it `has_effects`. Whether it may go to
     /// the kernel now; else it is released later.
     pub fn enter(&mut self, path: u64, file: u32, has_effects: bool) -> bool {
-        if let Some(lane) = self.lanes.get_mut(&path) {
-            lane.waiting.push_back((file, has_effects));
+        if let Some(queue) = self.paths.get_mut(&path) {
+            queue.waiting.push_back((file, has_effects));
             return false;
         }
         if has_effects {
-            self.lanes.entry(path).or_default().at_kernel = 1;
+            self.paths.entry(path).or_default().at_kernel = 1;
         }
         true
     }
 
     /// The open of `file`, which had no effects, has some by now: opens of `path` from now on go to
     /// the kernel behind it.
-    pub fn gets_effects(&mut self, path: u64, file: u32) {
-        let lane = self.lanes.entry(path).or_default();
-        match lane.waiting.iter_mut().find(|(other, _)| *other == file) {
+    pub fn add_effects(&mut self, path: u64, file: u32) {
+        let queue = self.paths.entry(path).or_default();
+        match queue.waiting.iter_mut().find(|(other, _)| *other == file) {
             Some((_, has_effects)) => *has_effects = true,
-            None => lane.at_kernel += 1,
+            None => queue.at_kernel += 1,
         }
     }
 
     /// The kernel answered an open that has effects: those behind it may go.
-    pub fn answered(&mut self, path: u64) {
-        let Some(lane) = self.lanes.get_mut(&path) else {
+    pub fn handle_answered(&mut self, path: u64) {
+        let Some(queue) = self.paths.get_mut(&path) else {
             return;
         };
-        lane.at_kernel -= 1;
-        if lane.at_kernel > 0 {
+        queue.at_kernel -= 1;
+        if queue.at_kernel > 0 {
             return;
         }
-        while let Some((file, has_effects)) = lane.waiting.pop_front() {
+        while let Some((file, has_effects)) = queue.waiting.pop_front() {
             self.released.push_back(file);
             if has_effects {
-                lane.at_kernel = 1;
+                queue.at_kernel = 1;
                 return;
             }
         }
-        self.lanes.remove(&path);
-        if self.lanes.is_empty() && self.lanes.capacity() > RECENT {
-            self.lanes = HashMap::new();
+        self.paths.remove(&path);
+        if self.paths.is_empty() && self.paths.capacity() > MAX_RECENT {
+            self.paths = HashMap::new();
         }
     }
 
     /// How an open that goes to the kernel now cuts its file off; and its turn there, which
     /// [`may_have_grown`](Self::may_have_grown) takes back.
-    pub fn truncation(&mut self) -> (Truncation, Turn) {
-        self.recent.cutters += 1;
-        (self.how_to_truncate(), self.next_turn())
+    pub fn truncation(&mut self) -> (Truncation, Ticket) {
+        self.recent.truncating += 1;
+        (self.truncation_mode(), self.next_ticket())
     }
 
     /// Whether file `id`, which an open found empty that went to the kernel at `turn`, may not be so
     /// any more.
-    pub fn may_have_grown(&mut self, id: FileId, turn: Turn) -> bool {
+    pub fn may_have_grown(&mut self, id: FileId, ticket: Ticket) -> bool {
         let recent = &mut self.recent;
         let mut settled = recent.settled.iter();
-        let grown = settled.any(|&(at, file)| at > turn && file == id);
-        grown || recent.since > Some(turn) || self.due.contains_key(&id)
+        let grown = settled.any(|&(at, file)| at > ticket && file == id);
+        grown || recent.since > Some(ticket) || self.due.contains_key(&id)
     }
 
     /// An open that [`truncation`](Self::truncation) was asked for is answered.
-    pub fn cutter_answered(&mut self) {
-        self.recent.cutters -= 1;
-        if self.recent.cutters == 0 {
+    pub fn truncation_answered(&mut self) {
+        self.recent.truncating -= 1;
+        if self.recent.truncating == 0 {
             self.recent = Recent::default();
         }
     }
 
-    fn how_to_truncate(&self) -> Truncation {
-        if !self.unknown.is_empty() || self.due.len() > FEW {
+    fn truncation_mode(&self) -> Truncation {
+        if !self.unidentified.is_empty() || self.due.len() > MAX_EXCEPTIONS {
             Truncation::Later
         } else if self.due.is_empty() {
             Truncation::AtOnce
@@ -160,24 +160,25 @@ impl Precedence {
     }
 
     /// At `turn` a file was closed that the kernel has not opened.
-    pub fn closed_unknown(&mut self, turn: Turn, now: Duration) {
-        self.unknown.insert(turn, now.saturating_add(MOMENT));
+    pub fn handle_closed_unidentified(&mut self, ticket: Ticket, now: Duration) {
+        self.unidentified
+            .insert(ticket, now.saturating_add(MAX_IDENTITY_WAIT));
     }
 
     /// The kernel has answered the open of a file that was closed at `turn`.
-    pub fn is_known(&mut self, turn: Turn) {
-        let was_first = self.unknown.keys().next() == Some(&turn);
-        if self.unknown.remove(&turn).is_some() && was_first {
+    pub fn handle_identified(&mut self, ticket: Ticket) {
+        let was_first = self.unidentified.keys().next() == Some(&ticket);
+        if self.unidentified.remove(&ticket).is_some() && was_first {
             self.release(|_| true);
         }
     }
 
     /// What was accepted for the file is not written, or it is not cut off: opens after `turn` wait.
-    pub fn add_due(&mut self, id: FileId, file: u32, turn: Turn) {
+    pub fn add_due(&mut self, id: FileId, file: u32, ticket: Ticket) {
         let due = self.due.entry(id).or_default();
         match due.iter_mut().find(|(other, _)| *other == file) {
-            Some((_, old)) => *old = turn,
-            None => due.push((file, turn)),
+            Some((_, old)) => *old = ticket,
+            None => due.push((file, ticket)),
         }
     }
 
@@ -188,23 +189,23 @@ impl Precedence {
             if due.is_empty() {
                 self.due.remove(&id);
             }
-            let turn = self.next_turn();
-            self.recent.add(turn, id);
+            let ticket = self.next_ticket();
+            self.recent.add(ticket, id);
         }
         self.release(|held| held.id == id);
     }
 
     /// Whether the open of `file` at `turn` waits now that the kernel says which file it is.
-    pub fn is_behind(&self, id: FileId, file: u32, turn: Turn, now: Duration) -> bool {
+    pub fn is_behind(&self, id: FileId, file: u32, ticket: Ticket, now: Duration) -> bool {
         let due = self.due.get(&id).into_iter().flatten();
         let mut due = due.filter(|&&(other, _)| other != file);
-        let mut unknown = self.unknown.range(..turn);
-        due.any(|&(_, before)| before < turn) || unknown.any(|(_, &until)| now < until)
+        let mut unidentified = self.unidentified.range(..ticket);
+        due.any(|&(_, before)| before < ticket) || unidentified.any(|(_, &until)| now < until)
     }
 
     /// It waits, until it is released to look again.
-    pub fn hold(&mut self, id: FileId, file: u32, turn: Turn) {
-        self.held.push(Held { file, id, turn });
+    pub fn hold(&mut self, id: FileId, file: u32, ticket: Ticket) {
+        self.held.push(Held { file, id, ticket });
     }
 
     fn release(&mut self, concerned: impl Fn(&Held) -> bool) {
@@ -220,31 +221,31 @@ impl Precedence {
 
     /// The next one that may go to the kernel, or look again.
     pub fn next_released(&mut self, now: Duration) -> Option<u32> {
-        let unknown = self.unknown.first_key_value();
-        if let Some((&first, _)) = unknown.filter(|&(_, &until)| until <= now) {
+        let unidentified = self.unidentified.first_key_value();
+        if let Some((&first, _)) = unidentified.filter(|&(_, &until)| until <= now) {
             // Opens of its own path are in its lane.
-            self.unknown.remove(&first);
-            self.release(|held| held.turn > first);
+            self.unidentified.remove(&first);
+            self.release(|held| held.ticket > first);
         }
         self.released.pop_front()
     }
 
     /// When somebody who waits goes on in any case.
-    pub fn next_look(&self) -> Option<Duration> {
-        let until = self.unknown.values().next().copied();
+    pub fn next_timeout(&self) -> Option<Duration> {
+        let until = self.unidentified.values().next().copied();
         until.filter(|_| !self.held.is_empty())
     }
 }
 
 impl Recent {
-    fn add(&mut self, turn: Turn, id: FileId) {
-        if self.cutters == 0 {
+    fn add(&mut self, ticket: Ticket, id: FileId) {
+        if self.truncating == 0 {
             return;
         }
-        if self.settled.len() == RECENT {
-            self.since = self.settled.pop_front().map(|(turn, _)| turn);
+        if self.settled.len() == MAX_RECENT {
+            self.since = self.settled.pop_front().map(|(ticket, _)| ticket);
         }
-        self.settled.push_back((turn, id));
+        self.settled.push_back((ticket, id));
     }
 }
 
@@ -265,48 +266,48 @@ mod tests {
     #[test]
     fn opens_of_a_path_go_behind_one_that_may_make_it() {
         let mut opens = Precedence::default();
-        assert!(opens.enter(7, 0, false), "who only reads keeps nobody back");
+        assert!(opens.enter(7, 0, false), "a plain open blocks no other");
         assert!(opens.enter(7, 1, true));
         assert!(opens.enter(8, 2, true), "another path");
         assert!(!opens.enter(7, 3, false));
         assert!(!opens.enter(7, 4, true));
         assert!(!opens.enter(7, 5, false));
-        opens.answered(7);
+        opens.handle_answered(7);
         assert_eq!(released(&mut opens, LATER), [3, 4]);
-        opens.answered(7);
+        opens.handle_answered(7);
         assert_eq!(released(&mut opens, LATER), [5]);
-        assert!(opens.enter(7, 6, true), "nobody is left in the lane");
+        assert!(opens.enter(7, 6, true), "nobody is left in the queue");
     }
 
     #[test]
     fn opens_of_a_path_go_behind_one_that_was_closed_with_bytes_to_be_written() {
         let mut opens = Precedence::default();
         assert!(opens.enter(7, 0, false));
-        opens.gets_effects(7, 0);
+        opens.add_effects(7, 0);
         assert!(!opens.enter(7, 1, false));
         assert!(!opens.enter(7, 2, true));
-        opens.gets_effects(7, 1);
-        opens.answered(7);
+        opens.add_effects(7, 1);
+        opens.handle_answered(7);
         assert_eq!(released(&mut opens, LATER), [1]);
-        opens.answered(7);
+        opens.handle_answered(7);
         assert_eq!(released(&mut opens, LATER), [2]);
-        opens.answered(7);
+        opens.handle_answered(7);
         assert!(opens.enter(7, 3, false));
-        assert!(opens.enter(7, 4, true), "who only reads keeps nobody back");
-        opens.gets_effects(7, 3);
+        assert!(opens.enter(7, 4, true), "a plain open blocks no other");
+        opens.add_effects(7, 3);
         assert!(!opens.enter(7, 5, false));
-        opens.answered(7);
+        opens.handle_answered(7);
         assert_eq!(released(&mut opens, LATER), [], "both are at the kernel");
-        opens.answered(7);
+        opens.handle_answered(7);
         assert_eq!(released(&mut opens, LATER), [5]);
     }
 
     #[test]
     fn an_open_waits_for_what_is_owed_from_before() {
         let mut opens = Precedence::default();
-        let early = opens.next_turn();
-        let close = opens.next_turn();
-        let late = opens.next_turn();
+        let early = opens.next_ticket();
+        let close = opens.next_ticket();
+        let late = opens.next_ticket();
         opens.add_due(id(1), 0, close);
         let now = Duration::ZERO;
         assert!(!opens.is_behind(id(1), 1, early, now), "opened before");
@@ -325,56 +326,56 @@ mod tests {
     #[test]
     fn a_file_of_unknown_identity_is_waited_for_a_moment() {
         let mut opens = Precedence::default();
-        let early = opens.next_turn();
-        let close = opens.next_turn();
-        let late = opens.next_turn();
+        let early = opens.next_ticket();
+        let close = opens.next_ticket();
+        let late = opens.next_ticket();
         let now = Duration::from_secs(5);
-        opens.closed_unknown(close, now);
+        opens.handle_closed_unidentified(close, now);
         assert!(!opens.is_behind(id(1), 1, early, now));
         assert!(opens.is_behind(id(1), 1, late, now));
         opens.hold(id(1), 1, late);
-        assert_eq!(opens.next_look(), Some(now + MOMENT));
+        assert_eq!(opens.next_timeout(), Some(now + MAX_IDENTITY_WAIT));
         assert_eq!(released(&mut opens, now), []);
-        assert_eq!(released(&mut opens, now + MOMENT), [1]);
-        assert!(!opens.is_behind(id(1), 1, late, now + MOMENT));
+        assert_eq!(released(&mut opens, now + MAX_IDENTITY_WAIT), [1]);
+        assert!(!opens.is_behind(id(1), 1, late, now + MAX_IDENTITY_WAIT));
 
-        opens.closed_unknown(close, now);
+        opens.handle_closed_unidentified(close, now);
         opens.hold(id(1), 1, late);
-        opens.is_known(close);
+        opens.handle_identified(close);
         assert_eq!(released(&mut opens, now), [1]);
-        assert_eq!(opens.next_look(), None);
+        assert_eq!(opens.next_timeout(), None);
     }
 
     #[test]
     fn a_file_is_cut_off_in_the_open_unless_something_may_be_owed_to_it() {
         let mut opens = Precedence::default();
-        assert!(matches!(opens.how_to_truncate(), Truncation::AtOnce));
-        let turn = opens.next_turn();
-        opens.add_due(id(1), 0, turn);
-        let truncation = opens.how_to_truncate();
+        assert!(matches!(opens.truncation_mode(), Truncation::AtOnce));
+        let ticket = opens.next_ticket();
+        opens.add_due(id(1), 0, ticket);
+        let truncation = opens.truncation_mode();
         assert!(matches!(truncation, Truncation::Except(few) if *few == [id(1)]));
         for file in 2..12 {
-            opens.add_due(id(file), file as u32, turn);
+            opens.add_due(id(file), file as u32, ticket);
         }
-        assert!(matches!(opens.how_to_truncate(), Truncation::Later));
+        assert!(matches!(opens.truncation_mode(), Truncation::Later));
         for file in 0..12 {
             opens.settle(id(u64::from(file).max(1)), file);
         }
-        assert!(matches!(opens.how_to_truncate(), Truncation::AtOnce));
-        opens.closed_unknown(turn, LATER);
-        assert!(matches!(opens.how_to_truncate(), Truncation::Later));
+        assert!(matches!(opens.truncation_mode(), Truncation::AtOnce));
+        opens.handle_closed_unidentified(ticket, LATER);
+        assert!(matches!(opens.truncation_mode(), Truncation::Later));
     }
     #[test]
     fn a_file_that_was_found_empty_may_have_grown_since() {
         let mut opens = Precedence::default();
-        let close = opens.next_turn();
+        let close = opens.next_ticket();
         opens.add_due(id(1), 0, close);
         let (_, early) = opens.truncation();
         assert!(opens.may_have_grown(id(1), early) && !opens.may_have_grown(id(2), early));
         opens.settle(id(1), 0);
         let (_, late) = opens.truncation();
         assert!(opens.may_have_grown(id(1), early) && !opens.may_have_grown(id(1), late));
-        for inode in 2..RECENT as u64 + 10 {
+        for inode in 2..MAX_RECENT as u64 + 10 {
             opens.add_due(id(inode), 0, close);
             opens.settle(id(inode), 0);
         }
@@ -382,9 +383,9 @@ mod tests {
             opens.may_have_grown(id(9999), early),
             "too long ago to know"
         );
-        opens.cutter_answered();
-        assert_eq!(opens.recent.settled.len(), RECENT);
-        opens.cutter_answered();
+        opens.truncation_answered();
+        assert_eq!(opens.recent.settled.len(), MAX_RECENT);
+        opens.truncation_answered();
         assert_eq!(opens.recent.settled.len(), 0);
     }
 }

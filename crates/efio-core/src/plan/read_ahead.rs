@@ -77,7 +77,7 @@ pub enum Delivered<P> {
 pub struct ReadAhead<P> {
     limits: ReadLimits,
     /// Alignment of direct reads; 1 when there are none.
-    block: u64,
+    dio_align: u64,
     /// The route without direct IO.
     buffered: CacheMode,
     /// The file's size when it was opened, or the end seen since.
@@ -99,7 +99,7 @@ pub struct ReadAhead<P> {
 
 #[derive(Debug)]
 struct Requested<P> {
-    fetch: ReadRequest,
+    read: ReadRequest,
     /// Bytes at its start that were read for the sake of alignment.
     skip: u64,
     arrived: Option<(P, Result<usize, Errno>)>,
@@ -110,7 +110,7 @@ impl<P> ReadAhead<P> {
     pub fn new(limits: ReadLimits) -> Self {
         Self {
             limits,
-            block: 1,
+            dio_align: 1,
             buffered: CacheMode::Cached,
             size_hint: 0,
             epoch: 0,
@@ -129,9 +129,9 @@ impl<P> ReadAhead<P> {
 
     /// The file is open and about `size` bytes long. `block` is 0 without direct IO; `buffered` is
     /// the route then.
-    pub fn handle_opened(&mut self, buffered: CacheMode, block: u32, size: u64) {
+    pub fn handle_opened(&mut self, buffered: CacheMode, dio_align: u32, size: u64) {
         self.buffered = buffered;
-        self.block = u64::from(block).max(1);
+        self.dio_align = u64::from(dio_align).max(1);
         self.size_hint = size;
     }
 
@@ -147,7 +147,7 @@ impl<P> ReadAhead<P> {
 
     /// Whether reads go through the page cache and leave their pages there.
     pub fn is_cached(&self) -> bool {
-        self.block == 1 && self.buffered == CacheMode::Cached
+        self.dio_align == 1 && self.buffered == CacheMode::Cached
     }
 
     /// Begins a run at `offset`; what the last one had in flight is void.
@@ -182,7 +182,7 @@ impl<P> ReadAhead<P> {
     }
 
     /// What was delivered and not consumed is gone, and the run with it. How many bytes that were.
-    pub fn reclaimed(&mut self) -> u64 {
+    pub fn handle_reclaimed(&mut self) -> u64 {
         self.stop();
         let bytes = self.unconsumed();
         self.consumed_in_run = self.delivered_in_run;
@@ -225,14 +225,14 @@ impl<P> ReadAhead<P> {
                 cache_mode: self.buffered,
             });
         }
-        let offset = self.next - self.next % self.block;
+        let offset = self.next - self.next % self.dio_align;
         let len = if probes_the_end {
             (UNIT_BYTES << self.limits.first_order).min(self.request_bytes(share) as usize)
         } else {
-            let rest = (self.size_hint - offset).div_ceil(self.block) * self.block;
+            let rest = (self.size_hint - offset).div_ceil(self.dio_align) * self.dio_align;
             rest.min(self.request_bytes(share)) as usize
         };
-        let cache_mode = if self.block > 1 {
+        let cache_mode = if self.dio_align > 1 {
             CacheMode::Direct
         } else {
             self.buffered
@@ -277,13 +277,13 @@ impl<P> ReadAhead<P> {
     }
 
     /// The read from [`next_fetch`](Self::next_fetch) was submitted.
-    pub fn submitted(&mut self, fetch: ReadRequest) {
-        debug_assert_eq!(fetch.number, self.numbers);
+    pub fn submitted(&mut self, read: ReadRequest) {
+        debug_assert_eq!(read.number, self.numbers);
         self.numbers += 1;
-        let skip = self.next - fetch.offset;
-        self.next = fetch.offset + fetch.len as u64;
+        let skip = self.next - read.offset;
+        self.next = read.offset + read.len as u64;
         self.requests.push_back(Requested {
-            fetch,
+            read,
             skip,
             arrived: None,
         });
@@ -294,8 +294,8 @@ impl<P> ReadAhead<P> {
         let request = self
             .requests
             .iter()
-            .find(|request| request.fetch.number == number)?;
-        Some(request.fetch.cache_mode)
+            .find(|request| request.read.number == number)?;
+        Some(request.read.cache_mode)
     }
 
     /// A read ended. Returns the memory of one that nobody waits for any more.
@@ -308,7 +308,7 @@ impl<P> ReadAhead<P> {
         match self
             .requests
             .iter_mut()
-            .find(|request| request.fetch.number == number)
+            .find(|request| request.read.number == number)
         {
             Some(request) => {
                 request.arrived = Some((memory, result));
@@ -324,12 +324,12 @@ impl<P> ReadAhead<P> {
             self.requests.front()?.arrived.as_ref()?;
             let request = self.requests.pop_front()?;
             let (memory, result) = request.arrived?;
-            let Requested { fetch, skip, .. } = request;
+            let Requested { read, skip, .. } = request;
             match result {
                 Ok(n) if n as u64 > skip => {
                     let len = n - skip as usize;
                     let offset = self.delivered;
-                    self.deliver_some(len as u64, n < fetch.len);
+                    self.deliver_some(len as u64, n < read.len);
                     return Some(Delivered::Data {
                         memory,
                         offset,
@@ -350,7 +350,7 @@ impl<P> ReadAhead<P> {
                 }
                 // Read once more: nothing is known about these bytes.
                 Err(errno) if errno.is_transient() => self.restart_at(self.delivered),
-                Err(errno) if self.fall_back(fetch.cache_mode, errno) => {
+                Err(errno) if self.fall_back(read.cache_mode, errno) => {
                     return Some(Delivered::FellBack);
                 }
                 Err(errno) => return Some(self.end(Err(errno))),
@@ -362,14 +362,18 @@ impl<P> ReadAhead<P> {
     pub fn io_caps(&self) -> IoCaps {
         IoCaps {
             buffered: self.buffered,
-            dio_align: if self.block > 1 { self.block as u32 } else { 0 },
+            dio_align: if self.dio_align > 1 {
+                self.dio_align as u32
+            } else {
+                0
+            },
         }
     }
 
     /// Takes another route when `errno` says that the kernel does not know this one.
     fn fall_back(&mut self, cache_mode: CacheMode, errno: Errno) -> bool {
         match (cache_mode, errno.0) {
-            (CacheMode::Direct, libc::EINVAL) => self.block = 1,
+            (CacheMode::Direct, libc::EINVAL) => self.dio_align = 1,
             (CacheMode::Uncached, libc::EOPNOTSUPP) => self.buffered = CacheMode::Cached,
             _ => return false,
         }
@@ -431,16 +435,16 @@ mod tests {
         most_order: SLAB_ORDER,
     };
 
-    fn plan(size: u64, block: u32) -> ReadAhead<()> {
+    fn plan(size: u64, dio_align: u32) -> ReadAhead<()> {
         let mut plan = ReadAhead::new(LIMITS);
-        plan.handle_opened(CacheMode::Cached, block, size);
+        plan.handle_opened(CacheMode::Cached, dio_align, size);
         plan
     }
 
-    fn fetch(plan: &mut ReadAhead<()>) -> ReadRequest {
-        let fetch = plan.poll_read(u64::MAX).expect("a read to submit");
-        plan.submitted(fetch);
-        fetch
+    fn next_read(plan: &mut ReadAhead<()>) -> ReadRequest {
+        let read = plan.poll_read(u64::MAX).expect("a read to submit");
+        plan.submitted(read);
+        read
     }
 
     #[test]
@@ -449,12 +453,12 @@ mod tests {
         assert_eq!(plan.poll_read(u64::MAX), None, "nobody reads yet");
         plan.start(1, 0);
         plan.handle_demand();
-        let first = fetch(&mut plan);
+        let first = next_read(&mut plan);
         assert_eq!(
             (first.offset, first.len, first.cache_mode),
             (0, 65_536, CacheMode::Direct)
         );
-        assert_eq!(fetch(&mut plan).offset, 65_536);
+        assert_eq!(next_read(&mut plan).offset, 65_536);
         assert_eq!(plan.poll_read(u64::MAX), None, "the window is two requests");
         plan.handle_read(first.number, (), Ok(65_536));
         assert!(matches!(
@@ -467,7 +471,7 @@ mod tests {
             })
         ));
         assert_eq!(plan.poll_delivery(), None);
-        assert_eq!(fetch(&mut plan).len, 262_144, "the stream earned more");
+        assert_eq!(next_read(&mut plan).len, 262_144, "the stream earned more");
     }
 
     /// F83: memory that is short narrows the window, down to a page at a time, and no further.
@@ -481,15 +485,15 @@ mod tests {
         assert_eq!(plan.earned(), 128 << 10, "nothing was taken yet");
         assert!(!plan.is_short_of(128 << 10) && plan.is_short_of(100 << 10));
         for len in [65_536, 65_536, 65_536] {
-            let fetch = plan.poll_read(140 << 10).unwrap();
-            assert_eq!(fetch.len, len);
-            plan.submitted(fetch);
+            let read = plan.poll_read(140 << 10).unwrap();
+            assert_eq!(read.len, len);
+            plan.submitted(read);
         }
         assert_eq!(plan.poll_read(140 << 10), None, "the share is used up");
         plan.start(2, 0);
-        let fetch = plan.poll_read(0).unwrap();
-        assert_eq!(fetch.len, UNIT_BYTES, "who has nothing gets a page");
-        plan.submitted(fetch);
+        let read = plan.poll_read(0).unwrap();
+        assert_eq!(read.len, UNIT_BYTES, "a stalled reader gets a page");
+        plan.submitted(read);
         assert_eq!(plan.poll_read(0), None);
     }
 
@@ -498,7 +502,7 @@ mod tests {
     fn order_is_kept() {
         let mut plan = plan(1 << 20, 0);
         plan.start(1, 0);
-        let (first, second) = (fetch(&mut plan), fetch(&mut plan));
+        let (first, second) = (next_read(&mut plan), next_read(&mut plan));
         plan.handle_read(second.number, (), Ok(second.len));
         assert_eq!(plan.poll_delivery(), None);
         plan.handle_read(first.number, (), Ok(first.len));
@@ -515,7 +519,7 @@ mod tests {
     fn a_short_read_is_continued() {
         let mut plan = plan(200_000, 0);
         plan.start(1, 0);
-        let (first, second) = (fetch(&mut plan), fetch(&mut plan));
+        let (first, second) = (next_read(&mut plan), next_read(&mut plan));
         plan.handle_read(first.number, (), Ok(1000));
         assert!(matches!(
             plan.poll_delivery(),
@@ -524,9 +528,9 @@ mod tests {
         assert_eq!(
             plan.handle_read(second.number, (), Ok(second.len)),
             Some(()),
-            "behind a gap: void"
+            "after a gap: void"
         );
-        assert_eq!(fetch(&mut plan).offset, 1000);
+        assert_eq!(next_read(&mut plan).offset, 1000);
     }
 
     /// F17: the end is where the kernel reads nothing, also behind an unaligned size.
@@ -534,14 +538,14 @@ mod tests {
     fn the_end_is_what_the_kernel_says_now() {
         let mut plan = plan(5000, 4096);
         plan.start(1, 0);
-        let read = fetch(&mut plan);
+        let read = next_read(&mut plan);
         assert_eq!((read.offset, read.len), (0, 8192));
         plan.handle_read(read.number, (), Ok(5000));
         assert!(matches!(
             plan.poll_delivery(),
             Some(Delivered::Data { len: 5000, .. })
         ));
-        let probe = fetch(&mut plan);
+        let probe = next_read(&mut plan);
         assert_eq!(probe.offset, 4096);
         assert_eq!(plan.poll_read(u64::MAX), None, "one probe at a time");
         plan.handle_read(probe.number, (), Ok(904));
@@ -549,7 +553,7 @@ mod tests {
         assert_eq!(plan.poll_read(u64::MAX), None);
         // The file grew; the consumer asks again.
         plan.handle_demand();
-        let probe = fetch(&mut plan);
+        let probe = next_read(&mut plan);
         plan.handle_read(probe.number, (), Ok(1000));
         let delivery = plan.poll_delivery();
         assert!(matches!(
@@ -565,14 +569,14 @@ mod tests {
 
     /// F16, F17: a direct read that stops on a sector before the first wanted byte says nothing.
     #[test]
-    fn a_doubtful_end_is_asked_for_exactly() {
+    fn an_uncertain_end_is_probed_exactly() {
         let mut plan = plan(0, 4096);
         plan.start(1, 1024);
-        let read = fetch(&mut plan);
+        let read = next_read(&mut plan);
         assert_eq!((read.offset, read.cache_mode), (0, CacheMode::Direct));
         plan.handle_read(read.number, (), Ok(512));
         assert_eq!(plan.poll_delivery(), None);
-        let read = fetch(&mut plan);
+        let read = next_read(&mut plan);
         assert_eq!((read.offset, read.cache_mode), (1024, CacheMode::Cached));
         plan.handle_read(read.number, (), Ok(0));
         assert_eq!(plan.poll_delivery(), Some(Delivered::End(Ok(()))));
@@ -580,10 +584,10 @@ mod tests {
 
     /// F15: what was read before the error is delivered, then the error, never an end of file.
     #[test]
-    fn an_error_comes_behind_the_bytes_before_it() {
+    fn an_error_follows_the_bytes_before_it() {
         let mut plan = plan(1 << 20, 0);
         plan.start(1, 0);
-        let (first, second) = (fetch(&mut plan), fetch(&mut plan));
+        let (first, second) = (next_read(&mut plan), next_read(&mut plan));
         plan.handle_read(second.number, (), Err(Errno(libc::EIO)));
         plan.handle_read(first.number, (), Ok(first.len));
         assert!(matches!(plan.poll_delivery(), Some(Delivered::Data { .. })));
@@ -598,16 +602,16 @@ mod tests {
     fn a_seek_voids_what_is_in_flight() {
         let mut plan = plan(1 << 20, 0);
         plan.start(1, 0);
-        let old = fetch(&mut plan);
+        let old = next_read(&mut plan);
         plan.start(2, 500_000);
         assert_eq!(plan.handle_read(old.number, (), Ok(old.len)), Some(()));
         assert_eq!(plan.poll_delivery(), None);
-        assert_eq!(fetch(&mut plan).offset, 500_000);
+        assert_eq!(next_read(&mut plan).offset, 500_000);
     }
 
     /// F28: direct reads that the kernel refuses.
     #[test]
-    fn refused_routes_fall_back() {
+    fn refused_modes_fall_back() {
         let mut plan = ReadAhead::<()>::new(LIMITS);
         plan.handle_opened(CacheMode::Uncached, 4096, 100);
         plan.start(1, 10);
@@ -615,12 +619,12 @@ mod tests {
             (CacheMode::Direct, libc::EINVAL),
             (CacheMode::Uncached, libc::EOPNOTSUPP),
         ] {
-            let read = fetch(&mut plan);
+            let read = next_read(&mut plan);
             assert_eq!(read.cache_mode, cache_mode);
             plan.handle_read(read.number, (), Err(Errno(errno)));
             assert_eq!(plan.poll_delivery(), Some(Delivered::FellBack));
         }
-        let read = fetch(&mut plan);
+        let read = next_read(&mut plan);
         assert_eq!((read.cache_mode, read.offset), (CacheMode::Cached, 10));
     }
 
@@ -632,26 +636,26 @@ mod tests {
             size in 0u64..400_000,
             start in 0u64..100_000,
             hint in 0u64..500_000,
-            block in prop::sample::select(vec![0u32, 512, 4096]),
+            dio_align in prop::sample::select(vec![0u32, 512, 4096]),
             choices in prop::collection::vec(any::<u16>(), 1..60),
         ) {
-            let mut plan = plan(hint, block);
+            let mut plan = plan(hint, dio_align);
             plan.start(7, start);
-            let mut flying: Vec<ReadRequest> = Vec::new();
+            let mut in_flight: Vec<ReadRequest> = Vec::new();
             let mut at = start;
             let mut picks = choices.iter().cycle();
             for _ in 0..10_000 {
-                while let Some(fetch) = plan.poll_read(u64::MAX) {
-                    plan.submitted(fetch);
-                    flying.push(fetch);
+                while let Some(read) = plan.poll_read(u64::MAX) {
+                    plan.submitted(read);
+                    in_flight.push(read);
                 }
                 let pick = usize::from(*picks.next().unwrap());
-                prop_assert!(!flying.is_empty(), "a run never stands still");
-                let fetch = flying.swap_remove(pick % flying.len());
-                let there = size.saturating_sub(fetch.offset).min(fetch.len as u64) as usize;
+                prop_assert!(!in_flight.is_empty(), "a run never stalls");
+                let read = in_flight.swap_remove(pick % in_flight.len());
+                let there = size.saturating_sub(read.offset).min(read.len as u64) as usize;
                 let short = there > 1 && pick % 5 == 0;
                 let n = if short { (there / 2).next_multiple_of(512).min(there) } else { there };
-                plan.handle_read(fetch.number, (), Ok(n));
+                plan.handle_read(read.number, (), Ok(n));
                 let mut ended = false;
                 while let Some(delivery) = plan.poll_delivery() {
                     match delivery {

@@ -70,11 +70,11 @@ pub struct WriteBehind {
     in_flight: Option<WriteRange>,
     failure: Option<Failure>,
     /// Alignment of direct writes; 0 when there are none.
-    block: u64,
+    dio_align: u64,
     /// The route of what is not direct.
     buffered: CacheMode,
     append: bool,
-    max_cut: u64,
+    max_write: u64,
     /// A file that has fewer bytes than this when they are due goes to the page cache.
     small: u64,
     sync: Sync,
@@ -102,16 +102,16 @@ struct Sync {
 
 impl WriteBehind {
     /// A file that is being opened; at most `max_cut` bytes go in one write.
-    pub fn new(append: bool, max_cut: usize) -> Self {
+    pub fn new(append: bool, max_write: usize) -> Self {
         Self {
             written: 0,
             due: 0,
             in_flight: None,
             failure: None,
-            block: 0,
+            dio_align: 0,
             buffered: CacheMode::Cached,
             append,
-            max_cut: max_cut as u64,
+            max_write: max_write as u64,
             small: 0,
             sync: Sync::default(),
         }
@@ -119,9 +119,9 @@ impl WriteBehind {
 
     /// The file is open. `block` is 0 without direct IO; `buffered` is the route of everything
     /// else. A file that is new gets its directory entry synced with its first sync.
-    pub fn handle_opened(&mut self, buffered: CacheMode, block: u32, is_new: bool) {
+    pub fn handle_opened(&mut self, buffered: CacheMode, dio_align: u32, is_new: bool) {
         self.buffered = buffered;
-        self.block = if self.append { 0 } else { u64::from(block) };
+        self.dio_align = if self.append { 0 } else { u64::from(dio_align) };
         self.sync.name_pending = is_new;
     }
 
@@ -153,7 +153,7 @@ impl WriteBehind {
 
     /// A positional change at `offset` was made: the next sync covers it.
     pub fn handle_positional(&mut self, offset: u64) {
-        let offset = self.place_of(offset);
+        let offset = self.failure_offset(offset);
         let from = self.sync.unsynced_from.get_or_insert(offset);
         *from = (*from).min(offset);
     }
@@ -171,7 +171,7 @@ impl WriteBehind {
 
     /// A positional change failed; the offset is that of its first byte that was not written.
     pub fn handle_positional_error(&mut self, errno: Errno, offset: u64) -> ErrorAction {
-        self.fail(errno, self.place_of(offset))
+        self.fail(errno, self.failure_offset(offset))
     }
 
     /// How many bytes the kernel has taken.
@@ -199,7 +199,7 @@ impl WriteBehind {
         let Pending { offset, len, .. } = ready;
         let buffered = |len: u64| WriteRange {
             offset,
-            len: len.min(self.max_cut),
+            len: len.min(self.max_write),
             cache_mode: self.buffered,
         };
         if self.append && len < self.small {
@@ -211,7 +211,7 @@ impl WriteBehind {
                 cache_mode,
             });
         }
-        if self.block == 0 {
+        if self.dio_align == 0 {
             return Some(buffered(len));
         }
         if self.written == 0 && len < self.small {
@@ -222,12 +222,12 @@ impl WriteBehind {
                 cache_mode,
             });
         }
-        let into_block = offset % self.block;
+        let into_block = offset % self.dio_align;
         if into_block != 0 {
-            let head = self.block - into_block;
+            let head = self.dio_align - into_block;
             return (len >= head || forced).then(|| buffered(len.min(head)));
         }
-        let body = len.min(self.max_cut) / self.block * self.block;
+        let body = len.min(self.max_write) / self.dio_align * self.dio_align;
         if body > 0 {
             return Some(WriteRange {
                 offset,
@@ -242,7 +242,7 @@ impl WriteBehind {
     pub fn io_caps(&self) -> IoCaps {
         IoCaps {
             buffered: self.buffered,
-            dio_align: self.block as u32,
+            dio_align: self.dio_align as u32,
         }
     }
 
@@ -270,7 +270,7 @@ impl WriteBehind {
         match (range.cache_mode, errno.0) {
             _ if errno.is_transient() => ErrorAction::Retry,
             (CacheMode::Direct, libc::EINVAL) => {
-                self.block = 0;
+                self.dio_align = 0;
                 ErrorAction::FellBack
             }
             (CacheMode::Uncached, libc::EOPNOTSUPP) => {
@@ -352,7 +352,7 @@ impl WriteBehind {
 
     /// Where a positional change is: in append mode its place among what was accepted, for it is the
     /// next one.
-    fn place_of(&self, offset: u64) -> u64 {
+    fn failure_offset(&self, offset: u64) -> u64 {
         if self.append { self.written } else { offset }
     }
 
@@ -382,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn a_small_file_is_for_the_page_cache_and_a_large_one_is_not() {
+    fn small_files_go_to_the_page_cache_and_large_ones_do_not() {
         let mut plan = direct();
         plan.cache_below(65_536);
         assert_eq!(plan.poll_write(ready(0, 65_535)), None, "not due");
@@ -401,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_log_is_for_the_page_cache_and_a_fast_one_is_not() {
+    fn small_appends_go_to_the_page_cache_and_large_ones_do_not() {
         let mut plan = WriteBehind::new(true, 8 << 20);
         plan.handle_opened(CacheMode::Uncached, 4096, false);
         plan.cache_below(65_536);
@@ -475,13 +475,13 @@ mod tests {
             ErrorAction::Failed(failure)
         );
         assert_eq!(plan.written(), 512);
-        assert_eq!(plan.poll_write(ready(512, 7680)), None, "poisoned");
+        assert_eq!(plan.poll_write(ready(512, 7680)), None, "failed");
         assert!(plan.is_drained(8192));
     }
 
     /// F24, F28.
     #[test]
-    fn only_transient_errors_and_refused_routes_are_tried_again() {
+    fn only_transient_errors_and_refused_modes_are_retried() {
         let mut plan = direct();
         plan.poll_write(ready(0, 4096)).unwrap();
         assert_eq!(
@@ -605,7 +605,7 @@ mod tests {
     }
 
     #[test]
-    fn a_close_that_syncs_is_told_of_only_with_what_was_asked_for() {
+    fn a_silent_sync_is_reported_only_with_a_requested_one() {
         let mut plan = direct();
         plan.sync(0);
         plan.poll_sync().unwrap();
@@ -632,9 +632,9 @@ mod tests {
         /// Direct cuts are whole blocks; no cut is longer than what is ready or than the limit;
         /// once all is due, all of it gets written.
         #[test]
-        fn cuts_cover_everything(start in 0u64..20_000, len in 1u64..100_000, block in prop::sample::select(vec![0u32, 512, 4096]), max in 4096usize..50_000) {
+        fn writes_cover_everything(start in 0u64..20_000, len in 1u64..100_000, dio_align in prop::sample::select(vec![0u32, 512, 4096]), max in 4096usize..50_000) {
             let mut plan = WriteBehind::new(false, max);
-            plan.handle_opened(CacheMode::Cached, block, false);
+            plan.handle_opened(CacheMode::Cached, dio_align, false);
             plan.flush(len);
             let mut at = start;
             while at < start + len {
@@ -642,7 +642,7 @@ mod tests {
                 prop_assert_eq!(range.offset, at);
                 prop_assert!(range.len > 0 && range.len <= start + len - at && range.len <= max as u64);
                 if range.cache_mode == CacheMode::Direct {
-                    prop_assert_eq!((range.offset % u64::from(block), range.len % u64::from(block)), (0, 0));
+                    prop_assert_eq!((range.offset % u64::from(dio_align), range.len % u64::from(dio_align)), (0, 0));
                 }
                 plan.handle_written(range.len);
                 at += range.len;

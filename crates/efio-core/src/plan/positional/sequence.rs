@@ -49,26 +49,26 @@ impl Sequence {
     /// # Panics
     ///
     /// If it is a change that was never entered.
-    pub fn over<M>(&mut self, asked: &Asked<M>, ended_well: bool) {
+    pub fn complete<M>(&mut self, asked: &Asked<M>, succeeded: bool) {
         if asked.seq_len() == 0 {
             return;
         }
         self.unfinished -= 1;
         let at = self
             .sequence
-            .binary_search_by_key(&asked.seq, |change| change.start)
-            .expect("a change has its place");
-        self.sequence[at].done = ended_well;
+            .binary_search_by_key(&asked.seq, |op| op.start)
+            .expect("the op was entered");
+        self.sequence[at].done = succeeded;
     }
 
     /// The stream is `written` up to there: moves the open end as far as it goes.
     pub fn reach(&mut self, written: u64) {
         self.open_to = self.open_to.max(written);
-        while let Some(change) = self.sequence.get(self.passed) {
-            if change.barrier || change.start != self.open_to {
+        while let Some(op) = self.sequence.get(self.passed) {
+            if op.barrier || op.start != self.open_to {
                 return;
             }
-            self.open_to = change.end;
+            self.open_to = op.end;
             self.passed += 1;
         }
     }
@@ -79,17 +79,17 @@ impl Sequence {
     }
 
     /// Whether each change is over, well or not.
-    pub fn all_over(&self) -> bool {
+    pub fn all_complete(&self) -> bool {
         self.unfinished == 0
     }
 
     /// Where the written mark stands once the changes right behind it that are done are counted.
     pub fn settle(&mut self, mut written: u64) -> u64 {
-        while let Some(change) = self.sequence.front() {
-            if !change.done || change.start != written {
+        while let Some(op) = self.sequence.front() {
+            if !op.done || op.start != written {
                 break;
             }
-            written = change.end;
+            written = op.end;
             self.sequence.pop_front();
             self.passed = self.passed.saturating_sub(1);
         }
@@ -99,6 +99,6 @@ impl Sequence {
     /// Stream bytes from this place of the sequence on have to wait.
     pub fn limit(&self) -> u64 {
         let next = self.sequence.front();
-        next.map_or(u64::MAX, |change| change.start)
+        next.map_or(u64::MAX, |op| op.start)
     }
 }

@@ -41,7 +41,7 @@ fn finished(after: After<u64>) -> Finished<u64> {
 
 /// The second write waits for the first, which fails; the read waits for the second.
 #[test]
-fn a_read_does_not_pass_over_a_change_that_is_given_up() {
+fn a_read_waits_for_a_cancelled_write() {
     let mut plan = Positional::new();
     let mut io_caps = BUFFERED;
     plan.push(asked(Kind::Write, 0, 0, 100, 1));
@@ -60,7 +60,7 @@ fn a_read_does_not_pass_over_a_change_that_is_given_up() {
 }
 
 #[test]
-fn short_transfers_go_on_and_change_their_route() {
+fn short_transfers_continue_and_change_their_cache_mode() {
     let mut plan = Positional::new();
     let mut io_caps = DIRECT;
     plan.push(asked(Kind::Read, 0, 8192, 8192, 7));
@@ -151,7 +151,7 @@ fn an_error_ends_the_op_and_the_file() {
 
 /// A write that moves nothing is an error; memory that is lost ends its op (F54).
 #[test]
-fn what_cannot_go_on_ends() {
+fn an_op_that_cannot_continue_fails() {
     let mut plan = Positional::new();
     let mut io_caps = BUFFERED;
     plan.push(asked(Kind::Write, 0, 0, 10, 1));

@@ -8,7 +8,7 @@ use crate::op::CacheMode;
 pub struct ParkedRead {
     size_hint: u64,
     epoch: u32,
-    block: u32,
+    dio_align: u32,
     buffered: CacheMode,
 }
 
@@ -18,15 +18,15 @@ impl ParkedRead {
         Self {
             size_hint: 0,
             epoch: 0,
-            block: 0,
+            dio_align: 0,
             buffered: CacheMode::Cached,
         }
     }
 
     /// The file is open; see [`ReadAhead::opened`].
-    pub fn opened(&mut self, buffered: CacheMode, block: u32, size: u64) {
+    pub fn opened(&mut self, buffered: CacheMode, dio_align: u32, size: u64) {
         self.buffered = buffered;
-        self.block = block;
+        self.dio_align = dio_align;
         self.size_hint = size;
     }
 
@@ -42,7 +42,7 @@ impl ParkedRead {
 
     /// See [`ReadAhead::is_cached`].
     pub fn is_cached(&self) -> bool {
-        self.block <= 1 && self.buffered == CacheMode::Cached
+        self.dio_align <= 1 && self.buffered == CacheMode::Cached
     }
 }
 
@@ -54,14 +54,14 @@ impl<P> ReadAhead<P> {
             size_hint: self.size_hint,
             epoch: self.epoch,
             // It came as one of these.
-            block: self.block as u32,
+            dio_align: self.dio_align as u32,
             buffered: self.buffered,
         }
     }
 
     /// Goes on from there, in a plan that is new: the next run is another one.
     pub fn unpark(&mut self, parked: ParkedRead) {
-        self.handle_opened(parked.buffered, parked.block, parked.size_hint);
+        self.handle_opened(parked.buffered, parked.dio_align, parked.size_hint);
         self.epoch = parked.epoch;
     }
 
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
     use crate::error::Errno;
 
-    fn woken(parked: ParkedRead) -> ReadAhead<()> {
+    fn unparked(parked: ParkedRead) -> ReadAhead<()> {
         let mut plan = ReadAhead::new(ReadLimits {
             window: 8 << 20,
             first_order: 4,
@@ -88,41 +88,41 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_that_rested_knows_what_it_knew() {
+    fn park_and_unpark_keep_the_state() {
         let mut parked = ParkedRead::new();
         parked.opened(CacheMode::Uncached, 4096, 0);
-        let mut plan = woken(parked);
+        let mut plan = unparked(parked);
         plan.start(7, 100);
         assert!(!plan.is_over());
-        let fetch = plan.poll_read(u64::MAX).unwrap();
-        assert_eq!(fetch.cache_mode, CacheMode::Direct);
-        plan.submitted(fetch);
+        let read = plan.poll_read(u64::MAX).unwrap();
+        assert_eq!(read.cache_mode, CacheMode::Direct);
+        plan.submitted(read);
         // The kernel refuses direct IO, and the file has 90 bytes more than it was told to have.
-        plan.handle_read(fetch.number, (), Err(Errno(libc::EINVAL)));
+        plan.handle_read(read.number, (), Err(Errno(libc::EINVAL)));
         assert_eq!(plan.poll_delivery(), Some(Delivered::FellBack));
-        let fetch = plan.poll_read(u64::MAX).unwrap();
-        plan.submitted(fetch);
-        plan.handle_read(fetch.number, (), Ok(90));
+        let read = plan.poll_read(u64::MAX).unwrap();
+        plan.submitted(read);
+        plan.handle_read(read.number, (), Ok(90));
         assert!(matches!(
             plan.poll_delivery(),
             Some(Delivered::Data { len: 90, .. })
         ));
-        let fetch = plan.poll_read(u64::MAX).unwrap();
-        plan.submitted(fetch);
-        plan.handle_read(fetch.number, (), Ok(0));
+        let read = plan.poll_read(u64::MAX).unwrap();
+        plan.submitted(read);
+        plan.handle_read(read.number, (), Ok(0));
         assert_eq!(plan.poll_delivery(), Some(Delivered::End(Ok(()))));
         assert!(plan.is_over());
 
         let parked = plan.park();
         assert_eq!(parked.epoch(), 7);
-        let mut plan = woken(parked);
+        let mut plan = unparked(parked);
         assert_eq!(
             (plan.epoch(), plan.poll_read(u64::MAX)),
             (7, None),
             "nobody reads"
         );
         plan.start(8, 0);
-        let fetch = plan.poll_read(u64::MAX).unwrap();
-        assert_eq!((fetch.cache_mode, fetch.len), (CacheMode::Uncached, 190));
+        let read = plan.poll_read(u64::MAX).unwrap();
+        assert_eq!((read.cache_mode, read.len), (CacheMode::Uncached, 190));
     }
 }

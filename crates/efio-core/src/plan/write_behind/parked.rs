@@ -11,8 +11,8 @@ const NONE: u64 = u64::MAX;
 pub struct ParkedWrite {
     written: u64,
     /// The lowest offset written since the last sync.
-    unsure_from: u64,
-    block: u32,
+    unsynced_from: u64,
+    dio_align: u32,
     buffered: CacheMode,
     name_pending: bool,
 }
@@ -22,17 +22,17 @@ impl ParkedWrite {
     pub fn new() -> Self {
         Self {
             written: 0,
-            unsure_from: NONE,
-            block: 0,
+            unsynced_from: NONE,
+            dio_align: 0,
             buffered: CacheMode::Cached,
             name_pending: false,
         }
     }
 
     /// The file is open; see [`WriteBehind::opened`].
-    pub fn opened(&mut self, buffered: CacheMode, block: u32, is_new: bool) {
+    pub fn opened(&mut self, buffered: CacheMode, dio_align: u32, is_new: bool) {
         self.buffered = buffered;
-        self.block = block;
+        self.dio_align = dio_align;
         self.name_pending = is_new;
     }
 
@@ -52,9 +52,9 @@ impl WriteBehind {
         }
         Some(ParkedWrite {
             written: self.written,
-            unsure_from: self.sync.unsynced_from.unwrap_or(NONE),
+            unsynced_from: self.sync.unsynced_from.unwrap_or(NONE),
             // It came as one of these.
-            block: self.block as u32,
+            dio_align: self.dio_align as u32,
             buffered: self.buffered,
             name_pending: self.sync.name_pending,
         })
@@ -63,8 +63,8 @@ impl WriteBehind {
     /// Goes on from there, in a plan that is new.
     pub fn unpark(&mut self, parked: ParkedWrite) {
         self.written = parked.written;
-        self.handle_opened(parked.buffered, parked.block, parked.name_pending);
-        self.sync.unsynced_from = (parked.unsure_from != NONE).then_some(parked.unsure_from);
+        self.handle_opened(parked.buffered, parked.dio_align, parked.name_pending);
+        self.sync.unsynced_from = (parked.unsynced_from != NONE).then_some(parked.unsynced_from);
     }
 }
 
@@ -77,7 +77,7 @@ mod tests {
 
     const EIO: Errno = Errno(libc::EIO);
 
-    fn woken(append: bool, parked: ParkedWrite) -> WriteBehind {
+    fn unparked(append: bool, parked: ParkedWrite) -> WriteBehind {
         let mut plan = WriteBehind::new(append, 8 << 20);
         plan.unpark(parked);
         plan
@@ -86,7 +86,7 @@ mod tests {
     fn opened(append: bool) -> WriteBehind {
         let mut parked = ParkedWrite::new();
         parked.opened(CacheMode::Uncached, 4096, true);
-        woken(append, parked)
+        unparked(append, parked)
     }
 
     fn write(plan: &mut WriteBehind, offset: u64, len: u64) {
@@ -97,24 +97,24 @@ mod tests {
             complete: true,
         };
         assert!(plan.poll_write(ready).is_some());
-        assert_eq!(plan.park(), None, "a write is under way");
+        assert_eq!(plan.park(), None, "a write is in flight");
         assert_eq!(plan.handle_written(len), ErrorAction::Retry);
     }
 
     #[test]
-    fn a_plan_that_rested_knows_what_it_knew() {
+    fn park_and_unpark_keep_the_state() {
         let mut plan = opened(false);
         write(&mut plan, 700, 10);
-        let mut plan = woken(false, plan.park().expect("nothing to do"));
+        let mut plan = unparked(false, plan.park().expect("nothing to do"));
         assert_eq!(plan.written(), 10);
         plan.sync(10);
         assert_eq!(plan.park(), None, "a sync is asked for");
         assert_eq!(plan.poll_sync(), Some(true), "the name is not durable yet");
-        assert_eq!(plan.park(), None, "a sync is under way");
+        assert_eq!(plan.park(), None, "a sync is in flight");
         let ErrorAction::Failed(failure) = plan.handle_sync_error(EIO) else {
             panic!("a failed sync fails the file");
         };
-        assert_eq!(failure.offset, 700, "from before the rest");
+        assert_eq!(failure.offset, 700, "from before it was parked");
         assert_eq!(plan.park(), None, "a failure is never forgotten");
     }
 
@@ -126,7 +126,7 @@ mod tests {
         assert_eq!(plan.poll_sync(), Some(true));
         plan.handle_synced(false);
         write(&mut plan, 10, 5);
-        let mut plan = woken(true, plan.park().expect("nothing to do"));
+        let mut plan = unparked(true, plan.park().expect("nothing to do"));
         plan.sync(15);
         assert_eq!(plan.poll_sync(), Some(false), "the name is durable");
         let ErrorAction::Failed(failure) = plan.handle_sync_error(EIO) else {
