@@ -1,15 +1,16 @@
 //! Backends: the only places that wait for a disk.
 //!
-//! The contract, which every backend keeps and the driver relies on:
+//! Every backend keeps this contract, and the driver relies on it:
 //!
-//! - Each submitted request gets one completion, with its own id, in any order. `submit` may refuse
-//!   a request for the moment by giving it back.
-//! - The memory of a request belongs to the backend until the completion. The memory of a read
-//!   comes back with it; slices of a write may be dropped at any time after the kernel is done.
-//! - Results are those of the system call, unchanged: short transfers stay short, errors stay
-//!   errors. The plans decide what they mean.
-//! - `submit` and `reap` never wait for a disk. `wait` is where the driver sleeps: it returns when a
-//!   completion may be there, when the driver's doorbell was rung, or at the timeout.
+//! 1. Each submitted request completes once, with its own id, in any order. `submit` may refuse a
+//!    request for the moment by returning it.
+//! 2. The backend owns the memory of a request until the completion. The completion returns the
+//!    block of a read or of a block write; the slices of a write are dropped at any time after the
+//!    kernel is done with them.
+//! 3. Results are those of the system call, unchanged: short transfers stay short, errors stay
+//!    errors. The plans decide what they mean.
+//! 4. `submit` and `reap` never wait for a disk. The driver sleeps in `wait`, which returns when a
+//!    completion may be available, when the driver's doorbell is notified, or at the timeout.
 
 mod pool;
 mod select;
@@ -20,7 +21,7 @@ cfg_if::cfg_if! {
     if #[cfg(all(
         target_os = "linux",
         not(efio_portable),
-        // Those of which the crate io-uring has the kernel's structures.
+        // The architectures for which the crate io-uring has the kernel's structures.
         any(
             target_arch = "x86_64",
             target_arch = "aarch64",
@@ -46,39 +47,40 @@ use crate::op::{Completion, FileId, ReadNow, Request};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Does what ops say; the contract is in the documentation of the module.
+/// Performs the driver's ops; the contract is in the documentation of the module.
 pub trait Backend {
     /// An open file.
     type File;
 
-    /// Begins a request; gives it back when there is no room for it now.
+    /// Submits a request, unless there is no room for it now.
     ///
     /// # Errors
     ///
     /// The request itself, to be submitted again after a completion.
     fn submit(&mut self, request: Request<Self::File>) -> Result<(), Request<Self::File>>;
 
-    /// Begins at once what was submitted and waits for company: the driver will be busy for a while.
+    /// Starts the submitted requests that still wait to be batched with others: the driver will be
+    /// busy for a while.
     fn flush(&mut self) {}
 
-    /// Moves the completions that are there to `out`.
+    /// Appends the available completions to `out`.
     fn reap(&mut self, out: &mut Vec<Completion<Self::File>>);
 
-    /// Which file it is, whatever its names.
+    /// Returns the file's identity, which is the same under each of its names.
     fn id(file: &Self::File) -> FileId;
 
-    /// How callers read what the kernel holds in memory, if this backend has a way.
+    /// Returns how callers read what the kernel holds in memory, if this backend supports it.
     fn read_now(file: &Arc<Self::File>) -> Option<Arc<dyn ReadNow>> {
         let _ = file;
         None
     }
 
-    /// The slab with this number is about to be unmapped, and the number to be used again: what the
-    /// backend told the kernel about it is void. No op has memory of it.
+    /// Forgets the slab with this number, which is about to be unmapped, so that the kernel's
+    /// registration of it ends. The number may be used again. No op has memory of the slab.
     fn forget_slab(&mut self, number: u32) {
         let _ = number;
     }
 
-    /// Sleeps until there may be something to do, at most `timeout`.
+    /// Sleeps until there may be something to do, for at most `timeout`.
     fn wait(&mut self, timeout: Option<Duration>);
 }

@@ -1,4 +1,4 @@
-//! In the place of the uring backend, where there is no io_uring: it never starts.
+//! Replaces the uring backend where there is no io_uring: it never starts.
 
 use super::Backend;
 use crate::config::Config;
@@ -11,11 +11,11 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// There is none.
+/// A backend without values.
 pub struct UringBackend(Infallible);
 
 impl UringBackend {
-    /// Does not start.
+    /// Always fails.
     ///
     /// # Errors
     ///

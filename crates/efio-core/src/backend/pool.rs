@@ -1,9 +1,16 @@
 //! The pool backend: worker threads that make the blocking system calls.
 //!
 //! ```text
-//!  Driver ── crew: work queue ──► workers ── done queue ──► Driver
-//!                                       └─ the driver's doorbell
+//!  driver ── work queue ──► workers ── done queue ──► driver
+//!                                 └─ the driver's doorbell
 //! ```
+//!
+//! Two rules save wake-ups:
+//!
+//! 1. Short tasks (open, close) go to a worker that is awake, if one is; see [`WorkQueue`]. Should
+//!    that worker hang, the driver notices after [`STALL_AFTER`] and wakes another one.
+//! 2. A worker does not notify the driver after each short task while the driver wakes by itself
+//!    within [`MAX_COALESCE`].
 
 use super::work_queue::MAX_BATCH;
 use super::{Backend, WorkQueue};
@@ -23,11 +30,12 @@ use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// A driver that sleeps no longer than this may be rung for several brief tasks at once.
+/// The longest sleep of the driver during which completions of short tasks are coalesced into one
+/// notification.
 const MAX_COALESCE: Duration = Duration::from_millis(2);
-/// When tasks wait for so long and nobody took one, another worker is woken.
+/// Another worker is woken when no worker has taken a pending task for this long.
 const STALL_AFTER: Duration = Duration::from_millis(1);
-/// So many tasks after that wake a worker each: a disk that hangs will hang for longer.
+/// After a stall this many tasks wake a worker each: a disk that hangs will hang for longer.
 const BACKOFF_TASKS: u32 = 64;
 
 /// Worker threads with `preadv2`, `pwritev2`, `fdatasync`.
@@ -35,9 +43,9 @@ pub struct PoolBackend {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
     in_flight: usize,
-    /// Tasks wait and no worker is idle: all are held up, perhaps for long.
+    /// Tasks are pending and no worker is idle: all have stalled, perhaps for long.
     all_stalled: bool,
-    /// Tasks that get a worker of their own, after one was held up.
+    /// How many more tasks wake a worker each, after a stall.
     backoff: u32,
 }
 
@@ -45,7 +53,7 @@ struct Shared {
     work: WorkQueue<Task>,
     done: SegQueue<Completion<KernelFile>>,
     driver: Arc<Doorbell<EventFd>>,
-    /// The driver sleeps for a moment at most.
+    /// The driver sleeps for [`MAX_COALESCE`] at most.
     driver_returns_soon: AtomicBool,
 }
 
@@ -53,22 +61,22 @@ struct Shared {
 pub struct Sleep {
     /// How long it may take.
     pub timeout: Option<Duration>,
-    /// Tasks that nobody had taken when it began, if that is watched, and when that was.
+    /// Tasks that were pending when it began, and the time then; `None` if stalls are not watched.
     watch: Option<(usize, Instant)>,
 }
 
-/// A request, and the way of a read or write, which was begun for it.
+/// A request, and the descriptor lease that a read or write acquired for it.
 struct Task {
     request: Request<KernelFile>,
     lease: io::Result<Option<DescriptorLease>>,
 }
 
 impl PoolBackend {
-    /// Starts the configured number of threads that ring `driver` after each completion.
+    /// Starts the configured number of threads, which notify `driver` of completions.
     ///
     /// # Errors
     ///
-    /// What spawning a thread says (F40); the threads started so far end.
+    /// The error of spawning a thread (F40); the threads started so far end.
     pub fn start(config: &Config, driver: Arc<Doorbell<EventFd>>) -> io::Result<Self> {
         let workers = config.workers;
         let shared = Arc::new(Shared {
@@ -94,7 +102,7 @@ impl PoolBackend {
         Ok(pool)
     }
 
-    /// Begins a request; there is always room.
+    /// Queues a request; there is always room.
     pub fn begin(&mut self, request: Request<KernelFile>) {
         let lease = match &request.op {
             Op::Read {
@@ -118,38 +126,38 @@ impl PoolBackend {
         self.in_flight += 1;
     }
 
-    /// The driver is about to sleep. While tasks wait for a worker that is awake it does so for a
-    /// moment only, and sees whether one came.
+    /// Prepares a sleep of the driver. While tasks are pending, the driver sleeps for
+    /// [`STALL_AFTER`] at most and then checks whether a worker took one.
     pub fn before_sleep(&self, timeout: Option<Duration>) -> Sleep {
-        let waiting = self.shared.work.pending();
-        let watch = waiting > 0 && !self.all_stalled;
+        let pending = self.shared.work.pending();
+        let watch = pending > 0 && !self.all_stalled;
         let timeout = if watch {
             Some(timeout.map_or(STALL_AFTER, |timeout| timeout.min(STALL_AFTER)))
         } else {
             timeout
         };
-        // Relaxed: a worker that does not see it rings.
-        let patient = timeout.is_some_and(|timeout| timeout <= MAX_COALESCE);
+        // Relaxed: a worker that does not see the flag yet notifies the driver.
+        let returns_soon = timeout.is_some_and(|timeout| timeout <= MAX_COALESCE);
         self.shared
             .driver_returns_soon
-            .store(patient, Ordering::Relaxed);
+            .store(returns_soon, Ordering::Relaxed);
         Sleep {
             timeout,
-            watch: watch.then(|| (waiting, Instant::now())),
+            watch: watch.then(|| (pending, Instant::now())),
         }
     }
 
-    /// The driver slept, and is going to look for completions.
+    /// Ends a sleep of the driver, which reaps completions next.
     pub fn after_sleep(&mut self, sleep: Sleep) {
         self.shared
             .driver_returns_soon
             .store(false, Ordering::Relaxed);
-        // SeqCst: with the fence in `complete`. Of "patient no longer, look for completions" here and
-        // "push, look whether it is patient" there, one looks after the other wrote.
+        // SeqCst: pairs with the fence in `complete`. Of "clear the flag, look for completions" here
+        // and "push, look at the flag" there, one looks after the other wrote.
         fence(Ordering::SeqCst);
-        if let Some((waiting, begun)) = sleep.watch {
-            let held_up = begun.elapsed() >= STALL_AFTER && self.shared.work.pending() >= waiting;
-            if held_up {
+        if let Some((pending, begun)) = sleep.watch {
+            let stalled = begun.elapsed() >= STALL_AFTER && self.shared.work.pending() >= pending;
+            if stalled {
                 self.backoff = BACKOFF_TASKS;
                 self.all_stalled = !self.shared.work.wake_one();
             }
@@ -158,8 +166,8 @@ impl PoolBackend {
 }
 
 impl Task {
-    /// Whether it takes microseconds, unless its disk hangs. A read or write moves bytes, a sync waits
-    /// for the disk.
+    /// Whether the task takes microseconds unless its disk hangs. A read or write moves bytes, and a
+    /// sync waits for the disk.
     fn is_short(&self) -> bool {
         matches!(self.request.op, Op::Open(_) | Op::Close(_))
     }
@@ -197,13 +205,13 @@ impl Backend for PoolBackend {
 }
 
 impl Drop for PoolBackend {
-    /// Ends the workers. With ops in flight it does not wait for them: a hung disk must not hang
-    /// the caller (F45). The threads own what they use.
+    /// Stops the workers, and joins them if no op is in flight. Otherwise it does not wait: a hung
+    /// disk must not hang the caller (F45). The threads own what they use.
     fn drop(&mut self) {
         self.shared.work.stop();
         if self.in_flight == 0 {
             for thread in self.threads.drain(..) {
-                // A worker catches what an op throws; nothing is left to report.
+                // A worker catches the panics of its ops; nothing is left to report.
                 let _ = thread.join();
             }
         }
@@ -211,42 +219,52 @@ impl Drop for PoolBackend {
 }
 
 impl Shared {
-    /// The life of worker `number`. The driver is rung once for several brief tasks, if it is back in
-    /// a moment in any case.
+    /// Runs worker `number` until the queue stops.
+    ///
+    /// The worker notifies the driver of its completions
+    ///
+    /// 1. before it sleeps,
+    /// 2. before a long task, of the completions so far,
+    /// 3. after a task, if the task was long, [`MAX_BATCH`] completions are unreported, or the
+    ///    driver does not wake soon by itself.
     fn work(&self, number: usize) {
         signals::block();
-        let mut untold = 0;
+        let mut unreported = 0;
         loop {
-            let task = self.work.next(number, || self.notify_driver(&mut untold));
+            let task = self
+                .work
+                .next(number, || self.notify_driver(&mut unreported));
             let Some(task) = task else { return };
-            let is_brief = task.is_short();
-            if !is_brief {
-                self.notify_driver(&mut untold);
+            let is_short = task.is_short();
+            if !is_short {
+                self.notify_driver(&mut unreported);
             }
             self.complete(perform(task));
-            untold += 1;
-            if !is_brief || untold >= MAX_BATCH || !self.driver_returns_soon.load(Ordering::Relaxed)
+            unreported += 1;
+            if !is_short
+                || unreported >= MAX_BATCH
+                || !self.driver_returns_soon.load(Ordering::Relaxed)
             {
-                self.notify_driver(&mut untold);
+                self.notify_driver(&mut unreported);
             }
         }
     }
 
     fn complete(&self, completion: Completion<KernelFile>) {
         memory::push(&self.done, completion);
-        // SeqCst: with the fence in `after_sleep`.
+        // SeqCst: pairs with the fence in `after_sleep`.
         fence(Ordering::SeqCst);
     }
 
-    /// Rings the driver for completions that it was not told of.
-    fn notify_driver(&self, untold: &mut usize) {
-        if std::mem::take(untold) > 0 {
+    /// Notifies the driver if there are completions that it was not notified of.
+    fn notify_driver(&self, unreported: &mut usize) {
+        if std::mem::take(unreported) > 0 {
             self.driver.ring();
         }
     }
 }
 
-/// Does the op. Should it panic, it ends with `EIO` (F54) and the worker lives on.
+/// Performs the op. An op that panics fails with `EIO` (F54), and the worker goes on.
 fn perform(task: Task) -> Completion<KernelFile> {
     let Task { request, lease } = task;
     let Request { id, op } = request;
@@ -265,7 +283,7 @@ fn perform(task: Task) -> Completion<KernelFile> {
     })
 }
 
-/// A read or write.
+/// Performs a read or write.
 fn transfer(op: Op<KernelFile>, lease: DescriptorLease) -> (Outcome<KernelFile>, Option<Block>) {
     let (result, block) = match op {
         Op::Read {
@@ -301,13 +319,13 @@ fn transfer(op: Op<KernelFile>, lease: DescriptorLease) -> (Outcome<KernelFile>,
             let _under_way = LeaseInUse(&file, lease);
             (file.write(lease, offset, &slices), None)
         }
-        _ => unreachable!("only a read or write has a way"),
+        _ => unreachable!("only a read or write has a lease"),
     };
     (result.map_or_else(failed, Outcome::Done), block)
 }
 
-/// A read or write on its way, which ends here, also when it panics: the file would not switch between
-/// direct and buffered ops any more.
+/// Releases the lease of a read or write when it ends, also by a panic: otherwise the file could not
+/// switch between direct and buffered ops any more.
 struct LeaseInUse<'a>(&'a KernelFile, DescriptorLease);
 
 impl Drop for LeaseInUse<'_> {
@@ -316,7 +334,7 @@ impl Drop for LeaseInUse<'_> {
     }
 }
 
-/// What moves no bytes.
+/// Performs an op that transfers no bytes.
 fn other(op: Op<KernelFile>) -> Outcome<KernelFile> {
     let result = match op {
         Op::Open(spec) => {
@@ -338,13 +356,13 @@ fn other(op: Op<KernelFile>) -> Outcome<KernelFile> {
         }
         Op::Close(file) => file.close(),
         Op::Read { .. } | Op::Write { .. } | Op::WriteBlock { .. } => {
-            unreachable!("a read or write has a way")
+            unreachable!("a read or write has a lease")
         }
     };
     result.map_or_else(failed, |()| Outcome::Done(0))
 }
 
-/// The memory that goes back with the completion.
+/// Returns the block that the completion gives back.
 fn memory(op: Op<KernelFile>) -> Option<Block> {
     match op {
         Op::Read { block, .. } | Op::WriteBlock { block, .. } => Some(block),

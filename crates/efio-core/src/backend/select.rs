@@ -1,9 +1,9 @@
-//! Which backend an engine gets, and why.
+//! Selects the backend of an engine, and records why.
 //!
 //! ```text
 //!  Builder::backend ── Pool, Uring ─────────────────────────────► that one, or an error
 //!         └ Auto ── EFIO_BACKEND ── pool, uring ────────────────► that one, or an error
-//!                        └ not set ── io_uring can be had ── yes ► Uring
+//!                        └ not set ── io_uring available ─ yes ─► Uring
 //!                                            └ no ──────────────► Pool
 //! ```
 
@@ -36,7 +36,7 @@ impl BackendInfo {
         }
     }
 
-    /// That of an engine over a simulated disk.
+    /// The backend of an engine over a simulated disk.
     pub(crate) fn simulated() -> Self {
         Self::new(BackendKind::Auto, "a simulated disk")
     }
@@ -44,48 +44,49 @@ impl BackendInfo {
 
 /// The backend of an engine on the real kernel.
 pub enum Selected {
-    /// A ring and a crew.
+    /// A ring and worker threads.
     Uring(Box<UringBackend>),
-    /// A crew.
+    /// Only worker threads.
     Pool(PoolBackend),
 }
 
-/// Starts the backend that the configuration, the environment or the kernel decides on. To be
-/// called by the driver thread.
+/// Starts the backend that the configuration, the environment or the kernel decides on. The driver
+/// thread calls this.
 ///
 /// # Errors
 ///
-/// `InvalidInput` for a variable that names no backend; `Unsupported` for an io_uring that was
-/// asked for and cannot be had; what [`PoolBackend::start`] says.
+/// - `InvalidInput` if the variable names no backend.
+/// - `Unsupported` if io_uring was asked for and is not available.
+/// - The errors of [`PoolBackend::start`].
 pub fn start(
     config: &Config,
-    bell: Arc<Doorbell<EventFd>>,
+    doorbell: Arc<Doorbell<EventFd>>,
     counters: Arc<Counters>,
 ) -> io::Result<(Selected, BackendInfo)> {
     let variable = std::env::var_os(VARIABLE);
     let (kind, asked) = choice(config.backend, variable.as_deref())?;
-    let pool = |bell| PoolBackend::start(config, bell).map(Selected::Pool);
+    let pool = |doorbell| PoolBackend::start(config, doorbell).map(Selected::Pool);
     if kind == BackendKind::Pool {
-        return Ok((pool(bell)?, BackendInfo::new(kind, asked)));
+        return Ok((pool(doorbell)?, BackendInfo::new(kind, asked)));
     }
-    match UringBackend::start(config, Arc::clone(&bell), counters) {
+    match UringBackend::start(config, Arc::clone(&doorbell), counters) {
         Ok(uring) => {
             let info = BackendInfo::new(BackendKind::Uring, asked);
             Ok((Selected::Uring(Box::new(uring)), info))
         }
         Err(error) if kind == BackendKind::Auto => {
-            let reason = format!("io_uring is not to be had: {error}");
+            let reason = format!("io_uring is not available: {error}");
             let info = BackendInfo::new(BackendKind::Pool, reason);
-            Ok((pool(bell)?, info))
+            Ok((pool(doorbell)?, info))
         }
         Err(error) => {
-            let message = format!("io_uring is not to be had: {error}");
+            let message = format!("io_uring is not available: {error}");
             Err(io::Error::new(io::ErrorKind::Unsupported, message))
         }
     }
 }
 
-/// What was asked for, and by whom.
+/// Returns the kind that was asked for, and who asked.
 fn choice(
     configured: BackendKind,
     variable: Option<&OsStr>,
@@ -111,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_program_has_the_first_word_and_operators_the_second() {
+    fn the_program_takes_precedence_over_the_environment() {
         let kind = |configured, variable: Option<&str>| {
             choice(configured, variable.map(OsStr::new)).map(|(kind, _)| kind)
         };

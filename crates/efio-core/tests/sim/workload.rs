@@ -80,7 +80,7 @@ fn trouble(random: &mut Rng) -> SimOptions {
         ..SimOptions::default()
     };
     SimOptions {
-        block: random.choice([0, 512, 4096]).unwrap_or(0),
+        dio_align: random.choice([0, 512, 4096]).unwrap_or(0),
         uncached: random.bool(),
         vague_sizes: random.bool(),
         capacity: if random.u8(0..4) == 0 {

@@ -21,8 +21,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// A pool of one worker, which panics in each read while `panics` is set: the memory that it is to
-/// fill ends before it begins.
+/// A pool of one worker, which panics in each read while `panics` is set: the range that the read is
+/// to fill begins after the end of its block.
 struct Sabotaged {
     pool: PoolBackend,
     panics: Arc<AtomicBool>,
@@ -84,19 +84,19 @@ impl Bench {
         }
     }
 
-    /// Drives until `done` says something.
+    /// Drives until `done` returns a value.
     fn until<T>(&mut self, mut done: impl FnMut(&mut Driver<Sabotaged>) -> Option<T>) -> T {
         loop {
             self.driver.turn(self.start.elapsed());
             if let Some(result) = done(&mut self.driver) {
                 return result;
             }
-            assert!(self.start.elapsed() < Duration::from_secs(120), "it hangs");
+            assert!(self.start.elapsed() < Duration::from_secs(120), "timeout");
             std::thread::yield_now();
         }
     }
 
-    /// What the next read gives, once it does not block.
+    /// Drives until a read does not block, and returns its result.
     fn read(&mut self, file: &File, buf: &mut [u8]) -> io::Result<usize> {
         self.until(|_| match file.read(buf) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => None,
@@ -104,7 +104,7 @@ impl Bench {
         })
     }
 
-    /// What the next event that `wanted` accepts says.
+    /// Drives until there is an event that `wanted` accepts.
     fn event<T>(&mut self, wanted: impl Fn(EventKind) -> Option<T>) -> T {
         let shared = Arc::clone(&self.shared);
         self.until(|_| {
@@ -122,7 +122,7 @@ impl Bench {
         file
     }
 
-    /// How the close of `file` went.
+    /// Closes `file`, and returns the error of its close.
     fn close(&mut self, file: File) -> Option<Errno> {
         drop(file);
         self.event(|kind| match kind {
@@ -132,10 +132,10 @@ impl Bench {
     }
 }
 
-/// F54: the op ends with `EIO`, and its caller is told; the one worker that there is goes on with the
-/// next file, and nothing is left at the end.
+/// F54: the op fails with `EIO`, which its caller gets; the only worker goes on with the next file,
+/// and nothing leaks.
 #[test]
-fn a_worker_that_panics_fails_its_op_alone() {
+fn a_worker_that_panics_fails_only_its_op() {
     let bytes: Vec<u8> = (0..300_000u32).map(|n| n as u8).collect();
     let path = std::env::temp_dir().join(format!("efio-panic-{}", std::process::id()));
     std::fs::write(&path, &bytes).unwrap();
@@ -166,11 +166,11 @@ fn a_worker_that_panics_fails_its_op_alone() {
     std::fs::remove_file(&path).unwrap();
 }
 
-/// F54: an op that panics is not under way any more, so that the file needs no second descriptor for one
-/// of the other kind.
+/// F54: an op that panics releases its lease, so that the file needs no second descriptor for an op
+/// in the other cache mode.
 #[test]
-fn an_op_that_panics_leaves_its_file() {
-    let path = std::env::temp_dir().join(format!("efio-panic-way-{}", std::process::id()));
+fn an_op_that_panics_releases_its_lease() {
+    let path = std::env::temp_dir().join(format!("efio-panic-lease-{}", std::process::id()));
     std::fs::write(&path, [7; 8192]).unwrap();
     let spec = OpenSpec {
         path: CString::new(path.as_os_str().as_bytes()).unwrap(),
@@ -206,7 +206,7 @@ fn an_op_that_panics_leaves_its_file() {
         completion.outcome,
         Outcome::Failed(Errno(libc::EIO))
     ));
-    // Where there is no direct IO there is no other kind.
+    // Without direct IO there is no other cache mode.
     if let Ok(direct) = file.acquire(CacheMode::Direct) {
         assert_eq!(direct.fd, lease.fd);
     }

@@ -1,17 +1,20 @@
-//! What a user of the kernel must not do: the disk looks.
+//! Checks the rules that a user of the kernel must keep.
 
 use super::kernel::SimFile;
-use super::{Flying, SimDisk};
+use super::{InFlightOp, SimDisk};
 use crate::op::{CacheMode, Op};
 use crate::page::PageSlice;
 use std::sync::Arc;
 
 impl SimDisk {
-    /// What a user of the kernel must not do.
+    /// Asserts that the op keeps the rules:
+    ///
+    /// 1. Offset, memory and length of a direct transfer are aligned.
+    /// 2. No sync is submitted while a write of the same file is in flight (F31).
     pub(super) fn check(&self, op: &Op<SimFile>) {
-        let block = u64::from(self.options.block.max(1));
+        let align = u64::from(self.options.dio_align.max(1));
         let aligned = |offset: u64, at: usize, len: usize| {
-            offset % block == 0 && at as u64 % block == 0 && len as u64 % block == 0
+            offset % align == 0 && at as u64 % align == 0 && len as u64 % align == 0
         };
         match op {
             Op::Read {
@@ -45,12 +48,12 @@ impl SimDisk {
                 }
             }
             Op::Sync { file, .. } => {
-                let same_file = |other: &Flying| match &other.request.op {
+                let same_file = |other: &InFlightOp| match &other.request.op {
                     Op::Write { file: other, .. } => Arc::ptr_eq(other, file),
                     _ => false,
                 };
                 assert!(
-                    !self.flying.iter().any(same_file),
+                    !self.in_flight.iter().any(same_file),
                     "a sync overtakes a write (F31)"
                 );
             }
@@ -59,7 +62,7 @@ impl SimDisk {
     }
 }
 
-/// The bytes that an op writes.
+/// Returns the bytes that an op writes.
 pub(super) fn parts(op: &Op<SimFile>) -> Vec<&[u8]> {
     match op {
         Op::Write { slices, .. } => slices.iter().map(PageSlice::as_slice).collect(),
@@ -70,7 +73,7 @@ pub(super) fn parts(op: &Op<SimFile>) -> Vec<&[u8]> {
     }
 }
 
-/// Fowler-Noll-Vo over words, in four lanes, which is enough to see a change.
+/// Returns the Fowler-Noll-Vo hash over words in four lanes, which is enough to see a change.
 pub(super) fn checksum(parts: &[&[u8]]) -> u64 {
     let mix = |sum: u64, word: u64| (sum ^ word).wrapping_mul(0x0100_0000_01b3);
     let mut lanes = [0xcbf2_9ce4_8422_2325_u64, 1, 2, 3];

@@ -1,11 +1,11 @@
-//! What outlives an engine: files as the kernel holds them, and as the disk does.
+//! The state that outlives an engine: files as the kernel holds them, and as the disk does.
 //!
 //! ```text
 //!  write ──► current ── sync ──► durable
 //!               │                   │
 //!               ├── kill ──► current, whole, is the file
 //!               └── power cut ──► durable, and of each sector that was not synced: all, nothing,
-//!                                 or a piece; the old size, the new one, or one between
+//!                                 or a part; the old size, the new one, or one between
 //! ```
 
 use super::opened::SimOpen;
@@ -17,17 +17,17 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// What a disk writes as a whole or not at all, if it is lucky.
+/// The unit that a disk writes whole or not at all, if nothing tears it.
 const SECTOR: usize = 512;
 /// The largest file that the disk takes.
 const MAX_FILE: usize = 64 << 20;
 
-/// What another process did to a file.
+/// A change of a file by another process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Foreign {
-    /// It appended so many of the bytes it was given.
+    /// It appended this many of the given bytes.
     Appended(usize),
-    /// It cut the file off, or made it longer.
+    /// It set the length of the file.
     Resized(usize),
 }
 
@@ -41,18 +41,18 @@ pub struct SimInode {
     name_durable: bool,
     /// Its opens, by number, in the order of the calls.
     pub(super) opens: BTreeMap<u32, SimOpen>,
-    /// Each write fails with this.
+    /// Each write fails with this error.
     broken: Option<Errno>,
     /// Sectors that cannot be read.
     bad: Range<usize>,
-    /// It says EAGAIN to everything.
+    /// Each op fails with EAGAIN.
     busy: Option<Rounds>,
 }
 
-/// How often a file was asked that says EAGAIN.
+/// Counts the rounds of retries of a file that fails with EAGAIN.
 #[derive(Debug, Default)]
 struct Rounds {
-    /// The last answer, in turns.
+    /// The turn of the last completion.
     answered: u64,
     /// When this span of time began.
     begun: Duration,
@@ -62,11 +62,14 @@ struct Rounds {
 impl Rounds {
     /// The time in which rounds are counted.
     const SPAN: Duration = Duration::from_millis(10);
-    /// The most of them.
-    const MOST: u32 = 12;
+    /// The most rounds in that time.
+    const MAX_ROUNDS: u32 = 12;
 
-    /// An op is answered that was submitted in the turn `submitted`. Those that were on their way
-    /// when the one before them was answered belong to its round.
+    /// Counts an op that was submitted in the turn `submitted` and completes with EAGAIN. Ops that
+    /// were in flight when the last one completed belong to its round.
+    ///
+    /// Submitted in turn 3 and completing in turns 5 and 7: the second op is of the first one's
+    /// round (3 < 5). A retry submitted in turn 8 begins the next round.
     fn answer(&mut self, submitted: u64, turn: u64, now: Duration) {
         if submitted < self.answered {
             return;
@@ -81,19 +84,19 @@ impl Rounds {
         }
         self.count += 1;
         assert!(
-            self.count <= Self::MOST,
-            "a file that says EAGAIN is asked without a pause (F61)"
+            self.count <= Self::MAX_ROUNDS,
+            "ops that fail with EAGAIN are retried without a pause (F61)"
         );
     }
 }
 
 impl SimInode {
-    /// What a read returns.
+    /// Returns the bytes that a read sees.
     pub fn current(&self) -> &[u8] {
         &self.current
     }
 
-    /// What a power cut leaves for sure.
+    /// Returns the bytes that a power cut keeps for sure.
     pub fn durable(&self) -> &[u8] {
         &self.durable
     }
@@ -110,12 +113,12 @@ impl SimInode {
         }
     }
 
-    /// From now on it says EAGAIN.
-    pub(super) fn get_busy(&mut self) {
+    /// Lets each op fail with EAGAIN from now on.
+    pub(super) fn set_busy(&mut self) {
         self.busy.get_or_insert_default();
     }
 
-    /// Whether it says EAGAIN to an op that was submitted in the turn `submitted`.
+    /// Whether an op that was submitted in the turn `submitted` fails with EAGAIN.
     pub(super) fn is_busy(&mut self, submitted: u64, turn: u64, now: Duration) -> bool {
         let Some(rounds) = &mut self.busy else {
             return false;
@@ -133,14 +136,14 @@ impl SimInode {
         self.broken
     }
 
-    /// The trouble is over.
+    /// Ends all lasting faults.
     pub(super) fn mend(&mut self) {
         self.broken = None;
         self.bad = 0..0;
         self.busy = None;
     }
 
-    /// The bytes from `offset` on, at most `len` and up to the first bad sector.
+    /// Returns the bytes from `offset` on, at most `len` and up to the first bad sector.
     pub(super) fn read(&self, offset: usize, len: usize) -> Result<&[u8], Errno> {
         let from = offset.min(self.current.len());
         let to = (offset + len).min(self.current.len());
@@ -195,7 +198,7 @@ impl SimInode {
         if len > MAX_FILE as u64 {
             return Err(Errno(libc::EFBIG));
         }
-        // As in the accepted mark.
+        // A truncation counts as one byte, as in the accepted watermark.
         self.take(number, 1);
         self.resize(len as usize);
         Ok(())
@@ -227,12 +230,13 @@ impl SimInode {
         self.name_durable |= name_too;
     }
 
-    /// The kernel drops what is dirty and keeps no memory of it (F30).
+    /// Marks all dirty sectors as clean without writing them, as the kernel does after a failed
+    /// sync (F30).
     pub(super) fn forget(&mut self) {
         self.dirty.clear();
     }
 
-    /// The power is back: what the disk has is the file.
+    /// Cuts the power: the file becomes what the disk has.
     fn cut(&mut self, random: &mut Random) {
         let (old, new) = (self.durable.len(), self.current.len());
         let size = match random.below(3) {
@@ -259,7 +263,7 @@ impl SimInode {
     }
 }
 
-/// The byte ranges of all dirty sectors, which are clean afterwards.
+/// Takes the byte ranges of all dirty sectors, which are clean afterwards.
 fn take_dirty(dirty: &mut Vec<u64>) -> impl Iterator<Item = Range<usize>> + use<> {
     let words = std::mem::take(dirty);
     let mut at = 0;
@@ -300,7 +304,7 @@ impl SimStore {
         lock(&self.names).insert(path, Arc::new(Mutex::new(inode)));
     }
 
-    /// A file.
+    /// Returns the file with this name.
     pub fn inode(&self, path: &str) -> Option<Arc<Mutex<SimInode>>> {
         self.find(&CString::new(path).ok()?)
     }
@@ -313,7 +317,7 @@ impl SimStore {
         Arc::clone(lock(&self.names).entry(path).or_default())
     }
 
-    /// Bytes of all files together.
+    /// Returns the sum of the lengths of all files.
     pub(super) fn used(&self) -> u64 {
         let names = lock(&self.names);
         let sizes = names.values().map(|inode| lock(inode).current.len());
@@ -336,7 +340,7 @@ impl SimStore {
         }
     }
 
-    /// Another process changes a file, behind the engine's back.
+    /// Changes a file as another process would, without the engine's knowledge.
     pub fn interfere(&self, path: &str, change: Foreign, bytes: &[u8]) {
         if let Some(inode) = self.inode(path) {
             match change {
@@ -347,7 +351,8 @@ impl SimStore {
     }
 }
 
-/// The state of a file is one thread's; the lock is there because callers may look for themselves.
+/// Locks the state of a file. The disk's thread owns it; the lock exists because tests look at it
+/// from their threads.
 pub(super) fn lock<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,18 +1,18 @@
-//! What goes wrong on a simulated disk, and how often.
+//! The faults of a simulated disk, and how often they happen.
 
 use super::random::Random;
 use crate::error::Errno;
 use crate::op::CacheMode;
 
-/// How often what goes wrong, in thousandths, and what the file system can do.
+/// The frequencies of faults, in thousandths, and the abilities of the file system.
 #[derive(Clone, Debug)]
 pub struct SimOptions {
     /// Transfers that move fewer bytes than asked.
     pub short: u32,
     /// Opens, transfers and syncs that fail with EINTR, or with EAGAIN.
     pub transient: u32,
-    /// Files that say EAGAIN to everything, among those that were interrupted, until they are
-    /// mended (F60, F61).
+    /// Of the files with such a failure, those whose ops all fail with EAGAIN from then on, until
+    /// they are mended (F60, F61).
     pub busy: u32,
     /// Opens that fail.
     pub open_errors: u32,
@@ -20,7 +20,7 @@ pub struct SimOptions {
     pub read_errors: u32,
     /// Writes that fail: EIO, ENOSPC, EDQUOT, EFBIG.
     pub write_errors: u32,
-    /// Syncs that fail with EIO once and then say OK, with the dirty bytes gone (F30).
+    /// Syncs that fail with EIO once and then succeed, with the dirty bytes lost (F30).
     pub sync_errors: u32,
     /// Syncs of new files that do not reach the directory (F62).
     pub name_errors: u32,
@@ -32,8 +32,8 @@ pub struct SimOptions {
     pub duplicates: u32,
     /// Submissions that are refused for the moment.
     pub refusals: u32,
-    /// Turns after which nothing that was submitted since the last one was begun: all of it
-    /// comes back with EAGAIN (F42).
+    /// Turns at which every transfer that was submitted since the last turn fails with EAGAIN,
+    /// without having begun (F42).
     pub aborted: u32,
     /// Turns at which the disk begins to hang for a while (F45).
     pub stalls: u32,
@@ -41,15 +41,15 @@ pub struct SimOptions {
     pub no_memory: u32,
     /// Reads that find their bytes in the kernel's memory without waiting.
     pub cached: u32,
-    /// Of the others, those that say 0 bytes and mean `EAGAIN`, as on Linux 5.10 (F64).
+    /// Of the others, those that return 0 bytes instead of `EAGAIN`, as on Linux 5.10 (F64).
     pub early_ends: u32,
-    /// Whether only a read can tell where a file ends, as on `/proc` (F65).
+    /// Whether only a read can find where a file ends, as on `/proc` (F65).
     pub vague_sizes: bool,
-    /// Alignment of direct IO; 0 when there is none.
-    pub block: u32,
+    /// Alignment of direct IO in bytes; 0 without direct IO.
+    pub dio_align: u32,
     /// Whether `RWF_DONTCACHE` is known.
     pub uncached: bool,
-    /// Bytes that all files together may have.
+    /// The most bytes of all files together.
     pub capacity: u64,
     /// The longest latency of an op, in turns of `reap`.
     pub latency: u64,
@@ -76,7 +76,7 @@ impl Default for SimOptions {
             cached: 0,
             early_ends: 0,
             vague_sizes: false,
-            block: 4096,
+            dio_align: 4096,
             uncached: true,
             capacity: u64::MAX,
             latency: 8,
@@ -85,11 +85,11 @@ impl Default for SimOptions {
 }
 
 impl SimOptions {
-    /// The same disk without trouble.
+    /// Returns the same disk without faults.
     #[must_use]
     pub fn without_faults(&self) -> Self {
         Self {
-            block: self.block,
+            dio_align: self.dio_align,
             uncached: self.uncached,
             vague_sizes: self.vague_sizes,
             capacity: self.capacity,
@@ -97,7 +97,7 @@ impl SimOptions {
         }
     }
 
-    /// How much of `len` bytes a transfer moves: direct ones stop between sectors.
+    /// Returns how many of `len` bytes a transfer moves. Direct transfers stop between sectors.
     pub(super) fn transferred(
         &self,
         random: &mut Random,
@@ -116,7 +116,8 @@ impl SimOptions {
         }
     }
 
-    /// What fails before a transfer begins, and is to be tried again or otherwise.
+    /// Returns the error of a transfer that fails before it begins, to be retried as it is or in
+    /// another cache mode.
     pub(super) fn hindrance(&self, random: &mut Random, cache_mode: CacheMode) -> Option<Errno> {
         if cache_mode == CacheMode::Uncached && !self.uncached {
             return Some(Errno(libc::EOPNOTSUPP));
@@ -124,7 +125,7 @@ impl SimOptions {
         self.interruption(random, &[libc::EINTR, libc::EAGAIN])
     }
 
-    /// One of the errors that come and go.
+    /// Returns one of the transient errors, if one happens.
     pub(super) fn interruption(&self, random: &mut Random, errors: &[i32]) -> Option<Errno> {
         random
             .happens(self.transient)

@@ -1,9 +1,9 @@
-//! What the simulated kernel does with an op, and how that fails.
+//! How the simulated kernel performs an op, and how ops fail.
 
 use super::check::{checksum, parts};
 use super::disk::{SimInode, lock};
 use super::random::Random;
-use super::{Flying, SimDisk};
+use super::{InFlightOp, SimDisk};
 use crate::config::IoMode;
 use crate::error::Errno;
 use crate::op::{
@@ -14,8 +14,8 @@ use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-/// What nobody wrote: a byte of it that is seen anywhere was leaked (F58).
-const POISON: u8 = 0xAA;
+/// Fills memory that no file's bytes are in: a caller that sees this byte got leaked memory (F58).
+const FILL: u8 = 0xAA;
 
 /// An open file of a [`SimDisk`].
 #[derive(Debug)]
@@ -33,12 +33,12 @@ pub struct SimFile {
 }
 
 impl SimDisk {
-    pub(super) fn complete(&mut self, flying: Flying) -> Completion<SimFile> {
-        let submitted = flying.submitted;
-        let Request { id, op } = flying.request;
+    pub(super) fn complete(&mut self, in_flight: InFlightOp) -> Completion<SimFile> {
+        let submitted = in_flight.submitted;
+        let Request { id, op } = in_flight.request;
         assert_eq!(
             checksum(&parts(&op)),
-            flying.sum,
+            in_flight.sum,
             "memory changed under a write (F27)"
         );
         if self.is_busy(&op, submitted) {
@@ -81,12 +81,12 @@ impl SimDisk {
         };
         if self.random.happens(self.options.duplicates) {
             let late = self.random.below(2 * self.options.latency);
-            self.again.push((self.turn + 1 + late, id));
+            self.duplicates.push((self.turn + 1 + late, id));
         }
         Completion { id, outcome, block }
     }
 
-    /// Whether the op's file says EAGAIN to it, because it did before, or begins to.
+    /// Whether the op fails with EAGAIN because its file is busy, or becomes so.
     fn is_busy(&mut self, op: &Op<SimFile>, submitted: u64) -> bool {
         let inode = match op {
             Op::Open(spec) => self.store.find(&spec.path),
@@ -101,7 +101,7 @@ impl SimDisk {
         let Some(inode) = inode else { return false };
         let mut inode = lock(&inode);
         if self.random.happens(self.options.transient) && self.random.happens(self.options.busy) {
-            inode.get_busy();
+            inode.set_busy();
         }
         inode.is_busy(submitted, self.turn, self.now)
     }
@@ -140,11 +140,11 @@ impl SimDisk {
             IoMode::Auto => !append,
             IoMode::Uncached | IoMode::Cached => false,
         };
-        let block = if direct { self.options.block } else { 0 };
+        let dio_align = if direct { self.options.dio_align } else { 0 };
         let facts = FileFacts {
             size: lock(&inode).current().len() as u64,
-            dio_align: block,
-            fell_back: spec.io_mode == IoMode::Direct && block == 0,
+            dio_align,
+            fell_back: spec.io_mode == IoMode::Direct && dio_align == 0,
             truncation_due: spec.truncates() && !cut,
             is_new,
             on_workers: false,
@@ -169,8 +169,8 @@ impl SimDisk {
         offset: u64,
         buf: &mut [u8],
     ) -> Outcome<SimFile> {
-        let poisoned = buf.len().min(512);
-        buf[..poisoned].fill(POISON);
+        let filled = buf.len().min(512);
+        buf[..filled].fill(FILL);
         if let Some(errno) = self.options.hindrance(&mut self.random, cache_mode) {
             return Outcome::Failed(errno);
         }
@@ -192,7 +192,7 @@ impl SimDisk {
             .options
             .transferred(&mut self.random, cache_mode, there.len());
         buf[..n].copy_from_slice(&there[..n]);
-        buf[n..].fill(POISON);
+        buf[n..].fill(FILL);
         Outcome::Done(n)
     }
 
@@ -277,7 +277,7 @@ impl SimDisk {
             return Outcome::Failed(errno);
         }
         let mut inode = lock(&file.inode);
-        if inode.has_lost(file.number) {
+        if inode.take_sync_error(file.number) {
             return Outcome::Failed(Errno(libc::EIO));
         }
         if self.random.happens(self.options.sync_errors) {
@@ -311,7 +311,7 @@ impl SimDisk {
     }
 }
 
-/// Which file it is.
+/// Returns the identity of a file.
 fn id(inode: &Arc<Mutex<SimInode>>) -> FileId {
     FileId {
         device: 0,
@@ -320,7 +320,7 @@ fn id(inode: &Arc<Mutex<SimInode>>) -> FileId {
 }
 
 impl SimFile {
-    /// Which file it is.
+    /// Returns the identity of the file.
     pub(super) fn id(&self) -> FileId {
         id(&self.inode)
     }
@@ -353,7 +353,7 @@ impl ReadNow for SimFile {
     }
 }
 
-/// Writes at `offset`, or where the file ends.
+/// Writes at `offset`, or at the end of a file that is open for appending.
 pub(super) fn put(file: &SimFile, offset: u64, parts: &[&[u8]], n: usize) -> Result<usize, Errno> {
     let mut inode = lock(&file.inode);
     let at = if file.append {
@@ -365,7 +365,7 @@ pub(super) fn put(file: &SimFile, offset: u64, parts: &[&[u8]], n: usize) -> Res
     Ok(n)
 }
 
-/// The end of an op that the kernel does not do for now.
+/// Returns the outcome of an op that the kernel does not perform now.
 fn not_now(op: Op<SimFile>, errno: i32) -> (Outcome<SimFile>, Option<Block>) {
     match op {
         Op::Open(spec) => (Outcome::NotYet(spec), None),

@@ -1,4 +1,4 @@
-//! Page memory for simulated engines: kept from one to the next, and refused now and then.
+//! Page memory for simulated engines: reused from one engine to the next, and sometimes refused.
 
 use super::random::Random;
 use crate::page::SlabSource;
@@ -7,13 +7,13 @@ use efio_sync::SpinLock;
 use std::io;
 use std::sync::Arc;
 
-/// Slabs that one simulated engine after the other uses: mapping and touching them would take
-/// longer than what most engines do. They come back full of what the last one left in them.
+/// Slabs that simulated engines use one after the other: mapping and touching them would take longer
+/// than most engines live. A slab still has the bytes of its last engine.
 #[derive(Clone, Default)]
 pub struct SimMemory(Arc<SpinLock<Vec<Mapping>>>);
 
 impl SimMemory {
-    /// No slab yet.
+    /// Creates a store without slabs.
     pub fn new() -> Self {
         Self::default()
     }
@@ -22,22 +22,22 @@ impl SimMemory {
 /// The memory of one engine.
 pub struct Memory {
     spare: SimMemory,
-    /// None of the first slab is refused: without it there is no engine.
-    trouble: SpinLock<Trouble>,
+    faults: SpinLock<Faults>,
 }
 
-struct Trouble {
+/// Which slabs are refused. The first one never is: without it there is no engine.
+struct Faults {
     random: Random,
     refused: u32,
     given: usize,
 }
 
 impl Memory {
-    /// Slabs of `spare`, of which `refused` of a thousand are not to be had.
+    /// Takes slabs from `spare`, and refuses `refused` requests of a thousand.
     pub fn new(spare: &SimMemory, seed: u64, refused: u32) -> Arc<Self> {
         Arc::new(Self {
             spare: spare.clone(),
-            trouble: SpinLock::new(Trouble {
+            faults: SpinLock::new(Faults {
                 random: Random::new(seed),
                 refused,
                 given: 0,
@@ -45,20 +45,20 @@ impl Memory {
         })
     }
 
-    /// From now on the kernel has enough.
+    /// Refuses no slab from now on.
     pub fn stop_faults(&self) {
-        self.trouble.lock().refused = 0;
+        self.faults.lock().refused = 0;
     }
 }
 
 impl SlabSource for Memory {
     fn map(&self, len: usize) -> io::Result<Mapping> {
-        let mut trouble = self.trouble.lock();
-        let Trouble {
+        let mut faults = self.faults.lock();
+        let Faults {
             random,
             refused,
             given,
-        } = &mut *trouble;
+        } = &mut *faults;
         if *given > 0 && random.happens(*refused) {
             return Err(io::Error::from_raw_os_error(libc::ENOMEM));
         }

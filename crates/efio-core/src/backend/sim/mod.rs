@@ -1,15 +1,20 @@
-//! The sim backend: a disk in memory that misbehaves as a seed tells it to.
+//! The sim backend: a disk in memory whose faults follow from a seed.
 //!
 //! ```text
-//!  submit ──► flying ── latency, any order ──► reap
-//!     │                       │
-//!     └ refused, aborted      └ short, failed, interrupted; twice; not before a stall is over
+//!  submit ──► in flight ── latency, any order ──► reap
+//!     │                          │
+//!     └ refused, aborted         └ short, failed, interrupted; twice; not during a stall
 //! ```
 //!
-//! Ops complete late and in any order, reads and writes fall short, calls fail for a moment or for
-//! good, completions come twice, the disk is full or hangs, the power fails. It also checks its
-//! users: direct IO must be aligned, the memory of a write must not change while it is in flight, a
-//! sync must not be submitted together with a write of the same file, and no op may be lost.
+//! The faults: ops complete late and in any order, transfers are short, calls fail once or for good,
+//! completions come twice, the disk is full or hangs, the power fails.
+//!
+//! The disk also checks its users:
+//!
+//! 1. Direct IO is aligned.
+//! 2. The memory of a write does not change while it is in flight.
+//! 3. No sync is submitted while a write of the same file is in flight.
+//! 4. No op is lost.
 
 mod check;
 mod disk;
@@ -43,17 +48,17 @@ pub struct SimDisk {
     options: SimOptions,
     random: Random,
     store: SimStore,
-    flying: Vec<Flying>,
+    in_flight: Vec<InFlightOp>,
     turn: u64,
     now: Duration,
     /// Nothing completes before this turn.
     hangs_until: u64,
     open: usize,
-    /// Completions that were given out once and will come again.
-    again: Vec<(u64, OpId)>,
+    /// Completions that come a second time, and the turns when they do.
+    duplicates: Vec<(u64, OpId)>,
 }
 
-struct Flying {
+struct InFlightOp {
     due: u64,
     submitted: u64,
     request: Request<SimFile>,
@@ -62,63 +67,63 @@ struct Flying {
 }
 
 impl SimDisk {
-    /// A disk with the files of `store` whose behaviour follows from `seed`.
+    /// Creates a disk with the files of `store` whose behaviour follows from `seed`.
     pub fn new(seed: u64, options: SimOptions, store: SimStore) -> Self {
         Self {
             options,
             random: Random::new(seed),
             store,
-            flying: Vec::new(),
+            in_flight: Vec::new(),
             turn: 0,
             now: Duration::ZERO,
             hangs_until: 0,
             open: 0,
-            again: Vec::new(),
+            duplicates: Vec::new(),
         }
     }
 
-    /// The files.
+    /// Returns the files.
     pub fn store(&self) -> &SimStore {
         &self.store
     }
 
-    /// What time it is.
+    /// Sets the current time.
     pub fn set_time(&mut self, now: Duration) {
         self.now = now;
     }
 
-    /// Nothing completes until [`calm_down`](Self::calm_down).
+    /// Completes nothing until [`stop_faults`](Self::stop_faults).
     pub fn hang(&mut self) {
         self.hangs_until = u64::MAX;
     }
 
-    /// All files together may have so many bytes more than now.
+    /// Limits the capacity to `room` bytes more than all files together have now.
     pub fn fill_up(&mut self, room: u64) {
         self.options.capacity = self.store.used() + room;
     }
 
-    /// Nothing is taken until [`calm_down`](Self::calm_down).
+    /// Refuses all requests until [`stop_faults`](Self::stop_faults).
     pub fn refuse(&mut self) {
         self.options.refusals = 1000;
     }
 
-    /// No trouble from now on: what lasted is mended.
+    /// Ends all faults, lasting ones too.
     pub fn stop_faults(&mut self) {
         self.options = self.options.without_faults();
         self.hangs_until = 0;
         self.store.mend();
     }
 
-    /// Ops in flight, and kernel files open.
+    /// Returns the numbers of ops in flight and of open kernel files.
     pub fn at_work(&self) -> (usize, usize) {
-        (self.flying.len(), self.open)
+        (self.in_flight.len(), self.open)
     }
 
-    /// The process dies; the kernel ends the writes that it has begun, or a part of them, and keeps
-    /// what it was given.
+    /// Kills the process. The kernel completes the ops in flight, all, a part or nothing of each,
+    /// and keeps the page cache.
     pub fn kill(&mut self) {
-        for flying in std::mem::take(&mut self.flying) {
-            let (file, offset) = match &flying.request.op {
+        for killed in std::mem::take(&mut self.in_flight) {
+            let (file, offset) = match &killed.request.op {
                 Op::Write { file, offset, .. } | Op::WriteBlock { file, offset, .. } => {
                     (file, *offset)
                 }
@@ -137,7 +142,7 @@ impl SimDisk {
                 }
                 _ => continue,
             };
-            let parts = parts(&flying.request.op);
+            let parts = parts(&killed.request.op);
             let len: usize = parts.iter().map(|part| part.len()).sum();
             let n = self.random.below(len as u64 + 1) as usize;
             if n > 0 {
@@ -147,28 +152,28 @@ impl SimDisk {
         }
     }
 
-    /// The power fails: of what was not synced, the disk has what it happened to write.
+    /// Cuts the power: a random part of what was not synced is on the disk.
     pub fn power_cut(&mut self) {
         self.kill();
         self.store.cut(&mut self.random);
     }
 
-    /// Nothing that was submitted since the last turn is begun (F42).
+    /// Fails all transfers that were submitted since the last turn with EAGAIN (F42).
     fn abort(&mut self, out: &mut Vec<Completion<SimFile>>) {
         let turn = self.turn;
-        let fresh = |flying: &Flying| {
-            flying.submitted == turn
+        let is_new = |op: &InFlightOp| {
+            op.submitted == turn
                 && matches!(
-                    flying.request.op,
+                    op.request.op,
                     Op::Read { .. } | Op::Write { .. } | Op::WriteBlock { .. }
                 )
         };
-        while let Some(at) = self.flying.iter().position(fresh) {
-            let flying = self.flying.swap_remove(at);
+        while let Some(at) = self.in_flight.iter().position(is_new) {
+            let Request { id, op } = self.in_flight.swap_remove(at).request;
             out.push(Completion {
-                id: flying.request.id,
+                id,
                 outcome: Outcome::Failed(Errno(libc::EAGAIN)),
-                block: flying.request.op.into_block(),
+                block: op.into_block(),
             });
         }
     }
@@ -184,7 +189,7 @@ impl Backend for SimDisk {
         self.check(&request.op);
         let sum = checksum(&parts(&request.op));
         let due = self.turn + 1 + self.random.below(self.options.latency.max(1));
-        self.flying.push(Flying {
+        self.in_flight.push(InFlightOp {
             due,
             submitted: self.turn,
             request,
@@ -205,20 +210,20 @@ impl Backend for SimDisk {
         if turn < self.hangs_until {
             return;
         }
-        self.again.retain(|&(due, id)| {
+        self.duplicates.retain(|&(due, id)| {
             if due <= turn {
                 let (outcome, block) = (Outcome::Done(1), None);
                 out.push(Completion { id, outcome, block });
             }
             due > turn
         });
-        // None before `at` is due: tens of thousands in flight are looked at once each.
+        // None before `at` is due: of tens of thousands in flight, each is checked once.
         let mut at = 0;
-        let is_due = |flying: &Flying| flying.due <= turn;
-        while let Some(next) = self.flying[at..].iter().position(is_due) {
+        let is_due = |op: &InFlightOp| op.due <= turn;
+        while let Some(next) = self.in_flight[at..].iter().position(is_due) {
             at += next;
-            let flying = self.flying.swap_remove(at);
-            let completion = self.complete(flying);
+            let due = self.in_flight.swap_remove(at);
+            let completion = self.complete(due);
             out.push(completion);
         }
     }

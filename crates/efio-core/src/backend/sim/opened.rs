@@ -1,4 +1,4 @@
-//! What a simulated kernel keeps of each open of a file, by the number that is its mode.
+//! What a simulated kernel records of each open of a file, by the number that is its mode.
 
 use super::disk::SimInode;
 use crate::error::Errno;
@@ -12,27 +12,27 @@ pub struct SimOpen {
     pub write_failed: Option<Errno>,
     /// Whether its close failed.
     pub close_failed: bool,
-    /// Whether it made the file.
+    /// Whether it created the file.
     pub made: bool,
-    /// Whether it cut the file off, for the open itself.
+    /// Whether the open itself truncated the file.
     pub is_cut: bool,
-    /// Whether there was nothing to be cut off when it was at the kernel.
+    /// Whether the file was empty when the kernel completed the open.
     finds_nothing: bool,
-    /// Whether anything of it changed the file.
+    /// Whether an op of it changed the file.
     pub changed: bool,
     /// The file as its first op found it.
     before: Option<Vec<u8>>,
-    /// A sync through another open failed, and it was not told so.
-    owes_error: bool,
+    /// A sync through another open failed, and no sync of this one has reported it yet.
+    sync_error_due: bool,
 }
 
 impl SimInode {
-    /// What is known of an open, once the kernel has answered it.
+    /// Returns what is recorded of an open, once the kernel has completed it.
     pub fn open(&self, number: u32) -> Option<&SimOpen> {
         self.opens.get(&number)
     }
 
-    /// What an open found; `None` when later ones were at the file first.
+    /// Returns the file as an open found it; `None` if an op of a later open came first.
     pub fn found_by(&mut self, number: u32) -> Option<Vec<u8>> {
         let open = self.opens.get(&number)?;
         if open.is_cut {
@@ -44,12 +44,12 @@ impl SimInode {
         self.touch(number).before.clone()
     }
 
-    /// Bytes that the writes of an open moved, and one for each truncation.
+    /// Returns the bytes that the writes of an open moved, and one for each truncation.
     pub fn taken(&self, number: u32) -> u64 {
         self.open(number).map_or(0, |open| open.taken)
     }
 
-    /// The file as an open left it: what the next one found, or what is there.
+    /// Returns the file as an open left it: as the next one found it, or as it is now.
     pub fn left_by(&self, number: u32) -> &[u8] {
         let mut later = self.opens.range(number + 1..);
         let found = later.find_map(|(_, open)| open.before.as_deref());
@@ -62,13 +62,13 @@ impl SimInode {
         later.any(|(_, open)| open.changed)
     }
 
-    /// Whether an op of a later open was at the file already.
+    /// Whether an op of a later open has used the file already.
     fn is_passed(&self, number: u32) -> bool {
         let mut later = self.opens.range(number + 1..);
         later.any(|(_, open)| open.before.is_some())
     }
 
-    /// An open answers.
+    /// Records a completed open.
     pub(super) fn opened(&mut self, number: u32, made: bool, truncates: bool, cut: bool) {
         let open = SimOpen {
             made,
@@ -81,7 +81,7 @@ impl SimInode {
         }
     }
 
-    /// An op of an open finds the file.
+    /// Records an op of an open; the first one records the file as it finds it.
     pub(super) fn touch(&mut self, number: u32) -> &mut SimOpen {
         let is_first = !self.is_passed(number);
         let open = self.opens.entry(number).or_default();
@@ -91,35 +91,35 @@ impl SimInode {
         open
     }
 
-    /// The close of an open fails.
+    /// Records that the close of an open failed.
     pub(super) fn fail_close(&mut self, number: u32) {
         self.opens.entry(number).or_default().close_failed = true;
     }
 
-    /// The file is cut off for an open.
+    /// Truncates the file to nothing for an open.
     pub(super) fn empty(&mut self, number: u32) {
         let open = self.touch(number);
         (open.is_cut, open.changed) = (true, true);
         self.resize(0);
     }
 
-    /// A write or a truncation moved so much of an open.
+    /// Records that a write or a truncation of an open moved `count` bytes.
     pub(super) fn take(&mut self, number: u32, count: u64) {
         let open = self.touch(number);
         open.taken += count;
         open.changed = true;
     }
 
-    /// A sync failed. Every other open hears of it at its own next one.
+    /// Records that a sync failed. The next sync of every other open fails, too.
     pub(super) fn fail_syncs(&mut self, number: u32) {
         for (&other, open) in &mut self.opens {
-            open.owes_error |= other != number;
+            open.sync_error_due |= other != number;
         }
         self.forget();
     }
 
-    /// Whether a sync through another open failed since, which is told once.
-    pub(super) fn has_lost(&mut self, number: u32) -> bool {
-        std::mem::take(&mut self.touch(number).owes_error)
+    /// Whether a sync through another open has failed since; each failure is reported once.
+    pub(super) fn take_sync_error(&mut self, number: u32) -> bool {
+        std::mem::take(&mut self.touch(number).sync_error_due)
     }
 }

@@ -1,6 +1,6 @@
 //! The randomness of a disk: small, seeded, and its own, so that a seed means the same everywhere.
 
-/// Steele, Lea & Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014.
+/// SplitMix64: Steele, Lea & Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014.
 #[derive(Debug)]
 pub struct Random(u64);
 
@@ -17,22 +17,25 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    /// A number below `bound`, which is not 0.
+    /// Returns a number below `bound`, which is not 0.
     pub fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound
     }
 
-    /// One of `some`, which are not none.
+    /// Returns one of `some`, which is not empty.
     pub fn one_of<T: Copy>(&mut self, some: &[T]) -> T {
         some[self.below(some.len() as u64) as usize]
     }
 
-    /// Whether something happens that does in so many of a thousand cases.
+    /// Returns `true` in `per_mille` of a thousand cases.
     pub fn happens(&mut self, per_mille: u32) -> bool {
         per_mille > 0 && self.below(1000) < u64::from(per_mille)
     }
 
-    /// Some of `len` bytes, in whole sectors of `sector` bytes; all of them when there is but one.
+    /// Returns a part of `len` bytes in whole sectors of `sector` bytes, at least one sector; all of
+    /// `len` if it is no longer than a sector.
+    ///
+    /// With `len` 2000 and `sector` 512: 512, 1024 or 1536.
     pub fn part_of(&mut self, len: usize, sector: usize) -> usize {
         if len <= sector {
             return len;

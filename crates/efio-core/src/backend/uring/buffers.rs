@@ -1,27 +1,26 @@
 //! The slabs of the page pool as fixed buffers of the ring.
 //!
-//! A slab is registered when an op first uses it. Its pages are pinned from then on, and the kernel
-//! sees that they are one piece of memory without looking at each. Pinned memory counts as locked:
-//! where the limit (`RLIMIT_MEMLOCK`) is too small, the rest of the slabs are used as any memory
-//! is.
+//! A slab is registered when an op first uses it. From then on its pages are pinned, and the kernel
+//! does not look up each page per op. Pinned memory counts as locked: where the limit
+//! (`RLIMIT_MEMLOCK`) is too small, ops use the other slabs unregistered.
 
 use super::ring::Ring;
 use crate::page::{SLAB_BYTES, Slab};
 
 /// The most fixed buffers of a ring.
-const MOST: usize = 1 << 14;
+const MAX_BUFFERS: usize = 1 << 14;
 
 /// Which slabs are registered.
 pub struct Buffers {
     registered: Vec<bool>,
-    /// Slabs that there are places for; 0 once the kernel refused one.
+    /// How many slabs have a place in the kernel's table; 0 once the kernel refused one.
     places: usize,
 }
 
 impl Buffers {
-    /// Places for the slabs of a budget of `bytes`; none where the kernel does not give any.
+    /// Reserves places for the slabs of a budget of `bytes`; none where the kernel refuses.
     pub fn new(ring: &Ring, bytes: usize) -> Self {
-        let places = (bytes / SLAB_BYTES).min(MOST);
+        let places = (bytes / SLAB_BYTES).min(MAX_BUFFERS);
         let given = ring.submitter().register_buffers_sparse(places as u32);
         Self {
             registered: Vec::new(),
@@ -29,7 +28,8 @@ impl Buffers {
         }
     }
 
-    /// The number of the fixed buffer that is `slab`, if it can be one.
+    /// Returns the number of the fixed buffer that is `slab`, which it registers if necessary;
+    /// `None` if it cannot be one.
     pub fn number(&mut self, ring: &Ring, slab: Slab) -> Option<u16> {
         let number = slab.number as usize;
         if self.registered.get(number) == Some(&true) {
@@ -59,7 +59,8 @@ impl Buffers {
         Some(number as u16)
     }
 
-    /// The slab is about to be unmapped: its buffer must not be taken for the next slab's.
+    /// Unregisters a slab that is about to be unmapped: the next slab with this number must not be
+    /// accessed through its buffer.
     pub fn forget(&mut self, ring: &Ring, slab: u32) {
         let number = slab as usize;
         if self.registered.get(number) != Some(&true) {
@@ -76,8 +77,8 @@ impl Buffers {
                 .register_buffers_update(slab, &[nothing], None)
         };
         if result.is_err() {
-            // The old buffer is still there, so this number must never be used again, nor any other
-            // that is not used yet.
+            // The old buffer stays registered, so no op may name this number again. No further slab
+            // is registered either.
             self.places = 0;
         }
     }

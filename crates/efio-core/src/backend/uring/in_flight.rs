@@ -1,4 +1,4 @@
-//! The ops that the ring has: what their memory is, and what the kernel is told to do.
+//! The ops in flight on the ring: their memory, and their submission entries.
 
 use super::buffers::Buffers;
 use super::ring::Ring;
@@ -12,16 +12,23 @@ use io_uring::{opcode, types};
 /// An op that was pushed and has not completed.
 pub struct InFlightOp {
     request: Request<KernelFile>,
-    /// How it entered the kernel.
+    /// The descriptor and flags that it uses.
     lease: DescriptorLease,
-    /// What a vectored write reads its pieces from.
+    /// The vectors of a vectored write, which the kernel reads.
     vectors: Vec<libc::iovec>,
-    /// Entries that were pushed before its own.
+    /// How many entries were pushed before its own.
     seq: u64,
 }
 
-/// All flights. The ring names one by the number of its slot and the count of its uses, so that a
-/// second completion finds nothing (F43).
+/// All ops in flight. The `user_data` of an op is its slot number and the slot's use count, so that a
+/// second completion finds nothing (F43):
+///
+/// ```text
+///  63        32 31         0
+///  ┌───────────┬────────────┐
+///  │   uses    │  slot      │      third use of slot 7: 0x0000_0003_0000_0007
+///  └───────────┴────────────┘
+/// ```
 #[derive(Default)]
 pub struct InFlight {
     slots: Vec<Slot>,
@@ -35,17 +42,20 @@ struct Slot {
 }
 
 impl InFlight {
-    /// How many there are.
+    /// Returns how many ops are in flight.
     pub fn len(&self) -> usize {
         self.slots.len() - self.free.len()
     }
 
-    /// Pushes a read or write. Whether its memory is registered.
+    /// Pushes a read or write, and returns whether its memory is registered.
     ///
     /// # Errors
     ///
-    /// The request, when it is neither, or its file has no way for it, or it is a write whose
-    /// descriptor somebody else closed (F14).
+    /// The request,
+    ///
+    /// 1. if it is neither a read nor a write,
+    /// 2. if its file has no descriptor for its cache mode, or
+    /// 3. if it is a write whose descriptor somebody else closed (F14).
     pub fn push(
         &mut self,
         ring: &mut Ring,
@@ -64,9 +74,9 @@ impl InFlight {
         let slot = &mut self.slots[number as usize];
         slot.uses = slot.uses.wrapping_add(1);
         let entry = entry.user_data(u64::from(slot.uses) << 32 | u64::from(number));
-        // SAFETY: the flight owns the memory and holds the file, and the vectors do not move with
-        // it. It stays in its slot until the completion; at the end of the ring, `salvage` keeps
-        // the memory of what the kernel may still be at.
+        // SAFETY: the op owns the memory and holds the file, and the vectors do not move with it.
+        // It stays in its slot until the completion; at the end of the ring, `take_unsubmitted`
+        // leaks the memory that the kernel may still use.
         let seq = unsafe { ring.push(&entry) };
         slot.op = Some(InFlightOp {
             request,
@@ -77,9 +87,9 @@ impl InFlight {
         Ok(fixed)
     }
 
-    /// The op named `name` ended with `result`; `None` if there is none such.
-    pub fn complete(&mut self, name: u64, result: i32) -> Option<Completion<KernelFile>> {
-        let (uses, number) = ((name >> 32) as u32, name as u32);
+    /// Completes the op with this `user_data`; `None` if no such op is in flight.
+    pub fn complete(&mut self, user_data: u64, result: i32) -> Option<Completion<KernelFile>> {
+        let (uses, number) = ((user_data >> 32) as u32, user_data as u32);
         let slot = self.slots.get_mut(number as usize)?;
         if slot.uses != uses {
             return None;
@@ -102,12 +112,15 @@ impl InFlight {
         })
     }
 
-    /// Gives up every flight: the requests that the kernel never took come back, in order. The
-    /// memory of the others may be read or filled at any time from now on, so it is never used for
-    /// anything again, nor unmapped: lost for the process, and safe (F42, F45).
+    /// Abandons every op, and returns the requests that the kernel did not take, in order. The
+    /// kernel may read or fill the memory of the others at any time from now on, so that memory is
+    /// leaked: never reused and never unmapped (F42, F45).
+    ///
+    /// With `taken` 2 and ops of the sequence numbers 0, 2 and 3 in flight, op 0 is leaked, and the
+    /// requests of 2 and 3 are returned.
     pub fn take_unsubmitted(&mut self, taken: u64) -> Vec<Request<KernelFile>> {
-        let flights = self.slots.drain(..).filter_map(|slot| slot.op);
-        let (mut waiting, lost): (Vec<_>, Vec<_>) = flights.partition(|op| op.seq >= taken);
+        let ops = self.slots.drain(..).filter_map(|slot| slot.op);
+        let (mut unsubmitted, lost): (Vec<_>, Vec<_>) = ops.partition(|op| op.seq >= taken);
         self.free.clear();
         for op in lost {
             match op.request.op {
@@ -120,17 +133,17 @@ impl InFlight {
             // The kernel copied the vectors, and has a reference of its own to the file.
             drop(op.vectors);
         }
-        waiting.sort_by_key(|op| op.seq);
-        let again = |op: InFlightOp| {
+        unsubmitted.sort_by_key(|op| op.seq);
+        let into_request = |op: InFlightOp| {
             op.release();
             op.request
         };
-        waiting.into_iter().map(again).collect()
+        unsubmitted.into_iter().map(into_request).collect()
     }
 }
 
 impl InFlightOp {
-    /// The kernel is not at it, or not any more.
+    /// Releases the lease of an op that the kernel does not have, or not any more.
     fn release(&self) {
         let op = &self.request.op;
         if let Op::Read { file, .. } | Op::Write { file, .. } | Op::WriteBlock { file, .. } = op {
@@ -139,7 +152,7 @@ impl InFlightOp {
     }
 }
 
-/// The way of a read, or of a write whose descriptor is still the file's.
+/// Acquires the lease of a read, or of a write whose descriptor still belongs to the file.
 fn lease_for(op: &Op<KernelFile>) -> Option<DescriptorLease> {
     let (file, lease) = match op {
         Op::Read {
@@ -160,7 +173,7 @@ fn lease_for(op: &Op<KernelFile>) -> Option<DescriptorLease> {
     None
 }
 
-/// The entry for a read or write, and whether its memory is registered.
+/// Builds the entry for a read or write, and returns whether its memory is registered.
 fn entry(
     op: &Op<KernelFile>,
     lease: DescriptorLease,
@@ -222,11 +235,11 @@ fn entry(
             let write = opcode::Writev::new(fd, vectors.as_ptr(), vectors.len() as u32);
             (write.offset(*offset).rw_flags(flags).build(), false)
         }
-        _ => unreachable!("only a read or write has a way"),
+        _ => unreachable!("only a read or write has a lease"),
     }
 }
 
-/// The one slice of a write, and the fixed buffer that it lies in.
+/// Returns the only slice of a write, and the number of its fixed buffer.
 fn single_registered<'a>(
     slices: &'a [PageSlice],
     ring: &Ring,

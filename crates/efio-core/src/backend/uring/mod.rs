@@ -1,19 +1,19 @@
-//! The uring backend: direct reads and writes through one io_uring, everything else on a crew.
+//! The uring backend: direct writes and most reads through one io_uring, the rest on workers.
 //!
 //! ```text
-//!          ┌─ direct IO, reads ──► ring ──┐ one io_uring_enter submits,
-//!  Driver ─┤                              ├─ waits for completions, for the
-//!          └─ open, buffered writes, ─► crew ─┘ doorbell and for the time
+//!          ┌─ reads, direct writes ──► ring ─────┐ one io_uring_enter submits and
+//!  driver ─┤                                     ├ waits for completions, for the
+//!          └─ open, buffered writes, ► workers ──┘ doorbell and for the timeout
 //!             sync, close
 //! ```
 //!
-//! What has to wait inside the kernel would be given to a kernel thread by the ring: an open that
-//! makes a file, a sync, and each buffered write on most file systems. Our own crew, which is the
-//! one of the pool backend, does the same at a lower price, and the ring never waits.
+//! Some ops block inside the kernel: an open that creates a file, a sync, and each buffered write on
+//! most file systems. The ring would pass these to kernel threads. The workers of the pool backend do
+//! the same at a lower cost, and the ring never blocks.
 //!
-//! The driver thread makes the ring, is the only one to use it, and drops it. The descriptor is
-//! close-on-exec (F56); a forked child has neither the driver thread nor the ring's memory, so it
-//! cannot submit anything (F51).
+//! Only the driver thread creates, uses and drops the ring. The descriptor is close-on-exec (F56); a
+//! forked child has neither the driver thread nor the ring's memory, so it cannot submit anything
+//! (F51).
 
 mod buffers;
 mod doorbell;
@@ -38,73 +38,73 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Ops that the ring has at a time, the poll of the doorbell among them.
+/// The most ops in flight on the ring, the poll of the doorbell among them.
 const DEPTH: u32 = 256;
-/// An op of this many bytes does not wait for others to go along: the disk works on it while the
-/// driver maps memory for the next one.
+/// An op of this many bytes is submitted at once, not batched with others: the disk works on it
+/// while the driver maps memory for the next one.
 const LARGE: usize = 256 << 10;
-/// Turns that an op may wait for others to go along in one system call.
+/// How many turns an op may wait to be submitted in one system call with others.
 const MAX_DEFERRED_TURNS: u32 = 2;
-/// How long to stay away from a kernel that has no memory for us now.
+/// How long to wait before the kernel is entered again when it is out of memory.
 const BUSY_PAUSE: Duration = Duration::from_millis(1);
-/// How long a dropped backend waits for what the kernel has.
+/// How long a dropped backend waits for ops in flight.
 const DROP_TIMEOUT: Duration = Duration::from_millis(50);
-/// Marks the completion of the operation that tries the ring out.
-const TRIAL: u64 = u64::MAX - 1;
+/// The `user_data` of the operation that probes the ring.
+const PROBE: u64 = u64::MAX - 1;
 
-/// An io_uring and a crew beside it.
+/// An io_uring and a pool of workers.
 pub struct UringBackend {
-    // The ring goes first: only then may the memory of its ops go. What the kernel is still at,
-    // `drop` has put aside by then.
+    // The ring is dropped first, and the memory of its ops only afterwards. `drop` has leaked the
+    // memory that the kernel may still use by then.
     ring: Ring,
     in_flight: InFlight,
     buffers: Buffers,
-    bell: DoorbellPoll,
+    doorbell_poll: DoorbellPoll,
     workers: PoolBackend,
     driver: Arc<Doorbell<EventFd>>,
     counters: Arc<Counters>,
-    /// Turns since something was pushed that the kernel has not taken.
-    waited: u32,
-    /// The kernel refuses to be entered: the crew does everything.
+    /// Turns since an entry was pushed that the kernel has not taken.
+    deferred_turns: u32,
+    /// The kernel refuses to be entered: the workers perform all ops.
     refused: bool,
 }
 
 impl UringBackend {
-    /// Makes the ring and tries it out, and starts the crew. To be called by the driver thread.
+    /// Creates and probes the ring, and starts the workers. The driver thread calls this.
     ///
     /// # Errors
     ///
-    /// What [`Ring::new`] says, `EPERM` or the like when only entering is forbidden; and what
-    /// [`PoolBackend::start`] says.
+    /// The errors of [`Ring::new`], `EPERM` or the like when only entering is forbidden, and the
+    /// errors of [`PoolBackend::start`].
     pub fn start(
         config: &Config,
         driver: Arc<Doorbell<EventFd>>,
         counters: Arc<Counters>,
     ) -> io::Result<Self> {
         let mut ring = Ring::new(DEPTH)?;
-        let mut bell = DoorbellPoll::new(driver.alarm());
-        bell.arm(&mut ring);
-        try_out(&mut ring, &mut bell)?;
+        let mut doorbell_poll = DoorbellPoll::new(driver.alarm());
+        doorbell_poll.arm(&mut ring);
+        probe(&mut ring, &mut doorbell_poll)?;
         Ok(Self {
             buffers: Buffers::new(&ring, config.memory_budget),
             ring,
             in_flight: InFlight::default(),
-            bell,
+            doorbell_poll,
             workers: PoolBackend::start(config, Arc::clone(&driver))?,
             driver,
             counters,
-            waited: 0,
+            deferred_turns: 0,
             refused: false,
         })
     }
 
-    /// Enters the kernel, which may refuse.
+    /// Enters the kernel, and abandons the ring if the kernel refuses it.
     fn enter(&mut self, wait: bool, timeout: Option<Duration>) {
-        self.waited = 0;
+        self.deferred_turns = 0;
         self.counters.ring_enters.add(1);
         match self.ring.enter(wait, timeout) {
             EnterResult::Done => {}
-            // Completions are there, or will be told by the bell.
+            // Completions are available, or the doorbell ends the pause.
             EnterResult::Busy if wait => {
                 let short = timeout.map_or(BUSY_PAUSE, |timeout| timeout.min(BUSY_PAUSE));
                 self.driver.alarm().wait(Some(short));
@@ -115,8 +115,9 @@ impl UringBackend {
         }
     }
 
-    /// From now on the crew does everything. What the kernel took and never told is lost, and its
-    /// memory with it; the driver waits for it no longer than for a disk that hangs.
+    /// Gives up the ring: the workers perform all ops from now on. Ops that the kernel took and has
+    /// not completed are lost, and their memory is leaked; the driver handles them as those of a
+    /// disk that hangs.
     fn abandon_ring(&mut self) {
         self.refused = true;
         self.counters.rings_lost.add(1);
@@ -126,12 +127,12 @@ impl UringBackend {
         }
     }
 
-    /// Takes the completions out of the ring.
+    /// Passes the completions in the ring to `take`.
     fn collect(&mut self, mut take: impl FnMut(Completion<KernelFile>)) {
         while let Some(entry) = self.ring.pop() {
             match entry.user_data() {
-                DOORBELL => self.bell.on_notified(&entry),
-                name => match self.in_flight.complete(name, entry.result()) {
+                DOORBELL => self.doorbell_poll.on_notified(&entry),
+                op => match self.in_flight.complete(op, entry.result()) {
                     Some(completion) => take(completion),
                     None => self.counters.stray_completions.add(1),
                 },
@@ -140,9 +141,9 @@ impl UringBackend {
     }
 }
 
-/// Whether the kernel lets us enter, too, and polls a doorbell: one operation that does nothing.
-fn try_out(ring: &mut Ring, bell: &mut DoorbellPoll) -> io::Result<()> {
-    let nop = opcode::Nop::new().build().user_data(TRIAL);
+/// Probes with one no-op whether the kernel lets us enter, and polls a doorbell.
+fn probe(ring: &mut Ring, doorbell_poll: &mut DoorbellPoll) -> io::Result<()> {
+    let nop = opcode::Nop::new().build().user_data(PROBE);
     // SAFETY: it names no memory and no descriptor.
     unsafe { ring.push(&nop) };
     let mut is_done = false;
@@ -154,8 +155,8 @@ fn try_out(ring: &mut Ring, bell: &mut DoorbellPoll) -> io::Result<()> {
                 return Err(io::Error::from_raw_os_error(-entry.result()));
             }
             match entry.user_data() {
-                DOORBELL => bell.on_notified(&entry),
-                name => is_done |= name == TRIAL,
+                DOORBELL => doorbell_poll.on_notified(&entry),
+                other => is_done |= other == PROBE,
             }
         }
     }
@@ -185,7 +186,7 @@ impl Backend for UringBackend {
                 }
                 Ok(())
             }
-            // The crew says what is wrong with it.
+            // The op fails on a worker, with the error of the system call.
             Err(request) => self.workers.submit(request),
         }
     }
@@ -203,9 +204,9 @@ impl Backend for UringBackend {
     fn reap(&mut self, out: &mut Vec<Completion<KernelFile>>) {
         self.workers.reap(out);
         if !self.refused {
-            let behind = self.ring.taken() < self.ring.pushed();
-            self.waited += u32::from(behind);
-            if self.waited > MAX_DEFERRED_TURNS || self.ring.needs_enter() {
+            let has_unsubmitted = self.ring.taken() < self.ring.pushed();
+            self.deferred_turns += u32::from(has_unsubmitted);
+            if self.deferred_turns > MAX_DEFERRED_TURNS || self.ring.needs_enter() {
                 self.enter(false, None);
             }
         }
@@ -225,12 +226,14 @@ impl Backend for UringBackend {
             return self.workers.wait(timeout);
         }
         if self.driver.arm() {
-            self.bell.arm(&mut self.ring);
-            let sleep = self.workers.before_sleep(self.bell.bound(timeout));
-            let begun = self.bell.is_bound(timeout).then(Instant::now);
+            self.doorbell_poll.arm(&mut self.ring);
+            let bound = self.doorbell_poll.bound(timeout);
+            let sleep = self.workers.before_sleep(bound);
+            let begun = self.doorbell_poll.is_bound(timeout).then(Instant::now);
             self.enter(true, sleep.timeout);
             if let Some(begun) = begun {
-                self.bell.look(self.driver.alarm(), begun.elapsed());
+                self.doorbell_poll
+                    .check(self.driver.alarm(), begun.elapsed());
             }
             self.workers.after_sleep(sleep);
             self.driver.disarm();
@@ -238,7 +241,7 @@ impl Backend for UringBackend {
     }
 }
 
-/// Whether the kernel can begin the op without waiting.
+/// Whether the kernel can begin the op without blocking.
 fn is_for_the_ring(op: &Op<KernelFile>) -> bool {
     match op {
         Op::Read { file, .. } => file.may_use_ring(),
@@ -253,8 +256,9 @@ fn is_for_the_ring(op: &Op<KernelFile>) -> bool {
 }
 
 impl Drop for UringBackend {
-    /// Waits a moment for what the kernel has, and gives up the memory of what is not done then: a
-    /// hung disk must not hang the caller (F45), and closing a ring does not wait for its ops.
+    /// Waits for ops in flight for up to [`DROP_TIMEOUT`], then leaks the memory of those that have
+    /// not completed: a hung disk must not hang the caller (F45), and closing a ring does not wait
+    /// for its ops.
     fn drop(&mut self) {
         let end = Instant::now() + DROP_TIMEOUT;
         while !self.refused && self.in_flight.len() > 0 {

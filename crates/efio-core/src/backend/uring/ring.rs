@@ -2,7 +2,7 @@
 //!
 //! The kernel reads the tail of the submission queue with Acquire inside `io_uring_enter` and
 //! publishes the tail of the completion queue with Release; the `io-uring` crate has the other
-//! half of both.
+//! half of both pairs.
 
 use efio_sync::shim::kernel_time::seconds_and_nanos;
 use io_uring::squeue::Entry;
@@ -13,25 +13,25 @@ use std::mem::ManuallyDrop;
 use std::os::fd::{AsRawFd, RawFd};
 use std::time::Duration;
 
-/// A ring that belongs to the thread that made it.
+/// A ring that belongs to the thread that created it.
 pub struct Ring {
     io: ManuallyDrop<IoUring>,
     /// Entries pushed so far.
     pushed: u64,
 }
 
-/// How entering the kernel went.
+/// The result of entering the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EnterResult {
-    /// It did what was asked, or the time was over, or a signal came.
+    /// The kernel did what was asked, the timeout passed, or a signal came.
     Done,
-    /// It has no memory, or first wants room for completions: again after a while.
+    /// The kernel has no memory, or no room for completions: retry after a while.
     Busy,
-    /// It will not have this ring any more.
+    /// The kernel refuses this ring from now on.
     Fatal,
 }
 
-/// The operations that have to be there.
+/// The operations that the kernel has to support.
 const NEEDED: [u8; 7] = [
     opcode::Nop::CODE,
     opcode::PollAdd::CODE,
@@ -43,30 +43,31 @@ const NEEDED: [u8; 7] = [
 ];
 
 impl Ring {
-    /// A ring for `depth` operations at a time.
+    /// Creates a ring for `depth` operations at a time.
     ///
     /// # Errors
     ///
-    /// What `io_uring_setup(2)` says: `EPERM` where it is forbidden, `ENOSYS` where it is unknown,
-    /// `ENOMEM` where memory is short; `ENOSYS` also for a kernel without the operations needed.
+    /// Those of `io_uring_setup(2)`: `EPERM` where it is forbidden, `ENOSYS` where it is unknown,
+    /// `ENOMEM` where memory is short. Also `ENOSYS` for a kernel that lacks a needed operation.
     pub fn new(depth: u32) -> io::Result<Self> {
         let io = build(depth)?;
         let mut probe = Probe::new();
         io.submitter().register_probe(&mut probe)?;
         let params = io.params();
-        let whole = NEEDED.iter().all(|&code| probe.is_supported(code))
+        let is_complete = NEEDED.iter().all(|&code| probe.is_supported(code))
             && params.is_feature_nodrop()
             && params.is_feature_ext_arg()
             && params.is_feature_submit_stable();
-        if !whole {
+        if !is_complete {
             return Err(io::Error::from_raw_os_error(libc::ENOSYS));
         }
-        mark(io.as_raw_fd());
+        mark_as_ours(io.as_raw_fd());
         let io = ManuallyDrop::new(io);
         Ok(Self { io, pushed: 0 })
     }
 
-    /// Adds an entry for the next [`enter`](Self::enter). The number of entries before it.
+    /// Adds an entry for the next [`enter`](Self::enter), and returns the number of entries before
+    /// it.
     ///
     /// # Safety
     ///
@@ -75,29 +76,29 @@ impl Ring {
     pub unsafe fn push(&mut self, entry: &Entry) -> u64 {
         // SAFETY: the caller's promise.
         let pushed = unsafe { self.io.submission().push(entry) };
-        pushed.expect("there are as many places as ops may be under way");
+        pushed.expect("the queue has a place for each op that may be in flight");
         self.pushed += 1;
         self.pushed - 1
     }
 
-    /// How many entries were pushed.
+    /// Returns how many entries were pushed.
     pub fn pushed(&self) -> u64 {
         self.pushed
     }
 
-    /// How many of them the kernel has taken.
+    /// Returns how many of them the kernel has taken.
     pub fn taken(&mut self) -> u64 {
         self.pushed - self.io.submission().len() as u64
     }
 
-    /// Whether the kernel has completions that it tells only to a thread that enters.
+    /// Whether the kernel has completions that it delivers only when it is entered.
     pub fn needs_enter(&mut self) -> bool {
         let queue = self.io.submission();
         queue.taskrun() || queue.cq_overflow()
     }
 
-    /// Submits what was pushed; with `wait`, sleeps until there is a completion or the time is
-    /// over.
+    /// Submits what was pushed; with `wait`, sleeps until there is a completion or the timeout
+    /// passes.
     pub fn enter(&self, wait: bool, timeout: Option<Duration>) -> EnterResult {
         let time = timeout.map(|timeout| {
             let (seconds, nanos) = seconds_and_nanos(timeout);
@@ -107,7 +108,7 @@ impl Ring {
         if let Some(time) = &time {
             args = args.timespec(time);
         }
-        // A thread that waits for its doorbell is not a disk that keeps a processor waiting.
+        // A wait for the doorbell is not a wait for the disk, and must not count as one.
         let flags = if self.io.params().is_feature_no_iowait() {
             EnterFlags::NO_IOWAIT
         } else {
@@ -124,51 +125,52 @@ impl Ring {
         }
     }
 
-    /// The next completion.
+    /// Takes the next completion.
     pub fn pop(&mut self) -> Option<cqueue::Entry> {
         self.io.completion().next()
     }
 
-    /// The kernel's interface for registering.
+    /// Returns the interface for registering buffers.
     pub fn submitter(&self) -> io_uring::Submitter<'_> {
         self.io.submitter()
     }
 }
 
 impl Drop for Ring {
-    /// Closes the ring; unless somebody closed it by its number, which is another file's by now or
-    /// nobody's (F70). Then its memory stays.
+    /// Closes the ring, unless somebody else closed its descriptor, whose number may belong to
+    /// another file by now (F70). Then the ring's memory is leaked.
     fn drop(&mut self) {
-        if has_mark(self.io.as_raw_fd()) {
+        if is_ours(self.io.as_raw_fd()) {
             // SAFETY: it is not used afterwards.
             unsafe { ManuallyDrop::drop(&mut self.io) };
         }
     }
 }
 
-/// As in `WakeFd` of efio-sync: a number that no file has unless somebody gives it one.
+/// A signal number that marks a descriptor as ours, as in `WakeFd` of efio-sync: no file has it
+/// unless somebody sets it.
 const MARK: libc::c_int = 33;
 const F_SETSIG: libc::c_int = 10;
 const F_GETSIG: libc::c_int = 11;
 
-fn mark(fd: RawFd) {
-    // SAFETY: no pointers, and a descriptor of ours. Refused, it is not closed by us.
+fn mark_as_ours(fd: RawFd) {
+    // SAFETY: no pointers, and a descriptor of ours. If the kernel refuses, we do not close it.
     unsafe { libc::fcntl(fd, F_SETSIG, MARK) };
 }
 
-fn has_mark(fd: RawFd) -> bool {
-    // SAFETY: no pointers; whatever the number names now is asked for a number.
+fn is_ours(fd: RawFd) -> bool {
+    // SAFETY: no pointers; the call only reads a number of whatever file the descriptor names now.
     unsafe { libc::fcntl(fd, F_GETSIG) == MARK }
 }
 
-/// The best kind of ring that this kernel has. No kernel thread polls it: that would keep a
+/// Creates the best kind of ring that this kernel has. No kernel thread polls it: that would keep a
 /// processor busy for nothing.
 fn build(depth: u32) -> io::Result<IoUring> {
     let common = || -> Builder {
         let mut builder = IoUring::builder();
-        // A child has no use for the ring, and must not submit on it (F51). Twice as many places
-        // for completions as ops under way: the doorbell takes some, and the queue never overflows
-        // (F39).
+        // A child has no use for the ring, and must not submit on it (F51). There are twice as many
+        // places for completions as ops in flight: the doorbell takes some, and the queue never
+        // overflows (F39).
         builder
             .dontfork()
             .setup_cqsize(2 * depth)
@@ -176,13 +178,13 @@ fn build(depth: u32) -> io::Result<IoUring> {
             .setup_taskrun_flag();
         builder
     };
-    // One thread submits, and completions are worked on when it asks for them (Linux 6.1).
+    // One thread submits, and the kernel completes ops when that thread enters (Linux 6.1).
     let deferred = common()
         .setup_single_issuer()
         .setup_defer_taskrun()
         .build(depth);
     match deferred {
-        // At least no interrupts of this thread for the sake of completions (Linux 5.19).
+        // At least completions do not interrupt this thread (Linux 5.19).
         Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
             common().setup_coop_taskrun().build(depth)
         }

@@ -1,4 +1,4 @@
-//! The ring when there is no room for completions: the kernel keeps them, and nothing is lost (F39).
+//! The ring without room for completions: the kernel keeps them, and nothing is lost (F39).
 
 use super::doorbell::{DOORBELL, DoorbellPoll};
 use super::ring::{EnterResult, Ring};
@@ -11,7 +11,7 @@ const DEPTH: u32 = 4;
 /// Its places for completions.
 const PLACES: u64 = 2 * DEPTH as u64;
 
-/// A small ring; `None`, said aloud, where there is none.
+/// Creates a small ring; `None`, with a message, where io_uring is not available.
 fn ring() -> Option<Ring> {
     let ring = Ring::new(DEPTH);
     if let Err(why) = &ring {
@@ -20,7 +20,7 @@ fn ring() -> Option<Ring> {
     ring.ok()
 }
 
-/// Ops that do nothing, by number; their completions are left where they are.
+/// Submits no-ops by number, and leaves their completions in the ring.
 fn submit(ring: &mut Ring, numbers: std::ops::Range<u64>) {
     for number in numbers {
         let nop = opcode::Nop::new().build().user_data(number);
@@ -30,7 +30,7 @@ fn submit(ring: &mut Ring, numbers: std::ops::Range<u64>) {
     }
 }
 
-/// All completions, the way the backend takes them.
+/// Takes all completions as the backend does.
 fn drain(ring: &mut Ring) -> Vec<cqueue::Entry> {
     let mut all = Vec::new();
     loop {
@@ -47,7 +47,7 @@ fn numbers(completions: &[cqueue::Entry]) -> Vec<u64> {
 }
 
 #[test]
-fn completions_without_a_place_are_told_later() {
+fn completions_without_a_place_are_delivered_later() {
     let Some(mut ring) = ring() else { return };
     let many = 10 * PLACES;
     submit(&mut ring, 0..many);
@@ -60,14 +60,14 @@ fn completions_without_a_place_are_told_later() {
     );
 }
 
-/// The kernel ends a multishot poll that finds no place for its completion. A bell that is rung then,
-/// and later, is heard all the same.
+/// The kernel ends a multishot poll that finds no place for its completion. Notifications of that
+/// moment and later ones still arrive.
 #[test]
-fn a_bell_that_the_kernel_stopped_watching_is_watched_again() {
+fn an_ended_poll_of_the_doorbell_starts_again() {
     let Some(mut ring) = ring() else { return };
     let fd = EventFd::new().unwrap();
-    let mut bell = DoorbellPoll::new(&fd);
-    bell.arm(&mut ring);
+    let mut poll = DoorbellPoll::new(&fd);
+    poll.arm(&mut ring);
     submit(&mut ring, 0..PLACES);
     assert!(!ring.needs_enter(), "full, and not more than that");
     fd.wake();
@@ -75,24 +75,24 @@ fn a_bell_that_the_kernel_stopped_watching_is_watched_again() {
     assert!(ring.needs_enter());
     assert_eq!(ring.enter(false, None), EnterResult::Done);
     let completions = drain(&mut ring);
-    let rings: Vec<_> = completions
+    let notified: Vec<_> = completions
         .iter()
-        .filter(|completions| completions.user_data() == DOORBELL)
+        .filter(|completion| completion.user_data() == DOORBELL)
         .collect();
-    let [ended] = rings[..] else {
-        panic!("rung once: {completions:?}");
+    let [ended] = notified[..] else {
+        panic!("notified once: {completions:?}");
     };
     assert!(!cqueue::more(ended.flags()), "the kernel ended the poll");
-    bell.on_notified(ended);
+    poll.on_notified(ended);
     for _ in 0..3 {
-        bell.arm(&mut ring);
+        poll.arm(&mut ring);
         fd.wake();
         let entered = ring.enter(true, Some(Duration::from_secs(1)));
         assert_eq!(entered, EnterResult::Done);
         let completions = drain(&mut ring);
         assert!(numbers(&completions).contains(&DOORBELL), "{completions:?}");
-        for completions in &completions {
-            bell.on_notified(completions);
+        for completion in &completions {
+            poll.on_notified(completion);
         }
     }
 }
