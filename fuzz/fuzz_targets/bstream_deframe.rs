@@ -1,5 +1,5 @@
-//! Any bytes into both decoders: cut in pieces or whole they come to the same, and what the strict
-//! chunked decoder accepts means the same to httparse.
+//! Any bytes into both decoders: the result is the same for the whole input and for its parts, and
+//! httparse agrees with what the strict chunked decoder accepts.
 #![no_main]
 
 use std::io::{ErrorKind, Read};
@@ -8,10 +8,10 @@ use efio_bstream::{ChunkedDecoder, Deframing, FrameError, FrameReader, LengthPre
 use efio_chunks::{ByteReader, byte_stream};
 use libfuzzer_sys::fuzz_target;
 
-/// Frames, how it ended, and what was left.
+/// The frames, the result, and the bytes left.
 type Outcome = (Vec<Vec<u8>>, Result<bool, Option<FrameError>>, Vec<u8>);
 
-/// Feeds the input in pieces, or as one, and reads whenever there is something.
+/// Feeds the input in parts, or whole, and reads whenever bytes are available.
 fn run<D: Deframing>(input: &[u8], cuts: &[u8], read: usize, deframing: D) -> Outcome {
     let (mut writer, reader) = byte_stream();
     let mut reader = FrameReader::new(reader, deframing);
@@ -38,7 +38,7 @@ fn run<D: Deframing>(input: &[u8], cuts: &[u8], read: usize, deframing: D) -> Ou
             Err(error) => break Err(reason(&error)),
         }
         if feed.is_empty() {
-            // All of it is in, and more is wanted.
+            // The decoder has the whole input and wants more.
             break Ok(false);
         }
         let cut = cuts
@@ -62,7 +62,7 @@ fn reason(error: &std::io::Error) -> Option<FrameError> {
         .copied()
 }
 
-/// The body by httparse, which is laxer; `None` where it gives up.
+/// Returns the body according to httparse, which is laxer; `None` where it refuses.
 fn by_httparse(mut input: &[u8]) -> Option<Vec<u8>> {
     let mut body = Vec::new();
     loop {
@@ -95,16 +95,16 @@ fuzz_target!(|input: (Vec<u8>, Vec<u8>, u8, u8)| {
         64,
         ChunkedDecoder::with_limits(max_chunk, max_header),
     );
-    let pieces = run(
+    let parts = run(
         &bytes,
         &cuts,
         read,
         ChunkedDecoder::with_limits(max_chunk, max_header),
     );
-    // After an error the place in the input has no meaning.
-    assert_eq!((&whole.0, whole.1), (&pieces.0, pieces.1));
+    // After an error the position in the input has no meaning.
+    assert_eq!((&whole.0, whole.1), (&parts.0, parts.1));
     if whole.1 == Ok(true) {
-        assert_eq!(whole.2, pieces.2);
+        assert_eq!(whole.2, parts.2);
         if let Some(body) = by_httparse(&bytes) {
             assert_eq!(whole.0.concat(), body);
         }
@@ -112,6 +112,6 @@ fuzz_target!(|input: (Vec<u8>, Vec<u8>, u8, u8)| {
 
     let max = if mode & 8 == 0 { u64::MAX } else { 50 };
     let whole = run(&bytes, &[], 64, LengthPrefix::with_max(width, max));
-    let pieces = run(&bytes, &cuts, read, LengthPrefix::with_max(width, max));
-    assert_eq!((&whole.0, whole.1), (&pieces.0, pieces.1));
+    let parts = run(&bytes, &cuts, read, LengthPrefix::with_max(width, max));
+    assert_eq!((&whole.0, whole.1), (&parts.0, parts.1));
 });

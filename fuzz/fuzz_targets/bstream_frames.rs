@@ -1,5 +1,5 @@
-//! Any writes, flushes and whole frames, through small frames and small streams: what comes out is
-//! what went in, frame by frame.
+//! Any writes, flushes and whole frames, through small frames and small streams: the bytes come out
+//! as they went in, frame by frame.
 #![no_main]
 
 use std::io::{self, ErrorKind, Read, Write};

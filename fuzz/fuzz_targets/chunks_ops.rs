@@ -1,4 +1,4 @@
-//! Any operations on two chunk streams, beside the model that the proptest uses.
+//! Any operations on two chunk streams, against the model of the proptest.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

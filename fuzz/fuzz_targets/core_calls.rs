@@ -1,5 +1,5 @@
-//! Any sequence of calls with any arguments: each gives an answer or an errno, nothing panics, and
-//! when all is closed nothing is left.
+//! Any sequence of calls with any arguments: each returns a result or an errno, none panics, and
+//! once every file is closed no memory and no op is left.
 
 #![no_main]
 
@@ -26,24 +26,24 @@ enum Call {
         file: u8,
         len: u16,
     },
-    Seek {
+    SetPosition {
         file: u8,
         to: u64,
     },
-    At {
+    Positional {
         file: u8,
         write: bool,
         offset: u64,
         len: u16,
     },
-    Truncate {
+    SetLen {
         file: u8,
         len: u64,
     },
     TakeUnwritten {
         file: u8,
     },
-    Poll {
+    Readiness {
         file: u8,
     },
     Sync {
@@ -53,7 +53,7 @@ enum Call {
         file: u8,
         durable: bool,
     },
-    Wild {
+    Stale {
         fd: u64,
         call: u8,
     },
@@ -141,10 +141,10 @@ fn step(simulation: &mut Simulation, files: &mut Vec<File>, call: Call) {
                 assert!(n <= usize::from(len));
             }
         }
-        Call::Seek { file, to } => {
+        Call::SetPosition { file, to } => {
             drop(pick(file).map(|file| file.set_position(to % (1 << 22)).or(file.set_position(to))))
         }
-        Call::At {
+        Call::Positional {
             file,
             write,
             offset,
@@ -152,7 +152,7 @@ fn step(simulation: &mut Simulation, files: &mut Vec<File>, call: Call) {
         } => {
             let buffer: Option<Buffer> = engine.buffer(usize::from(len)).ok();
             if let Some((file, buffer)) = pick(file).zip(buffer) {
-                // Within the file's size as a rule, and anywhere sometimes.
+                // Most offsets lie within the size of the file.
                 let offset = if offset % 8 == 0 {
                     offset
                 } else {
@@ -162,11 +162,11 @@ fn step(simulation: &mut Simulation, files: &mut Vec<File>, call: Call) {
                 drop(call(file, offset, buffer, offset));
             }
         }
-        Call::Truncate { file, len } => {
+        Call::SetLen { file, len } => {
             drop(pick(file).map(|file| file.set_len(len % (1 << 22)).or(file.set_len(len))))
         }
         Call::TakeUnwritten { file } => drop(pick(file).map(File::take_unwritten)),
-        Call::Poll { file } => drop(pick(file).map(|file| engine.readiness(file.fd()))),
+        Call::Readiness { file } => drop(pick(file).map(File::readiness)),
         Call::Sync { file } => drop(pick(file).map(File::sync)),
         Call::Close { file, durable } => {
             if !files.is_empty() {
@@ -178,19 +178,19 @@ fn step(simulation: &mut Simulation, files: &mut Vec<File>, call: Call) {
                 });
             }
         }
-        Call::Wild { fd, call } => {
+        Call::Stale { fd, call } => {
             let fd = Fd::from_bits(fd);
             if files.iter().any(|file| file.fd() == fd) {
                 return;
             }
             let result = match call % 5 {
                 0 => engine.file(fd).read(&mut [0; 8]).map(drop),
-                1 => engine.file(fd).write(b"wild").map(drop),
+                1 => engine.file(fd).write(b"stale").map(drop),
                 2 => engine.file(fd).sync().map(drop),
                 3 => engine.file(fd).close(),
                 _ => engine.file(fd).progress().map(drop),
             };
-            assert!(result.is_err(), "{fd:?} was never issued, or is closed");
+            assert!(result.is_err(), "{fd:?} was never returned, or is closed");
         }
         Call::Turn { .. } => {}
     }

@@ -1,4 +1,4 @@
-//! Sequences of operations on both queues against `VecDeque`, one thread.
+//! Sequences of operations on both queues against `VecDeque`, on one thread.
 #![no_main]
 
 use std::collections::VecDeque;
@@ -28,7 +28,7 @@ macro_rules! run {
             next += 1;
             let room = if closed { 0 } else { capacity - model.len() };
             match op {
-                // Boxed: AddressSanitizer sees one that is freed twice or never.
+                // Boxed: AddressSanitizer reports an item that is freed twice or never.
                 Op::Push | Op::PushMut => {
                     let item = Box::new(next);
                     let pushed = match op {
@@ -77,7 +77,7 @@ macro_rules! run {
 }
 
 /// `MsQueue` has nothing to shrink.
-fn keep<Q>(_: &mut Q) {}
+fn no_shrink<Q>(_: &mut Q) {}
 
 fuzz_target!(|input: (u8, Vec<Op>)| {
     let (capacity, ops) = input;
@@ -94,11 +94,11 @@ fuzz_target!(|input: (u8, Vec<Op>)| {
         SegQueue::shrink_to_fit
     );
     run!(SegQueue::new(), usize::MAX, &ops, SegQueue::shrink_to_fit);
-    run!(MsQueue::<_, 1>::with_first(), usize::MAX, &ops, keep);
+    run!(MsQueue::<_, 1>::with_first(), usize::MAX, &ops, no_shrink);
     run!(
         MsQueue::with_capacity(capacity as usize),
         capacity as usize,
         &ops,
-        keep
+        no_shrink
     );
 });

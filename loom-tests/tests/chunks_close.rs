@@ -17,7 +17,7 @@ fn close_against_read() {
         });
         let mut buf = [0; 2];
         let mut count = reader.read(&mut buf);
-        // Closed means that there is nothing left, not even what came just before.
+        // Closed means that nothing is left, not even the bytes of just before.
         if reader.is_closed() {
             assert_eq!(count, 1);
         }
@@ -48,7 +48,7 @@ fn abort_against_read_of_an_open_tail() {
 
 /// Loom's `Arc` in each page reports a leak, and a chunk's cell a race.
 #[test]
-fn both_ends_leave() {
+fn both_ends_are_dropped() {
     model(|| {
         let (mut writer, mut reader) = unbounded();
         writer.push(Page::new(&[1])).unwrap();
@@ -66,7 +66,7 @@ fn both_ends_leave() {
 }
 
 #[test]
-fn who_hears_that_the_other_is_gone_sees_what_it_did() {
+fn the_other_end_is_gone_with_all_that_it_did() {
     model(|| {
         let (mut writer, reader) = unbounded();
         let trail = Trail::new();

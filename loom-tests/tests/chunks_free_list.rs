@@ -1,4 +1,4 @@
-//! The tails of a byte stream are used again only when the reader is done with them.
+//! The tails of a byte stream are reused only when the reader is done with them.
 #![cfg(loom)]
 
 mod chunks_page;
@@ -17,7 +17,7 @@ fn a_tail_comes_back_after_its_reader() {
         assert_eq!(writer.append(&[1, 2]), 2);
         let consumer = thread::spawn(move || {
             theirs.write(0, 9);
-            // Drops the tail, which is full, as soon as it is sealed.
+            // Drops the full tail as soon as it is sealed.
             reader.consume(2);
             reader.consume(2);
             reader

@@ -1,5 +1,5 @@
-//! The notification hooks: whoever armed and waits is woken. A lost wake-up is a deadlock, which
-//! loom reports.
+//! The notification hooks: an end that armed and waits is woken. A lost wake-up is a deadlock,
+//! which loom reports.
 #![cfg(loom)]
 
 mod chunks_page;
@@ -47,7 +47,7 @@ fn read_to_end(reader: &mut ChunkReader<Page>, bell: &Bell, count: usize) {
 }
 
 #[test]
-fn a_waiting_reader_hears_of_an_append_and_of_the_end() {
+fn an_append_and_the_end_wake_a_waiting_reader() {
     model(|| {
         let (mut writer, mut reader, readable, _) = stream(9);
         writer.open(Page::new(&[])).unwrap();
@@ -61,7 +61,7 @@ fn a_waiting_reader_hears_of_an_append_and_of_the_end() {
 }
 
 #[test]
-fn a_waiting_reader_hears_of_pushes() {
+fn pushes_wake_a_waiting_reader() {
     model(|| {
         let (mut writer, mut reader, readable, _) = stream(9);
         let producer = thread::spawn(move || {
@@ -74,7 +74,7 @@ fn a_waiting_reader_hears_of_pushes() {
 }
 
 #[test]
-fn a_waiting_writer_hears_of_room() {
+fn room_wakes_a_waiting_writer() {
     model(|| {
         let (mut writer, mut reader, _, writable) = stream(2);
         writer.open(Page::new(&[1, 2])).unwrap();
@@ -86,16 +86,16 @@ fn a_waiting_writer_hears_of_room() {
             }
             writer
         });
-        // Room for one, and no more will come: it has to be noticed.
+        // Room for one byte, and no more will come: the writer has to notice it.
         assert_eq!(reader.consume(1), 1);
         drop(producer.join().unwrap());
         assert_eq!(reader.consume(9), 2);
     });
 }
 
-/// A chunk with much memory and no byte left leaves: nothing is consumed, but there is room.
+/// The reader drops a chunk with much memory and no byte left: it consumes nothing, but frees room.
 #[test]
-fn a_waiting_writer_hears_of_memory() {
+fn freed_memory_wakes_a_waiting_writer() {
     model(|| {
         let (mut writer, mut reader, _, writable) = stream(9);
         writer.open(Page::new(&[])).unwrap();
@@ -110,7 +110,7 @@ fn a_waiting_writer_hears_of_memory() {
             }
             writer
         });
-        // Drops the first, and no more will go: it has to be noticed.
+        // Drops the first chunk, and no other: the writer has to notice it.
         assert!(reader.front().is_some());
         drop(producer.join().unwrap());
         assert_eq!(reader.consume(9), 2);
@@ -118,7 +118,7 @@ fn a_waiting_writer_hears_of_memory() {
 }
 
 #[test]
-fn a_waiting_writer_hears_that_the_reader_left() {
+fn the_drop_of_the_reader_wakes_a_waiting_writer() {
     model(|| {
         let (mut writer, reader, _, writable) = stream(1);
         writer.open(Page::new(&[1])).unwrap();
@@ -134,9 +134,9 @@ fn a_waiting_writer_hears_that_the_reader_left() {
     });
 }
 
-/// One notification per question, and what the asker did before it asked is seen by the hook.
+/// One notification per `arm`, and the hook sees what the reader did before it armed.
 #[test]
-fn the_hook_sees_what_the_asker_prepared() {
+fn the_hook_sees_what_preceded_the_arm() {
     model(|| {
         let trail = Trail::new();
         let theirs = trail.clone();

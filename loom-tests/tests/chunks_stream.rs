@@ -1,4 +1,4 @@
-//! Bytes that come out of a chunk stream were put in before, whichever way they go.
+//! Bytes that come out of a chunk stream were put in before, by every call that takes them out.
 #![cfg(loom)]
 
 mod chunks_page;
@@ -7,7 +7,7 @@ use chunks_page::{Page, Trail, model};
 use efio_chunks::{Chunk, ChunkReader, ChunkWriter, Options, unbounded};
 use loom::thread;
 
-/// Publication is a store without a hook and a swap with one: both have to do.
+/// Publication is a store without a hook and a swap with one: both have to publish.
 fn ends(hooked: bool) -> (ChunkWriter<Page>, ChunkReader<Page>) {
     let options = Options::new();
     let hooks = || std::sync::Arc::new(|| {});
@@ -18,7 +18,7 @@ fn ends(hooked: bool) -> (ChunkWriter<Page>, ChunkReader<Page>) {
     }
 }
 
-/// Reads what is there, checks it, returns the new position.
+/// Reads what is available, checks it, returns the new position.
 fn read_some(reader: &mut ChunkReader<Page>, trail: &Trail, mut position: usize) -> usize {
     let mut buf = [0; 4];
     let count = reader.read(&mut buf);
@@ -113,7 +113,7 @@ fn a_sealed_tail_is_the_readers() {
             assert_eq!(Chunk::len(writer.open_chunk().unwrap()), 1);
             theirs.write(1, 2);
             writer.append(&[2]);
-            // Seals; from now on the chunk is the reader's, who moves it out of its cell.
+            // Seals: from now on the reader owns the chunk, and moves it out of its cell.
             writer.push(Page::new(&[3])).unwrap();
             writer
         });
@@ -123,15 +123,15 @@ fn a_sealed_tail_is_the_readers() {
             trail.check(1, 2);
         }
         let writer = producer.join().unwrap();
-        let rest = if popped.is_some() { 1 } else { 3 };
-        assert_eq!(reader.consume(usize::MAX), rest);
+        let left = if popped.is_some() { 1 } else { 3 };
+        assert_eq!(reader.consume(usize::MAX), left);
         drop((writer, popped));
         assert!(reader.is_closed());
     });
 }
 
 #[test]
-fn pieces_have_no_gap_while_the_writer_goes_on() {
+fn chunk_refs_have_no_gap_while_the_writer_appends() {
     model(|| {
         let (mut writer, mut reader) = unbounded();
         writer.open(Page::new(&[1])).unwrap();
@@ -142,7 +142,7 @@ fn pieces_have_no_gap_while_the_writer_goes_on() {
         });
         let seen: Vec<u8> = reader
             .chunks()
-            .flat_map(|piece| piece.bytes().to_vec())
+            .flat_map(|chunk| chunk.bytes().to_vec())
             .collect();
         assert!([1, 2, 3].starts_with(&seen) && !seen.is_empty());
         let mut peeked = [0];
@@ -154,7 +154,7 @@ fn pieces_have_no_gap_while_the_writer_goes_on() {
     });
 }
 
-fn who_sees_room_sees_what_the_reader_did_before(hooked: bool) {
+fn room_comes_with_all_that_the_reader_did_before(hooked: bool) {
     model(move || {
         let options = Options::new().max_bytes(1);
         let (mut writer, mut reader) = if hooked {
@@ -178,13 +178,13 @@ fn who_sees_room_sees_what_the_reader_did_before(hooked: bool) {
 }
 
 #[test]
-fn who_sees_room_unhooked() {
-    who_sees_room_sees_what_the_reader_did_before(false);
+fn room_publishes_unhooked() {
+    room_comes_with_all_that_the_reader_did_before(false);
 }
 
 #[test]
-fn who_sees_room_hooked() {
-    who_sees_room_sees_what_the_reader_did_before(true);
+fn room_publishes_hooked() {
+    room_comes_with_all_that_the_reader_did_before(true);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! A close beside the completions of the file's ops.
+//! A close against the completions of the file's ops.
 #![cfg(loom)]
 
 mod core_engine;
@@ -12,7 +12,7 @@ use std::time::Duration;
 /// F12: the kernel's file closes once, after the last completion; `Closed` is the last event, and
 /// the slot is free.
 #[test]
-fn a_close_beside_the_completion_of_a_write_ends_the_file_once() {
+fn a_close_against_the_completion_of_a_write_ends_the_file_once() {
     check(2, || {
         let (shared, mut driver) = engine(1, b"");
         let fd = open(&shared, &mut driver);
@@ -37,9 +37,9 @@ fn a_close_beside_the_completion_of_a_write_ends_the_file_once() {
     });
 }
 
-/// The page that arrives for a reader that leaves goes back to the pool.
+/// A page that arrives for a reader that is gone returns to the pool.
 #[test]
-fn a_close_beside_the_completion_of_a_read_gives_its_page_back() {
+fn a_close_against_the_completion_of_a_read_returns_its_page() {
     check(2, || {
         let (shared, mut driver) = engine(1, b"abc");
         let fd = open(&shared, &mut driver);
@@ -52,9 +52,9 @@ fn a_close_beside_the_completion_of_a_read_gives_its_page_back() {
         let mut driver = turning.join().unwrap();
         settle(&mut driver, Duration::ZERO);
         assert_eq!(driver.backend_mut().closed, 1);
-        let mut heard = events(&shared);
-        assert_eq!(heard.pop(), Some(EventKind::Closed { error: None }));
-        assert!(heard.is_empty() || heard == [EventKind::Readable]);
+        let mut seen = events(&shared);
+        assert_eq!(seen.pop(), Some(EventKind::Closed { error: None }));
+        assert!(seen.is_empty() || seen == [EventKind::Readable]);
         assert_eq!(shared.pool.used(), 0, "a page leaked");
     });
 }

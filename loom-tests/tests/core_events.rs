@@ -1,5 +1,5 @@
-//! The queue of events and its signal: a look that found nothing is followed by a raised signal when
-//! something comes, for waiters that see its level and for waiters that consume its edges (F82). The
+//! The queue of events and its signal: once a consumer found the queue empty, the next event raises
+//! the signal, for waiters that see its level and for waiters that consume its edges (F82). The
 //! signal is a loom word instead of an eventfd.
 #![cfg(loom)]
 
@@ -11,12 +11,12 @@ use efio_sync::Alarm;
 use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;
 
-/// What the kernel knows of an eventfd and of the one epoll set that it is in.
+/// The kernel's state of an eventfd and of the one epoll set that it is in.
 #[derive(Default)]
 struct State {
     /// It can be read.
     up: bool,
-    /// It was written since the set last told of it.
+    /// It was written since the set last returned it.
     edge: bool,
 }
 
@@ -32,9 +32,9 @@ impl Descriptor {
         self.state.lock().unwrap().up
     }
 
-    fn wait(&self, mut is_told: impl FnMut(&mut State) -> bool) {
+    fn wait(&self, mut is_ready: impl FnMut(&mut State) -> bool) {
         let mut state = self.state.lock().unwrap();
-        while !is_told(&mut state) {
+        while !is_ready(&mut state) {
             state = self.rises.wait(state).unwrap();
         }
     }
@@ -77,7 +77,7 @@ impl Wait for Level {
     }
 }
 
-/// epoll(7) with EPOLLET: each write is told once, if the descriptor can still be read by then.
+/// epoll(7) with EPOLLET: each write is reported once, if the descriptor can still be read by then.
 struct Edge;
 
 impl Wait for Edge {
@@ -92,7 +92,7 @@ fn queue() -> Arc<Queue> {
     Arc::new(SignalledQueue::new(Descriptor::default()))
 }
 
-/// Waits, then takes until there is none, until `count` events came.
+/// Waits, then takes events until the queue is empty; again until it has taken `count`.
 fn take<W: Wait>(queue: &Queue, count: usize) -> Vec<u32> {
     let mut taken = vec![];
     while taken.len() < count {
@@ -119,18 +119,18 @@ fn one_waiter<W: Wait>(events: u32) {
 }
 
 #[test]
-fn a_poll_after_an_empty_look_hears_of_the_next_event() {
+fn a_poll_of_an_empty_queue_returns_at_the_next_event() {
     check(3, || one_waiter::<Level>(2));
 }
 
 /// F82.
 #[test]
-fn an_edge_follows_each_empty_look_that_an_event_follows() {
+fn an_edge_follows_each_event_after_an_empty_queue() {
     check(3, || one_waiter::<Edge>(2));
     check(2, || one_waiter::<Edge>(3));
 }
 
-/// A driver and a closing thread, say.
+/// For example the driver and a thread that closes.
 fn two_pushers<W: Wait>() {
     let queue = queue();
     let pushers = [1, 2].map(|event| {
@@ -148,45 +148,45 @@ fn two_pushers<W: Wait>() {
 }
 
 #[test]
-fn events_of_two_pushers_are_heard_of() {
+fn events_of_two_pushers_raise_the_signal() {
     check(2, two_pushers::<Level>);
 }
 
 /// F82.
 #[test]
-fn events_of_two_pushers_are_heard_of_by_their_edges() {
+fn events_of_two_pushers_raise_edges() {
     check(2, two_pushers::<Edge>);
 }
 
-/// A thread that takes what it finds, beside the one that waits for edges and has to get what comes
-/// later. F82.
+/// F82: one thread takes events without waiting, while another waits for edges and has to get the
+/// later events.
 #[test]
-fn an_edge_follows_beside_a_taker_that_does_not_wait() {
+fn an_edge_follows_despite_a_taker_that_does_not_wait() {
     check(1, || {
         let queue = queue();
         let driver = {
             let queue = queue.clone();
             thread::spawn(move || queue.push(0))
         };
-        let passer = {
+        let other = {
             let queue = queue.clone();
             thread::spawn(move || {
-                let passed = queue.next().is_some();
+                let took = queue.next().is_some();
                 queue.push(1);
-                passed
+                took
             })
         };
         let mut taken = take::<Edge>(&queue, 1);
         driver.join().unwrap();
-        let passed = passer.join().unwrap();
-        let left = 2 - usize::from(passed) - taken.len();
+        let took = other.join().unwrap();
+        let left = 2 - usize::from(took) - taken.len();
         taken.extend(take::<Edge>(&queue, left));
         assert_eq!(queue.next(), None);
         assert!(!queue.signal().is_up());
     });
 }
 
-/// Each event goes to one of them, and what neither took keeps the signal up.
+/// Each event goes to one of them, and an event that neither took keeps the signal up.
 fn two_takers(events: u32) {
     let queue = queue();
     queue.push(1);
@@ -204,7 +204,7 @@ fn two_takers(events: u32) {
     if taken < events as usize {
         assert!(
             queue.signal().is_up(),
-            "an event waits and nobody hears of it"
+            "an event is pending and the signal is down"
         );
     }
     taken += std::iter::from_fn(|| queue.next()).count();
@@ -213,12 +213,12 @@ fn two_takers(events: u32) {
 }
 
 #[test]
-fn two_takers_leave_nothing_unheard() {
+fn two_takers_leave_no_event_unsignalled() {
     check(2, || two_takers(2));
 }
 
-/// The one who takes the signal down finds one event and leaves another.
+/// The thread that takes the signal down takes one event and leaves another.
 #[test]
-fn who_takes_the_signal_down_and_leaves_an_event_raises_it() {
+fn a_taker_that_leaves_an_event_raises_the_signal_again() {
     check(2, || two_takers(3));
 }

@@ -1,5 +1,5 @@
-//! One descriptor, several threads: callers beside each other, a close and a reuse beside a stale
-//! number, and the driver that leaves a clean file alone beside a write.
+//! One descriptor, several threads: two callers, a close and a reuse against a stale descriptor,
+//! and a driver that stops watching a clean file against a write.
 #![cfg(loom)]
 
 mod core_engine;
@@ -10,7 +10,7 @@ use loom::thread;
 use std::path::Path;
 use std::time::Duration;
 
-/// F50: each call happens before or after the other one.
+/// F50: each call happens before or after the other.
 #[test]
 fn two_callers_take_turns() {
     check(2, || {
@@ -30,7 +30,7 @@ fn two_callers_take_turns() {
     });
 }
 
-/// The accepted bytes of a file go to disk though the driver stopped watching it at that moment.
+/// The accepted bytes of a file reach the disk although the driver stops watching it meanwhile.
 #[test]
 fn a_write_is_not_overlooked_by_a_driver_that_stops_watching() {
     check(2, || {
@@ -38,7 +38,7 @@ fn a_write_is_not_overlooked_by_a_driver_that_stops_watching() {
         let trail = Trail::new();
         driver.backend_mut().trail = Some(trail.clone());
         let fd = open(&shared, &mut driver);
-        // Written by the first interval; at the end of the second the file is left alone.
+        // The first interval writes it; at the end of the second the driver stops watching.
         trail.write(0, b'x');
         shared.write(fd, b"x").unwrap();
         settle(&mut driver, Duration::ZERO);
@@ -58,7 +58,8 @@ fn a_write_is_not_overlooked_by_a_driver_that_stops_watching() {
     });
 }
 
-/// The driver flushes an open page while the caller appends to it: what is below the mark is there.
+/// The driver flushes an open page while the caller appends to it: all bytes below the mark are
+/// written.
 #[test]
 fn a_flush_takes_what_is_below_the_mark() {
     check(2, || {
@@ -85,7 +86,7 @@ fn a_flush_takes_what_is_below_the_mark() {
     });
 }
 
-/// F8: a write that was accepted is on disk after the close, one that came too late is EBADF.
+/// F8: an accepted write is on disk after the close, a late one fails with EBADF.
 #[test]
 fn a_call_comes_before_the_close_or_is_refused() {
     check(2, || {
@@ -109,7 +110,7 @@ fn a_call_comes_before_the_close_or_is_refused() {
     });
 }
 
-/// F9: a number that was closed never reaches the file that lives in its slot now.
+/// F9: a closed descriptor never reaches the next file in its slot.
 #[test]
 fn a_stale_descriptor_never_reaches_the_next_file() {
     check(2, || {
@@ -119,10 +120,10 @@ fn a_stale_descriptor_never_reaches_the_next_file() {
             let shared = shared.clone();
             thread::spawn(move || {
                 let written = shared.write(stale, b"x").is_ok();
-                let known = shared
+                let reached = shared
                     .progress(stale)
                     .is_ok_and(|progress| progress.accepted > 1);
-                assert!(!known, "marks of the next file");
+                assert!(!reached, "marks of the next file");
                 written
             })
         };

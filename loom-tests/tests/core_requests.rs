@@ -1,6 +1,5 @@
-//! Requests bits, the inbox and its doorbell: what a caller asks for reaches the driver, asleep or
-//! not, together with what the caller wrote before. A lost wake-up is a deadlock, which loom
-//! reports.
+//! Request bits, the inbox and its doorbell: a caller's request reaches the driver, asleep or not,
+//! together with what the caller wrote before. A lost wake-up is a deadlock, which loom reports.
 #![cfg(loom)]
 
 mod core_engine;
@@ -23,15 +22,15 @@ fn shared() -> Arc<Shared> {
     })
 }
 
-/// The driver: looks until it has seen all of `wanted`, sleeping when there is nothing.
-fn drive(shared: &Shared, wanted: Requests, mut look: impl FnMut(Requests)) {
+/// The driver: drains the inbox until it has seen all of `wanted`, and sleeps while it is empty.
+fn drive(shared: &Shared, wanted: Requests, mut on_requests: impl FnMut(Requests)) {
     let mut seen = Requests(0);
     loop {
         let mut found = false;
         while let Some(command) = shared.inbox.pop() {
             assert!(matches!(command, Command::Requests(7)));
             let bits = shared.slot.take_requests();
-            look(bits);
+            on_requests(bits);
             seen = seen.union(bits);
             found = true;
         }
@@ -45,7 +44,7 @@ fn drive(shared: &Shared, wanted: Requests, mut look: impl FnMut(Requests)) {
 }
 
 #[test]
-fn no_attention_is_lost() {
+fn no_request_is_lost() {
     check(3, || {
         let shared = shared();
         let trail = Trail::new();
@@ -69,9 +68,9 @@ fn no_attention_is_lost() {
     });
 }
 
-/// One of two callers finds the other's bit and leaves the ringing to it.
+/// One of two callers finds the other's bit set and leaves the notification to it.
 #[test]
-fn no_attention_of_two_callers_is_lost() {
+fn no_request_of_two_callers_is_lost() {
     check(2, || {
         let shared = shared();
         let trail = Trail::new();
@@ -96,10 +95,10 @@ fn no_attention_of_two_callers_is_lost() {
     });
 }
 
-/// A caller whose bits turned the word from zero sees what the driver did before it took the bits
-/// that stood there earlier.
+/// A caller whose bits turned the word from zero sees everything that the driver did before it took
+/// the earlier bits.
 #[test]
-fn who_queues_again_comes_after_the_last_look() {
+fn a_new_request_sees_what_preceded_the_last_take() {
     check(3, || {
         let shared = shared();
         let trail = Trail::new();
@@ -118,10 +117,10 @@ fn who_queues_again_comes_after_the_last_look() {
     });
 }
 
-/// While the driver dozes, news that can wait rings no bell. It is found when the moment is over, and
-/// never later: a driver that sleeps for long has looked once more.
+/// While the driver polls, a deferrable request does not notify it. The driver finds the request
+/// when it stops polling, and never later: it checks the inbox once more before it sleeps.
 #[test]
-fn patient_news_is_heard_after_a_doze() {
+fn a_deferred_request_is_found_after_the_poll() {
     check(3, || {
         let shared = shared();
         let trail = Trail::new();
@@ -143,10 +142,10 @@ fn patient_news_is_heard_after_a_doze() {
     });
 }
 
-/// What cannot wait wakes the driver out of a doze, also behind news of the same file that left the
-/// bell alone.
+/// An urgent request wakes the driver out of its poll, also after a deferrable request of the same
+/// file that did not notify it.
 #[test]
-fn impatient_news_ends_a_doze() {
+fn an_urgent_request_ends_the_poll() {
     check(3, || {
         let shared = shared();
         let caller = {
@@ -157,7 +156,7 @@ fn impatient_news_ends_a_doze() {
             })
         };
         shared.inbox.enter_poll();
-        // As long as it takes: nothing else ends it.
+        // No timeout: only the notification ends it.
         shared.inbox.bell().wait(None);
         shared.inbox.leave_poll();
         drive(&shared, Requests::SEALED.union(Requests::SYNC), |_| {});

@@ -1,5 +1,5 @@
-//! What the driver tells through a slot: marks, a failure, the end of a run, each with what came
-//! before it.
+//! What the driver publishes through a slot: marks, a failure, the end of a run, each together with
+//! what happened before it.
 #![cfg(loom)]
 
 mod core_engine;
@@ -36,7 +36,7 @@ fn a_failure_comes_with_its_offset_and_a_refusal_with_its_failure() {
 }
 
 #[test]
-fn the_end_of_a_run_comes_behind_its_bytes() {
+fn the_end_of_a_run_comes_after_its_bytes() {
     check(3, || {
         let slot = Arc::new(Slot::new());
         let trail = Trail::new();
@@ -56,7 +56,7 @@ fn the_end_of_a_run_comes_behind_its_bytes() {
     });
 }
 
-/// Who sees the epoch of a request sees its position.
+/// A driver that sees the epoch of a request sees its position.
 #[test]
 fn a_run_is_asked_for_as_a_whole() {
     check(3, || {
@@ -73,7 +73,8 @@ fn a_run_is_asked_for_as_a_whole() {
     });
 }
 
-/// Three threads: the caller accepts, the driver writes and syncs what it sees, somebody looks.
+/// Three threads: the caller accepts, the driver writes and syncs what it sees, a third reads the
+/// marks.
 #[test]
 fn the_marks_keep_their_order() {
     check(3, || {
@@ -104,21 +105,21 @@ fn the_marks_keep_their_order() {
     });
 }
 
-/// Either the one who waits sees what was published, or the one who published finds it waiting.
+/// Either the waiter sees what was published, or the publisher finds its interest.
 #[test]
-fn who_waits_is_seen_or_sees() {
+fn a_waiter_is_seen_or_sees() {
     check(3, || {
         let slot = Arc::new(Slot::new());
-        let news = Arc::new(loom::sync::atomic::AtomicBool::new(false));
+        let published = Arc::new(loom::sync::atomic::AtomicBool::new(false));
         let driver = {
-            let (slot, news) = (slot.clone(), news.clone());
+            let (slot, published) = (slot.clone(), published.clone());
             thread::spawn(move || {
-                news.store(true, loom::sync::atomic::Ordering::Relaxed);
+                published.store(true, loom::sync::atomic::Ordering::Relaxed);
                 slot.take_interest(Interest::DATA).any()
             })
         };
         slot.add_interest(Interest::DATA);
-        let seen = news.load(loom::sync::atomic::Ordering::Relaxed);
+        let seen = published.load(loom::sync::atomic::Ordering::Relaxed);
         assert!(driver.join().unwrap() || seen, "no event and no data");
     });
 }

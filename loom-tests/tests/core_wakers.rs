@@ -1,5 +1,5 @@
-//! Tasks that wait for a file: the waker that is registered against the driver that publishes, the
-//! file that is closed and the engine that ends meanwhile.
+//! Tasks that wait for a file: a registered waker against the driver that publishes, the file that
+//! is closed and the engine that ends meanwhile.
 #![cfg(loom)]
 
 mod core_engine;
@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering as Plain};
 use std::task::{Poll, Wake, Waker};
 use std::time::Duration;
 
-/// Counts how often it is woken. What it counts with is not part of the model.
+/// Counts its wake-ups. The counter is not part of the model.
 #[derive(Default)]
 struct Count(AtomicUsize);
 
@@ -30,9 +30,9 @@ fn task() -> (std::sync::Arc<Count>, Waker) {
     (count.clone(), Waker::from(count))
 }
 
-/// The protocol alone: who is told to wait is woken, or saw what was published.
+/// The protocol only: a task that returned pending is woken, or it saw what was published.
 #[test]
-fn a_waker_in_the_list_is_woken_or_its_task_sees() {
+fn a_registered_waker_is_woken_or_its_task_sees() {
     loom::model(|| {
         let slot = Arc::new(Slot::new());
         let published = Arc::new(AtomicBool::new(false));
@@ -59,7 +59,7 @@ fn a_waker_in_the_list_is_woken_or_its_task_sees() {
     });
 }
 
-/// A task's read against the turn that delivers, with the callers' code and the driver.
+/// A task's read against the turn that publishes its data, with the callers' code and the driver.
 #[test]
 fn a_task_finds_its_data_or_is_woken() {
     check(2, || {
@@ -89,7 +89,7 @@ fn a_task_finds_its_data_or_is_woken() {
     });
 }
 
-/// Two tasks at one file: one that finds its answer leaves the other's wake-up alone.
+/// Two tasks wait for one file: the first that returns leaves the other's registration in place.
 #[test]
 fn two_tasks_are_woken_both() {
     check(2, || {
@@ -114,7 +114,7 @@ fn two_tasks_are_woken_both() {
 
 /// The file is closed while a task begins to wait for it.
 #[test]
-fn a_close_is_heard_of() {
+fn a_close_wakes_the_waiting_task() {
     check(2, || {
         let (shared, mut driver) = engine(1, b"");
         let options = OpenOptions::new().write(true);
@@ -133,9 +133,9 @@ fn a_close_is_heard_of() {
     });
 }
 
-/// The driver goes while a task begins to wait for it.
+/// The driver ends while a task begins to wait for it.
 #[test]
-fn the_end_of_the_engine_is_heard_of() {
+fn the_end_of_the_engine_wakes_the_waiting_tasks() {
     check(2, || {
         let (shared, driver) = engine(1, b"");
         let options = OpenOptions::new().write(true);
@@ -147,24 +147,24 @@ fn the_end_of_the_engine_is_heard_of() {
         let closing = shared.poll_oneshot(&closed, &waker).is_pending();
         ending.join().unwrap();
         let woken = count.0.load(Plain::SeqCst);
-        let owed = usize::from(waits) + usize::from(closing);
-        assert!(woken >= owed, "{woken} of {owed} wake-ups");
+        let due = usize::from(waits) + usize::from(closing);
+        assert!(woken >= due, "{woken} of {due} wake-ups");
     });
 }
 
-/// An answer against the task that asks for it.
+/// A oneshot's value against the task that polls for it.
 #[test]
-fn an_answer_is_found_or_its_task_woken() {
+fn a_sent_value_is_found_or_its_task_woken() {
     loom::model(|| {
         let (sender, receiver) = channel::<u64>();
         let (count, waker) = task();
-        let giving = thread::spawn(move || {
+        let sending = thread::spawn(move || {
             if let Some(waker) = sender.send(Ok(7)) {
                 waker.wake();
             }
         });
         let first = receiver.get(&waker);
-        giving.join().unwrap();
+        sending.join().unwrap();
         match first {
             Some(result) => assert_eq!(result, Ok(7)),
             None => {

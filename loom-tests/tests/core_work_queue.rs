@@ -1,5 +1,5 @@
-//! The workers of the pool backend: no task waits while its worker sleeps, and a worker that is
-//! held up holds up nobody else. A task that nobody does is a deadlock, which loom reports.
+//! The workers of the pool backend: no task waits while its worker sleeps, and a stalled worker
+//! stalls no other. A task that no worker takes is a deadlock, which loom reports.
 #![cfg(loom)]
 
 mod core_engine;
@@ -34,9 +34,9 @@ fn a_worker_that_goes_idle_misses_no_task() {
     });
 }
 
-/// One worker that is nimble, or called, or falling asleep while a brief task is added.
+/// One worker that is active, or being woken, or falling asleep while a short task is submitted.
 #[test]
-fn a_brief_task_is_fetched() {
+fn a_short_task_is_taken() {
     check(3, || {
         let work = Arc::new(WorkQueue::new(1, |_| true));
         let worker = {
@@ -54,10 +54,10 @@ fn a_brief_task_is_fetched() {
     });
 }
 
-/// A long task takes until the brief one is done that came behind it: the worker that was woken for
-/// one of them takes either, and the other one is left to nobody that does not come.
+/// A long task ends only once the short one that was submitted after it is done. The worker that
+/// was woken for one of them may take either, and another worker has to come for the other.
 #[test]
-fn a_long_task_holds_up_no_brief_one() {
+fn a_long_task_delays_no_short_one() {
     check(1, || {
         let work = Arc::new(WorkQueue::new(2, |&task| task == SHORT));
         let done = Arc::new(Notify::new());
@@ -82,8 +82,8 @@ fn a_long_task_holds_up_no_brief_one() {
     });
 }
 
-/// F45: a worker that got a task never comes back, as a hung disk might have it; the other one gets
-/// the other task.
+/// F45: a worker that took a task never comes back, as with a hung disk; the other worker takes the
+/// other task.
 fn a_task_that_hangs() {
     let work = Arc::new(WorkQueue::new(2, |_| false));
     let workers = [0, 1].map(|number| {
@@ -101,13 +101,13 @@ fn a_task_that_hangs() {
 }
 
 #[test]
-fn a_task_that_hangs_holds_up_nobody() {
+fn a_task_that_hangs_stalls_no_other() {
     check(1, a_task_that_hangs);
 }
 
-/// All interleavings with two preemptions would take minutes: the first 10 000 of them.
+/// All interleavings with two preemptions would take minutes: this checks the first 10 000.
 #[test]
-fn a_task_that_hangs_holds_up_nobody_in_part() {
+fn a_task_that_hangs_stalls_no_other_in_part() {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(2);
     builder.max_branches = 20_000;
@@ -115,7 +115,7 @@ fn a_task_that_hangs_holds_up_nobody_in_part() {
     builder.check(a_task_that_hangs);
 }
 
-/// What was done before the stop is seen by those who go home.
+/// A worker that ends sees what was done before the stop.
 #[test]
 fn a_stop_is_seen_with_what_came_before() {
     check(3, || {

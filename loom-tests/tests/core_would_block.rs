@@ -1,5 +1,5 @@
-//! Would-block against publication, with the callers' code and the driver's: a call that says
-//! "would block" is followed by its event, and what a driver published before is found.
+//! Would-block against publication, with the callers' code and the driver's: a call that returns
+//! would-block is followed by its event, and what the driver published before is found.
 #![cfg(loom)]
 
 mod core_engine;
@@ -10,7 +10,7 @@ use loom::thread;
 use std::io::ErrorKind;
 use std::time::Duration;
 
-/// A read against the turn that delivers, and the end of file behind the last byte.
+/// A read against the turn that publishes its data, and the end of file after the last byte.
 #[test]
 fn a_read_finds_its_data_or_an_event_follows() {
     check(2, || {
@@ -35,7 +35,7 @@ fn a_read_finds_its_data_or_an_event_follows() {
             }
         }
         events(&shared);
-        // The end is asked for anew by the consumer that arrives there (F65).
+        // A reader that arrives at the end asks for it anew (F65).
         let end = shared.read(fd, &mut byte).unwrap_err();
         assert_eq!(end.kind(), ErrorKind::WouldBlock);
         settle(&mut driver, Duration::ZERO);

@@ -3,7 +3,7 @@
 
 #[allow(
     dead_code,
-    reason = "the models of both queues; here only `check` is used"
+    reason = "the models of both queues; only `check` is used here"
 )]
 mod queue;
 
@@ -17,7 +17,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 type Queue = SegQueue<u32, 2>;
 
-/// Wakes a task by letting the thread go on that runs it.
+/// Wakes a task by unparking the thread that runs it.
 struct Unpark(Thread);
 
 impl Wake for Unpark {
@@ -26,14 +26,14 @@ impl Wake for Unpark {
     }
 }
 
-/// Sends from a thread of its own; the sender is dropped there.
+/// Sends from a thread of its own, which drops the sender.
 fn send<A: Alarm + 'static>(sender: Sender<u32, Queue, A>, item: u32) {
     thread::spawn(move || sender.send(item).unwrap());
 }
 
-/// While a sender is left no close comes to ring: the sends alone wake the receiver.
+/// While a sender is left no close notifies: only the sends wake the receiver.
 #[test]
-fn a_sleeper_hears_of_an_item() {
+fn an_item_wakes_the_sleeper() {
     check(|| {
         let (sender, mut receiver) = inbox::new(Queue::with_slots(), Parker::new());
         send(sender.clone(), 1);
@@ -44,7 +44,7 @@ fn a_sleeper_hears_of_an_item() {
 
 /// The same for a batch.
 #[test]
-fn a_sleeper_hears_of_a_batch() {
+fn a_batch_wakes_the_sleeper() {
     check(|| {
         let (sender, mut receiver) = inbox::new(Queue::with_slots(), Parker::new());
         let sending = sender.clone();
@@ -55,9 +55,9 @@ fn a_sleeper_hears_of_a_batch() {
     });
 }
 
-/// A receiver that sleeps gets both items, and hears that the last sender is gone.
+/// A receiver that sleeps gets both items, and returns `None` once the last sender is gone.
 #[test]
-fn a_sleeper_hears_of_items_and_of_the_end() {
+fn items_and_the_end_wake_the_sleeper() {
     check(|| {
         let (sender, mut receiver) = inbox::new(Queue::with_slots(), Parker::new());
         send(sender.clone(), 1);
@@ -68,9 +68,9 @@ fn a_sleeper_hears_of_items_and_of_the_end() {
     });
 }
 
-/// The same for a task: who finds it asleep finds its waker.
+/// The same for a task: a sender that finds it asleep finds its waker.
 #[test]
-fn a_task_hears_of_items_and_of_the_end() {
+fn items_and_the_end_wake_the_task() {
     check(|| {
         let (sender, mut receiver) = inbox::new(Queue::with_slots(), WakerSlot::new());
         send(sender.clone(), 1);
@@ -90,9 +90,9 @@ fn a_task_hears_of_items_and_of_the_end() {
     });
 }
 
-/// What one sender sent before it was dropped is not refused by the close of the other.
+/// The drop of one sender does not refuse what another sent before its own drop.
 #[test]
-fn the_last_sender_closes_behind_the_items_of_all() {
+fn the_last_sender_closes_after_the_items_of_all() {
     check(|| {
         let (sender, mut receiver) = inbox::new(Queue::with_slots(), WakerSlot::new());
         let other = sender.clone();
@@ -108,17 +108,17 @@ fn the_last_sender_closes_behind_the_items_of_all() {
     });
 }
 
-/// A receiver that leaves: a send is refused with its value, or accepted and dropped with the inbox.
+/// The receiver is dropped: a send returns its value, or its item is dropped with the inbox.
 #[test]
-fn a_receiver_that_leaves_refuses_what_comes_later() {
+fn a_dropped_receiver_refuses_later_sends() {
     check(|| {
         let (sender, receiver) = inbox::new(Queue::with_slots(), WakerSlot::new());
-        let leaving = thread::spawn(move || drop(receiver));
+        let dropping = thread::spawn(move || drop(receiver));
         if let Err(refused) = sender.send(7) {
             assert!(refused.is_closed());
             assert_eq!(refused.into_inner(), 7);
         }
-        leaving.join().unwrap();
+        dropping.join().unwrap();
         assert!(sender.send(8).is_err());
     });
 }

@@ -93,7 +93,8 @@ fn dropped_half_drained() {
     check(|| queue::dropped_half_drained(MsQueue::<_, 1>::with_first()));
 }
 
-/// A capacity: one stack of free nodes for both sides, and "full" only when it is.
+/// With a capacity, both sides share one stack of free nodes, and a push is refused only when the
+/// queue is full.
 #[test]
 fn bounded() {
     check(|| {

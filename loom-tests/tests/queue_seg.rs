@@ -30,16 +30,16 @@ fn one_producer_two_consumers_recycled() {
     check(|| queue::one_producer_two_consumers(used(fresh::<2>(), 4)));
 }
 
-// Segments of three: at most one thread ever waits in these two. loom does not get past two that
-// yield to each other.
+// Segments of three: at most one thread ever waits in these two models. loom makes no progress with
+// two threads that yield to each other.
 
-/// One of the producers claims the last slot.
+/// One of the producers reserves the last slot.
 #[test]
 fn two_producers_two_consumers_fill() {
     check(|| queue::two_producers_two_consumers(fresh::<3>()));
 }
 
-/// One of the consumers claims the last slot.
+/// One of the consumers reserves the last slot.
 #[test]
 fn two_producers_two_consumers_leave() {
     check(|| queue::two_producers_two_consumers(used(fresh::<3>(), 2)));

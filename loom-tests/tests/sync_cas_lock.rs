@@ -34,7 +34,7 @@ fn one_at_a_time_and_sleepers_are_woken() {
     });
 }
 
-/// Two may sleep at a time: a wake that is meant for one must not be lost with the other.
+/// Two threads may sleep at a time: a wake that is meant for one must not be lost on the other.
 #[test]
 fn two_sleepers_are_both_woken() {
     model(2, || {
@@ -51,7 +51,7 @@ fn two_sleepers_are_both_woken() {
     });
 }
 
-/// A holder that comes back takes the lock again before the sleeper does.
+/// A holder that returns takes the lock again before the sleeper does.
 #[test]
 fn a_barging_holder_wakes_the_sleeper_too() {
     model(3, || {
@@ -98,7 +98,7 @@ fn try_acquire_publishes() {
     });
 }
 
-/// Custody passes from 1 to 2 with what 1 wrote, while 3 tries to get in between.
+/// The lock passes from 1 to 2 with what 1 wrote, while 3 tries to take it in between.
 #[test]
 fn hand_over_leaves_no_gap() {
     model(3, || {
@@ -132,9 +132,9 @@ fn hand_over_leaves_no_gap() {
     });
 }
 
-/// Of two who adopt with the same tag, one gets the guard.
+/// Of two threads that adopt with the same tag, one gets the guard.
 #[test]
-fn custody_is_adopted_once() {
+fn a_lock_is_adopted_once() {
     model(3, || {
         let cell = Arc::new(CasCell::new(0));
         cell.try_acquire(tag(1)).unwrap().hand_over(tag(2));

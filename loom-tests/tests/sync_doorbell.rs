@@ -1,5 +1,5 @@
-//! `Doorbell`: a ring before, during or after falling asleep is never lost, and what the ringer
-//! wrote before it is seen. A lost wake-up is a deadlock, which loom reports.
+//! `Doorbell`: a ring before, during or after falling asleep is never lost, and the sleeper sees what
+//! the ringer wrote before it. A lost wake-up is a deadlock, which loom reports.
 #![cfg(loom)]
 
 use efio_sync::{Alarm, Doorbell, Parker};
@@ -15,31 +15,31 @@ fn model(preemptions: usize, run: impl Fn() + Sync + Send + 'static) {
 }
 
 /// A cell that is written before a ring and read after it, with no order but the doorbell's.
-struct Letter(UnsafeCell<u32>);
+struct Payload(UnsafeCell<u32>);
 
 // SAFETY: that this is sound is what the model shows; loom reports a race.
-unsafe impl Sync for Letter {}
+unsafe impl Sync for Payload {}
 
-impl Letter {
+impl Payload {
     fn new() -> Self {
         Self(UnsafeCell::new(0))
     }
 
     fn write(&self) {
         // SAFETY: loom checks the access.
-        self.0.with_mut(|letter| unsafe { *letter = 1 });
+        self.0.with_mut(|cell| unsafe { *cell = 1 });
     }
 
     fn read(&self) -> u32 {
         // SAFETY: loom checks the access.
-        self.0.with(|letter| unsafe { *letter })
+        self.0.with(|cell| unsafe { *cell })
     }
 }
 
 #[test]
 fn a_ring_ends_the_wait_and_publishes() {
     model(3, || {
-        let shared = Arc::new((Doorbell::new(Parker::new()), Letter::new()));
+        let shared = Arc::new((Doorbell::new(Parker::new()), Payload::new()));
         let ringer = {
             let shared = Arc::clone(&shared);
             thread::spawn(move || {
@@ -58,22 +58,25 @@ fn a_ring_ends_the_wait_and_publishes() {
 #[test]
 fn rings_that_are_absorbed_publish_too() {
     model(2, || {
-        let shared = Arc::new((Doorbell::new(Parker::new()), [Letter::new(), Letter::new()]));
+        let shared = Arc::new((
+            Doorbell::new(Parker::new()),
+            [Payload::new(), Payload::new()],
+        ));
         let flags = Arc::new([AtomicBool::new(false), AtomicBool::new(false)]);
         let ringers = [0, 1].map(|number| {
             let (shared, flags) = (Arc::clone(&shared), Arc::clone(&flags));
             thread::spawn(move || {
                 shared.1[number].write();
-                // Relaxed: tells that there is a letter, orders nothing.
+                // Relaxed: says that the payload is written, orders nothing.
                 flags[number].store(true, Ordering::Relaxed);
                 shared.0.ring();
             })
         });
-        // With both of them gone by, one look has to be enough for the one that is left.
-        let mut letters = 0;
-        while letters < 2 {
+        // The last wait may return once for both rings: then both payloads have to be visible.
+        let mut written = 0;
+        while written < 2 {
             assert!(shared.0.wait(None));
-            letters = flags
+            written = flags
                 .iter()
                 .filter(|flag| flag.load(Ordering::Relaxed))
                 .count();
@@ -85,9 +88,9 @@ fn rings_that_are_absorbed_publish_too() {
     });
 }
 
-/// The protocol of a sleeper with its own place to sleep: look, arm, sleep, disarm, look.
+/// The protocol of a sleeper with its own place to sleep: check, arm, sleep, disarm, check.
 #[test]
-fn no_ring_is_lost_between_the_look_and_the_sleep() {
+fn no_ring_is_lost_between_the_check_and_the_sleep() {
     model(3, || {
         let shared = Arc::new((Doorbell::new(Bell::new()), AtomicBool::new(false)));
         let ringer = {
@@ -95,7 +98,7 @@ fn no_ring_is_lost_between_the_look_and_the_sleep() {
             thread::spawn(move || {
                 shared.1.store(true, Ordering::Relaxed);
                 shared.0.ring();
-                // Absorbed or not, it must do no harm.
+                // Whether it is absorbed or not, it must do no harm.
                 shared.0.ring();
             })
         };
@@ -109,7 +112,7 @@ fn no_ring_is_lost_between_the_look_and_the_sleep() {
     });
 }
 
-/// What a poll or an io_uring would be: a place to sleep with a wake-up that is remembered.
+/// Stands for a poll or an io_uring: a place to sleep that remembers a wake-up.
 struct Bell(loom::sync::Mutex<bool>, loom::sync::Condvar);
 
 impl Bell {
@@ -133,8 +136,8 @@ impl Alarm for Bell {
     }
 }
 
-/// An eventfd whose writes are told once each, as a multishot poll of a ring and EPOLLET do, and
-/// whose count nobody takes down.
+/// An eventfd whose writes are reported once each, as a multishot poll of a ring and EPOLLET do,
+/// and whose count is never read.
 #[derive(Default)]
 struct Edges {
     written: loom::sync::Mutex<bool>,
@@ -157,13 +160,13 @@ impl Alarm for Edges {
     }
 }
 
-/// Each sleep is ended by an edge of its own: whoever finds the sleeper armed writes (F82).
+/// An edge of its own ends each sleep: a ringer that finds the sleeper armed writes (F82).
 #[test]
 fn an_edge_ends_each_sleep_that_a_ring_follows() {
     model(3, || {
         let shared = Arc::new((
             Doorbell::new(Edges::default()),
-            [Letter::new(), Letter::new()],
+            [Payload::new(), Payload::new()],
         ));
         let flags = Arc::new([AtomicBool::new(false), AtomicBool::new(false)]);
         let ringer = {
@@ -171,19 +174,19 @@ fn an_edge_ends_each_sleep_that_a_ring_follows() {
             thread::spawn(move || {
                 for number in 0..2 {
                     shared.1[number].write();
-                    // Relaxed: tells that there is a letter, orders nothing.
+                    // Relaxed: says that the payload is written, orders nothing.
                     flags[number].store(true, Ordering::Relaxed);
                     shared.0.ring();
                 }
             })
         };
-        let letters = || {
+        let written = || {
             flags
                 .iter()
                 .filter(|flag| flag.load(Ordering::Relaxed))
                 .count()
         };
-        while letters() < 2 {
+        while written() < 2 {
             if shared.0.arm() {
                 shared.0.alarm().consume();
                 shared.0.disarm();

@@ -27,9 +27,9 @@ fn one_at_a_time_and_each_sees_the_one_before() {
     });
 }
 
-/// Takes `try_lock`, which fails when somebody is in the queue, and `lock` with the same node.
+/// Uses the same node for `try_lock`, which fails when a thread is queued, and for `lock`.
 #[test]
-fn a_node_is_used_again() {
+fn a_node_is_reused() {
     model(3, || {
         let lock = Arc::new(McsLock::new(0));
         let other = {
@@ -51,7 +51,7 @@ fn a_node_is_used_again() {
     });
 }
 
-/// Whoever waits when the holder lets go is served before the holder gets in again.
+/// A thread that waits when the holder unlocks is served before the holder locks again.
 #[test]
 fn first_come_first_served() {
     model(3, || {
@@ -72,7 +72,7 @@ fn first_come_first_served() {
     });
 }
 
-/// The same for those who wait: they are served in the order in which they came.
+/// Waiters are served in the order in which they queued.
 #[test]
 fn a_queue_of_two() {
     model(2, || {

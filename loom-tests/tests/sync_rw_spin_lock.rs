@@ -1,4 +1,5 @@
-//! `RwSpinLock`: exclusion, publication both ways, a waiting writer gets in, changes of kind.
+//! `RwSpinLock`: exclusion, publication both ways, progress of a waiting writer, upgrades and
+//! downgrades.
 #![cfg(loom)]
 
 use efio_sync::RwSpinLock;
@@ -25,8 +26,8 @@ fn writers_exclude_each_other() {
     });
 }
 
-/// The writer must see the readers gone (loom checks that the reads happened before the write), a
-/// reader all of the writer's work.
+/// The writer must see that the readers are gone (loom checks that the reads happened before the
+/// write), a reader must see all of the writer's work.
 #[test]
 fn a_reader_sees_all_or_nothing() {
     model(3, || {
@@ -83,10 +84,9 @@ fn a_writer_comes_after_an_upgradable_reader() {
     });
 }
 
-/// With a writer waiting no new reader gets in, so the writer waits for one critical section and
-/// not for a stream of them. That a writer waits is only to be seen by its effect: so in some
-/// schedule a reader has to be held back, by nobody but other readers, and then until the writer
-/// has been in.
+/// While a writer waits no new reader locks, so the writer waits for one critical section and not
+/// for a stream of them. A waiting writer shows only by its effect: in some schedule a reader has
+/// to be held back although only readers hold the lock, and then until the writer was served.
 #[test]
 fn a_waiting_writer_holds_new_readers_back() {
     static HELD_BACK: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
@@ -177,7 +177,7 @@ fn upgradable_readers_exclude_each_other() {
         };
         let value = lock.upgradable_read();
         let seen = *value;
-        let mut value = value.try_upgrade().expect("nobody else can be inside");
+        let mut value = value.try_upgrade().expect("no other thread can hold it");
         *value += 1;
         let value = value.downgrade_to_upgradable();
         assert_eq!(*value.downgrade(), seen + 1);

@@ -23,7 +23,8 @@ fn item(producer: u32, number: u32) -> u32 {
     producer * 100 + number
 }
 
-/// Each item of `producers × share` came once, and those of one producer in order to each consumer.
+/// Asserts that each item of `producers × share` came once, and that each consumer saw the items of
+/// one producer in order.
 fn settle(seen: &[Vec<u32>], producers: u32, share: u32) {
     for one in seen {
         for producer in 0..producers {
@@ -39,7 +40,7 @@ fn settle(seen: &[Vec<u32>], producers: u32, share: u32) {
     assert_eq!(all, expected);
 }
 
-/// Producers push one by one or in batches, consumers pop until they have their share together.
+/// Producers push one by one or in batches; consumers pop until they have their share.
 fn through<Q: Queue<u32> + Send + Sync + 'static>(queue: Q, producers: u32, consumers: u32) {
     const SHARE: u32 = 6;
     let queue = Arc::new(queue);
@@ -59,7 +60,7 @@ fn through<Q: Queue<u32> + Send + Sync + 'static>(queue: Q, producers: u32, cons
     });
     let popping = (0..consumers).map(|consumer| {
         let queue = queue.clone();
-        // The last consumer takes what the division leaves.
+        // The last consumer takes the remainder too.
         let mine = total / consumers + u32::from(consumer + 1 == consumers) * (total % consumers);
         thread::spawn(move || {
             let mut seen = vec![];
@@ -112,9 +113,9 @@ fn ms_queue_1p7c() {
     check(|| through(MsQueue::new(), 1, 7));
 }
 
-/// Senders on five threads and a receiver that sleeps: it hears of everything, and of the end.
+/// Senders on five threads and a receiver that sleeps: it gets every item, and the end.
 #[test]
-fn a_sleeping_receiver_hears_of_everything() {
+fn a_sleeping_receiver_gets_everything() {
     check(|| {
         let (sender, mut receiver) = inbox::new(SegQueue::<u32, 2>::with_slots(), Parker::new());
         for producer in 0..5 {
@@ -123,7 +124,7 @@ fn a_sleeping_receiver_hears_of_everything() {
                 (0..3).for_each(|number| sender.send(item(producer, number)).unwrap());
             });
         }
-        // As long as this sender lives no close rings for the others.
+        // As long as this sender lives no close wakes the receiver.
         let mut seen: Vec<u32> = (0..15).map(|_| receiver.recv().unwrap()).collect();
         drop(sender);
         seen.extend(receiver.recv());
@@ -133,7 +134,7 @@ fn a_sleeping_receiver_hears_of_everything() {
 
 /// The same for a task.
 #[test]
-fn a_waiting_task_hears_of_everything() {
+fn a_waiting_task_gets_everything() {
     check(|| {
         let (sender, mut receiver) = inbox::new(SegQueue::<u32, 2>::with_slots(), WakerSlot::new());
         for producer in 0..5 {

@@ -1,6 +1,7 @@
-//! A chunk for the models: its bytes are plain memory, which loom does not watch, so each byte has
-//! a loom cell beside it that the models write before it goes in and read after it came out. A
-//! stream that hands over a byte without its happens-before edge is caught there.
+//! A chunk for the models. Its bytes are plain memory, which loom does not watch, so each byte has
+//! a loom cell beside it: the models write the cell before the byte goes in, and read it after the
+//! byte came out. There loom reports a stream that hands over a byte without its happens-before
+//! edge.
 #![allow(dead_code)]
 
 use efio_chunks::{AppendChunk, Chunk};
@@ -30,7 +31,7 @@ impl Page {
 impl Drop for Page {
     fn drop(&mut self) {
         if Arc::strong_count(&self.0) == 1 {
-            // SAFETY: it came from a box, and these are the last.
+            // SAFETY: the pointer came from a box, and this is the last reference.
             drop(unsafe { Box::from_raw(*self.0) });
         }
     }
@@ -46,7 +47,7 @@ unsafe impl Chunk for Page {
         self.1
     }
 
-    /// One that came in empty says that it is large.
+    /// A page that was created empty counts as large.
     fn memory(&self) -> usize {
         if self.1 == 0 { 64 << 10 } else { SIZE }
     }
@@ -67,7 +68,7 @@ unsafe impl AppendChunk for Page {
 #[derive(Clone)]
 pub struct Trail(Arc<[UnsafeCell<u8>; SIZE]>);
 
-// SAFETY: that is what the models find out.
+// SAFETY: that is what the models show.
 unsafe impl Send for Trail {}
 
 impl Trail {
@@ -77,7 +78,7 @@ impl Trail {
 
     /// The byte at `position` is about to go in.
     pub fn write(&self, position: usize, byte: u8) {
-        // SAFETY: loom checks that nobody else is there.
+        // SAFETY: loom checks that no other access is concurrent.
         self.0[position].with_mut(|cell| unsafe { *cell = byte });
     }
 

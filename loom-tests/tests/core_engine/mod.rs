@@ -1,8 +1,8 @@
-//! The real callers' side and the real driver, over a disk that answers at once.
+//! The real callers' side and the real driver, over a disk that completes each op at once.
 //!
 //! loom does not watch the bytes of a page, which are plain memory. So each byte of a file has a
-//! loom cell beside it, written before the byte is and read by the disk: a byte without its
-//! happens-before edge is reported there.
+//! loom cell beside it, which is written before the byte and read by the disk: loom reports a byte
+//! without its happens-before edge there.
 #![allow(dead_code, reason = "no model uses all of it")]
 
 use efio_core::model::{
@@ -53,7 +53,7 @@ pub struct Disk {
     /// Checked for each byte that arrives.
     pub trail: Option<Trail>,
     done: Vec<Completion<()>>,
-    /// How often the file was closed.
+    /// The number of closes.
     pub closed: u32,
 }
 
@@ -70,9 +70,9 @@ impl Backend for Disk {
                 len,
                 ..
             } => {
-                let rest = &self.bytes[self.bytes.len().min(offset as usize)..];
-                let n = rest.len().min(len);
-                block.as_mut_slice()[..n].copy_from_slice(&rest[..n]);
+                let tail = &self.bytes[self.bytes.len().min(offset as usize)..];
+                let n = tail.len().min(len);
+                block.as_mut_slice()[..n].copy_from_slice(&tail[..n]);
                 (Outcome::Done(n), Some(block))
             }
             Op::Write { offset, slices, .. } => {
@@ -170,7 +170,7 @@ pub fn engine(files: u32, bytes: &[u8]) -> (std::sync::Arc<Shared>, Driver<Disk>
     (shared, driver)
 }
 
-/// Opens the file for reading and writing; the driver has opened it when this returns.
+/// Opens the file for reading and writing, and lets the driver complete the open.
 pub fn open(shared: &Shared, driver: &mut Driver<Disk>) -> Fd {
     let options = OpenOptions::new().read(true).write(true).clone();
     let fd = shared.open(Path::new("/file"), &options).unwrap();
@@ -182,12 +182,12 @@ pub fn open(shared: &Shared, driver: &mut Driver<Disk>) -> Fd {
     fd
 }
 
-/// Turns at `now` until nothing is left to do.
+/// Turns the driver at `now` until nothing is left to do.
 pub fn settle(driver: &mut Driver<Disk>, now: Duration) {
     while driver.turn(now) {}
 }
 
-/// The kinds of all events that wait.
+/// The kinds of all pending events.
 pub fn events(shared: &Shared) -> Vec<EventKind> {
     shared
         .events

@@ -1,5 +1,5 @@
-//! What is promised of both queues, as models of few operations. `queue_seg.rs` and `queue_ms.rs` say
-//! with which segments or nodes.
+//! The guarantees of both queues, as models of few operations. `queue_seg.rs` and `queue_ms.rs`
+//! choose the segments or nodes.
 
 use efio_queue::Queue;
 use loom::sync::Arc;
@@ -22,7 +22,7 @@ pub fn check_within(preemptions: usize, model: impl Fn() + Sync + Send + 'static
     builder.check(model);
 }
 
-/// A queue that was used before: what held these items waits to be used again.
+/// A queue that was used before: the memory of these items is free for reuse.
 pub fn used<Q: Model>(queue: Q, items: u32) -> Q {
     for item in 0..items {
         queue.push(item).unwrap();
@@ -31,7 +31,7 @@ pub fn used<Q: Model>(queue: Q, items: u32) -> Q {
     queue
 }
 
-/// Does `work` with the queue in a thread of its own.
+/// Runs `work` with the queue on a thread of its own.
 fn spawn<Q: Model, R: 'static>(
     queue: &Arc<Q>,
     work: impl FnOnce(&Q) -> R + 'static,
@@ -50,7 +50,8 @@ fn drain(queue: &impl Model) -> Vec<u32> {
     rest
 }
 
-/// Everything came once, and what one consumer saw of one producer (the tens) came in order.
+/// Asserts that each item came once, and that each consumer saw the items of one producer (the
+/// tens) in order.
 fn settle(queue: &impl Model, consumers: &[&[u32]], mut expected: Vec<u32>) {
     let rest = drain(queue);
     let mut all = rest.clone();
@@ -107,8 +108,8 @@ pub fn two_producers_two_consumers(queue: impl Model) {
     settle(&*queue, &[&mine, &theirs], vec![10, 20, 30]);
 }
 
-/// One who pushed finds the queue not empty as long as nobody else took more than was theirs; so two
-/// threads that each push and then pop each get something.
+/// A thread that pushed finds the queue not empty as long as no other took more than its share: two
+/// threads that each push and then pop both get an item.
 pub fn a_push_is_seen(queue: impl Model) {
     let push_pop = |queue: &_, item| {
         Queue::push(queue, item).unwrap();
@@ -121,7 +122,7 @@ pub fn a_push_is_seen(queue: impl Model) {
     settle(&*queue, &[&[mine], &[theirs]], vec![10, 20]);
 }
 
-/// Memory goes round and comes back while a slow consumer may still be looking at it.
+/// Memory is recycled while a slow consumer may still look at it.
 pub fn recycling(queue: impl Model) {
     let queue = Arc::new(queue);
     let other = spawn(&queue, |queue| pops(queue, 1));
@@ -150,8 +151,8 @@ pub fn recycling_under_producers(queue: impl Model) {
     settle(&*queue, &[&mine], vec![10, 11, 20, 21]);
 }
 
-/// What a slow consumer moves an item out of is used again, by one of the next `pushes`, only after
-/// that. `pop` is a way to take one item.
+/// A slot that a slow consumer moves an item out of is reused by one of the next `pushes`, and only
+/// after that move. `pop` takes one item.
 pub fn a_slow_consumer<Q: Model>(queue: Q, pushes: u32, pop: fn(&Q) -> Option<u32>) {
     let queue = Arc::new(queue);
     queue.push(10).unwrap();
@@ -179,7 +180,7 @@ pub fn pop_batch_of_one(queue: &impl Model) -> Option<u32> {
     out.pop()
 }
 
-/// Claims of several at once against single ones.
+/// Reservations of several slots at once against those of one.
 pub fn batches(queue: impl Model) {
     let queue = Arc::new(queue);
     let producer = spawn(&queue, |queue| {
@@ -194,7 +195,7 @@ pub fn batches(queue: impl Model) {
     settle(&*queue, &[&mine], vec![10, 11, 12, 20]);
 }
 
-/// What was accepted before the queue closed comes out; after "closed and empty" nothing does.
+/// Items that were accepted before the close come out; after "closed and empty" none does.
 pub fn close(queue: impl Model) {
     let queue = Arc::new(queue);
     let producer = spawn(&queue, |queue| {
@@ -216,7 +217,7 @@ pub fn close(queue: impl Model) {
     settle(&*queue, &[&mine], accepted);
 }
 
-/// Half-drained and dropped by the last of its owners: loom counts the memory.
+/// The last owner drops a half-drained queue: loom counts the memory.
 pub fn dropped_half_drained(queue: impl Queue<Arc<()>> + Send + Sync + 'static) {
     let queue = Arc::new(queue);
     let witness = Arc::new(());
