@@ -38,7 +38,7 @@ fn drive(shared: &Shared, wanted: Requests, mut on_requests: impl FnMut(Requests
             return;
         }
         if !found {
-            shared.inbox.bell().wait(None);
+            shared.inbox.doorbell().wait(None);
         }
     }
 }
@@ -157,7 +157,7 @@ fn an_urgent_request_ends_the_poll() {
         };
         shared.inbox.enter_poll();
         // No timeout: only the notification ends it.
-        shared.inbox.bell().wait(None);
+        shared.inbox.doorbell().wait(None);
         shared.inbox.leave_poll();
         drive(&shared, Requests::SEALED.union(Requests::SYNC), |_| {});
         caller.join().unwrap();

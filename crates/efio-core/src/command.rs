@@ -1,4 +1,4 @@
-//! What callers ask of the driver.
+//! The commands that callers send to the driver.
 
 use crate::fd::Fd;
 use crate::oneshot::Sender;
@@ -7,54 +7,54 @@ use crate::page::Block;
 use crate::plan::Asked;
 use std::time::Duration;
 
-/// News for the driver.
+/// A command for the driver.
 pub enum Command {
-    /// Look at the attention bits of the slot with this index.
+    /// Handle the request bits of the slot with this index.
     Requests(u32),
-    /// Look at those of every file: there was no memory to say which.
-    AttendAll,
+    /// Handle those of every file: there was no memory to queue which.
+    AllRequests,
     /// Open a file.
     Open(Box<OpenCommand>),
-    /// Say how the close of this file went, which follows.
+    /// Send the result of the close of this file, which follows.
     NotifyClosed(Fd, Sender<()>),
-    /// Say how long a file is.
+    /// Send the size of a file.
     Size(SizeCommand),
     /// Close all files, and end when that is done or after this time.
     Shutdown(Duration),
 }
 
-/// Somebody wants to know how long a file is.
+/// A request for the size of a file.
 pub struct SizeCommand {
     /// The file.
     pub fd: Fd,
-    /// The kernel is asked once it has so many of the accepted bytes.
+    /// The driver asks the kernel once it has written this many of the accepted bytes.
     pub after: u64,
-    /// Who hears of the answer.
+    /// Who is notified of the answer.
     pub listener: SizeListener,
-    /// The answer.
+    /// Where the answer goes.
     pub sender: Sender<u64>,
 }
 
-/// Who hears that a size is known.
+/// Who is notified that a size is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SizeListener {
-    /// The task whose waker the answer has.
+    /// The task whose waker is registered with the answer's receiver.
     Waker,
     /// An event loop, by an event.
     Event,
-    /// Whoever waits for something to read.
+    /// The callers that wait for something to read.
     Reader,
 }
 
-/// A positional op, on its way to the driver.
+/// A positional op that a caller submits to the driver.
 pub struct AtCommand {
     /// The file.
     pub fd: Fd,
-    /// What to do.
+    /// The op.
     pub asked: Asked<Block>,
 }
 
-/// The driver's half of a file that is being opened.
+/// A file to be opened by the driver.
 pub struct OpenCommand {
     /// Its descriptor.
     pub fd: Fd,
@@ -62,8 +62,8 @@ pub struct OpenCommand {
     pub spec: OpenSpec,
     /// Whether the file is open for reading.
     pub may_read: bool,
-    /// Whether the first read is to be anticipated.
+    /// Whether read-ahead begins before the first read.
     pub prefetch: bool,
-    /// Whether the file's events are for the tasks that poll it alone.
+    /// Whether only tasks that poll the file are notified, by their wakers, and no event is emitted.
     pub wakers: bool,
 }

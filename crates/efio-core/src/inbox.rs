@@ -1,16 +1,23 @@
-//! News for the driver: a queue with a doorbell.
+//! The driver's inbox: a queue of commands with a doorbell.
 //!
 //! ```text
-//!  caller ── attention bit ── was 0? ──► queue ──► doorbell ── asleep? ──► alarm
+//!  caller ── request bits ── were 0? ──► queue ──► doorbell ── driver asleep? ──► alarm
 //!  driver ◄──────── takes all bits of a file ◄──┘
 //! ```
 //!
-//! The doorbell of a driver that sleeps costs its ringer a system call, and often the processor.
-//! While ops are under way the driver only dozes: it will be back soon, when one of them ends or
-//! after a moment in any case. News that can wait for that leaves the bell alone.
+//! A file is in the queue at most once, however many requests it has: the caller that sets the first
+//! bit of its request word queues it, and the driver resets the word to zero when it takes the bits.
 //!
-//! A file stands in the queue once, however often it wants attention: who turns its attention
-//! word from zero queues it, and the driver takes the word back to zero when it looks.
+//! Notifying a driver that sleeps costs the caller a system call, and often the processor. While IO
+//! is in flight the driver polls the inbox by itself within a moment, so deferrable requests skip
+//! the notification; all others notify:
+//!
+//! | bits before | new bits | queue the file | notify the driver |
+//! |---|---|---|---|
+//! | none | deferrable | yes | unless it polls |
+//! | some | deferrable | no: it is queued | no |
+//! | none, or only deferrable | other | yes | yes |
+//! | others | other | no: it is queued | no: it was notified |
 
 use crate::command::Command;
 use crate::fd::{Requests, Slot};
@@ -22,92 +29,94 @@ use std::sync::Arc;
 /// Commands for a driver that sleeps at a doorbell with alarm `A`.
 pub struct Inbox<A> {
     queue: SegQueue<Command>,
-    bell: Arc<Doorbell<A>>,
-    /// The driver looks here again within a moment, rung or not.
+    doorbell: Arc<Doorbell<A>>,
+    /// The driver checks the inbox again within a moment, notified or not.
     polling: AtomicBool,
-    /// There was no memory to queue a file that wants attention: the driver looks at all of them.
-    overlooked: AtomicBool,
+    /// There was no memory to queue a file with requests: the driver checks all files.
+    overflowed: AtomicBool,
 }
 
 impl<A: Alarm> Inbox<A> {
-    /// An empty inbox.
+    /// Creates an empty inbox.
     pub fn new(alarm: A) -> Self {
         Self {
             queue: SegQueue::new(),
-            bell: Arc::new(Doorbell::new(alarm)),
+            doorbell: Arc::new(Doorbell::new(alarm)),
             polling: AtomicBool::new(false),
-            overlooked: AtomicBool::new(false),
+            overflowed: AtomicBool::new(false),
         }
     }
 
-    /// Where the driver sleeps.
-    pub fn bell(&self) -> &Arc<Doorbell<A>> {
-        &self.bell
+    /// Returns the doorbell at which the driver sleeps.
+    pub fn doorbell(&self) -> &Arc<Doorbell<A>> {
+        &self.doorbell
     }
 
-    /// Gives the driver something to look at; whether that took a system call to wake it.
+    /// Sends the driver a command, and returns whether waking it took a system call.
     ///
     /// # Errors
     ///
-    /// The command comes back: there is no memory to queue it.
+    /// The command, if there is no memory to queue it.
     pub fn send(&self, command: Command) -> Result<bool, Command> {
         self.queue.push(command).map_err(PushError::into_inner)?;
-        Ok(self.bell.ring())
+        Ok(self.doorbell.ring())
     }
 
-    /// The same for what can wait until a driver that dozes looks again.
+    /// Queues a file whose requests can wait until a polling driver checks the inbox.
     fn send_deferred(&self, index: u32) -> bool {
         self.push(index);
-        // SeqCst: with the fence in `rouse`. Of "push, look whether it dozes" here and "doze no
-        // longer, look for news" there, one looks after the other wrote.
+        // SeqCst: pairs with the fence in `leave_poll`. Of "push, read `polling`" here and "clear
+        // `polling`, check the queue" there, one reads after the other wrote.
         fence(Ordering::SeqCst);
-        !self.polling.load(Ordering::Relaxed) && self.bell.ring()
+        !self.polling.load(Ordering::Relaxed) && self.doorbell.ring()
     }
 
     fn push(&self, index: u32) {
         if self.queue.push(Command::Requests(index)).is_err() {
-            // Release: pairs with the swap in `pop`, whose driver then finds the attention bits.
-            self.overlooked.store(true, Ordering::Release);
+            // Release: pairs with the swap in `pop`, after which the driver finds the request bits.
+            self.overflowed.store(true, Ordering::Release);
         }
     }
 
-    /// Makes the driver look at a file, unless it is going to already; whether that took a system
-    /// call.
+    /// Requests something of the driver for a file, and returns whether waking the driver took a
+    /// system call.
     #[inline]
     pub fn request(&self, index: u32, slot: &Slot, bits: Requests) -> bool {
         let before = slot.request(bits);
         if bits.is_deferrable() {
             return before == Requests::NONE && self.send_deferred(index);
         }
-        // Behind patient news in the word, the file is in the queue, but nobody may have rung.
+        // With only deferrable bits in the word the file is queued, but the driver may not have been
+        // notified.
         before.is_deferrable() && {
             self.push(index);
-            self.bell.ring()
+            self.doorbell.ring()
         }
     }
 
-    /// The driver's, before a sleep of a moment at most.
+    /// Begins to poll. The driver calls this before a sleep of a moment at most.
     pub fn enter_poll(&self) {
-        // Relaxed: who does not see it rings.
+        // Relaxed: a caller that does not see it notifies the driver.
         self.polling.store(true, Ordering::Relaxed);
     }
 
-    /// The driver's, after such a sleep: it is going to look, and to sleep for long perhaps.
+    /// Ends polling. The driver calls this after such a sleep: it checks the inbox next, and may
+    /// sleep for long then.
     pub fn leave_poll(&self) {
         self.polling.store(false, Ordering::Relaxed);
-        // SeqCst: with the fence in `send_patiently`.
+        // SeqCst: pairs with the fence in `send_deferred`.
         fence(Ordering::SeqCst);
     }
 
-    /// The oldest command. The driver looks here until there is none before it sleeps.
-    /// After the last one, so that it has heard of every file that wants attention.
+    /// Takes the oldest command. The driver calls this before it sleeps until there is none, so that
+    /// it has seen every file with requests by then.
     pub fn pop(&self) -> Option<Command> {
         self.queue.pop().or_else(|| {
-            // Relaxed load: it spares a look that finds nothing the swap. Who sets it rings
-            // afterwards. Acquire: pairs with the store in `push`.
-            let overlooked = self.overlooked.load(Ordering::Relaxed)
-                && self.overlooked.swap(false, Ordering::Acquire);
-            overlooked.then_some(Command::AttendAll)
+            // Relaxed load: it saves the swap when there is nothing. The caller that sets the flag
+            // notifies the driver afterwards. Acquire: pairs with the store in `push`.
+            let overflowed = self.overflowed.load(Ordering::Relaxed)
+                && self.overflowed.swap(false, Ordering::Acquire);
+            overflowed.then_some(Command::AllRequests)
         })
     }
 }

@@ -1,22 +1,24 @@
-//! What becomes of efio when the allocator has no memory for its lists (F36).
+//! Handles an allocator that has no memory for efio's lists (F36).
 //!
-//! - A caller gets `ENOMEM`, or what it did without memory: see [`Inbox`](crate::inbox::Inbox).
-//! - The driver and the workers have work in their hands that nobody else would do. They wait until
-//!   there is memory, as they wait for a disk: nothing is lost, and the callers go on meanwhile.
+//! 1. A caller gets `ENOMEM`, or falls back to an operation without memory, as
+//!    [`Inbox`](crate::inbox::Inbox) does.
+//! 2. The driver and the workers have taken work that nobody else would finish. They wait until there
+//!    is memory, as they wait for a disk: nothing is lost, and the callers go on meanwhile.
 //!
-//! Only what may be large is asked for like this. For a few dozen bytes a program that has no memory
-//! is at its end, as every Rust program is.
+//! Only allocations that may be large are handled like this. A few dozen bytes are allocated as
+//! everywhere in Rust: without memory for them the program aborts.
 
 use efio_queue::SegQueue;
 use std::collections::VecDeque;
 use std::thread;
 use std::time::Duration;
 
-/// How long the first pause is, and the longest.
+/// The first pause between two attempts; each further one is twice as long.
 const PAUSE: Duration = Duration::from_millis(1);
-const LONGEST_PAUSE: Duration = Duration::from_millis(32);
+/// The longest pause.
+const MAX_PAUSE: Duration = Duration::from_millis(32);
 
-/// Tries until there is memory.
+/// Retries until there is memory.
 pub fn until_allocated<T>(mut attempt: impl FnMut() -> Option<T>) -> T {
     let mut pause = PAUSE;
     loop {
@@ -24,11 +26,11 @@ pub fn until_allocated<T>(mut attempt: impl FnMut() -> Option<T>) -> T {
             return done;
         }
         thread::sleep(pause);
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        pause = (pause * 2).min(MAX_PAUSE);
     }
 }
 
-/// Pushes into a queue that is never closed.
+/// Pushes into a queue that is never closed, as soon as there is memory.
 pub fn push<T>(queue: &SegQueue<T>, item: T) {
     let Err(refused) = queue.push(item) else {
         return;
@@ -46,9 +48,9 @@ fn push_until_allocated<T>(queue: &SegQueue<T>, item: T) {
     });
 }
 
-/// Something that may have to grow to take one more item.
+/// A list that may have to grow to take one more item.
 pub trait Grow {
-    /// Makes room for one more; whether there was memory for it.
+    /// Makes room for one more item, and returns whether there was memory for it.
     fn try_grow(&mut self) -> bool;
 }
 
@@ -64,7 +66,7 @@ impl<T> Grow for VecDeque<T> {
     }
 }
 
-/// Makes room for one more item.
+/// Makes room for one more item, as soon as there is memory.
 pub fn grow<L: Grow>(list: &mut L) -> &mut L {
     if !list.try_grow() {
         until_allocated(|| list.try_grow().then_some(()));

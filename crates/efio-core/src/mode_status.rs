@@ -1,45 +1,47 @@
-//! How the bytes of a file go, and why: what was chosen when it was opened, and what the kernel
+//! The IO mode of a file, and why it has it: what was chosen at the open, and what the kernel has
 //! refused since.
 
 use crate::config::IoMode;
 use crate::op::CacheMode;
 use crate::plan::IoCaps;
 
-/// Why a file has the mode that [`FileStats::mode`](crate::FileStats::mode) tells.
+/// Why a file has the mode that [`FileStats::mode`](crate::FileStats::mode) returns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ModeReason {
-    /// The kernel has not opened the file, or would not.
+    /// The kernel has not opened the file yet, or refused to.
     #[default]
     NotOpen,
-    /// It was asked for.
+    /// The options asked for it.
     Asked,
-    /// [`IoMode::Auto`] chose it: there is direct IO, or what is written is appended.
+    /// [`IoMode::Auto`] chose it: there is direct IO, or writes append.
     Chosen,
-    /// There is no direct IO for this file: its file system or the system has none, or it is
-    /// appended to.
+    /// There is no direct IO for this file: its file system or the system has none, or writes
+    /// append.
     NoDirect,
-    /// There was to be, and the kernel refused a direct read or write.
+    /// Direct IO was chosen, and the kernel refused a direct read or write.
     DirectRefused,
-    /// The kernel, or the file system, keeps in the page cache whatever goes through it.
+    /// The kernel or the file system does not support uncached IO: all buffered IO stays in the page
+    /// cache.
     UncachedRefused,
 }
 
-/// A mode, and why.
+/// A mode, and the reason for it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ModeStatus {
     /// Never `Auto` once the file is open.
     pub mode: IoMode,
-    /// Why.
+    /// The reason for it.
     pub why: ModeReason,
-    /// Workers make its reads and writes, on a ring too.
+    /// Workers perform its reads and writes, with io_uring too.
     pub on_workers: bool,
 }
 
 impl ModeStatus {
-    /// That of a file whose direct IO has blocks of `block` bytes, 0 when there is none.
-    pub fn at_open(asked: IoMode, append: bool, block: u32) -> Self {
-        let direct = block > 0 && !append;
+    /// Returns the status at the open of a file whose direct IO has an alignment of `dio_align`
+    /// bytes, 0 when there is none.
+    pub fn at_open(asked: IoMode, append: bool, dio_align: u32) -> Self {
+        let direct = dio_align > 0 && !append;
         let (mode, why) = match asked {
             IoMode::Auto if direct => (IoMode::Direct, ModeReason::Chosen),
             IoMode::Auto if append => (IoMode::Uncached, ModeReason::Chosen),
@@ -54,7 +56,7 @@ impl ModeStatus {
         }
     }
 
-    /// After the kernel refused a route; `left` are those that remain.
+    /// Returns the status after the kernel refused a cache mode; `left` are those that remain.
     pub fn with(self, left: IoCaps) -> Self {
         let mode = match left {
             IoCaps { dio_align: 1.., .. } => IoMode::Direct,
@@ -72,12 +74,19 @@ impl ModeStatus {
         Self { mode, why, ..self }
     }
 
-    /// In a byte; 0 before the open.
+    /// Packs the status into a byte, which is 0 before the open:
+    ///
+    /// ```text
+    ///       7       6     2  1    0
+    ///  ┌────────────┬───────┬──────┐
+    ///  │ on_workers │  why  │ mode │      Uncached (2) because of NoDirect (3): 0b0_00011_10
+    ///  └────────────┴───────┴──────┘
+    /// ```
     pub fn code(self) -> u8 {
         u8::from(self.on_workers) << 7 | (self.why as u8) << 2 | self.mode as u8
     }
 
-    /// What [`code`](Self::code) gave.
+    /// Unpacks what [`code`](Self::code) returned.
     pub fn from_code(code: u8) -> Self {
         const MODES: [IoMode; 4] = [
             IoMode::Auto,
@@ -120,10 +129,10 @@ mod tests {
             ((Uncached, false, 4096), (Uncached, Asked)),
             ((Cached, true, 4096), (Cached, Asked)),
         ];
-        for ((asked, append, block), (mode, why)) in all {
-            let status = ModeStatus::at_open(asked, append, block);
+        for ((asked, append, dio_align), (mode, why)) in all {
+            let status = ModeStatus::at_open(asked, append, dio_align);
             let parts = (status.mode, status.why, status.on_workers);
-            assert_eq!(parts, (mode, why, false), "{asked:?} {append} {block}");
+            assert_eq!(parts, (mode, why, false), "{asked:?} {append} {dio_align}");
             assert_eq!(ModeStatus::from_code(status.code()), status);
             let on_workers = ModeStatus {
                 on_workers: true,
@@ -131,12 +140,12 @@ mod tests {
             };
             assert_eq!(ModeStatus::from_code(on_workers.code()), on_workers);
         }
-        let left = |block, buffered| IoCaps {
-            dio_align: block,
+        let left = |dio_align, buffered| IoCaps {
+            dio_align,
             buffered,
         };
         let direct = ModeStatus::at_open(Auto, false, 4096);
-        // Its unaligned ends stay in the cache; the rest goes past it as before.
+        // Its unaligned ends stay in the cache; the rest bypasses it as before.
         assert_eq!(direct.with(left(4096, CacheMode::Cached)), direct);
         let refused = direct.with(left(0, CacheMode::Uncached));
         assert_eq!((refused.mode, refused.why), (Uncached, DirectRefused));

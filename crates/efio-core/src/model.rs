@@ -1,4 +1,4 @@
-//! What the loom models drive: the protocols between caller and driver, as they ship.
+//! The protocols between caller and driver, as they ship, for the loom models.
 
 pub use crate::backend::{Backend, WorkQueue};
 pub use crate::command::Command;

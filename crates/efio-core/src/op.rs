@@ -1,11 +1,11 @@
-//! What travels between the driver and a backend: requests one way, completions the other.
+//! The interface between the driver and a backend: requests one way, completions the other.
 //!
 //! ```text
-//! Driver ── Request { id, op } ──► Backend ── Completion { id, outcome, block } ──► Driver
+//! driver ── Request { id, op } ──► backend ── Completion { id, outcome, block } ──► driver
 //! ```
 //!
-//! Memory moves into the op and stays there until its completion, so the kernel never holds bytes
-//! that anyone else can change.
+//! The op owns its memory until its completion, so the kernel never uses bytes that anyone else can
+//! change.
 
 use crate::config::IoMode;
 use crate::error::Errno;
@@ -20,40 +20,41 @@ mod open_token;
 
 pub use open_token::OpenToken;
 
-/// Names one op in flight; a number is never given twice, so that a late or second completion
-/// finds no op.
+/// Identifies one op in flight; a number is never reused, so that a late or second completion finds
+/// no op.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OpId(pub u64);
 
-/// How bytes go between memory and disk.
+/// How an op uses the page cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CacheMode {
-    /// O_DIRECT: offset, length and memory aligned to the file's block.
+    /// Past the page cache (`O_DIRECT`): offset, length and memory have the file's alignment.
     Direct,
     /// Through the page cache, dropped from it once written (`RWF_DONTCACHE`).
     Uncached,
-    /// Through the page cache, to stay there.
+    /// Through the page cache, where the bytes stay.
     Cached,
 }
 
-/// What the kernel says of an open file from memory, without waiting for a disk.
+/// Reads of an open file from the kernel's memory, without waiting for a disk.
 pub trait ReadNow: Send + Sync {
-    /// Reads into the start of `buf`; the number of bytes, 0 at the end of file.
+    /// Reads into the start of `buf`. Returns the number of bytes, 0 at the end of file.
     ///
     /// # Errors
     ///
-    /// `EAGAIN` when the kernel would have to wait; anything else is no answer either.
+    /// `EAGAIN` when the kernel would have to wait. After any other error, too, the caller submits
+    /// the read to the driver.
     fn read_now(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize>;
 
-    /// Whether 0 bytes of [`read_now`](Self::read_now) are the end of file. Linux 5.9 and 5.10 say
-    /// so as well where they would have to wait (F64).
+    /// Whether 0 bytes of [`read_now`](Self::read_now) mean the end of file. Linux 5.9 and 5.10
+    /// return 0 as well where they would have to wait (F64).
     fn reports_end(&self) -> bool;
 
-    /// Where the file ends now; `None` when only a read can tell.
+    /// Returns where the file ends now; `None` when only a read can find out.
     fn end(&self) -> Option<u64>;
 }
 
-/// Who a file is, whatever its names: device and inode.
+/// The identity of a file, which is the same under each of its names: device and inode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FileId {
     /// The device of its file system.
@@ -62,15 +63,15 @@ pub struct FileId {
     pub inode: u64,
 }
 
-/// When an open with `O_TRUNC` cuts the file off.
+/// When an open with `O_TRUNC` truncates the file.
 #[derive(Debug, Default)]
 pub enum Truncation {
-    /// In the op, whichever file it is.
+    /// In the open, whichever file it is.
     #[default]
     AtOnce,
-    /// In the op, unless it is one of these: something of them is still to be written before.
+    /// In the open, unless it is one of these files, which have pending writes.
     Except(Box<[FileId]>),
-    /// Not in the op: the driver says when.
+    /// Not in the open: the driver submits an [`Op::Empty`] later.
     Later,
 }
 
@@ -79,7 +80,7 @@ pub enum Truncation {
 pub struct OpenSpec {
     /// The path: absolute, or relative to `beneath` or `at`.
     pub path: CString,
-    /// The directory that a relative path begins at: the working directory of the call.
+    /// The directory where a relative path begins: the working directory of the call.
     pub at: Option<Arc<OwnedFd>>,
     /// Flags for `open(2)`: access mode, O_CREAT, O_EXCL, O_TRUNC, O_APPEND.
     pub flags: i32,
@@ -89,33 +90,32 @@ pub struct OpenSpec {
     pub beneath: Option<Arc<OwnedFd>>,
     /// The io mode asked for.
     pub io_mode: IoMode,
-    /// What becomes of `O_TRUNC`.
+    /// When `O_TRUNC` takes effect.
     pub truncation: Truncation,
-    /// Whether somebody still wants the file, if that can end before it is open. Who cuts it off
-    /// claims that first.
+    /// The token of an open that can be cancelled. Whoever truncates the file claims it first.
     pub token: Option<Arc<OpenToken>>,
-    /// The directories that are held for new files.
+    /// The directories that are kept open for new files.
     pub directories: Arc<Directories>,
 }
 
 impl OpenSpec {
-    /// Whether the file is to be cut off.
+    /// Whether the open truncates the file.
     pub fn truncates(&self) -> bool {
         self.flags & libc::O_TRUNC != 0
     }
 
-    /// Whether the open changes what others see: it may make the file, or cut it off.
+    /// Whether the open changes what others see: it may create or truncate the file.
     pub fn has_effects(&self) -> bool {
         self.flags & (libc::O_CREAT | libc::O_TRUNC) != 0
     }
 
-    /// Whether nobody wants the file any more.
+    /// Whether the open was cancelled.
     pub fn is_cancelled(&self) -> bool {
         self.token.as_ref().is_some_and(|open| open.is_cancelled())
     }
 
-    /// The flags for the system call. Where `O_TRUNC` depends on which file it is, or on whether it
-    /// is wanted by then, it is left to [`truncates_now`](Self::truncates_now).
+    /// Returns the flags for the system call. Where `O_TRUNC` depends on which file it is, or on
+    /// whether the open is cancelled by then, [`truncates_now`](Self::truncates_now) decides it.
     pub fn flags_at_once(&self) -> i32 {
         match self.truncation {
             Truncation::AtOnce if self.token.is_none() => self.flags,
@@ -124,7 +124,7 @@ impl OpenSpec {
     }
 
     /// Whether the op, which has opened file `id` with [`flags_at_once`](Self::flags_at_once), has to
-    /// cut it off now. It is claimed with that.
+    /// truncate it now. If so, the token is claimed.
     pub fn truncates_now(&self, id: FileId) -> bool {
         let may = match &self.truncation {
             Truncation::AtOnce => true,
@@ -137,29 +137,29 @@ impl OpenSpec {
     }
 }
 
-/// What is known of a file once it is open.
+/// The properties of a file that has been opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FileFacts {
-    /// Its size at that moment: a hint for read-ahead, never the end of file.
+    /// Its size at the open: a hint for read-ahead, never the end of file.
     pub size: u64,
-    /// The block to which direct IO has to be aligned; 0 when there is no direct IO.
+    /// The alignment of direct IO in bytes; 0 when there is no direct IO.
     pub dio_align: u32,
-    /// Whether the mode asked for could not be had.
+    /// Whether the mode asked for is not available.
     pub fell_back: bool,
-    /// Whether it was to be cut off and is not yet.
+    /// Whether it has still to be truncated.
     pub truncation_due: bool,
-    /// Whether the open made it.
+    /// Whether the open created it.
     pub is_new: bool,
-    /// Whether workers make its reads and writes, on a ring too, as for files of FUSE.
+    /// Whether workers perform its reads and writes, with io_uring too, as for files of FUSE.
     pub on_workers: bool,
 }
 
-/// What became of the name of a new file.
+/// The result of making the name of a new file durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NameSync {
-    /// It survives a power cut.
+    /// The name survives a power cut.
     Durable,
-    /// Nothing for want of descriptors or memory: the next sync tries again.
+    /// Not synced for lack of descriptors or memory: the next sync retries.
     NotYet,
     /// Its directory cannot be synced, or is not known.
     Unknown(Errno),
@@ -185,8 +185,8 @@ pub enum Op<F> {
         /// How many bytes; they end inside the block.
         len: usize,
     },
-    /// Writes the slices one behind the other from `offset` on; at the end of file for a file
-    /// opened with O_APPEND, whatever the offset says.
+    /// Writes the slices one after the other from `offset` on; at the end of file for a file opened
+    /// with O_APPEND, whatever the offset.
     Write {
         /// The file.
         file: Arc<F>,
@@ -219,12 +219,12 @@ pub enum Op<F> {
         /// The new length.
         len: u64,
     },
-    /// Cuts the file off, as its open was to do.
+    /// Truncates the file to nothing, in the place of its open.
     Empty {
         /// The file.
         file: Arc<F>,
     },
-    /// Asks how long the file is; done with that many bytes.
+    /// Finds the length of the file, which is the number of its [`Outcome::Done`].
     Size {
         /// The file.
         file: Arc<F>,
@@ -236,12 +236,12 @@ pub enum Op<F> {
         /// Whether the directory entry has to be made durable too: once, for a new file.
         name_too: bool,
     },
-    /// Closes the file; there is no other user left.
+    /// Closes the file, which has no other users.
     Close(F),
 }
 
 impl<F> Op<F> {
-    /// The memory that it owns.
+    /// Returns the block that it owns.
     pub fn into_block(self) -> Option<Block> {
         match self {
             Self::Read { block, .. } | Self::WriteBlock { block, .. } => Some(block),
@@ -249,7 +249,7 @@ impl<F> Op<F> {
         }
     }
 
-    /// How many bytes it is to move.
+    /// Returns how many bytes it transfers at most.
     pub fn bytes(&self) -> usize {
         match self {
             Self::Read { len, .. } | Self::WriteBlock { len, .. } => *len,
@@ -259,37 +259,36 @@ impl<F> Op<F> {
     }
 }
 
-/// An op and its name.
+/// An op and its id.
 #[derive(Debug)]
 pub struct Request<F> {
-    /// Its name.
+    /// Its id.
     pub id: OpId,
-    /// What to do.
+    /// The op.
     pub op: Op<F>,
 }
 
-/// How an op ended.
+/// The result of an op.
 #[derive(Debug)]
 pub enum Outcome<F> {
     /// An open succeeded.
     Opened(F, FileFacts),
     /// A read or write moved this many bytes, possibly fewer than asked; 0 for the other ops.
     Done(usize),
-    /// A sync succeeded, and what became of the name that it was to cover.
+    /// A sync with `name_too` succeeded, and the result for the name.
     Synced(NameSync),
-    /// The kernel said no.
+    /// The kernel refused it.
     Failed(Errno),
-    /// The kernel does not answer this open for now (`EAGAIN`, `EINTR`): it has to be submitted
-    /// again.
+    /// An open failed with `EAGAIN` or `EINTR`, and has to be submitted again.
     NotYet(Box<OpenSpec>),
 }
 
-/// The end of an op.
+/// The completion of an op.
 #[derive(Debug)]
 pub struct Completion<F> {
-    /// The op's name.
+    /// The op's id.
     pub id: OpId,
-    /// How it ended.
+    /// Its result.
     pub outcome: Outcome<F>,
     /// The memory of a read or of a block written.
     pub block: Option<Block>,

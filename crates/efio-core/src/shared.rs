@@ -1,4 +1,4 @@
-//! What callers and the driver of one engine share.
+//! The state that callers and the driver of one engine share.
 
 use crate::command::{AtCommand, Command};
 use crate::config::Config;
@@ -25,18 +25,18 @@ pub struct Shared {
     pub table: FdTable,
     /// The memory of all streams.
     pub pool: Arc<PagePool>,
-    /// News for the driver.
+    /// Commands for the driver.
     pub inbox: Inbox<EventFd>,
-    /// Positional ops for the driver, in the order in which they take their places in the sequence
-    /// of each file: pushed with custody of it.
+    /// Positional ops for the driver, in the order of their sequence numbers in each file: a caller
+    /// pushes them while it holds the file's lock.
     pub positional: SegQueue<AtCommand>,
-    /// News for the callers.
+    /// Events for the callers.
     pub events: EventQueue,
     /// Statistics.
     pub counters: Arc<Counters>,
-    /// Where relative paths begin.
+    /// The directory where relative paths begin.
     pub working_directory: WorkingDirectory,
-    /// The directories that are held for new files.
+    /// The directories that are kept open for new files.
     pub directories: Arc<Directories>,
     stopped: AtomicBool,
     abandoned: AtomicBool,
@@ -44,46 +44,54 @@ pub struct Shared {
 }
 
 impl Shared {
-    /// The state of a new engine.
+    /// Creates the state of a new engine.
     ///
     /// # Errors
     ///
-    /// `InvalidInput` for a limit out of range; what the kernel says to the first memory and the
-    /// two eventfds.
+    /// `InvalidInput` for a limit out of range, and the errors of mapping the first memory and of
+    /// creating the two eventfds.
     pub fn new(config: Config) -> io::Result<Arc<Self>> {
         Self::with_memory(config, Arc::new(KernelMemory))
     }
 
-    /// The state of a new engine whose pages lie in memory from `source`.
+    /// Creates the state of a new engine whose pages are in memory from `source`.
     ///
     /// # Errors
     ///
     /// As for [`new`](Self::new).
     pub fn with_memory(config: Config, source: Arc<dyn SlabSource>) -> io::Result<Arc<Self>> {
         config.validate()?;
-        let birthplace = ForkGuard::here()?;
+        let fork_guard = ForkGuard::here()?;
         Ok(Arc::new(Self {
             table: FdTable::new(config.max_files),
             pool: PagePool::new(config.memory_budget, source)?,
-            inbox: Inbox::new(bell()?),
+            inbox: Inbox::new(alarm()?),
             positional: SegQueue::new(),
-            events: EventQueue::new(birthplace)?,
+            events: EventQueue::new(fork_guard)?,
             counters: Arc::default(),
             working_directory: WorkingDirectory::default(),
             directories: Arc::default(),
             stopped: AtomicBool::new(false),
             abandoned: AtomicBool::new(false),
-            fork_guard: birthplace,
+            fork_guard,
             config,
         }))
     }
 
-    /// Gives the driver something to look at; `ENOMEM` when there is no memory for it.
+    /// Sends the driver a command.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM` if there is no memory to queue it.
     pub fn command(&self, command: Command) -> Result<(), Errno> {
         self.try_command(command).map_err(|_| Errno(libc::ENOMEM))
     }
 
-    /// The same; the command comes back when there is no memory for it.
+    /// Sends the driver a command.
+    ///
+    /// # Errors
+    ///
+    /// The command, if there is no memory to queue it.
     pub fn try_command(&self, command: Command) -> Result<(), Command> {
         if self.inbox.send(command)? {
             self.counters.doorbell_calls.add(1);
@@ -91,30 +99,33 @@ impl Shared {
         Ok(())
     }
 
-    /// Bytes that one file may have accepted and not yet written: as many as all files together
-    /// leave free. So each of those that take what they can get ends up with the same, and leaves
-    /// as much for one more; who needs little takes nothing from the others (Choudhury & Hahne,
-    /// "Dynamic queue length thresholds", IEEE/ACM ToN 6(2), 1998).
+    /// Returns how many bytes one file may have accepted and not yet written: as many as all files
+    /// together leave free. So files that take all they can end up with equal shares, and leave as
+    /// much for one more; a file that needs little takes nothing from the others (Choudhury &
+    /// Hahne, "Dynamic queue length thresholds", IEEE/ACM ToN 6(2), 1998).
+    ///
+    /// With 60 MiB and two greedy files, each gets 20 MiB and 20 MiB stay free: a file may grow
+    /// while it has less than what is free. A third one makes it 15 MiB for each, and 15 MiB free.
     pub fn share(&self) -> usize {
         self.pool.free().min(self.config.write_behind())
     }
 
-    /// Gives the driver a positional op.
+    /// Submits a positional op to the driver.
     ///
     /// # Errors
     ///
-    /// It comes back: there is no memory to queue it.
+    /// The op, if there is no memory to queue it.
     pub fn send_at(&self, command: AtCommand) -> Result<(), AtCommand> {
         self.positional
             .push(command)
             .map_err(PushError::into_inner)?;
-        if self.inbox.bell().ring() {
+        if self.inbox.doorbell().ring() {
             self.counters.doorbell_calls.add(1);
         }
         Ok(())
     }
 
-    /// Makes the driver look at a file, unless it is going to already.
+    /// Requests something of the driver for a file.
     #[inline]
     pub fn request(&self, index: u32, slot: &Slot, bits: Requests) {
         if self.inbox.request(index, slot, bits) {
@@ -122,7 +133,7 @@ impl Shared {
         }
     }
 
-    /// Fails in a forked child: the engine is the parent's (F51).
+    /// Fails in a forked child: the engine belongs to the parent (F51).
     #[inline]
     pub fn check_process(&self) -> Result<(), Errno> {
         if self.fork_guard.is_child() {
@@ -132,17 +143,18 @@ impl Shared {
         }
     }
 
-    /// No file can be opened from now on.
+    /// Refuses all further opens.
     pub fn stop(&self) {
         // Release: pairs with `is_stopped`.
         self.stopped.store(true, Ordering::Release);
     }
 
-    /// There is no driver any more. What callers asked for and nobody will hear is dropped, and
-    /// with it the promises of answers; who waits is woken, to hear of the end.
+    /// Marks the engine as one without a driver. Drops the queued commands, and with them the senders
+    /// of their answers, and wakes all waiting tasks, which then see the end.
     pub fn abandon(&self) {
-        // AcqRel: with `is_abandoned` on the same word. Either that one comes later and says so,
-        // or it came earlier, and what its caller left in the queue and in the lists is found now.
+        // AcqRel: pairs with `is_abandoned` on the same word. Either that call comes later and
+        // returns true, or it came earlier, and what its caller put in the queue and in the lists is
+        // found now.
         self.abandoned.swap(true, Ordering::AcqRel);
         while self.inbox.pop().is_some() {}
         let mut wakers = Vec::new();
@@ -150,14 +162,15 @@ impl Shared {
             slot.waiters.clear(&mut wakers);
         }
         for waker in wakers {
-            // The driver's own thread, on its way out: nobody is left to count.
+            // This is the driver's thread as it ends: nobody reads the count of panics any more.
             let _ = catch_panic(|| waker.wake());
         }
     }
 
-    /// Whether nobody will ever answer. Asked after something was left for the driver.
+    /// Whether there is no driver any more. Callers ask after they have queued something for the
+    /// driver.
     pub fn is_abandoned(&self) -> bool {
-        // AcqRel: with `abandon`, see there.
+        // AcqRel: pairs with `abandon`, see there.
         self.abandoned.fetch_or(false, Ordering::AcqRel)
     }
 
@@ -168,13 +181,13 @@ impl Shared {
     }
 }
 
-/// What wakes the driver. Where it cannot be written or read, everybody would wait for ever: the
-/// engine does not start there (F71).
-fn bell() -> io::Result<EventFd> {
-    let bell = EventFd::new()?;
-    bell.wake();
-    if bell.clear() {
-        return Ok(bell);
+/// Creates the alarm that wakes the driver. Where an eventfd cannot be written or read, every caller
+/// would wait for ever, so the engine does not start (F71).
+fn alarm() -> io::Result<EventFd> {
+    let alarm = EventFd::new()?;
+    alarm.wake();
+    if alarm.clear() {
+        return Ok(alarm);
     }
     let why = "this process may not write to an eventfd, or not read it";
     Err(io::Error::new(io::ErrorKind::Unsupported, why))

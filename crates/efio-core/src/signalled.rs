@@ -1,5 +1,5 @@
-//! A queue with a signal that somebody else can wait for: by its level, which is up while items are
-//! available, or by its edges, one of which follows each empty look that an item follows.
+//! A queue with a signal that another facility can wait for: by its level, which is up while items
+//! are available, or by its edges. Each item that is pushed after an empty look causes an edge.
 //!
 //! ```text
 //!          push                  its signal is up
@@ -9,23 +9,24 @@
 //!    │             LOOKED                            LOWERING
 //!    │                │ the push clears the signal      │ the look clears it
 //!    └────────────────┴─────────────────────────────────┘
-//!      whoever cleared it looks at the queue once more
+//!      the thread that cleared it looks at the queue once more
 //! ```
 //!
-//! The signal is an eventfd in an engine. The state in front of it spares a push the system call
-//! while the signal is up, and an empty look the one that clears it. One thread at a time changes
-//! the signal: the one that left DOWN or UP. So the signal is down in DOWN and up in UP.
+//! An *empty look* is a call of `next` that finds no item. The signal is an eventfd in an engine.
+//! The state saves the system call of a push while the signal is up, and that of an empty look while
+//! it is down. One thread at a time changes the signal: the one that left DOWN or UP. So the signal
+//! is down in DOWN and up in UP.
 //!
 //! **Edges.** A waiter that consumes edges (EPOLLET, mio, tokio's `AsyncFd`) takes items until there
-//! is none and then waits for the next write to the signal. Of the state that its empty look finds:
+//! is none and then waits for the next write to the signal. Its empty look finds one of the states:
 //!
 //! 1. DOWN: the next push raises the signal.
 //! 2. UP: the look clears the signal itself, and looks again from DOWN on.
 //! 3. LOWERING or LOOKED: another thread is about to do so.
-//! 4. RAISING: the edge of this push may have been consumed already. Were it left to become UP, no
-//!    later push would write. So the look leaves LOOKED, and the push clears the signal again.
+//! 4. RAISING: the edge of this push may have been consumed already. If the state became UP, no later
+//!    push would write. So the look sets LOOKED, and the push clears the signal again.
 //!
-//! In each case the queue is looked at again after DOWN, or the next push writes.
+//! In each case a thread looks at the queue again after DOWN, or the next push writes.
 
 use crate::memory;
 use efio_queue::SegQueue;
@@ -35,18 +36,19 @@ use efio_sync::{Alarm, EventFd};
 
 /// The signal is down.
 const DOWN: u32 = 0;
-/// Set in each state but DOWN: a push has nothing to do. Alone: a push is raising the signal.
+/// Set in each state but DOWN: a push has nothing to do. As the only bit: a push is raising the
+/// signal.
 const RAISING: u32 = 1;
 /// The signal is up.
 const UP: u32 = RAISING | 1 << 1;
 /// An empty look is clearing the signal, and looks again afterwards.
 const LOWERING: u32 = RAISING | 1 << 2;
-/// A push is raising the signal, found an empty look meanwhile, and is going to clear it again.
+/// A push is raising the signal, there was an empty look meanwhile, and the push will clear it again.
 const LOOKED: u32 = RAISING | 1 << 3;
 
-/// A signal that stays up until it is taken down.
+/// A signal that stays up until it is cleared.
 pub trait Signal: Alarm {
-    /// Takes it down.
+    /// Clears it.
     fn clear(&self);
 }
 
@@ -56,7 +58,7 @@ impl Signal for EventFd {
     }
 }
 
-/// Items for any number of takers, with a signal that somebody else can watch.
+/// An MPMC queue with a signal that another facility can watch.
 #[derive(Debug)]
 pub struct SignalledQueue<T, S> {
     queue: SegQueue<T>,
@@ -66,7 +68,7 @@ pub struct SignalledQueue<T, S> {
 }
 
 impl<T, S: Signal> SignalledQueue<T, S> {
-    /// An empty queue with a signal that is down.
+    /// Creates an empty queue with a signal that is down.
     pub fn new(signal: S) -> Self {
         Self {
             queue: SegQueue::new(),
@@ -75,12 +77,12 @@ impl<T, S: Signal> SignalledQueue<T, S> {
         }
     }
 
-    /// What is up while items wait.
+    /// Returns the signal, which is up while items are available.
     pub fn signal(&self) -> &S {
         &self.signal
     }
 
-    /// How many items wait.
+    /// Returns how many items are available.
     pub fn count(&self) -> usize {
         self.queue.len()
     }
@@ -91,7 +93,7 @@ impl<T, S: Signal> SignalledQueue<T, S> {
         self.raise();
     }
 
-    /// Takes the oldest item. Only a call that finds none has the signal cleared.
+    /// Takes the oldest item. Only a call that finds none causes the signal to be cleared.
     pub fn next(&self) -> Option<T> {
         if let Some(item) = self.queue.pop() {
             return Some(item);
@@ -104,8 +106,8 @@ impl<T, S: Signal> SignalledQueue<T, S> {
                 RAISING => LOOKED,
                 UP => LOWERING,
                 LOOKED => {
-                    // The signal woke us in the middle of a push, maybe on the pusher's processor:
-                    // it needs that for a moment more, and until then a poll for the level would
+                    // The signal woke us in the middle of a push, maybe on the pusher's processor.
+                    // The pusher needs it for a moment more; until then a poll for the level would
                     // return at once, again and again.
                     yield_now();
                     return None;
@@ -124,7 +126,7 @@ impl<T, S: Signal> SignalledQueue<T, S> {
         }
         self.lower();
         let item = self.queue.pop()?;
-        // Others may be waiting behind this one.
+        // More items may follow this one.
         self.raise();
         Some(item)
     }
@@ -157,11 +159,11 @@ impl<T, S: Signal> SignalledQueue<T, S> {
         }
     }
 
-    /// Whether the signal is the caller's to raise.
+    /// Whether the caller has to raise the signal.
     fn begin(&self) -> bool {
         // All changes of the state are read-modify-writes, so each continues the release sequence
         // of the pushes before it. Release: pairs with the swap in `lower`, for the item. Acquire:
-        // with the same, so that the signal goes up after it went down.
+        // pairs with the same swap, so that the signal is raised after it was cleared.
         self.state.fetch_or(RAISING, Ordering::AcqRel) == DOWN
     }
 }

@@ -17,13 +17,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Bytes of page memory that an engine uses, and that it has mapped.
+/// Returns the bytes of page memory that an engine uses, and those that it has mapped.
 pub fn memory(engine: &Engine) -> (usize, usize) {
     let pool = &engine.shared.pool;
     (pool.used(), pool.mapped())
 }
 
-/// Withdraws an open when it is told to, as a future of one does when it is dropped.
+/// Cancels an open on request, as the future of an open does when it is dropped.
 pub struct CancelsOpen(Arc<OpenToken>);
 
 /// Opens a file as a future does, but with events.
@@ -43,8 +43,8 @@ pub fn open_while_wanted(
 }
 
 impl CancelsOpen {
-    /// Nobody wants the file any more, which is to be closed next; whether that was said in time:
-    /// before it was cut off, or that was under way.
+    /// Cancels the open; the caller closes the file next. Returns `false` if the open has begun to
+    /// truncate the file.
     pub fn cancel(&self) -> bool {
         self.0.cancel()
     }
@@ -57,26 +57,26 @@ pub struct Simulation {
     driver: Driver<SimDisk>,
     memory: Arc<Memory>,
     now: Duration,
-    /// Bytes of pages that were in use after the last turn.
+    /// Bytes of page memory in use after the last turn.
     used: usize,
 }
 
 impl Simulation {
-    /// A fresh engine over an empty disk.
+    /// Creates an engine over an empty disk.
     ///
     /// # Errors
     ///
-    /// As for [`Builder::start`](crate::Builder::start), threads excepted.
+    /// As for [`Builder::start`](crate::Builder::start), except for threads.
     pub fn new(config: Config, seed: u64, options: SimOptions) -> io::Result<Self> {
         let (store, memory) = (SimStore::default(), SimMemory::new());
         Self::on_disk(config, seed, options, store, &memory)
     }
 
-    /// A fresh engine over the files of `store`, with pages in slabs of `memory`.
+    /// Creates an engine over the files of `store`, with pages in slabs of `memory`.
     ///
     /// # Errors
     ///
-    /// As for [`Builder::start`](crate::Builder::start), threads excepted.
+    /// As for [`Builder::start`](crate::Builder::start), except for threads.
     pub fn on_disk(
         config: Config,
         seed: u64,
@@ -98,96 +98,98 @@ impl Simulation {
         })
     }
 
-    /// Events go to `callback` at the end of the turn that they happen in, instead of the queue.
+    /// Passes events to `callback` at the end of the turn in which they happen, instead of the
+    /// queue.
     pub fn on_event(&mut self, callback: impl Fn(Event) + Send + Sync + 'static) {
         self.driver.on_event(Arc::new(callback));
     }
 
-    /// The caller's side; a callback may hold on to it.
+    /// Returns the engine; a callback may keep it.
     pub fn engine(&self) -> &Arc<Engine> {
         &self.engine
     }
 
-    /// The files.
+    /// Returns the files.
     pub fn store(&mut self) -> &SimStore {
         self.driver.backend_mut().store()
     }
 
-    /// Lets `time` pass, then lets the driver do one turn; whether it may have more to do at once.
+    /// Advances the clock by `time`, then runs one turn of the driver. Returns whether the driver may
+    /// have more to do at once.
     pub fn turn(&mut self, time: Duration) -> bool {
         self.now += time;
         self.driver.backend_mut().set_time(self.now);
         self.driver.unwatch_memory();
         let more = self.driver.turn(self.now);
-        // It sleeps until the next turn.
-        self.shared.inbox.bell().disarm();
+        // The driver sleeps until the next turn.
+        self.shared.inbox.doorbell().disarm();
         self.used = self.shared.pool.used();
         self.driver.watch_memory();
         more
     }
 
-    /// Whether somebody waits for memory, enough of it came back since the last turn, and the driver
-    /// was not woken (F94).
+    /// Whether a file waits for memory, enough of it was freed since the last turn, and the driver
+    /// was not notified (F94).
     pub fn is_overslept(&self) -> bool {
         let missing = self.driver.watched_memory();
         let is_back = missing.is_some_and(|missing| self.memory_used() + missing <= self.used);
-        is_back && !self.shared.inbox.bell().is_rung()
+        is_back && !self.shared.inbox.doorbell().is_rung()
     }
 
-    /// The disk hangs until [`calm_down`](Self::calm_down) (F45).
+    /// Hangs the disk until [`stop_faults`](Self::stop_faults) (F45).
     pub fn hang(&mut self) {
         self.driver.backend_mut().hang();
     }
 
-    /// The disk takes no ops until [`calm_down`](Self::calm_down) (F39).
+    /// Refuses all ops until [`stop_faults`](Self::stop_faults) (F39).
     pub fn refuse(&mut self) {
         self.driver.backend_mut().refuse();
     }
 
-    /// The disk has room for so many bytes more.
+    /// Leaves the disk room for `room` bytes more.
     pub fn fill_up(&mut self, room: u64) {
         self.driver.backend_mut().fill_up(room);
     }
 
-    /// No trouble from now on.
+    /// Ends all faults.
     pub fn stop_faults(&mut self) {
         self.driver.backend_mut().stop_faults();
         self.memory.stop_faults();
     }
 
-    /// Ops in flight, and kernel files open.
+    /// Returns the numbers of ops in flight and of open kernel files.
     pub fn at_work(&mut self) -> (usize, usize) {
         self.driver.backend_mut().at_work()
     }
 
-    /// Bytes of page memory that are in use.
+    /// Returns the bytes of page memory in use.
     pub fn memory_used(&self) -> usize {
         self.shared.pool.used()
     }
 
-    /// Bytes of page memory that are mapped.
+    /// Returns the bytes of page memory that are mapped.
     pub fn memory_mapped(&self) -> usize {
         self.shared.pool.mapped()
     }
 
-    /// Begins what [`Engine::shutdown`] does.
+    /// Begins a shutdown as [`Engine::shutdown`] does.
     pub fn begin_shutdown(&mut self, timeout: Duration) {
         self.shared.stop();
         let command = Command::Shutdown(timeout);
         self.shared.command(command).expect("there is memory");
     }
 
-    /// The report, once the shutdown is over.
+    /// Returns the report once the shutdown is complete.
     pub fn report(&mut self) -> Option<ShutdownReport> {
         self.driver.finished()
     }
 
-    /// The process dies: what the kernel was given stays.
+    /// Kills the process: what the kernel was given stays.
     pub fn kill(mut self) {
         self.driver.backend_mut().kill();
     }
 
-    /// The power fails: what was synced stays, and of the rest what happened to be written.
+    /// Cuts the power: what was synced stays, and a random part of the rest.
     pub fn power_cut(mut self) {
         self.driver.backend_mut().power_cut();
     }

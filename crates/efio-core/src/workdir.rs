@@ -1,7 +1,7 @@
 //! The working directory of a call, for an open that happens later and on another thread.
 //!
 //! A relative path is opened as such, from a descriptor of the directory that was the working
-//! directory at the call. Made absolute it would fail where the directory cannot be reached by its
+//! directory at the call. An absolute path would fail where the directory cannot be reached by its
 //! name: deeper than `PATH_MAX`, or below a parent that may not be searched (F72). Opens that are
 //! pending at the same time share one descriptor, and none is kept afterwards.
 
@@ -12,7 +12,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Weak};
 
-/// The descriptor of the working directory, while some open needs it.
+/// The descriptor of the working directory, while an open needs it.
 #[derive(Default)]
 pub struct WorkingDirectory {
     last: SpinLock<Option<Last>>,
@@ -20,16 +20,16 @@ pub struct WorkingDirectory {
 
 struct Last {
     fd: Weak<OwnedFd>,
-    /// Who it is, and the mount, which decides where `..` leads.
+    /// Its identity, and its mount, which decides where `..` leads.
     place: (FileId, u64),
 }
 
 impl WorkingDirectory {
-    /// That of the calling thread now.
+    /// Returns a descriptor of the calling thread's current working directory.
     ///
     /// # Errors
     ///
-    /// What `open(2)` says, `EMFILE` when there is no descriptor.
+    /// Those of `open(2)`, for example `EMFILE` when there is no descriptor.
     pub fn now(&self) -> io::Result<Arc<OwnedFd>> {
         let place = working_directory();
         if let Ok(place) = &place {

@@ -114,7 +114,7 @@ impl<B: Backend> Driver<B> {
             return true;
         }
         let missing = self.missing();
-        let (doorbell, seen) = (self.shared.inbox.bell(), self.memory_waiters.returned);
+        let (doorbell, seen) = (self.shared.inbox.doorbell(), self.memory_waiters.returned);
         let is_watched = self.shared.pool.watch(doorbell, seen, missing);
         self.memory_waiters.watched = is_watched.then_some(missing);
         is_watched

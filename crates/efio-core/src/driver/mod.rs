@@ -220,7 +220,7 @@ impl<B: Backend> Driver<B> {
             had_updates = true;
             match command {
                 Command::Requests(index) => self.handle_requests(index),
-                Command::AttendAll => self.handle_all_requests(),
+                Command::AllRequests => self.handle_all_requests(),
                 Command::Open(command) => self.open(*command),
                 Command::NotifyClosed(fd, sender) => {
                     self.with_file(fd.index(), |_, _, file| file.close_sender = sender);

@@ -71,7 +71,7 @@ fn driver_main(
 ) {
     // The crew inherits it.
     sys::wake_without_preempting();
-    let bell = Arc::clone(shared.inbox.bell());
+    let bell = Arc::clone(shared.inbox.doorbell());
     let selected = backend::start(&shared.config, bell, Arc::clone(&shared.counters));
     // Whoever starts the engine waits for one of the two answers.
     let backend = match selected {

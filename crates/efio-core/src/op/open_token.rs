@@ -1,21 +1,23 @@
-//! Whether an open is still wanted.
+//! Cancels an open that has no effect yet.
 //!
 //! ```text
-//!             withdraw                  claim
-//!  withdrawn ◄───────── wanted ─────────────► claimed
+//!              cancel            claim
+//!  cancelled ◄──────── pending ────────► claimed
 //! ```
 //!
-//! Of the task that drops its future and of whoever is about to cut the file off, the first one
-//! decides: either nothing is cut off, or it was under way by then and the close that follows comes
-//! behind it.
+//! A task cancels when it drops its future; whoever is about to truncate the file claims. The first
+//! one decides:
+//!
+//! 1. Cancelled first: the file is not truncated.
+//! 2. Claimed first: the file is truncated, and the close that the task asks for follows.
 
 use efio_sync::shim::atomic::{AtomicU8, Ordering};
 
-const WANTED: u8 = 0;
+const PENDING: u8 = 0;
 const CLAIMED: u8 = 1;
 const CANCELLED: u8 = 2;
 
-/// An open that can be withdrawn.
+/// The token of an open that can be cancelled.
 #[derive(Debug)]
 pub struct OpenToken(AtomicU8);
 
@@ -26,34 +28,34 @@ impl Default for OpenToken {
 }
 
 impl OpenToken {
-    /// Of an open that is wanted.
+    /// Creates the token of a pending open.
     pub fn new() -> Self {
-        Self(AtomicU8::new(WANTED))
+        Self(AtomicU8::new(PENDING))
     }
 
-    /// Nobody wants the file any more; whether that was said in time.
+    /// Attempts to cancel the open, and returns whether it is cancelled.
     pub fn cancel(&self) -> bool {
         self.decide(CANCELLED)
     }
 
-    /// The file is about to be changed; whether it may be.
+    /// Attempts to claim the open before the file is changed, and returns whether it is claimed.
     pub fn claim(&self) -> bool {
         self.decide(CLAIMED)
     }
 
-    /// Whether nobody wants the file any more.
+    /// Whether the open is cancelled.
     pub fn is_cancelled(&self) -> bool {
-        // Relaxed: a hint for the op; the driver looks behind the close, which the same thread asked
-        // for after it withdrew.
+        // Relaxed: a hint for the op. The driver reads it after the close, which the same thread asked
+        // for after it cancelled.
         self.0.load(Ordering::Relaxed) == CANCELLED
     }
 
     fn decide(&self, state: u8) -> bool {
-        // Relaxed: one word decides, and nothing else is published with it. With the exchange of the
-        // other side.
+        // Relaxed: this word decides by itself, and nothing else is published with it. Pairs with the
+        // exchange of the other side.
         let result = self
             .0
-            .compare_exchange(WANTED, state, Ordering::Relaxed, Ordering::Relaxed);
+            .compare_exchange(PENDING, state, Ordering::Relaxed, Ordering::Relaxed);
         result.map_or_else(|before| before == state, |_| true)
     }
 }

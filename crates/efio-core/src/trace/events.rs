@@ -7,41 +7,41 @@ use crate::fd::Fd;
 use crate::op::{FileFacts, OpenSpec};
 use tracing::{debug, error, info, warn};
 
-/// An engine has a backend.
+/// Reports the backend of an engine.
 pub fn backend(info: &BackendInfo) {
     info!(target: "efio", kind = ?info.kind, reason = info.reason, "backend");
 }
 
-/// A file is about to be opened.
+/// Reports a file that is about to be opened.
 pub fn opening(fd: Fd, spec: &OpenSpec) {
     debug!(target: "efio", ?fd, path = ?spec.path, mode = ?spec.io_mode, "opening");
 }
 
-/// The kernel opened a file.
+/// Reports that the kernel opened a file.
 pub fn opened(fd: Fd, facts: &FileFacts) {
-    debug!(target: "efio", ?fd, size = facts.size, block = facts.dio_align, "opened");
+    debug!(target: "efio", ?fd, size = facts.size, dio_align = facts.dio_align, "opened");
     if facts.fell_back {
         fell_back(fd);
     }
 }
 
-/// The kernel refused a mode or a route.
+/// Reports that the kernel refused an IO mode or a cache mode.
 pub fn fell_back(fd: Fd) {
     warn!(target: "efio", ?fd, "fell back");
 }
 
-/// A file is poisoned.
+/// Reports that a file failed.
 pub fn failed(fd: Fd, failure: &Failure) {
     let Failure { errno, offset } = failure;
     error!(target: "efio", ?fd, %errno, offset, "failed");
 }
 
-/// A file is closed.
+/// Reports that a file is closed.
 pub fn closed(fd: Fd, error: Option<Errno>) {
     debug!(target: "efio", ?fd, ?error, "closed");
 }
 
-/// An engine came to its end.
+/// Reports that an engine was shut down.
 pub fn shut_down(report: &ShutdownReport) {
     let unfinished = report.unfinished.len();
     if report.is_clean() {

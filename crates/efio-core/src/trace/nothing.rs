@@ -1,4 +1,4 @@
-//! Nobody listens.
+//! The events without the feature `tracing`: they do nothing.
 
 use crate::backend::BackendInfo;
 use crate::driver::ShutdownReport;

@@ -69,7 +69,7 @@ impl Bench {
             ..Config::default()
         };
         let shared = Shared::new(config).unwrap();
-        let bell = Arc::clone(shared.inbox.bell());
+        let bell = Arc::clone(shared.inbox.doorbell());
         let panics = Arc::new(AtomicBool::new(false));
         let backend = Sabotaged {
             pool: PoolBackend::start(&shared.config, bell).unwrap(),
