@@ -1,7 +1,7 @@
 //! Deterministic simulation, see `sim/mod.rs`.
 //!
 //! `EFIO_SIM_SEEDS=100000 cargo test -p efio-core --release --test sim` runs as many seeds,
-//! `EFIO_SIM_SECONDS=60` as many as fit; `EFIO_SIM_SEED=42` replays one. What fails is made smaller
+//! `EFIO_SIM_SECONDS=60` as many as fit; `EFIO_SIM_SEED=42` replays one. A failing plan is shrunk
 //! for at most `EFIO_SIM_SHRINK` seconds. The example `sim` does the same with options.
 
 #[path = "sim/mod.rs"]

@@ -1,5 +1,5 @@
-//! Replays one seed of the simulation, or soaks: as many seeds as are asked for, or as fit in some
-//! seconds.
+//! Replays one seed of the simulation, or soaks: runs a range of seeds, or as many as fit in a
+//! number of seconds.
 //!
 //! ```text
 //! cargo run --release -p efio-core --example sim -- --seed 42
@@ -16,19 +16,19 @@ use std::ops::Range;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-/// Simulates engines on a disk that misbehaves, and looks whether the contract holds.
+/// Simulates engines on a disk with faults, and checks the contract.
 #[derive(Parser)]
 struct Options {
-    /// This seed alone.
+    /// Only this seed.
     #[arg(long, conflicts_with = "seeds")]
     seed: Option<u64>,
     /// These seeds, as in 0..1000.
     #[arg(long, value_parser = range)]
     seeds: Option<Range<u64>>,
-    /// Not longer than this.
+    /// No longer than this.
     #[arg(long)]
     seconds: Option<u64>,
-    /// How many seconds a failure is made smaller at most.
+    /// The most seconds spent on shrinking a failure.
     #[arg(long, default_value_t = 20)]
     shrink: u64,
 }

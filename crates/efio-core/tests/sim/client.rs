@@ -1,4 +1,4 @@
-//! The client: his table of files, and the calls that he makes.
+//! The client: its table of files, and the calls that it makes.
 
 use super::oracle::{Named, Oracle};
 use super::payload::payload;
@@ -7,7 +7,7 @@ use efio_core::sim::{CancelsOpen, Foreign, SimInode, SimOptions, SimStore};
 use efio_core::{Config, Engine, Event, EventKind, Failure, Fd, File};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-/// A file that the client opened and that is not closed yet.
+/// A file that the client opened and whose `Closed` is still pending.
 pub struct Open {
     pub fd: Fd,
     /// `None` once closed by the client.
@@ -17,52 +17,52 @@ pub struct Open {
     pub readable: bool,
     pub writable: bool,
     pub close_sync: bool,
-    /// The open cuts the file off.
+    /// The open truncates the file.
     pub truncates: bool,
-    /// Until the open is heard of, if it is a future's, and withdrawn when that is dropped.
+    /// The future of the open, if it has one; `None` once it ended or was dropped.
     pub future: Option<CancelsOpen>,
-    /// The engine was at older closes of the file.
-    pub is_behind: bool,
-    /// Nobody wanted the file any more before it was open.
-    pub is_withdrawn: bool,
-    /// Later opens were at the file before this one, which was closed and had nothing to say.
-    pub is_passed: bool,
-    /// What the kernel has to say to the open, trouble apart.
+    /// The engine still had older closes of the file to finish.
+    pub waits_for_close: bool,
+    /// The open was cancelled before it ended.
+    pub is_cancelled: bool,
+    /// Later opens reached the file before this one, which was closed and without effect.
+    pub is_overtaken: bool,
+    /// The errno that the kernel returns for the open without faults.
     pub refusal: Option<i32>,
 }
 
-/// A name on the disk.
+/// The state of a path on the disk.
 #[derive(Default)]
-pub struct Place {
-    /// What is there, while nobody has it open.
+pub struct PathState {
+    /// The content, while no descriptor has it open.
     pub content: Option<Vec<u8>>,
-    /// The last descriptor that had it open, for what it was promised.
+    /// The last descriptor that had it open, for the guarantees that it was given.
     pub last: Option<Oracle>,
-    /// The number of its open, or of the last before the engine began.
+    /// The number of that open, or of the last one before the engine began.
     pub number: u32,
 }
 
-/// Who calls the engine: from outside, and from inside of callbacks.
+/// Calls the engine, from outside and from inside callbacks.
 pub struct Client {
     pub engine: Arc<Engine>,
     pub store: SimStore,
     pub config: Config,
-    pub trouble: SimOptions,
-    /// The user's table.
+    pub faults: SimOptions,
+    /// The client's table of files.
     pub files: Vec<Open>,
-    pub places: Vec<Place>,
+    pub paths: Vec<PathState>,
     pub stale: Vec<Fd>,
-    /// What is still to be done inside of callbacks, last step first.
+    /// The steps still to be made inside callbacks, last step first.
     pub inside: Vec<Step>,
     pub is_inside: bool,
-    pub saves: bool,
+    pub takes_unwritten: bool,
     /// Bytes that all files together accepted.
     pub accepted: u64,
-    /// Files that were closed, and how they had failed.
+    /// The files that were closed, each with its failure.
     pub closed: Vec<(Fd, Option<Failure>)>,
-    /// Numbers of opens given so far.
+    /// The number of the last open.
     pub opens: u32,
-    /// Names of positional ops given so far.
+    /// The token of the last positional op.
     pub tokens: u64,
     pub buffer: Vec<u8>,
 }
@@ -71,8 +71,8 @@ pub fn path(number: u8) -> String {
     format!("/file-{number}")
 }
 
-/// Looks at a file.
-pub fn look(inode: &Mutex<SimInode>) -> MutexGuard<'_, SimInode> {
+/// Locks a file of the disk.
+pub fn lock(inode: &Mutex<SimInode>) -> MutexGuard<'_, SimInode> {
     inode.lock().expect("the disk does not panic")
 }
 
@@ -82,13 +82,13 @@ impl Client {
             engine,
             store,
             config: plan.config.clone(),
-            trouble: plan.trouble.clone(),
+            faults: plan.faults.clone(),
             accepted: 0,
             closed: Vec::new(),
             opens: 0,
-            saves: plan.saves,
+            takes_unwritten: plan.takes_unwritten,
             files: Vec::new(),
-            places: (0..PATHS).map(|_| Place::default()).collect(),
+            paths: (0..PATHS).map(|_| PathState::default()).collect(),
             stale: Vec::new(),
             inside: Vec::new(),
             is_inside: false,
@@ -97,14 +97,14 @@ impl Client {
         }
     }
 
-    /// Another engine runs on the disk.
+    /// Continues with another engine on the same disk.
     pub fn use_engine(&mut self, engine: Arc<Engine>) {
         self.engine = engine;
         self.stale.clear();
         self.closed.clear();
     }
 
-    /// Makes the next call that is due inside of a callback.
+    /// Makes the next call that is due inside a callback.
     pub fn call_inside(&mut self) {
         if let Some(step) = self.inside.pop() {
             self.is_inside = true;
@@ -140,7 +140,7 @@ impl Client {
                     self.close(index, how);
                 }
             }
-            Step::Withdraw => self.withdraw(),
+            Step::CancelOpen => self.cancel_open(),
             Step::UseStale { which, bits } => self.use_stale(which, bits),
             Step::Interfere {
                 file,
@@ -148,12 +148,12 @@ impl Client {
                 payload,
             } => self.interfere(file, change, payload),
             Step::Turns { .. } | Step::Shutdown { .. } | Step::Kill | Step::PowerCut => {
-                unreachable!("nothing that a client does")
+                unreachable!("not a step of the client")
             }
         }
     }
 
-    /// The file at a place of the table, or the next one.
+    /// Returns the file at this index of the table, or the next open one.
     pub fn pick(&self, file: u8) -> Option<usize> {
         let count = self.files.len();
         let mut after = (0..count).map(|index| (usize::from(file) + index) % count.max(1));
@@ -163,8 +163,8 @@ impl Client {
         })
     }
 
-    /// Another process changes a file that we only read, or appends to one that we append to
-    /// (F17, F29).
+    /// Another process changes a file that the client only reads, or appends to one that it appends
+    /// to (F17, F29).
     fn interfere(&mut self, file: u8, change: Foreign, start: u32) {
         let Some(index) = self.pick(file) else { return };
         let open = &self.files[index];
@@ -181,7 +181,7 @@ impl Client {
             return;
         }
         let taken = self.taken(index);
-        let whole = self.trouble.short == 0 && self.trouble.capacity == u64::MAX;
+        let whole = self.faults.short == 0 && self.faults.capacity == u64::MAX;
         let oracle = &mut self.files[index].oracle;
         if append && whole && oracle.failed.is_none() {
             let between = oracle.history.is_between_calls(taken);
@@ -199,15 +199,15 @@ impl Client {
         self.store.inode(&path(number))
     }
 
-    /// Bytes that the kernel has of the open file.
+    /// Returns the number of accepted bytes that the kernel has of the open file.
     pub fn taken(&self, index: usize) -> u64 {
         let open = &self.files[index];
         let inode = self.inode(open.path).filter(|_| open.oracle.opened);
-        inode.map_or(0, |inode| look(&inode).taken(open.oracle.number))
+        inode.map_or(0, |inode| lock(&inode).taken(open.oracle.number))
     }
 
-    /// Hears an event.
-    pub fn hear(&mut self, event: Event) {
+    /// Checks an event and updates the file that it belongs to.
+    pub fn handle_event(&mut self, event: Event) {
         let at = self.files.iter().position(|open| open.fd == event.fd);
         let at = at.expect("an event of a file that is open");
         let number = self.files[at].path;
@@ -215,19 +215,19 @@ impl Client {
             self.found(at);
         }
         let on_disk = self.inode(number);
-        let inode = on_disk.as_ref().map(|inode| look(inode));
+        let inode = on_disk.as_ref().map(|inode| lock(inode));
         let open = &mut self.files[at];
         let stats = open.file.as_ref().and_then(|file| file.stats().ok());
-        let name = stats.map_or(Named::Closed, |stats| Named::Told(stats.name));
+        let name = stats.map_or(Named::Closed, |stats| Named::Reported(stats.name));
         open.oracle.event(&event.kind, inode.as_deref(), name);
         if let EventKind::Failed(failure) = event.kind {
             let right = open.refusal.is_none_or(|errno| errno == failure.errno.0);
             assert!(
-                right || self.trouble.open_errors > 0 || open.was_withdrawn(failure.errno),
+                right || self.faults.open_errors > 0 || open.was_cancelled(failure.errno),
                 "{failure:?}, but {:?}",
                 open.refusal
             );
-            if self.saves && open.file.is_some() {
+            if self.takes_unwritten && open.file.is_some() {
                 drop(inode);
                 return self.take_unwritten(at as u8);
             }
@@ -235,32 +235,32 @@ impl Client {
         let EventKind::Closed { error } = event.kind else {
             return;
         };
-        if !open.is_passed {
+        if !open.is_overtaken {
             open.oracle.closed(error, open.close_sync, inode.as_deref());
         }
         let content = |inode: &SimInode| inode.left_by(open.oracle.number).to_vec();
         let content = inode.as_deref().map(content);
         let open = self.files.remove(at);
-        assert!(open.file.is_none(), "closed behind the user's back");
+        assert!(open.file.is_none(), "closed without a close");
         self.closed.push((open.fd, open.oracle.failed));
         let is_alone = self.files.iter().all(|open| open.path != number);
-        let place = &mut self.places[usize::from(number)];
+        let state = &mut self.paths[usize::from(number)];
         if !open.oracle.opened {
             assert!(
-                !is_alone || content == place.content,
+                !is_alone || content == state.content,
                 "a failed open changes nothing"
             );
-        } else if !open.is_passed {
-            place.is_left(content, open.oracle);
+        } else if !open.is_overtaken {
+            state.record(content, open.oracle);
         }
     }
 
-    /// The marks of all files.
+    /// Checks the marks of all files.
     pub fn look_at_marks(&mut self) {
         for open in &mut self.files {
             if let Some(file) = &open.file {
                 let inode = self.store.inode(&path(open.path));
-                let inode = inode.as_ref().map(|inode| look(inode));
+                let inode = inode.as_ref().map(|inode| lock(inode));
                 let marks = file.progress().unwrap();
                 open.oracle.progress(marks, inode.as_deref());
             }
@@ -269,18 +269,19 @@ impl Client {
 }
 
 impl Open {
-    /// What a call needs of it: handle, oracle, and whether it may be read and written.
+    /// Returns what a call needs: handle, oracle, and whether reads and writes are allowed.
     pub fn parts(&mut self) -> Option<(&File, &mut Oracle, bool, bool)> {
         let (readable, writable) = (self.readable, self.writable);
         Some((self.file.as_ref()?, &mut self.oracle, readable, writable))
     }
 
-    /// Whether there is something to be read from it.
+    /// Whether it is open for reading.
     pub fn is_readable(&self) -> bool {
         self.file.is_some() && self.readable && self.oracle.opened
     }
 
-    pub fn is_poisoned_by(&self, error: &std::io::Error) {
+    /// Asserts that the call failed with the failure of the file.
+    pub fn assert_failure(&self, error: &std::io::Error) {
         let failure = self.file.as_ref().and_then(|file| file.failure().unwrap());
         let errno = failure.map(|failure| failure.errno.0);
         assert!(errno.is_some() && error.raw_os_error() == errno, "{error}");

@@ -1,68 +1,68 @@
 //! Ends of an engine: the process dies, the power fails, or it is shut down with a deadline.
 
-use super::client::{Open, look, path};
+use super::client::{Open, lock, path};
 use super::harness::Harness;
 use efio_core::sim::Simulation;
 use efio_core::{Fd, OpenOptions};
 use std::time::Duration;
 
 impl Harness<'_> {
-    /// F52: what the kernel was given stays, and is a prefix of what was accepted.
+    /// F52: the bytes that the kernel has stay, and are a prefix of the accepted ones.
     pub fn kill(&mut self) {
-        self.begin_life(Simulation::kill);
+        self.restart(Simulation::kill);
         let mut client = self.client();
         let client = &mut *client;
         let paths: Vec<_> = client.files.iter().map(|open| open.path).collect();
         for open in client.files.drain(..) {
             let number = open.oracle.number;
-            let place = &mut client.places[usize::from(open.path)];
+            let state = &mut client.paths[usize::from(open.path)];
             let inode = self.store.inode(&path(open.path));
-            let inode = inode.as_ref().map(|inode| look(inode));
+            let inode = inode.as_ref().map(|inode| lock(inode));
             let content = inode.as_ref().map(|inode| inode.current().to_vec());
             let is_alone = paths.iter().filter(|&&path| path == open.path).count() == 1;
             let is_known = inode.as_ref().and_then(|inode| inode.open(number));
-            if open.is_passed {
-                // Others were there after it.
+            if open.is_overtaken {
+                // Later opens have reached the file.
             } else if open.oracle.opened {
                 let inode = inode.expect("an opened file exists");
                 open.oracle.holds_a_prefix(&inode);
-                place.is_left(content.clone(), open.oracle);
+                state.record(content.clone(), open.oracle);
             } else if is_known.is_none() && is_alone {
-                assert!(content == place.content, "an open that did not happen");
+                assert!(content == state.content, "an open that had no effect");
             }
-            place.content = content;
+            state.content = content;
         }
     }
 
-    /// F34, F35: what was durable stays, and there is nothing that nobody wrote.
+    /// F34, F35: durable bytes stay, and no byte appears that was never written.
     pub fn power_cut(&mut self) {
-        self.begin_life(Simulation::power_cut);
+        self.restart(Simulation::power_cut);
         let mut client = self.client();
         let client = &mut *client;
-        // Who was about to be told of an open may have cut the file off, or made it.
+        // An open whose event was pending may have truncated the file, or created it.
         let mut touched = Vec::new();
         for open in client.files.drain(..) {
             let inode = self.store.inode(&path(open.path));
             let number = open.oracle.number;
-            if open.oracle.opened && !open.is_passed {
-                client.places[usize::from(open.path)].is_left(None, open.oracle);
-            } else if inode.is_some_and(|inode| look(&inode).open(number).is_some()) {
+            if open.oracle.opened && !open.is_overtaken {
+                client.paths[usize::from(open.path)].record(None, open.oracle);
+            } else if inode.is_some_and(|inode| lock(&inode).open(number).is_some()) {
                 touched.push(open.path);
             }
         }
-        for (number, place) in (0..).zip(&mut client.places) {
+        for (number, state) in (0..).zip(&mut client.paths) {
             let inode = self.store.inode(&path(number));
-            let content = inode.map(|inode| look(&inode).current().to_vec());
-            match place.last.take().filter(|_| !touched.contains(&number)) {
+            let content = inode.map(|inode| lock(&inode).current().to_vec());
+            match state.last.take().filter(|_| !touched.contains(&number)) {
                 Some(oracle) => oracle.survives(content.as_deref()),
                 None if touched.contains(&number) => {}
-                None => assert!(content == place.content, "a file that nobody opened"),
+                None => assert!(content == state.content, "a file that was never opened"),
             }
-            place.content = content;
+            state.content = content;
         }
     }
 
-    /// Everything is closed, or named in the report at the deadline.
+    /// Every file is closed, or named in the report at the deadline.
     pub fn shutdown(&mut self, ms: u64, room: Option<u32>) {
         if let Some(room) = room {
             self.simulation.fill_up(room.into());
@@ -74,7 +74,7 @@ impl Harness<'_> {
             .open("/late", &OpenOptions::new().read(true));
         assert_eq!(late.unwrap_err().raw_os_error(), Some(libc::ESHUTDOWN));
         for open in &mut self.client().files {
-            // The engine closes it: the handle is stale, or will be.
+            // The engine closes it: the handle is stale, or soon will be.
             (open.file, open.future) = (None, None);
         }
         self.client().inside.clear();
@@ -97,15 +97,19 @@ impl Harness<'_> {
             let files = client.files.iter().filter(healthy);
             files.map(|open| open.fd).collect()
         };
-        self.hear();
+        self.handle_events();
         for fd in before {
             let client = self.client();
             let closed = client.closed.iter().find(|(other, _)| *other == fd);
             let failed = closed.and_then(|(_, failed)| *failed);
-            let told = report.failed.iter().find(|(other, _)| *other == fd);
+            let reported = report.failed.iter().find(|(other, _)| *other == fd);
             if let Some(failure) = failed {
-                let told = told.map(|&(_, failure)| failure);
-                assert_eq!(told, Some(failure), "a loss that nobody heard of (F84)");
+                let reported = reported.map(|&(_, failure)| failure);
+                assert_eq!(
+                    reported,
+                    Some(failure),
+                    "a loss that was not reported (F84)"
+                );
             }
         }
         let client = self.client();
@@ -116,7 +120,7 @@ impl Harness<'_> {
                 continue;
             };
             let inode = self.store.inode(&path(open.path));
-            let taken = inode.map_or(0, |inode| look(&inode).taken(open.oracle.number));
+            let taken = inode.map_or(0, |inode| lock(&inode).taken(open.oracle.number));
             let most = open.oracle.accepted() - open.oracle.marks.written;
             assert!(*bytes <= most, "{bytes} left of {most}");
             if open.oracle.opened && open.oracle.failed.is_none() {
@@ -125,8 +129,8 @@ impl Harness<'_> {
             }
         }
         for open in &client.files {
-            let under_way = &open.oracle.under_way;
-            assert!(under_way.is_empty(), "not completed: {under_way:?}");
+            let in_flight = &open.oracle.in_flight;
+            assert!(in_flight.is_empty(), "not completed: {in_flight:?}");
         }
         let left = client.files.len();
         let open = |(fd, _): &&(Fd, u64)| client.files.iter().any(|open| open.fd == *fd);

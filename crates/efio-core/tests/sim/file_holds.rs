@@ -1,12 +1,12 @@
-//! What a file may hold, going by what was accepted for it.
+//! What a file may hold, given the calls that were accepted for it.
 
 use super::history::Change;
 use super::oracle::Oracle;
 use efio_core::sim::SimInode;
 
 impl Oracle {
-    /// The file holds what the kernel has of what was accepted, from the first byte on, and nothing
-    /// else (F25, F52). Positional writes may have overtaken each other.
+    /// Asserts that the file holds the accepted bytes that the kernel has, from the first byte on,
+    /// and no others (F25, F52). Positional writes may have overtaken each other.
     pub fn holds_a_prefix(&self, inode: &SimInode) {
         let (file, taken) = (inode.left_by(self.number), inode.taken(self.number));
         assert!(
@@ -31,7 +31,7 @@ impl Oracle {
         );
     }
 
-    /// After a power cut: what was durable is there, and nothing that nobody wrote.
+    /// Asserts after a power cut that durable bytes are there, and no byte that was never written.
     pub fn survives(&self, file: Option<&[u8]>) {
         let Some(file) = file else {
             return assert!(!self.named, "the name of a synced file is gone (F35)");
@@ -41,8 +41,8 @@ impl Oracle {
         }
     }
 
-    /// The file holds the changes below `mark`, and of the others, and of what was there before,
-    /// any part. `floor` is what else may have been there before.
+    /// Asserts that the file holds all changes below `mark`, and any part of the later changes and
+    /// of its earlier content. `floor` is other content that it may have had earlier.
     pub fn holds(&self, file: &[u8], mark: u64, floor: &[u8]) {
         let whole = self.history.replay(self.accepted());
         let base = self.history.base();
@@ -93,14 +93,14 @@ impl Oracle {
     }
 }
 
-/// Says of each byte from `from` on whether it is as in a hole.
+/// Combines into `known`, for each byte from `from` on, whether it is zero, as in a hole.
 fn mark_hole(file: &[u8], known: &mut [bool], from: usize, combine: impl Fn(bool, bool) -> bool) {
     for index in from..file.len() {
         known[index] = combine(known[index], file[index] == 0);
     }
 }
 
-/// Says of each byte that `bytes` covers whether it is one of them.
+/// Combines into `known`, for each byte that `bytes` covers, whether it equals theirs.
 fn mark_bytes(
     file: &[u8],
     known: &mut [bool],

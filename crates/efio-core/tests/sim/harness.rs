@@ -1,4 +1,4 @@
-//! Carries out a plan: engines that come and go on one disk, and time that passes.
+//! Runs a plan: several engines, one after the other, on one disk, and the clock.
 
 use super::client::{Client, Open};
 use super::steps::{Closing, Plan, Step};
@@ -10,7 +10,7 @@ use std::os::fd::AsRawFd;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-/// More turns than anything takes to come to rest.
+/// More turns than anything takes to become idle.
 const TIMEOUT: u32 = 5_000;
 
 pub struct Harness<'a> {
@@ -18,14 +18,14 @@ pub struct Harness<'a> {
     memory: &'a SimMemory,
     pub store: SimStore,
     pub simulation: Simulation,
-    lives: u64,
-    /// How the client hears of events by their edges; by their level without it.
+    restarts: u64,
+    /// Set if the client waits for edges of the event descriptor; otherwise it reads the level.
     edges: Option<Edges>,
     /// Shared with the callback.
     client: Arc<Mutex<Client>>,
 }
 
-/// A set in which the event descriptor is watched for edges, as mio does.
+/// A poll set that watches the event descriptor for edges, as mio does.
 struct Edges(Poll, Events);
 
 impl Edges {
@@ -39,8 +39,8 @@ impl Edges {
         Self(poll, Events::with_capacity(1))
     }
 
-    /// Whether there was an edge since the last look.
-    fn look(&mut self) -> bool {
+    /// Whether there was an edge since the last call.
+    fn has_edge(&mut self) -> bool {
         let Self(poll, events) = self;
         poll.poll(events, Some(Duration::ZERO)).expect("a look");
         !events.is_empty()
@@ -58,27 +58,28 @@ impl<'a> Harness<'a> {
             memory,
             store,
             simulation,
-            lives: 0,
+            restarts: 0,
             edges: None,
             client: Arc::new(Mutex::new(client)),
         };
-        harness.listen();
+        harness.subscribe();
         harness
     }
 
-    /// The engine ends as `end` says, and the next one starts on the disk.
-    pub fn begin_life(&mut self, end: impl FnOnce(Simulation)) {
-        self.lives += 1;
-        let next = start(self.plan, self.lives, &self.store, self.memory);
+    /// Ends the engine by `end`, and starts the next one on the same disk.
+    pub fn restart(&mut self, end: impl FnOnce(Simulation)) {
+        self.restarts += 1;
+        let next = start(self.plan, self.restarts, &self.store, self.memory);
         end(std::mem::replace(&mut self.simulation, next));
         let engine = Arc::clone(self.simulation.engine());
         self.client().use_engine(engine);
-        self.listen();
+        self.subscribe();
     }
 
-    /// In a plan with callbacks: the client hears each event as it is delivered, and calls back.
-    fn listen(&mut self) {
-        // In an eighth of the seeds the client takes events after an edge alone (F82).
+    /// In a plan with callbacks: lets the client handle each event as it is delivered, and make a
+    /// call.
+    fn subscribe(&mut self) {
+        // In an eighth of the seeds the client takes events only after an edge (F82).
         let waits_for_edges = self.plan.seed % 8 == 3;
         self.edges = waits_for_edges.then(|| Edges::of(self.simulation.engine()));
         let Some(inside) = &self.plan.inside else {
@@ -90,7 +91,7 @@ impl<'a> Harness<'a> {
             let Ok(mut client) = client.lock() else {
                 return;
             };
-            client.hear(event);
+            client.handle_event(event);
             client.call_inside();
         });
     }
@@ -100,7 +101,7 @@ impl<'a> Harness<'a> {
         self.client.lock().expect("a callback failed")
     }
 
-    /// Carries out a step, then hears what is new and looks at everything.
+    /// Runs a step, then handles the new events and checks all files.
     pub fn step(&mut self, step: &Step) {
         match *step {
             Step::Turns { count, ms } => {
@@ -113,7 +114,7 @@ impl<'a> Harness<'a> {
             Step::PowerCut => self.power_cut(),
             ref call => self.client().call(call),
         }
-        self.hear();
+        self.handle_events();
     }
 
     pub fn turn(&mut self, ms: u64) -> bool {
@@ -128,40 +129,41 @@ impl<'a> Harness<'a> {
         more
     }
 
-    /// Takes the events that wait, and looks at the marks.
-    pub fn hear(&mut self) {
-        let is_awake = self.edges.as_mut().is_none_or(Edges::look);
+    /// Handles the pending events, and checks the marks.
+    pub fn handle_events(&mut self) {
+        let is_awake = self.edges.as_mut().is_none_or(Edges::has_edge);
         let mut client = self.client();
         let events = self.simulation.engine().events();
         for event in is_awake.then(|| events.drain()).into_iter().flatten() {
             assert!(self.plan.inside.is_none(), "events go to the callback");
-            client.hear(event);
+            client.handle_event(event);
         }
         client.look_at_marks();
         let is_overslept = self.simulation.is_overslept();
         assert!(
             !is_overslept,
-            "memory came back, and the driver sleeps on (F94)"
+            "memory is available again, and the driver still sleeps (F94)"
         );
     }
 
-    /// The trouble stops: every owed event comes, everything drains, nothing is left.
-    pub fn come_to_rest(&mut self) {
+    /// Stops the faults and asserts that every due event comes, everything drains and nothing is
+    /// left.
+    pub fn quiesce(&mut self) {
         self.client().inside.clear();
         self.simulation.stop_faults();
-        self.wait_beside_a_writer();
+        self.wait_during_writes();
         self.settle();
-        // Whoever reads on makes room for whoever waits for it.
+        // A reader that continues frees the memory that others wait for.
         let count = self.client().files.len();
         for index in 0..count {
-            self.read_beside_others(index);
+            self.read_while_others_stopped(index);
         }
         self.settle();
         for Open { path, oracle, .. } in &self.client().files {
             assert!(!oracle.readable.due, "{path}: no Readable came (F47)");
             assert!(!oracle.writable.due, "{path}: no Writable came (F38)");
             assert!(oracle.opened || oracle.failed.is_some());
-            oracle.heard_of_syncs();
+            oracle.assert_syncs_reported();
         }
         for index in 0..count {
             let mut client = self.client();
@@ -177,16 +179,16 @@ impl<'a> Harness<'a> {
         assert_eq!(engine.engine().stats().callback_panics, 0);
     }
 
-    /// Reads a file to its end while the readers of all others have stopped: what was read ahead for
-    /// them is no hindrance (F83).
-    fn read_beside_others(&mut self, index: usize) {
+    /// Reads a file to its end while the readers of all others have stopped: the memory that was
+    /// read ahead for them must not slow it down (F83).
+    fn read_while_others_stopped(&mut self, index: usize) {
         let is_healthy = |open: &Open| open.oracle.failed.is_none();
         let is_healthy = self.client().files.iter().all(is_healthy);
-        // They have stopped long ago.
+        // Lets time pass since they stopped.
         for _ in 0..20 {
             self.turn(100);
         }
-        self.hear();
+        self.handle_events();
         let before = self.simulation.engine().stats();
         self.read_to_the_end(index);
         let after = self.simulation.engine().stats();
@@ -195,14 +197,14 @@ impl<'a> Harness<'a> {
         let config = &self.plan.config;
         let page = (config.read_ahead() / 2).clamp(4096, config.first_read);
         let page = 1u64 << page.ilog2();
-        // Failed files keep what was not written.
+        // Failed files keep their unwritten bytes.
         assert!(
             !is_healthy || ops <= 2 * (bytes / page) + 20,
-            "{ops} reads for {bytes} bytes: those who stopped have the memory (F83)"
+            "{ops} reads for {bytes} bytes: stopped readers have the memory (F83)"
         );
     }
 
-    /// Twice to the end: what was read ahead, then what the file holds now.
+    /// Reads to the end twice: the bytes that were read ahead, then what the file holds now.
     fn read_to_the_end(&mut self, index: usize) {
         if !self.client().files[index].is_readable() {
             return;
@@ -211,7 +213,7 @@ impl<'a> Harness<'a> {
         while ends < 2 {
             while self.client().read(index, 30_000) {}
             if self.client().files[index].oracle.failed.is_some() {
-                return self.read_of_a_failed_file(index);
+                return self.read_failed_file(index);
             }
             ends += u32::from(!self.client().files[index].oracle.readable.due);
             self.wait_for_readable(index);
@@ -220,11 +222,11 @@ impl<'a> Harness<'a> {
         }
         let oracle = &mut self.client().files[index].oracle;
         let end = oracle.content.len();
-        assert!(oracle.settle() >= end, "the end of file of now (F17)");
+        assert!(oracle.settle() >= end, "the current end of the file (F17)");
     }
 
-    /// F92: bytes, the end of file or an error; never "would block" without end.
-    fn read_of_a_failed_file(&mut self, index: usize) {
+    /// F92: returns bytes, the end of file or an error; it does not would-block for ever.
+    fn read_failed_file(&mut self, index: usize) {
         for _ in 0..1_000 {
             while self.client().read(index, 30_000) {}
             if !self.client().files[index].oracle.readable.due {
@@ -236,43 +238,43 @@ impl<'a> Harness<'a> {
                 return;
             }
         }
-        panic!("a read behind a failed write blocks for ever (F92)");
+        panic!("a read after a failed write blocks for ever (F92)");
     }
 
-    /// Turns until the event comes that is owed.
+    /// Turns until the due event comes.
     fn wait_for_readable(&mut self, index: usize) {
         for _ in 0..TIMEOUT {
             if !self.client().files[index].oracle.readable.due {
                 return;
             }
             self.turn(10);
-            self.hear();
+            self.handle_events();
         }
         panic!("no Readable came (F47)");
     }
 
-    /// Turns until nothing happens any more.
+    /// Turns until everything is idle.
     fn settle(&mut self) {
         let interval = self.plan.config.flush_interval.as_millis() as u64;
         let enough = 3 + interval / 100;
         let mut quiet = 0;
         for _ in 0..TIMEOUT {
             let more = self.turn(100);
-            self.hear();
+            self.handle_events();
             let (ops, _) = self.simulation.at_work();
             quiet = if more || ops > 0 { 0 } else { quiet + 1 };
             if quiet > enough {
                 return;
             }
         }
-        panic!("does not come to rest");
+        panic!("does not become idle");
     }
 }
 
-/// An engine starts on the disk.
-fn start(plan: &Plan, life: u64, store: &SimStore, memory: &SimMemory) -> Simulation {
-    let seed = plan.seed ^ life << 48;
-    let (config, trouble) = (plan.config.clone(), plan.trouble.clone());
-    let simulation = Simulation::on_disk(config, seed, trouble, store.clone(), memory);
+/// Starts an engine on the disk.
+fn start(plan: &Plan, restarts: u64, store: &SimStore, memory: &SimMemory) -> Simulation {
+    let seed = plan.seed ^ restarts << 48;
+    let (config, faults) = (plan.config.clone(), plan.faults.clone());
+    let simulation = Simulation::on_disk(config, seed, faults, store.clone(), memory);
     simulation.expect("the limits are valid")
 }

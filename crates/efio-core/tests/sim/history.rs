@@ -1,17 +1,17 @@
-//! What one descriptor did to one file: enough to say what the file holds after any number of the
-//! accepted bytes.
+//! The calls of one descriptor on one file: enough to compute what the file holds after any number
+//! of the accepted bytes.
 
 use super::payload::payload;
 use std::ops::Range;
 
-/// What one call changes.
+/// The kind of a call that changes the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// The bytes go behind those of the call before, as far as the kernel is concerned.
+    /// A stream write: the kernel gets its bytes after those of the call before.
     Stream,
-    /// The bytes go to the kernel in any order with other such calls.
-    At,
-    /// The file becomes `at` bytes long.
+    /// A positional write: the kernel gets its bytes in any order with other such calls.
+    Positional,
+    /// A truncation to `at` bytes.
     Truncate,
 }
 
@@ -19,41 +19,42 @@ pub enum Kind {
 #[derive(Clone, Copy, Debug)]
 pub struct Call {
     pub kind: Kind,
-    /// How much was accepted before.
+    /// The bytes that were accepted before.
     pub mark: u64,
-    /// Where the bytes go; in append mode only so long as nobody else appends.
+    /// The offset of the bytes; in append mode it is right only as long as no other process
+    /// appends.
     pub at: u64,
     pub bytes: &'static [u8],
 }
 
 impl Call {
     fn marks(&self) -> Range<u64> {
-        let width = match self.kind {
+        let len = match self.kind {
             Kind::Truncate => 1,
-            Kind::Stream | Kind::At => self.bytes.len() as u64,
+            Kind::Stream | Kind::Positional => self.bytes.len() as u64,
         };
-        self.mark..self.mark + width
+        self.mark..self.mark + len
     }
 }
 
-/// What a call, or a part of one, does to a file.
+/// The effect of a call, or of a part of one, on a file.
 #[derive(Clone, Copy, Debug)]
 pub enum Change {
-    Put(Piece),
+    Put(Extent),
     Cut(usize),
 }
 
-/// A piece of a file: its offset, and its bytes.
-pub type Piece = (usize, &'static [u8]);
+/// A part of a file: its offset and its bytes.
+pub type Extent = (usize, &'static [u8]);
 
 /// The accepted calls of a descriptor.
 pub struct History {
-    /// The file when it was opened.
+    /// The content when the file was opened.
     base: Vec<u8>,
     /// Whether writes go to the end.
     pub append: bool,
     pub calls: Vec<Call>,
-    /// What others appended, and how many of our bytes the kernel had by then.
+    /// The bytes that others appended, each with how many of ours the kernel had by then.
     pub foreign: Vec<(u64, &'static [u8])>,
 }
 
@@ -71,14 +72,14 @@ impl History {
         &self.base
     }
 
-    /// Another process changed a file that this descriptor only reads.
+    /// Takes over the content of a file that another process changed.
     pub fn replace_base(&mut self, base: &[u8]) {
         self.base.clear();
         self.base.extend_from_slice(base);
     }
 
-    /// The file held something else when it was opened; what it holds in the end.
-    pub fn begin_with(&mut self, base: Vec<u8>) -> Vec<u8> {
+    /// Replaces the content at the open; returns what the file holds once all calls are written.
+    pub fn rebase(&mut self, base: Vec<u8>) -> Vec<u8> {
         let mut content = base.clone();
         self.base = base;
         for call in &mut self.calls {
@@ -86,7 +87,7 @@ impl History {
                 call.at = content.len() as u64;
             }
             match call.kind {
-                Kind::Stream | Kind::At => put(&mut content, call.at as usize, call.bytes),
+                Kind::Stream | Kind::Positional => put(&mut content, call.at as usize, call.bytes),
                 Kind::Truncate => content.resize(call.at as usize, 0),
             }
         }
@@ -106,10 +107,10 @@ impl History {
         mark == self.accepted() || self.calls.iter().any(|call| call.mark == mark)
     }
 
-    /// Whether any call with a mark from `mark` on may overtake another one.
+    /// Whether any call from `mark` on may overtake another.
     pub fn is_positional(&self, mark: u64) -> bool {
         let mut late = self.calls.iter().filter(|call| call.marks().end > mark);
-        late.any(|call| call.kind == Kind::At)
+        late.any(|call| call.kind == Kind::Positional)
     }
 
     /// Whether the file was truncated through this descriptor.
@@ -117,7 +118,7 @@ impl History {
         self.calls.iter().any(|call| call.kind == Kind::Truncate)
     }
 
-    /// What the calls with marks in `marks` do, in the order in which they came.
+    /// Returns the effects of the calls within `marks`, in the order of the calls.
     pub fn changes(&self, marks: Range<u64>) -> Vec<Change> {
         let mut changes = Vec::new();
         for call in &self.calls {
@@ -128,7 +129,7 @@ impl History {
                 continue;
             }
             while from < to {
-                // In append mode what others appended in between lies in between.
+                // In append mode the bytes that others appended meanwhile lie in between.
                 let next = self.foreign.iter().map(|&(taken, _)| taken);
                 let next = next.filter(|taken| *taken > from).min();
                 let end = next.map_or(to, |next| next.min(to));
@@ -140,11 +141,11 @@ impl History {
         changes
     }
 
-    /// The bytes with marks in `marks`, and where they go.
-    pub fn pieces(&self, marks: Range<u64>) -> impl Iterator<Item = Piece> + use<> {
+    /// Returns the bytes within `marks`, each with its offset.
+    pub fn extents(&self, marks: Range<u64>) -> impl Iterator<Item = Extent> + use<> {
         let changes = self.changes(marks).into_iter();
         changes.filter_map(|change| match change {
-            Change::Put(piece) => Some(piece),
+            Change::Put(extent) => Some(extent),
             Change::Cut(_) => None,
         })
     }
@@ -158,7 +159,7 @@ impl History {
         self.base.len() + mark as usize + others
     }
 
-    /// The file once the kernel has `mark` accepted bytes.
+    /// Returns the content of the file once the kernel has `mark` accepted bytes.
     pub fn replay(&self, mark: u64) -> Vec<u8> {
         let mut file = self.base.clone();
         let mut foreign = self.foreign.iter().peekable();
@@ -185,38 +186,42 @@ impl History {
         file
     }
 
-    /// The pieces with marks in `marks`, without what later calls wrote over or cut off.
-    pub fn last_words(&self, marks: Range<u64>) -> Vec<Piece> {
+    /// Returns the extents within `marks`, without what later calls overwrote or truncated.
+    pub fn surviving(&self, marks: Range<u64>) -> Vec<Extent> {
         let changes = self.changes(marks.clone());
         let later = self.changes(marks.end..self.accepted());
-        let mut words = Vec::new();
+        let mut extents = Vec::new();
         for (index, &change) in changes.iter().enumerate() {
-            let Change::Put(piece) = change else { continue };
-            let mut left = vec![piece];
+            let Change::Put(extent) = change else {
+                continue;
+            };
+            let mut left = vec![extent];
             for &cover in changes[index + 1..].iter().chain(&later) {
                 let (from, to) = match cover {
                     Change::Put((at, bytes)) => (at, at + bytes.len()),
                     Change::Cut(len) => (len, usize::MAX),
                 };
-                let parts = left.into_iter().flat_map(|piece| without(piece, from, to));
+                let parts = left
+                    .into_iter()
+                    .flat_map(|extent| without(extent, from, to));
                 left = parts.collect();
             }
-            words.extend(left);
+            extents.extend(left);
         }
-        words
+        extents
     }
 
-    /// Accepted bytes that the kernel does not have, as `take_unwritten` gives them.
+    /// Returns the accepted bytes that the kernel does not have, in the shape of `take_unwritten`.
     pub fn unwritten(&self, taken: u64) -> Vec<(u64, Vec<u8>)> {
         let mut ranges: Vec<(u64, Vec<u8>)> = Vec::new();
-        let mut place = taken;
+        let mut mark = taken;
         for change in self.changes(taken..self.accepted()) {
             let Change::Put((at, bytes)) = change else {
-                place += 1;
+                mark += 1;
                 continue;
             };
-            let at = if self.append { place } else { at as u64 };
-            place += bytes.len() as u64;
+            let at = if self.append { mark } else { at as u64 };
+            mark += bytes.len() as u64;
             match ranges.last_mut() {
                 Some((start, last)) if *start + last.len() as u64 == at => last.extend(bytes),
                 _ => ranges.push((at, bytes.to_vec())),
@@ -226,8 +231,8 @@ impl History {
     }
 }
 
-/// What of `piece` does not lie from `from` to `to`.
-fn without((at, bytes): Piece, from: usize, to: usize) -> impl Iterator<Item = Piece> {
+/// Returns the parts of the extent outside `from..to`.
+fn without((at, bytes): Extent, from: usize, to: usize) -> impl Iterator<Item = Extent> {
     let len = bytes.len();
     let start = from.clamp(at, at + len) - at;
     let end = to.clamp(at, at + len) - at;
@@ -239,10 +244,10 @@ fn without((at, bytes): Piece, from: usize, to: usize) -> impl Iterator<Item = P
     parts.into_iter().filter(|(_, bytes)| !bytes.is_empty())
 }
 
-/// Writes `bytes` at `at`, as the kernel does.
+/// Writes `bytes` at offset `at`, as the kernel does.
 pub fn put(file: &mut Vec<u8>, at: usize, bytes: &[u8]) {
     if bytes.is_empty() {
-        // Nothing happens, also behind the end of file: it does not grow.
+        // An empty write has no effect, also after the end of file: the file does not grow.
         return;
     }
     let end = at + bytes.len();

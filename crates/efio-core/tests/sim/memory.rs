@@ -1,22 +1,22 @@
-//! What calls may do to the memory that all files share.
+//! The rules for the memory that all files share.
 
 use super::client::{Client, Open};
 use efio_core::sim::memory;
 
-/// More than all others may write while a writer waits for room: it is starved.
+/// More than all others may write while one writer waits for room.
 const TIMEOUT: u64 = 16 << 20;
 
-/// How things stood before a write.
+/// The memory of a file before a write.
 pub struct Before {
     used: usize,
-    /// Bytes that the file had accepted and not written.
+    /// The accepted bytes of the file that were not written.
     backlog: u64,
-    /// Bytes that it may have so.
+    /// The most bytes that it may have so.
     share: usize,
 }
 
 impl Client {
-    /// How things stand for a file.
+    /// Returns the memory of a file now.
     pub fn before(&self, index: usize) -> Before {
         let (used, _) = memory(&self.engine);
         let marks = self.files[index].file.as_ref().unwrap().progress().unwrap();
@@ -28,8 +28,8 @@ impl Client {
         }
     }
 
-    /// A write was made: who has as much as is free already got no memory for more.
-    pub fn is_fair(&self, before: &Before) {
+    /// Asserts after a write that a file whose backlog had reached its share got no more memory.
+    pub fn assert_fair(&self, before: &Before) {
         let (used, _) = memory(&self.engine);
         let full = before.backlog >= before.share as u64;
         assert!(
@@ -40,23 +40,23 @@ impl Client {
         );
     }
 
-    /// A file accepted bytes: none of the others has waited for too long.
+    /// Counts accepted bytes and asserts that no other writer waits for too long.
     pub fn count_accepted(&mut self, bytes: u64) {
         self.accepted += bytes;
         for Open { path, oracle, .. } in &self.files {
             let missed = oracle.waits_from.map_or(0, |from| self.accepted - from);
             assert!(
                 missed < TIMEOUT,
-                "{path}: starved while others wrote {missed} bytes"
+                "{path}: waits for room while others wrote {missed} bytes"
             );
         }
     }
 
-    /// Memory was refused: by whoever had none (F36).
+    /// Asserts that refused memory was refused for the right reason (F36).
     pub fn refused_memory(&self, errno: Option<i32>) {
         let (_, mapped) = memory(&self.engine);
         if mapped < self.config.memory_budget {
-            assert!(self.trouble.no_memory > 0, "there is memory");
+            assert!(self.faults.no_memory > 0, "memory is available");
             assert_eq!(errno, Some(libc::ENOMEM), "the kernel refused it");
         } else {
             assert_eq!(errno, Some(libc::EAGAIN), "the budget is used up");

@@ -1,10 +1,10 @@
 //! Deterministic simulation: the real driver and plans over a simulated disk, a random client, and
-//! an oracle that knows the contract.
+//! an oracle that checks the contract.
 //!
 //! ```text
 //!  seed ──► Plan (steps) ──► Harness ── calls ──► Engine ── ops ──► SimDisk
 //!             ▲                │ ◄── events ─────┘                  │
-//!             │ smaller        └─► Oracle ◄── what is really there ─┘
+//!             │ smaller        └─► Oracle ◄──── the bytes there ────┘
 //!             └── shrink ◄── failed
 //! ```
 
@@ -26,7 +26,7 @@ mod waiting;
 mod workload;
 
 pub use efio_core::sim::SimMemory;
-pub use shrink::{shrink, try_out};
+pub use shrink::{shrink, try_plan};
 pub use steps::Plan;
 
 use harness::Harness;
@@ -34,21 +34,21 @@ use std::fmt::Write;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-/// Carries out a plan: random use under random trouble, then no trouble, then rest.
-pub fn carry_out(plan: &Plan, memory: &SimMemory) {
+/// Runs a plan: random calls under random faults, then without faults until all is idle.
+pub fn run(plan: &Plan, memory: &SimMemory) {
     let mut harness = Harness::new(plan, memory);
     for step in &plan.steps {
         harness.step(step);
     }
-    harness.come_to_rest();
+    harness.quiesce();
 }
 
-/// Tries seeds out, one after the other, until one fails, there are no more, or the time is over;
-/// how many were tried. A failure is made smaller for at most `shrinking`.
+/// Tries one seed after the other until one fails, none is left, or `time` is over; returns how
+/// many it tried. A failure is shrunk for at most `shrinking`.
 ///
 /// # Errors
 ///
-/// The failure, with the seed and a short list of steps that lead there.
+/// The failure, with the seed and a short list of steps that lead to it.
 pub fn soak(seeds: Range<u64>, time: Duration, shrinking: Duration) -> Result<u64, String> {
     let memory = SimMemory::new();
     let start = Instant::now();
@@ -63,14 +63,14 @@ pub fn soak(seeds: Range<u64>, time: Duration, shrinking: Duration) -> Result<u6
     Ok(count)
 }
 
-/// Tries one seed out.
+/// Tries one seed.
 ///
 /// # Errors
 ///
 /// As for [`soak`].
 pub fn replay(seed: u64, memory: &SimMemory, shrinking: Duration) -> Result<(), String> {
     let plan = Plan::new(seed);
-    let Err(failure) = try_out(&plan, memory) else {
+    let Err(failure) = try_plan(&plan, memory) else {
         return Ok(());
     };
     let mut report = format!("seed {seed} fails at {failure}\nEFIO_SIM_SEED={seed} replays it\n");
@@ -80,19 +80,19 @@ pub fn replay(seed: u64, memory: &SimMemory, shrinking: Duration) -> Result<(), 
     let smaller = shrink(plan, &failure, memory, shrinking);
     let Plan {
         config,
-        trouble,
+        faults,
         steps,
         inside,
         ..
     } = &smaller;
-    let _ = writeln!(report, "{config:?}\n{trouble:?}\n{} steps:", steps.len());
+    let _ = writeln!(report, "{config:?}\n{faults:?}\n{} steps:", steps.len());
     for step in steps {
         let _ = writeln!(report, "  {step:?}");
     }
     for step in inside.iter().flatten() {
         let _ = writeln!(report, "  inside: {step:?}");
     }
-    if let Err(failure) = try_out(&smaller, memory) {
+    if let Err(failure) = try_plan(&smaller, memory) {
         let _ = writeln!(report, "lead to {failure}");
     }
     Err(report)

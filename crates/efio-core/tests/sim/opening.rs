@@ -1,4 +1,4 @@
-//! Opens and closes, and descriptors that are stale.
+//! Opens and closes, and calls on stale descriptors.
 
 use super::client::{Client, Open, path};
 use super::oracle::Oracle;
@@ -18,14 +18,14 @@ impl Client {
             return;
         };
         let is_alone = !busy(number);
-        let place = &mut self.places[usize::from(number)];
-        if let (None, Some((len, start)), true) = (&place.content, opening.exists, is_alone) {
+        let state = &mut self.paths[usize::from(number)];
+        if let (None, Some((len, start)), true) = (&state.content, opening.exists, is_alone) {
             let content = payload(start, len as usize);
-            place.content = Some(content.to_vec());
+            state.content = Some(content.to_vec());
             self.store.put(&path(number), content);
         }
-        // What those before it make is not known before they have.
-        let exists = is_alone.then_some(place.content.is_some());
+        // The effects of the opens before it are not known yet.
+        let exists = is_alone.then_some(state.content.is_some());
         self.opens += 1;
         let mut options = OpenOptions::new()
             .read(opening.read)
@@ -39,7 +39,7 @@ impl Client {
         if let Some(mode) = opening.io_mode {
             options = options.io_mode(mode);
         }
-        let nonsense = opening.contradicts();
+        let is_invalid = opening.contradicts();
         let full = self.files.len() >= FILES as usize;
         let result = if opening.is_future {
             let result = open_while_wanted(&self.engine, path(number), &options);
@@ -50,16 +50,20 @@ impl Client {
         };
         match result {
             Ok((file, future)) => {
-                // Inside of a callback a file may be closed whose event is still to come.
+                // Inside a callback a file may be closed whose event is still pending.
                 let closing = self.files.iter().any(|open| open.file.is_none());
                 let room = !full || (self.is_inside && closing);
-                assert!(room && !nonsense, "{opening:?}, full: {full}");
+                assert!(room && !is_invalid, "{opening:?}, full: {full}");
                 self.opened(file, number, opening, exists);
                 self.files.last_mut().expect("just opened").future = future;
             }
             Err(error) => {
-                let expected = if nonsense { libc::EINVAL } else { libc::EMFILE };
-                assert!(full || nonsense, "{error}");
+                let expected = if is_invalid {
+                    libc::EINVAL
+                } else {
+                    libc::EMFILE
+                };
+                assert!(full || is_invalid, "{error}");
                 assert_eq!(error.raw_os_error(), Some(expected), "F5, F37: {opening:?}");
             }
         }
@@ -72,15 +76,15 @@ impl Client {
             self.will_be(path)
         };
         let creates = opening.create || opening.create_new;
-        let nameless = self.trouble.name_errors > 0;
+        let nameless = self.faults.name_errors > 0;
         let refusal = match exists {
             Some(true) if opening.create_new => Some(libc::EEXIST),
             Some(false) if !creates => Some(libc::ENOENT),
             _ => None,
         };
-        // Reads under way are behind nobody.
+        // Reads in flight are not ordered with the new descriptor.
         for open in self.files.iter_mut().filter(|open| open.path == path) {
-            open.oracle.reads_anything();
+            open.oracle.expect_anything();
         }
         self.files.push(Open {
             fd: file.fd(),
@@ -92,9 +96,9 @@ impl Client {
             close_sync: false,
             truncates: opening.truncate,
             future: None,
-            is_behind: exists.is_none(),
-            is_withdrawn: false,
-            is_passed: false,
+            waits_for_close: exists.is_none(),
+            is_cancelled: false,
+            is_overtaken: false,
             refusal,
         });
     }
@@ -119,7 +123,7 @@ impl Client {
         }
     }
 
-    /// F8, F9.
+    /// Asserts that calls on a closed descriptor fail (F8, F9).
     pub fn use_stale(&mut self, which: u8, bits: u64) {
         let Some(&fd) = self.stale.get(usize::from(which) % self.stale.len().max(1)) else {
             return;
@@ -146,7 +150,7 @@ impl Client {
 }
 
 impl Opening {
-    /// F5.
+    /// Whether the combination of options is invalid (F5).
     pub fn contradicts(&self) -> bool {
         let writes = self.write || self.append;
         let makes = self.create || self.create_new;

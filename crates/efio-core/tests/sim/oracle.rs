@@ -1,88 +1,91 @@
-//! What must hold for one descriptor, whatever the disk does.
+//! The guarantees for one descriptor, whatever the disk does.
 
 use super::history::{Call, History, Kind, put};
 use super::payload::payload;
-use super::positional::Asked;
+use super::positional::InFlightOp;
 use efio_core::sim::{Foreign, SimInode};
 use efio_core::{Errno, EventKind, Failure, NameState, Progress};
 
 /// The model of a file with one descriptor.
 pub struct Oracle {
-    /// Names the open on the disk.
+    /// The number of the open on the disk.
     pub number: u32,
     pub history: History,
-    /// What the file holds once everything accepted is written.
+    /// The content of the file once all accepted bytes are written.
     pub content: Vec<u8>,
-    /// What it held before others changed it, since read-ahead began.
+    /// Its contents before others changed it, since read-ahead began.
     past: Vec<Vec<u8>>,
-    /// How long it was before others changed it, since a read found nothing here.
+    /// Its lengths before others changed it, since a read would-blocked here.
     past_ends: Vec<usize>,
-    /// A read found nothing here.
-    has_asked: bool,
-    /// Others wrote it while we only read.
+    /// A read would-blocked at this position.
+    has_blocked: bool,
+    /// Other processes wrote it while the client only read.
     pub is_others: bool,
-    /// Where the next read or write goes, unless it is the end of the file (F89).
+    /// The position of the next read or write, unless it is the end of the file (F89).
     position: usize,
-    /// Something was appended, and nobody looked since.
+    /// An append moved the position to the end, and no call asked for it since.
     at_end: bool,
     pub marks: Progress,
     pub failed: Option<Failure>,
     pub opened: bool,
-    /// What a power cut left for sure when the file was opened.
+    /// The durable content when the file was opened.
     pub floor: Vec<u8>,
     /// The name must survive a power cut.
     pub named: bool,
-    /// The open makes the file.
+    /// The open created the file.
     creates: bool,
-    /// Directories fail to be synced.
+    /// A sync of the directory may fail.
     may_be_nameless: bool,
-    /// "Would block" answers and the events that came, of each kind.
-    pub readable: Owed,
-    pub writable: Owed,
-    /// What all files together had accepted when a write found no room.
+    /// Counts of would-block results and of events, for each kind.
+    pub readable: DueEvent,
+    pub writable: DueEvent,
+    /// The bytes that all files together had accepted when a write found no room.
     pub waits_from: Option<u64>,
-    /// The highest mark that a sync was asked for, and that was told to be durable.
-    asked: Option<u64>,
-    told: Option<u64>,
-    /// How often that was.
+    /// The highest mark of a requested sync, and the highest that was reported as durable.
+    requested: Option<u64>,
+    reported: Option<u64>,
+    /// The number of requested syncs, and of reported ones.
     syncs: u32,
     answers: u32,
-    /// Bytes found on the disk so far.
+    /// The bytes that were checked on the disk so far.
     checked: u64,
-    /// Positional reads and writes under way.
-    pub under_way: Vec<Asked>,
-    /// Truncations that were asked for and not told of.
+    /// Positional reads and writes in flight.
+    pub in_flight: Vec<InFlightOp>,
+    /// Truncations whose event is pending.
     pub truncations: Vec<u64>,
-    /// What was not written was given back.
-    pub gave_back: bool,
+    /// The unwritten bytes were returned.
+    pub returned_unwritten: bool,
 }
 
-/// What a client knows of the name of a file.
+/// The state of a file's name as reported to the client.
 #[derive(Clone, Copy)]
 pub enum Named {
-    Told(NameState),
-    /// It is closed: nobody can be asked.
+    Reported(NameState),
+    /// The file is closed: its state is not available.
     Closed,
 }
 
-/// Events that follow a "would block".
+/// The event that has to follow a would-block.
 #[derive(Clone, Copy, Default)]
-pub struct Owed {
-    answers: u32,
+pub struct DueEvent {
+    blocked: u32,
     events: u32,
     pub due: bool,
 }
 
-impl Owed {
+impl DueEvent {
     pub fn would_block(&mut self) {
-        self.answers += 1;
+        self.blocked += 1;
         self.due = true;
     }
 
     fn event(&mut self, name: &str) {
         self.events += 1;
         self.due = false;
-        assert!(self.events <= self.answers, "{name} that nobody waited for");
+        assert!(
+            self.events <= self.blocked,
+            "{name} that no call waited for"
+        );
     }
 }
 
@@ -94,7 +97,7 @@ impl Oracle {
             content,
             past: Vec::new(),
             past_ends: Vec::new(),
-            has_asked: false,
+            has_blocked: false,
             is_others: false,
             position: 0,
             at_end: false,
@@ -105,17 +108,17 @@ impl Oracle {
             named: false,
             creates: false,
             may_be_nameless,
-            readable: Owed::default(),
-            writable: Owed::default(),
+            readable: DueEvent::default(),
+            writable: DueEvent::default(),
             waits_from: None,
-            asked: None,
-            told: None,
+            requested: None,
+            reported: None,
             syncs: 0,
             answers: 0,
             checked: 0,
-            under_way: Vec::new(),
+            in_flight: Vec::new(),
             truncations: Vec::new(),
-            gave_back: false,
+            returned_unwritten: false,
         }
     }
 
@@ -123,11 +126,11 @@ impl Oracle {
         self.history.accepted()
     }
 
-    /// The file was opened and held this.
+    /// The open found this content.
     pub fn begins_with(&mut self, found: Vec<u8>) {
         if found != self.history.base() {
-            self.content = self.history.begin_with(found);
-            self.reads_anything();
+            self.content = self.history.rebase(found);
+            self.expect_anything();
         }
     }
 
@@ -147,7 +150,7 @@ impl Oracle {
         self.forget_ends();
     }
 
-    /// Where the next read begins, which the client has found: so it is there from now on.
+    /// Returns the position, which is fixed from now on if it was the end.
     pub fn settle(&mut self) -> usize {
         if std::mem::take(&mut self.at_end) {
             self.position = self.content.len();
@@ -155,16 +158,16 @@ impl Oracle {
         self.position
     }
 
-    /// The position was told.
+    /// Asserts that this is the position.
     pub fn is_at(&mut self, position: u64) {
         assert_eq!(
             position,
             self.settle() as u64,
-            "behind an append the position is the end (F89)"
+            "after an append the position is the end (F89)"
         );
     }
 
-    /// Whether only the kernel knows the position.
+    /// Whether the position is the end of the file, which only the kernel knows.
     pub fn is_at_end(&self) -> bool {
         self.at_end
     }
@@ -172,7 +175,7 @@ impl Oracle {
     /// A call that changes the file was accepted.
     pub fn changed(&mut self, kind: Kind, at: usize, bytes: &'static [u8]) {
         match kind {
-            Kind::Stream | Kind::At => put(&mut self.content, at, bytes),
+            Kind::Stream | Kind::Positional => put(&mut self.content, at, bytes),
             Kind::Truncate => self.content.resize(at, 0),
         }
         self.history.calls.push(Call {
@@ -187,7 +190,7 @@ impl Oracle {
     /// `read` returned these bytes.
     pub fn read(&mut self, bytes: &[u8]) {
         if bytes.is_empty() {
-            // An empty read looks at nothing.
+            // An empty read checks nothing.
             return;
         }
         let from = self.settle();
@@ -215,28 +218,28 @@ impl Oracle {
         let ends = |&end: &usize| position >= end;
         assert!(
             ends(&self.content.len()) || self.past_ends.iter().any(ends),
-            "a false end of file (F16, F64), or one of before the read (F65), at {} of {}",
+            "a false end of file (F16, F64), or one from before the read (F65), at {} of {}",
             position,
             self.content.len()
         );
         self.begin_anew();
     }
 
-    /// What is read next comes from the disk of now.
+    /// The next read returns current bytes of the disk.
     pub fn begin_anew(&mut self) {
         self.past.clear();
         self.forget_ends();
     }
 
-    /// `read` said "would block".
+    /// `read` would-blocked.
     pub fn read_blocked(&mut self) {
         self.readable.would_block();
-        self.has_asked = true;
+        self.has_blocked = true;
     }
 
     fn forget_ends(&mut self) {
         self.past_ends.clear();
-        self.has_asked = false;
+        self.has_blocked = false;
     }
 
     pub fn seek(&mut self, to: usize) {
@@ -250,10 +253,10 @@ impl Oracle {
     /// Another process changed the file.
     pub fn interfere(&mut self, change: Foreign, start: u32, taken: u64) {
         self.past.push(self.content.clone());
-        if self.has_asked {
+        if self.has_blocked {
             self.past_ends.push(self.content.len());
         }
-        self.reads_anything();
+        self.expect_anything();
         match change {
             Foreign::Appended(len) => self.content.extend_from_slice(payload(start, len)),
             Foreign::Resized(size) => self.content.resize(size, 0),
@@ -269,18 +272,18 @@ impl Oracle {
         }
     }
 
-    /// A sync was asked for.
+    /// A sync was requested.
     pub fn syncs(&mut self) {
-        self.asked = Some(self.accepted());
+        self.requested = Some(self.accepted());
         self.syncs += 1;
     }
 
-    /// A task that waits for bytes to be durable asked for a sync, unless one was asked for already.
+    /// A task that waits for durable bytes requested a sync, unless one was requested already.
     pub fn others_may_sync(&mut self) {
         self.syncs += 1;
     }
 
-    /// The marks of the file; `inode` is what is true of it.
+    /// Checks the marks of the file against its state on the disk.
     pub fn progress(&mut self, marks: Progress, inode: Option<&SimInode>) {
         assert_eq!(
             marks.accepted,
@@ -290,7 +293,7 @@ impl Oracle {
         self.lower_marks(marks, inode);
     }
 
-    /// Those that the driver sets.
+    /// Checks the marks that the driver sets.
     fn lower_marks(&mut self, marks: Progress, inode: Option<&SimInode>) {
         assert!(
             marks.accepted >= marks.written && marks.written >= marks.durable,
@@ -315,12 +318,13 @@ impl Oracle {
         }
     }
 
-    /// Each accepted byte below the mark is on the disk, unless a later one took its place.
+    /// Asserts that each accepted byte below the mark is on the disk, unless a later one replaced
+    /// it.
     fn is_durable(&mut self, mark: u64, inode: &SimInode) {
         if inode.is_changed_after(self.number) {
             return;
         }
-        for (at, bytes) in self.history.last_words(self.checked..mark) {
+        for (at, bytes) in self.history.surviving(self.checked..mark) {
             let there = inode.durable().get(at..at + bytes.len());
             assert!(
                 there == Some(bytes),
@@ -331,7 +335,7 @@ impl Oracle {
         self.checked = self.checked.max(mark);
     }
 
-    /// An event of the file.
+    /// Checks an event of the file.
     pub fn event(&mut self, kind: &EventKind, inode: Option<&SimInode>, name: Named) {
         match *kind {
             EventKind::Opened => {
@@ -350,12 +354,12 @@ impl Oracle {
             EventKind::Synced { upto } => self.synced(upto, inode, name),
             EventKind::Completed(ref completed) => self.completed(completed),
             EventKind::Truncated { len } => {
-                assert!(!self.truncations.is_empty(), "nobody truncates");
+                assert!(!self.truncations.is_empty(), "no truncation is pending");
                 assert_eq!(len, self.truncations.remove(0), "in order");
             }
             EventKind::Failed(failure) => {
                 let errno = failure.errno.0;
-                assert_ne!(errno, libc::EAGAIN, "a failure is never \"not yet\" (F60)");
+                assert_ne!(errno, libc::EAGAIN, "a failure is never would-block (F60)");
                 assert!(self.failed.replace(failure).is_none(), "Failed twice");
                 if let Some(inode) = inode {
                     self.lost_from(failure, inode);
@@ -368,51 +372,54 @@ impl Oracle {
     fn synced(&mut self, upto: u64, inode: Option<&SimInode>, name: Named) {
         assert!(self.failed.is_none(), "success after a failure (F30)");
         self.answers += 1;
-        assert!(self.answers <= self.syncs, "nobody asked for a sync");
-        assert!(upto <= self.accepted(), "synced what was not accepted");
+        assert!(self.answers <= self.syncs, "no sync was requested");
+        assert!(
+            upto <= self.accepted(),
+            "synced bytes that were not accepted"
+        );
         let inode = inode.expect("a synced file exists");
         match name {
-            Named::Told(NameState::Durable) => {
+            Named::Reported(NameState::Durable) => {
                 assert!(inode.name_is_durable(), "a synced file has a name (F35)");
                 self.named = true;
             }
-            Named::Told(told) if self.creates => {
-                let unknown = matches!(told, NameState::Unknown(_) | NameState::Pending);
+            Named::Reported(reported) if self.creates => {
+                let unknown = matches!(reported, NameState::Unknown(_) | NameState::Pending);
                 assert!(
                     unknown && self.may_be_nameless,
-                    "a new file is {told:?} (F35, F62)"
+                    "a new file is {reported:?} (F35, F62)"
                 );
             }
             _ => {}
         }
-        self.told = self.told.max(Some(upto));
+        self.reported = self.reported.max(Some(upto));
         self.is_durable(upto, inode);
     }
 
-    /// Every sync that was asked for was answered.
-    pub fn heard_of_syncs(&self) {
+    /// Asserts that every requested sync was reported.
+    pub fn assert_syncs_reported(&self) {
         assert!(
-            self.failed.is_some() || self.told >= self.asked,
-            "a sync up to {:?}, told {:?}",
-            self.asked,
-            self.told
+            self.failed.is_some() || self.reported >= self.requested,
+            "a sync up to {:?}, reported {:?}",
+            self.requested,
+            self.reported
         );
     }
 
-    /// F21: the lowest lost offset is exact; in append mode, where only the kernel knows offsets, it
-    /// is counted in accepted bytes.
+    /// F21: asserts that the lowest lost offset is exact; in append mode, where only the kernel
+    /// knows offsets, it is counted in accepted bytes.
     fn lost_from(&self, failure: Failure, inode: &SimInode) {
         if !self.opened {
-            return assert_eq!(failure.offset, 0, "nothing of it was written");
+            return assert_eq!(failure.offset, 0, "none of its bytes was written");
         }
         let append = self.history.append;
         let is_stream = |call: &Call| call.kind == Kind::Stream;
         if !append && !self.history.calls.iter().all(is_stream) {
-            // Which of them were written is known to the marks alone.
+            // Only the marks say which of them were written.
             return;
         }
         let lowest = |kept: u64| {
-            let lost = self.history.pieces(kept..self.accepted());
+            let lost = self.history.extents(kept..self.accepted());
             let lowest = lost.map(|(at, _)| at as u64).min();
             if append && kept < self.accepted() {
                 Some(kept)
@@ -426,8 +433,8 @@ impl Oracle {
             right.push(lowest(inode.taken(self.number)));
         }
         if failure.errno == Errno(libc::EIO) {
-            // A sync: what was written and not made durable is lost as well.
-            let lowest = lowest(self.marks.durable.max(self.told.unwrap_or(0)));
+            // A failed sync: written bytes that are not durable are lost as well.
+            let lowest = lowest(self.marks.durable.max(self.reported.unwrap_or(0)));
             right.push(lowest.or(Some(Failure::NOTHING_LOST)));
         }
         assert!(
@@ -437,7 +444,7 @@ impl Oracle {
         );
     }
 
-    /// The file is closed.
+    /// Checks the file at its `Closed` event.
     pub fn closed(&mut self, error: Option<Errno>, durable: bool, inode: Option<&SimInode>) {
         let first = self.failed.map(|failure| failure.errno);
         let close_failed = inode.and_then(|inode| inode.open(self.number));
@@ -452,9 +459,9 @@ impl Oracle {
             assert_eq!(
                 inode.taken(self.number),
                 self.accepted(),
-                "close writes what was accepted"
+                "close writes all accepted bytes"
             );
-            self.heard_of_syncs();
+            self.assert_syncs_reported();
         }
         self.holds_a_prefix(inode);
         if durable && first.is_none() {

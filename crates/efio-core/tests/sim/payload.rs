@@ -1,10 +1,10 @@
-//! Bytes to write: no two places of a file are likely to hold the same, whoever wrote them.
+//! Bytes to write: any two parts of a file, by whichever writer, are unlikely to be equal.
 
 use std::sync::LazyLock;
 
-/// Where payload may begin.
+/// The number of offsets at which a payload may begin.
 pub const STARTS: u32 = 1 << 20;
-/// The most bytes in one piece.
+/// The most bytes in one payload.
 pub const LONGEST: usize = 1 << 21;
 
 static PAYLOAD: LazyLock<Vec<u8>> = LazyLock::new(|| {
@@ -13,7 +13,7 @@ static PAYLOAD: LazyLock<Vec<u8>> = LazyLock::new(|| {
     payload
 });
 
-/// `len` bytes that begin at `start` in the payload.
+/// Returns `len` bytes from `start` on.
 pub fn payload(start: u32, len: usize) -> &'static [u8] {
     &PAYLOAD[start as usize..][..len]
 }

@@ -1,4 +1,4 @@
-//! Reads and writes that name their place in the file: what is under way, and what it may bring.
+//! Positional reads and writes: those in flight, and what each may return.
 
 use super::client::{Client, Open};
 use super::history::{Change, Kind};
@@ -6,9 +6,9 @@ use super::oracle::Oracle;
 use super::payload::payload;
 use efio_core::{Buffer, Completed, Errno};
 
-/// A positional op under way.
+/// A positional op in flight.
 #[derive(Debug)]
-pub struct Asked {
+pub struct InFlightOp {
     token: u64,
     offset: usize,
     len: usize,
@@ -17,21 +17,21 @@ pub struct Asked {
 
 #[derive(Debug)]
 enum Expects {
-    /// The buffer as it was given.
+    /// A write: the buffer as it was passed.
     Back(&'static [u8]),
-    /// The file as it will be once all that was accepted before is written, this many bytes.
+    /// A read: its range of the file once all bytes accepted before, this many, are written.
     Bytes { file: Vec<u8>, accepted: u64 },
-    /// Others have changed the file since.
+    /// A read of a file that others have changed since.
     Anything,
 }
 
 impl Oracle {
-    /// A positional read was asked for.
+    /// A positional read was accepted.
     fn reads_at(&mut self, token: u64, offset: usize, len: usize) {
         let end = (offset + len).min(self.content.len());
         let file = self.content[offset.min(end)..end].to_vec();
         let accepted = self.accepted();
-        self.under_way.push(Asked {
+        self.in_flight.push(InFlightOp {
             token,
             offset,
             len,
@@ -42,9 +42,9 @@ impl Oracle {
     /// A positional write was accepted.
     fn writes_at(&mut self, token: u64, offset: usize, bytes: &'static [u8]) {
         if !bytes.is_empty() {
-            self.changed(Kind::At, offset, bytes);
+            self.changed(Kind::Positional, offset, bytes);
         }
-        self.under_way.push(Asked {
+        self.in_flight.push(InFlightOp {
             token,
             offset,
             len: bytes.len(),
@@ -52,10 +52,10 @@ impl Oracle {
         });
     }
 
-    /// Others change the file.
-    pub fn reads_anything(&mut self) {
-        for asked in &mut self.under_way {
-            asked.expects = Expects::Anything;
+    /// Others change the file: reads in flight may return anything.
+    pub fn expect_anything(&mut self) {
+        for op in &mut self.in_flight {
+            op.expects = Expects::Anything;
         }
     }
 
@@ -66,38 +66,35 @@ impl Oracle {
             buffer,
             ..
         } = completed;
-        let at = self
-            .under_way
-            .iter()
-            .position(|asked| asked.token == *token);
-        let at = at.expect("it completes once, and was asked for");
-        let asked = self.under_way.remove(at);
+        let at = self.in_flight.iter().position(|op| op.token == *token);
+        let at = at.expect("it completes once, and was submitted");
+        let op = self.in_flight.remove(at);
         if *result == Err(Errno(libc::ETIMEDOUT)) {
-            // At the end of an engine.
+            // The engine ended before the op.
             return assert!(buffer.is_empty(), "the disk has its memory");
         }
-        assert_eq!(buffer.len(), asked.len, "the buffer that was given");
-        match (&asked.expects, result) {
+        assert_eq!(buffer.len(), op.len, "the buffer that was passed");
+        match (&op.expects, result) {
             (Expects::Back(bytes), _) => {
                 assert!(
                     buffer[..] == **bytes,
                     "a write changes nothing in the buffer"
                 );
                 if let Ok(n) = result {
-                    assert_eq!(*n, asked.len, "a write is not short");
+                    assert_eq!(*n, op.len, "a write is not short");
                 }
             }
             (Expects::Bytes { file, accepted }, Ok(n)) => {
-                self.is_what_was_read(&asked, file, *accepted, &buffer[..*n]);
+                self.is_what_was_read(&op, file, *accepted, &buffer[..*n]);
             }
             (Expects::Bytes { .. }, Err(_)) | (Expects::Anything, _) => {}
         }
     }
 
-    /// Each byte is as it was to be when the read was asked for, or as a later call made it; and the
-    /// read is not shorter than what had to be there.
-    fn is_what_was_read(&self, asked: &Asked, file: &[u8], accepted: u64, bytes: &[u8]) {
-        let range = asked.offset..asked.offset + asked.len;
+    /// Asserts that each byte is as all calls before the read left it, or as a later call did; and
+    /// that the read is not shorter than the file had to be.
+    fn is_what_was_read(&self, op: &InFlightOp, file: &[u8], accepted: u64, bytes: &[u8]) {
+        let range = op.offset..op.offset + op.len;
         let later = self.history.changes(accepted..self.accepted());
         let may_be = |at: usize, byte: u8| {
             later.iter().any(|change| match change {
@@ -109,14 +106,14 @@ impl Oracle {
         };
         for (index, &byte) in bytes.iter().enumerate() {
             let at = range.start + index;
-            // Behind its end then the file may have a hole by now.
+            // After its end at that time the file may have a hole by now.
             let right = file.get(index) == Some(&byte) || (index >= file.len() && byte == 0);
             assert!(
                 right || may_be(at, byte),
                 "wrong byte at {at} of a read of {range:?}"
             );
         }
-        if bytes.len() == asked.len {
+        if bytes.len() == op.len {
             return;
         }
         let mut size = self.history.base().len();
@@ -145,7 +142,7 @@ impl Oracle {
 }
 
 impl Client {
-    /// Memory for a positional op, if there is some left.
+    /// Returns memory for a positional op, if some is available.
     fn buffer(&self, len: usize) -> Option<Buffer> {
         match self.engine.buffer(len) {
             Ok(buffer) => Some(buffer),
@@ -171,7 +168,7 @@ impl Client {
                 oracle.reads_at(token, offset, len);
             }
             Err(refused) => {
-                assert_eq!(refused.buffer.len(), len, "the buffer comes back");
+                assert_eq!(refused.buffer.len(), len, "the buffer is returned");
                 let errno = refused.error.raw_os_error();
                 let failure = file.failure().unwrap().map(|failure| failure.errno.0);
                 let allowed = if readable { failure } else { Some(libc::EBADF) };
@@ -197,7 +194,7 @@ impl Client {
                 oracle.writes_at(token, offset, bytes);
             }
             Err(refused) => {
-                assert!(refused.buffer[..] == *bytes, "the buffer comes back");
+                assert!(refused.buffer[..] == *bytes, "the buffer is returned");
                 let errno = refused.error.raw_os_error();
                 let failure = file.failure().unwrap().map(|failure| failure.errno.0);
                 let allowed = match failure {
@@ -227,7 +224,7 @@ impl Client {
                 oracle.truncations.push(len as u64);
             }
             Err(error) if !writable => assert_eq!(error.raw_os_error(), Some(libc::EBADF)),
-            Err(error) => self.files[index].is_poisoned_by(&error),
+            Err(error) => self.files[index].assert_failure(&error),
         }
     }
 
@@ -244,8 +241,8 @@ impl Client {
                 let got = ranges.into_iter().map(|range| (range.offset, range.bytes));
                 let got: Vec<_> = got.collect();
                 let all = oracle.history.unwritten(taken);
-                if std::mem::replace(&mut oracle.gave_back, true) {
-                    assert!(got.is_empty(), "given back once");
+                if std::mem::replace(&mut oracle.returned_unwritten, true) {
+                    assert!(got.is_empty(), "returned once");
                 } else if oracle.history.append || !oracle.history.is_positional(0) {
                     assert!(
                         got == all,

@@ -1,18 +1,18 @@
-//! Files that are opened while the engine is still at an older close of them, and opens that nobody
-//! wants any more.
+//! Files that are opened while an older close of them is still in progress, and opens that are
+//! cancelled.
 //!
 //! ```text
 //!  open ── write ── close ┄┄┄┄┄ drained
-//!                     └─ open ┄┄┄┄┄┄┄┄┄ opened: it has found what the first one left (F85)
-//!                          └─ dropped ── whoever comes next finds it, too (F86)
+//!                     └─ open ┄┄┄┄┄┄┄┄┄ opened: it finds what the first one left (F85)
+//!                          └─ dropped ── the next open finds it as well (F86)
 //! ```
 
-use super::client::{Client, Open, Place, look, path};
+use super::client::{Client, Open, PathState, lock, path};
 use super::oracle::Oracle;
 use efio_core::Errno;
 
 impl Client {
-    /// The path that was closed last, of those that the engine is still at.
+    /// Returns the path that was closed last, of those whose close is still in progress.
     pub fn closing(&self) -> Option<u8> {
         let open = |path: u8| {
             let mut others = self.files.iter().filter(|open| open.path == path);
@@ -22,48 +22,48 @@ impl Client {
         paths.find(|&path| !open(path))
     }
 
-    /// What a file holds once all is written that was accepted for it.
+    /// Returns the content of a file once all accepted bytes are written.
     pub fn will_be(&self, path: u8) -> Vec<u8> {
         let fits = |open: &&Open| {
             let is_refused = open.oracle.failed.is_some() && !open.oracle.opened;
-            open.path == path && !is_refused && !open.is_passed && !open.is_withdrawn
+            open.path == path && !is_refused && !open.is_overtaken && !open.is_cancelled
         };
-        let place = &self.places[usize::from(path)];
+        let state = &self.paths[usize::from(path)];
         match self.files.iter().rev().find(fits) {
-            Some(Open { oracle, .. }) if oracle.number > place.number => oracle.content.clone(),
-            _ => place.content.clone().unwrap_or_default(),
+            Some(Open { oracle, .. }) if oracle.number > state.number => oracle.content.clone(),
+            _ => state.content.clone().unwrap_or_default(),
         }
     }
 
-    /// The last future that opens a file is dropped, and the file with it.
-    pub fn withdraw(&mut self) {
+    /// Drops the last future that opens a file, and the file with it.
+    pub fn cancel_open(&mut self) {
         let mut files = self.files.iter_mut().rev();
         let Some(open) = files.find(|open| open.future.is_some()) else {
             return;
         };
-        let future = open.future.take().expect("it was found by that");
+        let future = open.future.take().expect("it was selected by its future");
         if future.cancel() {
-            (open.is_withdrawn, open.truncates) = (true, false);
+            (open.is_cancelled, open.truncates) = (true, false);
         }
         self.stale.push(open.fd);
         open.file = None;
     }
 
-    /// A file was opened: what did it find?
+    /// Checks the content that an open found.
     pub fn found(&mut self, at: usize) {
         let (before, after) = self.files.split_at_mut(at);
         let open = &mut after[0];
         open.future = None;
-        let place = &self.places[usize::from(open.path)];
+        let state = &self.paths[usize::from(open.path)];
         let inode = self.store.inode(&path(open.path));
         let inode = inode.expect("an opened file exists");
-        let Some(found) = look(&inode).found_by(open.oracle.number) else {
+        let Some(found) = lock(&inode).found_by(open.oracle.number) else {
             let has_effects = open.truncates || open.oracle.accepted() > 0;
             assert!(open.file.is_none() && !has_effects, "overtaken (F85)");
-            open.is_passed = true;
+            open.is_overtaken = true;
             return;
         };
-        let of_path = |other: &&Open| other.path == open.path && !other.is_passed;
+        let of_path = |other: &&Open| other.path == open.path && !other.is_overtaken;
         let before: Vec<_> = before.iter().filter(of_path).collect();
         for other in &before {
             let is_answered = other.oracle.opened || other.oracle.failed.is_some();
@@ -72,14 +72,14 @@ impl Client {
         }
         let last = before.iter().rev().map(|other| &other.oracle);
         let last = last.into_iter().find(|oracle| oracle.opened);
-        let last = last.filter(|oracle| oracle.number > place.number);
+        let last = last.filter(|oracle| oracle.number > state.number);
         let expected = match last {
             _ if open.truncates => Some(Vec::new()),
-            // How far it got is told by its own close.
+            // Its own close checks how many bytes it wrote.
             Some(oracle) if oracle.failed.is_some() => None,
             // Others may have appended in between.
             Some(oracle) => Some(oracle.history.replay(oracle.accepted())),
-            None => Some(place.content.clone().unwrap_or_default()),
+            None => Some(state.content.clone().unwrap_or_default()),
         };
         if let Some(expected) = expected {
             let same = found.iter().zip(&expected).take_while(|(a, b)| a == b);
@@ -97,15 +97,15 @@ impl Client {
 }
 
 impl Open {
-    /// Whether it failed because nobody wanted it.
-    pub fn was_withdrawn(&self, errno: Errno) -> bool {
-        self.is_withdrawn && errno == Errno(libc::ECANCELED)
+    /// Whether this is the error of a cancelled open.
+    pub fn was_cancelled(&self, errno: Errno) -> bool {
+        self.is_cancelled && errno == Errno(libc::ECANCELED)
     }
 }
 
-impl Place {
-    /// What a descriptor left that the engine is through with.
-    pub fn is_left(&mut self, content: Option<Vec<u8>>, oracle: Oracle) {
+impl PathState {
+    /// Records the content that a closed descriptor left.
+    pub fn record(&mut self, content: Option<Vec<u8>>, oracle: Oracle) {
         if oracle.number > self.number {
             self.number = oracle.number;
             self.content = content;

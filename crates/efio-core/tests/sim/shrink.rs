@@ -1,11 +1,12 @@
-//! From a seed that fails to a short list of steps that fail in the same way.
+//! Shrinks a failing plan to a short list of steps that fail in the same way.
 //!
-//! Trouble that is not needed is switched off, steps that are not needed are left out (Zeller &
-//! Hildebrandt, "Simplifying and isolating failure-inducing input", IEEE TSE 28(2), 2002), and what
-//! is left is made smaller.
+//! 1. Faults that the failure does not need are switched off.
+//! 2. Steps that it does not need are removed (Zeller & Hildebrandt, "Simplifying and isolating
+//!    failure-inducing input", IEEE TSE 28(2), 2002).
+//! 3. The sizes of the remaining steps are halved.
 
 use super::steps::{Plan, Step};
-use super::{SimMemory, carry_out};
+use super::{SimMemory, run};
 use efio_core::sim::SimOptions;
 use std::cell::RefCell;
 use std::fmt;
@@ -13,39 +14,39 @@ use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::sync::Once;
 use std::time::{Duration, Instant};
 
-/// How a plan failed: what was said, and where. The place tells one failure from another.
+/// How a plan failed: the panic's message and location. The location identifies the failure.
 #[derive(Clone, Debug)]
 pub struct Failure {
-    pub place: String,
+    pub location: String,
     pub message: String,
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.place, self.message)
+        write!(f, "{}: {}", self.location, self.message)
     }
 }
 
 thread_local! {
-    /// What the last panic of this thread said, while somebody asks for it.
-    static HEARD: RefCell<Option<Option<Failure>>> = const { RefCell::new(None) };
+    /// The last panic of this thread; `Some` while a plan is tried.
+    static CAPTURED: RefCell<Option<Option<Failure>>> = const { RefCell::new(None) };
 }
 
-/// Panics of threads that try plans out are kept instead of printed.
-fn listen() {
+/// Installs a hook that captures the panics of threads that try plans, instead of printing them.
+fn install_hook() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let default = take_hook();
         set_hook(Box::new(move |info| {
-            let asked = HEARD.with_borrow_mut(|heard| {
-                let asked = heard.is_some();
-                if let Some(None) = heard {
-                    let place = info.location().map(ToString::to_string);
+            let asked = CAPTURED.with_borrow_mut(|captured| {
+                let asked = captured.is_some();
+                if let Some(None) = captured {
+                    let location = info.location().map(ToString::to_string);
                     let payload = info.payload();
                     let message = payload.downcast_ref::<String>().map(String::as_str);
                     let message = message.or_else(|| payload.downcast_ref::<&str>().copied());
-                    *heard = Some(Some(Failure {
-                        place: place.unwrap_or_default(),
+                    *captured = Some(Some(Failure {
+                        location: location.unwrap_or_default(),
                         message: message.unwrap_or("panicked").to_owned(),
                     }));
                 }
@@ -58,20 +59,20 @@ fn listen() {
     });
 }
 
-/// Carries out a plan.
+/// Tries a plan.
 ///
 /// # Errors
 ///
-/// How it failed, if it did.
-pub fn try_out(plan: &Plan, memory: &SimMemory) -> Result<(), Failure> {
-    listen();
-    HEARD.set(Some(None));
-    let result = catch_unwind(AssertUnwindSafe(|| carry_out(plan, memory)));
-    let heard = HEARD.take();
-    result.map_err(|_| heard.flatten().expect("a panic was heard"))
+/// The failure, if there was one.
+pub fn try_plan(plan: &Plan, memory: &SimMemory) -> Result<(), Failure> {
+    install_hook();
+    CAPTURED.set(Some(None));
+    let result = catch_unwind(AssertUnwindSafe(|| run(plan, memory)));
+    let captured = CAPTURED.take();
+    result.map_err(|_| captured.flatten().expect("the panic was captured"))
 }
 
-/// A smaller plan that fails at the same place, found within `time`.
+/// Returns a smaller plan that fails at the same location, found within `time`.
 pub fn shrink(plan: Plan, failure: &Failure, memory: &SimMemory, time: Duration) -> Plan {
     let mut shrinker = Shrinker {
         plan,
@@ -82,8 +83,8 @@ pub fn shrink(plan: Plan, failure: &Failure, memory: &SimMemory, time: Duration)
     let mut before = usize::MAX;
     while shrinker.size() < before {
         before = shrinker.size();
-        shrinker.calm();
-        shrinker.leave_out();
+        shrinker.switch_off_faults();
+        shrinker.remove_steps();
         shrinker.make_smaller();
     }
     shrinker.plan
@@ -102,25 +103,26 @@ impl Shrinker<'_> {
         self.plan.steps.len() * 1_000_000 + sizes.sum::<usize>()
     }
 
-    /// Takes `plan` if it fails as well.
+    /// Adopts `plan` if it fails in the same way.
     fn accept(&mut self, plan: Plan) -> bool {
         let fails = Instant::now() < self.deadline
-            && try_out(&plan, self.memory).is_err_and(|other| other.place == self.failure.place);
+            && try_plan(&plan, self.memory)
+                .is_err_and(|other| other.location == self.failure.location);
         if fails {
             self.plan = plan;
         }
         fails
     }
 
-    fn calm(&mut self) {
-        for switch_off in TROUBLES {
+    fn switch_off_faults(&mut self) {
+        for switch_off in FAULTS {
             let mut plan = self.plan.clone();
-            switch_off(&mut plan.trouble);
+            switch_off(&mut plan.faults);
             self.accept(plan);
         }
     }
 
-    fn leave_out(&mut self) {
+    fn remove_steps(&mut self) {
         self.without_callback();
         let mut chunk = self.plan.steps.len() / 2;
         while chunk > 0 {
@@ -137,7 +139,7 @@ impl Shrinker<'_> {
         }
     }
 
-    /// The queue instead of callbacks, or callbacks that call less.
+    /// Replaces callbacks by the queue, or lets them make fewer calls.
     fn without_callback(&mut self) {
         let mut plan = self.plan.clone();
         plan.inside = None;
@@ -172,30 +174,30 @@ impl Shrinker<'_> {
     }
 }
 
-/// Switches every kind of trouble off, one at a time.
-const TROUBLES: [fn(&mut SimOptions); 18] = [
-    |trouble| trouble.short = 0,
-    |trouble| trouble.transient = 0,
-    |trouble| trouble.open_errors = 0,
-    |trouble| trouble.read_errors = 0,
-    |trouble| trouble.write_errors = 0,
-    |trouble| trouble.sync_errors = 0,
-    |trouble| trouble.close_errors = 0,
-    |trouble| trouble.lasting = 0,
-    |trouble| trouble.duplicates = 0,
-    |trouble| trouble.refusals = 0,
-    |trouble| trouble.aborted = 0,
-    |trouble| trouble.stalls = 0,
-    |trouble| trouble.no_memory = 0,
-    |trouble| trouble.cached = 0,
-    |trouble| trouble.early_ends = 0,
-    |trouble| trouble.vague_sizes = false,
-    |trouble| trouble.capacity = u64::MAX,
-    |trouble| trouble.latency = 1,
+/// Switches off one kind of fault each.
+const FAULTS: [fn(&mut SimOptions); 18] = [
+    |faults| faults.short = 0,
+    |faults| faults.transient = 0,
+    |faults| faults.open_errors = 0,
+    |faults| faults.read_errors = 0,
+    |faults| faults.write_errors = 0,
+    |faults| faults.sync_errors = 0,
+    |faults| faults.close_errors = 0,
+    |faults| faults.lasting = 0,
+    |faults| faults.duplicates = 0,
+    |faults| faults.refusals = 0,
+    |faults| faults.aborted = 0,
+    |faults| faults.stalls = 0,
+    |faults| faults.no_memory = 0,
+    |faults| faults.cached = 0,
+    |faults| faults.early_ends = 0,
+    |faults| faults.vague_sizes = false,
+    |faults| faults.capacity = u64::MAX,
+    |faults| faults.latency = 1,
 ];
 
 impl Step {
-    /// What can be made smaller about it.
+    /// Returns the sizes that can be halved.
     fn sizes(&mut self) -> Vec<&mut u32> {
         match self {
             Self::Write { len, .. } | Self::Read { len, .. } => vec![len],

@@ -1,29 +1,28 @@
-//! What a client does, and what happens to him, as data: so that it can be repeated and cut down.
+//! The calls of a client, and the events around it, as data: so a plan can be replayed and shrunk.
 
 use efio_core::sim::{Foreign, SimOptions};
 use efio_core::{Config, IoMode};
 
 /// The most files open at once.
 pub const FILES: u32 = 5;
-/// Names of files.
+/// The number of paths.
 pub const PATHS: u8 = 12;
 
-/// A whole life: of an engine, or of several on one disk.
+/// A whole run of an engine, or of several on one disk.
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub seed: u64,
     pub config: Config,
-    pub trouble: SimOptions,
+    pub faults: SimOptions,
     pub steps: Vec<Step>,
-    /// Events go to a callback, which takes the next of these steps each time (F46); `None`: they
-    /// go to the queue.
+    /// Events go to a callback, which makes the next of these steps each time (F46); with `None`
+    /// they go to the queue.
     pub inside: Option<Vec<Step>>,
-    /// When a file fails the client asks at once for what was not written.
-    pub saves: bool,
+    /// When a file fails the client takes the unwritten bytes at once.
+    pub takes_unwritten: bool,
 }
 
-/// One thing that happens. `file` is a place at the user's table: the file there is meant, or the
-/// next one.
+/// One step. `file` is an index into the client's table: it means the file there, or the next one.
 #[derive(Clone, Debug)]
 pub enum Step {
     Open(Opening),
@@ -68,14 +67,14 @@ pub enum Step {
         file: u8,
         how: Closing,
     },
-    /// The last future that opens a file is dropped.
-    Withdraw,
+    /// The client drops the last future that opens a file.
+    CancelOpen,
     /// Calls on a descriptor that was closed, and on one that never was.
     UseStale {
         which: u8,
         bits: u64,
     },
-    /// Time passes: so many turns of so many milliseconds.
+    /// Time passes: `count` turns of `ms` milliseconds.
     Turns {
         count: u8,
         ms: u16,
@@ -86,7 +85,8 @@ pub enum Step {
         change: Foreign,
         payload: u32,
     },
-    /// The disk has `room` for so many bytes more, if it fills up meanwhile.
+    /// The engine shuts down within `ms`. With `room` the disk has space for only so many more
+    /// bytes.
     Shutdown {
         ms: u16,
         room: Option<u32>,
@@ -96,7 +96,7 @@ pub enum Step {
 }
 
 impl Step {
-    /// Whether it is a call of the client, and nothing that happens to him.
+    /// Whether the client makes it as a call.
     pub fn is_call(&self) -> bool {
         !matches!(
             self,
@@ -128,10 +128,10 @@ pub struct Opening {
     pub truncate: bool,
     pub prefetch: bool,
     pub io_mode: Option<IoMode>,
-    /// It is the file that was closed last, while the engine is still at that.
+    /// It opens the path that was closed last, while that close is in progress.
     pub reopens: bool,
-    /// As a future does it, which may be dropped before it is ready.
+    /// A future opens it, which may be dropped before it is ready.
     pub is_future: bool,
-    /// A durable file of this length and payload is put there first, if there is none.
+    /// A durable file of this length and payload is created first, if there is none.
     pub exists: Option<(u32, u32)>,
 }

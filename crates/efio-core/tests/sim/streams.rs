@@ -9,8 +9,8 @@ impl Client {
         let Some(index) = self.pick(file) else { return };
         let bytes = payload(start, len);
         let before = self.before(index);
-        // F26: what happens to the caller's buffer afterwards is the caller's business.
-        let scribbles = start % 4 == 0 && len <= self.buffer.len();
+        // F26: the caller may overwrite its buffer afterwards.
+        let overwrites = start % 4 == 0 && len <= self.buffer.len();
         let Open {
             file: Some(file),
             oracle,
@@ -24,7 +24,7 @@ impl Client {
         let result = if start % 4 == 1 {
             let (head, tail) = bytes.split_at(len / 3);
             file.write_vectored(&[IoSlice::new(head), IoSlice::new(&[]), IoSlice::new(tail)])
-        } else if scribbles {
+        } else if overwrites {
             self.buffer[..len].copy_from_slice(bytes);
             let result = file.write(&self.buffer[..len]);
             self.buffer[..len].fill(0x55);
@@ -40,27 +40,27 @@ impl Client {
                 self.count_accepted(n as u64);
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                assert!(!ready, "a poll said that it is writable");
+                assert!(!ready, "`readiness` returned writable");
                 oracle.writable.would_block();
                 oracle.waits_from.get_or_insert(self.accepted);
             }
             Err(error) => {
                 let errno = error.raw_os_error();
                 let failure = file.failure().unwrap();
-                let poisoned = failure.is_some_and(|failure| errno == Some(failure.errno.0));
+                let is_failure = failure.is_some_and(|failure| errno == Some(failure.errno.0));
                 assert!(
-                    poisoned || (!*writable && errno == Some(libc::EBADF)),
+                    is_failure || (!*writable && errno == Some(libc::EBADF)),
                     "{error}"
                 );
             }
         }
-        self.is_fair(&before);
+        self.assert_fair(&before);
     }
 
-    /// Reads once; whether there may be more to read at once.
+    /// Reads once; returns whether more bytes may be available at once.
     pub fn read(&mut self, index: usize, len: usize) -> bool {
-        if self.files[index].is_behind && !self.files[index].oracle.opened {
-            // What it will find is not known for sure.
+        if self.files[index].waits_for_close && !self.files[index].oracle.opened {
+            // Its content is not known yet.
             return false;
         }
         let Open {
@@ -87,15 +87,15 @@ impl Client {
                 return true;
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                // What the kernel held in memory then it may have dropped since.
-                let evicted = self.trouble.cached > 0;
-                assert!(!ready || evicted, "a poll said that it is readable");
+                // The kernel may have dropped the cached bytes since.
+                let evicted = self.faults.cached > 0;
+                assert!(!ready || evicted, "`readiness` returned readable");
                 oracle.read_blocked();
             }
             Err(error) => {
                 let errno = error.raw_os_error().unwrap();
                 let allowed = if *readable {
-                    // An error of the disk, or the file is poisoned.
+                    // An error of the disk, or the failure of the file.
                     errno == libc::EIO || file.failure().unwrap().is_some()
                 } else {
                     errno == libc::EBADF
@@ -110,25 +110,28 @@ impl Client {
     pub fn seek(&mut self, file: u8, to: usize) {
         let Some(index) = self.pick(file) else { return };
         if to % 8 == 7 {
-            return self.tell(index);
+            return self.check_position(index);
         }
         let open = &mut self.files[index];
         open.file.as_ref().unwrap().set_position(to as u64).unwrap();
         open.oracle.seek(to);
     }
 
-    /// Asks for the position.
-    fn tell(&mut self, index: usize) {
+    /// Asks for the position, and checks it.
+    fn check_position(&mut self, index: usize) {
         let open = &mut self.files[index];
         let mut file = open.file.as_ref().unwrap();
         match file.stream_position() {
             Ok(position) => open.oracle.is_at(position),
             Err(error) => {
-                assert!(open.oracle.is_at_end(), "only an end is asked for: {error}");
+                assert!(
+                    open.oracle.is_at_end(),
+                    "only an end has to be requested: {error}"
+                );
                 if error.kind() == ErrorKind::WouldBlock {
                     open.oracle.readable.would_block();
                 } else {
-                    open.is_poisoned_by(&error);
+                    open.assert_failure(&error);
                 }
             }
         }
@@ -142,7 +145,7 @@ impl Client {
                 assert_eq!(mark, open.oracle.accepted());
                 open.oracle.syncs();
             }
-            Err(error) => open.is_poisoned_by(&error),
+            Err(error) => open.assert_failure(&error),
         }
     }
 
@@ -157,7 +160,7 @@ impl Client {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 open.oracle.writable.would_block();
             }
-            Err(error) => open.is_poisoned_by(&error),
+            Err(error) => open.assert_failure(&error),
         }
     }
 }

@@ -1,6 +1,5 @@
-//! Two more users of the same files, tasks: both wait for bytes to be written, and to be durable, ask
-//! how long a file is, and read at its end, while the first client writes on (F88, F89). Each of them is answered
-//! (F93).
+//! Two tasks on the same files: both wait for bytes to be written and to be durable, poll the
+//! length, and read at the end, while the client writes on (F88, F89). Both polls complete (F93).
 
 use super::client::Client;
 use super::harness::Harness;
@@ -11,8 +10,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
-/// In so many turns whoever waits is answered. The disk is quick by then, and a turn writes less than
-/// it takes in one.
+/// Each poll completes within this many turns: the disk is quick by then, and the writes of a turn
+/// are smaller than what the disk takes in one.
 const TURNS: u32 = 300;
 
 struct Woken(AtomicBool);
@@ -26,15 +25,15 @@ impl Wake for Woken {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum About {
     Flush,
-    /// What was accepted to be durable, while the first client asks for what it writes as well.
+    /// The accepted bytes are durable, while the client requests syncs of its own writes as well.
     Sync,
     Size,
-    /// What is to be read behind an append.
+    /// A read at the end, after an append.
     End,
 }
 
 impl Client {
-    /// What was accepted through a descriptor that is open.
+    /// Returns the bytes accepted through a descriptor, if it is open.
     fn accepted_by(&self, fd: Fd) -> Option<u64> {
         let mut open = self.files.iter().filter(|open| open.file.is_some());
         Some(open.find(|open| open.fd == fd)?.oracle.accepted())
@@ -49,27 +48,27 @@ impl Client {
         }
     }
 
-    /// Asks; whether there was an answer. What is written then includes `mark`.
-    fn ask(&mut self, fd: Fd, about: About, mark: u64, waker: &Waker) -> bool {
+    /// Polls; returns whether the poll completed. The bytes below `mark` are written by then.
+    fn poll(&mut self, fd: Fd, about: About, mark: u64, waker: &Waker) -> bool {
         let Some(open) = self.files.iter_mut().find(|open| open.fd == fd) else {
             return true;
         };
         let Some(file) = &open.file else { return true };
         let mut cx = Context::from_waker(waker);
-        let answer: Poll<io::Result<u64>> = match about {
+        let result: Poll<io::Result<u64>> = match about {
             About::Flush => file.poll_flush(&mut cx).map_ok(|()| u64::MAX),
             About::Sync => file.poll_sync(&mut cx, mark).map_ok(|()| u64::MAX),
             About::Size => file.poll_len(&mut cx),
             About::End if !open.readable || !open.oracle.is_at_end() => return true,
             About::End => file.poll_read(&mut cx, &mut [0]).map_ok(|n| n as u64),
         };
-        match answer {
+        match result {
             Poll::Pending => {
                 open.oracle.others_may_sync();
                 return false;
             }
             Poll::Ready(Ok(n)) if about == About::End => {
-                assert_eq!(n, 0, "behind an append is the end (F89)");
+                assert_eq!(n, 0, "after an append is the end (F89)");
                 open.oracle.read_end();
             }
             Poll::Ready(Ok(size)) => {
@@ -97,13 +96,13 @@ impl Client {
 }
 
 impl Harness<'_> {
-    /// One waits while the other writes on.
-    pub fn wait_beside_a_writer(&mut self) {
+    /// The tasks wait while the client writes on.
+    pub fn wait_during_writes(&mut self) {
         let open: Vec<Fd> = self.client().files.iter().map(|open| open.fd).collect();
-        let questions = [About::Flush, About::Sync, About::Size, About::End];
+        let interests = [About::Flush, About::Sync, About::Size, About::End];
         for (fd, about) in open
             .into_iter()
-            .flat_map(|fd| questions.map(|about| (fd, about)))
+            .flat_map(|fd| interests.map(|about| (fd, about)))
         {
             let mut waiting = [(); 2]
                 .map(|()| Arc::new(Woken(AtomicBool::new(true))))
@@ -119,16 +118,19 @@ impl Harness<'_> {
                 waiting.retain(|woken| {
                     let waker = Waker::from(Arc::clone(woken));
                     let repeats = woken.0.swap(false, Ordering::SeqCst);
-                    !repeats || !self.client().ask(fd, about, mark, &waker)
+                    !repeats || !self.client().poll(fd, about, mark, &waker)
                 });
                 if waiting.is_empty() {
                     break;
                 }
-                assert!(turns < TURNS, "no answer (F88, F93): {about:?}");
+                assert!(
+                    turns < TURNS,
+                    "the poll does not complete (F88, F93): {about:?}"
+                );
                 turns += 1;
                 self.client().write_to(fd, 100, turns * 4 + 2, about);
                 self.turn(10);
-                self.hear();
+                self.handle_events();
             }
         }
     }

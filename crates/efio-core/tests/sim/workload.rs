@@ -1,8 +1,8 @@
-//! What a seed does, and what happens to it.
+//! The plan of a seed: its calls, and the faults.
 //!
-//! Which steps there are and how large things get differs from seed to seed by much more than from
-//! step to step ("swarm testing"): a seed of small writes and many crashes finds other bugs than one
-//! of large files and a slow disk.
+//! Kinds of steps and sizes differ much more from seed to seed than from step to step ("swarm
+//! testing"): a seed of small writes and many crashes finds other bugs than one of large files and
+//! a slow disk.
 
 use super::payload::{self, LONGEST};
 use super::steps::{Closing, FILES, Opening, PATHS, Plan, Step};
@@ -15,11 +15,11 @@ impl Plan {
     /// The plan of a seed.
     pub fn new(seed: u64) -> Self {
         let mut random = Rng::with_seed(seed);
-        let trouble = trouble(&mut random);
+        let faults = faults(&mut random);
         let mut config = config(&mut random);
         let mut workload = Workload::new(&mut random);
         if random.u8(0..16) == 0 {
-            workload.crowd(&mut config);
+            workload.add_readers(&mut config);
         }
         let mut steps: Vec<_> = (0..300).map(|_| workload.step(&mut random)).collect();
         let by_callback = random.u8(0..3) == 0;
@@ -27,11 +27,11 @@ impl Plan {
             let steps = (0..100).map(|_| workload.step(&mut random));
             steps.filter(Step::is_call).collect()
         });
-        let saves = random.bool();
+        let takes_unwritten = random.bool();
         let mut random = Rng::with_seed(!seed);
         if random.bool() {
             for steps in [Some(&mut steps), inside.as_mut()].into_iter().flatten() {
-                *steps = workload.opens_again(std::mem::take(steps), &mut random);
+                *steps = workload.reopen(std::mem::take(steps), &mut random);
             }
             if let Some(inside) = &mut inside {
                 inside.retain(Step::is_call);
@@ -43,15 +43,15 @@ impl Plan {
         Self {
             seed,
             config,
-            trouble,
+            faults,
             steps,
             inside,
-            saves,
+            takes_unwritten,
         }
     }
 }
 
-fn trouble(random: &mut Rng) -> SimOptions {
+fn faults(random: &mut Rng) -> SimOptions {
     let mut some = |most: u32| {
         if random.bool() {
             random.u32(0..most)
@@ -93,7 +93,7 @@ fn trouble(random: &mut Rng) -> SimOptions {
     }
 }
 
-/// A number up to `most`, each power of two as likely as the next.
+/// Returns a number up to `most`; each power of two is equally likely.
 fn any_size(random: &mut Rng, most: u64) -> u64 {
     let bits = random.u32(0..=most.ilog2());
     random.u64(0..2 << bits).min(most)
@@ -110,14 +110,14 @@ fn config(random: &mut Rng) -> Config {
     }
 }
 
-/// What a seed does, how often and how large.
+/// The steps of a seed: how frequent and how large.
 struct Workload {
     weights: Vec<(u32, Kind)>,
     largest_write: u32,
     largest_read: u32,
     largest_file: u32,
-    /// Files are large and read from the start, and most of them are not read to their ends (F83).
-    is_crowd: bool,
+    /// Files are large and read from the start, and most of them are not read to their end (F83).
+    has_many_readers: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -143,7 +143,7 @@ enum Kind {
 
 impl Workload {
     fn new(random: &mut Rng) -> Self {
-        // Every second seed knows no positional calls, for its order is stricter.
+        // Every second seed makes no positional calls: the order of its bytes is stricter.
         let positional = u32::from(random.bool());
         let mut weight = |least: u32, most: u32| random.u32(least..=most);
         // In thousandths, more or less; the end of an engine comes about once in two seeds.
@@ -172,14 +172,14 @@ impl Workload {
             largest_write: largest(7, 18) * 3 / 2,
             largest_read: largest(7, 17),
             largest_file: largest(10, 18),
-            is_crowd: false,
+            has_many_readers: false,
         }
     }
 
-    /// Few of the files that are read ahead fill the memory.
-    fn crowd(&mut self, config: &mut Config) {
+    /// Lets the read-ahead of a few files fill the memory.
+    fn add_readers(&mut self, config: &mut Config) {
         config.read_ahead = Some(2 << 20);
-        self.is_crowd = true;
+        self.has_many_readers = true;
         self.largest_file = LONGEST as u32;
         for (weight, kind) in &mut self.weights {
             match kind {
@@ -193,8 +193,8 @@ impl Workload {
         }
     }
 
-    /// Files are opened that were just closed, and opens are dropped (F85, F86).
-    fn opens_again(&self, steps: Vec<Step>, random: &mut Rng) -> Vec<Step> {
+    /// Opens files that were just closed, and drops opens (F85, F86).
+    fn reopen(&self, steps: Vec<Step>, random: &mut Rng) -> Vec<Step> {
         let mut all = Vec::new();
         for mut step in steps {
             let closes = matches!(step, Step::Close { .. });
@@ -205,7 +205,7 @@ impl Workload {
             let is_future = matches!(&step, Step::Open(opening) if opening.is_future);
             all.push(step);
             if is_future {
-                all.extend(self.drops(random));
+                all.extend(self.drop_future(random));
             }
             if closes && random.bool() {
                 let mut opening = self.opening(random);
@@ -215,20 +215,20 @@ impl Workload {
                 let is_future = opening.is_future;
                 all.push(Step::Open(opening));
                 if is_future {
-                    all.extend(self.drops(random));
+                    all.extend(self.drop_future(random));
                 }
             }
         }
         all
     }
 
-    /// A future is dropped at once, a little later, or not.
-    fn drops(&self, random: &mut Rng) -> Vec<Step> {
+    /// Drops a future at once, a little later, or not.
+    fn drop_future(&self, random: &mut Rng) -> Vec<Step> {
         let waits = Step::Turns {
             count: random.u8(1..4),
             ms: random.u16(0..10),
         };
-        let (dropped, mut opening) = (Step::Withdraw, self.opening(random));
+        let (dropped, mut opening) = (Step::CancelOpen, self.opening(random));
         opening.reopens = true;
         match random.u8(0..4) {
             0 => vec![dropped],
@@ -238,7 +238,7 @@ impl Workload {
         }
     }
 
-    /// The disk fills up while an engine shuts down (F84).
+    /// Fills the disk while an engine shuts down (F84).
     fn fill_up(&self, steps: &mut Vec<Step>, random: &mut Rng) {
         let at = random.usize(0..steps.len());
         let write = Step::Write {
@@ -275,23 +275,23 @@ impl Workload {
             },
             Kind::ReadAt => Step::ReadAt {
                 file,
-                at: self.place(random),
+                at: self.offset(random),
                 len: any_size(random, self.largest_read.into()).max(1) as u32,
             },
             Kind::WriteAt => Step::WriteAt {
                 file,
-                at: self.place(random),
+                at: self.offset(random),
                 len: self.write_len(random).max(1),
                 payload: random.u32(0..payload::STARTS),
             },
             Kind::Truncate => Step::Truncate {
                 file,
-                len: self.place(random),
+                len: self.offset(random),
             },
             Kind::TakeUnwritten => Step::TakeUnwritten { file },
             Kind::Seek => Step::Seek {
                 file,
-                to: self.place(random),
+                to: self.offset(random),
             },
             Kind::Sync => Step::Sync { file },
             Kind::Flush => Step::Flush { file },
@@ -307,7 +307,7 @@ impl Workload {
                 which: random.u8(..),
                 bits: random.u64(..),
             },
-            // Much happens in no time: nobody may spin meanwhile.
+            // Many turns at one instant: no component may spin meanwhile.
             Kind::Turns if random.u8(0..50) == 0 => Step::Turns { count: 200, ms: 0 },
             Kind::Turns => Step::Turns {
                 count: random.u8(1..10),
@@ -334,8 +334,8 @@ impl Workload {
         }
     }
 
-    /// Somewhere in a file, or behind it.
-    fn place(&self, random: &mut Rng) -> u32 {
+    /// Returns an offset in a file, or after its end.
+    fn offset(&self, random: &mut Rng) -> u32 {
         any_size(random, u64::from(self.largest_file) * 2) as u32
     }
 
@@ -364,22 +364,22 @@ impl Workload {
             Some(IoMode::Cached),
             Some(IoMode::Auto),
         ];
-        // One in twenty says nonsense and is refused.
-        let nonsense = random.u8(0..20) == 0;
+        // One in twenty has invalid options and fails.
+        let is_invalid = random.u8(0..20) == 0;
         Opening {
             path: random.u8(0..PATHS),
             read: read && (!append || random.u8(0..4) < 2),
             write: write && !append,
             append,
-            create: create && (writes || nonsense),
-            create_new: random.u8(0..10) == 0 && (writes || nonsense),
-            truncate: random.u8(0..5) == 0 && ((write && !append) || nonsense),
+            create: create && (writes || is_invalid),
+            create_new: random.u8(0..10) == 0 && (writes || is_invalid),
+            truncate: random.u8(0..5) == 0 && ((write && !append) || is_invalid),
             prefetch: random.bool(),
             io_mode: random.choice(modes).flatten(),
             reopens: false,
             is_future: false,
-            exists: (self.is_crowd || random.bool()).then(|| {
-                let len = if self.is_crowd {
+            exists: (self.has_many_readers || random.bool()).then(|| {
+                let len = if self.has_many_readers {
                     random.u32(self.largest_file / 2..self.largest_file)
                 } else {
                     any_size(random, self.largest_file.into()) as u32
