@@ -1,4 +1,5 @@
-//! How long a file is, with everything that was accepted: the kernel is asked once it has all of it.
+//! How long a file is, with everything that was accepted: the kernel is asked once it has all of
+//! it.
 
 use super::{EAGAIN, EBADF};
 use crate::command::{Command, SizeCommand, SizeListener};

@@ -89,7 +89,8 @@ impl Shared {
                 return Err(Errno(libc::EBUSY).into());
             }
             if !caller.reading {
-                // The driver needed the memory of the run: the next one begins behind what was used.
+                // The driver needed the memory of the run: the next one begins behind what was
+                // used.
                 caller.position += n as u64;
                 return Ok(());
             }

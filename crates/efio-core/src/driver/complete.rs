@@ -1,4 +1,4 @@
-//! Completions: what an op that ended means for its file.
+//! Completions: what a completed op means for its file.
 
 use super::Driver;
 use super::file::OpenFile;
@@ -63,8 +63,7 @@ impl<B: Backend> Driver<B> {
         });
     }
 
-    /// Begins a pause of the file if the kernel did not do the op for now. Whoever asked for the op
-    /// asks again after the pause.
+    /// Pauses the file after a transient error. The plan submits the op again after the pause.
     fn note_retry(
         &mut self,
         file: &OpenFile<B::File>,
@@ -105,14 +104,14 @@ impl<B: Backend> Driver<B> {
             self.shared.counters.read(cache_mode, bytes);
             slot.count(bytes, |stats| stats.read(cache_mode));
         }
-        // Memory of a run that was given up goes back to the pool here.
+        // The memory of a cancelled run returns to the pool here.
         drop(file.incoming().plan.handle_read(number, block, result));
         let progress = file.publish_read(slot);
         if progress.fell_back {
             self.on_fallback(slot, file.fd, file.incoming().plan.io_caps());
         }
         if file.incoming().plan.is_over() {
-            // Once its bytes are taken, the file rests.
+            // The timer parks the file once its bytes are consumed.
             self.set_timer(file);
         }
         if progress.has_data {
@@ -142,7 +141,7 @@ impl<B: Backend> Driver<B> {
         if slot.failure().is_some() {
             let caller = slot.caller.acquire(DRIVER);
             hand_over_unwritten(slot, file, caller);
-            // Who asked for what was lost while this write was in flight finds it now.
+            // A `take_unwritten` that waited for this write to complete finds the bytes now.
             self.notify_all(slot, file);
         }
         self.on_room_freed(slot, file);
@@ -170,8 +169,8 @@ impl<B: Backend> Driver<B> {
                     slot.answer_syncs(file.syncs_seen);
                 }
                 self.shared.counters.syncs.add(1);
-                // After `Failed` no success is told any more; the mark itself is true. Nor is one of
-                // a close, which tells for itself.
+                // No `Synced` after `Failed`, though the mark itself is true; and none for the sync
+                // of a close, which has an event of its own.
                 if slot.failure().is_none() && is_asked {
                     self.emit(file, EventKind::Synced { upto });
                     self.notify(slot, file, Interest::SYNCED, None);
@@ -180,7 +179,7 @@ impl<B: Backend> Driver<B> {
         }
     }
 
-    /// What a sync did for the name of a new file. The bytes are durable in any case.
+    /// Records what a sync did for the name of a new file. The bytes are durable in any case.
     fn name_synced(&self, slot: &Slot, name: Option<NameSync>) {
         match name {
             Some(NameSync::Durable) => slot.set_name(NameState::Durable),
@@ -192,9 +191,9 @@ impl<B: Backend> Driver<B> {
         }
     }
 
-    /// Poisons the file, and leaves to the caller what was accepted for nothing. Takes custody, so
-    /// that whatever a call accepted is seen here; a caller inside a call takes no longer than a
-    /// memcpy.
+    /// Marks the file as failed, and hands the unwritten bytes over to the caller. Holds the file's
+    /// lock, so that it sees every byte that a call accepted; a caller holds the lock for no longer
+    /// than a memcpy.
     pub(super) fn fail(
         &mut self,
         slot: &Slot,
@@ -203,14 +202,14 @@ impl<B: Backend> Driver<B> {
     ) {
         let caller = slot.caller.acquire(DRIVER);
         self.drain_positional_of(file);
-        // What waits behind the failed write is lost as well, and may lie before it.
+        // What was accepted after the failed write is lost too, and its offset may be lower.
         let pending = file.lowest_pending(slot);
         failure.offset = pending.map_or(failure.offset, |low| low.min(failure.offset));
         slot.fail(*failure);
         hand_over_unwritten(slot, file, caller);
     }
 
-    /// The kernel refused a route of a file, which goes on with those that are `left`.
+    /// Reports that the kernel refused a mode: the file continues with the `left` ones.
     pub(super) fn on_fallback(&self, slot: &Slot, fd: Fd, left: IoCaps) {
         self.shared.counters.fallbacks.add(1);
         slot.count(1, |stats| &mut stats.fallbacks);
@@ -218,7 +217,7 @@ impl<B: Backend> Driver<B> {
         trace::fell_back(fd);
     }
 
-    /// Acts on what an error means for the file.
+    /// Applies what a plan decided about an error of a write or sync.
     pub(super) fn apply_write_error(
         &mut self,
         slot: &Slot,
@@ -245,14 +244,15 @@ impl<B: Backend> Driver<B> {
     }
 }
 
-/// Leaves what was lost in the caller's ends, unless the caller is gone or a write is in flight.
+/// Puts the unwritten bytes where the caller takes them, unless the file is closed or a write is in
+/// flight.
 fn hand_over_unwritten<F>(
     slot: &Slot,
     file: &mut OpenFile<F>,
     mut caller: CasCellGuard<'_, CallerState>,
 ) {
     if caller.generation != file.fd.generation() {
-        // Closed: nobody can ask for it any more.
+        // Closed: no call can take them any more.
         return;
     }
     caller.seal();

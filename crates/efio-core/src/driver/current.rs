@@ -1,22 +1,22 @@
-//! Knowing that this thread is the driver, in the middle of a turn or at its end: in a callback, or
-//! in whatever else it runs for somebody. Who waits for the driver there waits for ever (`EDEADLK`).
+//! Detects calls from the driver's own thread: from a callback, or from a waker that it runs. A
+//! call that waited for the driver there would wait forever, so it fails with `EDEADLK`.
 
 use crate::shared::Shared;
 use std::cell::Cell;
 use std::ptr;
 
 thread_local! {
-    /// The engine that this thread drives right now; compared, never followed.
+    /// The engine that this thread drives right now; compared, never dereferenced.
     static DRIVEN: Cell<*const Shared> = const { Cell::new(ptr::null()) };
 }
 
-/// For as long as it lives, this thread drives an engine.
+/// Marks this thread as the driver of an engine while it lives.
 pub struct CurrentDriver {
     before: *const Shared,
 }
 
 impl CurrentDriver {
-    /// This thread drives `shared` now.
+    /// Marks this thread as the driver of `shared`.
     pub fn of(shared: &Shared) -> Self {
         Self {
             before: DRIVEN.replace(shared),
@@ -30,7 +30,7 @@ impl Drop for CurrentDriver {
     }
 }
 
-/// Whether this thread is the engine's driver.
+/// Returns whether this thread is the engine's driver.
 pub fn is_driver_thread(shared: &Shared) -> bool {
     ptr::eq(DRIVEN.get(), shared)
 }

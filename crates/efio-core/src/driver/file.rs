@@ -1,7 +1,7 @@
-//! One file as the driver sees it: where it stands, the ops it asks for, and what it has on its way.
+//! One file as the driver sees it: its state, its plans, and the ops that they submit.
 //!
-//! A file that nobody uses has neither streams nor plans: [`Outgoing`] and [`Incoming`] are made when
-//! there is something to write or read, and put away by [`OpenFile::rest`].
+//! An idle file has neither streams nor plans: [`Outgoing`] and [`Incoming`] are created when there
+//! is something to write or read, and [`OpenFile::park`] drops them again.
 
 use super::incoming::{Incoming, NoMemory, Progress};
 use super::ops::Purpose;
@@ -19,10 +19,10 @@ use crate::plan::{
 };
 use std::sync::Arc;
 
-/// What is shorter than this when it is first written, and in mode Auto, goes to the page cache.
+/// In mode Auto a file that is shorter than this when it is first written goes to the page cache.
 const SMALL: u64 = 64 << 10;
 
-/// What the plans of all files begin with.
+/// The limits that the plans of all files start with.
 pub struct Limits {
     read: ReadLimits,
     /// Fewer bytes than this are a small file.
@@ -30,14 +30,14 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// As configured.
+    /// Takes the limits from the configuration.
     pub fn new(config: &Config) -> Self {
         let read = ReadLimits {
             window: config.read_ahead() as u64,
             first_order: order_for(config.first_read).min(config.most_order()),
             most_order: config.most_order(),
         };
-        // A file with a small share must not wait for more than that.
+        // A file with a small share must not wait for more bytes than the share allows.
         let small = SMALL.min(config.write_behind() as u64 / 2);
         Self { read, small }
     }
@@ -47,39 +47,39 @@ impl Limits {
 pub struct OpenFile<F> {
     /// Its descriptor.
     pub fd: Fd,
-    /// Where it stands.
+    /// Where it is between open and closed.
     pub life: Lifecycle,
     limits: Arc<Limits>,
     outgoing: Option<Box<Outgoing>>,
-    /// The write side, while there is no `outgoing`.
+    /// The state of the write side, while there is no `outgoing`.
     written: ParkedWrite,
-    /// Once somebody reads.
+    /// The read side, from the first run on until the file is parked.
     pub incoming: Option<Box<Incoming>>,
-    /// The read side, while there is no `incoming`.
+    /// The state of the read side, while there is no `incoming`.
     read: ParkedRead,
-    /// Reads, writes and truncations at an offset, once there was one.
+    /// Reads, writes and truncations at an offset, from the first one on.
     pub positional: Option<Box<Positional<Block>>>,
     /// What positional ops may use.
     pub io_caps: IoCaps,
-    /// Positional changes heard of.
+    /// Sequenced ops that the plan has, modulo 2^32.
     sequenced_ops: u32,
     /// Ops in flight.
     pub busy: u32,
-    /// How many of the syncs that callers asked for the plan knows of.
+    /// How many of the syncs that callers requested the plan has.
     pub syncs_seen: u32,
     /// The kernel's file, once open.
     pub kernel: Option<Arc<F>>,
-    /// Who is told how the close went.
+    /// Sends the result of the close.
     pub close_sender: Sender<()>,
     /// The interval timer is set.
     pub timed: bool,
-    /// In the list of readers that wait for memory.
+    /// In the queue of readers that wait for memory.
     pub wants_page: bool,
-    /// In that of writers.
+    /// In the queue of writers that wait for memory.
     pub wants_room: bool,
-    /// Its events are for the tasks that poll it alone.
+    /// Only tasks wait for it: they are woken, and no events are emitted.
     pub wakers: bool,
-    /// In the list of files with pages that were read ahead.
+    /// In a list of files with pages that were read ahead.
     pub listed: bool,
     may_read: bool,
     append: bool,
@@ -87,7 +87,7 @@ pub struct OpenFile<F> {
 }
 
 impl<F> OpenFile<F> {
-    /// A file that is about to be opened as `spec` says.
+    /// Creates the state of a file that is about to be opened as `spec` says.
     pub fn new(fd: Fd, spec: &OpenSpec, may_read: bool, limits: &Arc<Limits>) -> Self {
         let append = spec.flags & libc::O_APPEND != 0;
         Self {
@@ -119,17 +119,17 @@ impl<F> OpenFile<F> {
         }
     }
 
-    /// The mode asked for.
+    /// Returns the mode that the caller asked for.
     pub fn io_mode(&self) -> IoMode {
         self.io_mode
     }
 
-    /// Whether what is written goes to the end of the file.
+    /// Returns whether writes go to the end of the file.
     pub fn appends(&self) -> bool {
         self.append
     }
 
-    /// The kernel opened the file: the plans learn what it can do.
+    /// Takes the kernel's file, and gives the plans what is known of it.
     pub fn on_opened(&mut self, kernel: Arc<F>, facts: FileFacts) {
         let buffered = match self.io_mode {
             IoMode::Direct | IoMode::Uncached => CacheMode::Uncached,
@@ -160,7 +160,7 @@ impl<F> OpenFile<F> {
         self.life.handle_opened();
     }
 
-    /// The write side, from now on with a plan.
+    /// Returns the write side, unparked.
     pub fn outgoing(&mut self) -> &mut Outgoing {
         self.outgoing.get_or_insert_with(|| {
             let small = (self.io_mode == IoMode::Auto).then_some(self.limits.small);
@@ -168,30 +168,31 @@ impl<F> OpenFile<F> {
         })
     }
 
-    /// The plan of the write side.
+    /// Returns the plan of the write side, unparked.
     pub fn write(&mut self) -> &mut WriteBehind {
         &mut self.outgoing().plan
     }
 
-    /// Everything up to `mark` has to be written without waiting for more.
+    /// Makes everything up to `mark` due: it is written without waiting for more.
     pub fn flush(&mut self, mark: u64) {
         if mark > self.written() {
             self.write().flush(mark);
         }
     }
 
-    /// How many bytes the kernel has taken.
+    /// Returns how many bytes the kernel has taken.
     pub fn written(&self) -> u64 {
         let plan = self.outgoing.as_ref().map(|outgoing| &outgoing.plan);
         plan.map_or(self.written.written(), WriteBehind::written)
     }
 
-    /// What poisoned the file.
+    /// Returns the error that the file failed with.
     pub fn failure(&self) -> Option<Failure> {
         self.outgoing.as_ref()?.plan.failure()
     }
 
-    /// Whether nothing is left to do for `accepted` bytes.
+    /// Returns whether all `accepted` bytes are written, and synced where that was requested, or
+    /// lost; and no positional op is pending.
     pub fn is_drained(&self, accepted: u64) -> bool {
         let drained = match &self.outgoing {
             Some(outgoing) => outgoing.plan.is_drained(accepted),
@@ -200,7 +201,7 @@ impl<F> OpenFile<F> {
         drained && !self.has_positional()
     }
 
-    /// Whether all of `accepted` bytes are written, or lost, and nothing changes the file any more.
+    /// Returns whether all `accepted` bytes are written or lost, and no positional op is pending.
     pub fn is_written(&self, accepted: u64) -> bool {
         let written = match &self.outgoing {
             Some(outgoing) => outgoing.plan.is_written(accepted),
@@ -209,39 +210,39 @@ impl<F> OpenFile<F> {
         written && !self.has_positional()
     }
 
-    /// The read side, from now on with a plan.
+    /// Returns the read side, unparked.
     pub fn incoming(&mut self) -> &mut Incoming {
         let (limits, parked) = (self.limits.read, self.read);
         self.incoming
             .get_or_insert_with(|| Box::new(Incoming::new(limits, parked)))
     }
 
-    /// The run that was asked for last.
+    /// Returns the epoch of the last run.
     pub fn epoch(&self) -> u32 {
         let plan = self.incoming.as_ref().map(|incoming| &incoming.plan);
         plan.map_or(self.read.epoch(), ReadAhead::epoch)
     }
 
-    /// The run of which something is on its way.
+    /// Returns the epoch of the run that has a read in flight.
     pub fn read_in_flight(&self) -> Option<u32> {
         let plan = self.incoming.as_ref().map(|incoming| &incoming.plan);
         plan.filter(|plan| plan.is_reading()).map(ReadAhead::epoch)
     }
 
-    /// Whether a write is under way.
+    /// Returns whether a write is in flight.
     pub fn is_write_in_flight(&self) -> bool {
         let plan = self.outgoing.as_ref().map(|outgoing| &outgoing.plan);
         plan.is_some_and(|plan| plan.cache_mode_in_flight().is_some())
     }
 
-    /// Whether nothing is under way that a plan is needed for.
+    /// Returns whether no op is in flight, so that no completion needs a plan.
     pub fn may_park(&self) -> bool {
         self.busy == 0 && self.life.is_serving() && self.failure().is_none()
     }
 
-    /// Puts away the plans that have nothing to do, with both ends of their streams: the memory of a
-    /// file that is open and not used. `ends` are the caller's, all of whose bytes are written.
-    /// How many bytes that were read ahead are gone with that.
+    /// Drops the plans that have nothing to do, with both ends of their streams, and keeps a few
+    /// words to unpark from: so an idle file costs little memory. All bytes of `caller` are
+    /// written. Returns how many bytes that were read ahead are dropped with that.
     pub fn park(&mut self, slot: &Slot, caller: &mut CallerState) -> u64 {
         slot.forget_awaited();
         if let Some(parked) = self.outgoing.as_ref().and_then(|outgoing| outgoing.park()) {
@@ -263,7 +264,7 @@ impl<F> OpenFile<F> {
         };
         let plan = &mut incoming.plan;
         plan.handle_consumed(slot.consumed());
-        // Another run is asked for, or this one is not over and somebody may come for it.
+        // Another run is requested, or this one is not over and the next read continues it.
         let is_wanted = plan.epoch() != caller.epoch || (caller.reading && !plan.is_over());
         if is_wanted || !caller.nothing_to_read() {
             return 0;
@@ -276,11 +277,12 @@ impl<F> OpenFile<F> {
         wasted
     }
 
-    /// The next write to submit.
+    /// Returns the next write to submit.
     pub fn poll_write(&mut self, slot: &Slot) -> Option<(Purpose, Op<F>)> {
         let accepted = slot.marks.accepted();
         if accepted == self.written() || slot.sequenced_ops() != self.sequenced_ops {
-            // Nothing, or some of it stands behind a change that was not heard of yet.
+            // Nothing to write, or a sequenced op that comes before some of the bytes is still in
+            // the inbox.
             return None;
         }
         let (limit, file) = (self.limit(), self.kernel()?);
@@ -302,9 +304,9 @@ impl<F> OpenFile<F> {
         ))
     }
 
-    /// Takes a positional op.
+    /// Adds a positional op.
     pub fn push_positional(&mut self, asked: Asked<Block>) {
-        // What was accepted before it has to be written first.
+        // Everything that was accepted before the op has to be written first.
         self.flush(asked.seq);
         self.sequenced_ops = self
             .sequenced_ops
@@ -314,21 +316,22 @@ impl<F> OpenFile<F> {
             .push(asked);
     }
 
-    /// A positional op comes back from on its way to the backend.
+    /// Takes back a positional op that the backend never had.
     pub fn take_back(&mut self, key: u32, memory: Option<Block>) {
         if let Some(positional) = &mut self.positional {
             positional.take_back(key, memory);
         }
     }
 
-    /// Stream bytes from this place of the sequence on wait for a positional change.
+    /// Returns the seq from which on stream bytes wait for a sequenced op.
     fn limit(&self) -> u64 {
         self.positional
             .as_ref()
             .map_or(u64::MAX, |positional| positional.limit())
     }
 
-    /// A positional change ended well; it may count as written now.
+    /// Handles the success of a sequenced op: advances the written mark over it, if all before it
+    /// is written.
     pub fn on_sequenced_op(&mut self, kind: Kind, offset: u64) {
         self.write().handle_positional(offset);
         if kind == Kind::Truncate {
@@ -347,13 +350,13 @@ impl<F> OpenFile<F> {
         }
     }
 
-    /// Whether a positional op is not over.
+    /// Returns whether a positional op is pending.
     pub fn has_positional(&self) -> bool {
         self.positional.as_ref().is_some_and(|at| !at.is_idle())
     }
 
-    /// The lowest file offset of all accepted bytes that the kernel does not have, or in append mode
-    /// their first place.
+    /// Returns the lowest file offset of all accepted bytes that the kernel does not have, or in
+    /// append mode how many bytes come before them in the sequence.
     pub fn lowest_pending(&mut self, slot: &Slot) -> Option<u64> {
         let queued = self.outgoing().lowest_queued(slot);
         let ops = self
@@ -370,17 +373,17 @@ impl<F> OpenFile<F> {
         self.outgoing.as_mut()?.take_lost(slot)
     }
 
-    /// The kernel's file, to be used by an op.
+    /// Returns the kernel's file for an op.
     pub fn kernel(&self) -> Option<Arc<F>> {
         self.kernel.as_ref().map(Arc::clone)
     }
 
-    /// The kernel's file, if it is read.
+    /// Returns the kernel's file if it is open for reading.
     pub fn kernel_to_read(&self) -> Option<&Arc<F>> {
         self.kernel.as_ref().filter(|_| self.may_read)
     }
 
-    /// Whether bytes that the kernel keeps in memory are to be read from there.
+    /// Returns whether a call may read from the page cache by itself.
     pub fn reads_cached(&self) -> bool {
         match &self.incoming {
             Some(incoming) => incoming.plan.is_cached(),
@@ -388,14 +391,14 @@ impl<F> OpenFile<F> {
         }
     }
 
-    /// The sync to submit.
+    /// Returns the sync to submit.
     pub fn poll_sync(&mut self) -> Option<(Purpose, Op<F>)> {
         let file = self.kernel()?;
         let name_too = self.outgoing.as_mut()?.plan.poll_sync()?;
         Some((Purpose::Sync, Op::Sync { file, name_too }))
     }
 
-    /// The next read to submit; `Err` when there is no memory for it.
+    /// Returns the next read to submit; `Err` when there is no memory for it.
     pub fn poll_read(
         &mut self,
         pool: &Arc<PagePool>,
@@ -430,20 +433,20 @@ impl<F> OpenFile<F> {
         )))
     }
 
-    /// See [`Incoming::deliver`].
+    /// See [`Incoming::publish_read`].
     pub fn publish_read(&mut self, slot: &Slot) -> Progress {
         let incoming = self.incoming.as_mut();
         incoming.map_or_else(Progress::default, |incoming| incoming.publish_read(slot))
     }
 
-    /// The caller closed the file: nothing is read any more.
+    /// Cancels read-ahead: the caller closed the file.
     pub fn stop_reading(&mut self) {
         if let Some(incoming) = &mut self.incoming {
             incoming.stop();
         }
     }
 
-    /// Bytes accepted and not yet written.
+    /// Returns how many bytes are accepted and not yet written.
     pub fn backlog(&self, slot: &Slot) -> u64 {
         slot.marks.accepted().saturating_sub(self.written())
     }

@@ -1,5 +1,5 @@
-//! What a file has on its way from the disk. It is there from the first run of reads on, and gone
-//! again when the file rests.
+//! The read side of a file in the driver: the plan of its read-ahead and the read stream. It is
+//! created by the first run of reads, and dropped when the file is parked.
 
 use crate::fd::Slot;
 use crate::page::{Block, Page, PagePool};
@@ -8,20 +8,20 @@ use efio_chunks::ChunkWriter;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The driver's end of the read stream, and where its bytes come from.
+/// The driver's end of the read stream, and the plan that fills it.
 pub struct Incoming {
-    /// What comes from disk.
+    /// Decides what to read.
     pub plan: ReadAhead<Block>,
-    /// Once the caller has left it; until the caller has closed the file.
+    /// From when the caller has put it in the slot until the file is closed.
     stream: Option<Box<ChunkWriter<Page>>>,
     /// Nothing is read before this many accepted bytes are written.
     pub after: u64,
-    /// What its consumer had taken at some look under pressure, and when that changed last.
+    /// How much the consumer had taken at the last scan, and when that changed last.
     pub seen: (u64, Duration),
 }
 
 impl Incoming {
-    /// Goes on from `rest`.
+    /// Unparks the read side.
     pub fn new(limits: ReadLimits, parked: ParkedRead) -> Self {
         let mut plan = ReadAhead::new(limits);
         plan.unpark(parked);
@@ -33,7 +33,7 @@ impl Incoming {
         }
     }
 
-    /// Begins a run; see [`ReadAhead::start`].
+    /// Starts a run; see [`ReadAhead::start`].
     pub fn start(&mut self, slot: &Slot, epoch: u32, from: u64, after: u64) {
         if self.stream.is_none() {
             self.stream = slot.take_reads();
@@ -42,19 +42,19 @@ impl Incoming {
         self.after = after;
     }
 
-    /// The caller closed the file: nothing is read any more.
+    /// Cancels read-ahead: the caller closed the file.
     pub fn stop(&mut self) {
         self.plan.stop();
         self.stream = None;
     }
 
-    /// Whether the run would read further ahead if there was more memory.
+    /// Returns whether the run would read further ahead if there was more memory.
     pub fn is_short(&self, pool: &PagePool) -> bool {
         self.plan.is_short_of(share(pool))
     }
 
-    /// Bytes that the file may be ahead of its consumer. Once half of the memory is used a consumer
-    /// has to earn them.
+    /// Returns how many bytes the file may be ahead of its consumer. Once half of the budget is
+    /// used, that is at most what the consumer has earned ([`ReadAhead::earned`]).
     fn share(&self, pool: &PagePool) -> u64 {
         let share = share(pool);
         if pool.used() > pool.budget() / 2 {
@@ -63,7 +63,7 @@ impl Incoming {
         share
     }
 
-    /// The next read, with memory for it; `Err` when there is none.
+    /// Returns the next read with memory for it; `Err` when there is none.
     pub fn poll_read(
         &mut self,
         pool: &Arc<PagePool>,
@@ -75,7 +75,7 @@ impl Incoming {
         let block = if read.len as u64 <= share {
             pool.take_or_grow(read.order)
         } else if self.plan.is_stalled() {
-            // A file that has nothing at all gets a small page in any case.
+            // A file with nothing to consume gets a small page in any case.
             pool.take_or_grow(0)
         } else {
             None
@@ -86,8 +86,8 @@ impl Incoming {
         Ok(Some((read, block)))
     }
 
-    /// Hands what arrived to the consumer; says whether it has something new to look at, and how
-    /// often a route was given up.
+    /// Publishes the completed reads to the consumer, in file order. Returns whether the consumer
+    /// has new data or a new end, and whether the kernel refused a mode.
     pub fn publish_read(&mut self, slot: &Slot) -> Progress {
         let mut progress = Progress::default();
         while let Some(delivery) = self.plan.poll_delivery() {
@@ -102,7 +102,7 @@ impl Incoming {
                     let Some(stream) = &mut self.stream else {
                         continue;
                     };
-                    // Refused when the reader is gone: the page goes back to the pool.
+                    // Fails when the reader is dropped: the page returns to the pool.
                     progress.has_data |= stream.push(page).is_ok();
                 }
                 Delivered::End(result) => {
@@ -116,12 +116,16 @@ impl Incoming {
     }
 }
 
-/// Bytes that one file may be ahead of its consumer: as many as all files together leave free of
-/// three quarters of the budget, as it is for writers with the whole ([`Shared::share`]). The last
-/// quarter is for writers above all: a file gets an eighth of what is free of it.
+/// Returns how many bytes one file may be ahead of its consumer: as many as all files together
+/// leave free of three quarters of the budget. For writers it is the same with the whole budget
+/// ([`Shared::share`]). The last quarter is mainly for writers: a reader gets an eighth of what is
+/// free.
 ///
-/// Of 64 MiB, one reader may have its window of 8 MiB; twelve get 48 / 13 = 3.7 MiB each. Beside
-/// writers that have 48 MiB a reader gets 2 MiB.
+/// | budget | readers | used by others | share of each reader |
+/// |---|---|---|---|
+/// | 64 MiB | 1 | 0 | 48 MiB, more than its window of 8 MiB |
+/// | 64 MiB | 12 | 0 | 48 / 13 = 3.7 MiB |
+/// | 64 MiB | 1 | 48 MiB of writers | (64 − 48) / 8 = 2 MiB |
 ///
 /// [`Shared::share`]: crate::shared::Shared::share
 fn share(pool: &PagePool) -> u64 {
@@ -132,11 +136,11 @@ fn share(pool: &PagePool) -> u64 {
 /// There was no page for a read.
 pub struct NoMemory;
 
-/// What [`Incoming::deliver`] did.
+/// What [`Incoming::publish_read`] did.
 #[derive(Default)]
 pub struct Progress {
-    /// The consumer has something to look at.
+    /// The consumer has new data or a new end.
     pub has_data: bool,
-    /// The kernel refused a route, and the run begins anew.
+    /// The kernel refused a mode, and the run starts again with another.
     pub fell_back: bool,
 }

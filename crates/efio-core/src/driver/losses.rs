@@ -1,11 +1,11 @@
-//! Files that ended with a loss of which nobody heard: the shutdown reports them.
+//! Files that ended with a loss that was not reported: the report of the shutdown has them.
 //!
-//! | who heard of the failure | how that is known |
+//! | the failure was reported by | how the driver detects that |
 //! |---|---|
-//! | a call on the file returned it | the slot says so |
-//! | a close that somebody waits for | its answer is awaited |
-//! | the callback | it is run, before the shutdown |
-//! | the queue of events | fewer events wait there than came behind this one |
+//! | a call on the file | the slot has a flag |
+//! | a close that is awaited | its receiver has a waker |
+//! | the callback | it ran, before the shutdown |
+//! | the queue of events | it has fewer events than were pushed after this one |
 
 use super::Driver;
 use super::file::OpenFile;
@@ -14,13 +14,13 @@ use crate::error::{Errno, Failure};
 use crate::fd::{Fd, OpenState, Slot};
 use std::collections::HashMap;
 
-/// The most files that are remembered.
+/// The maximum of files that are remembered.
 const MAX_LOSSES: usize = 1 << 16;
 
-/// Files that lost something, by whether anybody heard of it.
+/// Files that lost bytes, with how their failure is reported.
 #[derive(Default)]
 pub struct Losses {
-    /// Who hears that a file which is still open has failed.
+    /// How the failure of a file that is still open is reported.
     failed: HashMap<u32, FailureListener>,
     ended: Vec<Loss>,
 }
@@ -33,23 +33,23 @@ struct Loss {
     listener: FailureListener,
 }
 
-/// Who hears of a failure.
+/// What reports a failure.
 #[derive(Clone, Copy)]
 enum FailureListener {
     Nobody,
     Callback,
-    /// Whoever takes the event of this number from the queue.
+    /// The event of this number, once it is taken from the queue.
     Queue(u64),
 }
 
 impl<B: Backend> Driver<B> {
-    /// The file failed, and its owner is told by an event.
+    /// Records that the event of a failure was emitted.
     pub(super) fn on_failure_emitted(&mut self, file: &OpenFile<B::File>) {
         let listener = self.failure_listener(file, 0);
         self.losses.failed.insert(file.fd.index(), listener);
     }
 
-    /// Who hears of the last event, or of one that comes so many events later.
+    /// Returns what reports the last event, or the one that comes `later` events after it.
     fn failure_listener(&self, file: &OpenFile<B::File>, later: u64) -> FailureListener {
         if file.wakers {
             return FailureListener::Nobody;
@@ -64,7 +64,8 @@ impl<B: Backend> Driver<B> {
         }
     }
 
-    /// The file is closed, with this result, which its next event tells. `is_heard`: somebody waits for that.
+    /// Records the loss of a file that is closed with `result`, before its `Closed` event.
+    /// `is_reported`: the close is awaited.
     pub(super) fn note_loss(
         &mut self,
         slot: &Slot,
@@ -84,7 +85,7 @@ impl<B: Backend> Driver<B> {
         if !lost || is_reported || slot.was_failure_reported() {
             return;
         }
-        // An error of the close itself may be one of any byte.
+        // An error of `close(2)` itself may concern any byte.
         let failure = slot.failure().unwrap_or(Failure { errno, offset: 0 });
         if self.losses.ended.len() >= MAX_LOSSES {
             let taken = self.taken();
@@ -102,13 +103,13 @@ impl<B: Backend> Driver<B> {
         }
     }
 
-    /// Events taken from the queue so far.
+    /// Returns how many events were taken from the queue so far.
     fn taken(&self) -> u64 {
         let pushed = self.outbox.queued().unwrap_or(0);
         pushed.saturating_sub(self.shared.events.count() as u64)
     }
 
-    /// The files that nobody heard of, with what they lost and why.
+    /// Returns the files whose failure was not reported: how many bytes they lost, and why.
     pub(super) fn losses(&self) -> impl Iterator<Item = (Fd, u64, Failure)> {
         let taken = self.taken();
         let losses = self.losses.ended.iter();
@@ -118,7 +119,7 @@ impl<B: Backend> Driver<B> {
 }
 
 impl FailureListener {
-    /// Whether nobody has heard, now that the first `taken` events are.
+    /// Returns whether the failure is not reported once the first `taken` events are taken.
     fn is_unreported(self, taken: u64) -> bool {
         match self {
             Self::Nobody => true,

@@ -1,16 +1,19 @@
-//! Who waits for memory, and who is told of it.
+//! Files that wait for memory, and the grants that wake them.
 //!
 //! ```text
-//!  found no room ──► queue ──► told of a portion, the oldest first
-//!                      ▲  └──► parked while a write of its own is under way
-//!                      └────────────── which ended ┘
+//!  found no room ──► queue ──► granted a quantum, first in first out
+//!                      ▲  └──► removed while a write of its own is in flight
+//!                      └─────────────────── completed ┘
 //! ```
 //!
-//! With a thousand writers each block that comes back is room for one of them. Were all told of it,
-//! one would take it, and all others would call, find nothing and wait again, for every block. So
-//! memory gathers to portions, and as many writers are told as there are portions: each can go on for
-//! a while, in pages and writes of some size. A turn looks at the head of the queue alone. Readers are
-//! content with any page, and come first.
+//! With a thousand writers each freed block is room for one of them. If all were notified, one
+//! would take the block, and the others would call, find no room and wait again: for every block.
+//! So freed memory accumulates to quanta, and only as many writers are notified as there are
+//! quanta. Each can then fill pages and writes of some size. A turn scans only the head of the
+//! queue. Readers can use any page, and come first.
+//!
+//! Of a budget of 64 MiB a quantum is 1 MiB. With 3 MiB free, and grants of 2 MiB that are not used
+//! yet, one more writer is notified.
 
 use super::file::OpenFile;
 use super::{Driver, MAX_POLL};
@@ -21,61 +24,61 @@ use crate::page::{SLAB_BYTES, UNIT_BYTES};
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// Files looked at in one turn.
+/// Files scanned in one turn.
 const MAX_SCAN: usize = 64;
-/// How many portions the budget has.
+/// How many quanta the budget has.
 const QUANTA: usize = 64;
 
-/// Those that wait, and those that were told and have not used their portion.
+/// Files that wait for memory, and the grants that are not used yet.
 #[derive(Default)]
 pub struct MemoryWaiters {
     readers: VecDeque<Fd>,
     writers: VecDeque<Fd>,
     grants: VecDeque<Grant>,
     last_grant: Duration,
-    /// Blocks that had come back to the pool when they were looked at last.
+    /// The pool's count of returned blocks at the last scan.
     returned: u64,
-    /// The pool wakes the driver when so many bytes came back.
+    /// The pool wakes the driver once so many bytes have returned.
     watched: Option<usize>,
 }
 
-/// A portion that a writer may still take.
+/// A quantum that is kept for a writer.
 struct Grant {
     fd: Fd,
-    /// What it had accepted by then.
+    /// How many bytes it had accepted when the quantum was granted.
     accepted: u64,
-    /// After that it is not kept for it any longer.
+    /// The grant expires then.
     until: Duration,
 }
 
-/// What becomes of the writer at the head of the queue.
+/// What to do with the writer at the head of the queue.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Next {
-    /// It was told, or will come back by itself.
+    /// It was notified, or the completion of its own write queues it again.
     Done,
-    /// It waits for something else, and the next one has its turn.
+    /// It waits for something other than memory: to the tail of the queue.
     Requeue,
-    /// There is no memory for it, nor for anybody behind it.
+    /// There is no memory for it, so there is none for those after it.
     Blocked,
 }
 
 impl MemoryWaiters {
-    /// Drops what is not kept for anybody any longer. A writer that is alone is told again and again,
-    /// and nobody counts what it was promised.
+    /// Drops the grants that expired. The only writer of an engine is notified again and again, and
+    /// `granted`, which would drop them too, does not run for it.
     fn forget_expired(&mut self, now: Duration) {
         while self.grants.front().is_some_and(|grant| grant.until <= now) {
             self.grants.pop_front();
         }
     }
 
-    /// Whether nobody waits.
+    /// Returns whether no file waits.
     pub fn is_empty(&self) -> bool {
         self.readers.is_empty() && self.writers.is_empty()
     }
 }
 
 impl<B: Backend> Driver<B> {
-    /// A reader waits for memory.
+    /// Queues a reader that waits for memory.
     pub(super) fn enqueue_reader(&mut self, file: &mut OpenFile<B::File>) {
         if !file.wants_page {
             file.wants_page = true;
@@ -83,8 +86,8 @@ impl<B: Backend> Driver<B> {
         }
     }
 
-    /// A writer found no room. What it has is to be written, full blocks or not, if others wait for
-    /// that memory.
+    /// Queues a writer that found no room. If memory is short of a quantum, its backlog becomes
+    /// due, full blocks or not, because others may wait for that memory.
     pub(super) fn on_want_room(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) {
         self.enqueue_writer(file);
         self.reclaim_for_writer(file.fd);
@@ -93,7 +96,7 @@ impl<B: Backend> Driver<B> {
         }
     }
 
-    /// Room in the share of a file was freed.
+    /// Queues the writer of a file whose share has room again, if it waits.
     pub(super) fn on_room_freed(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) {
         if slot.has_interest(Interest::ROOM) {
             self.enqueue_writer(file);
@@ -107,8 +110,8 @@ impl<B: Backend> Driver<B> {
         }
     }
 
-    /// Before a sleep: has the driver woken when so much memory comes back that somebody who waits
-    /// for it can go on, whoever gives it back. `false`: it came back meanwhile, look again.
+    /// Before the driver sleeps: asks the pool for a wake-up once enough memory for a waiting file
+    /// has returned, from any thread. `false`: memory has returned meanwhile, so do not sleep.
     pub fn watch_memory(&mut self) -> bool {
         if self.memory_waiters.is_empty() {
             return true;
@@ -120,19 +123,20 @@ impl<B: Backend> Driver<B> {
         is_watched
     }
 
-    /// How many bytes have to come back until the pool wakes the driver, if it does.
+    /// Returns how many bytes have to return until the pool wakes the driver, if it does.
     pub fn watched_memory(&self) -> Option<usize> {
         self.memory_waiters.watched
     }
 
-    /// After the sleep.
+    /// After the sleep: cancels the wake-up.
     pub fn unwatch_memory(&mut self) {
         if self.memory_waiters.watched.take().is_some() {
             self.shared.pool.unwatch();
         }
     }
 
-    /// The bytes that have to come back until there is a portion, if one gathers.
+    /// Returns how many bytes have to return until there is a quantum, or a page where memory does
+    /// not accumulate.
     fn missing(&mut self) -> usize {
         let poll_end = self.memory_waiters.last_grant.saturating_add(MAX_POLL);
         let accumulates = self.ops.in_flight() > 0 && self.now < poll_end;
@@ -146,7 +150,7 @@ impl<B: Backend> Driver<B> {
         wanted.saturating_sub(self.ready()).max(UNIT_BYTES)
     }
 
-    /// Lets those who have waited for longest try again, as far as there is memory.
+    /// Grants memory to the files that have waited longest, as far as there is any.
     pub(super) fn grant_memory(&mut self) {
         if self.memory_waiters.is_empty() {
             return;
@@ -187,7 +191,15 @@ impl<B: Backend> Driver<B> {
         }
     }
 
-    /// Gives the writer at the head of the queue its turn.
+    /// Attempts to grant a quantum to the writer at the head of the queue:
+    ///
+    /// | half of its share is unwritten | write in flight | memory | result |
+    /// |---|---|---|---|
+    /// | no | any | yes | notified: `Done` |
+    /// | yes | yes | any | the completion queues it again: `Done` |
+    /// | yes | no | any | it waits for its open or a sequenced op: `Requeue` |
+    /// | no | any | yes, but taken meanwhile | `Requeue` |
+    /// | no | any | no | `Blocked` |
     fn grant(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) -> Next {
         if !slot.has_interest(Interest::ROOM) {
             return Next::Done;
@@ -207,24 +219,28 @@ impl<B: Backend> Driver<B> {
             }
         }
         if !file.is_write_in_flight() && file.backlog(slot) > 0 {
-            // All that it has is in a page that is not full yet, or too little for a direct write.
+            // Its backlog is in a page that is not full yet, or too short for a direct write.
             file.flush(slot.marks.accepted());
             self.drive(slot, file);
         }
         let has_its_share = file.backlog(slot) > self.shared.share() as u64 / 2;
         match (has_its_share, file.is_write_in_flight()) {
-            // Its own write brings it back.
+            // The completion of its own write queues it again.
             (true, true) => Next::Done,
-            // Something else comes first: the kernel's open, or a change at an offset.
+            // The open or a sequenced op is pending before its bytes.
             (true, false) => Next::Requeue,
             (false, _) if has_memory => Next::Requeue,
             (false, _) => Next::Blocked,
         }
     }
 
-    /// Whether there is a portion that nobody was told of. When none gathers, because others keep
-    /// what they have, anything will do; and so it will when no other writer waits. A program that
-    /// writes to its files in turn waits for one at a time, and would wait for each.
+    /// Returns whether there is a quantum that is not granted yet.
+    ///
+    /// A page is enough in two cases:
+    ///
+    /// 1. Memory does not accumulate: no op is in flight, or there was no grant for [`MAX_POLL`].
+    /// 2. No other writer waits. A program that writes to its files in turn waits for one file at a
+    ///    time, and would wait for a quantum at each.
     fn has_quantum(&mut self) -> bool {
         if self.memory_waiters.writers.is_empty() {
             return self.ready() >= UNIT_BYTES;
@@ -240,7 +256,7 @@ impl<B: Backend> Driver<B> {
         ready >= needed && ready >= needed + self.granted()
     }
 
-    /// What those who were told may still take.
+    /// Returns how many bytes of the grants are not used yet, and drops grants that are over.
     fn granted(&mut self) -> usize {
         let (quantum, now) = (self.quantum() as u64, self.now);
         let (files, table) = (&self.files, &self.shared.table);
@@ -262,12 +278,12 @@ impl<B: Backend> Driver<B> {
         granted as usize
     }
 
-    /// The memory that makes it worth telling a writer.
+    /// Returns how much memory makes it worth notifying a writer.
     fn quantum(&self) -> usize {
         (self.shared.pool.budget() / QUANTA).clamp(UNIT_BYTES, SLAB_BYTES / 2)
     }
 
-    /// Memory that callers find.
+    /// Returns how much memory callers can take without the driver.
     fn ready(&self) -> usize {
         let pool = &self.shared.pool;
         pool.mapped().saturating_sub(pool.used())

@@ -1,14 +1,14 @@
 //! The driver: one thread, one loop, one step of which is [`Driver::turn`].
 //!
 //! ```text
-//!  attention queue ─┐
-//!  interval timers ─┼─► the file's plans ──► ops ──► backend
-//!  completions ─────┘          │
-//!                              └──────────► events
+//!  inbox of requests ─┐
+//!  interval timers ───┼─► the file's plans ──► ops ──► backend
+//!  completions ───────┘          │
+//!                                └──────────► events
 //! ```
 //!
-//! A turn never waits and reads no clock: time comes in as `now`, so that a simulation can drive
-//! it with a disk and a time of its own.
+//! A turn never blocks and reads no clock: the time is an argument, `now`, so that a simulation can
+//! drive it with a disk and a time of its own.
 
 mod complete;
 mod current;
@@ -54,7 +54,8 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long news that can wait may have to, while an op is under way.
+/// How long the driver polls the inbox after the last completion, while ops are in flight. A
+/// deferrable request waits no longer than that.
 const MAX_POLL: Duration = Duration::from_millis(2);
 
 /// The driver of an engine over backend `B`.
@@ -68,33 +69,33 @@ pub struct Driver<B: Backend> {
     ops: OpTable,
     /// Requests that the backend had no room for.
     backlog: VecDeque<Request<B::File>>,
-    /// Positional ops of files that were not heard of yet.
+    /// Positional ops whose file's open has not come out of the inbox yet.
     unmatched: Vec<AtCommand>,
     sizes: Sizes,
-    /// Opens, and what they wait for.
+    /// The order of opens and closes.
     precedence: Precedence,
-    /// The files that are not served yet.
+    /// The opens that are pending, by slot.
     openings: HashMap<u32, Box<Opening<B::File>>>,
     losses: Losses,
-    /// When to flush which file; in order, for the interval is the same for all.
+    /// When to flush which file, in order: the interval is the same for all.
     timers: VecDeque<(Duration, Fd)>,
     retries: Retries,
-    /// Who waits for memory.
+    /// Files that wait for memory.
     memory_waiters: MemoryWaiters,
     /// Files with pages that were read ahead.
     readers: Readers,
     high_water: HighWater,
     completions: Vec<Completion<B::File>>,
-    /// When an op ended last.
+    /// When an op completed last.
     last_completion: Duration,
     outbox: Outbox,
     now: Duration,
-    /// Set by a shutdown: when to give up.
+    /// Set by a shutdown: when to stop waiting for files to close.
     deadline: Option<Duration>,
 }
 
 impl<B: Backend> Driver<B> {
-    /// A driver with no files.
+    /// Creates a driver with no files.
     pub fn new(shared: Arc<Shared>, backend: B) -> Self {
         Self {
             limits: Arc::new(Limits::new(&shared.config)),
@@ -122,19 +123,19 @@ impl<B: Backend> Driver<B> {
         }
     }
 
-    /// From now on events go to `callback` instead of the queue.
+    /// Delivers events to `callback` instead of the queue from now on.
     pub fn on_event(&mut self, callback: Callback) {
         self.outbox = Outbox::for_callback(callback);
     }
 
-    /// The signal mask that the callback has while it runs.
+    /// Sets the signal mask of the thread while the callback runs.
     pub fn set_callback_mask(&mut self, mask: Mask) {
         self.outbox.mask = Some(mask);
     }
 
-    /// One step: looks at what callers and the backend have to say, acts on it, and runs the
-    /// callback for the events of the turn. `now` is the time since some fixed moment. Returns
-    /// whether there may be more to do at once.
+    /// Runs one step: drains the inbox, reaps completions, submits ops, and runs the callback for
+    /// the events of the turn. `now` is the time since some fixed moment. Returns whether there may
+    /// be more to do at once.
     pub fn turn(&mut self, now: Duration) -> bool {
         let shared = Arc::clone(&self.shared);
         let _driving = CurrentDriver::of(&shared);
@@ -159,7 +160,8 @@ impl<B: Backend> Driver<B> {
         had_updates || reaped
     }
 
-    /// Runs the code of others, which may take its time: the disk works meanwhile.
+    /// Delivers the events and wakes the tasks of this turn. Both run code of the program, which
+    /// may take long, so the ops are flushed to the kernel first.
     fn flush_outbox(&mut self) {
         if self.outbox.is_empty() {
             return;
@@ -168,17 +170,23 @@ impl<B: Backend> Driver<B> {
         let shared = &self.shared;
         let panics = self.outbox.flush(|| {
             if shared.check_process().is_err() {
-                // That code forked, and came back in the child, where this is the only thread: it
-                // must not go on with the parent's files (F68).
+                // The callback forked and returned in the child, where this is the only thread: it
+                // must not continue with the parent's files (F68).
                 fork::end_child();
             }
         });
         self.shared.counters.callback_panics.add(panics);
     }
 
-    /// Sleeps until something happens or a timer is due. While ops are under way, and for a moment
-    /// after the last one ended, it only dozes: the next end is near, and callers need not wake it
-    /// for what can wait. When the moment passes and nothing ended, the disk is slow.
+    /// Blocks until the doorbell rings, an op completes or a timer is due.
+    ///
+    /// | ops in flight | last completion | the driver | a deferrable request |
+    /// |---|---|---|---|
+    /// | none | any | sleeps until the next timer | rings the doorbell |
+    /// | some | under 2 ms ago | wakes by itself before the 2 ms are over | rings nothing |
+    /// | some | 2 ms ago or more: the disk is slow | sleeps until the next timer | rings |
+    ///
+    /// A request that is not deferrable rings in any case.
     pub fn wait(&mut self) {
         if self.watch_memory() {
             self.sleep();
@@ -209,7 +217,7 @@ impl<B: Backend> Driver<B> {
         }
     }
 
-    /// The backend, for whoever drives the turns.
+    /// Returns the backend.
     pub fn backend_mut(&mut self) -> &mut B {
         &mut self.backend
     }
@@ -232,7 +240,7 @@ impl<B: Backend> Driver<B> {
         self.drain_positional() || had_updates
     }
 
-    /// Looks at every file that wants attention: there was no memory to say which.
+    /// Handles the requests of every file: there was no memory to queue which file has any.
     fn handle_all_requests(&mut self) {
         let shared = Arc::clone(&self.shared);
         let slots = (0..).map_while(|index| Some((index, shared.table.get(index)?)));
@@ -243,20 +251,20 @@ impl<B: Backend> Driver<B> {
         }
     }
 
-    /// Looks at why a file wants attention.
+    /// Handles the requests of the file at `index`.
     fn handle_requests(&mut self, index: u32) {
-        // A file that was closed leaves its bits alone: they are those of the next one already.
+        // The bits of a file that was closed may belong to the next file in the slot already.
         let is_open = matches!(self.files.get(index as usize), Some(Some(_)));
         let Some(slot) = self.shared.table.get(index).filter(|_| is_open) else {
             return;
         };
         let bits = slot.take_requests();
         if bits.intersects(Requests::CLOSE.union(Requests::CLOSE_SYNC)) {
-            // What was asked for before the close.
+            // The positional ops that were submitted before the close.
             self.drain_positional();
         }
         self.with_file(index, |driver, slot, file| {
-            // Who reads, or reads no more, may be at rest by then.
+            // The timer parks a file that is not read or written until it fires.
             let reads = bits.intersects(Requests::CONSUMED) && file.incoming.is_some();
             if bits.intersects(Requests::DIRTY) || reads {
                 driver.set_timer(file);
@@ -279,7 +287,7 @@ impl<B: Backend> Driver<B> {
             }
             if bits.intersects(Requests::CLOSE.union(Requests::CLOSE_SYNC)) {
                 let accepted = slot.marks.accepted();
-                // Tasks that wait for the file learn that it is closed.
+                // The tasks that wait for the file find that it is closed.
                 driver.wake(slot, Interest::ALL);
                 file.life.handle_close();
                 file.stop_reading();
@@ -295,7 +303,8 @@ impl<B: Backend> Driver<B> {
         });
     }
 
-    /// A read found nothing: begin the run it asks for, or go on with it.
+    /// Handles a read that found no data: starts the run that it asks for, or extends the window of
+    /// the current one.
     fn on_want_data(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) {
         let (epoch, from, after) = slot.requested_run();
         if epoch != file.epoch() {
@@ -313,12 +322,12 @@ impl<B: Backend> Driver<B> {
         }
         let after = file.incoming.as_ref().map_or(0, |incoming| incoming.after);
         if slot.failure().is_some() && file.written() < after {
-            // What the read waits for will not come: it gets the error.
+            // The bytes that the read waits for are lost: it returns the error.
             self.notify_reader(slot, file);
         }
     }
 
-    /// Flushes the files whose interval is over.
+    /// Flushes the files whose interval has passed.
     fn fire_timers(&mut self) {
         while self.timers.front().is_some_and(|&(due, _)| due <= self.now) {
             let Some((_, fd)) = self.timers.pop_front() else {
@@ -332,7 +341,7 @@ impl<B: Backend> Driver<B> {
                 let has_backlog = slot.failure().is_none() && file.backlog(slot) > 0;
                 if has_backlog || !driver.stop_watching(slot, file) {
                     let accepted = slot.marks.accepted();
-                    // A backlog that is due already is not flushed again, only not written yet.
+                    // A backlog that is due already is no new flush: it is only not written yet.
                     let flushes = has_backlog && file.write().due() < accepted;
                     driver
                         .shared
@@ -347,7 +356,7 @@ impl<B: Backend> Driver<B> {
         }
     }
 
-    /// Does all that the plans of a file ask for now.
+    /// Submits every op that the plans of a file have now, and closes the file once it is drained.
     fn drive(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) {
         let index = file.fd.index();
         if file.life.is_serving() && self.retries.is_paused(file.fd, self.now) {
@@ -375,7 +384,7 @@ impl<B: Backend> Driver<B> {
             Step::CloseKernelFile => {
                 let kernel = file.kernel.take().and_then(Arc::into_inner);
                 let kernel =
-                    kernel.expect("no op is in flight, so nobody shares the kernel's file");
+                    kernel.expect("no op is in flight, so nothing shares the kernel's file");
                 file.busy += 1;
                 self.submit(index, Purpose::Close, Op::Close(kernel));
             }
@@ -397,8 +406,8 @@ impl<B: Backend> Driver<B> {
                 }
                 Ok(None) => return,
                 Err(NoMemory) => {
-                    // Who reads and finds nothing comes back here; nobody else is to wait for
-                    // memory: of the many that read once and stay, each turn would ask them all.
+                    // Only a file with a pending read queues for memory. Many files are read once
+                    // and stay open: with those in the queue each turn would drive them all.
                     if slot.has_interest(Interest::DATA) {
                         self.enqueue_reader(file);
                     }
@@ -408,7 +417,7 @@ impl<B: Backend> Driver<B> {
         }
     }
 
-    /// The file is closed: frees its slot and says so.
+    /// Frees the slot of a file that is closed, and emits the result.
     fn finish(&mut self, file: &mut OpenFile<B::File>, result: Result<(), Errno>) {
         self.files[file.fd.index() as usize] = None;
         self.live -= 1;
@@ -453,8 +462,8 @@ impl<B: Backend> Driver<B> {
         }
     }
 
-    /// Runs `act` with the file at `index`, if one is open there, taken out of the table so that
-    /// the driver can be used beside it.
+    /// Runs `act` with the file at `index`, if one is open there. The file is out of the table
+    /// meanwhile, so that `act` can borrow both the file and the driver.
     fn with_file(
         &mut self,
         index: u32,
@@ -474,31 +483,32 @@ impl<B: Backend> Driver<B> {
         }
     }
 
-    /// Comes back to the file when the interval is over.
+    /// Sets the file's interval timer, unless it is set.
     fn set_timer(&mut self, file: &mut OpenFile<B::File>) {
         if !file.timed {
             file.timed = true;
-            // An interval beyond all time never ends.
+            // An interval too long for the clock never passes.
             let interval = self.shared.config.flush_interval;
             let due = self.now.saturating_add(interval);
             memory::grow(&mut self.timers).push_back((due, file.fd));
         }
     }
 
-    /// Nothing is left to flush: takes the file off the timers, unless a caller has it right now or
-    /// wrote more. The next write will say so again (`DIRTY`). Whether that was done.
+    /// Attempts to stop the interval timer of a file with nothing to flush, and parks the file if
+    /// it can. Returns `false`, and the timer goes on, when a caller holds the file's lock or wrote
+    /// more. The next write requests the timer again (`DIRTY`).
     fn stop_watching(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) -> bool {
         let Ok(mut caller) = slot.caller.try_acquire(DRIVER) else {
             return false;
         };
         if caller.generation != file.fd.generation() {
-            // Closed: the close brings the driver back.
+            // Closed: the driver handles the close next.
             return true;
         }
         let clean = slot.marks.accepted() == slot.marks.written() || slot.failure().is_some();
         caller.set_watched(!clean);
         if clean {
-            // The open page goes back to the pool: the next write begins with a small one again.
+            // The open page returns to the pool: the next write starts with a small one again.
             caller.seal();
             caller.order = 0;
         }

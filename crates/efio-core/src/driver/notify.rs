@@ -1,4 +1,4 @@
-//! Whom to tell: events, above all for callers that were told "would block".
+//! Notifications: events, and wake-ups of tasks, mostly for calls that returned "would block".
 
 use super::Driver;
 use super::file::OpenFile;
@@ -7,9 +7,9 @@ use crate::event::{Event, EventKind};
 use crate::fd::{Interest, Slot};
 
 impl<B: Backend> Driver<B> {
-    /// News of a file.
+    /// Emits an event of a file.
     pub(super) fn emit(&mut self, file: &OpenFile<B::File>, kind: EventKind) {
-        // A completion brings a buffer back, which a waker cannot.
+        // A completion returns a buffer, which a waker cannot.
         if file.wakers && !matches!(kind, EventKind::Completed(_)) {
             return;
         }
@@ -17,13 +17,13 @@ impl<B: Backend> Driver<B> {
         self.outbox.put(event, &self.shared.events);
     }
 
-    /// Has the tasks woken that wait for any of `bits`.
+    /// Wakes the tasks that wait for any of `bits`.
     pub(super) fn wake(&mut self, slot: &Slot, bits: Interest) {
         slot.waiters.take(bits, &mut self.outbox.wakers);
     }
 
-    /// Whoever waits for any of `bits` is told: event loops by `event`, if it is not told in any
-    /// case, and tasks by their wakers.
+    /// Notifies the callers that wait for any of `bits`: event loops by `event`, and tasks by their
+    /// wakers. `None`: the driver emits an event in any case.
     pub(super) fn notify(
         &mut self,
         slot: &Slot,
@@ -44,8 +44,8 @@ impl<B: Backend> Driver<B> {
         self.notify(slot, file, Interest::DATA, Some(EventKind::Readable));
     }
 
-    /// Room in the file's share was freed: half of it has to be free before a writer is told, so
-    /// that it does not come back for a few bytes at a time.
+    /// Notifies a writer once half of the file's share is free, so that it is not notified again
+    /// for a few bytes each time.
     pub(super) fn notify_writer(&mut self, slot: &Slot, file: &OpenFile<B::File>) {
         let share = self.shared.share() as u64;
         let has_room = file.backlog(slot) <= share / 2 && self.shared.pool.has_room();
@@ -54,14 +54,14 @@ impl<B: Backend> Driver<B> {
         }
     }
 
-    /// Who waits for a mark to be written is told once it is, whatever was accepted since.
+    /// Notifies callers that wait for a mark once it is written, whatever was accepted since.
     pub(super) fn notify_flusher(&mut self, slot: &Slot, file: &OpenFile<B::File>) {
         if slot.take_awaited(file.written()) {
             self.notify(slot, file, Interest::FLUSHED, Some(EventKind::Writable));
         }
     }
 
-    /// Whoever waits for the file gets its error now.
+    /// Notifies every caller that waits for the file: their calls return its error.
     pub(super) fn notify_all(&mut self, slot: &Slot, file: &OpenFile<B::File>) {
         self.notify_reader(slot, file);
         let writer = Interest::ROOM.union(Interest::FLUSHED);

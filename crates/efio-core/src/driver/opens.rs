@@ -1,11 +1,11 @@
-//! Opens, from the call to the first op of the file: in the order that [`Precedence`] gives them.
+//! Opens, from the call until the file is served, in the order that [`Precedence`] decides.
 //!
 //! ```text
-//!  open ─► (lane) ─► Op::Open ─► (held) ─► (Op::Empty) ─► served
+//!  open ─► (path queue) ─► Op::Open ─► (held) ─► (Op::Empty) ─► served
 //! ```
 //!
-//! What is in brackets happens only where another open of the path, or something that is owed to the
-//! file, is in the way.
+//! The steps in brackets happen only when another open of the path is pending, or when bytes or a
+//! truncation are due in the file from before.
 
 use super::Driver;
 use super::file::OpenFile;
@@ -25,24 +25,24 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
-/// The room for so many opens stays.
+/// An empty table of opens keeps at most this capacity.
 const MAX_IDLE_CAPACITY: usize = 256;
 
-/// A file that is not served yet.
+/// A pending open.
 pub struct Opening<F> {
     ticket: Ticket,
-    /// Names its path.
+    /// A hash of its path.
     path: u64,
     has_effects: bool,
     truncates: bool,
     token: Option<Arc<OpenToken>>,
-    /// Since when it is at the kernel, if it cuts off the file.
+    /// When it was submitted, if it truncates the file.
     at_kernel: Option<Ticket>,
-    /// Until it goes to the backend.
+    /// Until it is submitted.
     spec: Option<Box<OpenSpec>>,
-    /// When it was closed, if it was.
+    /// When the caller closed it, if it did.
     closed: Option<Ticket>,
-    /// Once the kernel has opened it.
+    /// From when the kernel has opened it.
     arrival: Option<Arrival<F>>,
 }
 
@@ -51,12 +51,12 @@ struct Arrival<F> {
     kernel: Arc<F>,
     facts: FileFacts,
     id: FileId,
-    /// It is still to be cut off.
+    /// It has to be truncated to 0 bytes before it is served.
     truncation_due: bool,
 }
 
 impl<F> Opening<F> {
-    /// An open that was asked for at `turn`.
+    /// Creates an open that was requested at `ticket`.
     pub fn new(ticket: Ticket, spec: OpenSpec) -> Self {
         Self {
             ticket,
@@ -71,14 +71,15 @@ impl<F> Opening<F> {
         }
     }
 
-    /// Whether nobody wants the file any more, and nothing of it was cut off.
+    /// Returns whether the open was cancelled before it truncated the file.
     fn is_cancelled(&self) -> bool {
         let token = self.token.as_ref();
         token.is_some_and(|open| open.is_cancelled())
     }
 }
 
-/// A number for the path of a file. Two paths with one number wait for each other without need.
+/// Returns a hash of the path of a file. Two paths with the same hash wait for each other without
+/// need.
 fn path_hash(spec: &OpenSpec) -> u64 {
     let mut hasher = DefaultHasher::new();
     spec.path.hash(&mut hasher);
@@ -137,7 +138,7 @@ impl<B: Backend> Driver<B> {
         self.submit(index, Purpose::Open, Op::Open(spec));
     }
 
-    /// Opens that waited and need not any more.
+    /// Resumes the opens that waited and are released.
     pub(super) fn resume_opens(&mut self) {
         while let Some(index) = self.precedence.next_released(self.now) {
             self.submit_open(index);
@@ -148,7 +149,7 @@ impl<B: Backend> Driver<B> {
         }
     }
 
-    /// The backend's answer to an open.
+    /// Handles the completion of an open.
     pub(super) fn on_open(
         &mut self,
         slot: &Slot,
@@ -187,7 +188,7 @@ impl<B: Backend> Driver<B> {
             }
         };
         let id = B::id(&kernel);
-        // What was still to be written before it.
+        // Bytes that were due before it may have made the file longer since.
         let at_kernel = opening.at_kernel;
         let has_grown = at_kernel.is_some_and(|at| self.precedence.may_have_grown(id, at));
         let truncation_due =
@@ -213,8 +214,8 @@ impl<B: Backend> Driver<B> {
         self.try_serve(slot, file);
     }
 
-    /// Bytes of a file that was closed at `turn` keep later opens of it back until they are written;
-    /// unless it is to be cut off first, which does so by itself.
+    /// Makes later opens of a file that was closed at `ticket` wait until its bytes are written. A
+    /// truncation that is due makes them wait already.
     fn add_due_bytes(
         &mut self,
         slot: &Slot,
@@ -228,7 +229,7 @@ impl<B: Backend> Driver<B> {
         }
     }
 
-    /// The file was closed: opens from now on are behind what it owes.
+    /// Handles a close: opens from now on wait until what is due in the file is written.
     pub(super) fn on_close(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) {
         let ticket = self.precedence.next_ticket();
         let Some(opening) = self.openings.get_mut(&file.fd.index()) else {
@@ -268,7 +269,7 @@ impl<B: Backend> Driver<B> {
         self.precedence.settle(id, file.fd.index());
     }
 
-    /// Nothing is owed any more by a file that is closed, once all of it is written or lost.
+    /// Releases the opens that wait for a closed file, once all of it is written or lost.
     pub(super) fn settle_written(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) {
         if !file.life.has_due || !file.is_written(slot.marks.accepted()) {
             return;
@@ -278,7 +279,7 @@ impl<B: Backend> Driver<B> {
         }
     }
 
-    /// The kernel has opened the file: it is served, unless it is behind another one.
+    /// Attempts to serve a file that the kernel has opened, unless it has to wait for another one.
     pub(super) fn try_serve(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) {
         let index = file.fd.index();
         let Some(opening) = self.openings.get_mut(&index) else {
@@ -304,7 +305,7 @@ impl<B: Backend> Driver<B> {
         self.serve(slot, file);
     }
 
-    /// The file was cut off for its open.
+    /// Handles the completion of the truncation for an open.
     pub(super) fn on_empty(
         &mut self,
         slot: &Slot,
@@ -316,7 +317,7 @@ impl<B: Backend> Driver<B> {
             unreachable!("it is not served before")
         };
         match outcome {
-            // After the pause that began.
+            // Retried after the pause.
             Outcome::Failed(errno) if errno.is_transient() => {}
             Outcome::Failed(errno) => {
                 let id = arrival.id;
@@ -337,7 +338,7 @@ impl<B: Backend> Driver<B> {
         }
     }
 
-    /// The file is there, as it was asked for.
+    /// Starts to serve the file.
     fn serve(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) {
         let Some(opening) = self.take_opening(file) else {
             return;
@@ -378,7 +379,8 @@ impl<B: Backend> Driver<B> {
         self.notify(slot, file, Interest::OPENED, None);
     }
 
-    /// The file is served now, or never. Many that were opened together leave no memory behind.
+    /// Removes the pending open: the file is served now, or never. Releases the capacity of a burst
+    /// of opens.
     fn take_opening(&mut self, file: &OpenFile<B::File>) -> Option<Box<Opening<B::File>>> {
         let opening = self.openings.remove(&file.fd.index());
         if self.openings.is_empty() && self.openings.capacity() > MAX_IDLE_CAPACITY {
@@ -387,7 +389,7 @@ impl<B: Backend> Driver<B> {
         opening
     }
 
-    /// There is no such file for the caller.
+    /// Fails a file that the kernel did not open.
     fn on_open_error(&mut self, slot: &Slot, file: &mut OpenFile<B::File>, errno: Errno) {
         self.take_opening(file);
         let errno = errno.as_failure();

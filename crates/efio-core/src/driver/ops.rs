@@ -3,22 +3,22 @@
 use crate::memory;
 use crate::op::OpId;
 
-/// What an op in flight does for its file.
+/// What an op does for its file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// Opens it.
     Open,
-    /// Cuts it off for its open.
+    /// Truncates it to 0 bytes for its open.
     Empty,
-    /// Closes it, because it could not be cut off for its open.
+    /// Closes it, because the truncation for its open failed.
     Discard,
-    /// Fetches this request of its read-ahead.
+    /// Reads this request of its read-ahead.
     Read(u64),
-    /// Writes the cut of its write-behind.
+    /// Writes the range of its write-behind.
     Write,
-    /// Moves the positional op of this key.
+    /// Transfers the positional op of this key.
     Positional(u32),
-    /// Asks how long it is, for whom this key names.
+    /// Asks for its size, for the command of this key.
     Size(u32),
     /// Syncs it.
     Sync,
@@ -40,7 +40,7 @@ struct OpSlot {
 }
 
 impl OpTable {
-    /// Enters an op of the file at `index`.
+    /// Adds an op of the file at `index`.
     pub fn insert(&mut self, index: u32, purpose: Purpose) -> OpId {
         let slot = self.free.pop().unwrap_or_else(|| {
             memory::grow(&mut self.slots).push(OpSlot { uses: 0, op: None });
@@ -52,12 +52,12 @@ impl OpTable {
         OpId(u64::from(entry.uses) << 32 | u64::from(slot))
     }
 
-    /// How many ops are entered, and a few that are never used again.
+    /// Returns how many ops are in the table, plus the slots that are never used again.
     pub fn in_flight(&self) -> usize {
         self.slots.len() - self.free.len()
     }
 
-    /// Takes out the op that completed; `None` for a completion that belongs to none (F43).
+    /// Takes the op that completed; `None` for a late or second completion (F43).
     pub fn remove(&mut self, id: OpId) -> Option<(u32, Purpose)> {
         let (uses, slot) = ((id.0 >> 32) as u32, id.0 as u32);
         let entry = self.slots.get_mut(slot as usize)?;
@@ -65,7 +65,7 @@ impl OpTable {
             return None;
         }
         let op = entry.op.take()?;
-        // Four thousand million uses of one slot: it rests from then on.
+        // A slot that was used 2^32 − 1 times is never used again.
         if entry.uses < u32::MAX {
             memory::grow(&mut self.free).push(slot);
         }

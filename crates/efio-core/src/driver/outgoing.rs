@@ -1,5 +1,6 @@
-//! What a file has on its way to the disk. It is there from the first byte on, and gone again when
-//! the file rests.
+//! The write side of a file in the driver: the write stream, the bytes that wait for the kernel,
+//! and the plan of its writes. It is created by the first byte, and dropped when the file is
+//! parked.
 
 use crate::caller::Lost;
 use crate::fd::Slot;
@@ -8,28 +9,28 @@ use crate::plan::{ParkedWrite, Pending, WriteBehind, WriteRange};
 use efio_chunks::ChunkReader;
 use std::collections::VecDeque;
 
-/// The most bytes in one write.
+/// The maximum of bytes in one write.
 const MAX_WRITE: usize = 8 << 20;
-/// The most pages in one write: what one system call takes.
+/// The maximum of pages in one write: what one system call takes.
 const MAX_SLICES: usize = crate::sys::file::MAX_SLICES;
 
-/// The driver's end of the write stream, and what becomes of the bytes.
+/// The driver's end of the write stream, and the plan that writes it.
 pub struct Outgoing {
-    /// What goes to disk.
+    /// Decides what to write.
     pub plan: WriteBehind,
-    /// Once the caller has left it.
+    /// From when the caller has put it in the slot.
     stream: Option<Box<ChunkReader<Page>>>,
     /// Published bytes that wait for the kernel, oldest first.
     queue: VecDeque<PageSlice>,
-    /// Bytes taken out of the write stream so far.
+    /// Bytes moved from the write stream to the queue so far.
     collected: u64,
     append: bool,
-    /// What was lost is with the caller.
+    /// The lost bytes are handed over to the caller.
     lost_taken: bool,
 }
 
 impl Outgoing {
-    /// Goes on from `rest`. Fewer bytes than `small` are for the page cache.
+    /// Unparks the write side. Fewer bytes than `small` go to the page cache.
     pub fn new(append: bool, small: Option<u64>, parked: ParkedWrite) -> Self {
         let mut plan = WriteBehind::new(append, MAX_WRITE);
         plan.unpark(parked);
@@ -46,15 +47,18 @@ impl Outgoing {
         }
     }
 
-    /// What to go on from later, if everything that was accepted is written and nothing asked for.
+    /// Returns what to unpark from later, if everything that was accepted is written and no flush
+    /// or sync is pending.
     pub fn park(&self) -> Option<ParkedWrite> {
         self.plan.park().filter(|_| self.queue.is_empty())
     }
 
-    /// Moves accepted bytes from the stream to the queue: whole pages, and the open one as far as
-    /// it goes if it is due. In append mode the open one goes along with a whole one: what is taken
-    /// then ends where a call of the caller ended, and a line that lies across two pages is not
-    /// torn by somebody else who appends.
+    /// Moves accepted bytes from the stream to the queue:
+    ///
+    /// 1. whole pages;
+    /// 2. the filled part of the open page, if it is due;
+    /// 3. in append mode the filled part of the open page after a whole one: so a write ends where
+    ///    a call ended, and another process that appends cannot tear a line across two pages.
     pub fn collect(&mut self, slot: &Slot, accepted: u64) {
         if self.stream.is_none() {
             self.stream = slot.take_writes();
@@ -86,22 +90,23 @@ impl Outgoing {
         }
     }
 
-    /// Positional changes fill the sequence up to `mark`.
+    /// Advances the stream to `mark`: sequenced ops fill the sequence up to there.
     pub fn skip_to(&mut self, mark: u64) {
-        // After a failure the rest was collected to tell what is lost.
+        // After a failure everything was collected to find what is lost.
         self.collected = self.collected.max(mark);
         self.plan.skip_to(mark);
     }
 
-    /// The lowest file offset of the bytes that wait for the kernel; in append mode their first place.
+    /// Returns the lowest file offset of the bytes that wait for the kernel; in append mode their
+    /// first place in the sequence.
     pub fn lowest_queued(&mut self, slot: &Slot) -> Option<u64> {
         self.plan.flush(u64::MAX);
         self.collect(slot, u64::MAX);
         self.queue.iter().map(PageSlice::offset).min()
     }
 
-    /// All accepted bytes that the kernel did not take, after a failure, once no write is in flight.
-    /// The caller's end of the stream has sealed its open page.
+    /// Takes all accepted bytes that the kernel did not take, once, after a failure and with no
+    /// write in flight. The caller's end of the stream has sealed its open page.
     pub fn take_lost(&mut self, slot: &Slot) -> Option<Box<Lost>> {
         if self.lost_taken
             || self.plan.cache_mode_in_flight().is_some()
@@ -116,14 +121,14 @@ impl Outgoing {
         }))
     }
 
-    /// The bytes at the head of the queue that can go in one write.
+    /// Returns the bytes at the head of the queue that can go in one write.
     pub fn pending(&self) -> Option<Pending> {
         let offset = self.queue.front()?.offset();
         let mut len = 0;
         let mut complete = false;
         for slice in &self.queue {
             let end = offset + len;
-            // Elsewhere in the file, or a page that does not begin at a block boundary.
+            // At another offset, or a page that does not begin at a block boundary.
             let apart = slice.offset() != end || end % UNIT_BYTES as u64 != 0;
             if !self.append && len > 0 && apart {
                 complete = true;
@@ -138,7 +143,7 @@ impl Outgoing {
         })
     }
 
-    /// The memory of a cut; the queue keeps it until the write is done.
+    /// Returns the memory of a write; the queue keeps it until the write completes.
     pub fn slices(&self, range: WriteRange) -> Vec<PageSlice> {
         let mut left = range.len as usize;
         let mut slices = Vec::new();
@@ -153,7 +158,7 @@ impl Outgoing {
         slices
     }
 
-    /// The kernel took `n` bytes: their memory is free.
+    /// Releases the memory of the first `n` bytes: the kernel took them.
     pub fn wrote(&mut self, mut n: usize) {
         while n > 0 {
             let Some(slice) = self.queue.front_mut() else {

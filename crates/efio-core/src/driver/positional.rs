@@ -14,7 +14,8 @@ use crate::plan::{After, Finished, Kind, Next, Transfer};
 use std::sync::Arc;
 
 impl<B: Backend> Driver<B> {
-    /// Takes what callers asked for. One whose file was not heard of yet waits for its open.
+    /// Moves the ops that callers submitted to the plans of their files. An op that arrives before
+    /// the open of its file waits in `unmatched`.
     pub(super) fn drain_positional(&mut self) -> bool {
         let mut had_updates = false;
         self.place_unmatched();
@@ -27,7 +28,7 @@ impl<B: Backend> Driver<B> {
         had_updates
     }
 
-    /// Takes what was asked of one file, which is not in its place now.
+    /// The same for one file, which is out of the table now.
     pub(super) fn drain_positional_of(&mut self, file: &mut OpenFile<B::File>) {
         while let Some(command) = self.shared.positional.pop() {
             self.unmatched.push(command);
@@ -41,7 +42,7 @@ impl<B: Backend> Driver<B> {
         }
     }
 
-    /// Gives each op that was heard of before its file to that, if it is there.
+    /// Moves each unmatched op to its file, if that has arrived.
     pub(super) fn place_unmatched(&mut self) {
         for command in std::mem::take(&mut self.unmatched) {
             if let Some(unmatched) = self.place_positional(command) {
@@ -50,7 +51,7 @@ impl<B: Backend> Driver<B> {
         }
     }
 
-    /// Gives the op to its file, or gives it back.
+    /// Moves the op to its file, or returns it.
     fn place_positional(&mut self, command: AtCommand) -> Option<AtCommand> {
         let AtCommand { fd, asked } = command;
         let mut asked = Some(asked);
@@ -65,7 +66,7 @@ impl<B: Backend> Driver<B> {
         asked.map(|asked| AtCommand { fd, asked })
     }
 
-    /// Does what the plan says now.
+    /// Submits or completes every op that the plan has now.
     pub(super) fn drive_positional(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) {
         loop {
             let written = file.written();
@@ -94,7 +95,7 @@ impl<B: Backend> Driver<B> {
         }
     }
 
-    /// The file will not be served: every op that the disk does not have ends.
+    /// Completes every op that the kernel does not hold, with `errno`.
     pub(super) fn cancel_positional(&mut self, file: &mut OpenFile<B::File>, errno: Errno) {
         while let Some(finished) = file
             .positional
@@ -105,8 +106,12 @@ impl<B: Backend> Driver<B> {
         }
     }
 
-    /// Nobody will hear of the file's ops any more: each ends here, and whether one that the disk has
-    /// happens nobody knows. Its memory stays with the disk.
+    /// Completes every remaining op of the file at the shutdown deadline:
+    ///
+    /// | op | result | effect | buffer |
+    /// |---|---|---|---|
+    /// | not submitted | `ECANCELED` | none | returned |
+    /// | held by the kernel | `ETIMEDOUT` | unknown | not returned |
     pub(super) fn complete_all_positional(&mut self, file: &mut OpenFile<B::File>) {
         self.cancel_positional(file, Errno(libc::ECANCELED));
         let unknown = Errno(libc::ETIMEDOUT);
@@ -119,7 +124,7 @@ impl<B: Backend> Driver<B> {
         }
     }
 
-    /// An op of the backend ended.
+    /// Handles the completion of a transfer.
     pub(super) fn on_positional(
         &mut self,
         slot: &Slot,
@@ -161,7 +166,7 @@ impl<B: Backend> Driver<B> {
         }
     }
 
-    /// What the end of an op means for its file, and for the caller.
+    /// Applies a completed op to its file, and emits its result.
     fn finish_positional(
         &mut self,
         slot: &Slot,
@@ -192,7 +197,7 @@ impl<B: Backend> Driver<B> {
                 let action = file
                     .write()
                     .handle_positional_error(errno, offset + len_done as u64);
-                // The file has failed by the time its op tells so.
+                // The file is marked as failed before the event of the op.
                 self.apply_write_error(slot, file, action);
                 self.emit_completed(file, finished);
             }
@@ -211,7 +216,7 @@ impl<B: Backend> Driver<B> {
         } = finished;
         let updates = match (kind, result) {
             (Kind::Truncate, Ok(())) => EventKind::Truncated { len: offset },
-            // `Failed` tells.
+            // The event is `Failed`.
             (Kind::Truncate, Err(_)) => return,
             _ => EventKind::Completed(Completed {
                 token,

@@ -1,27 +1,28 @@
-//! Memory that nobody needs: pages read ahead for consumers that do not come, and slabs of a peak
-//! that is over.
+//! Reclaims memory that is not in use: pages read ahead for idle consumers, and slabs after a peak.
 //!
 //! ```text
-//!  a page is delivered ─► active ── took nothing for a while ──► idle ── somebody lacks memory ─┐
-//!                           ▲  └ took everything ─► out            │                            ▼
-//!                           └───────────── takes again ────────────┘       dropped, read again later
+//!  a page is published ─► active ── consumed nothing for 100 ms ─► idle ── memory is short ─┐
+//!                           ▲  └ consumed everything ─► removed      │                      ▼
+//!                           └──────────── consumes again ────────────┘   dropped, read again later
 //! ```
 //!
-//! A download that is paused, or a client that is slow, keeps up to a window of read-ahead. Of a
-//! dozen of those the memory would be full, and everybody else would read a page at a time (F83). So
-//! whoever gets less than its own limit, because memory is short, takes from idle consumers first:
+//! A paused download, or a slow client, keeps up to a window of read-ahead. A dozen of those would
+//! fill the memory, and all other files would read a page at a time (F83). So a file that gets less
+//! than its own limit, because memory is short, takes from idle consumers first:
 //!
-//! | who | lacks memory when |
+//! | for | memory is short when |
 //! |---|---|
 //! | a reader | its share is smaller than the window that its run has opened |
 //! | a writer | it found no room, and less is free than one file may have unwritten |
-//! | everybody | less than an eighth of the budget is free, or somebody waits and nothing is |
+//! | all | less than an eighth of the budget is free, or a file waits and nothing is free |
 //!
-//! Consumers that are active never take from each other: each is limited to its share. What was
-//! dropped is read again when its consumer comes, in a run that begins small and grows with what is
-//! taken, so that one which stops again and again holds, and reads in vain, a few times of what it
-//! takes at most. And a run of which nothing was taken yet is left alone for longer, so that a loop
-//! with many files, told of each, comes to all of them.
+//! Active consumers never take from each other: each is limited to its share. Dropped pages are
+//! read again when their consumer comes back, in a run that starts small and grows with what is
+//! consumed. So a consumer that stops again and again holds, and reads in vain, at most a few times
+//! what it consumes.
+//!
+//! A run of which nothing was consumed yet becomes idle after 1 s instead of 100 ms, so that a loop
+//! that is notified of many files gets to all of them.
 
 use super::file::OpenFile;
 use super::{Driver, MAX_POLL};
@@ -32,20 +33,20 @@ use crate::page::SLAB_BYTES;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// A consumer that took something, and then nothing for so long, is idle.
+/// A consumer is idle when it has consumed nothing for so long,
 const IDLE_AFTER: Duration = Duration::from_millis(100);
-/// One that took nothing at all of what it asked for.
+/// or for so long since the start of its run, if it consumed nothing of the run.
 const IDLE_AFTER_START: Duration = Duration::from_secs(1);
-/// From one look at the consumers to the next.
+/// The time from one scan of the consumers to the next.
 const SCAN_INTERVAL: Duration = Duration::from_millis(50);
-/// Consumers seen in one look.
+/// Consumers in one scan.
 const MAX_SCAN: usize = 512;
-/// Entries of closed files that may be in the lists.
+/// Entries of closed files that may remain in the lists.
 const MAX_STALE: usize = 1024;
-/// How long a peak of use is remembered.
+/// How long a peak of use keeps its slabs.
 const HIGH_WATER_PERIOD: Duration = Duration::from_secs(1);
 
-/// How much memory was in use lately.
+/// The maximum of memory in use in the current period.
 #[derive(Default)]
 pub struct HighWater {
     used: usize,
@@ -53,29 +54,29 @@ pub struct HighWater {
     until: Duration,
 }
 
-/// Files with pages that were read ahead; each stands in one of the lists while it is `listed`.
+/// Files with pages that were read ahead; each is in one of the lists while it is `listed`.
 #[derive(Default)]
 pub struct Readers {
-    /// Those whose consumers came lately; who was not looked at for longest comes first.
+    /// Files with active consumers, the least recently scanned first.
     active: VecDeque<Fd>,
-    /// The others; who has been idle for longest comes first.
+    /// Files with idle consumers, the longest idle first.
     idle: VecDeque<Fd>,
-    /// When to look at those that are active.
+    /// When to scan the active ones.
     next_scan: Duration,
 }
 
-/// What a look at a file of the lists finds.
+/// The state of the consumer of a listed file.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Consumer {
-    /// It came lately, or waits for more.
+    /// It consumed data lately, or waits for more.
     Active,
     Idle,
-    /// Nothing is left that was read ahead, or the file is closed.
+    /// No read-ahead is left, or the file is closed.
     Gone,
 }
 
 impl<B: Backend> Driver<B> {
-    /// A page was read ahead for the file.
+    /// Adds a file for which a page was read ahead to the lists.
     pub(super) fn list_reader(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) {
         if !file.listed {
             file.listed = true;
@@ -84,7 +85,7 @@ impl<B: Backend> Driver<B> {
         }
     }
 
-    /// Looks who is idle, and keeps some memory free in any case.
+    /// Finds idle consumers, and reclaims from them until enough memory is free.
     pub(super) fn reclaim(&mut self) {
         if self.readers.active.len() + self.readers.idle.len() > 2 * self.live + MAX_STALE {
             self.remove_closed_readers();
@@ -96,7 +97,7 @@ impl<B: Backend> Driver<B> {
         while self.is_short() && self.reclaim_one(None) {}
     }
 
-    /// A run may read on: makes room for its window, at the expense of those who are idle.
+    /// Makes room for the window of a run, from idle consumers.
     pub(super) fn reclaim_for_reader(&mut self, file: &OpenFile<B::File>) {
         let is_short = |driver: &Self| {
             let incoming = file.incoming.as_ref();
@@ -105,13 +106,13 @@ impl<B: Backend> Driver<B> {
         while !self.readers.idle.is_empty() && is_short(self) && self.reclaim_one(Some(file.fd)) {}
     }
 
-    /// A writer found no room: makes some for all that it may have unwritten, in the same way.
+    /// Makes room for all that a writer may have unwritten, from idle consumers.
     pub(super) fn reclaim_for_writer(&mut self, fd: Fd) {
         let wanted = self.shared.config.write_behind();
         while self.shared.pool.free() < wanted && self.reclaim_one(Some(fd)) {}
     }
 
-    /// Most entries are of files that were closed.
+    /// Removes the entries of files that were closed.
     fn remove_closed_readers(&mut self) {
         let files = &self.files;
         let is_listed = |fd: &Fd| {
@@ -127,7 +128,7 @@ impl<B: Backend> Driver<B> {
         pool.free() < pool.budget() / 8 || (!self.memory_waiters.is_empty() && !pool.has_room())
     }
 
-    /// While little of the budget is used nobody can lack memory.
+    /// Returns whether to scan: while at most a quarter of the budget is used, memory is not short.
     fn must_scan(&self) -> bool {
         let pool = &self.shared.pool;
         !self.readers.active.is_empty() && pool.used() > pool.budget() / 4
@@ -177,8 +178,8 @@ impl<B: Backend> Driver<B> {
         Consumer::Idle
     }
 
-    /// Drops what was read ahead for the consumer that has been idle for longest; whether there was
-    /// one. `asker` is not to be taken from: its file is out of the table now.
+    /// Drops the read-ahead of the consumer that has been idle longest. Returns whether there was
+    /// one. Skips `requester`, whose file is out of the table now.
     fn reclaim_one(&mut self, requester: Option<Fd>) -> bool {
         while let Some(fd) = self.readers.idle.pop_front() {
             if requester == Some(fd) {
@@ -204,27 +205,29 @@ impl<B: Backend> Driver<B> {
         false
     }
 
-    /// Drops the pages of a consumer that is idle; `false` when it comes back right now.
+    /// Attempts to drop the pages of an idle consumer; `false` when a call of it is running.
     fn drop_read_ahead_of(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) -> bool {
         let Ok(mut caller) = slot.caller.try_acquire(DRIVER) else {
             return false;
         };
         if caller.generation != file.fd.generation() || caller.epoch != file.epoch() {
-            // Closed, or at another place: its pages are gone by themselves.
+            // Closed, or at another position: the pages are dropped without this.
             return false;
         }
         drop_read_ahead(&mut caller);
         drop(caller);
-        // The next read begins a new run where the position stands.
+        // The next read starts a new run at the position.
         let wasted = file.incoming().plan.handle_reclaimed();
         self.shared.counters.read_ahead_wasted.add(wasted);
         slot.count(wasted, |stats| &mut stats.read_ahead_wasted);
-        // Without anything else to do the file rests.
+        // The timer parks the file if it stays idle.
         self.set_timer(file);
         true
     }
 
-    /// Gives slabs back that were not used for a while.
+    /// Releases slabs above the peak of the last period.
+    ///
+    /// With slabs of 2 MiB and a peak of 9 MiB, 5 + 1 slabs are kept.
     pub(super) fn release_slabs(&mut self) {
         let pool = &self.shared.pool;
         self.high_water.used = self.high_water.used.max(pool.used());
@@ -242,11 +245,11 @@ impl<B: Backend> Driver<B> {
         };
     }
 
-    /// When memory has to be looked at, if nothing else happens.
+    /// Returns when to reclaim next, if nothing else happens.
     pub(super) fn next_reclaim(&self) -> Option<Duration> {
         let pool = &self.shared.pool;
         if !self.memory_waiters.is_empty() {
-            // Buffers come back without a word, and consumers may be idle by then.
+            // Callers free buffers without a notification, and consumers may be idle by then.
             let interval = if pool.has_room() {
                 MAX_POLL
             } else {

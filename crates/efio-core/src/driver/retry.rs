@@ -1,4 +1,4 @@
-//! Retrying what the kernel did not do for now (`EAGAIN`, `EINTR`): at once the first time, then
+//! Retries ops that failed with a transient error (`EAGAIN`, `EINTR`): at once the first time, then
 //! after pauses that double.
 //!
 //! ```text
@@ -6,13 +6,13 @@
 //!  pause      0   1 ms  2 ms  4 ms   …  128 ms   128 ms
 //! ```
 //!
-//! A file that pauses submits nothing, so a file system that says `EAGAIN` for ever costs a few
-//! calls a second, and other files do not wait. What was accepted stays in memory meanwhile. The
-//! first op that ends otherwise resets the count.
+//! A paused file submits nothing, so a file system that returns `EAGAIN` forever costs a few calls
+//! a second, and other files do not wait. The accepted bytes stay in memory meanwhile. The first op
+//! that completes in another way resets the count.
 //!
-//! An open pauses here too. Another process may hold a lease on the file, which the kernel takes
-//! away from it after `/proc/sys/fs/lease-break-time` (45 s). `open(2)` sleeps for that long; a
-//! worker that slept would be missing to all others, so it asks again instead.
+//! An open pauses too. Another process may hold a lease on the file, which the kernel breaks after
+//! `/proc/sys/fs/lease-break-time` (45 s). A blocking `open(2)` would sleep for that long, and keep
+//! a worker from all other files. So the open does not block, and is retried.
 
 use super::Driver;
 use super::file::OpenFile;
@@ -27,11 +27,11 @@ use std::time::Duration;
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 /// How often it doubles.
 const DOUBLINGS: u32 = 7;
-/// An open that was not answered for so long fails with `EBUSY`: twice the time after which the
-/// kernel breaks a lease.
+/// An open that is retried for so long fails with `EBUSY`: twice the time after which the kernel
+/// breaks a lease.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// Files whose last op the kernel did not do for now.
+/// Files whose last op failed with a transient error.
 #[derive(Default)]
 pub struct Retries {
     files: HashMap<u32, Retry>,
@@ -42,9 +42,9 @@ pub struct Retries {
 struct Retry {
     fd: Fd,
     tries: u32,
-    /// When the first of these tries ended.
+    /// When the first of these tries failed.
     since: Duration,
-    /// The end of the pause.
+    /// When the pause ends.
     until: Duration,
     /// The open to submit again.
     open: Option<Box<OpenSpec>>,
@@ -62,7 +62,7 @@ impl Retry {
     }
 }
 
-/// The pause before try number `tries` + 1.
+/// Returns the pause before try number `tries` + 1.
 fn pause(tries: u32) -> Duration {
     match tries {
         0 | 1 => Duration::ZERO,
@@ -71,7 +71,7 @@ fn pause(tries: u32) -> Duration {
 }
 
 impl Retries {
-    /// An op of the file was not done for now: begins a pause, unless one is running.
+    /// Records a transient error of the file: starts a pause, unless one is running.
     fn record(&mut self, fd: Fd, now: Duration) -> &mut Retry {
         let retry = self
             .files
@@ -86,7 +86,7 @@ impl Retries {
         retry
     }
 
-    /// An op of the file ended in another way.
+    /// Resets the count of tries: an op of the file completed in another way.
     #[inline]
     pub fn reset(&mut self, fd: Fd) {
         if !self.files.is_empty() {
@@ -100,13 +100,13 @@ impl Retries {
             return;
         };
         retry.tries = 0;
-        // One that pauses goes when the pause is over.
+        // The entry of a paused file is removed at the end of the pause.
         if !self.pauses.contains(&(retry.until, fd.index())) {
             self.files.remove(&fd.index());
         }
     }
 
-    /// Whether the file submits nothing now.
+    /// Returns whether the file is paused.
     #[inline]
     pub fn is_paused(&self, fd: Fd, now: Duration) -> bool {
         !self.files.is_empty()
@@ -116,12 +116,12 @@ impl Retries {
                 .is_some_and(|retry| retry.until > now)
     }
 
-    /// When the first pause ends.
+    /// Returns when the first pause ends.
     pub fn next(&self) -> Option<Duration> {
         self.pauses.first().map(|&(until, _)| until)
     }
 
-    /// The file is closed.
+    /// Removes a closed file.
     pub fn remove(&mut self, fd: Fd) {
         if let Some(retry) = self.files.remove(&fd.index()) {
             self.pauses.remove(&(retry.until, fd.index()));
@@ -130,13 +130,12 @@ impl Retries {
 }
 
 impl<B: Backend> Driver<B> {
-    /// An op of the file was not done for now. It pauses before it submits anything again.
+    /// Pauses the file after a transient error.
     pub(super) fn pause(&mut self, fd: Fd) {
         self.retries.record(fd, self.now);
     }
 
-    /// The kernel does not answer the open for now. Whether it is submitted again: not after
-    /// [`OPEN_TIMEOUT`].
+    /// Attempts to schedule a retry of the open; `false` after [`OPEN_TIMEOUT`].
     pub(super) fn retry_open(&mut self, file: &OpenFile<B::File>, spec: Box<OpenSpec>) -> bool {
         let now = self.now;
         let retry = self.retries.record(file.fd, now);
@@ -147,7 +146,7 @@ impl<B: Backend> Driver<B> {
         true
     }
 
-    /// Goes on with the files whose pause is over.
+    /// Resumes the files whose pause is over.
     pub(super) fn resume_paused(&mut self) {
         while let Some(&(until, index)) = self.retries.pauses.first() {
             if until > self.now {

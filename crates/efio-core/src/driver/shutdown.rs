@@ -1,4 +1,4 @@
-//! The end of an engine: everything is closed, within a deadline.
+//! Shutdown: closes every file, within a deadline.
 
 use super::Driver;
 use super::ops::Purpose;
@@ -11,19 +11,22 @@ use std::time::Duration;
 /// How a shutdown went.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ShutdownReport {
-    /// Files of which something was left behind, and the bytes of each that were accepted and not
-    /// written: those that were not closed at the deadline, and those that failed and whose failure
-    /// nobody heard of, whether they were left open, closed or dropped, before the shutdown or
-    /// during it. Somebody heard when a call on the file returned the error, when a close was waited
-    /// for, and when the event was taken from the queue, or the callback had it before the shutdown.
-    /// At most 65 536 that ended before it are remembered.
+    /// Files with unwritten bytes, and for each how many bytes were accepted and not written:
+    ///
+    /// 1. files that were not closed at the deadline;
+    /// 2. files that failed and whose failure was not reported, whether they were left open, closed
+    ///    or dropped, before the shutdown or during it.
+    ///
+    /// A failure is reported when a call on the file returned the error, when a close was awaited,
+    /// when the event was taken from the queue, or when the callback got it before the shutdown. At
+    /// most 65 536 files that ended before the shutdown are remembered.
     pub unfinished: Vec<(Fd, u64)>,
-    /// Of those the ones that failed: the error, and where the loss begins.
+    /// Those of them that failed: the error, and the file offset where the loss begins.
     pub failed: Vec<(Fd, Failure)>,
 }
 
 impl ShutdownReport {
-    /// Whether each accepted byte was written or reported as lost before.
+    /// Returns whether each accepted byte was written or reported as lost before.
     pub fn is_clean(&self) -> bool {
         self.unfinished.is_empty() && self.failed.is_empty()
     }
@@ -36,7 +39,7 @@ impl<B: Backend> Drop for Driver<B> {
 }
 
 impl<B: Backend> Driver<B> {
-    /// Closes every file; gives up after `timeout`.
+    /// Closes every file; the shutdown is over after `timeout` in any case.
     pub(super) fn begin_shutdown(&mut self, timeout: Duration) {
         self.deadline = Some(self.now.saturating_add(timeout));
         let open: Vec<Fd> = self.files.iter().flatten().map(|file| file.fd).collect();
@@ -45,8 +48,8 @@ impl<B: Backend> Driver<B> {
         }
     }
 
-    /// Ends the descriptor as its owner would; waits for a caller that is inside a call, which
-    /// takes no longer than a memcpy.
+    /// Closes the descriptor as its owner would. Waits for the file's lock, which a caller holds
+    /// for no longer than a memcpy.
     pub(super) fn close_for_shutdown(&mut self, fd: Fd) {
         if let Some(slot) = self.shared.table.get(fd.index()) {
             let mut caller = slot.caller.acquire(DRIVER);
@@ -59,10 +62,10 @@ impl<B: Backend> Driver<B> {
         self.handle_requests(fd.index());
     }
 
-    /// Ends every positional op that is left: nobody hears of it any more.
+    /// Completes every positional op that is left. See `complete_all_positional`.
     fn end_positional(&mut self) {
         for Request { id, op } in std::mem::take(&mut self.backlog) {
-            // What the backend had no room for did not begin.
+            // The backend never had the requests of the backlog.
             if let Some((index, Purpose::Positional(key))) = self.ops.remove(id) {
                 self.with_file(index, |_, _, file| file.take_back(key, op.into_block()));
             }
@@ -75,7 +78,7 @@ impl<B: Backend> Driver<B> {
         self.flush_outbox();
     }
 
-    /// The report, once the shutdown is over.
+    /// Returns the report once the shutdown is over.
     pub fn finished(&mut self) -> Option<ShutdownReport> {
         let deadline = self.deadline?;
         if self.live > 0 && self.now < deadline {

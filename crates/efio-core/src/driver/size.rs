@@ -1,4 +1,4 @@
-//! Sizes of files, which only the kernel knows.
+//! Sizes of files: only the kernel knows them, because others may write to the file too.
 
 use super::Driver;
 use super::file::OpenFile;
@@ -11,18 +11,18 @@ use crate::fd::{Fd, Slot};
 use crate::op::{Op, Outcome};
 use std::collections::HashMap;
 
-/// Who asked and is not answered.
+/// Requests for a size that are not answered.
 #[derive(Default)]
 pub struct Sizes {
     /// By the key of the op.
     in_flight: HashMap<u32, SizeCommand>,
     last: u32,
-    /// Those who wait for bytes that the kernel does not have yet.
+    /// Requests that wait for bytes to be written first.
     waiting: Vec<SizeCommand>,
 }
 
 impl Sizes {
-    /// Takes out those that are `wanted`.
+    /// Removes and returns the waiting requests that are `wanted`.
     fn extract(&mut self, wanted: impl Fn(&SizeCommand) -> bool) -> Vec<SizeCommand> {
         let waiting = std::mem::take(&mut self.waiting);
         let (wanted, rest) = waiting.into_iter().partition(wanted);
@@ -32,7 +32,8 @@ impl Sizes {
 }
 
 impl<B: Backend> Driver<B> {
-    /// Somebody wants to know how long a file is.
+    /// Handles a request for the size of a file: flushes what was accepted before it, and asks the
+    /// kernel then.
     pub(super) fn ask_size(&mut self, command: SizeCommand) {
         let SizeCommand { fd, after, .. } = command;
         let mut command = Some(command);
@@ -50,8 +51,8 @@ impl<B: Backend> Driver<B> {
         }
     }
 
-    /// Asks the kernel for those whose bytes it has by now. A file that failed gets no more of
-    /// them: its error is the answer to the others.
+    /// Asks the kernel for the requests whose bytes are written. In a file that failed, the others
+    /// get its error.
     pub(super) fn answer_sizes(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) {
         if self.sizes.waiting.is_empty() || self.retries.is_paused(file.fd, self.now) {
             return;
@@ -71,7 +72,7 @@ impl<B: Backend> Driver<B> {
         }
     }
 
-    /// The file is closed: nobody asks for it any more.
+    /// Completes the waiting requests of a closed file with `EBADF`.
     pub(super) fn forget_sizes(&mut self, fd: Fd) {
         let gone = self.sizes.extract(|asked| asked.fd == fd);
         for command in gone {
@@ -93,7 +94,7 @@ impl<B: Backend> Driver<B> {
         self.submit(index, Purpose::Size(key), Op::Size { file: kernel });
     }
 
-    /// The kernel has said it.
+    /// Handles the completion of a size op.
     pub(super) fn on_size(
         &mut self,
         slot: &Slot,
@@ -107,7 +108,7 @@ impl<B: Backend> Driver<B> {
         let result = match outcome {
             Outcome::Done(len) => Ok(len as u64),
             Outcome::Failed(errno) if errno.is_transient() => {
-                // Asked again after the pause.
+                // Submitted again after the pause.
                 return self.sizes.waiting.push(SizeCommand {
                     after: 0,
                     ..command
@@ -121,7 +122,8 @@ impl<B: Backend> Driver<B> {
         self.answer_size(command, Some((slot, file)), result);
     }
 
-    /// Event loops are told to repeat their call; of a file that is closed they hear otherwise.
+    /// Sends the result, and notifies an event loop to repeat its call. A closed file has its own
+    /// event.
     fn answer_size(
         &mut self,
         command: SizeCommand,

@@ -1,20 +1,28 @@
-//! The routes that a file has left: each refusal of the kernel takes one away.
+//! The cache modes that a file has: each refusal of the kernel removes one.
 
 use crate::error::Errno;
 use crate::op::CacheMode;
 
-/// How the bytes of one file may travel.
+/// The cache modes that are available for one file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IoCaps {
-    /// The route of what is not direct.
+    /// The mode of transfers that are not direct.
     pub buffered: CacheMode,
     /// Alignment of direct IO; 0 when there is none.
     pub dio_align: u32,
 }
 
 impl IoCaps {
-    /// The route for `len` bytes at `offset` of the file that begin `start` bytes into memory that
-    /// is aligned itself: direct when all three are multiples of the block.
+    /// Returns the mode of a transfer of `len` bytes at `offset` of the file that begins `start`
+    /// bytes into aligned memory: direct when all three are multiples of `dio_align`.
+    ///
+    /// With a `dio_align` of 4096:
+    ///
+    /// | offset | start | len | mode |
+    /// |---|---|---|---|
+    /// | 8192 | 4096 | 4096 | direct |
+    /// | 8193 | 4096 | 4096 | buffered |
+    /// | 8192 | 512 | 4096 | buffered |
     pub fn choose(self, offset: u64, start: usize, len: usize) -> CacheMode {
         let align = u64::from(self.dio_align);
         let aligned = |value: u64| value % align == 0;
@@ -25,7 +33,8 @@ impl IoCaps {
         }
     }
 
-    /// Gives `route` up when `errno` says that the kernel does not know it; whether it does.
+    /// Removes `cache_mode` if `errno` means that the kernel does not support it for this file.
+    /// Returns whether it does mean that.
     pub fn refuse(&mut self, cache_mode: CacheMode, errno: Errno) -> bool {
         match (cache_mode, errno.0) {
             (CacheMode::Direct, libc::EINVAL) => self.dio_align = 0,

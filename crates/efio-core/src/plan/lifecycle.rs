@@ -1,18 +1,17 @@
-//! From open to closed.
+//! The life of a file, from open to closed.
 //!
 //! ```text
-//!            opened              close asked            drained             closed
-//!  Opening ─────────► Serving ─────────────► Draining ─────────► Closing ─────────► Closed
-//!     │ failed                                   ▲ the open failed or was too late: nothing to
-//!     └────────► Refused ── close asked ─────────┘ write, and no kernel file to close
+//!  Opening ─ opened ─► Serving ─ close requested, then drained ─► Closing ─ closed ─► Closed
+//!     │                                                                                  ▲
+//!     └──── failed ──► Refused ─ close requested: nothing to write, nothing to close ────┘
 //! ```
 //!
-//! A close that is asked for while the open is under way waits for it: the late kernel file is
+//! A close that is requested while the open is in flight waits for it: the late kernel file is
 //! drained and closed like any other, so none leaks.
 
 use crate::error::Errno;
 
-/// Where a file stands.
+/// The phase of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Opening,
@@ -22,7 +21,7 @@ enum Phase {
     Closed,
 }
 
-/// What the driver has to do next for the end of a file's life.
+/// What the driver has to do next to close a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Nothing now.
@@ -44,7 +43,7 @@ pub struct Lifecycle {
 }
 
 impl Lifecycle {
-    /// A file whose open was just submitted.
+    /// Creates the life of a file whose open was just submitted.
     pub fn new() -> Self {
         Self {
             phase: Phase::Opening,
@@ -54,41 +53,41 @@ impl Lifecycle {
         }
     }
 
-    /// The kernel opened the file.
+    /// Handles the success of the open.
     pub fn handle_opened(&mut self) {
         debug_assert_eq!(self.phase, Phase::Opening);
         self.phase = Phase::Serving;
     }
 
-    /// The kernel refused to open the file.
+    /// Handles the failure of the open.
     pub fn handle_open_error(&mut self, errno: Errno) {
         debug_assert_eq!(self.phase, Phase::Opening);
         self.phase = Phase::Refused;
         self.handle_error(errno);
     }
 
-    /// A write or sync failed: the close will say so. The first error counts.
+    /// Handles the failure of a write or sync: the close returns the first error.
     pub fn handle_error(&mut self, errno: Errno) {
         self.first_error.get_or_insert(errno);
     }
 
-    /// The caller closed the file.
+    /// Handles the close of the caller.
     pub fn handle_close(&mut self) {
         self.close_asked = true;
     }
 
-    /// Whether accepted bytes may go to the kernel.
+    /// Returns whether ops of the file may be submitted.
     pub fn is_serving(&self) -> bool {
         self.phase == Phase::Serving
     }
 
-    /// Whether the caller closed the file: all that was accepted is to be written now.
+    /// Returns whether the caller closed the file: everything that was accepted is due.
     pub fn is_draining(&self) -> bool {
         self.close_asked
     }
 
-    /// The next step, given whether each accepted byte is written or lost (`drained`) and whether
-    /// any op of the file is in flight (`busy`).
+    /// Returns the next step, given whether each accepted byte is written or lost (`drained`) and
+    /// whether any op of the file is in flight (`busy`).
     pub fn poll_step(&mut self, drained: bool, busy: bool) -> Step {
         if !self.close_asked || busy {
             return Step::Wait;
@@ -106,7 +105,7 @@ impl Lifecycle {
         }
     }
 
-    /// The kernel closed its file, well or not: `close(2)` is never retried.
+    /// Handles the completion of `close(2)`, which is never retried.
     pub fn handle_kernel_closed(&mut self, result: Result<(), Errno>) -> Step {
         debug_assert_eq!(self.phase, Phase::Closing);
         self.phase = Phase::Closed;
@@ -131,7 +130,11 @@ mod tests {
     fn drains_before_it_closes() {
         let mut life = Lifecycle::new();
         life.handle_opened();
-        assert_eq!(life.poll_step(true, false), Step::Wait, "nobody asked");
+        assert_eq!(
+            life.poll_step(true, false),
+            Step::Wait,
+            "no close is requested"
+        );
         life.handle_close();
         assert_eq!(life.poll_step(false, false), Step::Wait, "bytes are left");
         assert_eq!(

@@ -1,12 +1,13 @@
-//! The decisions of the driver, one file each, pure: events go in, ops come out. No system call,
-//! clock, thread or atomic, so that they can be tested by hand, by proptest and by simulation.
+//! The plans: the decisions of the driver as pure state machines. Inputs are methods `handle_*`,
+//! outputs methods `poll_*`. No plan makes a system call or uses a clock, thread or atomic, so that
+//! plans can be tested by hand, by proptest and by simulation.
 //!
 //! | plan | decides |
 //! |---|---|
 //! | [`ReadAhead`] | what to read, in which sizes, how far ahead; order, end of file, short reads |
-//! | [`WriteBehind`] | what may go to disk, in what form, and what is durable |
-//! | [`Positional`] | when reads, writes and truncations that name their offset may go, and how |
-//! | [`Routes`] | what is left of direct and uncached IO after refusals |
+//! | [`WriteBehind`] | what to write, in which sizes and cache mode, and what is durable |
+//! | [`Positional`] | when to submit reads, writes and truncations at an offset, and how |
+//! | [`IoCaps`] | whether direct and uncached IO are available, after refusals of the kernel |
 //! | [`Precedence`] | which open waits for which close, and for which other open |
 //! | [`Lifecycle`] | open → serve → drain → close |
 

@@ -1,24 +1,24 @@
-//! Reads, writes and truncations that name their place in the file: when each may go to the kernel,
-//! how it travels, what its results mean.
+//! Reads, writes and truncations at an offset: when to submit each, in which mode, and what its
+//! results mean.
 //!
-//! Changes (writes and truncations) take their places in the sequence of accepted bytes, between
-//! those that the write stream carries:
+//! Writes and truncations are *sequenced ops*: each takes part of the sequence of accepted bytes,
+//! among the bytes of the write stream.
 //!
 //! ```text
 //!   stream bytes │ write_at │ write_at │ stream bytes │ truncate │ stream bytes      sequence
 //!  ──────────────┴──────────┴──────────┴──────────────┴──────────┴─────────────►
-//!             written                  open_to     (both side by side in flight)
+//!             written                  open_to     (both in flight together)
 //! ```
 //!
-//! - An op waits until the stream bytes before its place are written, and stream bytes wait for the
-//!   changes before theirs ([`limit`](Positional::limit)): what a later call sees or overwrites is
-//!   there (F19).
-//! - Ops that stand next to each other in the sequence run together, unless they overlap in the
-//!   file and one of them is a change: then they run in the order of the calls. A write behind the
-//!   end of the file makes it longer when it runs.
-//! - A truncation runs alone.
+//! 1. An op waits until the stream bytes before its seq are written, and stream bytes wait for the
+//!    sequenced ops before theirs ([`limit`](Positional::limit)): so a later call reads or
+//!    overwrites what an earlier one wrote (F19).
+//! 2. Adjacent ops of the sequence run concurrently, unless they overlap in the file and one of
+//!    them is sequenced: then they run in the order of the calls. A write beyond the end of the
+//!    file extends it when it runs.
+//! 3. A truncation runs only when no other op does.
 //!
-//! A transfer that falls short goes on from where it stopped; only 0 bytes are the end of file.
+//! A short transfer continues from where it stopped; only 0 bytes are the end of file.
 
 mod calls;
 mod sequence;
@@ -31,13 +31,13 @@ use crate::op::CacheMode;
 use sequence::Sequence;
 use std::collections::VecDeque;
 
-/// A direct transfer that ends between two of them met the end of the file.
+/// A direct transfer that ends inside a sector reached the end of the file.
 const SECTOR: usize = 512;
 
 #[derive(Debug)]
 struct Entry<M> {
     asked: Asked<M>,
-    /// Counts the calls: who was first.
+    /// The order of the calls.
     ticket: u64,
     len_done: usize,
     cache_mode: CacheMode,
@@ -46,10 +46,11 @@ struct Entry<M> {
 /// Whether a waiting op may run.
 enum Start {
     Now,
-    /// It overlaps one that is not done.
+    /// Not now: it overlaps one that is not done.
     Blocked,
-    /// Neither it nor any behind it.
+    /// Not now, and none of the later ones either.
     BlocksAll,
+    /// Never: the file has failed.
     Fail(Errno),
 }
 
@@ -58,18 +59,18 @@ enum Start {
 pub struct Positional<M> {
     entries: Vec<Option<Entry<M>>>,
     free: Vec<u32>,
-    /// Ops that did not start, in the order of the calls.
+    /// Ops that are not started, in the order of the calls.
     waiting: VecDeque<u32>,
     /// Ops that have to be submitted again.
     resubmit: VecDeque<u32>,
-    /// Ops that started and are not over, those in `again` among them.
+    /// How many ops are started and not complete, including those in `resubmit`.
     started: usize,
     tickets: u64,
     sequence: Sequence,
 }
 
 impl<M> Positional<M> {
-    /// No ops.
+    /// Creates a plan with no ops.
     pub fn new() -> Self {
         Self {
             entries: Vec::new(),
@@ -82,7 +83,7 @@ impl<M> Positional<M> {
         }
     }
 
-    /// Takes an op. Their places never fall.
+    /// Adds an op. The seq of ops never decreases.
     pub fn push(&mut self, asked: Asked<M>) {
         self.sequence.enter(&asked);
         self.tickets += 1;
@@ -105,8 +106,8 @@ impl<M> Positional<M> {
         self.waiting.push_back(key);
     }
 
-    /// What to do now, for a file that is `written` up to there and maybe failed. Asked again until
-    /// it says nothing.
+    /// Returns what to do next for a file that is `written` up to there and may have failed. The
+    /// driver polls until `None`.
     pub fn poll_op(
         &mut self,
         written: u64,
@@ -146,16 +147,21 @@ impl<M> Positional<M> {
         let entry = self.entry(key);
         let Asked { kind, seq, .. } = entry.asked;
         if let Some(errno) = failure {
-            // A change is not begun any more, and what a read waits for does not come.
-            // One of the changes before it may be what failed, or what is not begun because of that.
+            // 1. A write or truncation is never started in a file that failed.
+            // 2. A read after unwritten bytes waits in vain: an op before it failed, or is not
+            //    started because another one failed.
             let will_fail = kind != Kind::Read || seq > written;
             if will_fail {
                 return Start::Fail(errno);
             }
         }
         if kind == Kind::Truncate {
-            let alone = at == 0 && self.started == 0 && written == seq;
-            return if alone { Start::Now } else { Start::BlocksAll };
+            let is_first = at == 0 && self.started == 0 && written == seq;
+            return if is_first {
+                Start::Now
+            } else {
+                Start::BlocksAll
+            };
         }
         if seq > self.sequence.open_to() {
             return Start::BlocksAll;
@@ -167,7 +173,8 @@ impl<M> Positional<M> {
         }
     }
 
-    /// Whether an earlier op that is not over meets this one, and one of the two is a change.
+    /// Returns whether an earlier op that is not complete overlaps this one, and one of the two is
+    /// sequenced.
     fn overlaps_earlier(&self, entry: &Entry<M>) -> bool {
         let is_sequenced = entry.asked.kind != Kind::Read;
         if !is_sequenced && self.sequence.all_complete() {
@@ -203,13 +210,13 @@ impl<M> Positional<M> {
         })
     }
 
-    /// What an op in flight does, and by which route.
+    /// Returns what an op in flight does, and in which mode.
     pub fn kind_and_cache_mode(&self, key: u32) -> (Kind, CacheMode) {
         let entry = self.entry(key);
         (entry.asked.kind, entry.cache_mode)
     }
 
-    /// A transfer ended, and its memory is back unless it was lost.
+    /// Handles the completion of a transfer, with its memory unless that was lost.
     pub fn handle_completed(
         &mut self,
         key: u32,
@@ -233,7 +240,7 @@ impl<M> Positional<M> {
             }
             (_, Err(errno)) => After::Finished(self.finish(key, Err(errno))),
             (Kind::Read, Ok(0)) => After::Finished(self.finish(key, Ok(()))),
-            // None written at all is an error of the device.
+            // A write of 0 bytes is an error of the device.
             (Kind::Write, Ok(0)) => After::Finished(self.finish(key, Err(Errno(libc::EIO)))),
             (_, Ok(n)) => {
                 entry.len_done += n;
@@ -270,17 +277,17 @@ impl<M> Positional<M> {
         }
     }
 
-    /// Where the written mark stands once the changes right behind it that are done are counted.
+    /// Returns the written mark, advanced over the sequenced ops right after it that are done.
     pub fn settle(&mut self, written: u64) -> u64 {
         self.sequence.settle(written)
     }
 
-    /// Stream bytes from this place of the sequence on have to wait.
+    /// Returns the seq from which on stream bytes have to wait.
     pub fn limit(&self) -> u64 {
         self.sequence.limit()
     }
 
-    /// The lowest file offset that a change which is not over was to reach.
+    /// Returns the lowest file offset that an incomplete sequenced op has not written.
     pub fn lowest_pending(&self) -> Option<u64> {
         let ops = self.entries.iter().flatten();
         ops.filter(|entry| entry.asked.kind != Kind::Read)
@@ -288,19 +295,19 @@ impl<M> Positional<M> {
             .min()
     }
 
-    /// Whether no op is left.
+    /// Returns whether no op is left.
     pub fn is_idle(&self) -> bool {
         self.waiting.is_empty() && self.started == 0
     }
 
-    /// The backend never had this transfer: it has to be submitted again.
+    /// Takes back a transfer that the backend never had: it has to be submitted again.
     pub fn take_back(&mut self, key: u32, memory: Option<M>) {
         let entry = self.entries[key as usize].as_mut().expect(ENTERED);
         entry.asked.memory = memory;
         self.resubmit.push_back(key);
     }
 
-    /// Ends an op that the disk does not have, as the file will not be served any more.
+    /// Completes one op that the kernel does not hold, with `errno`.
     pub fn cancel(&mut self, errno: Errno) -> Option<Finished<M>> {
         let fresh = self.waiting.pop_front();
         self.started += usize::from(fresh.is_some());
@@ -308,7 +315,7 @@ impl<M> Positional<M> {
         Some(self.finish(key, Err(errno)))
     }
 
-    /// Ends an op that the disk has, without its memory. Its completion must not come any more.
+    /// Completes one op that the kernel holds, without its memory. No completion of it may follow.
     pub fn give_up(&mut self, errno: Errno) -> Option<Finished<M>> {
         let key = self.entries.iter().position(Option::is_some)?;
         Some(self.finish(key as u32, Err(errno)))

@@ -1,72 +1,77 @@
-//! Which open waits for what. A file that is closed and then opened again is as if the close had
-//! ended before: what was accepted is there, and nothing of it comes later.
+//! The order of opens and closes. An open that follows a close finds the file as if the close had
+//! completed before: all accepted bytes are in it, and none is written later.
 //!
 //! ```text
-//!  open ─► lane of its path ─► kernel opens it: which file? ─► behind what is owed to it ─► served
-//!           │ an earlier open of the same path is not answered, and may make or cut off the file,
-//!           │ or the file was closed and has bytes to be written
-//!           └─► waits, and goes to the kernel next
+//!  open ─► path queue ─► the kernel opens it: which file? ─► held while anything is due ─► served
 //! ```
 //!
-//! - **Owed** to a file, by device and inode, whatever its names: bytes that were accepted for a
-//!   descriptor that is closed, and a truncation. Later opens of it are held back until then.
-//! - A file that is closed while its open is under way is of **unknown** identity. Whoever opens the
-//!   same path waits in its lane. Whoever opens another path, which may be another name, waits until
-//!   it is known, but for a moment only: its disk may hang.
+//! An open waits in three cases:
 //!
-//! Turns number opens and closes in the order in which they were asked for. An open waits for lower
-//! turns alone, so no two wait for each other.
+//! | where | until |
+//! |---|---|
+//! | in the queue of its path | each earlier open of the path is answered that has effects |
+//! | held, after the kernel has opened it | nothing is due in the file from before |
+//! | held, after the kernel has opened it | earlier unidentified files are known, at most 2 s |
+//!
+//! - An open **has effects** if it may create or truncate the file, or if the file was closed with
+//!   bytes to be written before the kernel opened it.
+//! - **Due** in a file, by device and inode, whatever its names, are bytes that were accepted
+//!   through a descriptor that is closed, and the truncation of an open.
+//! - A file that is closed while its open is in flight is **unidentified**. It may be the file of
+//!   another path too, by another name. Other paths wait for it only for a time: its disk may hang.
+//!
+//! Tickets number opens and closes in the order of the calls. An open waits only for lower tickets,
+//! so no two wait for each other.
 
 use crate::op::{FileId, Truncation};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
-/// How long opens of other paths wait to hear which file was closed before it was open.
+/// How long opens of other paths wait until an unidentified file is identified.
 const MAX_IDENTITY_WAIT: Duration = Duration::from_secs(2);
-/// How many files are remembered that were owed something.
+/// How many files are remembered in which something was due.
 const MAX_RECENT: usize = 256;
-/// With so many files that are owed something, no list of them goes along with an open.
+/// With bytes due in more files than this, opens do not truncate, instead of a list of exceptions.
 const MAX_EXCEPTIONS: usize = 8;
 
 /// A place in the order of all opens and closes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ticket(u64);
 
-/// The opens of an engine; files are named by their places in the table.
+/// The pending opens of an engine; a file is named by the index of its slot.
 #[derive(Default)]
 pub struct Precedence {
     tickets: u64,
     paths: HashMap<u64, PathQueue>,
-    /// Files that were closed before the kernel had opened them, and until when opens of other paths
+    /// Files that were closed before the kernel opened them, and until when opens of other paths
     /// wait for them.
     unidentified: BTreeMap<Ticket, Duration>,
     due: HashMap<FileId, Vec<(u32, Ticket)>>,
     recent: Recent,
     held: Vec<Held>,
-    /// Who may go on.
+    /// Opens that may continue.
     released: VecDeque<u32>,
 }
 
-/// Opens of a path are at the kernel that may change what is there, or whose file was closed and has
-/// bytes to be written; those behind them.
+/// The opens of a path: those with effects that are in flight, and those that wait for them.
 #[derive(Default)]
 struct PathQueue {
     at_kernel: usize,
     waiting: VecDeque<(u32, bool)>,
 }
 
-/// Files to which nothing is owed any more, and since when. An open that was at the kernel by then may
-/// have found the file empty that is not empty now.
+/// Files in which nothing is due any more, and since when. An open that was in flight at that time
+/// may have found the file empty before the bytes were written.
 #[derive(Default)]
 struct Recent {
-    /// Opens at the kernel that leave their file as it is and cut it off later.
+    /// Opens in flight of files that may have to be truncated later.
     truncating: usize,
     settled: VecDeque<(Ticket, FileId)>,
-    /// Older ones are forgotten.
+    /// Entries up to this ticket are dropped.
     since: Option<Ticket>,
 }
 
-/// An open that the kernel has answered and that waits.
+/// An open that waits after the kernel has opened its file.
 struct Held {
     file: u32,
     id: FileId,
@@ -74,14 +79,13 @@ struct Held {
 }
 
 impl Precedence {
-    /// The turn of what is asked for now.
+    /// Returns the ticket of the open or close that is handled now.
     pub fn next_ticket(&mut self) -> Ticket {
         self.tickets += 1;
         Ticket(self.tickets)
     }
 
-    /// An open of `path` that may make or cut off the file, if it `has_effects`. Whether it may go to
-    /// the kernel now; else it is released later.
+    /// Adds an open of `path`. Returns whether to submit it now; else it is released later.
     pub fn enter(&mut self, path: u64, file: u32, has_effects: bool) -> bool {
         if let Some(queue) = self.paths.get_mut(&path) {
             queue.waiting.push_back((file, has_effects));
@@ -93,8 +97,7 @@ impl Precedence {
         true
     }
 
-    /// The open of `file`, which had no effects, has some by now: opens of `path` from now on go to
-    /// the kernel behind it.
+    /// Marks the pending open of `file` as having effects: later opens of `path` wait for it.
     pub fn add_effects(&mut self, path: u64, file: u32) {
         let queue = self.paths.entry(path).or_default();
         match queue.waiting.iter_mut().find(|(other, _)| *other == file) {
@@ -103,7 +106,7 @@ impl Precedence {
         }
     }
 
-    /// The kernel answered an open that has effects: those behind it may go.
+    /// Handles the completion of an open with effects: releases those that wait for it.
     pub fn handle_answered(&mut self, path: u64) {
         let Some(queue) = self.paths.get_mut(&path) else {
             return;
@@ -125,15 +128,21 @@ impl Precedence {
         }
     }
 
-    /// How an open that goes to the kernel now cuts its file off; and its turn there, which
-    /// [`may_have_grown`](Self::may_have_grown) takes back.
+    /// Returns how an open that is submitted now truncates its file; and its ticket for
+    /// [`may_have_grown`](Self::may_have_grown).
+    ///
+    /// | state | truncation |
+    /// |---|---|
+    /// | nothing due, no unidentified file | in the op |
+    /// | bytes due in up to 8 files | in the op, except for those files |
+    /// | bytes due in more files, or an unidentified file | after the op |
     pub fn truncation(&mut self) -> (Truncation, Ticket) {
         self.recent.truncating += 1;
         (self.truncation_mode(), self.next_ticket())
     }
 
-    /// Whether file `id`, which an open found empty that went to the kernel at `turn`, may not be so
-    /// any more.
+    /// Returns whether file `id`, which an open that was submitted at `ticket` found empty, may
+    /// have grown since.
     pub fn may_have_grown(&mut self, id: FileId, ticket: Ticket) -> bool {
         let recent = &mut self.recent;
         let mut settled = recent.settled.iter();
@@ -141,7 +150,7 @@ impl Precedence {
         grown || recent.since > Some(ticket) || self.due.contains_key(&id)
     }
 
-    /// An open that [`truncation`](Self::truncation) was asked for is answered.
+    /// Handles the completion of an open for which [`truncation`](Self::truncation) was called.
     pub fn truncation_answered(&mut self) {
         self.recent.truncating -= 1;
         if self.recent.truncating == 0 {
@@ -159,13 +168,13 @@ impl Precedence {
         }
     }
 
-    /// At `turn` a file was closed that the kernel has not opened.
+    /// Handles the close, at `ticket`, of a file that the kernel has not opened.
     pub fn handle_closed_unidentified(&mut self, ticket: Ticket, now: Duration) {
         self.unidentified
             .insert(ticket, now.saturating_add(MAX_IDENTITY_WAIT));
     }
 
-    /// The kernel has answered the open of a file that was closed at `turn`.
+    /// Handles the completion of the open of a file that was closed at `ticket`.
     pub fn handle_identified(&mut self, ticket: Ticket) {
         let was_first = self.unidentified.keys().next() == Some(&ticket);
         if self.unidentified.remove(&ticket).is_some() && was_first {
@@ -173,7 +182,7 @@ impl Precedence {
         }
     }
 
-    /// What was accepted for the file is not written, or it is not cut off: opens after `turn` wait.
+    /// Makes opens after `ticket` wait: accepted bytes or a truncation are due in the file.
     pub fn add_due(&mut self, id: FileId, file: u32, ticket: Ticket) {
         let due = self.due.entry(id).or_default();
         match due.iter_mut().find(|(other, _)| *other == file) {
@@ -182,7 +191,7 @@ impl Precedence {
         }
     }
 
-    /// Nothing is owed any more by `file`.
+    /// Releases the opens that wait for `file`: it has written what was due.
     pub fn settle(&mut self, id: FileId, file: u32) {
         if let Some(due) = self.due.get_mut(&id) {
             due.retain(|&(other, _)| other != file);
@@ -195,7 +204,8 @@ impl Precedence {
         self.release(|held| held.id == id);
     }
 
-    /// Whether the open of `file` at `turn` waits now that the kernel says which file it is.
+    /// Returns whether the open of `file` at `ticket` has to wait, once the kernel has identified
+    /// it.
     pub fn is_behind(&self, id: FileId, file: u32, ticket: Ticket, now: Duration) -> bool {
         let due = self.due.get(&id).into_iter().flatten();
         let mut due = due.filter(|&&(other, _)| other != file);
@@ -203,7 +213,7 @@ impl Precedence {
         due.any(|&(_, before)| before < ticket) || unidentified.any(|(_, &until)| now < until)
     }
 
-    /// It waits, until it is released to look again.
+    /// Holds an open until it is released to check again.
     pub fn hold(&mut self, id: FileId, file: u32, ticket: Ticket) {
         self.held.push(Held { file, id, ticket });
     }
@@ -219,18 +229,18 @@ impl Precedence {
         });
     }
 
-    /// The next one that may go to the kernel, or look again.
+    /// Returns the next open to submit, or to check again.
     pub fn next_released(&mut self, now: Duration) -> Option<u32> {
         let unidentified = self.unidentified.first_key_value();
         if let Some((&first, _)) = unidentified.filter(|&(_, &until)| until <= now) {
-            // Opens of its own path are in its lane.
+            // Opens of its own path wait in the queue of the path.
             self.unidentified.remove(&first);
             self.release(|held| held.ticket > first);
         }
         self.released.pop_front()
     }
 
-    /// When somebody who waits goes on in any case.
+    /// Returns when the first held open continues in any case.
     pub fn next_timeout(&self) -> Option<Duration> {
         let until = self.unidentified.values().next().copied();
         until.filter(|_| !self.held.is_empty())
@@ -264,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn opens_of_a_path_go_behind_one_that_may_make_it() {
+    fn opens_of_a_path_wait_for_one_with_effects() {
         let mut opens = Precedence::default();
         assert!(opens.enter(7, 0, false), "a plain open blocks no other");
         assert!(opens.enter(7, 1, true));
@@ -276,11 +286,11 @@ mod tests {
         assert_eq!(released(&mut opens, LATER), [3, 4]);
         opens.handle_answered(7);
         assert_eq!(released(&mut opens, LATER), [5]);
-        assert!(opens.enter(7, 6, true), "nobody is left in the queue");
+        assert!(opens.enter(7, 6, true), "the queue is empty");
     }
 
     #[test]
-    fn opens_of_a_path_go_behind_one_that_was_closed_with_bytes_to_be_written() {
+    fn opens_of_a_path_wait_for_one_that_was_closed_with_bytes() {
         let mut opens = Precedence::default();
         assert!(opens.enter(7, 0, false));
         opens.add_effects(7, 0);
@@ -303,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn an_open_waits_for_what_is_owed_from_before() {
+    fn an_open_waits_for_what_is_due_from_before() {
         let mut opens = Precedence::default();
         let early = opens.next_ticket();
         let close = opens.next_ticket();
@@ -324,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_unknown_identity_is_waited_for_a_moment() {
+    fn opens_wait_for_an_unidentified_file_for_a_time() {
         let mut opens = Precedence::default();
         let early = opens.next_ticket();
         let close = opens.next_ticket();
@@ -347,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_cut_off_in_the_open_unless_something_may_be_owed_to_it() {
+    fn an_open_truncates_unless_something_may_be_due_in_the_file() {
         let mut opens = Precedence::default();
         assert!(matches!(opens.truncation_mode(), Truncation::AtOnce));
         let ticket = opens.next_ticket();
@@ -366,7 +376,7 @@ mod tests {
         assert!(matches!(opens.truncation_mode(), Truncation::Later));
     }
     #[test]
-    fn a_file_that_was_found_empty_may_have_grown_since() {
+    fn a_file_found_empty_may_have_grown_since() {
         let mut opens = Precedence::default();
         let close = opens.next_ticket();
         opens.add_due(id(1), 0, close);

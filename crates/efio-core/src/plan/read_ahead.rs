@@ -1,16 +1,17 @@
-//! Read-ahead: what to read, how much at a time, how far ahead of the consumer.
+//! Read-ahead: what to read, how much at a time, and how far ahead of the consumer.
 //!
 //! ```text
 //!          consumed        delivered                     next
-//!  ───────────┴── ready ──────┴── requests, in order ──────┴──►  file offset
+//!  ───────────┴─ available ───┴── requests, in order ──────┴──►  file offset
 //!             └───────────────── window ───────────────────┘
 //! ```
 //!
-//! Requests may complete in any order; they are delivered in file order. The window grows while
-//! the consumer has to wait, as in Seastar's file input stream, and requests grow with the stream.
-//! The size of the file bounds speculation only: its end is where the kernel reads 0 bytes.
+//! Requests may complete in any order; they are delivered in file order. The window grows while the
+//! consumer has to wait, as in Seastar's file input stream, and requests grow with the stream: 64
+//! KiB, 256 KiB, 1 MiB, 2 MiB. The size of the file only bounds speculation: its end is where the
+//! kernel reads 0 bytes.
 //!
-//! Each run from one position has an epoch. A seek begins a new run; what the old one still has in
+//! Each run from one position has an epoch. A seek starts a new run; what the old one still has in
 //! flight finds no request when it completes (F18).
 
 mod parked;
@@ -23,7 +24,7 @@ use crate::op::CacheMode;
 use crate::page::{UNIT_BYTES, order_for};
 use std::collections::VecDeque;
 
-/// The least that direct IO moves.
+/// The minimum that direct IO transfers.
 const SECTOR: usize = 512;
 
 /// Limits of a file's read-ahead.
@@ -48,27 +49,27 @@ pub struct ReadRequest {
     pub len: usize,
     /// The smallest order of a page that holds `len` bytes.
     pub order: u8,
-    /// How.
+    /// The mode of the read.
     pub cache_mode: CacheMode,
 }
 
 /// What the consumer gets next.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Delivered<P> {
-    /// `len` bytes of the page `memory`, behind the first `skip` of it.
+    /// `len` bytes of the page `memory`, after the first `skip` of it.
     Data {
         /// The page of the request.
         memory: P,
         /// File offset of the first byte delivered.
         offset: u64,
-        /// Bytes in front of it, read for the sake of alignment.
+        /// Bytes before it, which were read only for alignment.
         skip: usize,
         /// How many bytes.
         len: usize,
     },
-    /// Nothing more for now: the end of the file, or an error behind the bytes delivered so far.
+    /// No more for now: the end of the file, or an error after the bytes delivered so far.
     End(Result<(), Errno>),
-    /// The kernel refused the route of the request; another one is tried. Counted as a fallback.
+    /// The kernel refused the mode of the request; another one follows. Counted as a fallback.
     FellBack,
 }
 
@@ -78,20 +79,20 @@ pub struct ReadAhead<P> {
     limits: ReadLimits,
     /// Alignment of direct reads; 1 when there are none.
     dio_align: u64,
-    /// The route without direct IO.
+    /// The mode of reads that are not direct.
     buffered: CacheMode,
-    /// The file's size when it was opened, or the end seen since.
+    /// The file's size when it was opened, or the end found since.
     size_hint: u64,
     epoch: u32,
     running: bool,
     delivered: u64,
     next: u64,
-    /// Bytes delivered in this run, and consumed in it.
+    /// Bytes delivered in this run, and consumed of them.
     delivered_in_run: u64,
     consumed_in_run: u64,
     window: u64,
     order: u8,
-    /// The next request must tell for certain whether the file ends here.
+    /// The next request has to find out for certain whether the file ends here.
     exact: bool,
     requests: VecDeque<Requested<P>>,
     numbers: u64,
@@ -100,13 +101,13 @@ pub struct ReadAhead<P> {
 #[derive(Debug)]
 struct Requested<P> {
     read: ReadRequest,
-    /// Bytes at its start that were read for the sake of alignment.
+    /// Bytes at its start that are read only for alignment.
     skip: u64,
     arrived: Option<(P, Result<usize, Errno>)>,
 }
 
 impl<P> ReadAhead<P> {
-    /// A file that is being opened.
+    /// Creates the plan of a file that is being opened.
     pub fn new(limits: ReadLimits) -> Self {
         Self {
             limits,
@@ -127,30 +128,30 @@ impl<P> ReadAhead<P> {
         }
     }
 
-    /// The file is open and about `size` bytes long. `block` is 0 without direct IO; `buffered` is
-    /// the route then.
+    /// Handles the open of the file, which is about `size` bytes long. `dio_align` is 0 without
+    /// direct IO; `buffered` is the mode of all reads then.
     pub fn handle_opened(&mut self, buffered: CacheMode, dio_align: u32, size: u64) {
         self.buffered = buffered;
         self.dio_align = u64::from(dio_align).max(1);
         self.size_hint = size;
     }
 
-    /// The file was made `size` bytes long.
+    /// Handles a truncation of the file to `size` bytes.
     pub fn handle_resized(&mut self, size: u64) {
         self.size_hint = size;
     }
 
-    /// The run that requests belong to.
+    /// Returns the epoch of the current run.
     pub fn epoch(&self) -> u32 {
         self.epoch
     }
 
-    /// Whether reads go through the page cache and leave their pages there.
+    /// Returns whether reads go through the page cache and leave their pages there.
     pub fn is_cached(&self) -> bool {
         self.dio_align == 1 && self.buffered == CacheMode::Cached
     }
 
-    /// Begins a run at `offset`; what the last one had in flight is void.
+    /// Starts a run at `offset`; results that the last run has in flight are discarded.
     pub fn start(&mut self, epoch: u32, offset: u64) {
         self.epoch = epoch;
         self.delivered_in_run = 0;
@@ -160,7 +161,7 @@ impl<P> ReadAhead<P> {
         self.restart_at(offset);
     }
 
-    /// The consumer found nothing and waits: read on, and further ahead from now on.
+    /// Handles a consumer that found no data and waits: continues, with a wider window.
     pub fn handle_demand(&mut self) {
         if !self.running {
             self.restart_at(self.delivered);
@@ -170,18 +171,18 @@ impl<P> ReadAhead<P> {
         self.window = self.bounded(self.window);
     }
 
-    /// The consumer took `consumed` bytes of this run so far.
+    /// Handles the progress of the consumer: `consumed` bytes of this run so far.
     pub fn handle_consumed(&mut self, consumed: u64) {
         self.consumed_in_run = consumed.clamp(self.consumed_in_run, self.delivered_in_run);
     }
 
-    /// Nobody reads any more: nothing is requested or delivered again.
+    /// Stops the run: nothing more is requested or delivered.
     pub fn stop(&mut self) {
         self.running = false;
         self.requests.clear();
     }
 
-    /// What was delivered and not consumed is gone, and the run with it. How many bytes that were.
+    /// Stops the run: its unconsumed bytes were dropped. Returns how many bytes that were.
     pub fn handle_reclaimed(&mut self) -> u64 {
         self.stop();
         let bytes = self.unconsumed();
@@ -189,14 +190,14 @@ impl<P> ReadAhead<P> {
         bytes
     }
 
-    /// Whether the consumer took anything of this run.
+    /// Returns whether the consumer took anything of this run.
     pub fn is_begun(&self) -> bool {
         self.consumed_in_run > 0
     }
 
-    /// The next read, if the window has room for one. The file may be `share` bytes ahead of its
-    /// consumer, and a page in any case: memory that is short narrows the window, and the requests
-    /// with it.
+    /// Returns the next read, if the window has room for one. The file may be `share` bytes ahead
+    /// of its consumer, and a page in any case: when memory is short, the window and the requests
+    /// are smaller.
     ///
     /// A window of 8 MiB takes requests of 2 MiB; in a share of 200 KiB they are 64 KiB.
     pub fn poll_read(&self, share: u64) -> Option<ReadRequest> {
@@ -204,7 +205,7 @@ impl<P> ReadAhead<P> {
             return None;
         }
         let share = share.max(UNIT_BYTES as u64);
-        // Behind the known size one request at a time asks where the file ends now.
+        // Beyond the known size one request at a time probes where the file ends now.
         let probes_the_end = self.next >= self.size_hint;
         let ahead = self.next - self.delivered + self.delivered_in_run - self.consumed_in_run;
         let has_room = if probes_the_end || self.exact {
@@ -246,37 +247,40 @@ impl<P> ReadAhead<P> {
         })
     }
 
-    /// Whether a share of the memory is less than what the run would use.
+    /// Returns whether a share of the memory is less than what the run would use.
     pub fn is_short_of(&self, share: u64) -> bool {
         share < self.window.min(self.earned()) && self.poll_read(u64::MAX).is_some()
     }
 
-    /// Bytes ahead that are not too many for a consumer that may stop at any time: at first two
-    /// requests, then twice what it took in this run. The window grows faster, with the stream; so
-    /// what is read in vain for one that stops, where memory is short, is a few times of what it
-    /// took.
+    /// Returns how many bytes ahead are not too many for a consumer that may stop at any time: at
+    /// first two requests, then twice what it took in this run. The window grows faster, with the
+    /// stream. So where memory is short, what is read in vain for a consumer that stops is only a
+    /// few times what it took.
+    ///
+    /// With requests of 64 KiB at first: 128 KiB until the consumer has taken 64 KiB, and 2 MiB
+    /// once it has taken 1 MiB.
     pub fn earned(&self) -> u64 {
         let first = (UNIT_BYTES as u64) << self.limits.first_order;
         2 * first.max(self.consumed_in_run)
     }
 
-    /// Whether nothing is requested and everything delivered was consumed.
+    /// Returns whether nothing is requested and everything delivered was consumed.
     pub fn is_stalled(&self) -> bool {
         self.requests.is_empty() && self.consumed_in_run == self.delivered_in_run
     }
 
-    /// Whether a read is under way that will be delivered.
+    /// Returns whether a read of this run is in flight.
     pub fn is_reading(&self) -> bool {
         let mut requests = self.requests.iter();
         requests.any(|request| request.arrived.is_none())
     }
 
-    /// Bytes delivered in this run and not consumed.
+    /// Returns how many bytes were delivered in this run and not consumed.
     pub fn unconsumed(&self) -> u64 {
         self.delivered_in_run - self.consumed_in_run
     }
 
-    /// The read from [`next_fetch`](Self::next_fetch) was submitted.
+    /// Records that the read from [`poll_read`](Self::poll_read) was submitted.
     pub fn submitted(&mut self, read: ReadRequest) {
         debug_assert_eq!(read.number, self.numbers);
         self.numbers += 1;
@@ -289,7 +293,7 @@ impl<P> ReadAhead<P> {
         });
     }
 
-    /// The route of a request that is still waited for.
+    /// Returns the mode of a request of the current run.
     pub fn cache_mode_of(&self, number: u64) -> Option<CacheMode> {
         let request = self
             .requests
@@ -298,7 +302,7 @@ impl<P> ReadAhead<P> {
         Some(request.read.cache_mode)
     }
 
-    /// A read ended. Returns the memory of one that nobody waits for any more.
+    /// Handles the completion of a read. Returns its memory if it belongs to an earlier run.
     pub fn handle_read(
         &mut self,
         number: u64,
@@ -318,7 +322,16 @@ impl<P> ReadAhead<P> {
         }
     }
 
-    /// What the consumer gets next, in file order.
+    /// Returns what the consumer gets next, in file order. A completed request of `n` bytes means:
+    ///
+    /// | result | meaning |
+    /// |---|---|
+    /// | `n` > `skip` | data; what follows a short read is requested again |
+    /// | `n` ≤ `skip`, a multiple of [`SECTOR`] | short, or the end: probe exactly here, buffered |
+    /// | `n` ≤ `skip`, otherwise | the end of the file |
+    /// | transient error | request the bytes again |
+    /// | refused mode | request the bytes in another mode |
+    /// | other error | the error, after the bytes before it |
     pub fn poll_delivery(&mut self) -> Option<Delivered<P>> {
         loop {
             self.requests.front()?.arrived.as_ref()?;
@@ -337,9 +350,9 @@ impl<P> ReadAhead<P> {
                         len,
                     });
                 }
-                // A direct transfer that ends between two sectors met the end of the file. One
-                // that ends on a sector may just be short, and in front of our first byte it
-                // tells nothing: a buffered read from exactly here does.
+                // A direct transfer that ends inside a sector reached the end of the file. One
+                // that ends on a sector boundary may just be short, and ended before our first
+                // byte. A buffered read from exactly here decides it.
                 Ok(n) if n > 0 && n % SECTOR == 0 => {
                     self.restart_at(self.delivered);
                     self.exact = true;
@@ -348,7 +361,6 @@ impl<P> ReadAhead<P> {
                     self.size_hint = self.delivered;
                     return Some(self.end(Ok(())));
                 }
-                // Read once more: nothing is known about these bytes.
                 Err(errno) if errno.is_transient() => self.restart_at(self.delivered),
                 Err(errno) if self.fall_back(read.cache_mode, errno) => {
                     return Some(Delivered::FellBack);
@@ -358,7 +370,7 @@ impl<P> ReadAhead<P> {
         }
     }
 
-    /// The routes that are left.
+    /// Returns the modes that are left.
     pub fn io_caps(&self) -> IoCaps {
         IoCaps {
             buffered: self.buffered,
@@ -370,7 +382,8 @@ impl<P> ReadAhead<P> {
         }
     }
 
-    /// Takes another route when `errno` says that the kernel does not know this one.
+    /// Switches to another mode if `errno` means that the kernel does not support this one for the
+    /// file. Returns whether it does mean that.
     fn fall_back(&mut self, cache_mode: CacheMode, errno: Errno) -> bool {
         match (cache_mode, errno.0) {
             (CacheMode::Direct, libc::EINVAL) => self.dio_align = 1,
@@ -386,8 +399,8 @@ impl<P> ReadAhead<P> {
         self.delivered_in_run += len;
         self.size_hint = self.size_hint.max(self.delivered);
         if short {
-            // The end of the file, or not: the next read from here tells. What was requested
-            // behind the gap is void.
+            // This may be the end of the file: the next read from here decides it. The requests
+            // after the gap are discarded.
             self.restart_at(self.delivered);
         } else {
             self.exact = false;
@@ -409,13 +422,14 @@ impl<P> ReadAhead<P> {
         self.running = true;
     }
 
-    /// A window of at least two requests, within the limit.
+    /// Returns a window of at least two requests, within the limit.
     fn bounded(&self, window: u64) -> u64 {
         let most = self.limits.window.max(UNIT_BYTES as u64);
         window.max(2 * self.request_bytes(most)).min(most)
     }
 
-    /// Bytes of the next request: as much as the stream has earned, within the window and the share.
+    /// Returns the length of the next request: as much as the stream has earned, within half of the
+    /// window and of the share, as a power of two.
     fn request_bytes(&self, share: u64) -> u64 {
         let earned = (UNIT_BYTES as u64) << self.order;
         let bound = (self.limits.window.min(share) / 2).max(UNIT_BYTES as u64);
@@ -450,7 +464,7 @@ mod tests {
     #[test]
     fn requests_grow_and_stop_at_the_window() {
         let mut plan = plan(1 << 30, 4096);
-        assert_eq!(plan.poll_read(u64::MAX), None, "nobody reads yet");
+        assert_eq!(plan.poll_read(u64::MAX), None, "no run yet");
         plan.start(1, 0);
         plan.handle_demand();
         let first = next_read(&mut plan);
@@ -474,7 +488,7 @@ mod tests {
         assert_eq!(next_read(&mut plan).len, 262_144, "the stream earned more");
     }
 
-    /// F83: memory that is short narrows the window, down to a page at a time, and no further.
+    /// F83: when memory is short the window narrows, down to a page at a time.
     #[test]
     fn a_small_share_narrows_the_window() {
         let mut plan = plan(1 << 30, 4096);
@@ -533,7 +547,7 @@ mod tests {
         assert_eq!(next_read(&mut plan).offset, 1000);
     }
 
-    /// F17: the end is where the kernel reads nothing, also behind an unaligned size.
+    /// F17: the end is where the kernel reads 0 bytes, also after an unaligned size.
     #[test]
     fn the_end_is_what_the_kernel_says_now() {
         let mut plan = plan(5000, 4096);
@@ -551,7 +565,7 @@ mod tests {
         plan.handle_read(probe.number, (), Ok(904));
         assert_eq!(plan.poll_delivery(), Some(Delivered::End(Ok(()))));
         assert_eq!(plan.poll_read(u64::MAX), None);
-        // The file grew; the consumer asks again.
+        // The file grew; the consumer reads again.
         plan.handle_demand();
         let probe = next_read(&mut plan);
         plan.handle_read(probe.number, (), Ok(1000));
@@ -567,7 +581,8 @@ mod tests {
         ));
     }
 
-    /// F16, F17: a direct read that stops on a sector before the first wanted byte says nothing.
+    /// F16, F17: a direct read that ends on a sector boundary before the first byte needed is no
+    /// end.
     #[test]
     fn an_uncertain_end_is_probed_exactly() {
         let mut plan = plan(0, 4096);

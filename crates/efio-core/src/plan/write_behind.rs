@@ -1,24 +1,33 @@
-//! Write-behind: what may go to disk, in what form, and what is durable.
+//! Write-behind: what to write, in which sizes and cache mode, and what is durable.
 //!
 //! Bytes are counted from the first one that was accepted through the descriptor:
 //!
 //! ```text
-//!  0 ─────── durable ─────── written ─── in flight ───┬── ready ──┬── accepted
-//!                                                     └ next cut ─┘
+//!  0 ─────── durable ─────── written ─── in flight ───┬─── pending ───┬── accepted
+//!                                                     └ next write ─┘
 //! ```
 //!
-//! One write is in flight per file, as long as the ready bytes allow. So the kernel sees the bytes
-//! in the order in which they were accepted, and whatever kills the process leaves a prefix of
-//! them (F52); a file never shows a length that was not written (F25). Speed comes from the size
+//! One write is in flight per file, as long as the pending bytes allow. So the kernel gets the
+//! bytes in the order in which they were accepted, and whatever kills the process leaves a prefix
+//! of them (F52); a file never has a length that was not written (F25). Speed comes from the size
 //! of the one write, which the kernel splits over the device's queue itself.
 //!
-//! With a block size, a cut is one of three, so that nothing is ever padded and nothing cut off:
+//! With direct IO a write is one of three, so that nothing is ever padded or truncated:
 //!
 //! ```text
 //!  file blocks   |       ·       |       ·       |       ·       |
-//!  ready bytes           [ head ][     body: direct     ][ tail ]
-//!                         buffered, exact length          buffered, only when it must go
+//!  pending bytes         [ head ][     body: direct     ][ tail ]
+//!                         buffered, exact length          buffered, only when it is due
 //! ```
+//!
+//! With a `dio_align` of 4096, 100 000 bytes from offset 10 000 on that are due become three
+//! writes:
+//!
+//! | write | offset | len | mode |
+//! |---|---|---|---|
+//! | head | 10 000 | 2288, up to 12 288 | buffered |
+//! | body | 12 288 | 94 208 = 23 × 4096 | direct |
+//! | tail | 106 496 | 3504 | buffered |
 
 mod parked;
 
@@ -35,18 +44,18 @@ pub struct Pending {
     pub offset: u64,
     /// How many.
     pub len: u64,
-    /// Whether they are all there will be at this place: the caller moved on to another offset.
+    /// Whether no more bytes follow them here: the caller moved on to another offset.
     pub complete: bool,
 }
 
-/// One write to submit: the first `len` ready bytes.
+/// One write to submit: the first `len` pending bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WriteRange {
     /// File offset.
     pub offset: u64,
     /// Length in bytes, never 0.
     pub len: u64,
-    /// How.
+    /// The mode of the write.
     pub cache_mode: CacheMode,
 }
 
@@ -55,9 +64,9 @@ pub struct WriteRange {
 pub enum ErrorAction {
     /// Submit again: nothing is lost.
     Retry,
-    /// Submit again by another route: the kernel refused this one. Counted as a fallback.
+    /// Submit again in another mode: the kernel refused this one. Counted as a fallback.
     FellBack,
-    /// The file is poisoned.
+    /// The file has failed for good.
     Failed(Failure),
 }
 
@@ -65,17 +74,17 @@ pub enum ErrorAction {
 #[derive(Debug)]
 pub struct WriteBehind {
     written: u64,
-    /// Everything below goes to the kernel now, full block or not.
+    /// Everything below is written without waiting for more, full block or not.
     due: u64,
     in_flight: Option<WriteRange>,
     failure: Option<Failure>,
     /// Alignment of direct writes; 0 when there are none.
     dio_align: u64,
-    /// The route of what is not direct.
+    /// The mode of writes that are not direct.
     buffered: CacheMode,
     append: bool,
     max_write: u64,
-    /// A file that has fewer bytes than this when they are due goes to the page cache.
+    /// A file that has fewer bytes than this when it is first written goes to the page cache.
     small: u64,
     sync: Sync,
 }
@@ -83,12 +92,12 @@ pub struct WriteBehind {
 /// The state of syncing.
 #[derive(Debug, Default)]
 struct Sync {
-    /// The mark that the next sync waits for. What is asked for after it is not waited for with it,
-    /// so who asks again and again puts nobody off (F88).
+    /// The mark that the next sync waits for. Later requests do not raise it, so a caller that
+    /// requests syncs again and again delays none of them (F88).
     next: Option<u64>,
-    /// The highest mark asked for and not answered, if any.
+    /// The highest mark requested and not synced, if any.
     wanted: Option<u64>,
-    /// The highest one that somebody is to be told of.
+    /// The highest of them that has to be reported.
     asked: Option<u64>,
     /// What was written when the sync in flight was submitted.
     running: Option<u64>,
@@ -101,7 +110,8 @@ struct Sync {
 }
 
 impl WriteBehind {
-    /// A file that is being opened; at most `max_cut` bytes go in one write.
+    /// Creates the plan of a file that is being opened, with at most `max_write` bytes in one
+    /// write.
     pub fn new(append: bool, max_write: usize) -> Self {
         Self {
             written: 0,
@@ -117,74 +127,78 @@ impl WriteBehind {
         }
     }
 
-    /// The file is open. `block` is 0 without direct IO; `buffered` is the route of everything
-    /// else. A file that is new gets its directory entry synced with its first sync.
+    /// Handles the open of the file. `dio_align` is 0 without direct IO; `buffered` is the mode of
+    /// all other writes. The first sync of a new file syncs its directory entry too.
     pub fn handle_opened(&mut self, buffered: CacheMode, dio_align: u32, is_new: bool) {
         self.buffered = buffered;
         self.dio_align = if self.append { 0 } else { u64::from(dio_align) };
         self.sync.name_pending = is_new;
     }
 
-    /// Below `bytes`, what is first written is for the page cache: the kernel takes it in a fraction
-    /// of the time of a direct write, and writes many small files back together. Until there are
-    /// that many, nothing is written that is not due. What is appended goes to the page cache
-    /// whenever it is less.
+    /// Sends small files to the page cache: the kernel takes them in a fraction of the time of a
+    /// direct write, and writes many of them back together.
+    ///
+    /// | file | write shorter than `bytes` |
+    /// |---|---|
+    /// | positioned, nothing written yet | cached, and only once it is due |
+    /// | positioned, later | as without this |
+    /// | append | cached |
     pub fn cache_below(&mut self, bytes: u64) {
         self.small = bytes;
     }
 
-    /// Everything up to `mark` has to be written without waiting for more.
+    /// Makes everything up to `mark` due: it is written without waiting for more.
     pub fn flush(&mut self, mark: u64) {
         self.due = self.due.max(mark);
     }
 
-    /// Everything up to `mark` has to become durable, and somebody waits to hear of it.
+    /// Requests a sync of everything up to `mark`, with a report.
     pub fn sync(&mut self, mark: u64) {
         self.sync_silently(mark);
         self.sync.asked = self.sync.asked.max(Some(mark));
     }
 
-    /// Everything up to `mark` has to become durable before the file is closed.
+    /// Requests a sync of everything up to `mark` before the file is closed, without a report.
     pub fn sync_silently(&mut self, mark: u64) {
         self.flush(mark);
         self.sync.next.get_or_insert(mark);
         self.sync.wanted = self.sync.wanted.max(Some(mark));
     }
 
-    /// A positional change at `offset` was made: the next sync covers it.
+    /// Handles the success of a sequenced op at `offset`: the next sync covers it.
     pub fn handle_positional(&mut self, offset: u64) {
         let offset = self.failure_offset(offset);
         let from = self.sync.unsynced_from.get_or_insert(offset);
         *from = (*from).min(offset);
     }
 
-    /// Positional changes fill the sequence up to `mark`, from where the stream stands.
+    /// Advances the written mark to `mark`: completed sequenced ops fill the sequence up to there.
     pub fn skip_to(&mut self, mark: u64) {
         debug_assert!(self.in_flight.is_none() && mark >= self.written);
         self.written = mark;
     }
 
-    /// What poisoned the file.
+    /// Returns the error that the file failed with.
     pub fn failure(&self) -> Option<Failure> {
         self.failure
     }
 
-    /// A positional change failed; the offset is that of its first byte that was not written.
+    /// Handles the failure of a sequenced op; `offset` is that of its first unwritten byte.
     pub fn handle_positional_error(&mut self, errno: Errno, offset: u64) -> ErrorAction {
         self.fail(errno, self.failure_offset(offset))
     }
 
-    /// How many bytes the kernel has taken.
+    /// Returns how many bytes the kernel has taken.
     pub fn written(&self) -> u64 {
         self.written
     }
 
-    /// Everything below this mark has to be written without waiting for more.
+    /// Returns the mark below which everything is written without waiting for more.
     pub fn due(&self) -> u64 {
         self.due
     }
 
-    /// The next write, if the time for one has come.
+    /// Returns the next write, if enough bytes are pending or they are due.
     pub fn poll_write(&mut self, ready: Pending) -> Option<WriteRange> {
         if self.in_flight.is_some() || self.failure.is_some() || ready.len == 0 {
             return None;
@@ -203,7 +217,7 @@ impl WriteBehind {
             cache_mode: self.buffered,
         };
         if self.append && len < self.small {
-            // The next one goes to the same page of the cache: it had better be there.
+            // The next append goes to the same page of the cache, so it should stay there.
             let cache_mode = CacheMode::Cached;
             return Some(WriteRange {
                 offset,
@@ -238,7 +252,7 @@ impl WriteBehind {
         forced.then(|| buffered(len))
     }
 
-    /// The routes that are left.
+    /// Returns the modes that are left.
     pub fn io_caps(&self) -> IoCaps {
         IoCaps {
             buffered: self.buffered,
@@ -246,12 +260,13 @@ impl WriteBehind {
         }
     }
 
-    /// The route of the write in flight.
+    /// Returns the mode of the write in flight.
     pub fn cache_mode_in_flight(&self) -> Option<CacheMode> {
         self.in_flight.map(|range| range.cache_mode)
     }
 
-    /// The write in flight moved `n` bytes. None written at all is an error of the device.
+    /// Handles the completion of the write in flight with `n` bytes. 0 bytes are an error of the
+    /// device.
     pub fn handle_written(&mut self, n: u64) -> ErrorAction {
         let range = self.in_flight.take().expect("a write was in flight");
         debug_assert!(n <= range.len);
@@ -264,7 +279,7 @@ impl WriteBehind {
         ErrorAction::Retry
     }
 
-    /// The write in flight failed.
+    /// Handles the failure of the write in flight.
     pub fn handle_write_error(&mut self, errno: Errno) -> ErrorAction {
         let range = self.in_flight.take().expect("a write was in flight");
         match (range.cache_mode, errno.0) {
@@ -281,14 +296,14 @@ impl WriteBehind {
         }
     }
 
-    /// The kernel never opened the file: nothing that was accepted will be written.
+    /// Handles the failure of the open: everything that was accepted is lost.
     pub fn handle_open_error(&mut self, errno: Errno) -> Failure {
         *self.failure.insert(Failure { errno, offset: 0 })
     }
 
-    /// The sync to submit now: each byte that it must cover is written, and none is on the way. It
-    /// goes before the next write, else it would wait for a writer to pause (F88).
-    /// Says whether the directory entry has to be covered.
+    /// Returns the sync to submit now, as whether it has to cover the directory entry: each byte
+    /// that it must cover is written, and no write is in flight. It comes before the next write,
+    /// else it would wait for a pause of the writer (F88).
     pub fn poll_sync(&mut self) -> Option<bool> {
         let next = self.sync.next?;
         let idle = self.sync.running.is_none() && self.in_flight.is_none();
@@ -300,8 +315,8 @@ impl WriteBehind {
         Some(self.sync.name_pending)
     }
 
-    /// The sync in flight succeeded; says up to where the file is durable now, and whether somebody
-    /// is to be told. The next one has to cover the directory entry if `name_pending`.
+    /// Handles the success of the sync in flight. Returns up to where the file is durable now, and
+    /// whether to report it. The next sync covers the directory entry if `name_pending`.
     pub fn handle_synced(&mut self, name_pending: bool) -> (u64, bool) {
         let covered = self.sync.running.take().expect("a sync was in flight");
         let is_asked = self.sync.asked.is_some();
@@ -315,13 +330,13 @@ impl WriteBehind {
         (covered, is_asked)
     }
 
-    /// Whether no sync is asked for that was not answered.
+    /// Returns whether every requested sync has completed.
     pub fn syncs_are_answered(&self) -> bool {
         self.sync.wanted.is_none()
     }
 
-    /// The sync in flight failed. Unless the kernel never began it, it is not tried again: the
-    /// kernel forgets the error and the pages (F30).
+    /// Handles the failure of the sync in flight. It is not retried unless the kernel did not start
+    /// it (`EINTR`): the kernel drops the error and the dirty pages (F30).
     pub fn handle_sync_error(&mut self, errno: Errno) -> ErrorAction {
         self.sync.running.take().expect("a sync was in flight");
         let covered_from = self.sync.syncing_from.take();
@@ -336,8 +351,8 @@ impl WriteBehind {
         self.fail(errno, lowest.unwrap_or(Failure::NOTHING_LOST))
     }
 
-    /// Whether nothing is left to do for `accepted` bytes: written, and synced if that was asked
-    /// for; or lost.
+    /// Returns whether nothing is left to do for `accepted` bytes: they are written, and synced if
+    /// that was requested; or lost.
     pub fn is_drained(&self, accepted: u64) -> bool {
         if self.in_flight.is_some() || self.sync.running.is_some() {
             return false;
@@ -345,13 +360,13 @@ impl WriteBehind {
         self.failure.is_some() || (self.written == accepted && self.sync.wanted.is_none())
     }
 
-    /// Whether all of `accepted` bytes are written, or lost.
+    /// Returns whether all `accepted` bytes are written or lost.
     pub fn is_written(&self, accepted: u64) -> bool {
         self.in_flight.is_none() && (self.failure.is_some() || self.written == accepted)
     }
 
-    /// Where a positional change is: in append mode its place among what was accepted, for it is the
-    /// next one.
+    /// Returns the offset of a sequenced op as failures report it: in append mode its place among
+    /// the accepted bytes, where it is the next one.
     fn failure_offset(&self, offset: u64) -> u64 {
         if self.append { self.written } else { offset }
     }
@@ -446,7 +461,7 @@ mod tests {
             }
         );
         plan.handle_written(1808);
-        // What follows first fills the block, exactly, and is direct again behind it.
+        // The next write fills the block exactly, and the one after it is direct again.
         let range = plan.poll_write(ready(10_000, 100_000)).unwrap();
         assert_eq!(
             range,
@@ -609,7 +624,7 @@ mod tests {
         let mut plan = direct();
         plan.sync(0);
         plan.poll_sync().unwrap();
-        // Asked for while another sync runs, and then closed with more.
+        // Requested while another sync is in flight, and then closed with more.
         plan.sync(4096);
         plan.sync_silently(8192);
         assert_eq!(plan.handle_synced(false), (0, true));
@@ -629,8 +644,8 @@ mod tests {
     }
 
     proptest! {
-        /// Direct cuts are whole blocks; no cut is longer than what is ready or than the limit;
-        /// once all is due, all of it gets written.
+        /// Direct writes are whole blocks; no write is longer than the pending bytes or the limit;
+        /// once all bytes are due, all of them are written.
         #[test]
         fn writes_cover_everything(start in 0u64..20_000, len in 1u64..100_000, dio_align in prop::sample::select(vec![0u32, 512, 4096]), max in 4096usize..50_000) {
             let mut plan = WriteBehind::new(false, max);

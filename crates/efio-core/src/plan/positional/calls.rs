@@ -1,4 +1,4 @@
-//! What goes into the plan of positional ops and what comes out of it.
+//! The inputs and outputs of the plan of positional ops.
 
 use crate::error::Errno;
 use crate::op::CacheMode;
@@ -14,12 +14,12 @@ pub enum Kind {
     Truncate,
 }
 
-/// An op as the caller asked for it; `M` is its memory.
+/// An op as the caller submitted it; `M` is its memory.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Asked<M> {
     /// What to do.
     pub kind: Kind,
-    /// Its place in the sequence: what was accepted before it.
+    /// Its place in the sequence: how many bytes were accepted before it.
     pub seq: u64,
     /// File offset, or the new length.
     pub offset: u64,
@@ -27,13 +27,13 @@ pub struct Asked<M> {
     pub len: usize,
     /// The caller's name for it.
     pub token: u64,
-    /// The bytes; nothing for a truncation.
+    /// The bytes; `None` for a truncation.
     pub memory: Option<M>,
 }
 
 impl<M> Asked<M> {
-    /// How much of the sequence it takes. A truncation counts as one byte, so that a mark tells
-    /// whether it is included.
+    /// Returns how much of the sequence it takes. A truncation counts as one byte, so that a mark
+    /// either includes it or not.
     pub fn seq_len(&self) -> u64 {
         match self.kind {
             Kind::Read => 0,
@@ -43,12 +43,12 @@ impl<M> Asked<M> {
     }
 }
 
-/// What is to be done next.
+/// What the driver has to do next.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Next<M> {
     /// Submit this.
     Submit(Transfer<M>),
-    /// Tell the caller: this op will not reach the kernel, or does not have to.
+    /// Complete this op without the kernel: it cannot be submitted, or has nothing to transfer.
     Finish(Finished<M>),
 }
 
@@ -65,24 +65,24 @@ pub struct Transfer<M> {
     pub start: usize,
     /// How many bytes.
     pub len: usize,
-    /// How.
+    /// The mode of the transfer.
     pub cache_mode: CacheMode,
     /// The memory.
     pub memory: Option<M>,
 }
 
-/// What a completion led to.
+/// What a completion means for its op.
 #[derive(Debug, PartialEq, Eq)]
 pub enum After<M> {
-    /// The op goes on: [`try_next`](super::Positional::next) submits the rest.
+    /// The op continues: [`poll_op`](super::Positional::poll_op) submits the remaining bytes.
     Again,
-    /// The same by another route. Counted as a fallback.
+    /// The same in another mode: the kernel refused this one. Counted as a fallback.
     FellBack,
-    /// The op is over.
+    /// The op is complete.
     Finished(Finished<M>),
 }
 
-/// An op that is over.
+/// A completed op.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Finished<M> {
     /// What it did.
@@ -91,12 +91,12 @@ pub struct Finished<M> {
     pub token: u64,
     /// File offset, or the new length.
     pub offset: u64,
-    /// How many bytes it asked for.
+    /// How many bytes it was to transfer.
     pub len: usize,
-    /// Bytes moved before it ended, well or not.
+    /// How many bytes were transferred, also before an error.
     pub len_done: usize,
-    /// How it went.
+    /// Success or the error.
     pub result: Result<(), Errno>,
-    /// The memory, unless it was lost on the way (F54).
+    /// The memory, unless it was lost with its op (F54).
     pub memory: Option<M>,
 }

@@ -1,14 +1,26 @@
-//! The changes of a file in their sequence: which are done, and how far the way is open.
+//! The sequenced ops of a file: which are complete, and up to where ops may run.
+//!
+//! A worked example. The stream has accepted 100 bytes, then a `write_at` of 50 bytes takes seq
+//! 100..150, another of 50 bytes takes 150..200, a truncation takes 200..201, and the stream
+//! accepts more:
+//!
+//! | step | written | `open_to` | `limit` | may run |
+//! |---|---|---|---|---|
+//! | at first | 0 | 0 | 100 | stream bytes 0..100 |
+//! | the stream bytes are written | 100 | 200 | 100 | both writes |
+//! | the second write is done | 100 | 200 | 100 | |
+//! | the first write is done: `settle` | 200 | 200 | 200 | the truncation |
+//! | the truncation is done: `settle` | 201 | 201 | none | stream bytes from 201 on |
 
 use super::calls::{Asked, Kind};
 use std::collections::VecDeque;
 
-/// A change that not everything before and in it is done with.
+/// A write or truncation that is not complete, or that comes after one that is not.
 #[derive(Debug)]
 struct SequencedOp {
     start: u64,
     end: u64,
-    /// Nothing passes it before it is done.
+    /// No later op runs before it is done.
     barrier: bool,
     done: bool,
 }
@@ -16,18 +28,18 @@ struct SequencedOp {
 /// Writes and truncations that have a place in the sequence of accepted bytes.
 #[derive(Debug, Default)]
 pub struct Sequence {
-    /// In order; those at the front leave once they are done.
+    /// In order of seq; `settle` removes those at the front that are done.
     sequence: VecDeque<SequencedOp>,
-    /// Changes that are not over.
+    /// Ops that are not complete.
     unfinished: usize,
-    /// Up to here every stream byte is written, and no truncation is left.
+    /// Up to here every stream byte is written, and no truncation is pending.
     open_to: u64,
-    /// How many changes from the front lie below `open_to`.
+    /// How many ops at the front are below `open_to`.
     passed: usize,
 }
 
 impl Sequence {
-    /// An op was asked for; a read is no change.
+    /// Adds an op; a read takes nothing of the sequence.
     pub fn enter<M>(&mut self, asked: &Asked<M>) {
         let seq_len = asked.seq_len();
         if seq_len == 0 {
@@ -44,11 +56,11 @@ impl Sequence {
         });
     }
 
-    /// An op is over. A change that failed stays: nothing behind it counts as written.
+    /// Completes an op. One that failed stays in the sequence: nothing after it counts as written.
     ///
     /// # Panics
     ///
-    /// If it is a change that was never entered.
+    /// If it takes part of the sequence and was never entered.
     pub fn complete<M>(&mut self, asked: &Asked<M>, succeeded: bool) {
         if asked.seq_len() == 0 {
             return;
@@ -61,7 +73,7 @@ impl Sequence {
         self.sequence[at].done = succeeded;
     }
 
-    /// The stream is `written` up to there: moves the open end as far as it goes.
+    /// Advances `open_to` once the stream is `written` up to there.
     pub fn reach(&mut self, written: u64) {
         self.open_to = self.open_to.max(written);
         while let Some(op) = self.sequence.get(self.passed) {
@@ -73,17 +85,17 @@ impl Sequence {
         }
     }
 
-    /// Ops with a place up to here may run side by side.
+    /// Returns up to which seq ops may run concurrently.
     pub fn open_to(&self) -> u64 {
         self.open_to
     }
 
-    /// Whether each change is over, well or not.
+    /// Returns whether each sequenced op is complete, with success or an error.
     pub fn all_complete(&self) -> bool {
         self.unfinished == 0
     }
 
-    /// Where the written mark stands once the changes right behind it that are done are counted.
+    /// Returns the written mark, advanced over the ops right after it that are done.
     pub fn settle(&mut self, mut written: u64) -> u64 {
         while let Some(op) = self.sequence.front() {
             if !op.done || op.start != written {
@@ -96,7 +108,7 @@ impl Sequence {
         written
     }
 
-    /// Stream bytes from this place of the sequence on have to wait.
+    /// Returns the seq from which on stream bytes have to wait.
     pub fn limit(&self) -> u64 {
         let next = self.sequence.front();
         next.map_or(u64::MAX, |op| op.start)

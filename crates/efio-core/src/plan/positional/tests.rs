@@ -1,4 +1,4 @@
-//! By hand, and by proptest beside a file that does one thing after the other.
+//! Tests by hand, and by proptest against a model file that runs one op after the other.
 
 use super::*;
 use proptest::prelude::*;
@@ -35,11 +35,11 @@ fn submitted(next: Option<Next<u64>>) -> Transfer<u64> {
 fn finished(after: After<u64>) -> Finished<u64> {
     match after {
         After::Finished(finished) => finished,
-        other => panic!("not over: {other:?}"),
+        other => panic!("not complete: {other:?}"),
     }
 }
 
-/// The second write waits for the first, which fails; the read waits for the second.
+/// The first write fails while the second waits for it, and the read waits for the second.
 #[test]
 fn a_read_waits_for_a_cancelled_write() {
     let mut plan = Positional::new();
@@ -53,8 +53,8 @@ fn a_read_waits_for_a_cancelled_write() {
     assert_eq!((failed.token, failed.result), (1, Err(EIO)));
     for token in [2, 3] {
         match plan.poll_op(0, Some(EIO), io_caps) {
-            Some(Next::Finish(over)) => assert_eq!((over.token, over.result), (token, Err(EIO))),
-            other => panic!("{token} is not over: {other:?}"),
+            Some(Next::Finish(end)) => assert_eq!((end.token, end.result), (token, Err(EIO))),
+            other => panic!("{token} is not complete: {other:?}"),
         }
     }
 }
@@ -108,7 +108,7 @@ fn short_transfers_continue_and_change_their_cache_mode() {
     assert!(plan.is_idle());
 }
 
-/// F15, F23: an error after a part is an error, and says how far it came.
+/// F15, F23: an error after a partial transfer is an error, with the number of bytes before it.
 #[test]
 fn an_error_ends_the_op_and_the_file() {
     let mut plan = Positional::new();
@@ -132,7 +132,7 @@ fn an_error_ends_the_op_and_the_file() {
     assert_eq!((end.offset, end.len_done, end.result), (1000, 30, Err(EIO)));
     assert_eq!(plan.lowest_pending(), Some(500), "in flight or waiting");
     let Some(Next::Finish(third)) = plan.poll_op(0, Some(EIO), io_caps) else {
-        panic!("not begun any more")
+        panic!("not started any more")
     };
     assert_eq!(
         (third.token, third.result, third.memory),
@@ -140,16 +140,12 @@ fn an_error_ends_the_op_and_the_file() {
     );
     let end = finished(plan.handle_completed(second.key, Some(2), Ok(100), &mut io_caps));
     assert_eq!(end.result, Ok(()));
-    assert_eq!(
-        plan.settle(0),
-        0,
-        "nothing behind the failed one is written"
-    );
+    assert_eq!(plan.settle(0), 0, "nothing after the failed one is written");
     finished(plan.handle_completed(read.key, Some(4), Ok(100), &mut io_caps));
     assert!(plan.is_idle());
 }
 
-/// A write that moves nothing is an error; memory that is lost ends its op (F54).
+/// A write of 0 bytes is an error; lost memory completes its op (F54).
 #[test]
 fn an_op_that_cannot_continue_fails() {
     let mut plan = Positional::new();
@@ -165,7 +161,7 @@ fn an_op_that_cannot_continue_fails() {
     assert_eq!((end.result, end.memory), (Err(Errno(libc::EINTR)), None));
 }
 
-/// F19: the stream's bytes come first, and those behind a change wait for it.
+/// F19: the stream's bytes come first, and those after a sequenced op wait for it.
 #[test]
 fn ops_and_stream_bytes_keep_their_order() {
     let mut plan = Positional::new();
@@ -240,7 +236,7 @@ enum Step {
     Op(bool, u64, usize),
     Stream(u64),
     Truncate(u64),
-    /// Completes one of those in flight, or writes stream bytes, with a result by number.
+    /// Completes one of the ops in flight, or writes stream bytes, with a result by number.
     Complete(usize, u8),
 }
 
@@ -254,21 +250,21 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step, 1..120)
 }
 
-/// The file as it was when each call was made, and as the kernel has it.
+/// The file as each call has to find it, and as the kernel has it.
 #[derive(Default)]
 struct Model {
     plan: Option<Positional<u64>>,
-    /// After every call so far.
-    wanted: Vec<u8>,
+    /// Its contents after every call so far.
+    expected: Vec<u8>,
     kernel: Vec<u8>,
     accepted: u64,
     written: u64,
-    /// Places of stream bytes.
+    /// The seq and length of stream bytes.
     stream: VecDeque<(u64, u64)>,
-    flying: Vec<Transfer<u64>>,
-    /// What each read has to see and what it saw, by token; what a write writes.
+    in_flight: Vec<Transfer<u64>>,
+    /// By token: what each read has to return and what it returned; what each write writes.
     reads: Vec<(Vec<u8>, Vec<u8>)>,
-    over: Vec<bool>,
+    completed: Vec<bool>,
 }
 
 fn put(file: &mut Vec<u8>, offset: usize, bytes: &[u8]) {
@@ -285,23 +281,23 @@ fn get(file: &[u8], offset: usize, len: usize) -> Vec<u8> {
 
 impl Model {
     fn call(&mut self, kind: Kind, offset: u64, len: usize) {
-        let token = self.over.len() as u64;
+        let token = self.completed.len() as u64;
         let asked = asked(kind, self.accepted, offset, len, token);
         self.accepted += asked.seq_len();
         let expected = match kind {
-            Kind::Read => get(&self.wanted, offset as usize, len),
+            Kind::Read => get(&self.expected, offset as usize, len),
             Kind::Write => {
                 let bytes = vec![token as u8; len];
-                put(&mut self.wanted, offset as usize, &bytes);
+                put(&mut self.expected, offset as usize, &bytes);
                 bytes
             }
             Kind::Truncate => {
-                self.wanted.resize(offset as usize, 0);
+                self.expected.resize(offset as usize, 0);
                 Vec::new()
             }
         };
         self.reads.push((expected, Vec::new()));
-        self.over.push(false);
+        self.completed.push(false);
         self.plan.as_mut().unwrap().push(asked);
     }
 
@@ -309,16 +305,19 @@ impl Model {
         let plan = self.plan.as_mut().unwrap();
         while let Some(next) = plan.poll_op(self.written, None, BUFFERED) {
             match next {
-                Next::Submit(transfer) => self.flying.push(transfer),
+                Next::Submit(transfer) => self.in_flight.push(transfer),
                 Next::Finish(end) => {
-                    assert!(!std::mem::replace(&mut self.over[end.token as usize], true));
+                    assert!(!std::mem::replace(
+                        &mut self.completed[end.token as usize],
+                        true
+                    ));
                 }
             }
         }
     }
 
     fn complete(&mut self, pick: usize, result: u8) {
-        if self.flying.is_empty() {
+        if self.in_flight.is_empty() {
             // The stream writes, as far as it may.
             let limit = self.plan.as_ref().unwrap().limit();
             if let Some(&(seq, len)) = self.stream.front() {
@@ -330,7 +329,7 @@ impl Model {
             }
             return;
         }
-        let transfer = self.flying.swap_remove(pick % self.flying.len());
+        let transfer = self.in_flight.swap_remove(pick % self.in_flight.len());
         let most = transfer.len;
         let offset = transfer.offset as usize;
         let result = match (result % 4, transfer.kind) {
@@ -363,15 +362,15 @@ impl Model {
             assert_eq!(end.result, Ok(()));
             if end.kind != Kind::Truncate {
                 assert!(
-                    !std::mem::replace(&mut self.over[end.token as usize], true),
+                    !std::mem::replace(&mut self.completed[end.token as usize], true),
                     "twice"
                 );
             }
             if end.kind == Kind::Read {
                 let (expected, seen) = &self.reads[end.token as usize];
                 assert_eq!(end.len_done, seen.len());
-                // A write far behind the end makes zeros of what was no part of the file; one that
-                // does not overlap the read may do so before it or after it.
+                // A write far beyond the end fills the gap with zeros; if it does not overlap the
+                // read, it may do so before it or after it.
                 let common = expected.len().min(seen.len());
                 let mut rest = expected[common..].iter().chain(&seen[common..]);
                 assert!(
@@ -385,10 +384,10 @@ impl Model {
 }
 
 proptest! {
-    /// Whatever completes when: each op is over once, each read sees the calls before it and none
-    /// behind it, and in the end the file is as if one call had followed the other.
+    /// In any order of completions: each op completes once, each read sees the calls before it and
+    /// none after it, and in the end the file is as if the calls had run one after the other.
     #[test]
-    fn as_if_one_after_the_other(steps in steps()) {
+    fn ops_take_effect_in_the_order_of_the_calls(steps in steps()) {
         let mut model = Model { plan: Some(Positional::new()), ..Model::default() };
         for step in steps {
             match step {
@@ -410,6 +409,6 @@ proptest! {
         }
         prop_assert_eq!(model.written, model.accepted, "everything drains");
         prop_assert!(model.plan.as_ref().unwrap().is_idle());
-        prop_assert_eq!(&model.kernel, &model.wanted);
+        prop_assert_eq!(&model.kernel, &model.expected);
     }
 }

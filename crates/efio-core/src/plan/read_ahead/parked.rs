@@ -1,9 +1,9 @@
-//! What stays of a read side that nobody reads from, until the next run.
+//! The state that is kept of an idle read side until the next run.
 
 use super::ReadAhead;
 use crate::op::CacheMode;
 
-/// The read side of a file at rest.
+/// The read side of an idle file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ParkedRead {
     size_hint: u64,
@@ -13,7 +13,7 @@ pub struct ParkedRead {
 }
 
 impl ParkedRead {
-    /// A file that is being opened.
+    /// Creates the state of a file that is being opened.
     pub fn new() -> Self {
         Self {
             size_hint: 0,
@@ -23,19 +23,19 @@ impl ParkedRead {
         }
     }
 
-    /// The file is open; see [`ReadAhead::opened`].
+    /// Handles the open of the file; see [`ReadAhead::handle_opened`].
     pub fn opened(&mut self, buffered: CacheMode, dio_align: u32, size: u64) {
         self.buffered = buffered;
         self.dio_align = dio_align;
         self.size_hint = size;
     }
 
-    /// The file was made `size` bytes long.
+    /// Handles a truncation of the file to `size` bytes.
     pub fn resized(&mut self, size: u64) {
         self.size_hint = size;
     }
 
-    /// The run before the rest.
+    /// Returns the epoch of the last run.
     pub fn epoch(&self) -> u32 {
         self.epoch
     }
@@ -47,25 +47,26 @@ impl ParkedRead {
 }
 
 impl<P> ReadAhead<P> {
-    /// What to go on from later. Only once no read is in flight: numbers begin anew.
+    /// Returns what to unpark from later. Only while no read is in flight: the numbers of requests
+    /// start again.
     pub fn park(&self) -> ParkedRead {
         debug_assert!(self.requests.is_empty(), "no read is in flight");
         ParkedRead {
             size_hint: self.size_hint,
             epoch: self.epoch,
-            // It came as one of these.
+            // It came as a `u32`.
             dio_align: self.dio_align as u32,
             buffered: self.buffered,
         }
     }
 
-    /// Goes on from there, in a plan that is new: the next run is another one.
+    /// Restores the state in a new plan, without a run.
     pub fn unpark(&mut self, parked: ParkedRead) {
         self.handle_opened(parked.buffered, parked.dio_align, parked.size_hint);
         self.epoch = parked.epoch;
     }
 
-    /// Whether nothing more comes of the current run.
+    /// Returns whether the current run delivers nothing more.
     pub fn is_over(&self) -> bool {
         !self.running
     }
@@ -97,7 +98,7 @@ mod tests {
         let read = plan.poll_read(u64::MAX).unwrap();
         assert_eq!(read.cache_mode, CacheMode::Direct);
         plan.submitted(read);
-        // The kernel refuses direct IO, and the file has 90 bytes more than it was told to have.
+        // The kernel refuses direct IO, and the file is 90 bytes longer than the size hint.
         plan.handle_read(read.number, (), Err(Errno(libc::EINVAL)));
         assert_eq!(plan.poll_delivery(), Some(Delivered::FellBack));
         let read = plan.poll_read(u64::MAX).unwrap();
@@ -119,7 +120,7 @@ mod tests {
         assert_eq!(
             (plan.epoch(), plan.poll_read(u64::MAX)),
             (7, None),
-            "nobody reads"
+            "no run"
         );
         plan.start(8, 0);
         let read = plan.poll_read(u64::MAX).unwrap();

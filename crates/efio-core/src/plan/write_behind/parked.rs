@@ -1,4 +1,4 @@
-//! What stays of a write side that has nothing to do, until there is something to write again.
+//! The state that is kept of an idle write side until the next write.
 
 use super::WriteBehind;
 use crate::op::CacheMode;
@@ -6,7 +6,7 @@ use crate::op::CacheMode;
 /// No offset.
 const NONE: u64 = u64::MAX;
 
-/// The write side of a file at rest.
+/// The write side of an idle file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ParkedWrite {
     written: u64,
@@ -18,7 +18,7 @@ pub struct ParkedWrite {
 }
 
 impl ParkedWrite {
-    /// A file that is being opened.
+    /// Creates the state of a file that is being opened.
     pub fn new() -> Self {
         Self {
             written: 0,
@@ -29,21 +29,21 @@ impl ParkedWrite {
         }
     }
 
-    /// The file is open; see [`WriteBehind::opened`].
+    /// Handles the open of the file; see [`WriteBehind::handle_opened`].
     pub fn opened(&mut self, buffered: CacheMode, dio_align: u32, is_new: bool) {
         self.buffered = buffered;
         self.dio_align = dio_align;
         self.name_pending = is_new;
     }
 
-    /// How many bytes the kernel has taken.
+    /// Returns how many bytes the kernel has taken.
     pub fn written(&self) -> u64 {
         self.written
     }
 }
 
 impl WriteBehind {
-    /// What to go on from later; `None` while anything is asked for, under way or lost.
+    /// Returns what to unpark from later; `None` while anything is requested, in flight or lost.
     pub fn park(&self) -> Option<ParkedWrite> {
         let busy = self.in_flight.is_some() || self.sync.running.is_some();
         let asked = self.sync.wanted.is_some() || self.due > self.written;
@@ -53,14 +53,14 @@ impl WriteBehind {
         Some(ParkedWrite {
             written: self.written,
             unsynced_from: self.sync.unsynced_from.unwrap_or(NONE),
-            // It came as one of these.
+            // It came as a `u32`.
             dio_align: self.dio_align as u32,
             buffered: self.buffered,
             name_pending: self.sync.name_pending,
         })
     }
 
-    /// Goes on from there, in a plan that is new.
+    /// Restores the state in a new plan.
     pub fn unpark(&mut self, parked: ParkedWrite) {
         self.written = parked.written;
         self.handle_opened(parked.buffered, parked.dio_align, parked.name_pending);
