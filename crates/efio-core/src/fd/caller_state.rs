@@ -1,13 +1,13 @@
-//! The caller's ends of a file.
+//! The callers' state of a file, with their ends of its streams.
 //!
-//! Its streams are made when their first bytes are on the way, and are gone again when the file has
-//! been at rest for an interval: most of the files that are open at a time carry nothing.
+//! A stream is created with its first bytes and dropped when the file has been idle for an interval:
+//! most of the files that are open at a time transfer nothing.
 //!
 //! ```text
-//!  caller, with custody                               driver
-//!  first byte written: makes the stream ─ mail ─►     looks for it when bytes are accepted
-//!  a run of reads begins: makes the stream ─ mail ─►  looks for it when it hears of the run
-//!                                                     at rest: takes custody, drops both ends
+//!  caller, with the file's lock                           driver
+//!  first byte written: creates the stream ─ handoff ─►    takes it when bytes are accepted
+//!  a run of reads begins: creates it ────── handoff ─►    takes it with the requested run
+//!                                                         idle: takes the lock, drops both ends
 //! ```
 
 use super::slot::Slot;
@@ -16,14 +16,14 @@ use crate::page::Page;
 use efio_chunks::{ChunkReader, ChunkWriter, unbounded};
 use std::sync::Arc;
 
-/// The caller's ends of a file, guarded by custody.
+/// The callers' state of a file, guarded by the file's lock.
 #[derive(Default)]
 pub struct CallerState {
-    /// Whose ends they are; 0 while the slot is free.
+    /// The generation of the open file; 0 while the slot is free.
     pub generation: u32,
     /// The current run.
     pub epoch: u32,
-    /// Positional changes asked for so far.
+    /// How many positional ops that change the file were submitted.
     pub sequenced_ops: u32,
     /// The order of the next page to write into.
     pub order: u8,
@@ -33,14 +33,14 @@ pub struct CallerState {
     pub may_write: bool,
     /// Whether writes go to the end of the file.
     pub append: bool,
-    /// The position is the end of the file, which only the kernel knows: something was appended.
-    /// Then no run serves it.
+    /// The position is the end of the file, which only the kernel knows after an append. Then no run
+    /// serves it.
     pub at_end: bool,
-    /// The driver comes back to this file by itself within the flush interval.
+    /// The driver checks this file by itself within the flush interval.
     pub watched: bool,
-    /// Somebody asked a question that a write may void; see [`Question`](super::Question).
+    /// There is a question that a write may void; see [`Question`](super::Question).
     pub asked: bool,
-    /// A write has nobody to tell: `watched`, and not `asked`.
+    /// A write has nothing to notify: `watched`, and not `asked`.
     pub quiet: bool,
     /// A run of read-ahead serves `position`.
     pub reading: bool,
@@ -50,18 +50,18 @@ pub struct CallerState {
     pub writer: Option<Box<ChunkWriter<Page>>>,
     /// The read stream, once a run has begun.
     pub reader: Option<Box<ChunkReader<Page>>>,
-    /// The kernel's file, once open, if it is read: for where it ends.
+    /// The kernel's file, once open for reading: it knows where the file ends.
     pub kernel: Option<Arc<dyn ReadNow>>,
-    /// In cached mode: also for what is in memory.
+    /// Whether calls read from `kernel` what is in the page cache, as in cached mode.
     pub reads_now: bool,
-    /// Who began the current run.
+    /// What began the current run.
     pub run: RunBy,
 }
 
-/// Who began a run: whether its end is one that the consumer asked for (F65).
+/// What began a run: it decides whether the consumer asked for the run's end (F65).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RunBy {
-    /// The open, before anybody read.
+    /// The open, before the first read.
     #[default]
     Open,
     /// A call that found nothing to read.
@@ -71,7 +71,8 @@ pub enum RunBy {
 }
 
 impl CallerState {
-    /// The write stream; if there is none yet, it is made, and its other end left for the driver.
+    /// Returns the write stream. A new one is created if there is none, and its other end handed to
+    /// the driver.
     pub fn writer(&mut self, slot: &Slot) -> &mut ChunkWriter<Page> {
         self.writer.get_or_insert_with(|| {
             let (writer, reader) = unbounded();
@@ -80,8 +81,8 @@ impl CallerState {
         })
     }
 
-    /// Where the next byte of the stream belongs: its file offset, or in append mode, where only the
-    /// kernel knows that, its place among the accepted bytes.
+    /// Returns the place of the stream's next byte: its file offset, or in append mode, where only
+    /// the kernel knows the offset, its place among the accepted bytes.
     pub fn next_seq(&self, slot: &Slot) -> u64 {
         if self.append {
             slot.marks.accepted()
@@ -90,19 +91,19 @@ impl CallerState {
         }
     }
 
-    /// Bytes for which the open page has room.
+    /// Returns how many bytes the open page has room for.
     pub fn room(&mut self) -> usize {
         self.writer.as_mut().map_or(0, |writer| writer.room())
     }
 
-    /// The open page, if there is one, gets no more: the next byte begins a page of its own.
+    /// Seals the open page, if there is one: the next byte begins a new page.
     pub fn seal(&mut self) {
         if let Some(writer) = &mut self.writer {
             writer.seal();
         }
     }
 
-    /// Makes sure that there is a read stream; the other end of a new one is left for the driver.
+    /// Creates a read stream if there is none, and hands its other end to the driver.
     pub fn make_reader(&mut self, slot: &Slot) {
         if self.reader.is_none() {
             let (writer, reader) = unbounded();
@@ -111,19 +112,19 @@ impl CallerState {
         }
     }
 
-    /// Sets whether the driver comes back to this file.
+    /// Sets whether the driver checks this file by itself.
     pub fn set_watched(&mut self, watched: bool) {
         self.watched = watched;
         self.quiet = watched && !self.asked;
     }
 
-    /// Sets whether questions are kept that a write may void.
+    /// Sets whether there are questions that a write may void.
     pub fn set_asked(&mut self, asked: bool) {
         self.asked = asked;
         self.quiet = self.watched && !asked;
     }
 
-    /// Whether nothing that was read waits to be taken.
+    /// Whether no read bytes are available.
     pub fn nothing_to_read(&self) -> bool {
         self.reader.as_ref().is_none_or(|reader| reader.is_empty())
     }

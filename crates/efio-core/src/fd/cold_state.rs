@@ -1,4 +1,4 @@
-//! What a slot has at times only, behind one lock that no call on the hot path takes.
+//! The parts of a slot that are rarely used, behind one lock that no call on the hot path takes.
 
 use super::interest::Interest;
 use super::questions::Questions;
@@ -10,52 +10,52 @@ use crate::page::Page;
 use crate::stats::{FileStats, NameState};
 use efio_chunks::{ChunkReader, ChunkWriter};
 
-/// See the module.
+/// The rarely used state; see the module.
 #[derive(Default)]
 pub struct ColdState {
-    /// What was done for the file.
+    /// The file's statistics.
     counters: SparseCounters,
     handoff: Option<Box<Handoff>>,
 }
 
-/// What one side leaves for the other.
+/// What one side hands to the other.
 #[derive(Default)]
 struct Handoff {
     /// For the driver: its end of a new write stream.
     writes: Option<Box<ChunkReader<Page>>>,
     /// For the driver: its end of a new read stream.
     reads: Option<Box<ChunkWriter<Page>>>,
-    /// For callers: what was accepted and not written, after a failure.
+    /// For callers: the bytes that were accepted and not written, after a failure.
     lost: Option<Box<Lost>>,
-    /// Of callers: what they asked and did not fetch the answer of.
+    /// Of callers: their questions whose answers they have not taken.
     questions: Questions,
-    /// The lowest mark that somebody waits for to be written.
+    /// The lowest mark up to which a caller waits for writes.
     awaited: Option<u64>,
 }
 
 impl Handoff {
     fn is_empty(&self) -> bool {
-        let letters = self.writes.is_some() || self.reads.is_some() || self.lost.is_some();
-        !letters && self.questions.is_empty() && self.awaited.is_none()
+        let has_item = self.writes.is_some() || self.reads.is_some() || self.lost.is_some();
+        !has_item && self.questions.is_empty() && self.awaited.is_none()
     }
 }
 
 impl Slot {
-    /// Counts `n` more in the figure that `which` names.
+    /// Adds `n` to the counter that `which` returns.
     pub fn count(&self, n: u64, which: impl FnOnce(&mut FileStats) -> &mut u64) {
         if n > 0 {
             self.cold.lock().counters.add(n, which);
         }
     }
 
-    /// What is known of the name of the file.
+    /// Sets the state of the file's name.
     pub fn set_name(&self, name: NameState) {
         self.cold.lock().counters.set_name(name);
     }
 
-    /// What was done for the file so far.
+    /// Returns the file's statistics.
     pub fn stats(&self) -> FileStats {
-        let counted = self.cold.lock().counters.all();
+        let counters = self.cold.lock().counters.all();
         let ModeStatus {
             mode,
             why,
@@ -66,48 +66,49 @@ impl Slot {
             mode_reason: why,
             on_workers,
             reads_served: self.reads_served.get(),
-            ..counted
+            ..counters
         }
     }
 
-    /// The file is closed: nothing stays. How many reads it served.
+    /// Clears the state of a closed file, and returns how many reads it served.
     pub fn clear(&self) -> u64 {
-        let rest = std::mem::take(&mut *self.cold.lock());
-        drop(rest);
+        let old = std::mem::take(&mut *self.cold.lock());
+        drop(old);
         self.reads_served.take()
     }
 
-    /// Leaves the driver its end of a new write stream, before the first byte in it is accepted.
+    /// Hands the driver its end of a new write stream, before the first byte in it is accepted.
     pub fn put_writes(&self, stream: Box<ChunkReader<Page>>) {
         self.put_handoff(|handoff| &mut handoff.writes, stream);
     }
 
-    /// The driver's end of a write stream that it did not have yet.
+    /// Takes the driver's end of a new write stream.
     pub fn take_writes(&self) -> Option<Box<ChunkReader<Page>>> {
         self.take_handoff(|handoff| &mut handoff.writes)
     }
 
-    /// Leaves the driver its end of a new read stream, before the first run is asked for.
+    /// Hands the driver its end of a new read stream, before the first run is requested.
     pub fn put_reads(&self, stream: Box<ChunkWriter<Page>>) {
         self.put_handoff(|handoff| &mut handoff.reads, stream);
     }
 
-    /// The driver's end of a read stream that it did not have yet.
+    /// Takes the driver's end of a new read stream.
     pub fn take_reads(&self) -> Option<Box<ChunkWriter<Page>>> {
         self.take_handoff(|handoff| &mut handoff.reads)
     }
 
-    /// Leaves callers what was accepted for nothing. With custody.
+    /// Hands callers the accepted bytes that will not be written. The holder of the file's lock calls
+    /// this.
     pub fn put_lost(&self, lost: Box<Lost>) {
         self.put_handoff(|handoff| &mut handoff.lost, lost);
     }
 
-    /// What was accepted for nothing. With custody.
+    /// Takes the accepted bytes that will not be written. The holder of the file's lock calls this.
     pub fn take_lost(&self) -> Option<Box<Lost>> {
         self.take_handoff(|handoff| &mut handoff.lost)
     }
 
-    /// The questions of callers.
+    /// Passes the callers' questions to `act`.
     pub(super) fn with_questions<R>(&self, act: impl FnOnce(&mut Questions) -> R) -> R {
         let mut cold = self.cold.lock();
         let handoff = cold.handoff.get_or_insert_default();
@@ -118,19 +119,20 @@ impl Slot {
         result
     }
 
-    /// Somebody is about to wait until `mark` bytes are written. With custody, and an attention bit
-    /// follows.
+    /// Registers a caller that is about to wait until `mark` bytes are written. The holder of the
+    /// file's lock calls this, and sets a request bit afterwards.
     pub fn wait_for_written(&self, mark: u64) {
         let mut cold = self.cold.lock();
         let awaited = &mut cold.handoff.get_or_insert_default().awaited;
         *awaited = Some(awaited.map_or(mark, |lowest| lowest.min(mark)));
     }
 
-    /// Whether somebody waits for one of the first `written` bytes to be written, or for what is
-    /// not known; then all that wait have to be told, and those for more come back.
+    /// Whether a caller waits for one of the first `written` bytes to be written, or for an unknown
+    /// mark. Then all waiting callers have to be notified, and those that wait for more register
+    /// again.
     pub fn take_awaited(&self, written: u64) -> bool {
         if !self.has_interest(Interest::FLUSHED) {
-            // Who is about to wait has the driver look again.
+            // A caller that is about to wait sets a request bit, so the driver checks again.
             return false;
         }
         let mut cold = self.cold.lock();
@@ -147,8 +149,9 @@ impl Slot {
         true
     }
 
-    /// The file is at rest, with every accepted byte written: nobody waits for a mark, though one
-    /// may be left of a wait that was over before it began. With custody.
+    /// Clears the awaited mark of an idle file, whose accepted bytes are all written: nobody waits,
+    /// but a wait that was over before it began may have left a mark. The holder of the file's lock
+    /// calls this.
     pub fn forget_awaited(&self) {
         let mut cold = self.cold.lock();
         if let Some(handoff) = &mut cold.handoff {

@@ -1,11 +1,19 @@
-//! Who is told when a call that found nothing can be repeated: the waiting word of a file.
+//! Whom the driver notifies when a call that found nothing can be retried: the interest word of a
+//! file.
 
 use super::slot::Slot;
 use efio_sync::shim::atomic::Ordering;
 use std::task::Waker;
 
-/// What somebody waits for; a set of bits. The word of a slot holds each of them twice: once for
-/// event loops, which are owed an event, and once for tasks, which are owed a wake-up.
+/// What callers wait for: a set of bits. The interest word of a slot has each bit twice: once for
+/// event loops, which get an event, and once for tasks, which are woken.
+///
+/// ```text
+///  12        8 7   5 4         0
+///  ┌──────────┬─────┬──────────┐
+///  │  wakers  │  –  │  events  │      an event loop waits for ROOM, a task for DATA: 0x102
+///  └──────────┴─────┴──────────┘
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Interest(pub u32);
 
@@ -20,15 +28,15 @@ impl Interest {
     pub const OPENED: Self = Self(1 << 3);
     /// A sync ended. Only tasks wait for it.
     pub const SYNCED: Self = Self(1 << 4);
-    /// Everything.
+    /// All bits.
     pub const ALL: Self = Self((1 << 5) - 1);
 
-    /// Where the bits of the tasks begin.
-    const TASKS: u32 = 8;
+    /// The number of the first bit for tasks.
+    const WAKERS: u32 = 8;
 
-    /// The bits of the tasks.
+    /// Returns the same bits for tasks.
     const fn for_wakers(self) -> Self {
-        Self(self.0 << Self::TASKS)
+        Self(self.0 << Self::WAKERS)
     }
 
     /// Whether any bit of `other` is set.
@@ -36,13 +44,13 @@ impl Interest {
         self.0 & other.0 != 0
     }
 
-    /// Both sets together.
+    /// Returns the union of both sets.
     pub const fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 }
 
-/// Who is told when a call that found nothing can be repeated.
+/// Whom the driver notifies when a call that found nothing can be retried.
 #[derive(Clone, Copy)]
 pub enum Notify<'a> {
     /// An event loop, by an event.
@@ -51,7 +59,7 @@ pub enum Notify<'a> {
     Waker(&'a Waker),
 }
 
-/// Somebody said that it waits; see [`Slot::announce`].
+/// A registered interest; see [`Slot::register`].
 #[must_use]
 pub struct Registration {
     bit: Interest,
@@ -59,7 +67,7 @@ pub struct Registration {
     new: bool,
 }
 
-/// Who is owed something; see [`Slot::take_waiting`].
+/// The notifications that are due; see [`Slot::take_interest`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Due {
     /// An event.
@@ -69,19 +77,20 @@ pub struct Due {
 }
 
 impl Due {
-    /// Whether anybody is owed anything.
+    /// Whether any notification is due.
     pub fn any(self) -> bool {
         self.event || self.wakers
     }
 }
 
 impl Slot {
-    /// Says that `asker` waits for `bit`. The caller, who has custody, looks once more afterwards.
+    /// Registers that `notify` waits for `bit`. The caller, which holds the file's lock, retries once
+    /// afterwards.
     pub fn register(&self, bit: Interest, notify: Notify<'_>) -> Registration {
         let new = match notify {
             Notify::Event => !self.add_interest(bit),
             Notify::Waker(waker) => {
-                // In the list before the bit is set: who takes the bit finds it there.
+                // In the list before the bit is set: the driver that takes the bit finds it there.
                 let new = self.waiters.put(bit, waker);
                 self.add_interest(bit.for_wakers());
                 new
@@ -90,8 +99,8 @@ impl Slot {
         Registration { bit, new }
     }
 
-    /// The answer came after all: nothing is owed to this caller any more. What others are owed,
-    /// also by an earlier call of the same, stays.
+    /// Removes a registration whose caller did not have to wait after all. Notifications that are
+    /// due to others, or to an earlier call of the same caller, stay due.
     pub fn deregister(&self, registration: Registration, notify: Notify<'_>) {
         match notify {
             _ if !registration.new => {}
@@ -100,21 +109,20 @@ impl Slot {
         }
     }
 
-    /// Sets waiting bits; whether any of them was set before.
+    /// Sets interest bits, and returns whether any of them was set before.
     pub fn add_interest(&self, bits: Interest) -> bool {
-        // AcqRel: with `take_waiting` on the same word. Either that one comes later and finds the
-        // bits, or it came earlier and what was published before it is seen by the look that
-        // follows.
+        // AcqRel: pairs with `take` on the same word. Either `take` comes later and finds the bits,
+        // or it came earlier, and the retry that follows sees what was published before it.
         self.interest.fetch_or(bits.0, Ordering::AcqRel) & bits.0 != 0
     }
 
     /// Whether anybody waits for any of `bits`.
     pub fn has_interest(&self, bits: Interest) -> bool {
-        // Relaxed: the driver asks again in a later turn; `take_waiting` decides.
+        // Relaxed: the driver asks again in a later turn; `take_interest` decides.
         Interest(self.interest.load(Ordering::Relaxed)).intersects(bits.union(bits.for_wakers()))
     }
 
-    /// Takes the waiting bits among `bits`; who is owed something for them.
+    /// Takes the interest bits among `bits`, and returns the notifications that are due for them.
     pub fn take_interest(&self, bits: Interest) -> Due {
         let taken = self.take(bits.union(bits.for_wakers()));
         Due {
@@ -124,7 +132,7 @@ impl Slot {
     }
 
     fn take(&self, bits: Interest) -> Interest {
-        // AcqRel: with `wait_for`, see there.
+        // AcqRel: pairs with `add_interest`, see there.
         Interest(self.interest.fetch_and(!bits.0, Ordering::AcqRel) & bits.0)
     }
 }

@@ -1,4 +1,4 @@
-//! Descriptors: small numbers with a generation, and what stands behind them.
+//! Descriptors, which are small numbers with a generation, and the state of each file.
 
 mod caller_state;
 mod cold_state;
@@ -21,11 +21,28 @@ pub use watermarks::Progress;
 
 use std::fmt;
 
-/// A file as efio names it: an index with a generation, so that a number kept after its file was
-/// closed is recognised (`EBADF`) and never reaches the file that lives there now.
+/// A file descriptor of efio: an index with a generation, so that a descriptor used after its file
+/// was closed fails with `EBADF` and never reaches the file that has the index now.
 ///
-/// It is plain data: hold it in an event loop's user data, or pass it to C with
+/// It is plain data: keep it in an event loop's user data, or pass it to C with
 /// [`to_bits`](Self::to_bits).
+///
+/// ```text
+///  63          32 31       0
+///  ┌─────────────┬──────────┐
+///  │ generation  │  index   │      generation 3 of index 5: 0x0000_0003_0000_0005, Fd(5#3)
+///  └─────────────┴──────────┘
+/// ```
+///
+/// # Examples
+///
+/// ```
+/// use efio_core::Fd;
+///
+/// let fd = Fd::from_bits(0x0000_0003_0000_0005);
+/// assert_eq!((fd.generation(), fd.index()), (3, 5));
+/// assert_eq!(fd.to_bits(), 0x0000_0003_0000_0005);
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Fd {
     generation: u32,
@@ -37,23 +54,23 @@ impl Fd {
         Self { generation, index }
     }
 
-    /// The position in the table: small, and reused after close.
+    /// Returns the index in the engine's table: small, and reused after close.
     pub fn index(self) -> u32 {
         self.index
     }
 
-    /// Which user of that position this is.
+    /// Returns the generation, which differs for each file that used the index.
     pub fn generation(self) -> u32 {
         self.generation
     }
 
-    /// Both in one number.
+    /// Packs generation and index into one number.
     pub fn to_bits(self) -> u64 {
         u64::from(self.generation) << 32 | u64::from(self.index)
     }
 
-    /// The inverse of [`to_bits`](Self::to_bits). Any number is allowed: one that was never issued
-    /// gives `EBADF` in use.
+    /// Unpacks what [`to_bits`](Self::to_bits) returned. Any number is allowed: calls with a
+    /// descriptor that was never issued fail with `EBADF`.
     pub fn from_bits(bits: u64) -> Self {
         Self {
             generation: (bits >> 32) as u32,

@@ -1,9 +1,9 @@
-//! Questions whose answer takes time, kept from the call that asked to the calls that repeat it:
+//! Questions whose answer takes time, kept from the call that asks to the calls that retry it:
 //! whether the kernel has every accepted byte (a flush), and how long the file is.
 //!
-//! A question belongs to whoever asked, a thread or a task, and covers what was accepted when it
-//! was asked first: its *mark*. So it is answered whatever others write meanwhile. A write of the
-//! same thread or task voids it, for who writes and asks again means the new bytes too.
+//! A question belongs to the thread or task that asked, and covers what was accepted at its first
+//! call: its *mark*. So it is answered whatever others write meanwhile. A write of the same thread or
+//! task voids it, because a later call has to cover the new bytes, too.
 //!
 //! ```text
 //!  flush ─► WouldBlock (mark 100) ── others write ──► flush ─► Ok, once 100 bytes are written
@@ -16,21 +16,22 @@ use crate::error::Errno;
 use crate::oneshot::Receiver;
 use std::task::Waker;
 
-/// The most questions of a file that are kept; who asks one more repeats the oldest as a new one.
+/// The most questions of a file that are kept. One more replaces the oldest, whose next call then
+/// asks anew.
 const MAX_QUESTIONS: usize = 256;
 
-/// A question is void when it was answered and so many bytes were accepted since: nobody comes for
-/// the answer, and writes look for questions only while there are some.
+/// A question expires when it is answered and this many bytes were accepted since: its answer is not
+/// taken any more, and writes check for questions only while there are some.
 const EXPIRES_AFTER: u64 = 64 << 20;
 
-/// What is asked.
+/// What a question is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum About {
     /// Whether the kernel has every byte accepted before.
     Flush,
     /// How long the file is, with every byte accepted before.
     Size,
-    /// Where it ends, for a position that is there.
+    /// Where the file ends, for a position that is there.
     End,
 }
 
@@ -65,18 +66,18 @@ impl Who {
     }
 }
 
-/// A question that was asked and whose answer nobody has fetched.
+/// A question whose answer was not taken yet.
 pub struct Question {
     about: About,
     who: Who,
     /// The accepted mark when it was asked; `None` once it is void.
     mark: Option<u64>,
-    /// Of a size: the answer to come.
+    /// The receiver of the answer, if the question is about a size.
     size: Option<Receiver<u64>>,
 }
 
 impl Question {
-    /// `asker` asks when `mark` bytes are accepted.
+    /// Creates the question of `notify` when `mark` bytes are accepted.
     pub fn new(about: About, notify: Notify<'_>, mark: u64, size: Option<Receiver<u64>>) -> Self {
         Self {
             about,
@@ -86,19 +87,19 @@ impl Question {
         }
     }
 
-    /// What it covers, unless it is void.
+    /// Returns the number of accepted bytes that it covers, unless it is void.
     pub fn mark(&self) -> Option<u64> {
         self.mark
     }
 
-    /// Of a size: the answer to come.
+    /// Returns the receiver of the answer, if the question is about a size.
     pub fn size(&self) -> Option<&Receiver<u64>> {
         self.size.as_ref()
     }
 }
 
-/// All questions of a file, oldest first. Whatever leaves it is for the caller to drop: a waker's
-/// drop is somebody else's code.
+/// All questions of a file, oldest first. Removed questions are returned for the caller to drop: a
+/// waker's drop runs foreign code.
 #[derive(Default)]
 pub struct Questions(Vec<Question>);
 
@@ -109,7 +110,7 @@ impl Questions {
         Some(self.0.remove(at))
     }
 
-    /// A question that `asker` asked, or anybody when `accepted` was what it is now.
+    /// Returns a question of `notify` that is not void, or one of anybody with the mark `accepted`.
     fn valid(&self, about: About, notify: Notify<'_>, accepted: u64) -> Option<&Question> {
         let of = |kept: &&Question| kept.about == about;
         let mine = |kept: &&Question| kept.mark.is_some() && kept.who.is(notify);
@@ -118,8 +119,10 @@ impl Questions {
         all().find(mine).or_else(|| all().find(same))
     }
 
-    /// Keeps a question; one that has to go for it comes back: what the same asked before, if it
-    /// is void by now and was passed over, or the oldest of too many.
+    /// Keeps a question, and returns the one that it replaces:
+    ///
+    /// 1. the question of the same caller about the same, which is void by now, or
+    /// 2. if there are [`MAX_QUESTIONS`], a void one, or else the oldest.
     fn keep(&mut self, question: Question) -> Option<Question> {
         let same =
             |kept: &Question| kept.about == question.about && kept.who.is_same(&question.who);
@@ -133,8 +136,11 @@ impl Questions {
         old
     }
 
-    /// Voids the questions of `asker`, who wrote, and those that nobody comes for. Whether any is
+    /// Voids the questions of `notify`, which wrote, and those that expired. Returns whether any is
     /// left that is not void.
+    ///
+    /// With 64 MiB to expiry, 100 bytes written and 64 MiB + 120 bytes accepted, a question with the
+    /// mark 50 expires, one with the mark 150 does not: it is not answered yet.
     fn void(&mut self, notify: Notify<'_>, written: u64, accepted: u64) -> bool {
         let mut left = false;
         for kept in &mut self.0 {
@@ -155,15 +161,15 @@ impl Questions {
     }
 }
 
-/// With custody, all of them.
+/// The holder of the file's lock calls all of these.
 impl Slot {
-    /// Takes out the question of `asker`, if it asked one.
+    /// Takes out the question of `notify`, if there is one.
     pub fn take_question(&self, about: About, notify: Notify<'_>) -> Option<Question> {
         self.with_questions(|questions| questions.take(about, notify))
     }
 
     /// Takes out all questions about this.
-    #[must_use = "their wakers are dropped without custody"]
+    #[must_use = "their wakers are dropped without the file's lock"]
     pub fn take_questions(&self, about: About) -> Vec<Question> {
         self.with_questions(|questions| {
             let all = std::mem::take(&mut questions.0);
@@ -173,13 +179,13 @@ impl Slot {
         })
     }
 
-    /// Whether this is asked, by `asker` or since the last byte was accepted.
+    /// Whether there is such a question, of `notify` or with the mark `accepted`.
     pub fn is_asked(&self, about: About, notify: Notify<'_>, accepted: u64) -> bool {
         self.with_questions(|questions| questions.valid(about, notify, accepted).is_some())
     }
 
-    /// The answer to what [`is_asked`](Self::is_asked), if it is there, and the mark that it
-    /// covers.
+    /// Returns the mark and the answer of the question that [`is_asked`](Self::is_asked), if it is
+    /// answered.
     pub fn on_answer(
         &self,
         about: About,
@@ -193,25 +199,25 @@ impl Slot {
         })
     }
 
-    /// Keeps a question until its asker comes back; one that has to go for it, to be dropped
-    /// without custody.
-    #[must_use = "its waker is dropped without custody"]
+    /// Keeps a question until its caller retries. Returns the one that it replaces, to be dropped
+    /// without the file's lock.
+    #[must_use = "its waker is dropped without the file's lock"]
     pub fn keep_question(&self, question: Question) -> Option<Question> {
         self.with_questions(|questions| questions.keep(question))
     }
 
-    /// `asker` wrote: its questions are void. Whether any is left that is not.
+    /// Voids the questions of `notify`, which wrote. Returns whether any is left that is not void.
     pub fn void_questions(&self, notify: Notify<'_>) -> bool {
         let marks = self.marks.progress();
         self.with_questions(|questions| questions.void(notify, marks.written, marks.accepted))
     }
 }
 
-/// A number that no other thread has or had.
+/// Returns a number that no other thread has or had.
 fn this_thread() -> u64 {
     static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
     std::thread_local! {
-        // Relaxed: only the number counts.
+        // Relaxed: it orders nothing, and only has to be unique.
         static ID: u64 = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     }
     ID.with(|id| *id)
@@ -223,23 +229,23 @@ mod tests {
     use std::sync::Arc;
     use std::task::Wake;
 
-    struct Nobody;
+    struct NoopWake;
 
-    impl Wake for Nobody {
+    impl Wake for NoopWake {
         fn wake(self: Arc<Self>) {}
     }
 
-    /// F88: a question that is void is passed over while no other is left, so its asker asks anew.
-    /// Of two that were kept the older mark would answer a later question too early.
+    /// F88: a caller whose question is void asks anew. If both were kept, the older mark would answer
+    /// a later call too early.
     #[test]
-    fn who_asks_anew_has_one_question() {
+    fn a_new_question_replaces_the_void_one() {
         let mut questions = Questions::default();
-        let waker = Waker::from(Arc::new(Nobody));
+        let waker = Waker::from(Arc::new(NoopWake));
         let task = Notify::Waker(&waker);
         let ask = |mark| Question::new(About::Flush, task, mark, None);
         assert!(questions.keep(ask(10)).is_none());
         assert!(!questions.void(task, 10, 20), "none is left");
-        let void = questions.keep(ask(20)).expect("it goes for the new one");
+        let void = questions.keep(ask(20)).expect("the replaced one");
         assert_eq!(void.mark(), None);
         let size = Question::new(About::Size, task, 20, None);
         assert!(questions.keep(size).is_none());

@@ -1,15 +1,21 @@
-//! Why the driver should look at a file.
+//! The requests of callers to the driver for a file.
 
-/// Why the driver should look at a file; a set of bits.
+/// The requests for a file: a set of bits. While IO is in flight, deferrable requests do not wake the
+/// driver; see [`Inbox`](crate::inbox::Inbox).
+///
+/// | request | deferrable |
+/// |---|---|
+/// | `SEALED`, `CONSUMED`, `WANT_MORE`, `WANT_SHARE` | yes: the driver comes by when an op completes |
+/// | `DIRTY`, `WANT_ROOM`, `WANT_DATA`, `SYNC`, `CLOSE`, `CLOSE_SYNC`, `FLUSH` | no |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Requests(pub u32);
 
 impl Requests {
-    /// No reason.
+    /// No request.
     pub const NONE: Self = Self(0);
-    /// A file that was clean has bytes to flush: its interval begins.
+    /// A file that was clean has bytes to flush: its flush interval begins.
     pub const DIRTY: Self = Self(1);
-    /// A page is full or finished.
+    /// A page is full or sealed.
     pub const SEALED: Self = Self(1 << 1);
     /// A write found no room.
     pub const WANT_ROOM: Self = Self(1 << 2);
@@ -17,21 +23,21 @@ impl Requests {
     pub const WANT_DATA: Self = Self(1 << 3);
     /// A page was read to its end.
     pub const CONSUMED: Self = Self(1 << 4);
-    /// A sync was asked for.
+    /// A sync was requested.
     pub const SYNC: Self = Self(1 << 5);
     /// The caller closed the file.
     pub const CLOSE: Self = Self(1 << 6);
     /// The caller closed the file and wants it durable.
     pub const CLOSE_SYNC: Self = Self(1 << 7);
 
-    /// Everything accepted has to be written now.
+    /// All accepted bytes have to be written now.
     pub const FLUSH: Self = Self(1 << 8);
-    /// A read found nothing, in a run of which something is on its way.
+    /// A read found nothing, in a run with reads in flight.
     pub const WANT_MORE: Self = Self(1 << 9);
-    /// A write found no room, for the file has its share of the memory, and one is under way.
+    /// A write found no room because the file has its share of the memory, and a write is in flight.
     pub const WANT_SHARE: Self = Self(1 << 10);
 
-    /// Both sets together.
+    /// Returns the union of both sets.
     pub const fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
@@ -41,9 +47,9 @@ impl Requests {
         self.0 & other.0 != 0
     }
 
-    /// Whether there is nothing but what can wait until an op ends.
+    /// Whether all requests can wait until an op completes. True for no requests at all.
     pub const fn is_deferrable(self) -> bool {
-        let patient = Self::SEALED.0 | Self::CONSUMED.0 | Self::WANT_MORE.0 | Self::WANT_SHARE.0;
-        self.0 & !patient == 0
+        let deferrable = Self::SEALED.0 | Self::CONSUMED.0 | Self::WANT_MORE.0 | Self::WANT_SHARE.0;
+        self.0 & !deferrable == 0
     }
 }

@@ -1,15 +1,15 @@
-//! What the two sides of a file share.
+//! The state of a file that callers and driver share.
 //!
 //! ```text
-//!  caller, with custody                          driver
-//!  ─────────────────────                         ──────
-//!  ends: stream ends, position   custody         (takes it only to stop watching a file)
+//!  caller, with the file's lock                  driver
+//!  ────────────────────────────                  ──────
+//!  caller state: stream ends, position           (locks it only to stop watching a file)
 //!  accepted            ─────────────────────►
-//!                      ◄─────────────────────    written, durable, failure, state
-//!  attention bits      ─────────────────────►    taken when it looks
-//!  waiting bits        ◄────────────────────►    taken when an event is due
-//!  read request        ─────────────────────►    epoch, position
-//!                      ◄─────────────────────    how the run ended
+//!                      ◄─────────────────────    written, durable, failure, open state
+//!  request bits        ─────────────────────►    taken from the inbox
+//!  interest bits       ◄────────────────────►    taken when a notification is due
+//!  requested run       ─────────────────────►    epoch, position
+//!                      ◄─────────────────────    the end of the run
 //! ```
 
 use super::Fd;
@@ -25,15 +25,15 @@ use efio_sync::shim::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU32, Atomic
 use efio_sync::{CasCell, SpinLock};
 use std::num::NonZeroU32;
 
-/// Custody tag of callers.
+/// The tag in the file's lock while a caller holds it.
 pub const CALLER: NonZeroU32 = NonZeroU32::new(1).unwrap();
-/// Custody tag of the driver.
+/// The tag in the file's lock while the driver holds it.
 pub const DRIVER: NonZeroU32 = NonZeroU32::new(2).unwrap();
 
-/// How far the open of a file has come.
+/// The state of the open of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OpenState {
-    /// The backend works on it.
+    /// The kernel has not completed it.
     Pending,
     /// The kernel opened the file.
     Open,
@@ -43,23 +43,23 @@ pub enum OpenState {
 
 /// One entry of the table.
 pub struct Slot {
-    /// The caller's ends.
+    /// The callers' state, in the file's lock.
     pub caller: CasCell<CallerState>,
     /// The three marks.
     pub marks: Watermarks,
     /// Odd while a file is open through the slot.
     generation: AtomicU32,
-    /// [`Attention`] bits.
+    /// [`Requests`] bits.
     requests: AtomicU32,
-    /// [`Waiting`](super::Waiting) bits, of event loops and of tasks.
+    /// [`Interest`](super::Interest) bits, of event loops and of tasks.
     pub(super) interest: AtomicU32,
-    /// The tasks.
+    /// The wakers of tasks.
     pub waiters: Waiters,
     /// [`OpenState`].
     state: AtomicU8,
-    /// [`Manner`].
+    /// [`ModeStatus`].
     mode_status: AtomicU8,
-    /// 0, or the errno that poisoned the file.
+    /// 0, or the errno of the file's failure.
     failed: AtomicI32,
     /// A call returned that failure.
     is_failure_reported: AtomicBool,
@@ -68,23 +68,24 @@ pub struct Slot {
     read_after: AtomicU64,
     read_from: AtomicU64,
     read_epoch: AtomicU32,
-    /// The run of which the driver has something on its way, or 0.
+    /// The run of which a read is in flight, or 0.
     read_in_flight: AtomicU32,
-    /// A write is under way.
+    /// A write is in flight.
     write_in_flight: AtomicBool,
     /// Positional changes that have places in the accepted sequence.
     sequenced_ops: AtomicU32,
     consumed: AtomicU64,
-    /// How a run ended: `epoch << 32 | 1 + errno`; 0 while it goes on.
+    /// The end of a run: `epoch << 32 | 1 + errno`; 0 while it goes on. Run 7 that ended with `EIO`
+    /// (5): `0x0000_0007_0000_0006`.
     read_end: AtomicU64,
-    /// The mark of the last sync asked for.
+    /// The mark of the last requested sync.
     sync_to: AtomicU64,
-    /// How many syncs were asked for, and how many of them are answered.
+    /// How many syncs were requested, and how many of them are answered.
     syncs_asked: AtomicU32,
     syncs_answered: AtomicU32,
-    /// Reads that were answered at once: counted by the caller that has custody.
+    /// Reads that were answered at once: counted by the caller that holds the file's lock.
     pub reads_served: Counter,
-    /// What it has at times only.
+    /// The rarely used state.
     pub(super) cold: SpinLock<ColdState>,
 }
 
@@ -95,7 +96,7 @@ impl Default for Slot {
 }
 
 impl Slot {
-    /// A free slot.
+    /// Creates a free slot.
     pub fn new() -> Self {
         Self {
             caller: CasCell::new(CallerState::default()),
@@ -125,17 +126,17 @@ impl Slot {
         }
     }
 
-    /// The current generation: odd while a file is open.
+    /// Returns the current generation: odd while a file is open.
     #[inline]
     pub fn generation(&self) -> u32 {
         // Acquire: pairs with the stores in `begin` and `end`.
         self.generation.load(Ordering::Acquire)
     }
 
-    /// Begins the life of a file in a slot that was free: everything back to its start.
+    /// Resets a free slot for a new file, and returns the file's descriptor.
     pub fn begin(&self, index: u32) -> Fd {
         self.marks.reset();
-        // Relaxed: nobody knows the new generation before it is stored below.
+        // Relaxed: no caller has the new generation before it is stored below.
         for word in [
             &self.requests,
             &self.interest,
@@ -160,8 +161,8 @@ impl Slot {
         self.write_in_flight.store(false, Ordering::Relaxed);
         self.is_failure_reported.store(false, Ordering::Relaxed);
         self.mode_status.store(0, Ordering::Relaxed);
-        self.write_in_flight.store(false, Ordering::Relaxed);
-        // Release: who looks at them through a stale descriptor sees then that its file ended.
+        // Release: a reader with a stale descriptor then sees that its file ended. Pairs with
+        // `open_state` and `failure`.
         self.state
             .store(OpenState::Pending as u8, Ordering::Release);
         self.failed.store(0, Ordering::Release);
@@ -172,9 +173,9 @@ impl Slot {
         Fd::new(index, generation)
     }
 
-    /// Ends it: the descriptor is stale from now on. The caller has custody.
+    /// Ends the generation: the descriptor is stale from now on. The caller holds the file's lock.
     pub fn end(&self) {
-        // Relaxed load: only the holder of custody changes it while a file is open.
+        // Relaxed load: only the holder of the file's lock changes it while a file is open.
         let generation = self.generation.load(Ordering::Relaxed);
         debug_assert_eq!(generation % 2, 1, "the slot was open");
         // Release: pairs with `generation`.
@@ -186,45 +187,45 @@ impl Slot {
         self.generation() >= u32::MAX - 1
     }
 
-    /// As after two thousand million files.
+    /// Sets the generation as after two thousand million files.
     #[cfg(test)]
     pub fn exhaust(&self) {
         self.generation.store(u32::MAX - 1, Ordering::Release);
     }
 
-    /// Sets attention bits; those that were set before. When there were none, the file has to be
-    /// queued.
+    /// Sets request bits, and returns those that were set before. If there were none, the caller has
+    /// to queue the file.
     pub fn request(&self, bits: Requests) -> Requests {
-        // AcqRel: the Release half pairs with `take_attention`, which then sees what the caller
-        // did before; the Acquire half, with the Release half there, orders a caller that finds 0
-        // behind the look that took the bits.
+        // AcqRel: the Release half pairs with `take_requests`, which then sees what the caller did
+        // before. The Acquire half pairs with the Release half there, and orders a caller that finds
+        // 0 after the call that took the bits.
         Requests(self.requests.fetch_or(bits.0, Ordering::AcqRel))
     }
 
-    /// Whether there is any.
+    /// Whether any request bit is set.
     pub fn has_requests(&self) -> bool {
-        // Relaxed: whoever takes them synchronises.
+        // Relaxed: `take_requests` synchronises.
         self.requests.load(Ordering::Relaxed) != 0
     }
 
-    /// Takes all attention bits.
+    /// Takes all request bits.
     pub fn take_requests(&self) -> Requests {
-        // AcqRel: with `attend`, see there.
+        // AcqRel: pairs with `request`, see there.
         Requests(self.requests.swap(0, Ordering::AcqRel))
     }
 
-    /// How the bytes go, and why.
+    /// Returns the file's mode, and why it has it.
     pub fn mode_status(&self) -> ModeStatus {
         // Relaxed, as for the statistics: it orders nothing.
         ModeStatus::from_code(self.mode_status.load(Ordering::Relaxed))
     }
 
-    /// The driver knows how the bytes go.
+    /// Sets the file's mode. Only the driver does.
     pub fn set_mode_status(&self, status: ModeStatus) {
         self.mode_status.store(status.code(), Ordering::Relaxed);
     }
 
-    /// How far the open has come.
+    /// Returns the state of the open.
     pub fn open_state(&self) -> OpenState {
         // Acquire: pairs with `set_open_state`.
         match self.state.load(Ordering::Acquire) {
@@ -234,16 +235,16 @@ impl Slot {
         }
     }
 
-    /// The driver's answer to the open.
+    /// Sets the state of the open. Only the driver does.
     pub fn set_open_state(&self, state: OpenState) {
         // Release: pairs with `open_state`.
         self.state.store(state as u8, Ordering::Release);
     }
 
-    /// What poisoned the file, if anything did.
+    /// Returns the file's failure, if it failed.
     #[inline]
     pub fn failure(&self) -> Option<Failure> {
-        // Acquire: pairs with `poison`, so that the offset belongs to the errno.
+        // Acquire: pairs with `fail`, so that the offset belongs to the errno.
         match self.failed.load(Ordering::Acquire) {
             0 => None,
             errno => {
@@ -256,12 +257,12 @@ impl Slot {
         }
     }
 
-    /// The same for a call that returns it.
+    /// Returns the file's failure for a call that reports it.
     #[inline]
     pub fn report_failure(&self) -> Option<Failure> {
         let failure = self.failure();
         if failure.is_some() {
-            // Relaxed: with `failure_was_heard`, behind the close of the file.
+            // Relaxed: `was_failure_reported` reads it after the close of the file.
             self.is_failure_reported.store(true, Ordering::Relaxed);
         }
         failure
@@ -272,25 +273,26 @@ impl Slot {
         self.is_failure_reported.load(Ordering::Relaxed)
     }
 
-    /// Poisons the file. Only the driver does, once.
+    /// Fails the file. Only the driver does, once.
     pub fn fail(&self, failure: Failure) {
         self.lost_from.store(failure.offset, Ordering::Relaxed);
         // Release: pairs with `failure`.
         self.failed.store(failure.errno.0, Ordering::Release);
     }
 
-    /// Asks for a run of read-ahead at `from`, once `after` accepted bytes are written. The caller
-    /// sets an attention bit afterwards.
+    /// Requests a run of read-ahead at `from`, once `after` accepted bytes are written. The caller
+    /// sets a request bit afterwards.
     pub fn request_run(&self, epoch: u32, from: u64, after: u64) {
         // Relaxed: the epoch publishes them.
         self.consumed.store(0, Ordering::Relaxed);
         self.read_after.store(after, Ordering::Relaxed);
         self.read_from.store(from, Ordering::Relaxed);
-        // Release: pairs with `requested_run`: who sees the epoch sees its position.
+        // Release: pairs with `requested_run`: a driver that sees the epoch sees its position.
         self.read_epoch.store(epoch, Ordering::Release);
     }
 
-    /// The run asked for last: epoch, position, and what must be written before it.
+    /// Returns the last requested run: its epoch, its position, and how many accepted bytes must be
+    /// written before it.
     pub fn requested_run(&self) -> (u32, u64, u64) {
         // Acquire: pairs with `request_run`.
         let epoch = self.read_epoch.load(Ordering::Acquire);
@@ -298,55 +300,57 @@ impl Slot {
         (epoch, from, self.read_after.load(Ordering::Relaxed))
     }
 
-    /// What must be written before the run asked for last. The caller, who asked, has custody.
+    /// Returns how many accepted bytes must be written before the last requested run. The caller
+    /// holds the file's lock.
     pub fn run_after(&self) -> u64 {
-        // Relaxed: callers alone write it, and custody orders them.
+        // Relaxed: only callers write it, and the file's lock orders them.
         self.read_after.load(Ordering::Relaxed)
     }
 
-    /// The caller's count of bytes consumed in the run.
+    /// Sets how many bytes callers consumed in the run.
     pub fn set_consumed(&self, bytes: u64) {
-        // Relaxed: a hint for the window; an attention bit follows when it matters.
+        // Relaxed: a hint for the window; a request bit follows when it matters.
         self.consumed.store(bytes, Ordering::Relaxed);
     }
 
-    /// The count of [`set_consumed`](Self::set_consumed).
+    /// Returns how many bytes callers consumed in the run.
     pub fn consumed(&self) -> u64 {
         self.consumed.load(Ordering::Relaxed)
     }
 
-    /// The driver's: of which run something is on its way.
+    /// Sets the run of which a read is in flight. Only the driver does.
     pub fn set_read_in_flight(&self, epoch: Option<u32>) {
-        // Relaxed: a hint. Who finds it out of date waits a moment longer, or rings for nothing.
+        // Relaxed: a hint. A caller that finds it out of date waits a moment longer, or notifies the
+        // driver for nothing.
         self.read_in_flight
             .store(epoch.unwrap_or(0), Ordering::Relaxed);
     }
 
-    /// Whether something of run `epoch` is on its way.
+    /// Whether a read of run `epoch` is in flight.
     pub fn is_read_in_flight(&self, epoch: u32) -> bool {
         self.read_in_flight.load(Ordering::Relaxed) == epoch
     }
 
-    /// The driver's: whether a write is under way.
-    pub fn set_write_in_flight(&self, going: bool) {
-        // Relaxed: a hint, as `coming` is.
-        self.write_in_flight.store(going, Ordering::Relaxed);
+    /// Sets whether a write is in flight. Only the driver does.
+    pub fn set_write_in_flight(&self, in_flight: bool) {
+        // Relaxed: a hint, as `read_in_flight` is.
+        self.write_in_flight.store(in_flight, Ordering::Relaxed);
     }
 
-    /// Whether a write is under way.
+    /// Whether a write is in flight.
     pub fn is_write_in_flight(&self) -> bool {
         self.write_in_flight.load(Ordering::Relaxed)
     }
 
-    /// Says how run `epoch` ended, behind all bytes that were delivered.
+    /// Publishes the end of run `epoch`, after all bytes that were delivered. Only the driver does.
     pub fn end_run(&self, epoch: u32, result: Result<(), Errno>) {
         let errno = result.err().map_or(0, |errno| errno.0 as u64);
-        // Release: pairs with `run_ended`: who sees the end sees the bytes before it.
+        // Release: pairs with `run_ended`: a caller that sees the end sees the bytes before it.
         self.read_end
             .store(u64::from(epoch) << 32 | (errno + 1), Ordering::Release);
     }
 
-    /// Whether run `epoch` ended and the caller does not know it yet.
+    /// Whether run `epoch` has ended, and no caller has taken its end yet.
     pub fn run_ended(&self, epoch: u32) -> bool {
         // Acquire: pairs with `end_run`.
         let end = self.read_end.load(Ordering::Acquire);
@@ -362,7 +366,7 @@ impl Slot {
         result
     }
 
-    /// How a run ended that [`run_ended`](Self::run_ended).
+    /// Returns the result of a run that [`run_ended`](Self::run_ended).
     pub fn run_end(&self) -> Result<(), Errno> {
         // Relaxed: `run_ended` has synchronised.
         let end = self.read_end.load(Ordering::Relaxed);
@@ -372,42 +376,42 @@ impl Slot {
         }
     }
 
-    /// Counts a positional change, before the accepted mark is raised over it.
+    /// Sets the count of positional changes, before the accepted mark is raised over the last one.
     pub fn set_sequenced_ops(&self, count: u32) {
         // Relaxed: the accepted mark publishes it.
         self.sequenced_ops.store(count, Ordering::Relaxed);
     }
 
-    /// How many positional changes there are below the accepted mark, or above it, for whoever has
-    /// looked at the mark.
+    /// Returns how many positional changes there are: at least those below the accepted mark that the
+    /// calling thread has read.
     pub fn sequenced_ops(&self) -> u32 {
         self.sequenced_ops.load(Ordering::Relaxed)
     }
 
-    /// Asks for a sync up to `mark`; an attention bit follows, which publishes it.
+    /// Requests a sync up to `mark`; the request bit that follows publishes it.
     pub fn request_sync(&self, mark: u64) {
         self.sync_to.store(mark, Ordering::Relaxed);
         self.syncs_asked.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How many syncs were asked for; the driver looks behind an attention bit.
+    /// Returns how many syncs were requested. The driver calls this after it took a request bit.
     pub fn syncs_asked(&self) -> u32 {
         self.syncs_asked.load(Ordering::Relaxed)
     }
 
-    /// The driver's: the first `count` syncs that were asked for are answered.
+    /// Answers the first `count` requested syncs. Only the driver does.
     pub fn answer_syncs(&self, count: u32) {
         // Release: pairs with `syncs_are_answered`, for the durable mark.
         self.syncs_answered.store(count, Ordering::Release);
     }
 
-    /// Whether every sync that was asked for is answered. The caller has custody.
+    /// Whether every requested sync is answered. The caller holds the file's lock.
     pub fn syncs_are_answered(&self) -> bool {
         // Acquire: pairs with `answer_syncs`.
         self.syncs_answered.load(Ordering::Acquire) == self.syncs_asked()
     }
 
-    /// The mark of the last sync asked for.
+    /// Returns the mark of the last requested sync.
     pub fn requested_sync(&self) -> u64 {
         self.sync_to.load(Ordering::Relaxed)
     }

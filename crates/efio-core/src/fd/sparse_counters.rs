@@ -1,58 +1,63 @@
-//! The figures of a file that are not zero: most files have three or four of them, so an array of
-//! all would be the largest thing that an idle file keeps. What is known of the file's name is here
-//! too, where it takes no memory.
+//! The counters of a file that are not zero: most files have three or four of them, so an array of
+//! all would be the largest part of an idle file. The state of the file's name is here too, where it
+//! takes no memory.
+//!
+//! ```text
+//!  which  0b1001      counters 0 and 3 are not zero
+//!  values [7, 2]      counter 0 is 7, counter 3 is 2
+//! ```
 
 use crate::stats::{FileStats, NameState};
 
-/// See the module.
+/// The counters that are not zero; see the module.
 #[derive(Default)]
 pub struct SparseCounters {
-    /// Bit n: the nth of [`FileStats::figures`] is among `values`.
+    /// Bit n: the nth of [`FileStats::counters`] is among `values`.
     which: u16,
     /// [`NameState::code`].
     name: u16,
-    /// Those figures, in that order.
+    /// Those counters, in that order.
     values: Box<[u64]>,
 }
 
 impl SparseCounters {
-    /// Counts `n` more in the figure that `which` names.
+    /// Adds `n` to the counter that `which` returns.
     pub fn add(&mut self, n: u64, which: impl FnOnce(&mut FileStats) -> &mut u64) {
         let mut all = self.all();
-        let figure = which(&mut all);
-        *figure = figure.wrapping_add(n);
-        let counters = all.counters().map(|figure| *figure);
+        let counter = which(&mut all);
+        *counter = counter.wrapping_add(n);
+        let counters = all.counters().map(|counter| *counter);
         let bit = |number: usize| u16::from(counters[number] != 0) << number;
         let which = (0..counters.len()).map(bit).sum();
-        let counted = counters.into_iter().filter(|&figure| figure != 0);
+        let nonzero = counters.into_iter().filter(|&counter| counter != 0);
         if which == self.which {
-            for (value, figure) in self.values.iter_mut().zip(counted) {
-                *value = figure;
+            for (value, counter) in self.values.iter_mut().zip(nonzero) {
+                *value = counter;
             }
         } else {
             *self = Self {
                 which,
                 name: self.name,
-                values: counted.collect(),
+                values: nonzero.collect(),
             };
         }
     }
 
-    /// Notes what is known of the file's name.
+    /// Sets the state of the file's name.
     pub fn set_name(&mut self, name: NameState) {
         self.name = name.code();
     }
 
-    /// Every figure, and what is known of the file's name.
+    /// Returns all counters, and the state of the file's name.
     pub fn all(&self) -> FileStats {
         let mut all = FileStats {
             name: NameState::from_code(self.name),
             ..FileStats::default()
         };
         let mut values = self.values.iter();
-        for (number, figure) in all.counters().into_iter().enumerate() {
+        for (number, counter) in all.counters().into_iter().enumerate() {
             if self.which & 1 << number != 0 {
-                *figure = *values.next().expect("as many values as bits");
+                *counter = *values.next().expect("as many values as bits");
             }
         }
         all
@@ -64,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_figure_is_kept_for_itself() {
+    fn counters_are_independent() {
         let mut counters = SparseCounters::default();
         let mut expected = FileStats::default();
         for round in 1..=3 {
@@ -81,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_known_of_the_name_stays() {
+    fn counting_keeps_the_name_state() {
         use crate::error::Errno;
         let mut counters = SparseCounters::default();
         let unknown = NameState::Unknown(Errno(libc::ESTALE));
@@ -98,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_figure_that_comes_round_to_zero_takes_no_memory() {
+    fn a_counter_that_wraps_to_zero_takes_no_memory() {
         let mut counters = SparseCounters::default();
         counters.add(u64::MAX, |stats| &mut stats.fallbacks);
         counters.add(7, |stats| &mut stats.read_direct);

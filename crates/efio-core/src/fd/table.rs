@@ -1,8 +1,8 @@
 //! The table of slots: grows to a limit, reuses closed slots in FIFO order, never moves one.
 //!
-//! Slots live in segments that are allocated on first use and stay until the engine goes: a
-//! reference to a slot is good for as long as the table. Segments grow with the table, eight of one
-//! size and then eight of twice that, so at most an eighth of it was allocated for nothing.
+//! Slots are in segments that are allocated on first use and freed with the engine, so a reference to
+//! a slot is valid as long as the table. Segments grow with the table, eight of one size and then
+//! eight of twice that, so at most an eighth of it is allocated and not used yet.
 //!
 //! ```text
 //! segments 0 … 7: 8 slots each, 0..64    8 … 15: 16 each, 64..192    16 … 23: 32 each, 192..448    …
@@ -18,22 +18,22 @@ use std::sync::OnceLock;
 /// Slots of the first eight segments together.
 const FIRST: u32 = 64;
 /// Segments of one size.
-const ALIKE: u32 = 8;
-/// As many as hold the most files that an engine may have, 2^24.
-const SEGMENTS: usize = 19 * ALIKE as usize;
+const PER_SIZE: u32 = 8;
+/// Enough segments for the most files that an engine may have, 2^24.
+const SEGMENTS: usize = 19 * PER_SIZE as usize;
 
 /// All descriptors of an engine.
 pub struct FdTable {
     segments: [OnceLock<Box<[Slot]>>; SEGMENTS],
     /// Slots that were used and are free again, oldest first.
     free: SegQueue<u32>,
-    /// Slots below were handed out at least once.
+    /// Slots below this index were allocated at least once.
     fresh: AtomicU32,
     limit: u32,
 }
 
 impl FdTable {
-    /// A table of at most `limit` slots.
+    /// Creates a table of at most `limit` slots.
     pub fn new(limit: u32) -> Self {
         Self {
             segments: [const { OnceLock::new() }; SEGMENTS],
@@ -43,20 +43,20 @@ impl FdTable {
         }
     }
 
-    /// The slot at `index`, if it was ever handed out.
+    /// Returns the slot at `index`, if its segment is allocated.
     #[inline]
     pub fn get(&self, index: u32) -> Option<&Slot> {
         let (segment, offset) = locate(index);
         self.segments.get(segment)?.get()?.get(offset)
     }
 
-    /// Every slot there is, in use or free.
+    /// Iterates over all slots, in use or free.
     pub fn iter(&self) -> impl Iterator<Item = &Slot> {
         let segments = self.segments.iter().map_while(OnceLock::get);
         segments.flat_map(|segment| segment.iter())
     }
 
-    /// Takes a free slot, the one that was closed first.
+    /// Allocates the slot that was released first, or a new one.
     ///
     /// # Errors
     ///
@@ -67,22 +67,22 @@ impl FdTable {
         let (segment, offset) = locate(index);
         if self.segments[segment].get().is_none() {
             let Some(fresh) = self.segment(segment) else {
-                // For the next call, if there is memory for that much.
+                // For the next call, if there is memory for the push.
                 let _ = self.free.push(index);
                 return Err(Errno(libc::ENOMEM));
             };
-            // Somebody else may have been quicker.
+            // Another thread may have set it first.
             let _ = self.segments[segment].set(fresh);
         }
         let slots = self.segments[segment].get();
-        let slots = slots.expect("it was there, or somebody has set it");
+        let slots = slots.expect("this thread or another one has set it");
         Ok((index, &slots[offset]))
     }
 
-    /// Fresh slots for a segment, as many as the limit allows; `None` without memory for them.
+    /// Creates the slots of a segment, as many as the limit allows; `None` without memory for them.
     fn segment(&self, number: usize) -> Option<Box<[Slot]>> {
-        let (doubled, which) = (number as u32 / ALIKE, number as u32 % ALIKE);
-        let size = (FIRST / ALIKE) << doubled;
+        let (doubled, which) = (number as u32 / PER_SIZE, number as u32 % PER_SIZE);
+        let size = (FIRST / PER_SIZE) << doubled;
         let first = (FIRST << doubled) - FIRST + which * size;
         let size = size.min(self.limit - first);
         let mut slots = Vec::new();
@@ -92,7 +92,7 @@ impl FdTable {
     }
 
     fn fresh_index(&self) -> Option<u32> {
-        // Relaxed: the counter only deals out numbers; `OnceLock` publishes the slots.
+        // Relaxed: the counter only allocates numbers; `OnceLock` publishes the slots.
         self.fresh
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |fresh| {
                 (fresh < self.limit).then_some(fresh + 1)
@@ -100,7 +100,7 @@ impl FdTable {
             .ok()
     }
 
-    /// Gives a slot back. It is retired instead when its generations are used up (F10).
+    /// Releases a slot for reuse, or retires it when its generations are used up (F10).
     pub fn release(&self, index: u32) {
         let retired = self.get(index).is_none_or(Slot::is_exhausted);
         if !retired {
@@ -109,15 +109,19 @@ impl FdTable {
     }
 }
 
-/// Segment and offset of a slot.
+/// Returns segment and offset of a slot.
+///
+/// For slot 100: `shifted` is 164 = 0b1010_0100. Its highest bit is 7, so the size doubled once: 16
+/// slots per segment, four bits. The bits above these are 0b1010 = 10, and the segment is
+/// 1 · 8 + 10 − 8 = 10; the low four bits give offset 4. Segment 10 has the slots 96..112.
 #[inline]
 fn locate(index: u32) -> (usize, usize) {
     let shifted = u64::from(index) + u64::from(FIRST);
-    // Its highest bit tells the size of the segment, the bits behind it which of those alike, the
-    // rest the slot in it.
+    // The highest bit gives the size of the segment, the three bits below it which of those of that
+    // size, the rest the slot in it.
     let doubled = shifted.ilog2() - FIRST.ilog2();
-    let bits = doubled + (FIRST / ALIKE).ilog2();
-    let segment = doubled * ALIKE + (shifted >> bits) as u32 - ALIKE;
+    let bits = doubled + (FIRST / PER_SIZE).ilog2();
+    let segment = doubled * PER_SIZE + (shifted >> bits) as u32 - PER_SIZE;
     (segment as usize, (shifted & ((1 << bits) - 1)) as usize)
 }
 
@@ -126,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn segments_follow_each_other() {
+    fn segments_are_contiguous() {
         let mut expected = (0, 0);
         for index in 0..100_000 {
             assert_eq!(locate(index), expected, "slot {index}");
@@ -157,7 +161,7 @@ mod tests {
 
     /// F10.
     #[test]
-    fn a_worn_out_slot_is_retired() {
+    fn a_slot_without_generations_is_retired() {
         let table = FdTable::new(1);
         let (index, slot) = table.allocate().unwrap();
         slot.exhaust();

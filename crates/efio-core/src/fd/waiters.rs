@@ -1,24 +1,28 @@
 //! The tasks that wait for a file: their wakers, and what each waits for.
 //!
 //! ```text
-//!  caller, with custody                       driver
+//!  caller, with the file's lock               driver
 //!  1 put the waker in the list                1 publish what became ready
-//!  2 set the waiting bit                      2 take the waiting bits
-//!  3 look once more, else Pending             3 a bit was set: take the wakers out, wake them
+//!  2 set the interest bit                     2 take the interest bits
+//!  3 retry once, else Pending                 3 a bit was set: take the wakers out, wake them
 //! ```
 //!
-//! Steps 2 are read-modify-writes of one word. A driver that takes the bit before the caller sets
-//! it has published before the caller looks once more; one that takes it later finds the waker in
-//! the list. A waker leaves the list only to be woken, or by the hand that put it there. So a bit
-//! without a waker is harmless, and a waker without a bit belongs to somebody who still looks.
+//! Steps 2 are read-modify-writes of one word, so there are two cases:
+//!
+//! 1. The driver takes the bit before the caller sets it: it has published before the caller
+//!    retries.
+//! 2. The driver takes the bit after the caller set it: it finds the waker in the list.
+//!
+//! A waker leaves the list only to be woken, or by the caller that put it there. So a bit without a
+//! waker is harmless, and a waker without a bit belongs to a caller that has not retried yet.
 
 use super::interest::Interest;
 use efio_sync::SpinLock;
 use std::task::Waker;
 
-/// Wakers of a file; as good as nothing while no task waits.
+/// The wakers of a file; two words while no task waits.
 ///
-/// Nothing of a waker that may run somebody else's code happens under the lock.
+/// Nothing of a waker that may run foreign code happens under the lock.
 #[derive(Default)]
 pub struct Waiters {
     list: SpinLock<Option<Box<List>>>,
@@ -30,13 +34,13 @@ struct List {
 }
 
 struct Entry {
-    /// One thing to wait for.
+    /// A single bit.
     bit: Interest,
     waker: Waker,
 }
 
 impl Waiters {
-    /// Adds `waker`, which waits for `bit`; `false` when it stands there already.
+    /// Adds `waker`, which waits for `bit`. Returns `false` if the list has it already.
     pub fn put(&self, bit: Interest, waker: &Waker) -> bool {
         if self.find(bit, waker) {
             return false;
@@ -56,15 +60,15 @@ impl Waiters {
         entries.any(|entry| entry.bit == bit && entry.waker.will_wake(waker))
     }
 
-    /// Takes `waker` out again.
+    /// Removes `waker` for these bits.
     pub fn remove(&self, waker: &Waker, bits: Interest) {
-        let mut gone = Vec::new();
-        self.extract(&mut gone, |entry| {
+        let mut removed = Vec::new();
+        self.extract(&mut removed, |entry| {
             bits.intersects(entry.bit) && entry.waker.will_wake(waker)
         });
     }
 
-    /// Takes out those that wait for any of `bits`, for the caller to wake.
+    /// Moves the wakers that wait for any of `bits` to `out`, for the caller to wake.
     pub fn take(&self, bits: Interest, out: &mut Vec<Waker>) {
         self.extract(out, |entry| bits.intersects(entry.bit));
     }
@@ -80,12 +84,12 @@ impl Waiters {
                 at += 1;
             }
         }
-        // A file that nobody waits for is to be small again.
+        // A file that nobody waits for gets small again.
         let empty = guard.take_if(|list| list.entries.is_empty());
         drop((guard, empty));
     }
 
-    /// Takes out all, and their memory: the file is closed.
+    /// Moves all wakers to `out`, and frees the list of a closed file.
     pub fn clear(&self, out: &mut Vec<Waker>) {
         let list = self.list.lock().take();
         out.extend(
@@ -102,15 +106,15 @@ mod tests {
     use std::sync::Arc;
     use std::task::Wake;
 
-    struct Nobody;
+    struct NoopWake;
 
-    impl Wake for Nobody {
+    impl Wake for NoopWake {
         fn wake(self: Arc<Self>) {}
     }
 
     #[test]
-    fn each_waker_stands_once_per_thing_and_leaves_with_it() {
-        let wakers: Vec<Waker> = (0..2).map(|_| Waker::from(Arc::new(Nobody))).collect();
+    fn each_waker_is_listed_once_per_bit() {
+        let wakers: Vec<Waker> = (0..2).map(|_| Waker::from(Arc::new(NoopWake))).collect();
         let waiters = Waiters::default();
         assert!(waiters.put(Interest::DATA, &wakers[0]));
         assert!(!waiters.put(Interest::DATA, &wakers[0].clone()));
@@ -123,7 +127,11 @@ mod tests {
         assert_eq!(out.len(), 2);
         waiters.remove(&wakers[1], Interest::ALL);
         waiters.clear(&mut out);
-        assert_eq!(out.len(), 3, "what waited for room was still there");
+        assert_eq!(
+            out.len(),
+            3,
+            "the one that waited for room was still listed"
+        );
         assert!(waiters.put(Interest::DATA, &wakers[1]));
         waiters.remove(&wakers[1], Interest::ALL);
         waiters.clear(&mut out);

@@ -1,8 +1,9 @@
-//! The three marks of a file: `accepted ≥ written ≥ durable`.
+//! The three watermarks of a file: `accepted ≥ written ≥ durable`.
 
 use efio_sync::shim::atomic::{AtomicU64, Ordering};
 
-/// How far a file's bytes have come, counted from the first byte accepted through the descriptor.
+/// How many of a file's bytes have reached each stage, counted from the first byte accepted through
+/// the descriptor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
     /// `write` copied them: they will be written in this order.
@@ -16,7 +17,7 @@ pub struct Progress {
 /// The marks, each written by one side only and readable by everybody.
 #[derive(Default)]
 pub struct Watermarks {
-    /// Written by the caller that has custody.
+    /// Written by the caller that holds the file's lock.
     accepted: AtomicU64,
     /// Written by the driver.
     written: AtomicU64,
@@ -25,28 +26,29 @@ pub struct Watermarks {
 }
 
 impl Watermarks {
-    /// Back to zero, for the next file of a slot.
+    /// Resets the marks to zero, for the next file of a slot.
     pub fn reset(&self) {
         for mark in [&self.durable, &self.written, &self.accepted] {
-            // Release: who looks at a mark through a stale descriptor sees then that its file ended.
+            // Release: a reader of a mark with a stale descriptor then sees that its file ended.
+            // Pairs with the loads below.
             mark.store(0, Ordering::Release);
         }
     }
 
-    /// The caller's mark.
+    /// Returns how many bytes callers wrote.
     pub fn accepted(&self) -> u64 {
         // Acquire: pairs with `set_accepted`, so that the bytes below the mark are in the stream.
         self.accepted.load(Ordering::Acquire)
     }
 
-    /// Raises the caller's mark.
+    /// Raises the callers' mark.
     #[inline]
     pub fn set_accepted(&self, mark: u64) {
         // Release: pairs with `accepted`.
         self.accepted.store(mark, Ordering::Release);
     }
 
-    /// The kernel's mark.
+    /// Returns how many bytes the kernel has.
     pub fn written(&self) -> u64 {
         // Acquire: pairs with `set_written`.
         self.written.load(Ordering::Acquire)
@@ -64,9 +66,11 @@ impl Watermarks {
         self.durable.store(mark, Ordering::Release);
     }
 
-    /// All three, read from the lowest to the highest so that their order holds in the answer.
+    /// Returns all three, read from the lowest to the highest, so that `accepted ≥ written ≥ durable`
+    /// holds in the result.
     pub fn progress(&self) -> Progress {
-        // Acquire, in this order: who sees a mark sees the higher ones at least as high.
+        // Acquire, in this order: a thread that sees a mark sees the higher ones at least as high.
+        // Pairs with the stores of `set_durable`, `set_written` and `set_accepted`.
         let durable = self.durable.load(Ordering::Acquire);
         let written = self.written.load(Ordering::Acquire);
         let accepted = self.accepted.load(Ordering::Acquire);

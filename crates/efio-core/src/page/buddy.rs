@@ -13,6 +13,11 @@
 //! A node holds 1 + the order of the largest free block below it, 0 when there is none, so that
 //! allocating and releasing walk one path of at most ten nodes (Knowlton, "A fast storage
 //! allocator", CACM 8(10), 1965; the tree form is Knuth's exercise 2.5-29).
+//!
+//! An example: the first block of order 7 (512 KiB) of a new slab is node 4, the units 0..128. Then
+//! node 4 holds 0, node 2 holds 8 (its right half, of order 7, is free), and node 1 holds 9 (node 3,
+//! of order 8). The next block of order 7 is node 5, since node 2 is the tighter half, and the units
+//! are 128..256.
 
 /// Bytes of a unit, the smallest block.
 pub const UNIT_BYTES: usize = 4096;
@@ -23,7 +28,9 @@ pub const SLAB_BYTES: usize = UNIT_BYTES << SLAB_ORDER;
 
 const UNITS: usize = 1 << SLAB_ORDER;
 
-/// The smallest order whose block holds `len` bytes, at most that of a slab.
+/// Returns the smallest order whose block holds `len` bytes, at most that of a slab.
+///
+/// 1 and 4096 bytes: 0. 4097 bytes: 1. 1 MiB: 8.
 pub fn order_for(len: usize) -> u8 {
     let units = len.div_ceil(UNIT_BYTES).next_power_of_two();
     (units.ilog2() as u8).min(SLAB_ORDER)
@@ -36,7 +43,7 @@ pub struct Buddy {
 }
 
 impl Buddy {
-    /// A slab that is free as a whole.
+    /// Creates the tree of a free slab.
     pub fn new() -> Self {
         let mut largest = Box::new([0; 2 * UNITS]);
         for node in 1..2 * UNITS {
@@ -45,14 +52,14 @@ impl Buddy {
         Self { largest }
     }
 
-    /// 1 + the order of the largest free block; 0 when the slab is full.
+    /// Returns 1 + the order of the largest free block; 0 when the slab is full.
     pub fn largest(&self) -> u8 {
         self.largest[1]
     }
 
-    /// Takes a block of `order`; returns the index of its first unit.
+    /// Allocates a block of `order`, and returns the index of its first unit.
     ///
-    /// Of two halves that both have room it takes the tighter one, which keeps large blocks whole.
+    /// Of two halves that both have room it chooses the tighter one, which keeps large blocks whole.
     pub fn allocate(&mut self, order: u8) -> Option<usize> {
         let need = order + 1;
         if order > SLAB_ORDER || self.largest[1] < need {
@@ -69,16 +76,16 @@ impl Buddy {
         Some((node << order) - UNITS)
     }
 
-    /// Gives back the block of `order` that starts at unit `first`.
+    /// Releases the block of `order` that starts at unit `first`.
     ///
     /// # Panics
     ///
-    /// When no such block is out: a second release of a block, or one of another size.
+    /// When no such block is allocated: a second release of a block, or one of another size.
     pub fn release(&mut self, first: usize, order: u8) {
         let node = (UNITS + first) >> order;
         assert!(
             order <= SLAB_ORDER && node << order == UNITS + first && self.largest[node] == 0,
-            "released a block that was not out"
+            "released a block that was not allocated"
         );
         self.largest[node] = order + 1;
         self.update_above(node);
@@ -98,7 +105,7 @@ impl Buddy {
     }
 }
 
-/// The order of the block that a node stands for.
+/// Returns the order of a node's block.
 fn order_of(node: usize) -> u8 {
     SLAB_ORDER - node.ilog2() as u8
 }
@@ -119,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "not out")]
+    #[should_panic(expected = "not allocated")]
     fn a_double_release_is_caught() {
         let mut buddy = Buddy::new();
         let first = buddy.allocate(3).unwrap();

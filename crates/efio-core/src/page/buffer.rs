@@ -1,4 +1,4 @@
-//! Memory of the pool in a caller's hand, for positional IO.
+//! Memory of the pool that a caller owns, for positional IO.
 
 use super::buddy::{SLAB_BYTES, order_for};
 use super::pool::{Block, PagePool};
@@ -8,11 +8,14 @@ use std::io;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
-/// Memory of the engine's budget, aligned for direct IO. It travels with a
-/// [`read_at`](crate::File::read_at) or [`write_at`](crate::File::write_at) and comes back with its
-/// completion, to be used again. Dropping it gives the memory back.
+/// Memory of the engine's budget, aligned for direct IO. A [`read_at`](crate::File::read_at) or
+/// [`write_at`](crate::File::write_at) takes it, and its completion returns it, to be used again.
+/// Dropping it releases the memory.
+///
+/// A buffer has [`len`](slice::len) bytes, which the next op transfers, and room for
+/// [`capacity`](Self::capacity) bytes. It dereferences to `[u8]`.
 pub struct Buffer {
-    /// `None` once the memory was lost with a worker that died (F54).
+    /// `None` once the memory was lost with a worker that panicked (F54).
     block: Option<Block>,
     len: u32,
 }
@@ -21,7 +24,7 @@ impl Buffer {
     /// The largest length: 2 MiB.
     pub const MAX_LEN: usize = SLAB_BYTES;
 
-    /// Memory for `len` bytes, all zero: what an earlier user left there is nobody's business (F58).
+    /// Allocates `len` bytes, all zero, so that no bytes of an earlier user leak (F58).
     pub(crate) fn take(pool: &Arc<PagePool>, len: usize) -> io::Result<Self> {
         if len == 0 || len > Self::MAX_LEN {
             return Err(Errno(libc::EINVAL).into());
@@ -31,7 +34,7 @@ impl Buffer {
         Ok(Self::of(Some(block), len))
     }
 
-    /// The memory of an op that ended.
+    /// Wraps the memory of a completed op.
     pub(crate) fn of(block: Option<Block>, len: usize) -> Self {
         debug_assert!(block.as_ref().is_none_or(|block| len <= block.len()));
         let len = if block.is_some() { len as u32 } else { 0 };
@@ -42,14 +45,14 @@ impl Buffer {
         self.block
     }
 
-    /// How many bytes it can hold; its length until [`resize`](Self::resize) says otherwise, rounded
-    /// up to a page.
+    /// Returns how many bytes it has room for: its first length, rounded up to 4 KiB times a power of
+    /// two. 5000 bytes: 8192.
     pub fn capacity(&self) -> usize {
         self.block.as_ref().map_or(0, Block::len)
     }
 
-    /// Makes it longer or shorter: how many bytes the next op moves. What comes in is whatever this
-    /// buffer held there before.
+    /// Sets the length, which is how many bytes the next op transfers. Added bytes are zero, or what
+    /// this buffer had there before.
     ///
     /// # Panics
     ///

@@ -1,10 +1,28 @@
-//! Pages: the memory that travels between callers, the driver and the kernel.
+//! Page memory, which callers, the driver and the kernel share without copying.
 //!
-//! | type | owner | who may touch the bytes |
+//! The memory ladder, slab > block > page > slice, from the largest to the smallest:
+//!
+//! ```text
+//!         0                                  1 MiB                                2 MiB
+//!  slab   ├────────────────────────────────────┴────────────────────────────────────┤
+//!         2 MiB, mapped from the kernel as one huge page
+//!
+//!  block  ├──────── 1 MiB ─────────────────────┼──── 512 KiB ─────┼ 256 KiB ┼─ free ─┤
+//!         4 KiB · 2^k for k in 0 ..= 9, aligned to its own size, within one slab
+//!
+//!  page                                        ├lead┼─ published ─┼ room ┤
+//!         one block that is part of a stream; lead < 4 KiB for a page to write
+//!
+//!  slice                                              ├─ slice ──┤
+//!         1 byte … 2 MiB of the published bytes of one page
+//! ```
+//!
+//! | type | owner | who may use the bytes |
 //! |---|---|---|
+//! | [`Slab`] | the pool | the blocks in it |
 //! | [`Block`] | one | its owner: a read op fills it |
-//! | [`Page`] | shared, counted | everybody reads published bytes; the one stream that has it as its open tail appends behind them |
-//! | [`PageSlice`] | shared, counted | published bytes of a page, for a write op |
+//! | [`Page`] | shared, counted | all owners read published bytes; only the stream whose open tail it is appends |
+//! | [`PageSlice`] | shared, counted | all owners read them; a write op holds one |
 
 mod buddy;
 mod buffer;
@@ -18,7 +36,7 @@ use efio_chunks::{AppendChunk, Chunk};
 use std::fmt;
 use std::sync::Arc;
 
-/// A block that became part of a stream: shared, never changed below its published length.
+/// A block that is part of a stream: shared, and never changed below its published length.
 #[derive(Clone)]
 pub struct Page(Arc<PageInner>);
 
@@ -26,18 +44,20 @@ struct PageInner {
     block: Block,
     /// File offset of the first byte; in append mode its place among the accepted bytes.
     offset: u64,
-    /// Bytes of the block in front of the first one: memory and file offset stay congruent
-    /// modulo 4 KiB, so that an aligned file block is aligned in memory as well.
+    /// Bytes of the block before the first one: memory and file offset stay congruent modulo 4 KiB,
+    /// so that bytes that are aligned in the file are aligned in memory as well.
     lead: u32,
-    /// Initialised bytes when the page entered its stream; what is appended later is counted by
-    /// the stream.
+    /// Initialised bytes when the page entered its stream; the stream counts those that are appended
+    /// later.
     len: u32,
     /// The run of read-ahead that it belongs to: a seek makes older runs void.
     epoch: u32,
 }
 
 impl Page {
-    /// An empty page to be appended to, for bytes from file offset `offset` on.
+    /// Creates an empty page to append to, for bytes from file offset `offset` on.
+    ///
+    /// For offset 5000 the first byte is at 904 of the block: 5000 = 4096 + 904.
     pub fn open(block: Block, offset: u64) -> Self {
         let lead = (offset % UNIT_BYTES as u64) as u32;
         Self(Arc::new(PageInner {
@@ -49,11 +69,11 @@ impl Page {
         }))
     }
 
-    /// A page whose bytes `lead .. lead + len` a read op filled from file offset `offset` on.
+    /// Creates a page whose bytes `lead .. lead + len` a read op filled from file offset `offset` on.
     ///
     /// # Panics
     ///
-    /// When the range does not lie inside the block.
+    /// When the range is not inside the block.
     pub fn filled(block: Block, offset: u64, lead: usize, len: usize, epoch: u32) -> Self {
         assert!(lead + len <= block.len(), "a page ends inside its block");
         let (lead, len) = (lead as u32, len as u32);
@@ -66,22 +86,22 @@ impl Page {
         }))
     }
 
-    /// File offset of the first byte.
+    /// Returns the file offset of the first byte.
     pub fn offset(&self) -> u64 {
         self.0.offset
     }
 
-    /// The run of read-ahead that filled it.
+    /// Returns the run of read-ahead that filled it.
     pub fn epoch(&self) -> u32 {
         self.0.epoch
     }
 }
 
-// SAFETY: the bytes live in a mapping that the block keeps out of the pool until the last clone is
-// gone, at an address that does not depend on where the handle is. `len` never changes.
+// SAFETY: the bytes are in a mapping that the block keeps out of the pool until the last clone is
+// dropped, at an address that does not depend on where the handle is. `len` never changes.
 unsafe impl Chunk for Page {
     fn as_ptr(&self) -> *const u8 {
-        // SAFETY: `lead` lies inside the block.
+        // SAFETY: `lead` is inside the block.
         unsafe { self.0.block.as_ptr().add(self.0.lead as usize) }
     }
 
@@ -102,8 +122,8 @@ unsafe impl AppendChunk for Page {
     }
 }
 
-/// Published bytes of a page, on their way to the kernel. Holds the page, so that the memory
-/// cannot be reused before the op completes.
+/// Published bytes of a page, for a write. The slice holds the page, so that the memory cannot be
+/// reused before the op completes.
 #[derive(Clone)]
 pub struct PageSlice {
     page: Page,
@@ -112,7 +132,7 @@ pub struct PageSlice {
 }
 
 impl PageSlice {
-    /// Bytes `start .. start + len` of `page`, counted from its first byte.
+    /// Creates a slice of the bytes `start .. start + len` of `page`, counted from its first byte.
     ///
     /// # Safety
     ///
@@ -122,33 +142,33 @@ impl PageSlice {
         Self { page, start, len }
     }
 
-    /// The bytes.
+    /// Returns the bytes.
     pub fn as_slice(&self) -> &[u8] {
         // SAFETY: the contract of `new`: initialised and immutable, and inside the block.
         unsafe { std::slice::from_raw_parts(self.page.as_ptr().add(self.start), self.len) }
     }
 
-    /// The slab that they lie in.
+    /// Returns the slab that the bytes are in.
     pub fn slab(&self) -> Slab {
         self.page.0.block.slab()
     }
 
-    /// How many bytes.
+    /// Returns the number of bytes.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether there are none.
+    /// Whether there are no bytes.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// File offset of the first byte.
+    /// Returns the file offset of the first byte.
     pub fn offset(&self) -> u64 {
         self.page.offset() + self.start as u64
     }
 
-    /// The first `len` bytes, as a slice of their own.
+    /// Returns the first `len` bytes as a slice.
     ///
     /// # Panics
     ///
@@ -162,12 +182,14 @@ impl PageSlice {
         }
     }
 
-    /// Makes them a page of their own for file offset `offset`, without copying them.
+    /// Converts the slice into a page for file offset `offset`, without copying.
+    ///
+    /// A slice at 904 of its block can become a page for offset 904 or 5000, not for 905.
     ///
     /// # Errors
     ///
-    /// The slice comes back when others have a part of the page, or when memory and file offset
-    /// would not be congruent modulo 4 KiB.
+    /// The slice, if it is not the only owner of its page, or if memory and file offset would not be
+    /// congruent modulo 4 KiB.
     pub fn into_page(self, offset: u64) -> Result<Page, Self> {
         let Self { page, start, len } = self;
         let lead = page.0.lead as usize + start;
@@ -184,12 +206,11 @@ impl PageSlice {
         }
     }
 
-    /// Takes `next` in when it is the bytes right behind these in the same page; gives it back
-    /// otherwise.
+    /// Appends `next`, if its bytes follow these in the same page.
     ///
     /// # Errors
     ///
-    /// `next` itself.
+    /// `next`, if they do not.
     pub fn extend(&mut self, next: Self) -> Result<(), Self> {
         let follows =
             Arc::ptr_eq(&self.page.0, &next.page.0) && self.start + self.len == next.start;
@@ -232,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_changes_files_where_it_fits() {
+    fn a_slice_becomes_a_page_of_another_file() {
         let before = slice();
         let address = before.as_slice().as_ptr();
         let page = before.into_page(4096 * 7 + 904).unwrap();
@@ -246,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_stays_where_others_have_it_or_direct_io_would_not_find_it_aligned() {
+    fn a_shared_or_misaligned_slice_becomes_no_page() {
         assert_eq!(slice().into_page(905).err().unwrap().offset(), 5000);
         let shared = slice();
         let other = shared.clone();

@@ -1,4 +1,4 @@
-//! The pool of pages: slabs in huge pages, one byte budget for the whole engine.
+//! The page pool: slabs in huge pages, with one byte budget for the whole engine.
 //!
 //! ```text
 //! PagePool ── slab 0 (2 MiB, huge page) ── Buddy ── Block 4 KiB … 2 MiB
@@ -8,7 +8,7 @@
 //!
 //! Reads and writes take blocks only from slabs that are mapped and touched already; the driver
 //! [`grow`](PagePool::grow)s the pool, so that a call on the data path never pays for the page faults
-//! of a new slab. A block goes back when its last owner drops it, on whatever thread that is.
+//! of a new slab. A block returns when its last owner drops it, on whatever thread that is.
 
 use super::buddy::{Buddy, SLAB_BYTES, SLAB_ORDER, UNIT_BYTES};
 use crate::sys::fork::ForkGuard;
@@ -20,22 +20,22 @@ use std::io;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-/// Where a pool gets its slabs.
+/// The source of a pool's slabs.
 pub trait SlabSource: Send + Sync {
-    /// Memory of `len` bytes, aligned to `len` and touched.
+    /// Maps `len` bytes, aligned to `len` and touched.
     ///
     /// # Errors
     ///
     /// `ENOMEM` as a rule.
     fn map(&self, len: usize) -> io::Result<Mapping>;
 
-    /// The pool is gone, and with it the last user of `slab`.
+    /// Takes back a slab that has no users any more.
     fn take_back(&self, slab: Mapping) {
         drop(slab);
     }
 }
 
-/// The kernel, which gives slabs in huge pages.
+/// The kernel as a source, which maps slabs in huge pages.
 pub struct KernelMemory;
 
 impl SlabSource for KernelMemory {
@@ -49,39 +49,40 @@ pub struct PagePool {
     source: Arc<dyn SlabSource>,
     slabs: SpinLock<Slabs>,
     max_slabs: usize,
-    /// Bytes of blocks that are out. Written under the lock, read without it as an estimate.
+    /// Bytes of allocated blocks. Written under the lock, read without it as an estimate.
     used: AtomicUsize,
-    birthplace: ForkGuard,
+    fork_guard: ForkGuard,
 }
 
 #[derive(Default)]
 struct Slabs {
-    /// By number; `None` where one was given back.
+    /// By number; `None` where one was released.
     maps: Vec<Option<Mapping>>,
-    /// How many there are.
+    /// How many are mapped.
     mapped: usize,
-    /// Numbers that are free to be used again.
-    holes: Vec<u32>,
+    /// Numbers of released slabs, to be used again.
+    free_numbers: Vec<u32>,
     buddies: Vec<Buddy>,
     /// `Buddy::largest` of each slab, side by side, so that the search reads one cache line.
     largest: Vec<u8>,
-    /// Slabs that are being mapped.
-    coming: usize,
-    /// Blocks that came back so far.
+    /// How many slabs are being mapped.
+    pending: usize,
+    /// How many blocks were returned so far.
     returned: u64,
-    /// Who waits for more of them.
+    /// The driver that waits for free memory.
     watch: Option<Watch>,
 }
 
-/// A driver that sleeps until memory comes back.
+/// A driver that sleeps until memory is returned.
 struct Watch {
-    bell: Arc<Doorbell<EventFd>>,
-    /// It is woken when no more than this is used.
+    doorbell: Arc<Doorbell<EventFd>>,
+    /// It is notified when no more than this is used.
     used_at_most: usize,
 }
 
 impl PagePool {
-    /// A pool of at most `budget` bytes, rounded down to whole slabs, with the first slab ready.
+    /// Creates a pool of at most `budget` bytes, rounded down to whole slabs, with the first slab
+    /// mapped.
     ///
     /// # Errors
     ///
@@ -96,13 +97,13 @@ impl PagePool {
             slabs: SpinLock::new(Slabs::default()),
             max_slabs,
             used: AtomicUsize::new(0),
-            birthplace: ForkGuard::here()?,
+            fork_guard: ForkGuard::here()?,
         });
         pool.grow()?;
         Ok(pool)
     }
 
-    /// Maps and touches one slab more; `false` when the budget is used up.
+    /// Maps and touches one more slab; `false` when the budget is used up.
     ///
     /// # Errors
     ///
@@ -110,19 +111,19 @@ impl PagePool {
     pub fn grow(&self) -> io::Result<bool> {
         {
             let mut slabs = self.slabs.lock();
-            if slabs.mapped + slabs.coming >= self.max_slabs {
+            if slabs.mapped + slabs.pending >= self.max_slabs {
                 return Ok(false);
             }
-            slabs.coming += 1;
+            slabs.pending += 1;
         }
         // Mapped outside the lock: touching 2 MiB takes far longer than anyone should spin.
         let mapping = self.source.map(SLAB_BYTES);
         let mut slabs = self.slabs.lock();
-        slabs.coming -= 1;
+        slabs.pending -= 1;
         let mapping = Some(mapping?);
         slabs.mapped += 1;
         let buddy = Buddy::new();
-        if let Some(number) = slabs.holes.pop() {
+        if let Some(number) = slabs.free_numbers.pop() {
             let number = number as usize;
             slabs.maps[number] = mapping;
             slabs.largest[number] = buddy.largest();
@@ -134,30 +135,32 @@ impl PagePool {
         Ok(true)
     }
 
-    /// Takes a slab out that nobody uses, if `keep` bytes are mapped without it: nothing comes from
-    /// it any more. Then whoever knows slabs by their numbers has to forget it, before it is
+    /// Takes an unused slab out of the pool, if `keep` bytes are mapped without it. No block is
+    /// allocated from it any more. The backend has to forget its number before it is
     /// [`released`](Self::release).
+    ///
+    /// With 3 slabs mapped (6 MiB), `keep` 4 MiB takes one out, and `keep` 5 MiB none.
     pub fn release_slab(&self, keep: usize) -> Option<(u32, Mapping)> {
         let mut slabs = self.slabs.lock();
         if slabs.mapped * SLAB_BYTES < keep + SLAB_BYTES {
             return None;
         }
-        let whole = |&largest: &u8| largest == SLAB_ORDER + 1;
+        let is_unused = |&largest: &u8| largest == SLAB_ORDER + 1;
         // The last one: blocks are taken from the first that has room.
-        let number = slabs.largest.iter().rposition(whole)?;
+        let number = slabs.largest.iter().rposition(is_unused)?;
         slabs.largest[number] = 0;
         slabs.mapped -= 1;
         let mapping = slabs.maps[number].take()?;
         Some((number as u32, mapping))
     }
 
-    /// Gives the memory of a slab that was withdrawn back.
+    /// Releases the memory of a slab that was taken out with [`release_slab`](Self::release_slab).
     pub fn release(&self, number: u32, mapping: Mapping) {
         self.source.take_back(mapping);
-        self.slabs.lock().holes.push(number);
+        self.slabs.lock().free_numbers.push(number);
     }
 
-    /// Takes a block of `2^order` units from the slabs that are ready.
+    /// Takes a block of `2^order` units from the mapped slabs.
     pub fn take(self: &Arc<Self>, order: u8) -> Option<Block> {
         let mut slabs = self.slabs.lock();
         let slabs = &mut *slabs;
@@ -178,26 +181,26 @@ impl PagePool {
         })
     }
 
-    /// Takes a block of `order`, or the largest smaller one down to `least` that is ready.
+    /// Takes a block of `order`, or the largest smaller one down to `least` that is free.
     pub fn take_at_most(self: &Arc<Self>, order: u8, least: u8) -> Option<Block> {
         (least..=order).rev().find_map(|order| self.take(order))
     }
 
-    /// Takes a block of `order`, from a new slab if none is ready, or else a smaller one. For the
-    /// driver alone.
+    /// Takes a block of `order`, from a new slab if none is free, or else a smaller one. Only the
+    /// driver calls this.
     pub fn take_or_grow(self: &Arc<Self>, order: u8) -> Option<Block> {
         if let Some(block) = self.take(order) {
             return Some(block);
         }
-        // A kernel without memory is like a budget without room: go on with what there is.
+        // A kernel without memory is like a budget without room: a smaller block has to do.
         match self.grow() {
             Ok(true) => self.take(order),
             Ok(false) | Err(_) => self.take_at_most(order, 0),
         }
     }
 
-    /// Takes a block of `order`, from a new slab if none is ready: for callers that allocate and do
-    /// not mind the time that mapping takes.
+    /// Takes a block of `order`, from a new slab if none is free: for callers that may pay for the
+    /// mapping.
     ///
     /// # Errors
     ///
@@ -213,71 +216,71 @@ impl PagePool {
         }
     }
 
-    /// Maps one slab more when less than one is free, so that callers find memory ready. For the
-    /// driver alone.
+    /// Maps one more slab when less than one is free, so that callers find memory mapped. Only the
+    /// driver calls this.
     pub fn keep_ready(&self) {
         if self.mapped().saturating_sub(self.used()) < SLAB_BYTES {
-            // Refused memory shows where it is needed: callers get smaller pages, or wait.
+            // Callers that need refused memory get smaller pages, or wait.
             let _ = self.grow();
         }
     }
 
-    /// Whether a page of the smallest size is ready.
+    /// Whether a block of the smallest size is free in a mapped slab.
     pub fn has_room(&self) -> bool {
         self.used() < self.mapped()
     }
 
-    /// Bytes of blocks that are out now (an estimate while others take and return them).
+    /// Returns the bytes of allocated blocks (an estimate while others take and return them).
     pub fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)
     }
 
-    /// Bytes that are not used, mapped or not.
+    /// Returns the bytes of the budget that are not used, mapped or not.
     pub fn free(&self) -> usize {
         self.budget().saturating_sub(self.used())
     }
 
-    /// The upper bound in bytes.
+    /// Returns the upper bound in bytes.
     pub fn budget(&self) -> usize {
         self.max_slabs * SLAB_BYTES
     }
 
-    /// Bytes that are mapped now.
+    /// Returns the bytes that are mapped.
     pub fn mapped(&self) -> usize {
         self.slabs.lock().mapped * SLAB_BYTES
     }
 
-    /// How many blocks came back so far.
+    /// Returns how many blocks were returned so far.
     pub fn returned(&self) -> u64 {
         self.slabs.lock().returned
     }
 
-    /// Has `bell` rung, once, when `bytes` more are free; `false` when a block came back after
-    /// [`returned`](Self::returned) was `seen`. The driver's, before it sleeps while somebody waits
-    /// for memory: what the program drops on its own threads comes to the driver by no other way
-    /// (F94).
-    pub fn watch(&self, bell: &Arc<Doorbell<EventFd>>, seen: u64, bytes: usize) -> bool {
-        // A block comes back before this look under the lock, or finds the watch.
+    /// Notifies `doorbell`, once, when `bytes` more are free. Returns `false` when a block was
+    /// returned after [`returned`](Self::returned) was `seen`. The driver calls this before it sleeps
+    /// while files wait for memory: it learns in no other way of what the program drops on its own
+    /// threads (F94).
+    pub fn watch(&self, doorbell: &Arc<Doorbell<EventFd>>, seen: u64, bytes: usize) -> bool {
+        // A block is returned before this check under the lock, or its return finds the watch.
         let mut slabs = self.slabs.lock();
         if slabs.returned != seen {
             return false;
         }
         slabs.watch = Some(Watch {
-            bell: Arc::clone(bell),
+            doorbell: Arc::clone(doorbell),
             used_at_most: self.used().saturating_sub(bytes),
         });
         true
     }
 
-    /// The driver's, awake again: nobody need ring.
+    /// Ends the watch. The driver calls this when it is awake again.
     pub fn unwatch(&self) {
         let watch = self.slabs.lock().watch.take();
         drop(watch);
     }
 
     fn put_back(&self, slab: u32, first: u16, order: u8) {
-        if self.birthplace.is_child() {
-            // A forked child has no use for it, and another thread may have had the lock (F68).
+        if self.fork_guard.is_child() {
+            // A forked child does not need it, and another thread may have held the lock (F68).
             return;
         }
         let mut guard = self.slabs.lock();
@@ -292,7 +295,7 @@ impl PagePool {
         let watch = slabs.watch.take_if(|watch| used <= watch.used_at_most);
         drop(guard);
         if let Some(watch) = watch {
-            watch.bell.ring();
+            watch.doorbell.ring();
         }
     }
 }
@@ -305,8 +308,8 @@ impl Drop for PagePool {
     }
 }
 
-/// One block of page memory with a single owner. Its bytes are whatever the last user left:
-/// nothing of it may be published that was not written first.
+/// One block of page memory with a single owner. Its bytes are those of the last user: only bytes
+/// that were written since may be published.
 pub struct Block {
     pool: Arc<PagePool>,
     ptr: NonNull<u8>,
@@ -315,10 +318,10 @@ pub struct Block {
     order: u8,
 }
 
-/// A slab, as a backend may register it with the kernel.
+/// A slab, which a backend may register with the kernel.
 #[derive(Clone, Copy, Debug)]
 pub struct Slab {
-    /// Its number; slabs are numbered from 0 and stay as long as their pool.
+    /// Its number; slabs are numbered from 0, and a released number is reused.
     pub number: u32,
     /// Its first byte.
     pub base: NonNull<u8>,
@@ -326,24 +329,25 @@ pub struct Slab {
 
 // SAFETY: a block is the only handle to its memory, like a `Box<[u8]>`; the pool is thread-safe.
 unsafe impl Send for Block {}
-// SAFETY: `&Block` gives out only the pointer and the size; see the methods.
+// SAFETY: `&Block` gives access only to the pointer, the size, and the bytes for reading, which
+// nobody writes while the block is borrowed; see the methods.
 unsafe impl Sync for Block {}
 
 impl Block {
-    /// The size in bytes, a power of two from 4 KiB to 2 MiB.
+    /// Returns the size in bytes, a power of two from 4 KiB to 2 MiB.
     #[allow(clippy::len_without_is_empty, reason = "a block is never empty")]
     pub fn len(&self) -> usize {
         UNIT_BYTES << self.order
     }
 
-    /// The address of the first byte, aligned to 4 KiB.
+    /// Returns the address of the first byte, aligned to 4 KiB.
     pub fn as_ptr(&self) -> *mut u8 {
         self.ptr.as_ptr()
     }
 
-    /// The slab that it lies in.
+    /// Returns the slab that the block is in.
     pub fn slab(&self) -> Slab {
-        // SAFETY: the block begins that many units behind the base of its slab.
+        // SAFETY: the block begins that many units after the base of its slab.
         let base = unsafe { self.ptr.sub(usize::from(self.first) * UNIT_BYTES) };
         Slab {
             number: self.slab,
@@ -351,14 +355,14 @@ impl Block {
         }
     }
 
-    /// The whole block: initialised, and as stale as in [`as_mut_slice`](Self::as_mut_slice).
+    /// Returns the whole block: initialised, and stale as in [`as_mut_slice`](Self::as_mut_slice).
     pub fn as_slice(&self) -> &[u8] {
         // SAFETY: as in `as_mut_slice`; nobody writes while the block is borrowed.
         unsafe { std::slice::from_raw_parts(self.ptr.as_ptr(), self.len()) }
     }
 
-    /// The whole block for writing: the bytes are initialised (the kernel zeroed them once) but
-    /// stale.
+    /// Returns the whole block for writing: the bytes are initialised (the kernel zeroed them once)
+    /// but stale.
     pub fn as_mut_slice(&mut self) -> &mut [u8] {
         // SAFETY: the mapping is readable and writable, lives as long as the pool, and this block
         // is its only user, which `&mut self` makes exclusive.
@@ -403,7 +407,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slab_that_nobody_uses_is_given_back_and_mapped_again() {
+    fn an_unused_slab_is_released_and_mapped_again() {
         let pool = PagePool::new(3 * SLAB_BYTES, Arc::new(KernelMemory)).unwrap();
         assert!(pool.release_slab(SLAB_BYTES).is_none(), "one is to be kept");
         pool.grow().unwrap();
@@ -414,7 +418,7 @@ mod tests {
         drop(blocks.next());
         let (number, mapping) = pool.release_slab(2 * SLAB_BYTES).unwrap();
         assert_eq!((number, pool.mapped()), (0, 2 * SLAB_BYTES));
-        assert!(pool.take(0).is_none(), "nothing comes from it");
+        assert!(pool.take(0).is_none(), "no block comes from it");
         pool.release(number, mapping);
         assert!(pool.grow().unwrap() && !pool.grow().unwrap());
         assert_eq!(pool.take(9).unwrap().slab().number, 0, "its number again");

@@ -1,15 +1,19 @@
-//! Paths that may not leave their directory: one component after the other. Where there is no
-//! openat2(2), where it is refused, and where it has to give up because of renames.
+//! Opens a path that may not leave its directory, one component after the other: where there is no
+//! openat2(2), where it is refused, and where it gives up because of renames.
 //!
 //! ```text
 //!  stack of open directories   root ── a ── b
-//!  what is left of the path    name / .. / link / file
+//!  rest of the path            name / .. / link / file
 //! ```
 //!
-//! A name is opened in the last directory of the stack, never through a symbolic link; `..` takes one
-//! directory off the stack, and never the first; a link puts what it says in front of the rest of the
-//! path. So whatever is moved or replaced meanwhile, each step starts from a directory that was
-//! reached from the root downwards.
+//! Each component is one of three cases:
+//!
+//! 1. A name is opened in the last directory of the stack, never through a symbolic link.
+//! 2. `..` pops one directory off the stack, never the root.
+//! 3. A symbolic link puts its target before the rest of the path.
+//!
+//! So whatever is moved or replaced meanwhile, each step starts from a directory that was reached
+//! from the root downwards.
 
 use super::{descriptor, platform, retry};
 use std::collections::VecDeque;
@@ -17,26 +21,27 @@ use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-/// Links that one path may go through, as for the kernel.
-const MOST_LINKS: u32 = 40;
+/// How many symbolic links one path may contain, as for the kernel.
+const MAX_LINKS: u32 = 40;
 
 /// Opens `path` beneath `directory`.
 ///
 /// # Errors
 ///
-/// `EXDEV` for a path that leads out, as openat2(2) has it; `ELOOP` after too many links; otherwise
-/// what `openat(2)` says.
+/// - `EXDEV` for a path that leads out, as openat2(2) does.
+/// - `ELOOP` after too many links.
+/// - Those of `openat(2)`.
 pub fn walk(directory: BorrowedFd<'_>, path: &CStr, flags: i32, mode: u32) -> io::Result<OwnedFd> {
     let mut walk = Walk {
         root: directory,
-        reached: Vec::new(),
+        stack: Vec::new(),
         rest: VecDeque::new(),
         links: 0,
     };
-    walk.put_in_front(path.to_bytes())?;
+    walk.prepend(path.to_bytes())?;
     while let Some(name) = walk.rest.pop_front() {
         if name.as_bytes() == b".." {
-            walk.reached.pop().ok_or(leads_out())?;
+            walk.stack.pop().ok_or(leads_out())?;
             continue;
         }
         let last = walk.rest.is_empty();
@@ -45,45 +50,45 @@ pub fn walk(directory: BorrowedFd<'_>, path: &CStr, flags: i32, mode: u32) -> io
         } else {
             platform::SEARCH | libc::O_DIRECTORY | libc::O_CLOEXEC
         };
-        let found = open_at(walk.here(), &name, flags | libc::O_NOFOLLOW, mode);
+        let found = open_at(walk.top(), &name, flags | libc::O_NOFOLLOW, mode);
         match found {
             Ok(fd) if last => return Ok(fd),
-            Ok(fd) => walk.reached.push(fd),
-            Err(error) => match link_at(walk.here(), &name) {
+            Ok(fd) => walk.stack.push(fd),
+            Err(error) => match link_at(walk.top(), &name) {
                 Some(target) if flags & libc::O_EXCL == 0 => walk.follow(&target)?,
                 _ => return Err(error),
             },
         }
     }
-    // The path ended with a directory that was reached already.
-    open_at(walk.here(), c".", flags, mode)
+    // The path ended with a directory that is open already.
+    open_at(walk.top(), c".", flags, mode)
 }
 
 struct Walk<'a> {
     root: BorrowedFd<'a>,
     /// The directories below the root, each in the one before it.
-    reached: Vec<OwnedFd>,
-    /// Components to go.
+    stack: Vec<OwnedFd>,
+    /// The remaining components.
     rest: VecDeque<CString>,
     links: u32,
 }
 
 impl Walk<'_> {
-    fn here(&self) -> BorrowedFd<'_> {
-        self.reached.last().map_or(self.root, OwnedFd::as_fd)
+    fn top(&self) -> BorrowedFd<'_> {
+        self.stack.last().map_or(self.root, OwnedFd::as_fd)
     }
 
     fn follow(&mut self, target: &[u8]) -> io::Result<()> {
         self.links += 1;
-        if self.links > MOST_LINKS {
+        if self.links > MAX_LINKS {
             return Err(io::Error::from_raw_os_error(libc::ELOOP));
         }
-        self.put_in_front(target)
+        self.prepend(target)
     }
 
-    /// Puts the components of `path` in front of the rest. One that is to be a directory, because
-    /// the path ends with a slash, is opened as such.
-    fn put_in_front(&mut self, path: &[u8]) -> io::Result<()> {
+    /// Prepends the components of `path` to the rest. A path that ends with a slash gets a last
+    /// component `.`, so that its target has to be a directory.
+    fn prepend(&mut self, path: &[u8]) -> io::Result<()> {
         if path.first() == Some(&b'/') {
             return Err(leads_out());
         }
@@ -110,10 +115,10 @@ fn open_at(directory: BorrowedFd<'_>, name: &CStr, flags: i32, mode: u32) -> io:
     })
 }
 
-/// Where the symbolic link `name` leads; `None` for anything else.
+/// Returns the target of the symbolic link `name`; `None` for anything else.
 pub fn link_at(directory: BorrowedFd<'_>, name: &CStr) -> Option<Vec<u8>> {
     let mut target = vec![0; libc::PATH_MAX as usize];
-    // SAFETY: an open descriptor, a NUL-terminated name, and as much room as is said.
+    // SAFETY: an open descriptor, a NUL-terminated name, and as much room as the length passed.
     let len = unsafe {
         libc::readlinkat(
             directory.as_raw_fd(),

@@ -1,14 +1,14 @@
-//! The ways of a file into the kernel: past the page cache, and through it.
+//! The descriptors of a file: for ops past the page cache, and through it.
 //!
-//! One descriptor serves both, with `O_DIRECT` switched on and off between ops. The kernel looks at the
-//! flag when an op begins, or begins again, so it is left alone while one is under way. Only a file
-//! that has both kinds under way at once gets a second descriptor, and keeps it.
+//! One descriptor serves both kinds, with `O_DIRECT` switched on and off between ops. The kernel reads
+//! the flag when an op begins, or begins again, so the flag stays while an op is in flight. Only a
+//! file that has both kinds in flight at once gets a second descriptor, and keeps it.
 //!
-//! | second | ops under way on the first | an op of the first's kind | an op of the other kind |
+//! | second | in flight on the first | an op of the first's kind | an op of the other kind |
 //! |---|---|---|---|
-//! | none | none | goes to the first | switches the first over, and goes there |
-//! | none | some | goes to the first | opens the second, of its own kind for good |
-//! | open | any | goes to the first | goes to the second |
+//! | none | none | uses the first | switches the first over, and uses it |
+//! | none | some | uses the first | opens the second, of its own kind for good |
+//! | open | any | uses the first | uses the second |
 
 use super::file::FileId;
 use super::refused::{self, Call};
@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Set while the first descriptor is direct.
 const DIRECT: u32 = 1 << 31;
-/// The ops under way on the first descriptor.
+/// The number of ops in flight on the first descriptor.
 const COUNT: u32 = DIRECT - 1;
 
 /// The descriptors of a file.
@@ -35,7 +35,7 @@ pub struct Descriptors {
     identity: FileId,
 }
 
-/// How an op enters the kernel, from [`Ways::begin`] to [`Ways::end`].
+/// The descriptor and flags of one op, from [`Descriptors::acquire`] to [`Descriptors::release`].
 #[derive(Clone, Copy, Debug)]
 pub struct DescriptorLease {
     /// The descriptor.
@@ -46,11 +46,11 @@ pub struct DescriptorLease {
 }
 
 impl Descriptors {
-    /// Those of `first`, which has its status flags set here, and is `direct` at first.
+    /// Takes over `first`, and sets its status flags; it is `direct` or not at first.
     ///
     /// # Errors
     ///
-    /// What `fcntl(2)` says.
+    /// Those of `fcntl(2)`.
     pub fn new(first: OwnedFd, flags: i32, direct: bool, identity: FileId) -> io::Result<Self> {
         let mut descriptors = Self {
             first,
@@ -63,33 +63,34 @@ impl Descriptors {
         Ok(descriptors)
     }
 
-    /// The descriptor for what is no read or write.
+    /// Returns the descriptor for all but reads and writes.
     pub fn first(&self) -> RawFd {
         self.first.as_raw_fd()
     }
 
-    /// Whose descriptors they are.
+    /// Returns the identity of the file.
     pub fn id(&self) -> FileId {
         self.identity
     }
 
-    /// Whether writes go to the end.
+    /// Whether writes append.
     pub fn append(&self) -> bool {
         self.flags & libc::O_APPEND != 0
     }
 
-    /// The way of an op that is about to begin. All ops of a file are begun by one thread. It waits
-    /// for no disk: what is opened once more is in memory.
+    /// Acquires a descriptor for an op that is about to begin. Only one thread calls this for a file.
+    /// It does not wait for a disk: a file that is opened once more is in memory.
     ///
     /// # Errors
     ///
-    /// What this system says to a route that it does not know, `EBADF` for a descriptor that is not
-    /// the file's any more, and `EAGAIN` when the ops under way have to end first, because there is no
-    /// second descriptor to be had.
+    /// - `EINVAL` or `EOPNOTSUPP` for a cache mode that this system does not support.
+    /// - `EBADF` for a descriptor that does not belong to the file any more.
+    /// - `EAGAIN` when the ops in flight have to complete first, because no second descriptor is
+    ///   available.
     pub fn acquire(&self, cache_mode: CacheMode) -> io::Result<DescriptorLease> {
         let direct = cache_mode == CacheMode::Direct;
-        // Acquire: pairs with the subtraction in `end`. A kernel that is done with the ops before
-        // may see the flag change.
+        // Acquire: pairs with the subtraction in `release`. The kernel is done with the ops before,
+        // so the flag may change.
         let uses = self.uses.load(Ordering::Acquire);
         let flags = platform::flags_of(cache_mode)?;
         if (uses & DIRECT != 0) != direct {
@@ -102,7 +103,7 @@ impl Descriptors {
             }
             self.check(self.first())?;
             if let Err(error) = set_flags(self.first(), self.flags_for(direct)) {
-                // Each kind gets a descriptor of its own.
+                // Each kind gets its own descriptor.
                 let fd = refused::or_else(Call::SetFlags, Err(error), || self.open_second(direct))?;
                 return Ok(DescriptorLease {
                     fd,
@@ -110,10 +111,10 @@ impl Descriptors {
                     is_counted: false,
                 });
             }
-            // Relaxed: nobody else changes anything while the count is 0.
+            // Relaxed: only this thread changes the word while the count is 0.
             self.uses.fetch_xor(DIRECT, Ordering::Relaxed);
         }
-        // Relaxed: `end` of this op comes later, by whatever hands the op over.
+        // Relaxed: the hand-over of the op orders its `release` after this.
         self.uses.fetch_add(1, Ordering::Relaxed);
         Ok(DescriptorLease {
             fd: self.first(),
@@ -122,15 +123,16 @@ impl Descriptors {
         })
     }
 
-    /// The op of this way has left the kernel.
+    /// Releases the lease of an op that the kernel has completed.
     pub fn release(&self, lease: DescriptorLease) {
         if lease.is_counted {
-            // Release: pairs with the load in `begin`.
+            // Release: pairs with the load in `acquire`.
             self.uses.fetch_sub(1, Ordering::Release);
         }
     }
 
-    /// The second descriptor, if that is the one for an op of the kind that the first is not.
+    /// Returns the second descriptor for an op that is not of the first's kind; `None` if the first
+    /// one can switch over.
     fn second_for(&self, direct: bool, uses: u32) -> io::Result<Option<RawFd>> {
         if let Some(second) = self.second.get() {
             return Ok(Some(second.as_raw_fd()));
@@ -162,13 +164,13 @@ impl Descriptors {
         })
     }
 
-    /// The status flags of a descriptor for ops of one kind.
+    /// Returns the status flags of a descriptor for ops of one kind.
     fn flags_for(&self, direct: bool) -> i32 {
         let direct = if direct { platform::DIRECT } else { 0 };
         self.flags & libc::O_APPEND | direct
     }
 
-    /// `EBADF` if `fd` is the file's no more (F14).
+    /// Fails with `EBADF` if `fd` does not belong to the file any more (F14).
     pub fn check(&self, fd: RawFd) -> io::Result<()> {
         self.identity.check(fd)
     }
@@ -177,8 +179,8 @@ impl Descriptors {
     ///
     /// # Errors
     ///
-    /// The first error of `close(2)`; they are gone in any case. `EBADF` without closing what is
-    /// another file's by now.
+    /// The first error of `close(2)`; the descriptors are closed in any case. `EBADF`, without closing
+    /// it, for a descriptor that belongs to another file by now.
     pub fn close(self) -> io::Result<()> {
         let Self {
             first,
@@ -191,7 +193,7 @@ impl Descriptors {
                 let _ = fd.into_raw_fd();
                 return Err(error);
             }
-            // SAFETY: the descriptor was ours and is given up here.
+            // SAFETY: we own the descriptor, and give up the ownership here.
             check(unsafe { libc::close(fd.into_raw_fd()) })
         };
         let second = second.into_inner().map_or(Ok(()), close);
@@ -201,7 +203,7 @@ impl Descriptors {
 
 /// Replaces the status flags that `fcntl(2)` can change.
 fn set_flags(fd: RawFd, flags: i32) -> io::Result<()> {
-    // SAFETY: it changes flags of a descriptor, and no memory.
+    // SAFETY: the call changes flags of a descriptor, and no memory.
     retry(|| check(unsafe { libc::fcntl(fd, libc::F_SETFL, flags) }))
 }
 
@@ -211,16 +213,16 @@ mod tests {
     use super::*;
     use std::fs::File;
 
-    /// The first descriptor and whether there is a second, as the kernel sees them.
+    /// Returns whether the first descriptor is direct for the kernel, and whether there is a second.
     fn seen(descriptors: &Descriptors) -> (bool, bool) {
-        // SAFETY: it asks for the flags of an open descriptor.
+        // SAFETY: the call reads the flags of an open descriptor.
         let flags = unsafe { libc::fcntl(descriptors.first(), libc::F_GETFL) };
         assert_eq!(flags & libc::O_NONBLOCK, 0);
         let direct = (flags & O_DIRECT).count_ones() == 1;
         (direct, descriptors.second.get().is_some())
     }
 
-    /// The ways of a file, where there are several.
+    /// Opens the descriptors of a file; `None` on a system without direct IO.
     fn descriptors() -> Option<Descriptors> {
         let path = std::env::current_exe().unwrap();
         let file = OwnedFd::from(File::open(path).unwrap());
@@ -258,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn the_flag_stays_while_an_op_is_under_way() {
+    fn the_flag_stays_while_an_op_is_in_flight() {
         let Some(descriptors) = descriptors() else {
             return;
         };
@@ -268,7 +270,7 @@ mod tests {
         assert_eq!(seen(&descriptors), (true, true));
         descriptors.release(direct);
         descriptors.release(buffered);
-        // From now on each kind has a descriptor of its own.
+        // From now on each kind has its own descriptor.
         assert_eq!(
             descriptors.acquire(CacheMode::Uncached).unwrap().fd,
             buffered.fd
@@ -280,11 +282,11 @@ mod tests {
         assert_eq!(seen(&descriptors), (true, true));
     }
 
-    /// F37: without a number for the second descriptor an op waits for those under way, and gets the
-    /// first. In a process of its own, whose limit is lowered.
+    /// F37: when no second descriptor is available, an op waits for those in flight, and gets the
+    /// first. The test runs in its own process, whose limit it lowers.
     #[test]
     fn without_a_second_descriptor_an_op_waits() {
-        const MARK: &str = "EFIO_TEST_WAYS";
+        const MARK: &str = "EFIO_TEST_DESCRIPTORS";
         if std::env::var_os(MARK).is_none() {
             let name = "sys::descriptors::tests::without_a_second_descriptor_an_op_waits";
             let mut child = std::process::Command::new(std::env::current_exe().unwrap());
@@ -305,14 +307,14 @@ mod tests {
             rlim_cur: 0,
             rlim_max: 0,
         };
-        // SAFETY: a limit of this process, which exists for this test alone.
+        // SAFETY: a limit of this process, which exists only for this test.
         check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) }).unwrap();
         let error = descriptors.acquire(CacheMode::Cached).unwrap_err();
         assert_eq!(error.raw_os_error(), Some(libc::EAGAIN));
         assert_eq!(
             seen(&descriptors),
             (true, false),
-            "the op under way is left alone"
+            "the flag of the op in flight stays"
         );
         descriptors.release(direct);
         let buffered = descriptors.acquire(CacheMode::Cached).unwrap();

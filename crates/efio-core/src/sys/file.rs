@@ -20,7 +20,7 @@ pub const MAX_SLICES: usize = 1024;
 pub struct KernelFile {
     descriptors: Descriptors,
     system: FileSystem,
-    /// Of a new file, until it is durable; an open file is to be small.
+    /// The name of a new file, until it is durable. Boxed to keep open files small.
     name: Mutex<Option<Box<Name>>>,
 }
 
@@ -37,38 +37,41 @@ impl ReadNow for KernelFile {
         if self.system != FileSystem::Local {
             return None;
         }
-        let look = platform::file_info(self.descriptors.first()).ok()?;
-        Some(look.size)
+        let info = platform::file_info(self.descriptors.first()).ok()?;
+        Some(info.size)
     }
 }
 
-/// By it a descriptor that somebody closed behind our back is told from the next file that got its
-/// number (F14).
+/// The identity distinguishes our file from the next one that gets the number of a descriptor that
+/// somebody else closed (F14).
 pub use crate::op::FileId;
 
-/// What kind of file system a file is on, as far as its reads depend on it.
+/// The kind of a file system, as far as reads depend on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileSystem {
-    /// The kernel's own, on a disk or in memory: a file ends where its size says.
+    /// The kernel's own, on a disk or in memory: a file ends at its size.
     Local,
-    /// A program of the machine, or of another one (virtiofs). Where it does direct IO without being
-    /// asked for it, an asynchronous read of Linux does not move on behind a short one: the ring
-    /// repeats the rest at the same offset, and bytes past the end arrive (F87); and it ends at the
-    /// size that the program told, which may be 0 (F63). So workers make its reads and writes.
+    /// A program, of this machine or of another one (virtiofs). Workers perform its reads and writes
+    /// for two reasons:
+    ///
+    /// 1. Where it does direct IO without being asked for it, an asynchronous read of Linux does not
+    ///    advance after a short read: the ring repeats the rest at the same offset, and bytes past
+    ///    the end arrive (F87).
+    /// 2. Such a read ends at the size that the program reports, which may be 0 (F63).
     Fuse,
-    /// Any other. Its sizes may be those of some time ago, or say nothing, as on `/proc`.
+    /// Any other. Its sizes may be outdated, or meaningless, as on `/proc`.
     Other,
 }
 
-/// What the kernel says of a descriptor.
+/// The properties of an open file, from the kernel.
 pub struct FileInfo {
     /// `S_IFREG` and the like.
     pub kind: libc::mode_t,
-    /// Bytes.
+    /// The size in bytes.
     pub size: u64,
-    /// The block of its direct IO, 0 when there is none.
-    pub block: u32,
-    /// Who it is.
+    /// The alignment of direct IO in bytes, 0 when there is none.
+    pub dio_align: u32,
+    /// The identity of the file.
     pub identity: FileId,
 }
 
@@ -81,16 +84,18 @@ impl fmt::Debug for KernelFile {
 }
 
 impl KernelFile {
-    /// Whether [`read_now`](ReadNow::read_now) can do anything on this system.
+    /// Whether [`read_now`](ReadNow::read_now) can succeed on this system.
     pub const READS_NOW: bool = platform::READS_NOW;
 
     /// Opens a regular file.
     ///
     /// # Errors
     ///
-    /// What `open(2)` or `openat2(2)` says; `EISDIR` for a directory and `ESPIPE` for anything
-    /// else that has no offsets (a FIFO, a socket, a device). `EAGAIN` and `EINTR` come from the
-    /// open itself, which may be tried again: it has done nothing.
+    /// - Those of `open(2)` or `openat2(2)`. After `EAGAIN` and `EINTR` the open may be retried: it had
+    ///   no effect.
+    /// - `EISDIR` for a directory, and `ESPIPE` for anything else without offsets (a FIFO, a socket, a
+    ///   device).
+    /// - `ECANCELED` for an open that was cancelled.
     pub fn open(spec: &OpenSpec) -> io::Result<(Self, FileFacts)> {
         if spec.is_cancelled() {
             return Err(io::Error::from_raw_os_error(libc::ECANCELED));
@@ -101,13 +106,13 @@ impl KernelFile {
             IoMode::Auto => !append,
             IoMode::Uncached | IoMode::Cached => false,
         };
-        // What is only read begins with direct reads; what is written often ends with its first write,
-        // which is small and goes to the page cache.
+        // A file that is only read begins with direct reads. A file that is written often ends with
+        // its first write, which is small and goes to the page cache.
         let reads = spec.flags & libc::O_ACCMODE == libc::O_RDONLY;
         let before = Before::look(spec);
         let wants = wants_direct && reads;
         let (first, direct) = open_first(spec, wants).or_else(|error| {
-            // The directories that are held may be what is missing.
+            // Closing the directories that are kept open may free a descriptor.
             let full = matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE));
             if full && spec.directories.give_up() {
                 return open_first(spec, wants);
@@ -115,7 +120,7 @@ impl KernelFile {
             Err(error)
         })?;
         Self::of(first, spec, before, wants_direct, direct).map_err(|error| {
-            // The file may be new, so that the open cannot be tried again.
+            // The file may be new, so the open must not be retried.
             let errno = Errno::from(error);
             Errno(if errno.is_transient() {
                 libc::EIO
@@ -126,7 +131,7 @@ impl KernelFile {
         })
     }
 
-    /// The file that `first` is, which was opened as `spec` says, and for direct IO if `direct`.
+    /// Wraps `first`, which was opened for `spec`, and for direct IO if `direct`.
     fn of(
         first: OwnedFd,
         spec: &OpenSpec,
@@ -134,68 +139,69 @@ impl KernelFile {
         wants_direct: bool,
         direct: bool,
     ) -> io::Result<(Self, FileFacts)> {
-        let look = platform::file_info(first.as_raw_fd())?;
-        regular(&look)?;
-        let owes = spec.truncates() && spec.flags_at_once() != spec.flags;
-        let cut = owes && look.size > 0 && spec.truncates_now(look.identity);
-        if cut {
+        let info = platform::file_info(first.as_raw_fd())?;
+        check_regular(&info)?;
+        let truncation_due = spec.truncates() && spec.flags_at_once() != spec.flags;
+        let truncated = truncation_due && info.size > 0 && spec.truncates_now(info.identity);
+        if truncated {
             truncate(first.as_raw_fd(), 0)?;
         }
-        let block = if wants_direct { look.block } else { 0 };
+        let dio_align = if wants_direct { info.dio_align } else { 0 };
         let system = platform::file_system(first.as_raw_fd());
-        let descriptors = Descriptors::new(first, spec.flags, direct && block > 0, look.identity)?;
-        let name = before.name(spec, look.identity);
+        let direct = direct && dio_align > 0;
+        let descriptors = Descriptors::new(first, spec.flags, direct, info.identity)?;
+        let name = before.name(spec, info.identity);
         let is_new = name.is_some();
         let file = Self {
             descriptors,
             system,
             name: Mutex::new(name),
         };
-        let fell_back = spec.io_mode == IoMode::Direct && block == 0;
+        let fell_back = spec.io_mode == IoMode::Direct && dio_align == 0;
         let facts = FileFacts {
-            size: if cut { 0 } else { look.size },
-            dio_align: block,
+            size: if truncated { 0 } else { info.size },
+            dio_align,
             fell_back,
-            truncation_due: owes && !cut,
+            truncation_due: truncation_due && !truncated,
             is_new,
             on_workers: system == FileSystem::Fuse,
         };
         Ok((file, facts))
     }
 
-    /// Who it is.
+    /// Returns the identity of the file.
     pub fn id(&self) -> FileId {
         self.descriptors.id()
     }
 
-    /// The way of an op that reads or writes by `route`, until its [`end`](Self::end).
+    /// Acquires a descriptor for a read or write in `cache_mode`, until [`release`](Self::release).
     ///
     /// # Errors
     ///
-    /// What [`Ways::begin`] says.
+    /// Those of [`Descriptors::acquire`].
     pub fn acquire(&self, cache_mode: CacheMode) -> io::Result<DescriptorLease> {
         self.descriptors.acquire(cache_mode)
     }
 
-    /// The op of this way has left the kernel.
+    /// Releases the lease of an op that the kernel has completed.
     pub fn release(&self, lease: DescriptorLease) {
         self.descriptors.release(lease);
     }
 
-    /// Reads into the start of `buf`; the number of bytes, 0 at or behind the end of file.
+    /// Reads into the start of `buf`. Returns the number of bytes, 0 at or after the end of file.
     ///
     /// # Errors
     ///
-    /// What `preadv(2)` says.
+    /// Those of `preadv(2)`.
     pub fn read(&self, lease: DescriptorLease, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
         platform::read(lease.fd, lease.flags, offset, buf)
     }
 
-    /// Writes the slices one behind the other; the number of bytes written.
+    /// Writes the slices one after the other. Returns the number of bytes written.
     ///
     /// # Errors
     ///
-    /// What `pwritev(2)` says.
+    /// Those of `pwritev(2)`.
     pub fn write(
         &self,
         lease: DescriptorLease,
@@ -207,14 +213,14 @@ impl KernelFile {
         let DescriptorLease { fd, flags, .. } = lease;
         // SAFETY: the iovecs point at published bytes that the slices keep alive for the length of
         // the call, and the kernel only reads through them.
-        unsafe { platform::write(fd, flags, self.place(offset), &iovs) }
+        unsafe { platform::write(fd, flags, self.write_offset(offset), &iovs) }
     }
 
-    /// Writes the bytes; how many were written.
+    /// Writes the bytes. Returns how many were written.
     ///
     /// # Errors
     ///
-    /// What `pwritev(2)` says.
+    /// Those of `pwritev(2)`.
     pub fn write_bytes(
         &self,
         lease: DescriptorLease,
@@ -228,11 +234,11 @@ impl KernelFile {
         self.check_ours(lease)?;
         let DescriptorLease { fd, flags, .. } = lease;
         // SAFETY: one iovec over `bytes`, which the kernel only reads during the call.
-        unsafe { platform::write(fd, flags, self.place(offset), &[iov]) }
+        unsafe { platform::write(fd, flags, self.write_offset(offset), &[iov]) }
     }
 
-    /// Where a write goes: no matter where in append mode, whose place is the end.
-    fn place(&self, offset: u64) -> Option<u64> {
+    /// Returns the offset of a write; `None` in append mode, where writes go to the end.
+    fn write_offset(&self, offset: u64) -> Option<u64> {
         (!self.descriptors.append()).then_some(offset)
     }
 
@@ -240,35 +246,35 @@ impl KernelFile {
     ///
     /// # Errors
     ///
-    /// What `ftruncate(2)` says.
+    /// Those of `ftruncate(2)`.
     pub fn truncate(&self, len: u64) -> io::Result<()> {
         self.descriptors.check(self.descriptors.first())?;
         truncate(self.descriptors.first(), len)
     }
 
-    /// How long the file is.
+    /// Returns the size of the file.
     ///
     /// # Errors
     ///
-    /// What `statx(2)` or `fstat(2)` says.
+    /// Those of `statx(2)` or `fstat(2)`.
     pub fn size(&self) -> io::Result<usize> {
         self.descriptors.check(self.descriptors.first())?;
         let size = platform::file_info(self.descriptors.first())?.size;
         usize::try_from(size).map_err(|_| io::Error::from_raw_os_error(libc::EOVERFLOW))
     }
 
-    /// Whether a ring may have its reads and writes.
-    #[allow(dead_code, reason = "nobody asks where there is no ring")]
+    /// Whether a ring may perform its reads and writes.
+    #[allow(dead_code, reason = "unused where there is no ring")]
     pub fn may_use_ring(&self) -> bool {
         self.system != FileSystem::Fuse
     }
 
-    /// Makes the file's data durable, and the name of a new file if `name_too`; what became of
-    /// that.
+    /// Makes the file's data durable, and the name of a new file if `name_too`. Returns the result for
+    /// the name.
     ///
     /// # Errors
     ///
-    /// What `fdatasync(2)` says. The data does not depend on the name.
+    /// Those of `fdatasync(2)`. The data does not depend on the name.
     pub fn sync(&self, name_too: bool) -> io::Result<Option<NameSync>> {
         self.descriptors.check(self.descriptors.first())?;
         platform::sync_data(self.descriptors.first())?;
@@ -288,13 +294,13 @@ impl KernelFile {
     ///
     /// # Errors
     ///
-    /// The first error of `close(2)`; the descriptors are gone in any case. `EBADF` without closing
-    /// what is another file's by now.
+    /// The first error of `close(2)`; the descriptors are closed in any case. `EBADF`, without closing
+    /// it, for a descriptor that belongs to another file by now.
     pub fn close(self) -> io::Result<()> {
         self.descriptors.close()
     }
 
-    /// Whether the descriptor of `way` still is this file (F14).
+    /// Checks that the descriptor of `lease` still is this file (F14).
     ///
     /// # Errors
     ///
@@ -306,13 +312,15 @@ impl KernelFile {
 
 /// Sets the length of an open file.
 fn truncate(fd: RawFd, len: u64) -> io::Result<()> {
-    // SAFETY: it changes a file, and no memory; the kernel looks at the number.
+    // SAFETY: the call changes a file, and no memory; the kernel checks the number.
     check(unsafe { libc::ftruncate(fd, len as libc::off_t) })
 }
 
-/// Opens the file, for direct IO if that is wanted and there is any; whether it is. Without O_NONBLOCK
-/// the open of a FIFO waits for its other end; with it, later, an io_uring read would give EAGAIN
-/// instead of waiting for the disk.
+/// Opens the file, for direct IO if `direct` and it has any. Returns whether it is for direct IO.
+///
+/// The open has O_NONBLOCK, because without it the open of a FIFO waits for its other end. The flag is
+/// cleared afterwards: with it an io_uring read would fail with EAGAIN instead of waiting for the
+/// disk.
 fn open_first(spec: &OpenSpec, direct: bool) -> io::Result<(OwnedFd, bool)> {
     let flags = spec.flags_at_once() | libc::O_CLOEXEC | libc::O_NOCTTY | libc::O_NONBLOCK;
     if direct {
@@ -325,7 +333,7 @@ fn open_first(spec: &OpenSpec, direct: bool) -> io::Result<(OwnedFd, bool)> {
     Ok((open_at(spec, &spec.path, flags)?, false))
 }
 
-/// The slices as the kernel takes them, as many as go in one system call.
+/// Returns the vectors of the slices, as many as fit in one system call.
 pub fn io_vectors(slices: &[PageSlice]) -> Vec<libc::iovec> {
     let vector = |slice: &PageSlice| {
         let bytes = slice.as_slice();
@@ -338,27 +346,28 @@ pub fn io_vectors(slices: &[PageSlice]) -> Vec<libc::iovec> {
 }
 
 impl FileId {
-    /// `EBADF` if `fd` is not the one of before. What is closed between this and its use is beyond what
-    /// a process can see; and a file system that is broken and says nothing says so to the call itself.
+    /// Checks that `fd` still is this file. Two cases are not detected: a descriptor that is closed
+    /// between this check and its use, and one whose file system fails to answer; then the call itself
+    /// fails.
     ///
     /// # Errors
     ///
-    /// That one.
+    /// `EBADF` if it is not.
     pub fn check(self, fd: RawFd) -> io::Result<()> {
-        let gone = match platform::file_id(fd) {
+        let is_other = match platform::file_id(fd) {
             Ok(now) => now != self,
             Err(error) => error.raw_os_error() == Some(libc::EBADF),
         };
-        if gone {
+        if is_other {
             return Err(io::Error::from_raw_os_error(libc::EBADF));
         }
         Ok(())
     }
 }
 
-/// An error unless it is a regular file.
-fn regular(look: &FileInfo) -> io::Result<()> {
-    match look.kind {
+/// Fails unless it is a regular file.
+fn check_regular(info: &FileInfo) -> io::Result<()> {
+    match info.kind {
         libc::S_IFREG => Ok(()),
         libc::S_IFDIR => Err(io::Error::from_raw_os_error(libc::EISDIR)),
         _ => Err(io::Error::from_raw_os_error(libc::ESPIPE)),

@@ -1,22 +1,22 @@
-//! Knowing that this is a forked child.
+//! Detects a forked child.
 //!
 //! A child has the memory of its parent but none of its threads: an engine there would wait for a
 //! driver that does not exist, a lock that another thread held stays locked for ever, and its
-//! descriptors are the parent's. So each engine remembers the process that it was born in, and
-//! every call looks there before it takes anything: two loads.
+//! descriptors are the parent's. So each engine has a guard with the process that created it, and
+//! every call checks it before it takes anything: two loads.
 //!
-//! A process is known by a number in a word that is 0 again in each child:
+//! A process is identified by a number in a word that is reset to 0 in each child:
 //!
-//! | | who makes it 0 |
+//! | system | what resets it |
 //! |---|---|
 //! | Linux | the kernel, which wipes the page of the word (`MADV_WIPEONFORK`) |
-//! | else, and where the kernel does not | a handler of pthread_atfork(3); it misses a child made past the C library |
+//! | others, and where the kernel does not | a handler of pthread_atfork(3), which misses a child that is created without the C library |
 
 use super::platform;
 use std::io;
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
-/// The process that something was made in.
+/// Remembers the process in which an engine was created.
 #[derive(Clone, Copy, Debug)]
 pub struct ForkGuard {
     mark: &'static AtomicU32,
@@ -24,13 +24,13 @@ pub struct ForkGuard {
 }
 
 impl ForkGuard {
-    /// This process.
+    /// Creates the guard of this process.
     ///
     /// # Errors
     ///
     /// `ENOMEM`.
     pub fn here() -> io::Result<Self> {
-        /// No process that this one descends from has the number.
+        /// The next number: no ancestor of this process has it.
         static NEXT: AtomicU32 = AtomicU32::new(1);
         let mark = platform::fork_mark()?;
         // Relaxed, all of them: a fork copies all memory, and nothing is read through the number.
@@ -45,34 +45,34 @@ impl ForkGuard {
         Ok(Self { mark, number })
     }
 
-    /// Whether this is another process than the one that was marked.
+    /// Whether this is another process than that of the guard.
     #[inline]
     pub fn is_child(&self) -> bool {
         self.mark.load(Ordering::Relaxed) != self.number
     }
 }
 
-/// Ends a forked child whose only thread is one of the engine's: it has nothing to do there, and what
-/// it has of the parent must not be touched.
+/// Ends a forked child whose only thread is one of the engine's: it has nothing to do there, and must
+/// not touch what it has of the parent.
 pub fn end_child() -> ! {
-    // SAFETY: ends the process, and runs nothing before.
+    // SAFETY: ends the process, and runs no code before.
     unsafe { libc::_exit(0) }
 }
 
-/// A word that a handler makes 0 in each child.
+/// Returns a word that a handler resets to 0 in each child.
 ///
 /// # Errors
 ///
-/// What `pthread_atfork(3)` says: `ENOMEM`.
+/// Those of `pthread_atfork(3)`: `ENOMEM`.
 pub(super) fn mark_by_handler() -> io::Result<&'static AtomicU32> {
-    /// Nobody tried yet.
+    /// The handler was not registered yet.
     const UNTRIED: i32 = -1;
-    /// What the registration gave: it lasts for the life of the process, and its children's.
+    /// The result of the registration, which lasts for the life of the process, and its children's.
     static REGISTERED: AtomicI32 = AtomicI32::new(UNTRIED);
     // Relaxed: two threads that register both do no harm, a lock that one waits at would.
     let mut error = REGISTERED.load(Ordering::Relaxed);
     if error == UNTRIED {
-        // SAFETY: the handler may run in any child at any time: all that it does is a store.
+        // SAFETY: the handler may run in any child at any time: it only stores a number.
         error = unsafe { libc::pthread_atfork(None, None, Some(wipe)) };
         REGISTERED.store(error, Ordering::Relaxed);
     }
@@ -93,14 +93,15 @@ unsafe extern "C" fn wipe() {
 mod tests {
     use super::*;
 
-    /// Forks, and asks the child whether it is elsewhere, before and after it has a mark of its own.
-    fn child_of(home: ForkGuard) -> i32 {
+    /// Forks, and checks in the child that `guard` detects it, before and after the child has its own
+    /// guard.
+    fn child_of(guard: ForkGuard) -> i32 {
         // SAFETY: the child does nothing but loads and stores, and leaves by `_exit`.
         match unsafe { libc::fork() } {
             0 => {
-                let before = home.is_child();
+                let before = guard.is_child();
                 let own = ForkGuard::here().is_ok_and(|own| !own.is_child());
-                let answer = before && own && home.is_child();
+                let answer = before && own && guard.is_child();
                 // SAFETY: ends the child at once.
                 unsafe { libc::_exit(i32::from(!answer)) }
             }
@@ -114,20 +115,20 @@ mod tests {
     }
 
     #[test]
-    fn a_child_is_elsewhere_and_at_home_in_what_it_makes() {
-        let home = ForkGuard::here().unwrap();
+    fn a_guard_detects_a_child_but_not_in_the_process_that_created_it() {
+        let guard = ForkGuard::here().unwrap();
         let again = ForkGuard::here().unwrap();
-        assert_eq!(home.number, again.number);
-        assert_eq!(child_of(home), 0);
-        assert!(!home.is_child());
+        assert_eq!(guard.number, again.number);
+        assert_eq!(child_of(guard), 0);
+        assert!(!guard.is_child());
     }
 
     #[test]
-    fn a_handler_tells_a_child_as_well() {
+    fn a_handler_detects_a_child_as_well() {
         let mark = mark_by_handler().unwrap();
         mark.store(7, Ordering::Relaxed);
-        let home = ForkGuard { mark, number: 7 };
-        assert_eq!(child_of(home), 0);
-        assert!(!home.is_child());
+        let guard = ForkGuard { mark, number: 7 };
+        assert_eq!(child_of(guard), 0);
+        assert!(!guard.is_child());
     }
 }

@@ -1,4 +1,4 @@
-//! Memory straight from the kernel.
+//! Memory mapped from the kernel.
 
 use super::platform;
 use std::io;
@@ -11,7 +11,7 @@ pub struct Mapping {
     len: usize,
 }
 
-// SAFETY: a mapping is plain memory that no thread owns more than another.
+// SAFETY: a mapping is plain memory that belongs to no particular thread.
 unsafe impl Send for Mapping {}
 
 impl Mapping {
@@ -19,7 +19,7 @@ impl Mapping {
     ///
     /// # Errors
     ///
-    /// What `mmap(2)` says, `ENOMEM` as a rule.
+    /// Those of `mmap(2)`, `ENOMEM` as a rule.
     pub fn new(len: usize) -> io::Result<Self> {
         // SAFETY: a new private mapping at an address of the kernel's choice touches no memory
         // that exists already.
@@ -40,8 +40,11 @@ impl Mapping {
         Ok(Self { base, len })
     }
 
-    /// Maps `len` bytes, a power of two, aligned to `len`, in huge pages where the kernel gives
-    /// them, and touches each page, so that using them faults no more.
+    /// Maps `len` bytes, a power of two, aligned to `len`, in huge pages where the kernel has them, and
+    /// touches each page, so that later uses do not fault.
+    ///
+    /// For 2 MiB it maps 4 MiB, say at 0x50_0000, keeps 0x60_0000..0x80_0000, and unmaps
+    /// 0x50_0000..0x60_0000 and 0x80_0000..0x90_0000.
     ///
     /// # Errors
     ///
@@ -51,8 +54,8 @@ impl Mapping {
         let whole = ManuallyDrop::new(Self::new(2 * len)?);
         let start = whole.base.as_ptr();
         let before = start.align_offset(len);
-        // SAFETY: `before < len`, so the aligned part and both rests lie inside the mapping made
-        // above, which nobody drops as a whole; the rests are given back and never used.
+        // SAFETY: `before < len`, so the aligned part and both rests are inside the mapping made
+        // above, which nobody drops as a whole; the rests are unmapped and never used.
         let base = unsafe {
             let base = start.add(before);
             if before > 0 {
@@ -66,7 +69,7 @@ impl Mapping {
         Ok(mapping)
     }
 
-    /// The first byte.
+    /// Returns the address of the first byte.
     pub fn base(&self) -> NonNull<u8> {
         self.base
     }
@@ -75,7 +78,7 @@ impl Mapping {
         const PAGE: usize = 4096;
         platform::prefer_huge_pages(self.base, self.len);
         for at in (0..self.len).step_by(PAGE) {
-            // SAFETY: inside the mapping, which nobody else has seen yet.
+            // SAFETY: inside the mapping, which no other code has yet.
             unsafe { self.base.as_ptr().add(at).write_volatile(0) };
         }
     }
@@ -83,7 +86,7 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: the mapping is ours, and whoever used parts of it held the pool that owns it.
+        // SAFETY: we own the mapping, and all users of its parts held the pool that owns it.
         unsafe { libc::munmap(self.base.as_ptr().cast(), self.len) };
     }
 }

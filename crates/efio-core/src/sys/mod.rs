@@ -1,17 +1,17 @@
-//! System calls, and nothing else: no policy.
+//! System calls without policy.
 //!
-//! The modules here are the same everywhere. What differs between systems is in one of two
-//! directories with the same functions, and nowhere else:
+//! The modules here are the same on all systems. What differs is in one of two directories with the
+//! same functions, and nowhere else:
 //!
 //! | | `linux` | `portable`: other Unix systems |
 //! |---|---|---|
 //! | reads, writes | preadv2(2), pwritev2(2), with flags | preadv(2), pwritev(2), writev(2) |
-//! | past the page cache | `O_DIRECT`, `STATX_DIOALIGN`, `RWF_DONTCACHE` | refused: [`IoMode::Cached`] is what there is |
-//! | read what is in memory | `RWF_NOWAIT` | – |
-//! | beneath a directory | openat2(2), else as beside | one component after the other |
-//! | durable | fdatasync(2) | the same; `F_FULLFSYNC` on Apple's systems |
-//! | who a descriptor is | statx(2), from memory | fstat(2) |
-//! | forked | a page that is wiped | a handler of pthread_atfork(3) |
+//! | past the page cache | `O_DIRECT`, `STATX_DIOALIGN`, `RWF_DONTCACHE` | refused: only [`IoMode::Cached`] is available |
+//! | read from memory without waiting | `RWF_NOWAIT` | – |
+//! | open beneath a directory | openat2(2), else as `portable` | one component after the other |
+//! | durability | fdatasync(2) | the same; `F_FULLFSYNC` on Apple's systems |
+//! | identity of a descriptor | statx(2), from memory | fstat(2) |
+//! | detect a forked child | a page that the kernel wipes | a handler of pthread_atfork(3) |
 //! | huge pages | madvise(2) | – |
 //! | wake without preempting | `SCHED_BATCH` | – |
 //! | drop a pending signal | sigtimedwait(2) | – |
@@ -21,11 +21,11 @@
 //! [`IoMode::Cached`]: crate::IoMode::Cached
 
 mod beneath;
-// Where `off_t` has 32 bits, as in the C libraries of i686 and armv7, a file beyond 2 GiB would be
-// cut; and lengths of memory become file offsets and the other way round.
+// Where `off_t` has 32 bits, as in the C libraries of i686 and armv7, offsets beyond 2 GiB would be
+// truncated; and lengths of memory are converted to file offsets and back.
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!(
-    "efio-core is for 64-bit systems: off_t and usize must have 64 bits, which i686 and armv7 have not"
+    "efio-core needs a 64-bit system: off_t and usize must have 64 bits, unlike on i686 and armv7"
 );
 
 mod descriptors;
@@ -55,11 +55,11 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 
-/// How often a call that was interrupted is made again before its caller hears of it. Our threads
-/// block all signals, but a debugger, a freezer or a file system in user space interrupts as well.
+/// How often an interrupted call is retried before its caller gets the error. Our threads block all
+/// signals, but a debugger, a freezer or a file system in user space interrupts calls, too.
 const MAX_INTERRUPTIONS: u32 = 100;
 
-/// Makes a call, and makes it again when it was interrupted.
+/// Makes a call, and retries it when it is interrupted.
 ///
 /// # Errors
 ///
@@ -74,7 +74,7 @@ pub fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     call()
 }
 
-/// The error of a system call that gave -1.
+/// Returns the error of a system call that returned -1.
 fn check(result: i32) -> io::Result<()> {
     if result < 0 {
         Err(io::Error::last_os_error())
@@ -83,12 +83,12 @@ fn check(result: i32) -> io::Result<()> {
     }
 }
 
-/// The count of bytes that a system call gave, or its error.
+/// Returns the count of bytes that a system call returned, or its error.
 fn count(result: isize) -> io::Result<usize> {
     usize::try_from(result).map_err(|_| io::Error::last_os_error())
 }
 
-/// Where relative paths begin: at `directory`, or at the working directory.
+/// Returns where relative paths begin: at `directory`, or at the working directory.
 fn base(directory: Option<&Arc<OwnedFd>>) -> RawFd {
     directory.map_or(libc::AT_FDCWD, |fd| fd.as_raw_fd())
 }
@@ -99,7 +99,7 @@ fn open_plain(base: RawFd, path: &CStr, flags: i32, mode: u32) -> io::Result<Own
     retry(|| descriptor(unsafe { libc::openat(base, path.as_ptr(), flags, mode) }))
 }
 
-/// Opens `path` as `spec` says where: beneath its directory, or wherever it leads.
+/// Opens `path` from the directory of `spec`: beneath it, or wherever the path leads.
 fn open_at(spec: &OpenSpec, path: &CStr, flags: i32) -> io::Result<OwnedFd> {
     match &spec.beneath {
         Some(directory) => platform::open_beneath(directory.as_fd(), path, flags, spec.mode),
@@ -107,17 +107,18 @@ fn open_at(spec: &OpenSpec, path: &CStr, flags: i32) -> io::Result<OwnedFd> {
     }
 }
 
-/// The working directory of the calling thread, to begin relative paths at. It need not be readable.
+/// Opens the working directory of the calling thread, as the start of relative paths. It need not be
+/// readable.
 ///
 /// # Errors
 ///
-/// What `open(2)` says.
+/// Those of `open(2)`.
 pub fn open_working_directory() -> io::Result<OwnedFd> {
     let flags = platform::SEARCH | libc::O_DIRECTORY | libc::O_CLOEXEC;
     open_plain(libc::AT_FDCWD, c".", flags, 0)
 }
 
-/// The descriptor that a system call gave, or its error.
+/// Returns the descriptor that a system call returned, or its error.
 fn descriptor(result: i32) -> io::Result<OwnedFd> {
     check(result)?;
     // SAFETY: a new descriptor that nobody else owns.
@@ -129,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_interrupted_is_made_again_but_not_for_ever() {
+    fn interrupted_calls_are_retried_but_not_for_ever() {
         let mut calls = 0;
         let made = retry(|| {
             calls += 1;

@@ -1,15 +1,15 @@
-//! The name of a new file, which is as durable as the directory that holds it (F35, F62).
+//! The name of a new file, which is as durable as the directory that has it (F35, F62).
 //!
-//! The directory is opened right after the open that made the file, and held until its first sync:
-//! by then it may have another name, or none, or the process may not reach it any more. All new
-//! files of one directory share one descriptor of it. It is the directory that got the name: where
-//! the path ends with a symbolic link, that of what the link leads to.
+//! The directory is opened right after the open that created the file, and kept open until the file's
+//! first sync: by then the directory may have another name, or none, or the process may not reach it
+//! any more. All new files of one directory share one descriptor of it. It is the directory that got
+//! the name: where the path ends with a symbolic link, that of the link's target.
 //!
-//! | directory | its first sync |
+//! | directory | first sync of the file |
 //! |---|---|
-//! | held | syncs it, wherever it is now |
-//! | not held: no descriptor to be had, or a fraction of them used up | looks for the name again |
-//! | does not have the name any more, cannot be read or synced | the name's state is told as unknown |
+//! | is open | syncs it, wherever it is now |
+//! | is not open: no descriptor available, or too many directories open | looks for the name again |
+//! | does not have the name any more, cannot be read or synced | reports the name as unknown |
 
 use super::beneath::link_at;
 use super::file::FileId;
@@ -22,34 +22,34 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-/// Links that one path may end with, one behind the other, as for the kernel.
-const MOST_LINKS: u32 = 40;
-/// Which part of the process's descriptors may be directories that are held.
+/// How many links one path may end with, one after the other, as for the kernel.
+const MAX_LINKS: u32 = 40;
+/// One in this many of the process's descriptors may be a directory that is kept open.
 const SHARE: libc::rlim_t = 8;
 
-/// The directories that are held for new files of one engine.
+/// The directories that are kept open for new files of one engine.
 #[derive(Debug, Default)]
 pub struct Directories {
     held: Mutex<HashMap<FileId, Weak<Directory>>>,
 }
 
-/// A directory that is held.
+/// A directory that is kept open.
 #[derive(Debug)]
 struct Directory {
     identity: FileId,
-    /// Until somebody needs the descriptor more.
+    /// `None` once an open needed the descriptor more.
     fd: Mutex<Option<Arc<Held>>>,
     of: Weak<Directories>,
 }
 
-/// A descriptor that is closed unless it is somebody else's by then (F14).
+/// A descriptor that is closed when dropped, unless it belongs to another file by then (F14).
 #[derive(Debug)]
 struct Held {
     fd: Option<OwnedFd>,
     identity: FileId,
 }
 
-/// The name of a file that its open made.
+/// The name of a file that its open created.
 #[derive(Debug)]
 pub struct Name {
     /// How the file was opened.
@@ -58,7 +58,7 @@ pub struct Name {
     place: Place,
 }
 
-/// The part of an open that says where.
+/// The part of an open's spec that locates the file.
 #[derive(Debug)]
 struct Path {
     path: CString,
@@ -71,27 +71,27 @@ struct Path {
 enum Place {
     /// In this directory.
     In(Arc<Directory>),
-    /// Not looked for, for want of descriptors.
+    /// Not looked for, for lack of descriptors.
     Unsought,
-    /// Nobody knows, or the directory cannot be synced.
+    /// Not found, or the directory cannot be synced.
     Unknown(Errno),
 }
 
 /// What a directory is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Purpose {
-    /// To be held.
-    Hold,
+    /// To be kept open.
+    Keep,
     /// To be synced at once.
     Sync,
 }
 
-/// Whether the path of an open that may make a file is a file's already.
+/// The file that a path named before an open that may create one.
 #[derive(Clone, Copy, Debug)]
 pub struct Before(Option<FileId>);
 
 impl Before {
-    /// Looks before the open.
+    /// Looks the path up, before the open.
     pub fn look(spec: &OpenSpec) -> Self {
         if spec.flags & libc::O_CREAT == 0 || spec.flags & libc::O_EXCL != 0 {
             return Self(None);
@@ -105,7 +105,7 @@ impl Before {
         Self(found.ok())
     }
 
-    /// The name of the file, if the open made it.
+    /// Returns the name of the file, if the open created it.
     pub fn name(self, spec: &OpenSpec, file: FileId) -> Option<Box<Name>> {
         if spec.flags & libc::O_CREAT == 0 || self.0 == Some(file) {
             return None;
@@ -116,21 +116,21 @@ impl Before {
             beneath: spec.beneath.clone(),
             directories: Arc::clone(&spec.directories),
         };
-        let place = spec.find(file, Purpose::Hold);
+        let place = spec.find(file, Purpose::Keep);
         Some(Box::new(Name { spec, file, place }))
     }
 }
 
 impl Name {
-    /// Makes the name durable, if that can be done.
+    /// Makes the name durable, if that is possible.
     pub fn sync(&self) -> NameSync {
-        let sought;
+        let found;
         let place = match &self.place {
             Place::In(directory) if directory.fd().is_some() => &self.place,
             Place::Unknown(_) => &self.place,
             _ => {
-                sought = self.spec.find(self.file, Purpose::Sync);
-                &sought
+                found = self.spec.find(self.file, Purpose::Sync);
+                &found
             }
         };
         match place {
@@ -153,7 +153,7 @@ impl Path {
 
     fn follow(&self, file: FileId, purpose: Purpose) -> io::Result<Arc<Directory>> {
         let mut path = self.path.as_bytes().to_vec();
-        for _ in 0..MOST_LINKS {
+        for _ in 0..MAX_LINKS {
             let (parent, last) = split(&path)?;
             let directory = self.open(&parent, purpose)?;
             let held = directory.fd().ok_or_else(|| errno(libc::EMFILE))?;
@@ -170,13 +170,13 @@ impl Path {
 
     fn open(&self, path: &CStr, purpose: Purpose) -> io::Result<Arc<Directory>> {
         if self.beneath.is_none() {
-            // One that is held already need not be opened.
+            // One that is open already need not be opened.
             let identity = platform::file_id_at(base(self.at.as_ref()), path, true)?;
             if let Some(directory) = self.directories.get(identity) {
                 return Ok(directory);
             }
         }
-        if purpose == Purpose::Hold && self.directories.is_full() {
+        if purpose == Purpose::Keep && self.directories.is_full() {
             return Err(errno(libc::EMFILE));
         }
         let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC;
@@ -194,8 +194,9 @@ impl Directory {
         lock(&self.fd).clone()
     }
 
-    /// An error means nothing for the bytes of the file, which are durable by then. `PostgreSQL`
-    /// goes on after those that say "this cannot be synced", and `SQLite` after all of them.
+    /// Syncs the directory. An error does not concern the bytes of the file, which are durable by then.
+    /// `PostgreSQL` goes on after those errors that mean "this cannot be synced", and `SQLite` after
+    /// all of them.
     fn sync(&self) -> NameSync {
         let Some(fd) = self.fd() else {
             return NameSync::NotYet;
@@ -217,7 +218,7 @@ impl Directories {
         directory.fd().is_some().then_some(directory)
     }
 
-    /// The directory that `fd` is, shared with others that hold it.
+    /// Returns the directory that `fd` is, shared with other files.
     fn share(this: &Arc<Self>, identity: FileId, fd: OwnedFd) -> Arc<Directory> {
         if let Some(directory) = this.get(identity) {
             return directory;
@@ -236,13 +237,13 @@ impl Directories {
         directory
     }
 
-    /// Whether so many are held that the next one had better not be.
+    /// Whether as many directories are open as may be.
     fn is_full(&self) -> bool {
-        lock(&self.held).len() as libc::rlim_t >= most_held()
+        lock(&self.held).len() as libc::rlim_t >= max_held()
     }
 
-    /// Gives up the descriptors that nobody is using now: the process has none left. Their files
-    /// look for their directories again. Whether there were any.
+    /// Closes the descriptors that are not in use, because the process has none left. Their files look
+    /// for their directories again. Returns whether there were any.
     pub fn give_up(&self) -> bool {
         let all: Vec<_> = lock(&self.held)
             .values()
@@ -282,7 +283,7 @@ impl Drop for Directory {
     fn drop(&mut self) {
         if let Some(of) = self.of.upgrade() {
             let mut held = lock(&of.held);
-            // The next one of this name may be there already.
+            // The next one with this identity may be there already.
             if held
                 .get(&self.identity)
                 .is_some_and(|one| one.strong_count() == 0)
@@ -293,7 +294,9 @@ impl Drop for Directory {
     }
 }
 
-/// The directory and the last component of a path.
+/// Splits a path into its directory and its last component.
+///
+/// `a/b/file`: `a/b` and `file`. `file`: `.` and `file`. `a/..`: an error.
 fn split(path: &[u8]) -> io::Result<(CString, CString)> {
     let (parent, last) = match path.iter().rposition(|&byte| byte == b'/') {
         Some(0) => (&b"/"[..], &path[1..]),
@@ -301,13 +304,13 @@ fn split(path: &[u8]) -> io::Result<(CString, CString)> {
         None => (&b"."[..], path),
     };
     if matches!(last, b"" | b"." | b"..") {
-        // No name of a file.
+        // Not the name of a file.
         return Err(errno(libc::ESTALE));
     }
     Ok((CString::new(parent)?, CString::new(last)?))
 }
 
-/// Where a link in the directory `parent` leads.
+/// Returns the path of the target of a link in the directory `parent`.
 fn join(parent: &[u8], target: Vec<u8>) -> Vec<u8> {
     if target.first() == Some(&b'/') {
         return target;
@@ -315,7 +318,7 @@ fn join(parent: &[u8], target: Vec<u8>) -> Vec<u8> {
     [parent, b"/", &target].concat()
 }
 
-/// Whether it may go well later.
+/// Whether a retry may succeed.
 fn is_shortage(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),
@@ -323,8 +326,8 @@ fn is_shortage(error: &io::Error) -> bool {
     )
 }
 
-/// How many directories may be held.
-fn most_held() -> libc::rlim_t {
+/// Returns how many directories may be kept open: of 1024 descriptors 128.
+fn max_held() -> libc::rlim_t {
     let mut limit = libc::rlimit {
         rlim_cur: 0,
         rlim_max: 0,
@@ -339,7 +342,7 @@ fn errno(errno: i32) -> io::Error {
     io::Error::from_raw_os_error(errno)
 }
 
-/// Each lock is held for a few instructions, none of which panics half-way.
+/// Locks a mutex. Each is held for a few instructions, none of which panics half-way.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,21 +1,21 @@
-//! System calls that this process may not make, and for which another one stands in: containers and
-//! sandboxes refuse what is newer than their filters, with `EPERM`, `ENOSYS` or `EINVAL` (F71).
+//! System calls that this process may not make, and their fallbacks: containers and sandboxes refuse
+//! calls that are newer than their filters, with `EPERM`, `ENOSYS` or `EINVAL` (F71).
 //!
-//! | refused | stands in | what is lost |
+//! | refused | fallback | what is lost |
 //! |---|---|---|
-//! | `statx` | `fstat`, `fstatat` | direct IO, whose alignment only `statx` tells |
+//! | `statx` | `fstat`, `fstatat` | direct IO, whose alignment only `statx` reports |
 //! | `openat2` | `openat`, component by component | – |
 //! | `preadv2`, `pwritev2` with flags | the page cache | `IoMode::Uncached`, reads by the caller |
 //! | `pread64`, `pwritev` | `preadv2`, `pwrite64` | – |
 //! | `fdatasync` | `fsync` | – |
 //! | `fcntl` (`F_SETFL`) | a second open by `/proc/self/fd` | – |
 //!
-//! An error that the file has earned comes from the stand-in as well, so it is not hidden.
+//! An error that concerns the file comes from the fallback as well, so it is not hidden.
 
 use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A call that has a stand-in.
+/// A call that has a fallback.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(dead_code, reason = "not every system layer makes all of them")]
 pub enum Call {
@@ -45,7 +45,7 @@ const NAMES: [&str; 6] = [
 /// One bit for each call that was refused.
 static REFUSED: AtomicU32 = AtomicU32::new(0);
 
-/// Whether the error may mean that the call is not allowed, whatever it is asked.
+/// Whether the error may mean that the call is not allowed, whatever its arguments.
 pub fn is_refusal(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),
@@ -53,14 +53,14 @@ pub fn is_refusal(error: &io::Error) -> bool {
     )
 }
 
-/// The call was refused and its stand-in did the work.
+/// Records that the call was refused and its fallback succeeded.
 #[cold]
 pub fn note(call: Call) {
     // Relaxed: a statistic.
     REFUSED.fetch_or(1 << call as u32, Ordering::Relaxed);
 }
 
-/// What was refused so far.
+/// Returns the names of the calls that were refused so far.
 pub fn names() -> Vec<&'static str> {
     let refused = REFUSED.load(Ordering::Relaxed);
     let all = NAMES.iter().enumerate();
@@ -69,24 +69,24 @@ pub fn names() -> Vec<&'static str> {
         .collect()
 }
 
-/// How many there are.
+/// Returns how many calls were refused so far.
 pub fn count() -> u32 {
     REFUSED.load(Ordering::Relaxed).count_ones()
 }
 
-/// Makes a call, or another one where it is refused.
+/// Returns the result of a call, or that of its fallback where the call is refused.
 ///
 /// # Errors
 ///
-/// Those of the call, or of its stand-in.
+/// Those of the call, or of its fallback.
 pub fn or_else<T>(
     call: Call,
     result: io::Result<T>,
-    stand_in: impl FnOnce() -> io::Result<T>,
+    fallback: impl FnOnce() -> io::Result<T>,
 ) -> io::Result<T> {
     match result {
         Err(error) if is_refusal(&error) => {
-            let done = stand_in()?;
+            let done = fallback()?;
             note(call);
             Ok(done)
         }

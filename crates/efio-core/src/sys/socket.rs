@@ -1,14 +1,14 @@
-//! Sockets: the one call that fills a page.
+//! Sockets: the call that fills a page.
 
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-/// Receives into `room`; how many bytes, 0 when the peer sends no more. Never waits.
+/// Receives into `room` without waiting. Returns the number of bytes, 0 when the peer sends no more.
 ///
 /// # Errors
 ///
-/// What `recv(2)` says; `EINTR` is tried again.
+/// Those of `recv(2)`; `EINTR` is retried.
 pub fn receive(from: BorrowedFd<'_>, room: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
     loop {
         // SAFETY: an open descriptor, and memory that is borrowed for the length of the call.

@@ -1,4 +1,4 @@
-//! Paths that may not leave their directory: openat2(2).
+//! Opens a path that may not leave its directory: openat2(2).
 
 use crate::sys::beneath::walk;
 use crate::sys::refused::{self, Call};
@@ -8,16 +8,16 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
-/// How often the kernel is asked before we walk ourselves. A rename anywhere on the machine at the
-/// wrong moment makes it give up a path with `..` in it (`EAGAIN`, F60).
+/// How often the kernel is asked before we walk the path ourselves. A rename anywhere on the machine
+/// at the wrong moment makes the kernel give up a path with `..` in it (`EAGAIN`, F60).
 const TRIES: u32 = 16;
 
 /// Opens `path` beneath `directory`.
 ///
 /// # Errors
 ///
-/// What `openat2(2)` says: `EXDEV` for a path that leads out. `EAGAIN` only if another process has
-/// a lease on the file.
+/// Those of `openat2(2)`: `EXDEV` for a path that leads out. `EAGAIN` only if another process has a
+/// lease on the file.
 pub fn open_beneath(
     directory: BorrowedFd<'_>,
     path: &CStr,
@@ -28,7 +28,7 @@ pub fn open_beneath(
     for _ in 0..TRIES {
         match openat2(directory, path, flags, mode) {
             // Unknown to the kernel (before 5.6), or refused by a filter that cannot see what it
-            // would open. Should the error be the file's, then the walk ends with it too.
+            // would open. If the error concerns the file, the walk fails with it, too.
             Err(error) if refused::is_refusal(&error) => {
                 is_refused = true;
                 break;

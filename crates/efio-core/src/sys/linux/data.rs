@@ -1,4 +1,4 @@
-//! Bytes in, bytes out, and to the disk.
+//! Reads, writes and syncs.
 
 use crate::op::CacheMode;
 use crate::sys::refused::{self, Call};
@@ -15,10 +15,10 @@ const RWF_DONTCACHE: i32 = 0x80;
 /// The flag of a descriptor for direct IO.
 pub const DIRECT: i32 = libc::O_DIRECT;
 
-/// Whether [`read_now`] is more than a refusal.
+/// Whether [`read_now`] can succeed.
 pub const READS_NOW: bool = true;
 
-/// The flags of `preadv2(2)` for a route. A route that the kernel does not know it refuses itself.
+/// Returns the flags of `preadv2(2)` for a cache mode. The kernel refuses flags that it does not know.
 ///
 /// # Errors
 ///
@@ -34,7 +34,7 @@ pub fn flags_of(cache_mode: CacheMode) -> io::Result<i32> {
 ///
 /// # Errors
 ///
-/// What `preadv2(2)` says.
+/// Those of `preadv2(2)`.
 pub fn read(fd: RawFd, flags: i32, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
     if flags != 0 {
         return with_flags(read_with(fd, flags, offset, buf));
@@ -54,7 +54,8 @@ fn read_with(fd: RawFd, flags: i32, offset: u64, buf: &mut [u8]) -> io::Result<u
     count(unsafe { libc::preadv2(fd, &raw const iov, 1, offset as i64, flags) })
 }
 
-/// A call with flags that is refused is one that does not know them: the route is not to be had.
+/// Converts the refusal of a call with flags: the kernel does not know them, so the cache mode is not
+/// available.
 fn with_flags(result: io::Result<usize>) -> io::Result<usize> {
     match result {
         Err(error) if refused::is_refusal(&error) => {
@@ -64,7 +65,7 @@ fn with_flags(result: io::Result<usize>) -> io::Result<usize> {
     }
 }
 
-/// The same without waiting for a disk.
+/// Reads into the start of `buf` without waiting for a disk.
 ///
 /// # Errors
 ///
@@ -73,11 +74,11 @@ pub fn read_now(fd: RawFd, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
     read(fd, libc::RWF_NOWAIT, offset, buf)
 }
 
-/// Whether 0 bytes of [`read_now`] are the end of file: not on a kernel that says so instead of
+/// Whether 0 bytes of [`read_now`] mean the end of file: not on a kernel that returns 0 instead of
 /// `EAGAIN` (F64).
 pub fn reports_end() -> bool {
-    static TELLS: OnceLock<bool> = OnceLock::new();
-    *TELLS.get_or_init(|| {
+    static REPORTS: OnceLock<bool> = OnceLock::new();
+    *REPORTS.get_or_init(|| {
         let mut names = MaybeUninit::<libc::utsname>::uninit();
         // SAFETY: room for the answer.
         if unsafe { libc::uname(names.as_mut_ptr()) } != 0 {
@@ -91,7 +92,7 @@ pub fn reports_end() -> bool {
     })
 }
 
-/// Buffered reads without waiting were made anew for Linux 5.9, and mended for 5.11.
+/// Linux 5.9 rewrote buffered reads without waiting, and 5.11 fixed them.
 fn release_reports_end(release: &[u8]) -> bool {
     let is = |version: &[u8]| {
         let rest = release.strip_prefix(version);
@@ -100,8 +101,8 @@ fn release_reports_end(release: &[u8]) -> bool {
     !is(b"5.9") && !is(b"5.10")
 }
 
-/// Writes what the vectors point at; behind the end of the file, wherever that is, without an
-/// offset, for a file opened to append.
+/// Writes what the vectors point at, at `offset`; without an offset at the end, for a file opened to
+/// append.
 ///
 /// # Safety
 ///
@@ -109,14 +110,14 @@ fn release_reports_end(release: &[u8]) -> bool {
 ///
 /// # Errors
 ///
-/// What `pwritev2(2)` says.
+/// Those of `pwritev2(2)`.
 pub unsafe fn write(
     fd: RawFd,
     flags: i32,
     offset: Option<u64>,
     vectors: &[libc::iovec],
 ) -> io::Result<usize> {
-    // With O_APPEND the kernel does not look at the offset.
+    // With O_APPEND the kernel ignores the offset.
     let offset = offset.unwrap_or(0) as i64;
     let (first, n) = (vectors.as_ptr(), vectors.len() as i32);
     if flags != 0 {
@@ -139,11 +140,11 @@ pub unsafe fn write(
 ///
 /// # Errors
 ///
-/// What `fdatasync(2)` says.
+/// Those of `fdatasync(2)`.
 pub fn sync_data(fd: RawFd) -> io::Result<()> {
-    // SAFETY: no pointers; the kernel looks at the number.
+    // SAFETY: no pointers; the kernel checks the number.
     let synced = check(unsafe { libc::fdatasync(fd) });
-    // A disk that has failed says other things: the bytes are all still there to be synced.
+    // A refused call has not synced or dropped any bytes. A disk that fails causes other errors.
     refused::or_else(Call::Fdatasync, synced, || {
         // SAFETY: as above.
         check(unsafe { libc::fsync(fd) })
@@ -154,7 +155,7 @@ pub fn sync_data(fd: RawFd) -> io::Result<()> {
 ///
 /// # Errors
 ///
-/// What `fsync(2)` says.
+/// Those of `fsync(2)`.
 pub fn sync_directory(directory: BorrowedFd<'_>) -> io::Result<()> {
     // SAFETY: an open descriptor.
     check(unsafe { libc::fsync(directory.as_raw_fd()) })
@@ -164,7 +165,7 @@ pub fn sync_directory(directory: BorrowedFd<'_>) -> io::Result<()> {
 ///
 /// # Errors
 ///
-/// What `open(2)` says.
+/// Those of `open(2)`.
 pub fn open_again(fd: RawFd, flags: i32) -> io::Result<OwnedFd> {
     let again = CString::new(format!("/proc/self/fd/{fd}"))?;
     // SAFETY: a NUL-terminated path.
@@ -175,9 +176,9 @@ pub fn open_again(fd: RawFd, flags: i32) -> io::Result<OwnedFd> {
 mod tests {
     use super::release_reports_end;
 
-    /// F64: the kernels whose 0 says nothing.
+    /// F64: the kernels whose 0 may mean `EAGAIN`.
     #[test]
-    fn two_kernels_do_not_tell_the_end() {
+    fn two_kernels_do_not_report_the_end() {
         for release in ["5.9.0", "5.9-rc1", "5.10.0-28-amd64", "5.10.209", "5.10"] {
             assert!(!release_reports_end(release.as_bytes()), "{release}");
         }

@@ -5,14 +5,14 @@ use crate::sys::memory::Mapping;
 use std::io;
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
-/// The word of [`Birthplace`](crate::sys::fork::Birthplace).
+/// Returns the word of [`ForkGuard`](crate::sys::fork::ForkGuard).
 ///
 /// # Errors
 ///
 /// `ENOMEM`.
 pub fn fork_mark() -> io::Result<&'static AtomicU32> {
     static MARK: AtomicPtr<AtomicU32> = AtomicPtr::new(std::ptr::null_mut());
-    // Acquire: pairs with the exchange below. No lock: another thread may have it at a fork.
+    // Acquire: pairs with the exchange below. No lock: another thread may hold it at a fork.
     let mut mark = MARK.load(Ordering::Acquire);
     if mark.is_null() {
         let Ok(page) = wiped_page() else {
@@ -20,10 +20,10 @@ pub fn fork_mark() -> io::Result<&'static AtomicU32> {
             return mark_by_handler();
         };
         let fresh = page.base().cast().as_ptr();
-        // AcqRel: publishes the page; or takes that of the thread which was first.
+        // AcqRel: publishes the page, or sees that of the thread which was first.
         match MARK.compare_exchange(mark, fresh, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => {
-                // It stays as long as the process.
+                // It stays mapped as long as the process runs.
                 std::mem::forget(page);
                 mark = fresh;
             }

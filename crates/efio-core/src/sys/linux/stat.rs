@@ -1,4 +1,4 @@
-//! What a descriptor is: statx(2), or fstat(2) where that is refused.
+//! The properties of an open file: statx(2), or fstat(2) where that is refused.
 
 use crate::page::{SLAB_BYTES, UNIT_BYTES};
 use crate::sys::file::{FileId, FileInfo, FileSystem};
@@ -9,23 +9,23 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::RawFd;
 
-/// Who `fd` is, from memory: a disk, or a server on the network, is not asked.
+/// Returns the identity of `fd` from memory, without asking a disk or a server on the network.
 ///
 /// # Errors
 ///
-/// What `statx(2)` says.
+/// Those of `statx(2)`.
 pub fn file_id(fd: RawFd) -> io::Result<FileId> {
     let flags = libc::AT_EMPTY_PATH | libc::AT_STATX_DONT_SYNC;
     let answer = statx(fd, c"", flags, libc::STATX_INO).map(|answer| to_file_id(&answer));
     refused::or_else(Call::Statx, answer, || Ok(stat(fd, c"", 0)?.1))
 }
 
-/// Who has the name `path` in the directory `at`: what a symbolic link leads to with `follow`, the
-/// link itself without.
+/// Returns the identity of the file `path` in the directory `at`: the target of a symbolic link with
+/// `follow`, the link itself without.
 ///
 /// # Errors
 ///
-/// What `statx(2)` says.
+/// Those of `statx(2)`.
 pub fn file_id_at(at: RawFd, path: &CStr, follow: bool) -> io::Result<FileId> {
     let nofollow = if follow { 0 } else { libc::AT_SYMLINK_NOFOLLOW };
     let flags = nofollow | libc::AT_STATX_DONT_SYNC;
@@ -33,11 +33,11 @@ pub fn file_id_at(at: RawFd, path: &CStr, follow: bool) -> io::Result<FileId> {
     refused::or_else(Call::Statx, answer, || Ok(stat(at, path, nofollow)?.1))
 }
 
-/// Where the working directory of this thread is: who it is, and in which mount.
+/// Returns the identity of this thread's working directory, and its mount.
 ///
 /// # Errors
 ///
-/// What `statx(2)` says.
+/// Those of `statx(2)`.
 pub fn working_directory() -> io::Result<(FileId, u64)> {
     let flags = libc::AT_STATX_DONT_SYNC;
     let wanted = libc::STATX_INO | libc::STATX_MNT_ID;
@@ -48,17 +48,17 @@ pub fn working_directory() -> io::Result<(FileId, u64)> {
     Ok((to_file_id(&answer), answer.stx_mnt_id))
 }
 
-/// What `fd` is.
+/// Returns the properties of `fd`.
 ///
 /// # Errors
 ///
-/// What `statx(2)` says.
+/// Those of `statx(2)`.
 pub fn file_info(fd: RawFd) -> io::Result<FileInfo> {
     let wanted = libc::STATX_TYPE | libc::STATX_SIZE | libc::STATX_INO | libc::STATX_DIOALIGN;
     let answer = statx(fd, c"", libc::AT_EMPTY_PATH, wanted).map(|answer| FileInfo {
         kind: u32::from(answer.stx_mode) & libc::S_IFMT,
         size: answer.stx_size,
-        block: direct_block(&answer),
+        dio_align: dio_align(&answer),
         identity: to_file_id(&answer),
     });
     refused::or_else(Call::Statx, answer, || {
@@ -66,8 +66,8 @@ pub fn file_info(fd: RawFd) -> io::Result<FileInfo> {
         Ok(FileInfo {
             kind: answer.st_mode & libc::S_IFMT,
             size: answer.st_size as u64,
-            // Only statx tells the alignment.
-            block: 0,
+            // Only statx reports the alignment.
+            dio_align: 0,
             identity,
         })
     })
@@ -75,8 +75,8 @@ pub fn file_info(fd: RawFd) -> io::Result<FileInfo> {
 
 /// `FUSE_SUPER_MAGIC` of `<linux/magic.h>`.
 const FUSE: u32 = 0x6573_5546;
-/// ext2 to ext4, xfs, btrfs, tmpfs, f2fs, vfat, exfat: file systems of the kernel whose sizes say where
-/// a read ends.
+/// ext2 to ext4, xfs, btrfs, tmpfs, f2fs, vfat, exfat: file systems of the kernel, where a read ends at
+/// the file's size.
 const LOCAL: [u32; 7] = [
     0xEF53,
     0x5846_5342,
@@ -87,8 +87,8 @@ const LOCAL: [u32; 7] = [
     0x2011_BAB0,
 ];
 
-/// What kind of file system `fd` is on. One that does not say so is one that a program makes, or a
-/// filter forbids the question: what workers do is right in any case.
+/// Returns the kind of the file system of `fd`. `Fuse` if the call fails, because a program answers
+/// it or a filter refuses it: reads and writes on workers are correct on any file system.
 pub fn file_system(fd: RawFd) -> FileSystem {
     let mut answer = MaybeUninit::<libc::statfs>::uninit();
     // SAFETY: room for the answer; any number may be asked about.
@@ -115,7 +115,7 @@ fn statx(fd: RawFd, path: &CStr, flags: i32, wanted: u32) -> io::Result<libc::st
     Ok(unsafe { answer.assume_init() })
 }
 
-/// The older calls: `fstat(2)` for an empty path.
+/// Makes the older calls: `fstat(2)` for an empty path, `fstatat(2)` otherwise.
 #[allow(
     clippy::unnecessary_cast,
     reason = "the types differ between processors"
@@ -153,9 +153,16 @@ fn device(major: u32, minor: u32) -> u64 {
     u64::from(major) << 32 | u64::from(minor)
 }
 
-/// The block for direct IO: what the file system wants, at least the 4 KiB of a cache page, so that
-/// a direct and a buffered write never meet in one; 0 when it has none that fits our pages.
-fn direct_block(answer: &libc::statx) -> u32 {
+/// Returns the alignment of direct IO: that of the file system, but at least the 4 KiB of a cache
+/// page, so that a direct and a buffered write never share one; 0 when it does not fit our pages.
+///
+/// | of offsets | of memory | result |
+/// |---|---|---|
+/// | 512 | 512 | 4096 |
+/// | 16384 | 512 | 16384 |
+/// | 4096 | 8192 | 0: our pages are aligned to 4 KiB only |
+/// | 0 | 0 | 0: no direct IO |
+fn dio_align(answer: &libc::statx) -> u32 {
     let is_known = answer.stx_mask & libc::STATX_DIOALIGN != 0;
     let fits = (1..=SLAB_BYTES as u32).contains(&answer.stx_dio_offset_align)
         && answer.stx_dio_mem_align as usize <= UNIT_BYTES;
@@ -170,9 +177,9 @@ fn direct_block(answer: &libc::statx) -> u32 {
 mod tests {
     use super::*;
 
-    /// F71: both ways to ask give the same answer.
+    /// F71: both kinds of calls return the same identity.
     #[test]
-    fn the_older_calls_know_a_file_by_the_same_name() {
+    fn the_older_calls_return_the_same_identity() {
         let file = std::fs::File::open(std::env::current_exe().unwrap()).unwrap();
         let fd = std::os::fd::AsRawFd::as_raw_fd(&file);
         assert!(file_id(fd).unwrap() == stat(fd, c"", 0).unwrap().1);

@@ -1,27 +1,27 @@
-//! Bytes in, bytes out, and to the disk; all of it through the page cache.
+//! Reads, writes and syncs, all of them through the page cache.
 
 use crate::op::CacheMode;
 use crate::sys::{check, count};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
-/// There is no direct IO, and no flag for it.
+/// The flag of a descriptor for direct IO: none, for there is no direct IO.
 pub const DIRECT: i32 = 0;
 
-/// Whether 0 bytes of [`read_now`] are the end of file.
-pub fn tells_the_end() -> bool {
+/// Whether 0 bytes of [`read_now`] mean the end of file.
+pub fn reports_end() -> bool {
     true
 }
 
-/// Whether [`read_now`] is more than a refusal.
+/// Whether [`read_now`] can succeed.
 pub const READS_NOW: bool = false;
 
-/// Nothing but the page cache: the other routes are refused as a kernel refuses them that does not
-/// know them.
+/// Returns the flags for a cache mode: only the page cache is available. The other modes are refused as
+/// by a kernel that does not know them.
 ///
 /// # Errors
 ///
-/// `EINVAL` for direct IO, `EOPNOTSUPP` for IO that leaves nothing in the cache.
+/// `EINVAL` for direct IO, `EOPNOTSUPP` for uncached IO.
 pub fn flags_of(cache_mode: CacheMode) -> io::Result<i32> {
     match cache_mode {
         CacheMode::Direct => Err(io::Error::from_raw_os_error(libc::EINVAL)),
@@ -34,7 +34,7 @@ pub fn flags_of(cache_mode: CacheMode) -> io::Result<i32> {
 ///
 /// # Errors
 ///
-/// What `pread(2)` says.
+/// Those of `pread(2)`.
 pub fn read(fd: RawFd, _flags: i32, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
     // SAFETY: room for as many bytes as are asked for, borrowed for the length of the call.
     count(unsafe {
@@ -47,7 +47,7 @@ pub fn read(fd: RawFd, _flags: i32, offset: u64, buf: &mut [u8]) -> io::Result<u
     })
 }
 
-/// Every read may have to wait.
+/// Fails, because every read may have to wait.
 ///
 /// # Errors
 ///
@@ -56,9 +56,9 @@ pub fn read_now(_fd: RawFd, _offset: u64, _buf: &mut [u8]) -> io::Result<usize> 
     Err(io::Error::from_raw_os_error(libc::EAGAIN))
 }
 
-/// Writes what the vectors point at; behind the end of the file, wherever that is, without an
-/// offset, for a file opened to append. Whether a write with an offset goes there all the same in
-/// such a file, or to the end, is not the same everywhere.
+/// Writes what the vectors point at, at `offset`; without an offset at the end, for a file opened to
+/// append. In such a file a write with an offset goes to the offset on some systems, and to the end on
+/// others.
 ///
 /// # Safety
 ///
@@ -66,7 +66,7 @@ pub fn read_now(_fd: RawFd, _offset: u64, _buf: &mut [u8]) -> io::Result<usize> 
 ///
 /// # Errors
 ///
-/// What `pwritev(2)` and `writev(2)` say.
+/// Those of `pwritev(2)` and `writev(2)`.
 pub unsafe fn write(
     fd: RawFd,
     _flags: i32,
@@ -103,19 +103,19 @@ cfg_if::cfg_if! {
         ///
         /// # Errors
         ///
-        /// What `F_FULLFSYNC` of `fcntl(2)` says, or `fsync(2)` where that is unknown.
+        /// Those of `F_FULLFSYNC` of `fcntl(2)`, or of `fsync(2)` where that is unknown.
         pub fn sync_data(fd: RawFd) -> io::Result<()> {
             if flush_disk(fd)? {
                 return Ok(());
             }
-            // SAFETY: no pointers; the kernel looks at the number.
+            // SAFETY: no pointers; the kernel checks the number.
             check(unsafe { libc::fsync(fd) })
         }
 
-        /// There fsync(2) leaves what it wrote in the disk's own cache. Whether the file system has
-        /// the call that does not; where it has not, fsync is all that there is.
+        /// Flushes the disk's own cache, in which fsync(2) leaves what it writes on these systems.
+        /// Returns whether the file system supports it; where it does not, only fsync is available.
         fn flush_disk(fd: RawFd) -> io::Result<bool> {
-            // SAFETY: no pointers; the kernel looks at the number.
+            // SAFETY: no pointers; the kernel checks the number.
             match check(unsafe { libc::fcntl(fd, libc::F_FULLFSYNC) }) {
                 Ok(()) => Ok(true),
                 Err(error) => match error.raw_os_error() {
@@ -129,20 +129,20 @@ cfg_if::cfg_if! {
         ///
         /// # Errors
         ///
-        /// What `fdatasync(2)` says.
+        /// Those of `fdatasync(2)`.
         pub fn sync_data(fd: RawFd) -> io::Result<()> {
-            // SAFETY: no pointers; the kernel looks at the number.
+            // SAFETY: no pointers; the kernel checks the number.
             check(unsafe { libc::fdatasync(fd) })
         }
 
-        /// Here fsync(2) is enough.
+        /// Does nothing: fsync(2) is enough on these systems.
         fn flush_disk(_fd: RawFd) -> io::Result<bool> {
             Ok(false)
         }
     }
 }
 
-/// There is only one kind of descriptor.
+/// Fails, because there is only one kind of descriptor.
 ///
 /// # Errors
 ///

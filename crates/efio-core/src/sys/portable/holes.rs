@@ -1,10 +1,10 @@
-//! Nobody asks for holes here: what is copied is copied whole.
+//! Holes are not supported here: files are copied whole.
 
 use std::io;
 use std::ops::Range;
 use std::os::fd::BorrowedFd;
 
-/// As where a file system does not tell.
+/// Fails as where a file system does not support it.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! What every Unix system has.
+//! The system calls of every Unix system.
 
 mod data;
 mod fork;
@@ -7,8 +7,8 @@ mod stat;
 
 pub use crate::sys::beneath::walk as open_beneath;
 pub use data::{
-    DIRECT, READS_NOW, flags_of, open_again, read, read_now, sync_data, sync_directory,
-    tells_the_end, write,
+    DIRECT, READS_NOW, flags_of, open_again, read, read_now, reports_end, sync_data,
+    sync_directory, write,
 };
 pub use fork::fork_mark;
 pub use holes::data_from;
@@ -16,17 +16,17 @@ pub use stat::{file_id, file_id_at, file_info, file_system, working_directory};
 
 use std::ptr::NonNull;
 
-/// How a directory is opened that is only passed through.
+/// The flag to open a directory that a path only passes through.
 pub const SEARCH: i32 = libc::O_RDONLY;
 
 /// Flags for a private mapping.
 pub const MAP_FLAGS: i32 = libc::MAP_PRIVATE | libc::MAP_ANON;
 
-/// There is nothing to ask for: who has huge pages gives them unasked.
+/// Does nothing: systems with huge pages use them by themselves.
 pub fn prefer_huge_pages(_base: NonNull<u8>, _len: usize) {}
 
-/// The driver makes no write itself without a ring, so nothing is pending there.
+/// Does nothing: without a ring the driver writes nothing itself, so no signal is pending.
 pub fn drop_pending(_signal: libc::c_int) {}
 
-/// Whom a waking thread preempts is the scheduler's affair.
+/// Does nothing: the scheduler decides which thread a waking thread preempts.
 pub fn wake_without_preempting() {}

@@ -1,4 +1,4 @@
-//! What a descriptor is: fstat(2).
+//! The properties of an open file: fstat(2).
 
 use crate::sys::file::{FileId, FileInfo, FileSystem};
 use crate::sys::{check, retry};
@@ -7,21 +7,21 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::RawFd;
 
-/// Who `fd` is.
+/// Returns the identity of `fd`.
 ///
 /// # Errors
 ///
-/// What `fstat(2)` says.
+/// Those of `fstat(2)`.
 pub fn file_id(fd: RawFd) -> io::Result<FileId> {
     Ok(file_info(fd)?.identity)
 }
 
-/// Who has the name `path` in the directory `at`: what a symbolic link leads to with `follow`, the
-/// link itself without.
+/// Returns the identity of the file `path` in the directory `at`: the target of a symbolic link with
+/// `follow`, the link itself without.
 ///
 /// # Errors
 ///
-/// What `fstatat(2)` says.
+/// Those of `fstatat(2)`.
 pub fn file_id_at(at: RawFd, path: &CStr, follow: bool) -> io::Result<FileId> {
     let flags = if follow { 0 } else { libc::AT_SYMLINK_NOFOLLOW };
     let mut answer = MaybeUninit::<libc::stat>::uninit();
@@ -33,25 +33,25 @@ pub fn file_id_at(at: RawFd, path: &CStr, follow: bool) -> io::Result<FileId> {
     Ok(to_file_id(unsafe { answer.assume_init_ref() }))
 }
 
-/// Where the working directory of this thread is: who it is, and in which mount, which is not told.
+/// Returns the identity of this thread's working directory, and 0 for its mount, which is unknown.
 ///
 /// # Errors
 ///
-/// What `fstatat(2)` says.
+/// Those of `fstatat(2)`.
 pub fn working_directory() -> io::Result<(FileId, u64)> {
     Ok((file_id_at(libc::AT_FDCWD, c".", true)?, 0))
 }
 
-/// What kind of file system it is on: nobody asks here.
+/// Returns `Other`: the kind of file system makes no difference here.
 pub fn file_system(_fd: RawFd) -> FileSystem {
     FileSystem::Other
 }
 
-/// What `fd` is. There is no direct IO.
+/// Returns the properties of `fd`. There is no direct IO.
 ///
 /// # Errors
 ///
-/// What `fstat(2)` says.
+/// Those of `fstat(2)`.
 pub fn file_info(fd: RawFd) -> io::Result<FileInfo> {
     let mut answer = MaybeUninit::<libc::stat>::uninit();
     // SAFETY: room for the answer; any number may be asked about.
@@ -61,7 +61,7 @@ pub fn file_info(fd: RawFd) -> io::Result<FileInfo> {
     Ok(FileInfo {
         kind: answer.st_mode & libc::S_IFMT,
         size: answer.st_size as u64,
-        block: 0,
+        dio_align: 0,
         identity: to_file_id(&answer),
     })
 }
@@ -69,7 +69,7 @@ pub fn file_info(fd: RawFd) -> io::Result<FileInfo> {
 #[allow(clippy::unnecessary_cast, reason = "the types differ between systems")]
 fn to_file_id(answer: &libc::stat) -> FileId {
     FileId {
-        // A name, not a number: its sign does not matter.
+        // An identifier, not a number: its sign does not matter.
         device: answer.st_dev as u64,
         inode: answer.st_ino as u64,
     }
