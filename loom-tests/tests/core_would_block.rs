@@ -35,7 +35,7 @@ fn a_read_finds_its_data_or_an_event_follows() {
             }
         }
         events(&shared);
-        // A reader that arrives at the end asks for it anew (F65).
+        // A reader that arrives at the end requests it again (F65).
         let end = shared.read(fd, &mut byte).unwrap_err();
         assert_eq!(end.kind(), ErrorKind::WouldBlock);
         settle(&mut driver, Duration::ZERO);

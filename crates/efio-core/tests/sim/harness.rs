@@ -42,7 +42,7 @@ impl Edges {
     /// Whether there was an edge since the last call.
     fn has_edge(&mut self) -> bool {
         let Self(poll, events) = self;
-        poll.poll(events, Some(Duration::ZERO)).expect("a look");
+        poll.poll(events, Some(Duration::ZERO)).expect("a poll");
         !events.is_empty()
     }
 }
