@@ -1,10 +1,10 @@
 //! efio in a loop of mio: the event queue is one more source beside the sockets.
 //!
 //! ```text
-//! cargo run --example loop_mio -- FILE      # prints how many lines it has
+//! cargo run --example loop_mio -- FILE...   # prints how many lines each has
 //! ```
 
-use efio_core::{Engine, EventKind, OpenOptions};
+use efio_core::{Engine, EventKind, File, OpenOptions};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use std::io::{self, ErrorKind};
@@ -13,7 +13,6 @@ use std::os::fd::AsRawFd;
 const FILES: Token = Token(0);
 
 fn main() -> io::Result<()> {
-    let path = std::env::args_os().nth(1).unwrap_or_else(|| file!().into());
     let engine = Engine::new()?;
     let mut poll = Poll::new()?;
     let queue = engine.events().as_raw_fd();
@@ -21,32 +20,63 @@ fn main() -> io::Result<()> {
     poll.registry()
         .register(&mut SourceFd(&queue), FILES, Interest::READABLE)?;
 
-    let file = engine.open(path, &OpenOptions::new().read(true).prefetch(true))?;
-    let mut events = Events::with_capacity(16);
+    let mut counts = Vec::new();
+    for path in std::env::args_os().skip(1) {
+        // Each event of the file carries its place in the table: no map from descriptors is needed.
+        let options = OpenOptions::new()
+            .read(true)
+            .prefetch(true)
+            .user_data(counts.len() as u64);
+        let file = Some(engine.open(path, &options)?);
+        counts.push(Count { file, lines: 0 });
+    }
+
+    let mut open = counts.len();
     let mut buffer = vec![0; 64 << 10];
-    let mut lines = 0;
-    loop {
-        match file.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(n) => lines += buffer[..n].iter().filter(|&&byte| byte == b'\n').count(),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                poll.poll(&mut events, None)?;
-                for event in &events {
-                    assert_eq!(
-                        event.token(),
-                        FILES,
-                        "sockets would have tokens of their own"
-                    );
-                }
-                for event in engine.events().drain() {
-                    if let EventKind::Failed(failure) = event.kind {
-                        return Err(failure.into());
-                    }
-                }
+    let mut events = Events::with_capacity(16);
+    while open > 0 {
+        poll.poll(&mut events, None)?;
+        for event in &events {
+            assert_eq!(
+                event.token(),
+                FILES,
+                "sockets would have tokens of their own"
+            );
+        }
+        for event in engine.events().drain() {
+            let count = &mut counts[event.user_data as usize];
+            match event.kind {
+                EventKind::Opened | EventKind::Readable => count.go_on(&mut buffer)?,
+                EventKind::Failed(failure) => return Err(failure.into()),
+                EventKind::Closed { .. } => open -= 1,
+                _ => {}
             }
-            Err(error) => return Err(error),
         }
     }
-    println!("{lines} lines");
+    for count in counts {
+        println!("{} lines", count.lines);
+    }
     Ok(())
+}
+
+/// A file whose lines are counted.
+struct Count {
+    /// Until its end.
+    file: Option<File>,
+    lines: usize,
+}
+
+impl Count {
+    /// Counts what can be read now. At the end of file it closes it: a `Closed` event follows.
+    fn go_on(&mut self, buffer: &mut [u8]) -> io::Result<()> {
+        while let Some(file) = &self.file {
+            match file.read(buffer) {
+                Ok(0) => self.file = None,
+                Ok(n) => self.lines += buffer[..n].iter().filter(|&&byte| byte == b'\n').count(),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
 }

@@ -66,4 +66,6 @@ pub struct OpenCommand {
     pub prefetch: bool,
     /// Whether only tasks that poll the file are notified, by their wakers, and no event is emitted.
     pub wakers: bool,
+    /// The caller's number for the file.
+    pub user_data: u64,
 }

@@ -28,6 +28,7 @@ pub struct OpenOptions {
     pub(crate) prefetch: bool,
     pub(crate) wakers: bool,
     pub(crate) beneath: Option<Arc<OwnedFd>>,
+    pub(crate) user_data: u64,
 }
 
 impl Default for OpenOptions {
@@ -51,6 +52,7 @@ impl OpenOptions {
             prefetch: false,
             wakers: false,
             beneath: None,
+            user_data: 0,
         }
     }
 
@@ -134,6 +136,34 @@ impl OpenOptions {
     #[must_use]
     pub fn beneath(mut self, directory: impl Into<OwnedFd>) -> Self {
         self.beneath = Some(Arc::new(directory.into()));
+        self
+    }
+
+    /// A number that every [`Event`](crate::Event) of the file carries, as the data of `epoll_ctl(2)`
+    /// does; 0 unless set. An index into a table of connections, for example: then no map from
+    /// [`Fd`](crate::Fd) to connection is needed. efio does not interpret it.
+    ///
+    /// ```
+    /// use efio_core::{Engine, OpenOptions};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// # let path = std::env::temp_dir().join(format!("efio-user-data-{}", std::process::id()));
+    /// let (sender, receiver) = std::sync::mpsc::channel();
+    /// let engine = Engine::builder()
+    ///     .on_event(move |event| {
+    ///         let _ = sender.send(event);
+    ///     })
+    ///     .start()?;
+    /// let options = OpenOptions::new().write(true).create(true).user_data(7);
+    /// let _file = engine.open(&path, &options)?;
+    /// let opened = receiver.recv().expect("the engine runs");
+    /// assert_eq!(opened.user_data, 7);
+    /// # std::fs::remove_file(path)?;
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn user_data(mut self, user_data: u64) -> Self {
+        self.user_data = user_data;
         self
     }
 

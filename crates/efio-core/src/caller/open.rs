@@ -69,6 +69,7 @@ impl Shared {
             may_read,
             prefetch,
             wakers: options.wakers,
+            user_data: options.user_data,
         })));
         if let Err(errno) = sent {
             let mut caller = slot.caller.acquire(CALLER);

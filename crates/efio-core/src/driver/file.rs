@@ -79,6 +79,8 @@ pub struct OpenFile<F> {
     pub wants_room: bool,
     /// Only tasks wait for it: they are woken, and no events are emitted.
     pub wakers: bool,
+    /// The caller's number for the file, which its events carry.
+    pub user_data: u64,
     /// In a list of files with pages that were read ahead.
     pub listed: bool,
     may_read: bool,
@@ -112,6 +114,7 @@ impl<F> OpenFile<F> {
             wants_page: false,
             wants_room: false,
             wakers: false,
+            user_data: 0,
             listed: false,
             may_read,
             append,

@@ -13,7 +13,11 @@ impl<B: Backend> Driver<B> {
         if file.wakers && !matches!(kind, EventKind::Completed(_)) {
             return;
         }
-        let event = Event { fd: file.fd, kind };
+        let event = Event {
+            fd: file.fd,
+            user_data: file.user_data,
+            kind,
+        };
         self.outbox.put(event, &self.shared.events);
     }
 

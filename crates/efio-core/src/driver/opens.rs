@@ -96,6 +96,7 @@ impl<B: Backend> Driver<B> {
             may_read,
             prefetch,
             wakers,
+            user_data,
         } = command;
         let index = fd.index() as usize;
         if self.files.len() <= index {
@@ -103,6 +104,7 @@ impl<B: Backend> Driver<B> {
         }
         let mut file = OpenFile::new(fd, &spec, may_read, &self.limits);
         file.wakers = wakers;
+        file.user_data = user_data;
         if prefetch {
             if let Some(slot) = self.shared.table.get(fd.index()) {
                 file.incoming().start(slot, 1, 0, 0);

@@ -17,12 +17,16 @@ use crate::error::{Errno, Failure};
 use crate::fd::Fd;
 use crate::page::Buffer;
 
-/// News of one file.
+/// What happened to one file. The fields are public to be read; only the engine makes events.
 #[derive(Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Event {
     /// The file.
     pub fd: Fd,
-    /// The news.
+    /// The caller's number for the file: [`OpenOptions::user_data`](crate::OpenOptions::user_data),
+    /// 0 unless set.
+    pub user_data: u64,
+    /// What happened.
     pub kind: EventKind,
 }
 

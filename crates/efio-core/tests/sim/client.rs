@@ -1,5 +1,6 @@
 //! The client: its table of files, and the calls that it makes.
 
+use super::opening::user_data;
 use super::oracle::{Named, Oracle};
 use super::payload::payload;
 use super::steps::{PATHS, Plan, Step};
@@ -210,7 +211,9 @@ impl Client {
     pub fn handle_event(&mut self, event: Event) {
         let at = self.files.iter().position(|open| open.fd == event.fd);
         let at = at.expect("an event of a file that is open");
-        let number = self.files[at].path;
+        let open = &self.files[at];
+        assert_eq!(event.user_data, user_data(open.oracle.number), "{event:?}");
+        let number = open.path;
         if matches!(event.kind, EventKind::Opened) {
             self.found(at);
         }

@@ -35,7 +35,8 @@ impl Client {
             .create_new(opening.create_new)
             .truncate(opening.truncate)
             .prefetch(opening.prefetch)
-            .mode(self.opens);
+            .mode(self.opens)
+            .user_data(user_data(self.opens));
         if let Some(mode) = opening.io_mode {
             options = options.io_mode(mode);
         }
@@ -147,6 +148,11 @@ impl Client {
             assert_eq!(result.unwrap_err().raw_os_error(), Some(libc::EBADF));
         }
     }
+}
+
+/// The client's number for the file of open `number`, which its events carry.
+pub fn user_data(number: u32) -> u64 {
+    u64::MAX - u64::from(number)
 }
 
 impl Opening {

@@ -8,9 +8,13 @@ use crate::op::CacheMode;
 pub struct ParkedRead {
     size_hint: u64,
     epoch: u32,
-    dio_align: u32,
-    buffered: CacheMode,
+    /// The alignment of direct IO, and whether buffered reads are uncached, in one word: an idle
+    /// file is small.
+    io: u32,
 }
+
+/// The bit of `ParkedRead::io` for uncached reads. An alignment is at most a slab.
+const UNCACHED: u32 = 1 << 31;
 
 impl ParkedRead {
     /// Creates the state of a file that is being opened.
@@ -18,15 +22,13 @@ impl ParkedRead {
         Self {
             size_hint: 0,
             epoch: 0,
-            dio_align: 0,
-            buffered: CacheMode::Cached,
+            io: 0,
         }
     }
 
     /// Handles the open of the file; see [`ReadAhead::handle_opened`].
     pub fn opened(&mut self, buffered: CacheMode, dio_align: u32, size: u64) {
-        self.buffered = buffered;
-        self.dio_align = dio_align;
+        self.io = pack(buffered, dio_align);
         self.size_hint = size;
     }
 
@@ -42,7 +44,27 @@ impl ParkedRead {
 
     /// See [`ReadAhead::is_cached`].
     pub fn is_cached(&self) -> bool {
-        self.dio_align <= 1 && self.buffered == CacheMode::Cached
+        self.dio_align() <= 1 && self.buffered() == CacheMode::Cached
+    }
+
+    fn dio_align(&self) -> u32 {
+        self.io & !UNCACHED
+    }
+
+    fn buffered(&self) -> CacheMode {
+        match self.io & UNCACHED {
+            0 => CacheMode::Cached,
+            _ => CacheMode::Uncached,
+        }
+    }
+}
+
+fn pack(buffered: CacheMode, dio_align: u32) -> u32 {
+    debug_assert!(dio_align < UNCACHED);
+    match buffered {
+        CacheMode::Cached => dio_align,
+        CacheMode::Uncached => dio_align | UNCACHED,
+        CacheMode::Direct => unreachable!("buffered reads are not direct"),
     }
 }
 
@@ -55,14 +77,13 @@ impl<P> ReadAhead<P> {
             size_hint: self.size_hint,
             epoch: self.epoch,
             // It came as a `u32`.
-            dio_align: self.dio_align as u32,
-            buffered: self.buffered,
+            io: pack(self.buffered, self.dio_align as u32),
         }
     }
 
     /// Restores the state in a new plan, without a run.
     pub fn unpark(&mut self, parked: ParkedRead) {
-        self.handle_opened(parked.buffered, parked.dio_align, parked.size_hint);
+        self.handle_opened(parked.buffered(), parked.dio_align(), parked.size_hint);
         self.epoch = parked.epoch;
     }
 
