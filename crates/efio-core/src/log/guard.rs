@@ -1,4 +1,4 @@
-//! The end of a log: everything is on disk, or somebody hears that it is not.
+//! The end of a log: all lines are on disk, or the guard reports that they are not.
 
 use super::line::Log;
 use crate::engine::Engine;
@@ -8,27 +8,26 @@ use std::panic;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a guard that is dropped, and a panic, wait for the disk.
+/// How long the drop of a guard, and a panic, wait for the disk.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What became of the lines of a log.
+/// The numbers of logged and of dropped lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LogReport {
-    /// Lines that the log took.
+    /// Lines that the log accepted.
     pub lines: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// Lines that it did not take. The log itself says so.
+    /// Lines that were dropped. The log itself has a note of them.
     pub dropped_lines: u64,
     /// Their bytes.
     pub dropped_bytes: u64,
 }
 
-/// Keeps a log open. Dropping it writes everything that was taken, waits up to five seconds, and
-/// complains on stderr if something could not be written. A `main` that panics drops it as well; for
-/// panics of other threads, and those that abort, there is
-/// [`flush_on_panic`](Self::flush_on_panic).
+/// Keeps a log open. Dropping it writes all accepted lines, waits for up to five seconds, and
+/// prints an error to stderr if a line could not be written. A `main` that panics drops it as well;
+/// for panics of other threads, and those that abort, use [`flush_on_panic`](Self::flush_on_panic).
 #[must_use = "the log ends when the guard is dropped"]
 pub struct LogGuard {
     log: Arc<Log>,
@@ -43,21 +42,21 @@ impl LogGuard {
         }
     }
 
-    /// Hands every line to the kernel before a panic goes on, on whatever thread: puts a hook before
-    /// the one that is set now.
+    /// Installs a panic hook that writes all lines to the kernel when any thread panics. It runs
+    /// after the hook that is set now, and waits for up to five seconds.
     pub fn flush_on_panic(&self) {
         let log = Arc::downgrade(&self.log);
         let before = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
             before(info);
             if let Some(log) = log.upgrade() {
-                // There is nobody to tell.
+                // A panic hook cannot report an error.
                 let _ = log.flush(TIMEOUT);
             }
         }));
     }
 
-    /// What became of the lines so far. In a forked child: nothing.
+    /// Returns the numbers of lines so far. In a forked child all are 0.
     pub fn report(&self) -> LogReport {
         if self.log.check_process().is_err() {
             return LogReport::default();
@@ -71,12 +70,12 @@ impl LogGuard {
         }
     }
 
-    /// Ends the log: every line that was taken is durable.
+    /// Ends the log, and waits until every accepted line is durable.
     ///
     /// # Errors
     ///
-    /// The first error of the file: lines may be missing. `TimedOut` when the disk takes longer
-    /// than `timeout`.
+    /// - The first error of the file: lines may be missing.
+    /// - `TimedOut` when the disk takes longer than `timeout`.
     pub fn close(mut self, timeout: Duration) -> io::Result<LogReport> {
         self.end(timeout)?;
         Ok(self.report())
@@ -95,12 +94,12 @@ impl LogGuard {
 impl Drop for LogGuard {
     fn drop(&mut self) {
         if self.log.check_process().is_err() {
-            // In a forked child: the log is the parent's.
+            // In a forked child: the log belongs to the parent.
             return;
         }
         if let Err(error) = self.end(TIMEOUT) {
-            // Not `eprintln!`, which panics when standard error is broken: in a drop while unwinding
-            // that ends the process (F75).
+            // Not `eprintln!`, which panics when standard error is broken: in a drop while
+            // unwinding that ends the process (F75).
             _ = writeln!(io::stderr(), "efio: the log is not complete: {error}");
         }
     }

@@ -1,5 +1,5 @@
-//! Whole lines from many threads: what happens to a line that finds no room, who waits, and until
-//! when. What is written where is in [`State`].
+//! Whole lines from many threads: decides what happens to a line that finds no room, which thread
+//! waits, and until when. [`State`] writes the bytes.
 
 use super::WhenBehind;
 use super::state::State;
@@ -15,14 +15,14 @@ use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-/// What the writers, the guard and the engine's thread share.
+/// The state that the writers, the guard and the engine's thread share.
 pub struct Log {
     state: Mutex<State>,
-    /// Something changed: room, an error, the end.
-    news: Condvar,
+    /// Notified when the state has changed: room, an error, the end.
+    changed: Condvar,
     when_behind: WhenBehind,
-    birthplace: ForkGuard,
-    /// For waiting on the engine's own thread, which is refused.
+    fork_guard: ForkGuard,
+    /// To refuse to wait on the engine's own thread.
     shared: OnceLock<Arc<Shared>>,
 }
 
@@ -30,23 +30,23 @@ impl Log {
     pub fn new(when_behind: WhenBehind) -> io::Result<Self> {
         Ok(Self {
             state: Mutex::default(),
-            news: Condvar::new(),
+            changed: Condvar::new(),
             when_behind,
-            birthplace: ForkGuard::here()?,
+            fork_guard: ForkGuard::here()?,
             shared: OnceLock::new(),
         })
     }
 
-    /// Fails in a forked child (F68): the log is the parent's, and a thread that is not here may
-    /// have had the lock.
+    /// Fails in a forked child (F68): the log belongs to the parent, and a thread that does not
+    /// exist in the child may have held the lock.
     pub fn check_process(&self) -> Result<(), Errno> {
-        if self.birthplace.is_child() {
+        if self.fork_guard.is_child() {
             return Err(Errno(libc::ESHUTDOWN));
         }
         Ok(())
     }
 
-    /// Opens the file, for which this waits.
+    /// Opens the file, and waits for the open.
     pub fn begin(
         &self,
         shared: &Arc<Shared>,
@@ -60,17 +60,17 @@ impl Log {
     }
 
     pub fn lock(&self) -> MutexGuard<'_, State> {
-        // Whoever panicked did so between two changes: every one of them is complete.
+        // A thread that panicked did so between two changes, each of which is complete.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// News from the engine, on its thread.
+    /// Handles an event of the engine, on its thread.
     pub fn handle_event(&self, event: &Event) {
         self.lock().handle_event(event);
-        self.news.notify_all();
+        self.changed.notify_all();
     }
 
-    /// Takes a line, whole or not at all.
+    /// Accepts a line, whole or not at all.
     pub fn write(&self, line: &[u8]) -> io::Result<usize> {
         self.check_process()?;
         let mut state = self.lock();
@@ -105,7 +105,8 @@ impl Log {
         }
     }
 
-    /// Waits for news; `TimedOut` when the deadline is over.
+    /// Waits until the state changes, or it is time to open the path again; `TimedOut` when the
+    /// deadline has passed.
     fn wait<'a>(
         &'a self,
         state: MutexGuard<'a, State>,
@@ -125,11 +126,11 @@ impl Log {
         let retry = state.next_retry();
         let state = match left.into_iter().chain(retry).min() {
             None => self
-                .news
+                .changed
                 .wait(state)
                 .unwrap_or_else(PoisonError::into_inner),
             Some(left) => {
-                let woken = self.news.wait_timeout(state, left);
+                let woken = self.changed.wait_timeout(state, left);
                 woken.unwrap_or_else(PoisonError::into_inner).0
             }
         };
@@ -148,7 +149,7 @@ impl Log {
         Ok(())
     }
 
-    /// Opens the path anew; lines go there from now on, and what was taken before goes to the file
+    /// Opens the path anew. Later lines go to the new file, and those accepted before to the file
     /// that was open.
     pub fn reopen(&self, timeout: Duration) -> io::Result<()> {
         self.check_process()?;
@@ -167,7 +168,7 @@ impl Log {
             .map_or(Ok(()), |errno| Err(errno.into()))
     }
 
-    /// Ends the log: no line is taken from now on, and what was taken becomes durable.
+    /// Ends the log: refuses all later lines, and waits until the accepted ones are durable.
     pub fn close(&self, timeout: Duration) -> io::Result<()> {
         self.check_process()?;
         let deadline = Deadline::after(timeout);

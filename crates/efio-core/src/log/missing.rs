@@ -1,4 +1,4 @@
-//! What a log took, and what is missing in it.
+//! Counts the lines that a log accepted, and those that are missing in it.
 
 use crate::error::Errno;
 use std::collections::VecDeque;
@@ -11,33 +11,34 @@ pub struct Missing {
     pub bytes: u64,
     pub dropped_lines: u64,
     pub dropped_bytes: u64,
-    /// Dropped lines that the log does not tell of yet, and their bytes.
-    untold: (u64, u64),
+    /// Dropped lines that the log has no note of yet, and their bytes.
+    unreported: (u64, u64),
     /// Why the first of them was dropped, if the disk was not only behind.
     errno: Option<Errno>,
 }
 
 impl Missing {
-    /// A line was taken.
+    /// Counts an accepted line.
     pub fn took(&mut self, line: &[u8]) {
         self.lines += 1;
         self.bytes += line.len() as u64;
     }
 
-    /// A line was not taken.
+    /// Counts a dropped line.
     pub fn dropped(&mut self, line: &[u8]) {
         self.dropped_lines += 1;
         self.dropped_bytes += line.len() as u64;
     }
 
-    /// The log itself is to say so.
+    /// Adds a dropped line to the next notice in the log.
     pub fn record(&mut self, line: &[u8], errno: Option<Errno>) {
-        self.untold.0 += 1;
-        self.untold.1 += line.len() as u64;
+        self.unreported.0 += 1;
+        self.unreported.1 += line.len() as u64;
         self.errno = self.errno.or(errno);
     }
 
-    /// What was taken is lost after all. A line whose beginning was written counts.
+    /// Counts accepted bytes as dropped. A line whose beginning was written counts, too:
+    /// `b"c\nd\n"` after a written `b"ab"` are two lines.
     pub fn lost(&mut self, bytes: &VecDeque<u8>) {
         let lines = bytes.iter().filter(|&&byte| byte == b'\n').count() as u64;
         let torn = u64::from(bytes.back().is_some_and(|&byte| byte != b'\n'));
@@ -47,9 +48,9 @@ impl Missing {
         self.bytes = self.bytes.saturating_sub(bytes.len() as u64);
     }
 
-    /// The line for the log that says what is missing, if something is that it does not tell of.
+    /// Returns the notice for the log that says how many lines are missing, if there are new ones.
     pub fn take_notice(&mut self) -> Option<String> {
-        let (lines, bytes) = std::mem::take(&mut self.untold);
+        let (lines, bytes) = std::mem::take(&mut self.unreported);
         let why = match self.errno.take() {
             None => "the disk was behind".to_owned(),
             Some(Errno(errno)) => io::Error::from_raw_os_error(errno).to_string(),

@@ -1,16 +1,16 @@
-//! A log file that never makes its writer wait for a disk, unless asked to.
+//! A log file whose writers never wait for a disk, unless configured to.
 //!
 //! ```text
-//!  threads ─ line ─► LogWriter ─ memcpy ─► file (append, an engine of its own) ─► disk
+//!  threads ─ line ─► LogWriter ─ memcpy ─► file (append, its own engine) ─► disk
 //!                       │ no room: the disk is behind
-//!                       ├─ Block   waits, so long and no longer
-//!                       ├─ Refuse  WouldBlock; the caller has the line still
-//!                       └─ Drop    counts it, and says so in the log when there is room again
+//!                       ├─ Block   waits for a limited time
+//!                       ├─ Refuse  WouldBlock; the caller keeps the line
+//!                       └─ Drop    counts it, and notes it in the log when there is room again
 //! ```
 //!
 //! One call of [`write`](std::io::Write::write) is one line (or several): it is in the log whole or
-//! not at all, and never mixed with another. Memory is bounded by [`LogOptions::memory`]. What
-//! cannot be logged is counted, and the [`LogGuard`] tells at the end.
+//! not at all, and never mixed with another. Memory is bounded by [`LogOptions::memory`]. Dropped
+//! lines are counted, and the [`LogGuard`] reports them.
 //!
 //! With the feature `tracing-subscriber` a [`LogWriter`] is a `MakeWriter`.
 
@@ -37,17 +37,17 @@ use std::time::Duration;
 /// What happens to a line when the disk is so far behind that there is no room for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WhenBehind {
-    /// Its writer waits for room, so long at most; then the line is dropped and counted, and the
-    /// writer gets `TimedOut`.
+    /// Its writer waits for room, at most for this time. Then the line is dropped and counted, and
+    /// the writer gets `TimedOut`.
     Block(Duration),
-    /// Its writer gets `WouldBlock` and keeps it. Nothing is counted: nothing is lost yet.
+    /// Its writer gets `WouldBlock` and keeps the line. Nothing is counted: nothing is lost yet.
     Refuse,
-    /// It is dropped and counted. The next line that finds room has one before it that says how
-    /// many are missing.
+    /// The line is dropped and counted. Before the next line that finds room, the log has a line
+    /// that says how many are missing.
     Drop,
 }
 
-/// How a log is to be kept.
+/// The options of a log.
 ///
 /// ```
 /// use efio_core::log::{LogOptions, WhenBehind};
@@ -77,7 +77,8 @@ impl Default for LogOptions {
 }
 
 impl LogOptions {
-    /// 16 MiB of memory, `Block` for up to a second, flushed every 200 ms.
+    /// Creates the default options: 16 MiB of memory, `Block` for up to a second, flushed every 200
+    /// ms.
     pub fn new() -> Self {
         Self {
             memory: 16 << 20,
@@ -86,46 +87,47 @@ impl LogOptions {
         }
     }
 
-    /// Bytes that may wait for the disk: 2 MiB or more.
+    /// Sets how many bytes may wait for the disk: 2 MiB or more.
     #[must_use]
     pub fn memory(mut self, bytes: usize) -> Self {
         self.memory = bytes;
         self
     }
 
-    /// What happens to a line that finds no room.
+    /// Sets what happens to a line that finds no room.
     #[must_use]
     pub fn when_behind(mut self, when_behind: WhenBehind) -> Self {
         self.when_behind = when_behind;
         self
     }
 
-    /// How long a line may stay in this process before it is the kernel's.
+    /// Sets how long a line may stay in this process before it is written to the kernel.
     #[must_use]
     pub fn flush_interval(mut self, interval: Duration) -> Self {
         self.flush_interval = interval;
         self
     }
 
-    /// Opens the log, makes it if it is not there, and appends to it. The guard has to live as long
-    /// as lines are written.
+    /// Opens the log to append, and creates it if it does not exist. Waits for the open. The guard
+    /// has to live as long as lines are written.
     ///
     /// # Errors
     ///
-    /// Those of the open, for which this waits: up to ten seconds, then `TimedOut`.
-    /// `InvalidInput` for limits out of range.
+    /// - Those of the open.
+    /// - `TimedOut` if the open takes longer than ten seconds.
+    /// - `InvalidInput` for limits out of range.
     pub fn open(&self, path: impl AsRef<Path>) -> io::Result<(LogWriter, LogGuard)> {
         let log = Arc::new(Log::new(self.when_behind)?);
-        let heard = Arc::downgrade(&log);
+        let weak = Arc::downgrade(&log);
         let engine = Engine::builder()
-            // Pages half full wait beside those that are under way.
+            // Half-full pages need memory in addition to those in flight.
             .memory_budget(self.memory.saturating_mul(2).max(4 << 20))
             .write_behind(self.memory)
             .flush_interval(self.flush_interval)
             .workers(1)
             .keep_signals_blocked(true)
             .on_event(move |event| {
-                if let Some(log) = heard.upgrade() {
+                if let Some(log) = weak.upgrade() {
                     log.handle_event(&event);
                 }
             })
@@ -134,13 +136,14 @@ impl LogOptions {
             .append(true)
             .create(true)
             .io_mode(IoMode::Auto);
-        // The path is opened again after a failure, and by `reopen`: wherever the process is then.
+        // The path is opened again after a failure, and by `reopen`, when the process may have
+        // another working directory.
         let path = std::path::absolute(path)?;
-        log.begin(&engine.shared, path, options, OPEN_TIME)?;
+        log.begin(&engine.shared, path, options, OPEN_TIMEOUT)?;
         let writer = LogWriter::new(Arc::clone(&log));
         Ok((writer, LogGuard::new(log, engine)))
     }
 }
 
 /// How long an open may take.
-const OPEN_TIME: Duration = Duration::from_secs(10);
+const OPEN_TIMEOUT: Duration = Duration::from_secs(10);

@@ -1,16 +1,20 @@
-//! Where the bytes of a log are: in files that take as many as they have room for, and the rest
-//! here.
+//! The bytes of a log: a file accepts as many as it has room for, and the backlog has the rest.
 //!
 //! ```text
-//!  line ─► rest ─► file ─► disk            rest: what the file had no room for; nothing passes it
-//!           ▲        │ failed (disk full)
-//!           │        ▼
-//!           └─ what it did not write ─► a file that is opened anew, after a pause
+//!  line ─► backlog ─► file ─► disk         backlog: what the file had no room for, in order
+//!             ▲         │ failed (disk full)
+//!             │         ▼
+//!             └─ what it did not write ─► a file that is opened anew, after a pause
 //! ```
 //!
-//! A file that has failed stays so. So the log takes back what the kernel did not get, opens its
-//! path again, and goes on there where it had stopped; no line is taken meanwhile, so that memory
-//! stays bounded. A sync that failed has lost what nobody knows: the log goes on, and its end says so.
+//! A file that has failed stays failed. So the log
+//!
+//! 1. takes back the accepted bytes that the kernel did not get,
+//! 2. opens its path again, after a pause, and
+//! 3. goes on in the new file where the old one stopped.
+//!
+//! It accepts no line meanwhile, so that memory stays bounded. After a failed sync it is unknown
+//! what is lost: the log goes on, and its end reports the error.
 
 use super::missing::Missing;
 use crate::caller::Unwritten;
@@ -26,10 +30,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long the log pauses before it opens its path again after a failure: twice as long after
-/// each that follows another within ten seconds.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// The pause before the log opens its path again after a failure. It doubles with each failure
+/// within [`CALM`] after another: 100, 200, 400, 800 ms, then 1 s each time.
+const MIN_PAUSE: Duration = Duration::from_millis(100);
+/// The longest pause.
+const MAX_PAUSE: Duration = Duration::from_secs(1);
+/// Without a failure for this time, the next pause is [`MIN_PAUSE`] again.
 const CALM: Duration = Duration::from_secs(10);
 
 /// How the path is opened.
@@ -49,20 +55,20 @@ impl Opener {
 /// The file that lines go to has failed.
 struct Broken {
     errno: Errno,
-    /// What it did not write is in `rest`.
-    is_rescued: bool,
+    /// What it did not write is in the backlog.
+    is_taken_back: bool,
     retry: Instant,
 }
 
-/// A file that takes no more lines, and becomes durable.
+/// A file that accepts no more lines, and becomes durable.
 struct Retired {
     file: File,
-    /// What a sync has to cover.
+    /// The mark that a sync has to cover.
     mark: u64,
     synced: bool,
 }
 
-/// See the module.
+/// The files and the backlog of a log; see the module.
 #[derive(Default)]
 pub struct State {
     opener: Option<Opener>,
@@ -73,46 +79,47 @@ pub struct State {
     broken: Option<Broken>,
     /// When a file failed last, and how long the pause was.
     last_failure: Option<(Instant, Duration)>,
-    /// The next file, whose open is in progress, or done and it waits for `rest`.
+    /// The next file, and whether it is open; then it waits for the backlog.
     next: Option<(File, bool)>,
     open_error: Option<Errno>,
     retired: Vec<Retired>,
-    /// What the file had no room for: nothing goes before it.
-    rest: VecDeque<u8>,
+    /// What the file had no room for: it is written before all else.
+    backlog: VecDeque<u8>,
     pub missing: Missing,
-    /// The mark of the sync at the end, and up to where the file was synced.
+    /// The mark of the sync at the end.
     last_sync: Option<u64>,
+    /// The mark up to which the file was synced.
     synced: Option<u64>,
-    /// A sync failed: what was written may be lost.
+    /// The error of a failed sync: what was written may be lost.
     sync_error: Option<Errno>,
-    /// No line is taken any more.
+    /// No line is accepted any more.
     is_ending: bool,
-    /// The file that failed last, at the end, was tried once more.
+    /// A failed file was replaced once more at the end.
     tried_at_end: bool,
 }
 
-/// Lines, and waiting for them.
+/// Lines, and their progress.
 impl State {
-    /// Writes the line after what waits; `WouldBlock` if nothing of it was taken.
+    /// Writes the line after the backlog; `WouldBlock` if nothing of it was accepted.
     pub fn put(&mut self, line: &[u8]) -> io::Result<()> {
         if self.is_ending {
             return Err(ErrorKind::BrokenPipe.into());
         }
-        self.go_on()?;
+        self.write_backlog()?;
         let file = self.file.as_ref().ok_or(ErrorKind::BrokenPipe)?;
         let n = file
             .write(line)
             .map_err(|error| self.failed_or_full(error))?;
         self.missing.took(line);
         if n < line.len() {
-            self.rest.extend(&line[n..]);
-            // As far as it goes; and if it does not go, an event is owed from now on.
-            let _ = self.go_on();
+            self.backlog.extend(&line[n..]);
+            // As much as there is room for. If there is none, an event follows when there is.
+            let _ = self.write_backlog();
         }
         Ok(())
     }
 
-    /// A line that nobody keeps: the disk is behind, or has this error.
+    /// Drops a line, because the disk is behind or has this error.
     pub fn drop_line(&mut self, line: &[u8], errno: Option<i32>) {
         self.missing.dropped(line);
         if !self.is_ending {
@@ -120,9 +127,9 @@ impl State {
         }
     }
 
-    /// Bytes taken so far.
+    /// Returns how many bytes were accepted so far, those of the backlog included.
     pub fn taken(&self) -> u64 {
-        self.accepted() + self.rest.len() as u64
+        self.accepted() + self.backlog.len() as u64
     }
 
     fn accepted(&self) -> u64 {
@@ -130,9 +137,9 @@ impl State {
         self.before + marks.map_or(0, |marks| marks.accepted)
     }
 
-    /// Whether the kernel has the first `mark` bytes that were taken; if not, news will follow.
+    /// Whether the kernel has the first `mark` accepted bytes. If not, an event follows.
     pub fn is_written(&mut self, mark: u64) -> io::Result<bool> {
-        match self.go_on() {
+        match self.write_backlog() {
             Err(error) if error.kind() != ErrorKind::WouldBlock => return Err(error),
             _ => {}
         }
@@ -152,21 +159,21 @@ impl State {
         }
     }
 
-    /// Whether all that was taken is durable; if not, news will follow. A file that fails is
+    /// Whether all accepted bytes are durable. If not, an event follows. A file that fails is
     /// replaced once.
     pub fn is_durable(&mut self) -> io::Result<bool> {
         let retried = self.tried_at_end;
         if let Some(broken) = &mut self.broken {
             let errno = broken.errno;
-            if retried && self.next.is_none() && broken.is_rescued {
+            if retried && self.next.is_none() && broken.is_taken_back {
                 return Err(errno.into());
             }
-            if self.next.is_none() && broken.is_rescued {
+            if self.next.is_none() && broken.is_taken_back {
                 self.tried_at_end = true;
                 broken.retry = Instant::now();
             }
         }
-        match self.go_on() {
+        match self.write_backlog() {
             Ok(()) if self.next.is_none() => {}
             Ok(()) => return Ok(false),
             Err(error) if error.kind() == ErrorKind::WouldBlock || self.broken.is_some() => {
@@ -193,56 +200,57 @@ impl State {
         Ok(self.synced >= self.last_sync && self.retired.is_empty())
     }
 
-    /// No line is taken any more.
+    /// Refuses all later lines.
     pub fn stop_taking(&mut self) {
         self.is_ending = true;
     }
 
-    /// All is durable: closes the file.
+    /// Closes the file, when all is durable.
     pub fn end(&mut self) -> io::Result<()> {
         self.file = None;
         self.sync_error.map_or(Ok(()), |errno| Err(errno.into()))
     }
 
-    /// What the files do not have is lost; what they have they go on writing.
+    /// Drops the backlog; the files go on writing what they have accepted.
     pub fn give_up(&mut self) {
-        self.missing.lost(&self.rest);
-        self.rest.clear();
+        self.missing.lost(&self.backlog);
+        self.backlog.clear();
         self.file = None;
         self.next = None;
         self.retired.clear();
     }
 
-    /// How long until the path is to be opened again, if that is to be.
+    /// Returns the time until the path has to be opened again, if it has to be.
     pub fn next_retry(&self) -> Option<Duration> {
         let broken = self.broken.as_ref().filter(|_| self.next.is_none())?;
         Some(broken.retry.saturating_duration_since(Instant::now()))
     }
 }
 
-/// Bytes on their way into a file.
+/// The backlog.
 impl State {
-    /// Writes what has to go before the next line: the rest of the last one, and how many are
-    /// missing.
-    fn go_on(&mut self) -> io::Result<()> {
-        self.go_on_after_failure()?;
+    /// Writes the backlog, which goes before the next line: the rest of the last one, and the
+    /// notice of missing lines.
+    fn write_backlog(&mut self) -> io::Result<()> {
+        self.recover()?;
         loop {
-            while !self.rest.is_empty() {
+            while !self.backlog.is_empty() {
                 let file = self.file.as_ref().ok_or(ErrorKind::BrokenPipe)?;
-                match file.write(self.rest.as_slices().0) {
-                    Ok(n) => drop(self.rest.drain(..n)),
+                match file.write(self.backlog.as_slices().0) {
+                    Ok(n) => drop(self.backlog.drain(..n)),
                     Err(error) => return Err(self.failed_or_full(error)),
                 }
             }
             self.switch();
             match self.missing.take_notice() {
-                Some(notice) => self.rest.extend(notice.as_bytes()),
+                Some(notice) => self.backlog.extend(notice.as_bytes()),
                 None => return Ok(()),
             }
         }
     }
 
-    /// What a call on the file said: `WouldBlock`, or its failure, which is seen to.
+    /// Returns the error of a call on the file: `WouldBlock`, or the file's failure, which is
+    /// handled.
     fn failed_or_full(&mut self, error: io::Error) -> io::Error {
         let failure = self.file.as_ref().and_then(|file| file.failure().ok());
         let Some(failure) = failure.flatten() else {
@@ -250,14 +258,14 @@ impl State {
         };
         self.fail(failure.errno);
         if failure.errno.is_transient() {
-            // Not one of those that only have to be repeated.
+            // Not an error that asks for a retry of the call.
             return Errno(libc::EIO).into();
         }
         failure.errno.into()
     }
 }
 
-/// Files that come and go.
+/// The files.
 impl State {
     pub fn begin(
         &mut self,
@@ -273,7 +281,7 @@ impl State {
         self.open_anew()
     }
 
-    /// Opens the path again; lines go there once it is open.
+    /// Opens the path again. Lines go to the new file once it is open.
     pub fn open_anew(&mut self) -> io::Result<()> {
         if self.is_ending {
             return Err(ErrorKind::BrokenPipe.into());
@@ -291,17 +299,17 @@ impl State {
         Ok(())
     }
 
-    /// Whether a file is being opened, or waits for its turn.
+    /// Whether a file is being opened, or waits for the backlog.
     pub fn is_opening(&self) -> bool {
         self.next.is_some()
     }
 
-    /// Why the last open failed, once.
+    /// Takes the error of the last open.
     pub fn take_open_error(&mut self) -> Option<Errno> {
         self.open_error.take()
     }
 
-    /// News from the engine.
+    /// Handles an event of the engine.
     pub fn handle_event(&mut self, event: &Event) {
         let fd = event.fd;
         let is = |file: &File| file.fd() == fd;
@@ -323,15 +331,16 @@ impl State {
             }
         }
         self.settle_retired(fd, &event.kind);
-        // An error comes back at the next line.
-        let _ = self.go_on();
+        // The next line gets the error.
+        let _ = self.write_backlog();
     }
 
-    /// The next file takes the place of one that failed, or of one that has all that was taken.
+    /// Replaces the file by the next one, if that is open and the file has failed, or has accepted
+    /// the whole backlog.
     fn switch(&mut self) {
         let is_due = match &self.broken {
-            Some(broken) => broken.is_rescued,
-            None => self.rest.is_empty(),
+            Some(broken) => broken.is_taken_back,
+            None => self.backlog.is_empty(),
         };
         let Some((next, _)) = self.next.take_if(|(_, is_open)| *is_open && is_due) else {
             return;
@@ -344,7 +353,7 @@ impl State {
             return;
         }
         if let Some(file) = old {
-            // A failure that comes first is found when its event is heard.
+            // A file that has failed by now is handled with its event.
             let mark = file.sync().unwrap_or(u64::MAX);
             self.retired.push(Retired {
                 file,
@@ -359,7 +368,8 @@ impl State {
         marks.flatten().any(|marks| marks.written < marks.accepted)
     }
 
-    /// A file of before is durable, or has failed: then what it did not write goes on here.
+    /// Handles an event of a retired file: drops the file when it is durable, and takes back what
+    /// it did not write when it has failed.
     fn settle_retired(&mut self, fd: Fd, kind: &EventKind) {
         for old in self.retired.iter_mut().filter(|old| old.file.fd() == fd) {
             if let EventKind::Synced { upto } = *kind {
@@ -376,7 +386,7 @@ impl State {
                         let bytes = self.count_taken_back(&unwritten, failure.errno);
                         self.before -= bytes;
                         let unwritten = unwritten.iter().flat_map(|range| &range.bytes);
-                        self.rest.extend(unwritten);
+                        self.backlog.extend(unwritten);
                     }
                     Err(_) => self.retired.push(old),
                 },
@@ -388,7 +398,7 @@ impl State {
         if self.broken.is_none() {
             self.broken = Some(Broken {
                 errno,
-                is_rescued: false,
+                is_taken_back: false,
                 retry: Instant::now(),
             });
             self.pause(Instant::now());
@@ -396,54 +406,54 @@ impl State {
         self.take_back_unwritten();
     }
 
-    /// Lets some time pass before the path is opened again.
+    /// Sets the time when the path is opened again.
     fn pause(&mut self, now: Instant) {
         let pause = match self.last_failure {
             Some((last, pause)) if now.duration_since(last) < CALM => pause * 2,
-            _ => FIRST_PAUSE,
+            _ => MIN_PAUSE,
         };
-        let pause = pause.min(LONGEST_PAUSE);
+        let pause = pause.min(MAX_PAUSE);
         self.last_failure = Some((now, pause));
         if let Some(broken) = &mut self.broken {
             broken.retry = now + pause;
         }
     }
 
-    /// Takes back what the file that failed did not write, before all that it did not accept.
+    /// Takes back what the failed file did not write, and puts it before the backlog.
     fn take_back_unwritten(&mut self) {
         let (Some(broken), Some(file)) = (&mut self.broken, &self.file) else {
             return;
         };
-        if broken.is_rescued {
+        if broken.is_taken_back {
             return;
         }
         let errno = broken.errno;
-        // In flight still, or no memory: tried again with the next news, or the next line.
+        // Still in flight, or no memory: retried with the next event or line.
         let Ok(unwritten) = file.take_unwritten() else {
             return;
         };
-        broken.is_rescued = true;
+        broken.is_taken_back = true;
         let before = self.accepted();
         let bytes = self.count_taken_back(&unwritten, errno);
         self.file = None;
         self.before = before - bytes;
-        let mut rest = VecDeque::with_capacity(bytes as usize + self.rest.len());
-        rest.extend(unwritten.iter().flat_map(|range| &range.bytes));
-        rest.append(&mut self.rest);
-        self.rest = rest;
+        let mut backlog = VecDeque::with_capacity(bytes as usize + self.backlog.len());
+        backlog.extend(unwritten.iter().flat_map(|range| &range.bytes));
+        backlog.append(&mut self.backlog);
+        self.backlog = backlog;
     }
 
     fn count_taken_back(&mut self, unwritten: &[Unwritten], errno: Errno) -> u64 {
         if unwritten.is_empty() {
-            // It was a sync that failed.
+            // The failure is that of a sync.
             self.sync_error.get_or_insert(errno);
         }
         unwritten.iter().map(|range| range.bytes.len() as u64).sum()
     }
 
-    /// After a failure: opens the path again when the pause is over, and puts the new file in the
-    /// place of the one that failed. The error while that is not done.
-    fn go_on_after_failure(&mut self) -> io::Result<()> {
+    /// Recovers from a failure: opens the path again when the pause is over, and replaces the
+    /// failed file by the new one. Returns the failure until that is done.
+    fn recover(&mut self) -> io::Result<()> {
         if self.broken.is_none() {
             return Ok(());
         }
@@ -453,7 +463,7 @@ impl State {
             return Ok(());
         };
         let errno = broken.errno;
-        let is_due = broken.is_rescued && broken.retry <= Instant::now();
+        let is_due = broken.is_taken_back && broken.retry <= Instant::now();
         if self.next.is_none() && is_due && self.open_next().is_err() {
             self.pause(Instant::now());
         }

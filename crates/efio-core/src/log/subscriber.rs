@@ -1,4 +1,4 @@
-//! A log for `tracing-subscriber`.
+//! Makes a log the writer of `tracing-subscriber`.
 
 use super::LogWriter;
 use tracing_subscriber::fmt::MakeWriter;

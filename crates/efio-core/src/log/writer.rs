@@ -1,6 +1,6 @@
-//! The end that lines go into.
+//! The writer of lines.
 
-use super::OPEN_TIME;
+use super::OPEN_TIMEOUT;
 use super::line::Log;
 use std::fmt;
 use std::io::{self, Write};
@@ -20,30 +20,31 @@ impl LogWriter {
 }
 
 impl LogWriter {
-    /// Opens the path of the log anew, as after its file was renamed (logrotate, `SIGHUP`): lines go
-    /// to the new file from now on, what was taken before goes to the old one, which becomes durable
-    /// and is closed in the background. Waits until the kernel has opened the file, up to ten
-    /// seconds. Should the old file fail yet, what it did not take is written to the new one.
+    /// Opens the path of the log anew, as after its file was renamed (logrotate, `SIGHUP`). Later
+    /// lines go to the new file. Those accepted before go to the old one, which becomes durable and
+    /// is closed in the background. If the old file fails by then, the new one gets what it did not
+    /// write. Waits until the kernel has opened the file, for up to ten seconds.
     ///
     /// After a failure (a full disk) the log does this by itself, with the next lines: after a
-    /// tenth of a second, later once a second.
+    /// tenth of a second at first, later once a second.
     ///
     /// # Errors
     ///
-    /// That of the open: lines go to the old file as before. `BrokenPipe` after the end of the log,
-    /// `TimedOut`: it goes on in the background.
+    /// - That of the open: lines go to the old file as before.
+    /// - `BrokenPipe` after the end of the log.
+    /// - `TimedOut`: the open goes on in the background.
     pub fn reopen(&self) -> io::Result<()> {
-        self.log.reopen(OPEN_TIME)
+        self.log.reopen(OPEN_TIMEOUT)
     }
 }
 
 impl Write for &LogWriter {
-    /// Takes all of `line` or nothing.
+    /// Accepts `line` whole, or fails.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.log.write(line)
     }
 
-    /// One line in several pieces.
+    /// Formats one line, and writes it whole.
     fn write_fmt(&mut self, args: fmt::Arguments<'_>) -> io::Result<()> {
         match args.as_str() {
             Some(line) => self.log.write(line.as_bytes()).map(drop),
@@ -51,7 +52,7 @@ impl Write for &LogWriter {
         }
     }
 
-    /// Waits until the kernel has every line that was taken before, whatever others write
+    /// Waits until the kernel has every line that was accepted before, whatever others write
     /// meanwhile, for up to a second.
     fn flush(&mut self) -> io::Result<()> {
         self.log.flush(Duration::from_secs(1))
