@@ -1,4 +1,4 @@
-//! A whole file copied by the calling thread, which waits.
+//! Copies a whole file on the calling thread, which waits.
 
 use super::copy::Failed;
 use super::{CopyFile, Step};
@@ -14,7 +14,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// Why there is no copy, and which of the two files it was.
+/// The error of a copy, and which of the two files failed.
 #[derive(Debug)]
 pub struct CopyError {
     path: PathBuf,
@@ -29,12 +29,12 @@ impl CopyError {
         }
     }
 
-    /// The file that failed, as it was given to [`copy`].
+    /// Returns the path of the file that failed, as it was passed to [`copy`].
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// What the kernel said.
+    /// Returns the error of the kernel.
     pub fn io_error(&self) -> &io::Error {
         &self.source
     }
@@ -52,34 +52,41 @@ impl Error for CopyError {
     }
 }
 
-/// Of the same kind, with the path in its text.
+/// Converts to an error of the same kind, with the path in its text.
 impl From<CopyError> for io::Error {
     fn from(error: CopyError) -> Self {
         Self::new(error.source.kind(), error)
     }
 }
 
-/// Copies the file `from` to `to` and waits until the copy is durable. Returns how long it is. What
-/// `to` held is lost; if it is new it gets the permissions of `from`, under the umask, as with cp(1).
+/// Copies the file `from` to `to` and waits until the copy is durable. Returns its length in bytes.
+/// The old content of `to` is lost. A new file gets the permissions of `from`, under the umask, as
+/// with cp(1).
 ///
-/// Holes of `from` are holes in `to`. A file that says to be empty is read all the same, as those in
-/// `/proc` want it.
+/// Holes of `from` are holes in `to`. A file whose size is 0 is read all the same, because those in
+/// `/proc` have content.
 ///
-/// `progress` is called before the first byte, after each page, and at the end, with how far the copy
-/// is and the size of `from` when it began. The whole file is copied even if its size changes
-/// meanwhile. The io mode and the memory are the engine's; no events are sent.
+/// `progress` is called before the first byte, after each page, and at the end, with the number of
+/// bytes copied so far and the size of `from` at the beginning. The whole file is copied even if
+/// its size changes meanwhile. The io mode and the memory are the engine's; no events are emitted.
 ///
-/// A loop that must not wait drives [`CopyFile`] instead.
+/// A loop that must not wait uses [`CopyFile`] instead.
 ///
 /// # Errors
 ///
-/// What the kernel says to either file, with its path: `from` is opened first, and `to` is not
-/// touched if that fails. `InvalidInput` when both are one file. `EDEADLK` in a callback of the
-/// engine. What was copied before an error is left in `to`.
+/// - Those of the kernel for either file, with its path. `from` is opened first, and `to` is not
+///   changed if that fails.
+/// - `InvalidInput` when both are one file.
+/// - `EDEADLK` in a callback of the engine.
+///
+/// After an error, what was copied before stays in `to`.
+///
+/// # Examples
 ///
 /// ```
 /// # fn main() -> std::io::Result<()> {
-/// # let name = |what| std::env::temp_dir().join(format!("efio-copy-{what}-{}", std::process::id()));
+/// # let dir = std::env::temp_dir();
+/// # let name = |what| dir.join(format!("efio-copy-{what}-{}", std::process::id()));
 /// # let (from, to) = (name("from"), name("to"));
 /// # std::fs::write(&from, vec![7; 3_000_000])?;
 /// let engine = efio_core::Engine::new()?;
@@ -134,7 +141,7 @@ pub fn copy(
     Ok(done)
 }
 
-/// Both files, and how far the copy is.
+/// Both files, and the bytes copied so far.
 struct Copying<P> {
     source: File,
     target: File,
@@ -143,16 +150,16 @@ struct Copying<P> {
 }
 
 impl<P: FnMut(u64)> Copying<P> {
-    /// What has bytes, and then what the file has grown by.
+    /// Copies the ranges with data, and then what the file has grown by.
     fn all(&mut self, from: &Path, metadata: &Metadata) -> Result<(), Failed> {
-        // Units of 512 bytes, whatever the file system's are.
+        // Units of 512 bytes on every file system.
         if metadata.blocks() * 512 < metadata.len() {
             self.around_holes(from)?;
         }
         self.part(None)
     }
 
-    /// Copies from data to data, as far as the file system tells where there are any.
+    /// Copies the ranges with data, as far as the file system reports them.
     fn around_holes(&mut self, from: &Path) -> Result<(), Failed> {
         let map = std::fs::File::open(from).map_err(Failed::Source)?;
         loop {
@@ -163,7 +170,7 @@ impl<P: FnMut(u64)> Copying<P> {
             self.go_to(data.start)?;
             self.part(Some(data.end - data.start))?;
             if self.done < data.end {
-                // It is shorter by now.
+                // The file has become shorter.
                 return Ok(());
             }
         }
@@ -177,7 +184,7 @@ impl<P: FnMut(u64)> Copying<P> {
         Ok(())
     }
 
-    /// Goes on there, in both files.
+    /// Moves both files to `position`.
     fn go_to(&mut self, position: u64) -> Result<(), Failed> {
         self.source.set_position(position).map_err(Failed::Source)?;
         self.target.set_position(position).map_err(Failed::Target)?;
@@ -215,7 +222,7 @@ impl<P: FnMut(u64)> Copying<P> {
     }
 }
 
-/// A file that is open, and whose events nobody has to take.
+/// Opens a file without events, and waits for the open.
 fn open(engine: &Engine, path: &Path, options: OpenOptions) -> io::Result<File> {
     let file = engine.open(path, &options.events(false))?;
     file.blocking(None).wait_open()?;

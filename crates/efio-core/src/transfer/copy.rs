@@ -1,11 +1,13 @@
-//! A file to a file: the page that was read becomes the page that is written.
+//! Copies a file to a file: the page that was read becomes the page that is written.
 
 use super::{Left, Step};
 use crate::file::File;
 use crate::page::PageSlice;
 use std::io::{self, ErrorKind};
 
-/// Copies a file, or a part of it, into another one, from and to where their positions are.
+/// Copies a file, or a part of it, into another one, from and to their positions.
+///
+/// # Examples
 ///
 /// ```
 /// use efio_core::transfer::{CopyFile, Step};
@@ -38,12 +40,12 @@ use std::io::{self, ErrorKind};
 #[derive(Debug)]
 pub struct CopyFile {
     left: Left,
-    /// Read, and not accepted yet.
+    /// Bytes that were read, and that the target has not accepted yet.
     held: Option<PageSlice>,
 }
 
 impl CopyFile {
-    /// `len` bytes, or all up to the end of the source.
+    /// Creates a copy of `len` bytes, or of all up to the end of the source.
     pub fn new(len: Option<u64>) -> Self {
         Self {
             left: Left::new(len),
@@ -51,18 +53,18 @@ impl CopyFile {
         }
     }
 
-    /// Bytes that the target accepted so far.
+    /// Returns the number of bytes that the target has accepted.
     pub fn transferred(&self) -> u64 {
         self.left.transferred
     }
 
-    /// Moves one page. A page that the target had no room for stays here, in front of the next
-    /// step: the position of the source is behind it already.
+    /// Copies at most one page, without waiting. A page that the target had no room for is kept for
+    /// the next step; the position of the source is after it already.
     ///
     /// # Errors
     ///
-    /// `UnexpectedEof` when the source ends before `len` bytes; those of [`File::read`] and
-    /// [`File::write`], `WouldBlock` excepted.
+    /// - `UnexpectedEof` when the source ends before `len` bytes.
+    /// - Those of [`File::read`] and [`File::write`], except `WouldBlock`.
     pub fn step(&mut self, from: &File, to: &File) -> io::Result<Step> {
         self.try_step(from, to).map_err(|failed| match failed {
             Failed::Source(error) | Failed::Target(error) => error,

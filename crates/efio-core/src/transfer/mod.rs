@@ -1,19 +1,21 @@
 //! Transfers: a file to a socket, a socket to a file, a file to a file, one bounded step at a time,
-//! driven by whatever loop there is.
+//! from any event loop.
 //!
-//! | machine | from → to | copies in this process |
+//! | type | from → to | copies in this process |
 //! |---|---|---|
 //! | [`SendFile`] | file → anything that implements [`Write`](std::io::Write) | none: the page that was read is written |
 //! | [`ReceiveFile`] | socket → file | none: `recv(2)` fills the page that will be written |
 //! | [`CopyFile`], [`copy()`] | file → file | none where the offsets are congruent modulo 4 KiB (a page changes streams), else one |
 //!
-//! A step never waits. It says what to wait for: the [`Readable`](crate::EventKind::Readable) or
-//! [`Writable`](crate::EventKind::Writable) event of the file, or the socket's readiness. It moves
-//! so little that a loop with many connections stays fair between them: 32 KiB, or one page.
-//! [`SendFile::in_target`] and [`ReceiveFile::in_socket`] tell the time in the calls of the socket from efio's own.
+//! A step never waits. It returns what to wait for: the [`Readable`](crate::EventKind::Readable) or
+//! [`Writable`](crate::EventKind::Writable) event of the file, or the socket's readiness. It
+//! transfers at most 32 KiB or one page, so that a loop with many connections stays fair between
+//! them. [`SendFile::in_target`] and [`ReceiveFile::in_socket`] return the time spent in the calls
+//! of the socket.
 //!
-//! While a transfer runs it should have the file for itself: a read or a seek in between is
-//! noticed and fails with `EBUSY`, a write in between goes in between.
+//! While a transfer runs, nothing else should use the file's position. If a read or a seek moves it
+//! during a step of [`SendFile`], the step fails with `EBUSY`. Bytes of a write are inserted
+//! between those of the transfer.
 
 mod by_path;
 mod copy;
@@ -25,24 +27,24 @@ pub use copy::CopyFile;
 pub use receive::ReceiveFile;
 pub use send::SendFile;
 
-/// Where a transfer stands after a step.
+/// The result of one step of a transfer.
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// That many bytes were moved. There may be more to move at once: step again when others had
-    /// their turn.
+    /// This many bytes were transferred. More may be available at once: step again after the other
+    /// connections had their turn.
     Moved(usize),
-    /// The source has nothing now. Step again after the file's Readable event, or when the socket
+    /// The source has no bytes now. Step again after the file's Readable event, or when the socket
     /// is readable.
     WaitSource,
-    /// The target takes nothing now. Step again after the file's Writable event, or when the
-    /// socket is writable.
+    /// The target has no room now. Step again after the file's Writable event, or when the socket
+    /// is writable.
     WaitTarget,
-    /// All is moved.
+    /// All bytes are transferred.
     Done,
 }
 
-/// What is left of a transfer that may have a length.
+/// The rest of a transfer that may have a length.
 #[derive(Clone, Copy, Debug)]
 struct Left {
     wanted: Option<u64>,
@@ -57,7 +59,7 @@ impl Left {
         }
     }
 
-    /// Bytes that may still be moved, at most `most`; 0 when all are.
+    /// Returns how many bytes may still be transferred, at most `most`; 0 when all are.
     fn at_most(&self, most: usize) -> usize {
         let Some(wanted) = self.wanted else {
             return most;
@@ -70,7 +72,7 @@ impl Left {
         Step::Moved(n)
     }
 
-    /// What the end of the source means.
+    /// Returns the result when the source ends: an error if the transfer has a length.
     fn source_ended(&self) -> std::io::Result<Step> {
         match self.wanted {
             None => Ok(Step::Done),

@@ -1,4 +1,4 @@
-//! A socket to a file, straight into the page that will be written.
+//! Receives from a socket into the page of a file that will be written.
 
 use super::{Left, Step};
 use crate::caller::transfer::Received;
@@ -7,16 +7,19 @@ use std::io;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-/// Bytes per step: one `recv(2)`, which copies them in some microseconds. Half of it costs a fifth of
-/// the speed, twice as much makes the longest calls half as long again.
+/// Bytes per step: one `recv(2)`, which copies them in some microseconds. Half of it costs a fifth
+/// of the throughput; twice as much makes the longest calls half as long again.
 const STEP: usize = 32 << 10;
 
-/// Receives into a file at its position.
+/// Receives from a socket into a file at its position.
 ///
-/// The kernel copies from the socket into the open page under custody of the file: accepted, in
-/// order, as after [`File::write`], without a copy in between. That is why the source is a
-/// socket's descriptor and not any reader: nobody's code runs under custody. Bytes that have to be
-/// looked at first (TLS, a chunked body) go through [`File::write`], which is one copy.
+/// The kernel copies from the socket into the open page while the caller holds the file's lock. The
+/// bytes are accepted, in order, as after [`File::write`], without a copy in between. The source is
+/// a socket's descriptor and not any reader, because no foreign code may run under the file's lock.
+/// Bytes that have to be processed first (TLS, a chunked body) go through [`File::write`], which is
+/// one copy.
+///
+/// # Examples
 ///
 /// ```
 /// use efio_core::transfer::{ReceiveFile, Step};
@@ -44,7 +47,7 @@ pub struct ReceiveFile {
 }
 
 impl ReceiveFile {
-    /// `len` bytes, or all until the peer sends no more.
+    /// Creates a transfer of `len` bytes, or of all until the peer sends no more.
     pub fn new(len: Option<u64>) -> Self {
         Self {
             left: Left::new(len),
@@ -52,23 +55,24 @@ impl ReceiveFile {
         }
     }
 
-    /// Bytes that the file accepted so far.
+    /// Returns the number of bytes that the file has accepted.
     pub fn transferred(&self) -> u64 {
         self.left.transferred
     }
 
-    /// Time spent in `recv(2)` so far. What the steps took beyond it is efio's.
+    /// Returns the time spent in `recv(2)` so far. The rest of the steps' time was spent in efio.
     pub fn in_socket(&self) -> Duration {
         self.in_socket
     }
 
-    /// Moves what can be moved now, with one call of `recv(2)` that does not wait even if the
-    /// socket would.
+    /// Receives at most 32 KiB with one call of `recv(2)`, which does not wait even if the socket
+    /// is blocking.
     ///
     /// # Errors
     ///
-    /// `UnexpectedEof` when the peer ends before `len` bytes; those of [`File::write`],
-    /// `WouldBlock` excepted; those of `recv(2)`, `ENOTSOCK` among them.
+    /// - `UnexpectedEof` when the peer ends before `len` bytes.
+    /// - Those of [`File::write`], except `WouldBlock`.
+    /// - Those of `recv(2)`, for example `ENOTSOCK`.
     pub fn step(&mut self, file: &File, from: impl AsFd) -> io::Result<Step> {
         let most = self.left.at_most(STEP);
         if most == 0 {

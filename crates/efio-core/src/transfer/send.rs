@@ -1,4 +1,4 @@
-//! A file to a socket, from the pages that were read.
+//! Sends a file to a socket, from the pages that were read.
 
 use super::{Left, Step};
 use crate::file::File;
@@ -6,15 +6,18 @@ use std::io::{self, ErrorKind, IoSlice, Write};
 use std::time::{Duration, Instant};
 
 /// Bytes per step. A socket of the same machine runs its receiver's part of the protocol inside the
-/// call: 64 KiB take up to three times as long as these, and are sent no faster.
+/// call: 64 KiB take up to three times as long as 32 KiB, with the same throughput.
 const STEP: usize = 32 << 10;
-/// Pages per step.
+/// The most pages per step.
 const PAGES: usize = 16;
 
 /// Sends a file, or a part of it, from its position on.
 ///
 /// The target gets the pages themselves, in one vectored write per step, outside of any lock: it
-/// can be a socket, a pipe, a TLS stream. The position moves by what the target took.
+/// can be a socket, a pipe, a TLS stream. The position advances by the number of bytes that the
+/// target accepted.
+///
+/// # Examples
 ///
 /// ```
 /// use efio_core::transfer::{SendFile, Step};
@@ -46,7 +49,7 @@ pub struct SendFile {
 }
 
 impl SendFile {
-    /// `len` bytes, or all up to the end of the file.
+    /// Creates a transfer of `len` bytes, or of all up to the end of the file.
     pub fn new(len: Option<u64>) -> Self {
         Self {
             left: Left::new(len),
@@ -54,23 +57,25 @@ impl SendFile {
         }
     }
 
-    /// Bytes that the target took so far.
+    /// Returns the number of bytes that the target has accepted.
     pub fn transferred(&self) -> u64 {
         self.left.transferred
     }
 
-    /// Time spent in the calls of the target so far. What the steps took beyond it is efio's.
+    /// Returns the time spent in the calls of the target so far. The rest of the steps' time was
+    /// spent in efio.
     pub fn in_target(&self) -> Duration {
         self.in_target
     }
 
-    /// Moves what can be moved now, with one call of `to`.
+    /// Sends at most 32 KiB with one call of `to`.
     ///
     /// # Errors
     ///
-    /// `UnexpectedEof` when the file ends before `len` bytes; `EBUSY` when somebody else moved the
-    /// position during the step; those of [`File::read`](File::read), `WouldBlock` excepted, and
-    /// of `to`. `WriteZero` when `to` takes nothing without saying why.
+    /// - `UnexpectedEof` when the file ends before `len` bytes.
+    /// - `EBUSY` when another caller moved the position during the step.
+    /// - Those of [`File::read`](File::read), except `WouldBlock`, and those of `to`.
+    /// - `WriteZero` when `to` accepts no byte and returns no error.
     pub fn step(&mut self, file: &File, to: &mut impl Write) -> io::Result<Step> {
         let most = self.left.at_most(STEP);
         if most == 0 {
