@@ -64,7 +64,8 @@ pub struct OpenCommand {
     pub may_read: bool,
     /// Whether read-ahead begins before the first read.
     pub prefetch: bool,
-    /// Whether only tasks that poll the file are notified, by their wakers, and no event is emitted.
+    /// Whether only tasks that poll the file are notified, by their wakers, and no event is
+    /// emitted.
     pub wakers: bool,
     /// The caller's number for the file.
     pub user_data: u64,

@@ -5,8 +5,9 @@
 //!  driver ◄──────── takes all bits of a file ◄──┘
 //! ```
 //!
-//! A file is in the queue at most once, however many requests it has: the caller that sets the first
-//! bit of its request word queues it, and the driver resets the word to zero when it takes the bits.
+//! A file is in the queue at most once, however many requests it has: the caller that sets the
+//! first bit of its request word queues it, and the driver resets the word to zero when it takes
+//! the bits.
 //!
 //! Notifying a driver that sleeps costs the caller a system call, and often the processor. While IO
 //! is in flight the driver polls the inbox by itself within a moment, so deferrable requests skip
@@ -86,8 +87,8 @@ impl<A: Alarm> Inbox<A> {
         if bits.is_deferrable() {
             return before == Requests::NONE && self.send_deferred(index);
         }
-        // With only deferrable bits in the word the file is queued, but the driver may not have been
-        // notified.
+        // With only deferrable bits in the word the file is queued, but the driver may not have
+        // been notified.
         before.is_deferrable() && {
             self.push(index);
             self.doorbell.ring()
@@ -108,8 +109,8 @@ impl<A: Alarm> Inbox<A> {
         fence(Ordering::SeqCst);
     }
 
-    /// Takes the oldest command. The driver calls this before it sleeps until there is none, so that
-    /// it has seen every file with requests by then.
+    /// Takes the oldest command. The driver calls this before it sleeps until there is none, so
+    /// that it has seen every file with requests by then.
     pub fn pop(&self) -> Option<Command> {
         self.queue.pop().or_else(|| {
             // Relaxed load: it saves the swap when there is nothing. The caller that sets the flag

@@ -2,8 +2,8 @@
 //!
 //! 1. A caller gets `ENOMEM`, or falls back to an operation without memory, as
 //!    [`Inbox`](crate::inbox::Inbox) does.
-//! 2. The driver and the workers have taken work that nobody else would finish. They wait until there
-//!    is memory, as they wait for a disk: nothing is lost, and the callers go on meanwhile.
+//! 2. The driver and the workers have taken work that nobody else would finish. They wait until
+//!    there is memory, as they wait for a disk: nothing is lost, and the callers go on meanwhile.
 //!
 //! Only allocations that may be large are handled like this. A few dozen bytes are allocated as
 //! everywhere in Rust: without memory for them the program aborts.

@@ -21,8 +21,8 @@ pub enum ModeReason {
     NoDirect,
     /// Direct IO was chosen, and the kernel refused a direct read or write.
     DirectRefused,
-    /// The kernel or the file system does not support uncached IO: all buffered IO stays in the page
-    /// cache.
+    /// The kernel or the file system does not support uncached IO: all buffered IO stays in the
+    /// page cache.
     UncachedRefused,
 }
 

@@ -123,8 +123,8 @@ impl OpenSpec {
         }
     }
 
-    /// Whether the op, which has opened file `id` with [`flags_at_once`](Self::flags_at_once), has to
-    /// truncate it now. If so, the token is claimed.
+    /// Whether the op, which has opened file `id` with [`flags_at_once`](Self::flags_at_once), has
+    /// to truncate it now. If so, the token is claimed.
     pub fn truncates_now(&self, id: FileId) -> bool {
         let may = match &self.truncation {
             Truncation::AtOnce => true,

@@ -149,12 +149,12 @@ impl Shared {
         self.stopped.store(true, Ordering::Release);
     }
 
-    /// Marks the engine as one without a driver. Drops the queued commands, and with them the senders
-    /// of their answers, and wakes all waiting tasks, which then see the end.
+    /// Marks the engine as one without a driver. Drops the queued commands, and with them the
+    /// senders of their answers, and wakes all waiting tasks, which then see the end.
     pub fn abandon(&self) {
         // AcqRel: pairs with `is_abandoned` on the same word. Either that call comes later and
-        // returns true, or it came earlier, and what its caller put in the queue and in the lists is
-        // found now.
+        // returns true, or it came earlier, and what its caller put in the queue and in the lists
+        // is found now.
         self.abandoned.swap(true, Ordering::AcqRel);
         while self.inbox.pop().is_some() {}
         let mut wakers = Vec::new();
@@ -181,8 +181,8 @@ impl Shared {
     }
 }
 
-/// Creates the alarm that wakes the driver. Where an eventfd cannot be written or read, every caller
-/// would wait for ever, so the engine does not start (F71).
+/// Creates the alarm that wakes the driver. Where an eventfd cannot be written or read, every
+/// caller would wait for ever, so the engine does not start (F71).
 fn alarm() -> io::Result<EventFd> {
     let alarm = EventFd::new()?;
     alarm.wake();

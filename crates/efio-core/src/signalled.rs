@@ -13,18 +13,19 @@
 //! ```
 //!
 //! An *empty look* is a call of `next` that finds no item. The signal is an eventfd in an engine.
-//! The state saves the system call of a push while the signal is up, and that of an empty look while
-//! it is down. One thread at a time changes the signal: the one that left DOWN or UP. So the signal
-//! is down in DOWN and up in UP.
+//! The state saves the system call of a push while the signal is up, and that of an empty look
+//! while it is down. One thread at a time changes the signal: the one that left DOWN or UP. So the
+//! signal is down in DOWN and up in UP.
 //!
-//! **Edges.** A waiter that consumes edges (EPOLLET, mio, tokio's `AsyncFd`) takes items until there
-//! is none and then waits for the next write to the signal. Its empty look finds one of the states:
+//! **Edges.** A waiter that consumes edges (EPOLLET, mio, tokio's `AsyncFd`) takes items until
+//! there is none and then waits for the next write to the signal. Its empty look finds one of the
+//! states:
 //!
 //! 1. DOWN: the next push raises the signal.
 //! 2. UP: the look clears the signal itself, and looks again from DOWN on.
 //! 3. LOWERING or LOOKED: another thread is about to do so.
-//! 4. RAISING: the edge of this push may have been consumed already. If the state became UP, no later
-//!    push would write. So the look sets LOOKED, and the push clears the signal again.
+//! 4. RAISING: the edge of this push may have been consumed already. If the state became UP, no
+//!    later push would write. So the look sets LOOKED, and the push clears the signal again.
 //!
 //! In each case a thread looks at the queue again after DOWN, or the next push writes.
 
@@ -43,7 +44,8 @@ const RAISING: u32 = 1;
 const UP: u32 = RAISING | 1 << 1;
 /// An empty look is clearing the signal, and looks again afterwards.
 const LOWERING: u32 = RAISING | 1 << 2;
-/// A push is raising the signal, there was an empty look meanwhile, and the push will clear it again.
+/// A push is raising the signal, there was an empty look meanwhile, and the push will clear it
+/// again.
 const LOOKED: u32 = RAISING | 1 << 3;
 
 /// A signal that stays up until it is cleared.

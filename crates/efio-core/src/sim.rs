@@ -114,8 +114,8 @@ impl Simulation {
         self.driver.backend_mut().store()
     }
 
-    /// Advances the clock by `time`, then runs one turn of the driver. Returns whether the driver may
-    /// have more to do at once.
+    /// Advances the clock by `time`, then runs one turn of the driver. Returns whether the driver
+    /// may have more to do at once.
     pub fn turn(&mut self, time: Duration) -> bool {
         self.now += time;
         self.driver.backend_mut().set_time(self.now);

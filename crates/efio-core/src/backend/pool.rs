@@ -152,8 +152,8 @@ impl PoolBackend {
         self.shared
             .driver_returns_soon
             .store(false, Ordering::Relaxed);
-        // SeqCst: pairs with the fence in `complete`. Of "clear the flag, look for completions" here
-        // and "push, look at the flag" there, one looks after the other wrote.
+        // SeqCst: pairs with the fence in `complete`. Of "clear the flag, look for completions"
+        // here and "push, look at the flag" there, one looks after the other wrote.
         fence(Ordering::SeqCst);
         if let Some((pending, begun)) = sleep.watch {
             let stalled = begun.elapsed() >= STALL_AFTER && self.shared.work.pending() >= pending;
@@ -166,8 +166,8 @@ impl PoolBackend {
 }
 
 impl Task {
-    /// Whether the task takes microseconds unless its disk hangs. A read or write moves bytes, and a
-    /// sync waits for the disk.
+    /// Whether the task takes microseconds unless its disk hangs. A read or write moves bytes, and
+    /// a sync waits for the disk.
     fn is_short(&self) -> bool {
         matches!(self.request.op, Op::Open(_) | Op::Close(_))
     }
@@ -324,8 +324,8 @@ fn transfer(op: Op<KernelFile>, lease: DescriptorLease) -> (Outcome<KernelFile>,
     (result.map_or_else(failed, Outcome::Done), block)
 }
 
-/// Releases the lease of a read or write when it ends, also by a panic: otherwise the file could not
-/// switch between direct and buffered ops any more.
+/// Releases the lease of a read or write when it ends, also by a panic: otherwise the file could
+/// not switch between direct and buffered ops any more.
 struct LeaseInUse<'a>(&'a KernelFile, DescriptorLease);
 
 impl Drop for LeaseInUse<'_> {

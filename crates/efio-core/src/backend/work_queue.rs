@@ -12,9 +12,9 @@
 //! `wake_one` skips it. A worker that `wake_one` chose just before it took another task wakes the
 //! next idle worker, so that no task waits after one that hangs while another worker is idle (F45).
 //!
-//! A short task wakes no worker while an active one, which performs short tasks only, will reach the
-//! end of the queue soon. Should the active worker hang, the submitter sees that tasks stay pending,
-//! and wakes another worker with `wake_one`.
+//! A short task wakes no worker while an active one, which performs short tasks only, will reach
+//! the end of the queue soon. Should the active worker hang, the submitter sees that tasks stay
+//! pending, and wakes another worker with `wake_one`.
 //!
 //! | worker's state | `next` finds nothing | `next` finds a task | `wake_one` pops it |
 //! |---|---|---|---|
@@ -100,9 +100,9 @@ impl<T> WorkQueue<T> {
 
     fn push(&self, task: T) {
         memory::push(&self.work, task);
-        // SeqCst: pairs with the fences in `next` and `on_task`. Of "push, look for an idle or active
-        // worker" here and "list myself, or become inactive, look for work" there, one looks after
-        // the other wrote.
+        // SeqCst: pairs with the fences in `next` and `on_task`. Of "push, look for an idle or
+        // active worker" here and "list myself, or become inactive, look for work" there, one looks
+        // after the other wrote.
         fence(Ordering::SeqCst);
     }
 

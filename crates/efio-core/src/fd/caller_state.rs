@@ -1,7 +1,7 @@
 //! The callers' state of a file, with their ends of its streams.
 //!
-//! A stream is created with its first bytes and dropped when the file has been idle for an interval:
-//! most of the files that are open at a time transfer nothing.
+//! A stream is created with its first bytes and dropped when the file has been idle for an
+//! interval: most of the files that are open at a time transfer nothing.
 //!
 //! ```text
 //!  caller, with the file's lock                           driver
@@ -33,8 +33,8 @@ pub struct CallerState {
     pub may_write: bool,
     /// Whether writes go to the end of the file.
     pub append: bool,
-    /// The position is the end of the file, which only the kernel knows after an append. Then no run
-    /// serves it.
+    /// The position is the end of the file, which only the kernel knows after an append. Then no
+    /// run serves it.
     pub at_end: bool,
     /// The driver checks this file by itself within the flush interval.
     pub watched: bool,

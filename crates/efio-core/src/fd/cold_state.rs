@@ -97,8 +97,8 @@ impl Slot {
         self.take_handoff(|handoff| &mut handoff.reads)
     }
 
-    /// Hands callers the accepted bytes that will not be written. The holder of the file's lock calls
-    /// this.
+    /// Hands callers the accepted bytes that will not be written. The holder of the file's lock
+    /// calls this.
     pub fn put_lost(&self, lost: Box<Lost>) {
         self.put_handoff(|handoff| &mut handoff.lost, lost);
     }

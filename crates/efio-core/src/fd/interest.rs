@@ -84,8 +84,8 @@ impl Due {
 }
 
 impl Slot {
-    /// Registers that `notify` waits for `bit`. The caller, which holds the file's lock, retries once
-    /// afterwards.
+    /// Registers that `notify` waits for `bit`. The caller, which holds the file's lock, retries
+    /// once afterwards.
     pub fn register(&self, bit: Interest, notify: Notify<'_>) -> Registration {
         let new = match notify {
             Notify::Event => !self.add_interest(bit),

@@ -2,8 +2,8 @@
 //! whether the kernel has every accepted byte (a flush), and how long the file is.
 //!
 //! A question belongs to the thread or task that asked, and covers what was accepted at its first
-//! call: its *mark*. So it is answered whatever others write meanwhile. A write of the same thread or
-//! task voids it, because a later call has to cover the new bytes, too.
+//! call: its *mark*. So it is answered whatever others write meanwhile. A write of the same thread
+//! or task voids it, because a later call has to cover the new bytes, too.
 //!
 //! ```text
 //!  flush ─► WouldBlock (mark 100) ── others write ──► flush ─► Ok, once 100 bytes are written
@@ -20,8 +20,8 @@ use std::task::Waker;
 /// asks anew.
 const MAX_QUESTIONS: usize = 256;
 
-/// A question expires when it is answered and this many bytes were accepted since: its answer is not
-/// taken any more, and writes check for questions only while there are some.
+/// A question expires when it is answered and this many bytes were accepted since: its answer is
+/// not taken any more, and writes check for questions only while there are some.
 const EXPIRES_AFTER: u64 = 64 << 20;
 
 /// What a question is about.
@@ -139,8 +139,8 @@ impl Questions {
     /// Voids the questions of `notify`, which wrote, and those that expired. Returns whether any is
     /// left that is not void.
     ///
-    /// With 64 MiB to expiry, 100 bytes written and 64 MiB + 120 bytes accepted, a question with the
-    /// mark 50 expires, one with the mark 150 does not: it is not answered yet.
+    /// With 64 MiB to expiry, 100 bytes written and 64 MiB + 120 bytes accepted, a question with
+    /// the mark 50 expires, one with the mark 150 does not: it is not answered yet.
     fn void(&mut self, notify: Notify<'_>, written: u64, accepted: u64) -> bool {
         let mut left = false;
         for kept in &mut self.0 {
@@ -235,8 +235,8 @@ mod tests {
         fn wake(self: Arc<Self>) {}
     }
 
-    /// F88: a caller whose question is void asks anew. If both were kept, the older mark would answer
-    /// a later call too early.
+    /// F88: a caller whose question is void asks anew. If both were kept, the older mark would
+    /// answer a later call too early.
     #[test]
     fn a_new_question_replaces_the_void_one() {
         let mut questions = Questions::default();

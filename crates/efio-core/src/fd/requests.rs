@@ -1,11 +1,11 @@
 //! The requests of callers to the driver for a file.
 
-/// The requests for a file: a set of bits. While IO is in flight, deferrable requests do not wake the
-/// driver; see [`Inbox`](crate::inbox::Inbox).
+/// The requests for a file: a set of bits. While IO is in flight, deferrable requests do not wake
+/// the driver; see [`Inbox`](crate::inbox::Inbox).
 ///
 /// | request | deferrable |
 /// |---|---|
-/// | `SEALED`, `CONSUMED`, `WANT_MORE`, `WANT_SHARE` | yes: the driver comes by when an op completes |
+/// | `SEALED`, `CONSUMED`, `WANT_MORE`, `WANT_SHARE` | yes: the driver takes them when an op completes |
 /// | `DIRTY`, `WANT_ROOM`, `WANT_DATA`, `SYNC`, `CLOSE`, `CLOSE_SYNC`, `FLUSH` | no |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Requests(pub u32);
@@ -34,7 +34,8 @@ impl Requests {
     pub const FLUSH: Self = Self(1 << 8);
     /// A read found nothing, in a run with reads in flight.
     pub const WANT_MORE: Self = Self(1 << 9);
-    /// A write found no room because the file has its share of the memory, and a write is in flight.
+    /// A write found no room because the file has its share of the memory, and a write is in
+    /// flight.
     pub const WANT_SHARE: Self = Self(1 << 10);
 
     /// Returns the union of both sets.

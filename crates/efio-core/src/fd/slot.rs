@@ -193,12 +193,12 @@ impl Slot {
         self.generation.store(u32::MAX - 1, Ordering::Release);
     }
 
-    /// Sets request bits, and returns those that were set before. If there were none, the caller has
-    /// to queue the file.
+    /// Sets request bits, and returns those that were set before. If there were none, the caller
+    /// has to queue the file.
     pub fn request(&self, bits: Requests) -> Requests {
         // AcqRel: the Release half pairs with `take_requests`, which then sees what the caller did
-        // before. The Acquire half pairs with the Release half there, and orders a caller that finds
-        // 0 after the call that took the bits.
+        // before. The Acquire half pairs with the Release half there, and orders a caller that
+        // finds 0 after the call that took the bits.
         Requests(self.requests.fetch_or(bits.0, Ordering::AcqRel))
     }
 
@@ -320,8 +320,8 @@ impl Slot {
 
     /// Sets the run of which a read is in flight. Only the driver does.
     pub fn set_read_in_flight(&self, epoch: Option<u32>) {
-        // Relaxed: a hint. A caller that finds it out of date waits a moment longer, or notifies the
-        // driver for nothing.
+        // Relaxed: a hint. A caller that finds it out of date waits a moment longer, or notifies
+        // the driver for nothing.
         self.read_in_flight
             .store(epoch.unwrap_or(0), Ordering::Relaxed);
     }
@@ -382,8 +382,8 @@ impl Slot {
         self.sequenced_ops.store(count, Ordering::Relaxed);
     }
 
-    /// Returns how many positional changes there are: at least those below the accepted mark that the
-    /// calling thread has read.
+    /// Returns how many positional changes there are: at least those below the accepted mark that
+    /// the calling thread has read.
     pub fn sequenced_ops(&self) -> u32 {
         self.sequenced_ops.load(Ordering::Relaxed)
     }

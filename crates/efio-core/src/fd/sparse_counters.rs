@@ -1,6 +1,6 @@
 //! The counters of a file that are not zero: most files have three or four of them, so an array of
-//! all would be the largest part of an idle file. The state of the file's name is here too, where it
-//! takes no memory.
+//! all would be the largest part of an idle file. The state of the file's name is here too, where
+//! it takes no memory.
 //!
 //! ```text
 //!  which  0b1001      counters 0 and 3 are not zero

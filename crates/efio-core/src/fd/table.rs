@@ -1,11 +1,13 @@
 //! The table of slots: grows to a limit, reuses closed slots in FIFO order, never moves one.
 //!
-//! Slots are in segments that are allocated on first use and freed with the engine, so a reference to
-//! a slot is valid as long as the table. Segments grow with the table, eight of one size and then
-//! eight of twice that, so at most an eighth of it is allocated and not used yet.
+//! Slots are in segments that are allocated on first use and freed with the engine, so a reference
+//! to a slot is valid as long as the table. Segments grow with the table, eight of one size and
+//! then eight of twice that, so at most an eighth of it is allocated and not used yet.
 //!
 //! ```text
-//! segments 0 … 7: 8 slots each, 0..64    8 … 15: 16 each, 64..192    16 … 23: 32 each, 192..448    …
+//!  segments        0 … 7     8 … 15    16 … 23    …
+//!  slots of each   8         16        32         …
+//!  slots           0..64     64..192   192..448   …
 //! ```
 
 use super::slot::Slot;

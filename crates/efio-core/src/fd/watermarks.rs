@@ -66,8 +66,8 @@ impl Watermarks {
         self.durable.store(mark, Ordering::Release);
     }
 
-    /// Returns all three, read from the lowest to the highest, so that `accepted ≥ written ≥ durable`
-    /// holds in the result.
+    /// Returns all three, read from the lowest to the highest, so that `accepted ≥ written ≥
+    /// durable` holds in the result.
     pub fn progress(&self) -> Progress {
         // Acquire, in this order: a thread that sees a mark sees the higher ones at least as high.
         // Pairs with the stores of `set_durable`, `set_written` and `set_accepted`.

@@ -45,14 +45,14 @@ impl OpenToken {
 
     /// Whether the open is cancelled.
     pub fn is_cancelled(&self) -> bool {
-        // Relaxed: a hint for the op. The driver reads it after the close, which the same thread asked
-        // for after it cancelled.
+        // Relaxed: a hint for the op. The driver reads it after the close, which the same thread
+        // asked for after it cancelled.
         self.0.load(Ordering::Relaxed) == CANCELLED
     }
 
     fn decide(&self, state: u8) -> bool {
-        // Relaxed: this word decides by itself, and nothing else is published with it. Pairs with the
-        // exchange of the other side.
+        // Relaxed: this word decides by itself, and nothing else is published with it. Pairs with
+        // the exchange of the other side.
         let result = self
             .0
             .compare_exchange(PENDING, state, Ordering::Relaxed, Ordering::Relaxed);

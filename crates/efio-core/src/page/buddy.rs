@@ -15,9 +15,9 @@
 //! allocator", CACM 8(10), 1965; the tree form is Knuth's exercise 2.5-29).
 //!
 //! An example: the first block of order 7 (512 KiB) of a new slab is node 4, the units 0..128. Then
-//! node 4 holds 0, node 2 holds 8 (its right half, of order 7, is free), and node 1 holds 9 (node 3,
-//! of order 8). The next block of order 7 is node 5, since node 2 is the tighter half, and the units
-//! are 128..256.
+//! node 4 holds 0, node 2 holds 8 (its right half, of order 7, is free), and node 1 holds 9 (node
+//! 3, of order 8). The next block of order 7 is node 5, since node 2 is the tighter half, and the
+//! units are 128..256.
 
 /// Bytes of a unit, the smallest block.
 pub const UNIT_BYTES: usize = 4096;
@@ -59,7 +59,8 @@ impl Buddy {
 
     /// Allocates a block of `order`, and returns the index of its first unit.
     ///
-    /// Of two halves that both have room it chooses the tighter one, which keeps large blocks whole.
+    /// Of two halves that both have room it chooses the tighter one, which keeps large blocks
+    /// whole.
     pub fn allocate(&mut self, order: u8) -> Option<usize> {
         let need = order + 1;
         if order > SLAB_ORDER || self.largest[1] < need {
@@ -137,7 +138,9 @@ mod tests {
     proptest! {
         /// Blocks never overlap, are aligned, and merge back into a whole slab.
         #[test]
-        fn blocks_are_disjoint_and_merge(steps in prop::collection::vec((0u8..=9, any::<u16>()), 1..400)) {
+        fn blocks_are_disjoint_and_merge(
+            steps in prop::collection::vec((0u8..=9, any::<u16>()), 1..400),
+        ) {
             let mut buddy = Buddy::new();
             let mut out: Vec<(usize, u8)> = Vec::new();
             let mut used = [false; UNITS];

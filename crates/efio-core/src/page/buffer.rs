@@ -45,14 +45,14 @@ impl Buffer {
         self.block
     }
 
-    /// Returns how many bytes it has room for: its first length, rounded up to 4 KiB times a power of
-    /// two. 5000 bytes: 8192.
+    /// Returns how many bytes it has room for: its first length, rounded up to 4 KiB times a power
+    /// of two. 5000 bytes: 8192.
     pub fn capacity(&self) -> usize {
         self.block.as_ref().map_or(0, Block::len)
     }
 
-    /// Sets the length, which is how many bytes the next op transfers. Added bytes are zero, or what
-    /// this buffer had there before.
+    /// Sets the length, which is how many bytes the next op transfers. Added bytes are zero, or
+    /// what this buffer had there before.
     ///
     /// # Panics
     ///

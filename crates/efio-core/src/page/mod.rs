@@ -21,7 +21,7 @@
 //! |---|---|---|
 //! | [`Slab`] | the pool | the blocks in it |
 //! | [`Block`] | one | its owner: a read op fills it |
-//! | [`Page`] | shared, counted | all owners read published bytes; only the stream whose open tail it is appends |
+//! | [`Page`] | shared, counted | all owners read published bytes; one stream appends to its open tail |
 //! | [`PageSlice`] | shared, counted | all owners read them; a write op holds one |
 
 mod buddy;
@@ -47,8 +47,8 @@ struct PageInner {
     /// Bytes of the block before the first one: memory and file offset stay congruent modulo 4 KiB,
     /// so that bytes that are aligned in the file are aligned in memory as well.
     lead: u32,
-    /// Initialised bytes when the page entered its stream; the stream counts those that are appended
-    /// later.
+    /// Initialised bytes when the page entered its stream; the stream counts those that are
+    /// appended later.
     len: u32,
     /// The run of read-ahead that it belongs to: a seek makes older runs void.
     epoch: u32,
@@ -69,7 +69,8 @@ impl Page {
         }))
     }
 
-    /// Creates a page whose bytes `lead .. lead + len` a read op filled from file offset `offset` on.
+    /// Creates a page whose bytes `lead .. lead + len` a read op filled from file offset `offset`
+    /// on.
     ///
     /// # Panics
     ///
@@ -188,8 +189,8 @@ impl PageSlice {
     ///
     /// # Errors
     ///
-    /// The slice, if it is not the only owner of its page, or if memory and file offset would not be
-    /// congruent modulo 4 KiB.
+    /// The slice, if it is not the only owner of its page, or if memory and file offset would not
+    /// be congruent modulo 4 KiB.
     pub fn into_page(self, offset: u64) -> Result<Page, Self> {
         let Self { page, start, len } = self;
         let lead = page.0.lead as usize + start;

@@ -7,8 +7,8 @@
 //! ```
 //!
 //! Reads and writes take blocks only from slabs that are mapped and touched already; the driver
-//! [`grow`](PagePool::grow)s the pool, so that a call on the data path never pays for the page faults
-//! of a new slab. A block returns when its last owner drops it, on whatever thread that is.
+//! [`grow`](PagePool::grow)s the pool, so that a call on the data path never pays for the page
+//! faults of a new slab. A block returns when its last owner drops it, on whatever thread that is.
 
 use super::buddy::{Buddy, SLAB_BYTES, SLAB_ORDER, UNIT_BYTES};
 use crate::sys::fork::ForkGuard;
@@ -256,9 +256,9 @@ impl PagePool {
     }
 
     /// Notifies `doorbell`, once, when `bytes` more are free. Returns `false` when a block was
-    /// returned after [`returned`](Self::returned) was `seen`. The driver calls this before it sleeps
-    /// while files wait for memory: it learns in no other way of what the program drops on its own
-    /// threads (F94).
+    /// returned after [`returned`](Self::returned) was `seen`. The driver calls this before it
+    /// sleeps while files wait for memory: it learns in no other way of what the program drops on
+    /// its own threads (F94).
     pub fn watch(&self, doorbell: &Arc<Doorbell<EventFd>>, seen: u64, bytes: usize) -> bool {
         // A block is returned before this check under the lock, or its return finds the watch.
         let mut slabs = self.slabs.lock();

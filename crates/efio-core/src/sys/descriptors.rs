@@ -1,8 +1,8 @@
 //! The descriptors of a file: for ops past the page cache, and through it.
 //!
-//! One descriptor serves both kinds, with `O_DIRECT` switched on and off between ops. The kernel reads
-//! the flag when an op begins, or begins again, so the flag stays while an op is in flight. Only a
-//! file that has both kinds in flight at once gets a second descriptor, and keeps it.
+//! One descriptor serves both kinds, with `O_DIRECT` switched on and off between ops. The kernel
+//! reads the flag when an op begins, or begins again, so the flag stays while an op is in flight.
+//! Only a file that has both kinds in flight at once gets a second descriptor, and keeps it.
 //!
 //! | second | in flight on the first | an op of the first's kind | an op of the other kind |
 //! |---|---|---|---|
@@ -78,8 +78,8 @@ impl Descriptors {
         self.flags & libc::O_APPEND != 0
     }
 
-    /// Acquires a descriptor for an op that is about to begin. Only one thread calls this for a file.
-    /// It does not wait for a disk: a file that is opened once more is in memory.
+    /// Acquires a descriptor for an op that is about to begin. Only one thread calls this for a
+    /// file. It does not wait for a disk: a file that is opened once more is in memory.
     ///
     /// # Errors
     ///
@@ -179,8 +179,8 @@ impl Descriptors {
     ///
     /// # Errors
     ///
-    /// The first error of `close(2)`; the descriptors are closed in any case. `EBADF`, without closing
-    /// it, for a descriptor that belongs to another file by now.
+    /// The first error of `close(2)`; the descriptors are closed in any case. `EBADF`, without
+    /// closing it, for a descriptor that belongs to another file by now.
     pub fn close(self) -> io::Result<()> {
         let Self {
             first,
@@ -213,7 +213,8 @@ mod tests {
     use super::*;
     use std::fs::File;
 
-    /// Returns whether the first descriptor is direct for the kernel, and whether there is a second.
+    /// Returns whether the first descriptor is direct for the kernel, and whether there is a
+    /// second.
     fn seen(descriptors: &Descriptors) -> (bool, bool) {
         // SAFETY: the call reads the flags of an open descriptor.
         let flags = unsafe { libc::fcntl(descriptors.first(), libc::F_GETFL) };

@@ -51,12 +51,12 @@ pub use crate::op::FileId;
 pub enum FileSystem {
     /// The kernel's own, on a disk or in memory: a file ends at its size.
     Local,
-    /// A program, of this machine or of another one (virtiofs). Workers perform its reads and writes
-    /// for two reasons:
+    /// A program, of this machine or of another one (virtiofs). Workers perform its reads and
+    /// writes for two reasons:
     ///
-    /// 1. Where it does direct IO without being asked for it, an asynchronous read of Linux does not
-    ///    advance after a short read: the ring repeats the rest at the same offset, and bytes past
-    ///    the end arrive (F87).
+    /// 1. Where it does direct IO without being asked for it, an asynchronous read of Linux does
+    ///    not advance after a short read: the ring repeats the rest at the same offset, and bytes
+    ///    past the end arrive (F87).
     /// 2. Such a read ends at the size that the program reports, which may be 0 (F63).
     Fuse,
     /// Any other. Its sizes may be outdated, or meaningless, as on `/proc`.
@@ -91,10 +91,10 @@ impl KernelFile {
     ///
     /// # Errors
     ///
-    /// - Those of `open(2)` or `openat2(2)`. After `EAGAIN` and `EINTR` the open may be retried: it had
-    ///   no effect.
-    /// - `EISDIR` for a directory, and `ESPIPE` for anything else without offsets (a FIFO, a socket, a
-    ///   device).
+    /// - Those of `open(2)` or `openat2(2)`. After `EAGAIN` and `EINTR` the open may be retried: it
+    ///   had no effect.
+    /// - `EISDIR` for a directory, and `ESPIPE` for anything else without offsets (a FIFO, a
+    ///   socket, a device).
     /// - `ECANCELED` for an open that was cancelled.
     pub fn open(spec: &OpenSpec) -> io::Result<(Self, FileFacts)> {
         if spec.is_cancelled() {
@@ -269,8 +269,8 @@ impl KernelFile {
         self.system != FileSystem::Fuse
     }
 
-    /// Makes the file's data durable, and the name of a new file if `name_too`. Returns the result for
-    /// the name.
+    /// Makes the file's data durable, and the name of a new file if `name_too`. Returns the result
+    /// for the name.
     ///
     /// # Errors
     ///
@@ -294,8 +294,8 @@ impl KernelFile {
     ///
     /// # Errors
     ///
-    /// The first error of `close(2)`; the descriptors are closed in any case. `EBADF`, without closing
-    /// it, for a descriptor that belongs to another file by now.
+    /// The first error of `close(2)`; the descriptors are closed in any case. `EBADF`, without
+    /// closing it, for a descriptor that belongs to another file by now.
     pub fn close(self) -> io::Result<()> {
         self.descriptors.close()
     }
@@ -318,9 +318,9 @@ fn truncate(fd: RawFd, len: u64) -> io::Result<()> {
 
 /// Opens the file, for direct IO if `direct` and it has any. Returns whether it is for direct IO.
 ///
-/// The open has O_NONBLOCK, because without it the open of a FIFO waits for its other end. The flag is
-/// cleared afterwards: with it an io_uring read would fail with EAGAIN instead of waiting for the
-/// disk.
+/// The open has O_NONBLOCK, because without it the open of a FIFO waits for its other end. The flag
+/// is cleared afterwards: with it an io_uring read would fail with EAGAIN instead of waiting for
+/// the disk.
 fn open_first(spec: &OpenSpec, direct: bool) -> io::Result<(OwnedFd, bool)> {
     let flags = spec.flags_at_once() | libc::O_CLOEXEC | libc::O_NOCTTY | libc::O_NONBLOCK;
     if direct {
@@ -347,8 +347,8 @@ pub fn io_vectors(slices: &[PageSlice]) -> Vec<libc::iovec> {
 
 impl FileId {
     /// Checks that `fd` still is this file. Two cases are not detected: a descriptor that is closed
-    /// between this check and its use, and one whose file system fails to answer; then the call itself
-    /// fails.
+    /// between this check and its use, and one whose file system fails to answer; then the call
+    /// itself fails.
     ///
     /// # Errors
     ///

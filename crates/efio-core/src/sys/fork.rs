@@ -52,8 +52,8 @@ impl ForkGuard {
     }
 }
 
-/// Ends a forked child whose only thread is one of the engine's: it has nothing to do there, and must
-/// not touch what it has of the parent.
+/// Ends a forked child whose only thread is one of the engine's: it has nothing to do there, and
+/// must not touch what it has of the parent.
 pub fn end_child() -> ! {
     // SAFETY: ends the process, and runs no code before.
     unsafe { libc::_exit(0) }
@@ -93,8 +93,8 @@ unsafe extern "C" fn wipe() {
 mod tests {
     use super::*;
 
-    /// Forks, and checks in the child that `guard` detects it, before and after the child has its own
-    /// guard.
+    /// Forks, and checks in the child that `guard` detects it, before and after the child has its
+    /// own guard.
     fn child_of(guard: ForkGuard) -> i32 {
         // SAFETY: the child does nothing but loads and stores, and leaves by `_exit`.
         match unsafe { libc::fork() } {

@@ -107,8 +107,8 @@ fn open_at(spec: &OpenSpec, path: &CStr, flags: i32) -> io::Result<OwnedFd> {
     }
 }
 
-/// Opens the working directory of the calling thread, as the start of relative paths. It need not be
-/// readable.
+/// Opens the working directory of the calling thread, as the start of relative paths. It need not
+/// be readable.
 ///
 /// # Errors
 ///

@@ -1,9 +1,10 @@
 //! The name of a new file, which is as durable as the directory that has it (F35, F62).
 //!
-//! The directory is opened right after the open that created the file, and kept open until the file's
-//! first sync: by then the directory may have another name, or none, or the process may not reach it
-//! any more. All new files of one directory share one descriptor of it. It is the directory that got
-//! the name: where the path ends with a symbolic link, that of the link's target.
+//! The directory is opened right after the open that created the file, and kept open until the
+//! file's first sync: by then the directory may have another name, or none, or the process may not
+//! reach it any more. All new files of one directory share one descriptor of it. It is the
+//! directory that got the name: where the path ends with a symbolic link, that of the link's
+//! target.
 //!
 //! | directory | first sync of the file |
 //! |---|---|
@@ -194,9 +195,9 @@ impl Directory {
         lock(&self.fd).clone()
     }
 
-    /// Syncs the directory. An error does not concern the bytes of the file, which are durable by then.
-    /// `PostgreSQL` goes on after those errors that mean "this cannot be synced", and `SQLite` after
-    /// all of them.
+    /// Syncs the directory. An error does not concern the bytes of the file, which are durable by
+    /// then. `PostgreSQL` goes on after those errors that mean "this cannot be synced", and
+    /// `SQLite` after all of them.
     fn sync(&self) -> NameSync {
         let Some(fd) = self.fd() else {
             return NameSync::NotYet;
@@ -242,8 +243,8 @@ impl Directories {
         lock(&self.held).len() as libc::rlim_t >= max_held()
     }
 
-    /// Closes the descriptors that are not in use, because the process has none left. Their files look
-    /// for their directories again. Returns whether there were any.
+    /// Closes the descriptors that are not in use, because the process has none left. Their files
+    /// look for their directories again. Returns whether there were any.
     pub fn give_up(&self) -> bool {
         let all: Vec<_> = lock(&self.held)
             .values()

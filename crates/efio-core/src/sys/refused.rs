@@ -1,5 +1,5 @@
-//! System calls that this process may not make, and their fallbacks: containers and sandboxes refuse
-//! calls that are newer than their filters, with `EPERM`, `ENOSYS` or `EINVAL` (F71).
+//! System calls that this process may not make, and their fallbacks: containers and sandboxes
+//! refuse calls that are newer than their filters, with `EPERM`, `ENOSYS` or `EINVAL` (F71).
 //!
 //! | refused | fallback | what is lost |
 //! |---|---|---|

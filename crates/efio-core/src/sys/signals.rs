@@ -20,8 +20,8 @@ const FAULTS: [libc::c_int; 7] = [
 #[derive(Clone, Copy)]
 pub struct Mask(libc::sigset_t);
 
-/// Blocks every signal but the faults in the calling thread. Returns the mask before, which is that of
-/// the thread that spawned this one.
+/// Blocks every signal but the faults in the calling thread. Returns the mask before, which is that
+/// of the thread that spawned this one.
 ///
 /// The application's handlers run on the application's threads, and a write beyond
 /// `RLIMIT_FSIZE` fails with `EFBIG` instead of killing the process with `SIGXFSZ` (F44).

@@ -4,7 +4,8 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-/// Receives into `room` without waiting. Returns the number of bytes, 0 when the peer sends no more.
+/// Receives into `room` without waiting. Returns the number of bytes, 0 when the peer sends no
+/// more.
 ///
 /// # Errors
 ///

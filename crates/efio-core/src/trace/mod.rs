@@ -1,5 +1,5 @@
-//! Events of the driver for the `tracing` crate, with the feature `tracing`. Without it the calls do
-//! nothing.
+//! Events of the driver for the `tracing` crate, with the feature `tracing`. Without it the calls
+//! do nothing.
 //!
 //! | level | event | fields |
 //! |---|---|---|

@@ -21,8 +21,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// A pool of one worker, which panics in each read while `panics` is set: the range that the read is
-/// to fill begins after the end of its block.
+/// A pool of one worker, which panics in each read while `panics` is set: the range that the read
+/// is to fill begins after the end of its block.
 struct Sabotaged {
     pool: PoolBackend,
     panics: Arc<AtomicBool>,
@@ -69,10 +69,10 @@ impl Bench {
             ..Config::default()
         };
         let shared = Shared::new(config).unwrap();
-        let bell = Arc::clone(shared.inbox.doorbell());
+        let doorbell = Arc::clone(shared.inbox.doorbell());
         let panics = Arc::new(AtomicBool::new(false));
         let backend = Sabotaged {
-            pool: PoolBackend::start(&shared.config, bell).unwrap(),
+            pool: PoolBackend::start(&shared.config, doorbell).unwrap(),
             panics: Arc::clone(&panics),
         };
         Self {

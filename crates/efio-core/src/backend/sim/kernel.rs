@@ -132,7 +132,10 @@ impl SimDisk {
         };
         let at_once = spec.flags_at_once() & libc::O_TRUNC != 0;
         let cut = at_once || spec.truncates_now(id(&inode));
-        assert!(!cut || !spec.is_cancelled(), "cut off for nobody (F86)");
+        assert!(
+            !cut || !spec.is_cancelled(),
+            "truncated after a cancel (F86)"
+        );
         lock(&inode).opened(spec.mode, is_new, spec.truncates(), cut);
         let append = spec.flags & libc::O_APPEND != 0;
         let direct = match spec.io_mode {

@@ -7,8 +7,8 @@ use efio_sync::SpinLock;
 use std::io;
 use std::sync::Arc;
 
-/// Slabs that simulated engines use one after the other: mapping and touching them would take longer
-/// than most engines live. A slab still has the bytes of its last engine.
+/// Slabs that simulated engines use one after the other: mapping and touching them would take
+/// longer than most engines live. A slab still has the bytes of its last engine.
 #[derive(Clone, Default)]
 pub struct SimMemory(Arc<SpinLock<Vec<Mapping>>>);
 

@@ -6,8 +6,8 @@
 //!     └ refused, aborted         └ short, failed, interrupted; twice; not during a stall
 //! ```
 //!
-//! The faults: ops complete late and in any order, transfers are short, calls fail once or for good,
-//! completions come twice, the disk is full or hangs, the power fails.
+//! The faults: ops complete late and in any order, transfers are short, calls fail once or for
+//! good, completions come twice, the disk is full or hangs, the power fails.
 //!
 //! The disk also checks its users:
 //!

@@ -32,8 +32,8 @@ impl Random {
         per_mille > 0 && self.below(1000) < u64::from(per_mille)
     }
 
-    /// Returns a part of `len` bytes in whole sectors of `sector` bytes, at least one sector; all of
-    /// `len` if it is no longer than a sector.
+    /// Returns a part of `len` bytes in whole sectors of `sector` bytes, at least one sector; all
+    /// of `len` if it is no longer than a sector.
     ///
     /// With `len` 2000 and `sector` 512: 512, 1024 or 1536.
     pub fn part_of(&mut self, len: usize, sector: usize) -> usize {

@@ -20,8 +20,8 @@ pub struct InFlightOp {
     seq: u64,
 }
 
-/// All ops in flight. The `user_data` of an op is its slot number and the slot's use count, so that a
-/// second completion finds nothing (F43):
+/// All ops in flight. The `user_data` of an op is its slot number and the slot's use count, so that
+/// a second completion finds nothing (F43):
 ///
 /// ```text
 ///  63        32 31         0

@@ -7,12 +7,12 @@
 //!             sync, close
 //! ```
 //!
-//! Some ops block inside the kernel: an open that creates a file, a sync, and each buffered write on
-//! most file systems. The ring would pass these to kernel threads. The workers of the pool backend do
-//! the same at a lower cost, and the ring never blocks.
+//! Some ops block inside the kernel: an open that creates a file, a sync, and each buffered write
+//! on most file systems. The ring would pass these to kernel threads. The workers of the pool
+//! backend do the same at a lower cost, and the ring never blocks.
 //!
-//! Only the driver thread creates, uses and drops the ring. The descriptor is close-on-exec (F56); a
-//! forked child has neither the driver thread nor the ring's memory, so it cannot submit anything
+//! Only the driver thread creates, uses and drops the ring. The descriptor is close-on-exec (F56);
+//! a forked child has neither the driver thread nor the ring's memory, so it cannot submit anything
 //! (F51).
 
 mod buffers;

@@ -8,8 +8,8 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
-/// How often the kernel is asked before we walk the path ourselves. A rename anywhere on the machine
-/// at the wrong moment makes the kernel give up a path with `..` in it (`EAGAIN`, F60).
+/// How often the kernel is asked before we walk the path ourselves. A rename anywhere on the
+/// machine at the wrong moment makes the kernel give up a path with `..` in it (`EAGAIN`, F60).
 const TRIES: u32 = 16;
 
 /// Opens `path` beneath `directory`.

@@ -18,7 +18,8 @@ pub const DIRECT: i32 = libc::O_DIRECT;
 /// Whether [`read_now`] can succeed.
 pub const READS_NOW: bool = true;
 
-/// Returns the flags of `preadv2(2)` for a cache mode. The kernel refuses flags that it does not know.
+/// Returns the flags of `preadv2(2)` for a cache mode. The kernel refuses flags that it does not
+/// know.
 ///
 /// # Errors
 ///
@@ -54,8 +55,8 @@ fn read_with(fd: RawFd, flags: i32, offset: u64, buf: &mut [u8]) -> io::Result<u
     count(unsafe { libc::preadv2(fd, &raw const iov, 1, offset as i64, flags) })
 }
 
-/// Converts the refusal of a call with flags: the kernel does not know them, so the cache mode is not
-/// available.
+/// Converts the refusal of a call with flags: the kernel does not know them, so the cache mode is
+/// not available.
 fn with_flags(result: io::Result<usize>) -> io::Result<usize> {
     match result {
         Err(error) if refused::is_refusal(&error) => {
@@ -101,8 +102,8 @@ fn release_reports_end(release: &[u8]) -> bool {
     !is(b"5.9") && !is(b"5.10")
 }
 
-/// Writes what the vectors point at, at `offset`; without an offset at the end, for a file opened to
-/// append.
+/// Writes what the vectors point at, at `offset`; without an offset at the end, for a file opened
+/// to append.
 ///
 /// # Safety
 ///

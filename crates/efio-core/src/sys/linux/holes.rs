@@ -4,7 +4,8 @@ use std::io;
 use std::ops::Range;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-/// Returns the first range of data at `from` or after it; `None` when only a hole follows, or the end.
+/// Returns the first range of data at `from` or after it; `None` when only a hole follows, or the
+/// end.
 ///
 /// # Errors
 ///

@@ -46,8 +46,8 @@ pub fn drop_pending(signal: libc::c_int) {
     }
 }
 
-/// Lets the calling thread preempt no running thread when it wakes: it starts on a free processor, or
-/// when the scheduler chooses it. Threads that it spawns inherit that. A thread whose policy the
+/// Lets the calling thread preempt no running thread when it wakes: it starts on a free processor,
+/// or when the scheduler chooses it. Threads that it spawns inherit that. A thread whose policy the
 /// application has set keeps it, and a refusal changes nothing.
 pub fn wake_without_preempting() {
     // Its other fields, where a C library has some, are for other policies.

@@ -20,8 +20,8 @@ pub fn file_id(fd: RawFd) -> io::Result<FileId> {
     refused::or_else(Call::Statx, answer, || Ok(stat(fd, c"", 0)?.1))
 }
 
-/// Returns the identity of the file `path` in the directory `at`: the target of a symbolic link with
-/// `follow`, the link itself without.
+/// Returns the identity of the file `path` in the directory `at`: the target of a symbolic link
+/// with `follow`, the link itself without.
 ///
 /// # Errors
 ///
@@ -75,8 +75,8 @@ pub fn file_info(fd: RawFd) -> io::Result<FileInfo> {
 
 /// `FUSE_SUPER_MAGIC` of `<linux/magic.h>`.
 const FUSE: u32 = 0x6573_5546;
-/// ext2 to ext4, xfs, btrfs, tmpfs, f2fs, vfat, exfat: file systems of the kernel, where a read ends at
-/// the file's size.
+/// ext2 to ext4, xfs, btrfs, tmpfs, f2fs, vfat, exfat: file systems of the kernel, where a read
+/// ends at the file's size.
 const LOCAL: [u32; 7] = [
     0xEF53,
     0x5846_5342,

@@ -16,8 +16,8 @@ pub fn reports_end() -> bool {
 /// Whether [`read_now`] can succeed.
 pub const READS_NOW: bool = false;
 
-/// Returns the flags for a cache mode: only the page cache is available. The other modes are refused as
-/// by a kernel that does not know them.
+/// Returns the flags for a cache mode: only the page cache is available. The other modes are
+/// refused as by a kernel that does not know them.
 ///
 /// # Errors
 ///
@@ -56,9 +56,9 @@ pub fn read_now(_fd: RawFd, _offset: u64, _buf: &mut [u8]) -> io::Result<usize> 
     Err(io::Error::from_raw_os_error(libc::EAGAIN))
 }
 
-/// Writes what the vectors point at, at `offset`; without an offset at the end, for a file opened to
-/// append. In such a file a write with an offset goes to the offset on some systems, and to the end on
-/// others.
+/// Writes what the vectors point at, at `offset`; without an offset at the end, for a file opened
+/// to append. In such a file a write with an offset goes to the offset on some systems, and to the
+/// end on others.
 ///
 /// # Safety
 ///
@@ -119,7 +119,9 @@ cfg_if::cfg_if! {
             match check(unsafe { libc::fcntl(fd, libc::F_FULLFSYNC) }) {
                 Ok(()) => Ok(true),
                 Err(error) => match error.raw_os_error() {
-                    Some(libc::ENOTSUP | libc::EOPNOTSUPP | libc::EINVAL | libc::ENOTTY) => Ok(false),
+                    Some(
+                        libc::ENOTSUP | libc::EOPNOTSUPP | libc::EINVAL | libc::ENOTTY,
+                    ) => Ok(false),
                     _ => Err(error),
                 },
             }

@@ -16,8 +16,8 @@ pub fn file_id(fd: RawFd) -> io::Result<FileId> {
     Ok(file_info(fd)?.identity)
 }
 
-/// Returns the identity of the file `path` in the directory `at`: the target of a symbolic link with
-/// `follow`, the link itself without.
+/// Returns the identity of the file `path` in the directory `at`: the target of a symbolic link
+/// with `follow`, the link itself without.
 ///
 /// # Errors
 ///
