@@ -1,5 +1,5 @@
 //! A queue with a signal that another facility can wait for: by its level, which is up while items
-//! are available, or by its edges. Each item that is pushed after an empty look causes an edge.
+//! are available, or by its edges: after each empty look, the next item causes an edge.
 //!
 //! ```text
 //!          push                  its signal is up

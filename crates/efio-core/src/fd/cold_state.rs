@@ -149,9 +149,9 @@ impl Slot {
         true
     }
 
-    /// Clears the awaited mark of an idle file, whose accepted bytes are all written: nobody waits,
-    /// but a wait that was over before it began may have left a mark. The holder of the file's lock
-    /// calls this.
+    /// Clears the awaited mark of an idle file, whose accepted bytes are all written: no caller
+    /// waits, but a wait that was over before it began may have left a mark. The holder of the
+    /// file's lock calls this.
     pub fn forget_awaited(&self) {
         let mut cold = self.cold.lock();
         if let Some(handoff) = &mut cold.handoff {

@@ -137,7 +137,8 @@ impl Log {
         Ok(state)
     }
 
-    /// Waits until the kernel has everything that was logged before, whatever others log meanwhile.
+    /// Waits until the kernel has all lines that were accepted before, whatever others log
+    /// meanwhile.
     pub fn flush(&self, timeout: Duration) -> io::Result<()> {
         self.check_process()?;
         let deadline = Deadline::after(timeout);

@@ -109,7 +109,7 @@ impl KernelFile {
         // A file that is only read begins with direct reads. A file that is written often ends with
         // its first write, which is small and goes to the page cache.
         let reads = spec.flags & libc::O_ACCMODE == libc::O_RDONLY;
-        let before = Before::look(spec);
+        let before = Before::find(spec);
         let wants = wants_direct && reads;
         let (first, direct) = open_first(spec, wants).or_else(|error| {
             // Closing the directories that are kept open may free a descriptor.

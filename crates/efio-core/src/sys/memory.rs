@@ -43,7 +43,7 @@ impl Mapping {
     /// Maps `len` bytes, a power of two, aligned to `len`, in huge pages where the kernel has them,
     /// and touches each page, so that later uses do not fault.
     ///
-    /// For 2 MiB it maps 4 MiB, say at 0x50_0000, keeps 0x60_0000..0x80_0000, and unmaps
+    /// Example: for 2 MiB it maps 4 MiB at 0x50_0000, keeps 0x60_0000..0x80_0000, and unmaps
     /// 0x50_0000..0x60_0000 and 0x80_0000..0x90_0000.
     ///
     /// # Errors

@@ -93,7 +93,7 @@ pub struct Before(Option<FileId>);
 
 impl Before {
     /// Looks the path up, before the open.
-    pub fn look(spec: &OpenSpec) -> Self {
+    pub fn find(spec: &OpenSpec) -> Self {
         if spec.flags & libc::O_CREAT == 0 || spec.flags & libc::O_EXCL != 0 {
             return Self(None);
         }

@@ -351,7 +351,7 @@ impl SimStore {
     }
 }
 
-/// Locks the state of a file. The disk's thread owns it; the lock exists because tests look at it
+/// Locks the state of a file. The disk's thread owns it; the lock exists because tests read it
 /// from their threads.
 pub(super) fn lock<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
     state.lock().unwrap_or_else(PoisonError::into_inner)

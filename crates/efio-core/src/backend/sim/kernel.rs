@@ -29,7 +29,8 @@ pub struct SimFile {
     /// See [`SimOptions`](super::SimOptions).
     early_ends: u32,
     vague_sizes: bool,
-    looks: AtomicU64,
+    /// Seeds the randomness of [`ReadNow::read_now`].
+    read_seed: AtomicU64,
 }
 
 impl SimDisk {
@@ -160,7 +161,7 @@ impl SimDisk {
             cached: self.options.cached,
             early_ends: self.options.early_ends,
             vague_sizes: self.options.vague_sizes,
-            looks: AtomicU64::new(self.random.next()),
+            read_seed: AtomicU64::new(self.random.next()),
         };
         Outcome::Opened(file, facts)
     }
@@ -331,8 +332,8 @@ impl SimFile {
 
 impl ReadNow for SimFile {
     fn read_now(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
-        let looks = self.looks.fetch_add(1, Ordering::Relaxed);
-        let mut random = Random::new(looks);
+        let seed = self.read_seed.fetch_add(1, Ordering::Relaxed);
+        let mut random = Random::new(seed);
         if !random.happens(self.cached) {
             if random.happens(self.early_ends) {
                 return Ok(0);
