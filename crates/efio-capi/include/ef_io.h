@@ -13,8 +13,8 @@
 
 /*
  * The original accepts every byte at once, in memory without a bound, and programs rely on it. Here
- * memory has a bound: this one waits for the disk when it is reached. Programs that look at what
- * ef_write returned include efio.h, and never wait.
+ * memory has a bound, and ef_write_all waits for the disk when it is reached. Programs that check
+ * what ef_write returns include efio.h, where ef_write never waits.
  */
 #define ef_write ef_write_all
 

@@ -1,18 +1,18 @@
 /*
  * efio for C: files for event loops.
  *
- * A read that memory can satisfy returns at once, else -1 and EAGAIN, and a callback or an event
- * says when to come again. A write is a memcpy; the bytes go to disk behind the caller's back, and
- * errors are kept. docs/C-API.md has the differences from the original ef_io.h.
+ * A read that memory can satisfy returns at once; any other returns -1 and EAGAIN, and a callback
+ * or an event follows when it can be repeated. A write is a memcpy: the library writes the bytes in
+ * the background and keeps errors. docs/C-API.md has the differences from the original ef_io.h.
  *
  * Every function may be called from any thread. Those that return int or ssize_t give -1 and set
  * errno when they fail, unless they say otherwise.
  *
  * Made from crates/efio-capi/src by cbindgen; EFIO_BLESS=1 cargo test -p efio-capi --test header
- * makes it anew.
+ * updates it.
  *
  * A null pointer gives EINVAL. Any other must be what the function takes: memory of that size, an
- * object that was created and not destroyed, a lock that the caller has.
+ * object that was created and not destroyed, a lock that the caller holds.
  */
 #ifndef EFIO_H_INCLUDED
 #define EFIO_H_INCLUDED
@@ -24,12 +24,12 @@
 #include <sys/types.h>
 
 /**
- * The most bytes of one ef_read_at or ef_write_at.
+ * The maximum of bytes of an ef_read_at or ef_write_at.
  */
 #define EF_AT_MAX 2097152
 
 /**
- * The operation codes of the callback. Those of the original.
+ * The operation codes of the callback, as in the original.
  */
 typedef enum ef_operation {
     /**
@@ -47,7 +47,7 @@ typedef enum ef_operation {
 } ef_operation;
 
 /**
- * What happened: the kinds of ef_next_event. The first three are the operation codes.
+ * The kinds of events of ef_next_event. The first three are the operation codes.
  */
 typedef enum ef_kind {
     /**
@@ -85,7 +85,7 @@ typedef enum ef_kind {
 } ef_kind;
 
 /**
- * What ef_set_option sets. Values out of range are reported by ef_init.
+ * The options of ef_set_option. ef_init fails for a value out of range.
  */
 typedef enum ef_option {
     /**
@@ -105,7 +105,7 @@ typedef enum ef_option {
      */
     EF_OPTION_FLUSH_INTERVAL_MS = 4,
     /**
-     * How many files may be open at once; 65536 unless set.
+     * The number of files that may be open at once; 65536 unless set.
      */
     EF_OPTION_MAX_FILES = 5,
     /**
@@ -127,11 +127,11 @@ typedef enum ef_option {
 } ef_option;
 
 /**
- * Who makes the system calls.
+ * What makes the system calls.
  */
 typedef enum ef_backend {
     /**
-     * The best one that works here.
+     * The best one that this kernel has.
      */
     EF_BACKEND_AUTO = 0,
     /**
@@ -145,11 +145,11 @@ typedef enum ef_backend {
 } ef_backend;
 
 /**
- * How the bytes travel.
+ * How bytes go between memory and disk.
  */
 typedef enum ef_mode {
     /**
-     * The engine chooses.
+     * The engine chooses per file.
      */
     EF_MODE_AUTO = 0,
     /**
@@ -167,6 +167,29 @@ typedef enum ef_mode {
 } ef_mode;
 
 /**
+ * Whether the name of a file survives a power cut, as its durable bytes do; see ef_name_state.
+ */
+typedef enum ef_name {
+    /**
+     * The open made no file, or is pending: the name is as durable as before.
+     */
+    EF_NAME_NOT_NEW = 0,
+    /**
+     * The file is new, and no sync has covered its name.
+     */
+    EF_NAME_PENDING = 1,
+    /**
+     * The name survives.
+     */
+    EF_NAME_DURABLE = 2,
+    /**
+     * The sync of the directory failed. EACCES: the directory may not be read. ESTALE: it does not
+     * have the name any more. Other errors are those of fsync(2) of the directory.
+     */
+    EF_NAME_UNKNOWN = 3,
+} ef_name;
+
+/**
  * A queue of pointers for any number of threads at both ends, first in first out.
  */
 typedef struct ev_queue_s ev_queue_s;
@@ -182,13 +205,13 @@ typedef struct ev_rwlock_s ev_rwlock_s;
 typedef struct spin_lock spin_lock;
 
 /**
- * A stream of byte chunks: one thread puts them in while another takes bytes out, and neither
- * waits for the other. Each end has a lock, so that several threads at one end do no harm.
+ * A stream of byte chunks: one thread adds chunks while another takes bytes, and neither waits for
+ * the other. Each end has a lock, so that several threads may use one end.
  */
 typedef struct ef_stream ef_stream;
 
 /**
- * How far the bytes of a file have come. Counts, not offsets: accepted >= written >= durable.
+ * The progress of the bytes of a file. Counts, not offsets: accepted >= written >= durable.
  */
 typedef struct ef_progress {
     /**
@@ -212,7 +235,7 @@ typedef struct ef_progress {
 typedef void (*ef_notification_f_type)(int fd, int oper, void *cb_data);
 
 /**
- * News of a file.
+ * An event of a file.
  */
 typedef struct ef_event {
     /**
@@ -238,28 +261,28 @@ typedef struct ef_event {
 } ef_event;
 
 /**
- * What the functions take.
+ * A handle of the queue.
  */
 typedef struct ev_queue_s *ev_queue_type;
 
 /**
- * What the functions take.
+ * A handle of the lock.
  */
 typedef struct spin_lock *spin_lock_p_type;
 
 /**
- * A queue lock: first come, first served. It lies in the caller's memory, where mcs_init makes it,
- * and stays there while somebody has a ticket.
+ * A queue lock: first come, first served. It lives in the caller's memory, where mcs_init makes
+ * it, and does not move while a thread has a ticket.
  */
 typedef struct ev_mcs_lock_type {
     /**
-     * Not for the caller.
+     * Private.
      */
     void *tail;
 } ev_mcs_lock_type;
 
 /**
- * What the functions take.
+ * A handle of the lock.
  */
 typedef struct ev_rwlock_s *ev_rwlock_type;
 
@@ -268,111 +291,111 @@ extern "C" {
 #endif // __cplusplus
 
 /**
- * Starts the library: one engine for the process, with a thread of its own. Does nothing when it
+ * Starts the library: one engine for the process, with a thread of its own. Does nothing while it
  * is running. Returns 0, or -1: EINVAL for an option out of range, ENOTSUP for a backend that is
- * not to be had, what the kernel says to memory and threads, ESHUTDOWN in a forked child of a
- * process that has it running. Without it every call about a file gives -1 and EBADF,
- * after ef_shutdown ESHUTDOWN.
+ * not available, the errors of the kernel for memory and threads, ESHUTDOWN in a forked child of a
+ * process in which it is running. Before ef_init every call about a file gives -1 and EBADF, after
+ * ef_shutdown ESHUTDOWN.
  */
 int ef_init(void);
 
 /**
  * Sets an option, one of ef_option, for the next ef_init. Returns 0, or -1: EBUSY while the
- * library is running, EINVAL for an unknown option and for a value that is none.
+ * library is running, EINVAL for an unknown option and for a value that it cannot have.
  */
 int ef_set_option(int option, uint64_t value);
 
 /**
  * Ends the library: closes every file, waits until all accepted bytes are written or `timeout_ms`
- * milliseconds are over, and for the callback. Returns 0 when nothing was left, else the number
- * of files of which something was: those that were not closed in time, and those that failed
- * without a function having said so, be they closed or not. `*unwritten`, unless it is null,
- * becomes the number of their bytes that were not written. All descriptors are closed. -1: EBADF when the library is not running, EDEADLK in
- * a callback, ESHUTDOWN in a forked child.
+ * milliseconds are over, and waits for the callback. All descriptors are closed then.
+ *
+ * Returns 0 when nothing was left, else the number of unfinished files: those that were not closed
+ * in time, and those, open or closed, that failed while no function has returned their error.
+ * `*unwritten`, unless it is null, becomes the number of their bytes that were not written. -1:
+ * EBADF when the library is not running, EDEADLK in a callback, ESHUTDOWN in a forked child.
  */
-int ef_shutdown(unsigned int timeout_ms,
-                uint64_t *unwritten);
+int ef_shutdown(unsigned int timeout_ms, uint64_t *unwritten);
 
 /**
- * What ef_open calls; for languages without variadic functions. `mode` counts when `oflag` has
- * O_CREAT.
- *
  * Opens a file. Returns a descriptor at once; the kernel opens the file in the background, and
- * ef_open_status says how it went. Writes are accepted meanwhile. -1: EINVAL for a null or empty
- * path and for flags that cannot be obeyed, EMFILE when all descriptors are in use, ENAMETOOLONG.
+ * ef_open_status has the result. Writes are accepted meanwhile. `mode` is used when `oflag` has
+ * O_CREAT. -1: EINVAL for a null or empty path and for flags that cannot be obeyed, EMFILE when
+ * all descriptors are in use, ENAMETOOLONG.
+ *
+ * ef_open is this call with variable arguments.
  */
 int ef_open_mode(const char *path, int oflag, unsigned int mode);
 
 /**
- * Whether the file is open: returns `fd`; or -1: EAGAIN while the kernel is about it, else the
- * error of the open, which is never EAGAIN, and then the descriptor is closed. EBADF when it is
- * closed.
+ * Returns `fd` when the file is open, or -1: EAGAIN while the open is pending, EBADF when closed,
+ * else the error of the open, which is never EAGAIN; the descriptor is closed then.
  */
 int ef_open_status(int fd);
 
 /**
- * Closes the file: the descriptor is no longer valid, what was written goes to disk in the
- * background, and ef_close_status says how it went. Returns 0, or -1 with the file's error if it
- * has failed before; it is closed all the same. EBADF: it was closed before.
+ * Closes the file: the descriptor is no longer valid, accepted bytes are written in the
+ * background, and ef_close_status has the result. Returns 0, or -1 with the file's error if it has
+ * failed before; it is closed all the same. EBADF: it was closed before.
  */
 int ef_close(int fd);
 
 /**
- * Closes the file and waits until that is done and the callback was told. Returns 0 when every
+ * Closes the file, waits until that is done and the callback was called. Returns 0 when every
  * byte is durable (with EF_OPTION_DURABLE_CLOSE 0: when the kernel has it), or -1 with the first
  * error of the file; it is closed all the same. EBADF: it was closed before.
  */
 int ef_close_immediate(int fd);
 
 /**
- * Whether a close has ended: returns 0; or -1: EAGAIN while it goes on, EINVAL when the file is
- * open, EBADF for a number that was never given out, else the first error of the file. The
- * answer stays until the number is given to another file.
+ * Returns the result of a close: 0, or -1: EAGAIN while it is pending, EINVAL when the file is
+ * open, EBADF for a number that was never given out, else the first error of the file. The result
+ * stays until the number is given to another file.
  */
 int ef_close_status(int fd);
 
 /**
- * Reads up to `nbyte` bytes from the position on into `buf`, and moves the position. Returns how
- * many; 0 at the end of file, which is where it is now: a file that grows reads on. Bytes that
- * were written through the same descriptor are seen. -1: EAGAIN when nothing is in memory, and
- * the callback or event says when to come again; EBADF when closed or not open for reading;
- * EINVAL for a null `buf` and for no bytes; the error of the open or of the disk.
+ * Reads up to `nbyte` bytes from the position on into `buf`, and moves the position. Returns the
+ * number of bytes; 0 at the current end of file: when the file grows, a later read gives the new
+ * bytes. A read sees what was written through the same descriptor. -1: EAGAIN when nothing is in
+ * memory: the callback or an event follows when the read can be repeated; EBADF when closed or not
+ * open for reading; EINVAL for a null `buf` and for no bytes; the error of the open or of the
+ * disk.
  */
 ssize_t ef_read(int fd, void *buf, size_t nbyte);
 
 /**
- * What ef_read would give at once: 1 for bytes, 0 at the end of file, -1 with an error. EAGAIN:
- * the bytes were asked for, and the callback or event says when they are there.
+ * Returns what ef_read would return now: 1 for bytes, 0 at the end of file, -1 with an error.
+ * EAGAIN: the bytes were requested; the callback or an event follows when they are in memory.
  */
 ssize_t ef_file_ready_for_read(int fd);
 
 /**
- * Copies up to `nbyte` bytes into memory, from where they go to the file at the position, which
- * moves. Returns how many; 0, with EAGAIN in errno, when the memory budget or the file's share of
- * it is used up, and an event says when there is room. -1: EBADF when closed or not open for
- * writing; EINVAL for a null `buf` and for no bytes; after a failure its error, whatever is written.
+ * Writes up to `nbyte` bytes at the position, which moves: copies them into memory, from where the
+ * library writes them in the background. Returns the number of bytes; 0, with EAGAIN in errno,
+ * when the memory budget or the file's share of it is used up: an event follows when there is
+ * room. -1: EBADF when closed or not open for writing; EINVAL for a null `buf` and for no bytes;
+ * the file's failure, if there was one.
  */
-ssize_t ef_write(int fd,
-                 const void *buf,
-                 size_t nbyte);
+ssize_t ef_write(int fd, const void *buf, size_t nbyte);
 
 /**
  * Like ef_write, but accepts all of the bytes: it waits for the disk when there is no room.
  * Returns less than `nbyte` only when the file fails or is closed meanwhile. ef_io.h calls this
- * ef_write, for programs that do not look how much was accepted.
+ * ef_write, for programs that do not check the number of bytes.
  */
 ssize_t ef_write_all(int fd, const void *buf, size_t nbyte);
 
 /**
- * What could be done at once: the sum of 1 for a write and 2 for a read, where an end of file or
- * an error is an answer as well; 0 for neither. Of a file that is open for reading only, bytes
- * are asked for. -1: EBADF when closed; the error of the open.
+ * Returns which calls would not block: the sum of 1 for a write and 2 for a read, be it with
+ * bytes, the end of file or an error; 0 for neither. Of a file that is open for reading only,
+ * bytes are requested. -1: EBADF when closed; the error of the open.
  */
 int ef_poll(int fd);
 
 /**
- * Asks that every byte accepted so far becomes durable. Returns 0 at once; an event and
- * ef_progress say when it is done. -1: the file's failure, if there was one; EBADF when closed.
+ * Makes every byte accepted so far durable, in the background. Returns 0 at once; an event follows
+ * when it is done, and ef_get_progress shows it. -1: the file's failure, if there was one; EBADF
+ * when closed.
  */
 int ef_sync(int fd);
 
@@ -383,99 +406,111 @@ int ef_sync(int fd);
 int ef_sync_mark(int fd, uint64_t *mark);
 
 /**
- * How far the bytes of the file have come. Returns 0, or -1: EBADF when closed, EINVAL for null.
+ * Returns 0 and the progress of the file's bytes, or -1: EBADF when closed, EINVAL for null.
  */
 int ef_get_progress(int fd, struct ef_progress *progress);
 
 /**
- * What made the file unusable for writing: returns 0 when nothing did, else the errno, and
- * `*lost_from`, unless it is null, becomes the lowest offset whose byte may be lost, UINT64_MAX
- * when none may. It never goes away while the file is open. -1: EBADF when closed.
+ * Returns the errno of the failure after which the file accepts no more bytes, 0 when there was
+ * none. `*lost_from`, unless it is null, becomes the lowest offset whose byte may be lost,
+ * UINT64_MAX when none may. A failure stays for as long as the file is open. -1: EBADF when
+ * closed.
  */
 int ef_error(int fd, uint64_t *lost_from);
 
 /**
- * Moves the position of the next read or write to `position` bytes from the start; appends go to
- * the end all the same, and behind one the position is the end of the file. Returns 0, or -1:
- * EINVAL beyond the range of offsets, EBADF when closed.
+ * Returns whether the name of the file survives a power cut, one of ef_name. `*error`, unless it
+ * is null, becomes the errno for EF_NAME_UNKNOWN, else 0. -1: EBADF when closed.
+ *
+ * The first sync of a file that its open made syncs the directory as well. A directory that cannot
+ * be synced does not harm the file.
+ */
+int ef_name_state(int fd, int *error);
+
+/**
+ * Moves the position of the next read or write to `position` bytes from the start. An append goes
+ * to the end of the file all the same, and the position is the end of the file after it. Returns
+ * 0, or -1: EINVAL beyond the range of offsets, EBADF when closed.
  */
 int ef_seek(int fd, uint64_t position);
 
 /**
  * Reads up to `nbyte` bytes, EF_AT_MAX at most, from `offset` on. Returns 0 at once; an event
- * EF_KIND_COMPLETED with `token` says how many there were, fewer only at the end of file. The
- * bytes are copied to `buf` when ef_next_event gives that event: until then, or until ef_shutdown,
- * `buf` must be there. The position does not move; what was written through the descriptor before
- * is seen. -1: EBADF when closed or not open for reading, EINVAL for a null `buf`, for no or too
- * many bytes, and beyond the range of offsets, EAGAIN when the memory budget is used up, ENOMEM.
+ * EF_KIND_COMPLETED with `token` has the number of bytes, fewer only at the end of file. The call
+ * of ef_next_event that returns that event copies the bytes to `buf`, which must stay valid until
+ * then, or until ef_shutdown. The position does not move. The read sees what was written through
+ * the descriptor before. -1: EBADF when closed or not open for reading, EINVAL for a null `buf`,
+ * for no or too many bytes, and beyond the range of offsets, EAGAIN when the memory budget is used
+ * up, ENOMEM.
  */
 int ef_read_at(int fd, void *buf, size_t nbyte, uint64_t offset, uint64_t token);
 
 /**
- * Writes `nbyte` bytes, EF_AT_MAX at most, at `offset`. They are copied before it returns 0; an
- * event EF_KIND_COMPLETED with `token` says how it went. The position does not move; ef_sync
- * covers it, and its failure is the file's. -1: as ef_read_at, EBADF when not open for writing,
+ * Writes `nbyte` bytes, EF_AT_MAX at most, at `offset`. Copies them and returns 0 at once; an
+ * event EF_KIND_COMPLETED with `token` has the result. The position does not move. ef_sync covers
+ * the write, and its failure is the file's. -1: as ef_read_at, EBADF when not open for writing,
  * EINVAL in append mode, the file's failure.
  */
 int ef_write_at(int fd, const void *buf, size_t nbyte, uint64_t offset, uint64_t token);
 
 /**
- * Sets the length of the file, in its turn among what was written. Returns 0 at once; an event
+ * Sets the length of the file, in the order of the writes. Returns 0 at once; an event
  * EF_KIND_TRUNCATED or EF_KIND_FAILED follows. -1: EBADF when closed or not open for writing,
  * EINVAL beyond the range of offsets, the file's failure.
  */
 int ef_truncate(int fd, uint64_t len);
 
 /**
- * Has `cb_func` called, with `cb_data`, when an open, a read that gave EAGAIN, or a close has
- * ended. It runs on a thread of the library that does nothing else, one call after the other, and
- * may call everything but ef_shutdown. Null: as ef_unset_cb_func. When this returns the function
- * that was set before is not running any more and will not be called again, unless it is the
- * caller itself. Returns 0, or -1 with what the kernel says to a thread; ESHUTDOWN in a forked
+ * Sets the callback: the library calls `cb_func` with `cb_data` when an open or a close has ended,
+ * and when a read that gave EAGAIN can be repeated. Null: as ef_unset_cb_func. On return the
+ * function that was set before is not running and will not be called again, unless it is the
+ * caller itself. Returns 0, or -1 with the error of the kernel for a thread; ESHUTDOWN in a forked
  * child.
  *
- * The function has to return: no exception, longjmp, pthread_exit or cancellation leaves it, they
- * would pass through frames that are not C. It has the signal mask of the thread that started its
- * thread, and a stack as large as pthread_create makes it. A child that it forks ends by exec or
- * _exit: when the function returns there, the child ends.
+ * The callback runs on a thread of its own, one call after the other, and may call everything but
+ * ef_shutdown. It has the signal mask of the thread that started its thread, and a stack as large
+ * as pthread_create makes it. It has to return: an exception, longjmp, pthread_exit or
+ * cancellation would unwind frames that are not C. A child that it forks ends by exec or _exit,
+ * and when the callback returns there.
  */
 int ef_set_cb_func(ef_notification_f_type cb_func, void *cb_data);
 
 /**
- * Has no function called any more; see ef_set_cb_func.
+ * Removes the callback; see ef_set_cb_func.
  */
 void ef_unset_cb_func(void);
 
 /**
- * A descriptor for poll, epoll, libev and the like: it can be read while events are available,
- * until ef_next_event returns 0. With EPOLLET or EPOLLONESHOT too: a new edge follows whenever an
- * event follows a call that returned 0, so take events until then after each wake-up. It belongs
- * to the library: do not read or close it. Events are kept from the first call of this, of
- * ef_next_event or of ef_read_at or ef_write_at on, beside the callback. -1: EBADF when the
- * library is not running, ESHUTDOWN in a forked child.
+ * Returns a descriptor for poll, epoll, libev and the like. It is readable while events are
+ * available, until ef_next_event returns 0. It serves EPOLLET and EPOLLONESHOT as well: an event
+ * after an ef_next_event that returned 0 makes a new edge, so take events until then after each
+ * wake-up. It belongs to the library: do not read or close it. -1: EBADF when the library is not
+ * running, ESHUTDOWN in a forked child.
+ *
+ * The library keeps events, beside the callback, from the first call on of ef_event_fd,
+ * ef_next_event, ef_read_at or ef_write_at.
  */
 int ef_event_fd(void);
 
 /**
- * Takes the oldest event. Returns 1, or 0 when none waits. Several threads may take events, each
- * is given out once. -1: EBADF when the library is not running, EINVAL for null, ESHUTDOWN in a
- * forked child.
+ * Takes the oldest event. Returns 1, or 0 when none is available. Several threads may take events;
+ * each event is given out once. -1: EBADF when the library is not running, EINVAL for null,
+ * ESHUTDOWN in a forked child.
  */
 int ef_next_event(struct ef_event *event);
 
 /**
- * A new queue.
+ * Creates an empty queue.
  */
 ev_queue_type create_ev_queue(void);
 
 /**
- * Puts `data` at the end. Returns 0, or -1: ENOMEM, EINVAL for a null queue.
+ * Adds `data` at the end. Returns 0, or -1: ENOMEM, EINVAL for a null queue.
  *
- * In a forked child of a process with several threads, one of which may have been in the middle of a
- * call, a queue of the parent fails with ESHUTDOWN; destroying it there frees nothing.
+ * In a forked child of a process with several threads, one of which may have been inside a call,
+ * the functions of a queue of the parent fail with ESHUTDOWN; destroying it there frees nothing.
  */
-int ev_queue_enqueue(ev_queue_type queue,
-                     void *data);
+int ev_queue_enqueue(ev_queue_type queue, void *data);
 
 /**
  * Takes the item at the front; null when there is none, or when it is null.
@@ -489,29 +524,29 @@ void *ev_queue_dequeue(ev_queue_type queue);
 int ev_queue_try_dequeue(ev_queue_type queue, void **data);
 
 /**
- * Whether an item was there at about this time: 1 or 0. -1: EINVAL for null.
+ * Returns whether there was an item at about this time: 1 or 0. -1: EINVAL for null.
  */
 int ev_queue_peek(ev_queue_type queue);
 
 /**
- * How many items there were at about this time. Null: 0 and EINVAL.
+ * Returns the number of items at about this time. Null: 0 and EINVAL.
  */
 size_t ev_queue_len(ev_queue_type queue);
 
 /**
- * Destroys a queue that nobody uses any more. Items that are in it are given to free(3), as the
+ * Destroys a queue that no thread uses any more. Frees the items in it with free(3), as the
  * original does. Null is allowed.
  */
 void destroy_ev_queue(ev_queue_type queue);
 
 /**
- * Destroys a queue that nobody uses any more, and leaves the items that are in it alone. Null is
+ * Destroys a queue that no thread uses any more, and leaves the items in it alone. Null is
  * allowed.
  */
 void wf_destroy_ev_queue(ev_queue_type queue);
 
 /**
- * A new lock, open.
+ * Creates an open lock.
  */
 spin_lock_p_type create_spin_lock(void);
 
@@ -521,39 +556,39 @@ spin_lock_p_type create_spin_lock(void);
 void destroy_spin_lock(spin_lock_p_type lock);
 
 /**
- * Takes the lock if it is open. Returns 1, or 0 when somebody has it. -1: EINVAL for null.
+ * Acquires the lock if it is open. Returns 1, or 0 when a thread holds it. -1: EINVAL for null.
  */
 int ev_spin_try_lock(spin_lock_p_type lock);
 
 /**
- * Waits for the lock and takes it. Null: EINVAL in errno, and nothing is locked. As with a mutex of
- * pthreads, a lock that another thread has at a fork is taken in the child for good.
+ * Waits for the lock and acquires it. Null: EINVAL in errno, and nothing is locked. As with a
+ * mutex of pthreads, a lock that another thread holds at a fork is never released in the child.
  */
 void ev_spin_lock(spin_lock_p_type lock);
 
 /**
- * Opens the lock, which the caller has. Null: EINVAL in errno.
+ * Releases the lock, which the caller holds. Null: EINVAL in errno.
  */
 void ev_spin_unlock(spin_lock_p_type lock);
 
 /**
- * Makes an open lock in `*lock`. Null: EINVAL in errno.
+ * Initialises `*lock` to an open lock. Null: EINVAL in errno.
  */
 void mcs_init(struct ev_mcs_lock_type *lock);
 
 /**
- * Waits for its turn and takes the lock. Returns the ticket for mcs_relinquish. Null: EINVAL.
+ * Waits for its turn and acquires the lock. Returns the ticket for mcs_relinquish. Null: EINVAL.
  */
 void *mcs_get_access(struct ev_mcs_lock_type *lock);
 
 /**
- * Opens the lock for the next one. `access` is the ticket that this thread got for the lock from
- * mcs_get_access; it is used up. Returns 0, or -1: EINVAL for null.
+ * Releases the lock for the next thread. `access` is the ticket that this thread got for the lock
+ * from mcs_get_access; it is used up. Returns 0, or -1: EINVAL for null.
  */
 int mcs_relinquish(struct ev_mcs_lock_type *lock, void *access);
 
 /**
- * A new lock, open.
+ * Creates an open lock.
  */
 ev_rwlock_type ev_rwlock_init(void);
 
@@ -563,87 +598,88 @@ ev_rwlock_type ev_rwlock_init(void);
 void ev_rwlock_destroy(ev_rwlock_type lock);
 
 /**
- * Waits until the caller may read. Returns 0, or -1: EINVAL for null; ESHUTDOWN in a forked child
- * for a lock that was taken at the fork, until whoever has it opens it.
+ * Waits for the lock and acquires it for reading. Returns 0, or -1: EINVAL for null; ESHUTDOWN in
+ * a forked child for a lock that was held at the fork, until its holder releases it.
  */
 int ev_rwlock_rdlock(ev_rwlock_type lock);
 
 /**
- * The caller has read. Returns 0, or -1: EINVAL for null.
+ * Releases the lock, which the caller holds for reading. Returns 0, or -1: EINVAL for null.
  */
 int ev_rwlock_rdunlock(ev_rwlock_type lock);
 
 /**
- * Waits until the caller may write. Returns 0, or -1: EINVAL for null; ESHUTDOWN as for
- * ev_rwlock_rdlock.
+ * Waits for the lock and acquires it for writing. Returns 0, or -1: EINVAL for null; ESHUTDOWN as
+ * for ev_rwlock_rdlock.
  */
 int ev_rwlock_wrlock(ev_rwlock_type lock);
 
 /**
- * The caller has written. Returns 0, or -1: EINVAL for null.
+ * Releases the lock, which the caller holds for writing. Returns 0, or -1: EINVAL for null.
  */
 int ev_rwlock_wrunlock(ev_rwlock_type lock);
 
 /**
- * A new stream, empty.
+ * Creates an empty stream.
  */
 struct ef_stream *ef_stream_create(void);
 
 /**
- * Destroys a stream and what is in it. Null is allowed. ESHUTDOWN in errno: in a forked child whose
- * parent was in the middle of a call, the memory stays.
+ * Destroys a stream and the bytes in it. Null is allowed. ESHUTDOWN in errno: in a forked child, a
+ * thread of the parent was inside a call; the memory is not freed.
  *
- * Every function of a stream fails with ESHUTDOWN in a forked child when another thread of the parent
- * was at the same end of it at the fork.
+ * Every function of a stream fails with ESHUTDOWN in a forked child when another thread of the
+ * parent used the same end of it at the fork.
  */
 void ef_stream_destroy(struct ef_stream *stream);
 
 /**
- * Puts `nbyte` bytes at the end without copying them: `buf`, which comes from malloc(3), belongs
- * to the stream, which gives it to free(3). Returns `nbyte`, or 0: EINVAL for null and for no
- * bytes; `buf` is still the caller's then.
+ * Adds `nbyte` bytes at the end without copying them: `buf`, which comes from malloc(3), belongs
+ * to the stream from then on, which frees it with free(3). Returns `nbyte`, or 0: EINVAL for null
+ * and for no bytes; `buf` is still the caller's then.
  */
 size_t ef_stream_push(struct ef_stream *stream, void *buf, size_t nbyte);
 
 /**
- * Copies `nbyte` bytes to the end. Returns how many: fewer when memory lacks, with ENOMEM. 0:
- * EINVAL for null and for no bytes.
+ * Copies `nbyte` bytes to the end. Returns the number of bytes: fewer, with ENOMEM in errno, for
+ * lack of memory. 0: EINVAL for null and for no bytes.
  */
 size_t ef_stream_append(struct ef_stream *stream, const void *buf, size_t nbyte);
 
 /**
- * Copies up to `nbyte` bytes out, from `start_pos` bytes behind the front on, and leaves them in
- * the stream. Returns how many; -1: EINVAL for null, for no bytes, and when the stream has none
- * at `start_pos`.
+ * Copies up to `nbyte` bytes, from `start_pos` bytes after the front on, and leaves them in the
+ * stream. Returns the number of bytes; -1: EINVAL for null, for no bytes, and when the stream has
+ * none at `start_pos`.
  */
 ssize_t ef_stream_copy(struct ef_stream *stream, size_t start_pos, void *buf, size_t nbyte);
 
 /**
- * Takes up to `nbyte` bytes out. Returns how many; 0 when there are none now. 0 and EINVAL for
- * null and for no bytes.
+ * Takes up to `nbyte` bytes. Returns the number of bytes; 0 when the stream is empty. 0 and EINVAL
+ * for null and for no bytes.
  */
 size_t ef_stream_read(struct ef_stream *stream, void *buf, size_t nbyte);
 
 /**
- * Takes up to `nbyte` bytes out and forgets them. Returns how many. Null: 0 and EINVAL.
+ * Discards up to `nbyte` bytes. Returns the number of bytes. Null: 0 and EINVAL.
  */
 size_t ef_stream_erase(struct ef_stream *stream, size_t nbyte);
 
 /**
- * The bytes at the front, without a copy; null when there are none now. They stay where they are
- * until they are taken out. ef_stream_get_buffer_len says how many there are: ask for the buffer
- * first, since bytes may be added to it in between.
+ * Returns the bytes at the front, without a copy; null when the stream is empty. They stay valid
+ * until they are taken. ef_stream_get_buffer_len has their number: call it after this function,
+ * since bytes may be added in between.
  */
 const void *ef_stream_get_buffer(struct ef_stream *stream);
 
 /**
- * How many bytes ef_stream_get_buffer points to. Null: 0 and EINVAL.
+ * Returns the number of bytes that ef_stream_get_buffer points to. Null: 0 and EINVAL.
  */
 size_t ef_stream_get_buffer_len(struct ef_stream *stream);
 
 /**
- * Moves all that is in `from` to the end of `to`; chunks are not copied. `*count`, unless it is
- * null, becomes the number of bytes. Returns 0, or -1: EINVAL for null and for one and the same.
+ * Moves all bytes of `from` to the end of `to`, without a copy. `*count`, unless it is null,
+ * becomes the number of bytes. Returns 0, or -1: EINVAL for null and when both are the same
+ * stream.
  */
 int ef_stream_transfer(struct ef_stream *to, struct ef_stream *from, size_t *count);
 
@@ -657,16 +693,16 @@ extern "C" {
 
 /*
  * Opens a file; see ef_open_mode. With O_CREAT in `oflag` the third argument is the mode, as in
- * open(2). It is not in the library, whose language cannot define it.
+ * open(2). It is defined here, since Rust cannot define a variadic function.
  */
 static inline int ef_open(const char *path, int oflag, ...)
 {
     unsigned int mode = 0;
     if (oflag & O_CREAT) {
-        va_list rest;
-        va_start(rest, oflag);
-        mode = va_arg(rest, unsigned int);
-        va_end(rest);
+        va_list arguments;
+        va_start(arguments, oflag);
+        mode = va_arg(arguments, unsigned int);
+        va_end(arguments);
     }
     return ef_open_mode(path, oflag, mode);
 }

@@ -1,12 +1,12 @@
 //! The function of `ef_set_cb_func`, and the thread that calls it.
 //!
-//! The original calls it from a worker thread of its own, where a callback may do what it likes,
-//! even wait for a close. So it does not run on the engine's thread, which would wait with it, but
-//! on one that is there for this alone and starts with the first function.
+//! The original calls it on a worker thread, where a callback may wait, for a close for instance.
+//! So it does not run on the driver's thread, which would wait with it, but on a thread of its own,
+//! which starts when the first function is set.
 
 use crate::cancel::CancelGuard;
 use crate::ffi::error;
-use crate::forked::Home;
+use crate::forked::ForkGuard;
 use crate::library::check_process;
 use crate::signals;
 use efio_core::queue::{SegQueue, inbox};
@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::thread::{self, JoinHandle};
 
-/// Whom to call.
+/// The function of the process.
 pub static SUBSCRIPTION: Subscription = Subscription::new();
 
 /// The type of the function: descriptor, operation code, user data.
@@ -27,23 +27,23 @@ pub type Function = unsafe extern "C" fn(c_int, c_int, *mut c_void);
 /// A function and its user data.
 #[derive(Clone, Copy)]
 pub struct Subscriber {
-    /// What is called.
+    /// The function.
     pub function: Function,
-    /// What it is called with.
+    /// Its last argument.
     pub data: *mut c_void,
 }
 
-// SAFETY: the pointer is given back to the function and not followed here; whoever sets it knows
-// that the function runs on another thread.
+// SAFETY: the pointer goes to the function and is not followed here; the program that sets it
+// promises that the function may use it on another thread.
 unsafe impl Send for Subscriber {}
 
-/// The one function of the process, if there is one.
+/// The one function of the process, if it has set one.
 pub struct Subscription {
     state: Mutex<State>,
     idle: Condvar,
-    /// Whether there is a subscriber: spares the engine's thread the lock.
+    /// Whether there is a subscriber: spares the driver the lock.
     wanted: AtomicBool,
-    /// In a forked child: another thread had the lock, and has it for ever.
+    /// In a forked child: another thread of the parent held the lock, so nobody releases it here.
     is_lost: AtomicBool,
 }
 
@@ -53,12 +53,12 @@ struct State {
 }
 
 thread_local! {
-    /// Whether this is the thread that calls the function.
+    /// Whether this is the thread that runs the callback.
     static IS_CALLER: Cell<bool> = const { Cell::new(false) };
 }
 
-/// In a forked child, before anything else runs there: the thread that calls the function is not
-/// there, unless it is the one that forked.
+/// In a forked child, before anything else runs there: the callback is not running, unless the
+/// thread that forked runs it.
 pub fn after_fork() {
     match SUBSCRIPTION.state.try_lock() {
         Ok(mut state) => state.running &= is_callback_thread(),
@@ -90,14 +90,14 @@ impl Subscription {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether anybody is to be called.
+    /// Whether a function is set.
     pub fn is_wanted(&self) -> bool {
-        // Relaxed: news of a moment ago may still go to the old one, or to nobody.
+        // Relaxed: an event of a moment ago may still go to the old function, or to none.
         self.wanted.load(Ordering::Relaxed)
     }
 
-    /// Sets or removes the function. When this returns the one before is not running and will not
-    /// be called again, unless it is the caller itself.
+    /// Sets or removes the function. On return the one before is not running and will not be called
+    /// again, unless it is the caller itself.
     ///
     /// # Errors
     ///
@@ -120,18 +120,18 @@ impl Subscription {
     }
 
     /// Calls the function, with nothing locked.
-    fn call(&self, number: c_int, operation: c_int, home: &Home) {
+    fn call(&self, number: c_int, operation: c_int, fork: &ForkGuard) {
         let mut state = self.lock();
         let Some(subscriber) = state.subscriber else {
             return;
         };
         state.running = true;
         drop(state);
-        // SAFETY: whoever set the function promised that it can be called from another thread with
-        // this data, until it is replaced.
+        // SAFETY: the program that set the function promised that it can be called on another
+        // thread with this data, until it is replaced.
         unsafe { (subscriber.function)(number, operation, subscriber.data) };
-        if home.is_child() {
-            // It forked, and came back in the child, where this is the only thread.
+        if fork.is_child() {
+            // It forked, and returned in the child, where this is the only thread.
             // SAFETY: ends the process.
             unsafe { libc::_exit(0) };
         }
@@ -142,23 +142,23 @@ impl Subscription {
 
 type Sender = inbox::Sender<(c_int, c_int), SegQueue<(c_int, c_int)>, Parker>;
 
-/// The thread that calls the function, once somebody wants it.
+/// The thread that runs the callback. It starts when the first function is set.
 pub struct Caller {
     started: OnceLock<Sender>,
     thread: Mutex<Option<JoinHandle<()>>>,
-    /// News that was sent to the thread. Only the engine's thread adds to it.
+    /// Calls that were sent to the thread. Only the driver adds to it.
     sent: AtomicU64,
-    told: Arc<Told>,
+    done: Arc<Done>,
 }
 
-/// How much of it the thread has told.
+/// The number of calls that the thread has made.
 #[derive(Default)]
-struct Told {
+struct Done {
     count: Mutex<u64>,
     more: Condvar,
 }
 
-impl Told {
+impl Done {
     fn count(&self) -> MutexGuard<'_, u64> {
         self.count.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -176,37 +176,37 @@ impl Caller {
             started: OnceLock::new(),
             thread: Mutex::new(None),
             sent: AtomicU64::new(0),
-            told: Arc::default(),
+            done: Arc::default(),
         }
     }
 
-    /// Starts the thread unless it is there.
+    /// Starts the thread unless it is running.
     ///
     /// # Errors
     ///
-    /// What the kernel says to a thread.
+    /// Those of the kernel for a thread.
     pub fn start(&self) -> io::Result<()> {
         let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
         if self.started.get().is_some() {
             return Ok(());
         }
         let (sender, mut receiver) = inbox::new(SegQueue::new(), Parker::new());
-        let told = Arc::clone(&self.told);
+        let done = Arc::clone(&self.done);
         let handle = thread::Builder::new()
             .name("efio-callback".into())
             .stack_size(signals::stack_size())
             .spawn(move || {
                 let program = signals::block();
-                let home = Home::here();
+                let fork = ForkGuard::new();
                 IS_CALLER.with(|is_caller| is_caller.set(true));
-                // Cancelled it would end in frames that are not C.
+                // A cancellation would unwind frames that are not C.
                 let _cancel_guard = CancelGuard::new();
                 while let Some(first) = receiver.recv() {
                     let mut next = Some(first);
                     program.run(|| {
                         while let Some((number, operation)) = next {
-                            SUBSCRIPTION.call(number, operation, &home);
-                            told.one_more();
+                            SUBSCRIPTION.call(number, operation, &fork);
+                            done.one_more();
                             next = receiver.try_recv();
                         }
                     });
@@ -216,38 +216,38 @@ impl Caller {
         self.started.set(sender).map_err(|_| error(libc::EALREADY))
     }
 
-    /// Has the function called, if there is one.
+    /// Queues a call of the function, if one is set.
     pub fn enqueue(&self, number: c_int, operation: c_int) {
         if let Some(sender) = self.started.get() {
             if SUBSCRIPTION.is_wanted() {
                 // Release: pairs with `settle`.
                 self.sent.fetch_add(1, Ordering::Release);
                 if sender.send((number, operation)).is_err() {
-                    // After `stop`, or without memory: nobody is to wait for it.
-                    self.told.one_more();
+                    // After `stop`, or without memory: `settle` does not wait for it.
+                    self.done.one_more();
                 }
             }
         }
     }
 
-    /// Waits until all that was sent is told. The callback itself does not wait.
+    /// Waits until all queued calls were made. The callback itself does not wait.
     pub fn settle(&self) {
         if is_callback_thread() {
             return;
         }
-        // Acquire: pairs with `tell`.
+        // Acquire: pairs with `enqueue`.
         let sent = self.sent.load(Ordering::Acquire);
-        let mut count = self.told.count();
+        let mut count = self.done.count();
         while *count < sent {
             count = self
-                .told
+                .done
                 .more
                 .wait(count)
                 .unwrap_or_else(PoisonError::into_inner);
         }
     }
 
-    /// Waits until all news was told, and ends the thread. Not for the thread itself.
+    /// Waits until all queued calls were made, and ends the thread. Not for the thread itself.
     pub fn stop(&self) {
         if let Some(sender) = self.started.get() {
             sender.close();
@@ -258,7 +258,7 @@ impl Caller {
             .unwrap_or_else(PoisonError::into_inner)
             .take();
         if let Some(thread) = thread {
-            // A panic there was told by the panic hook.
+            // The panic hook has reported a panic of the thread.
             let _ = thread.join();
         }
     }

@@ -1,7 +1,7 @@
-//! Cancellation of threads, `pthread_cancel`(3), is held off while one of them is inside a call.
+//! No thread is cancelled, `pthread_cancel`(3), while it is inside a call.
 //!
-//! The C library ends a cancelled thread by unwinding its stack, which no frame of Rust lets pass:
-//! the process would abort. And a thread that ends half way would leave locks of ours taken.
+//! The C library ends a cancelled thread by unwinding its stack. Frames of Rust abort the process
+//! then, and a thread that ended half way through a call would leave our locks taken.
 
 use std::ffi::c_int;
 use std::marker::PhantomData;
@@ -9,8 +9,8 @@ use std::marker::PhantomData;
 /// `PTHREAD_CANCEL_DISABLE`: glibc and musl have the same number.
 const DISABLE: c_int = 1;
 
-/// While it lives, the thread that made it is not cancelled: who tries, waits until it is gone. The
-/// thread ends then at its next cancellation point.
+/// Defers the cancellation of the thread that made it: the thread ends at its first cancellation
+/// point after the guard was dropped.
 pub struct CancelGuard {
     before: c_int,
     /// It belongs to its thread.
@@ -18,7 +18,7 @@ pub struct CancelGuard {
 }
 
 impl CancelGuard {
-    /// Holds cancellation off. No system call.
+    /// Disables cancellation. No system call.
     #[inline]
     pub fn new() -> Self {
         let before = set_state(DISABLE);
@@ -30,15 +30,15 @@ impl CancelGuard {
 impl Drop for CancelGuard {
     #[inline]
     fn drop(&mut self) {
-        // Of the same thread, which cannot send the guard away.
+        // Of the same thread: the guard is not `Send`.
         set_state(self.before);
     }
 }
 
-/// Sets the state of the calling thread; the one before.
+/// Sets the state of the calling thread; returns the one before.
 #[inline]
 fn set_state(state: c_int) -> c_int {
-    // Not beside the functions of the library: these become the header.
+    // Inside the function, so that cbindgen does not put it into the header.
     unsafe extern "C" {
         fn pthread_setcancelstate(state: c_int, before: *mut c_int) -> c_int;
     }

@@ -1,15 +1,17 @@
-//! The descriptors that C has: small numbers, each with the file that it names now.
+//! The descriptors of C: small numbers, each with the file that it names now.
 //!
-//! A number is used again only after all others, the one that was closed first before those that
-//! were closed later. So a stale number names no file until as many files as the table may have
-//! were opened after its close. The numbers outlive a shutdown: those of before name nothing in an
-//! engine that is started later.
+//! A number is used again only after all others, in the order of their closes. So a stale number
+//! names no file until as many files as the table may have were opened after its close. The numbers
+//! outlive a shutdown: those of one engine name nothing in the next.
 //!
 //! ```text
-//!          take, begin           claim_close          close_done        give_back
-//!  fresh ─────────────► OPEN ───────────────► CLOSING ─────────► CLOSED ─────────► free list
-//!    or free list         └───── the engine was shut down ──────────▲
+//!           take, begin        claim_close         close_done        give_back
+//!  fresh ────────────► OPEN ─────────────► CLOSING ─────────► CLOSED ────────► free list
+//!   or free list        └──────────── close_all ────────────────▲
 //! ```
+//!
+//! Example, with a limit of 4 files: numbers 0 and 1 are open, then 1 is closed, then 0. The next
+//! opens get 2, 3, 1, 0.
 
 use crate::ffi::error;
 use crate::segments::Segments;
@@ -22,18 +24,18 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 /// All descriptors of the process.
 pub static DESCRIPTORS: Descriptors = Descriptors::new();
 
-/// The life of a number, in the two lowest bits of a descriptor's state.
+/// The phase of a number, in the two lowest bits of a descriptor's state.
 const PHASE: u32 = 0b11;
 const OPEN: u32 = 1;
 const CLOSING: u32 = 2;
 const CLOSED: u32 = 3;
 /// The kernel opened the file.
 const OPENED: u32 = 1 << 2;
-/// Closed by the library after a failed open: nobody waits for the news.
+/// The library closes the file after a failed open: the callback is not called.
 const QUIET: u32 = 1 << 3;
 /// Open for writing.
 const WRITABLE: u32 = 1 << 5;
-/// Above: the errno with which the file was closed.
+/// The bits above: the errno with which the file was closed.
 const ERRNO_SHIFT: u32 = 8;
 
 /// One number.
@@ -44,38 +46,38 @@ pub struct Descriptor {
     state: AtomicU32,
 }
 
-/// What a close has come to.
+/// How far a close has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CloseState {
     /// The number was never given out.
     Unknown,
-    /// Nobody closed the file.
+    /// The file is open.
     Open,
-    /// The engine is about it.
+    /// The close is pending.
     Closing,
-    /// Done, and how.
+    /// The close is done, with this result.
     Closed(Result<(), Errno>),
 }
 
 impl Descriptor {
-    /// The file as the engine names it. The engine knows whether it is still open.
+    /// The file as the engine names it, which may be closed by now.
     #[inline]
     pub fn fd(&self) -> Fd {
         // Acquire: pairs with `begin`.
         Fd::from_bits(self.fd.load(Ordering::Acquire))
     }
 
-    /// Begins a file in a number that [`Descriptors::take`] gave.
+    /// Makes the number, which [`Descriptors::take`] has returned, name `fd`.
     pub fn begin(&self, fd: Fd, writable: bool) {
         let writable = if writable { WRITABLE } else { 0 };
         let state = OPEN | writable;
-        // Relaxed: who finds the new file through the store below sees its state.
+        // Relaxed: a thread that loads the new file, stored below, sees its state.
         self.state.store(state, Ordering::Relaxed);
         // Release: pairs with `fd`.
         self.fd.store(fd.to_bits(), Ordering::Release);
     }
 
-    /// The kernel opened the file.
+    /// Marks the file as opened by the kernel.
     pub fn opened(&self) {
         self.state.fetch_or(OPENED, Ordering::AcqRel);
     }
@@ -85,22 +87,23 @@ impl Descriptor {
         self.state.load(Ordering::Acquire) & OPENED != 0
     }
 
-    /// Whether it is open for writing.
+    /// Whether the file is open for writing.
     pub fn is_writable(&self) -> bool {
         self.state.load(Ordering::Acquire) & WRITABLE != 0
     }
 
-    /// Whether the caller is the one who closes the file. `quietly`: nobody is to be told.
+    /// Makes the caller the one that closes the file; `false` when another call is. `quietly`: the
+    /// callback is not called.
     pub fn claim_close(&self, quietly: bool) -> bool {
         let quiet = if quietly { QUIET } else { 0 };
         let claim = |state| (state & PHASE == OPEN).then_some(state - OPEN + CLOSING + quiet);
-        // AcqRel: one of several closers wins, and knows what was before.
+        // AcqRel: one of several closers wins, and sees what the others did before.
         self.state
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, claim)
             .is_ok()
     }
 
-    /// The file is closed. Whether somebody is to be told.
+    /// Marks the file as closed. Returns whether the callback is to be called.
     pub fn close_done(&self, result: Result<(), Errno>) -> bool {
         let errno = result.err().map_or(0, |errno| errno.0 as u32);
         let state = CLOSED | errno << ERRNO_SHIFT;
@@ -108,7 +111,7 @@ impl Descriptor {
         self.state.swap(state, Ordering::AcqRel) & QUIET == 0
     }
 
-    /// How far a close has come.
+    /// Returns how far a close has come.
     pub fn close_state(&self) -> CloseState {
         // Acquire: pairs with `close_done`.
         let state = self.state.load(Ordering::Acquire);
@@ -142,7 +145,7 @@ impl Descriptors {
         }
     }
 
-    /// The descriptor that `number` names, now or before.
+    /// Returns the descriptor of `number`.
     ///
     /// # Errors
     ///
@@ -155,7 +158,8 @@ impl Descriptors {
             .ok_or_else(|| error(libc::EBADF))
     }
 
-    /// A number for a new file: a fresh one up to `limit`, then the one that was closed first.
+    /// Takes a number for a new file: a fresh one up to `limit`, then the one that was closed
+    /// first.
     ///
     /// # Errors
     ///
@@ -177,15 +181,15 @@ impl Descriptors {
         before.ok()
     }
 
-    /// A number that is not used any more.
+    /// Returns a number that is not used any more to the free list.
     pub fn give_back(&self, number: u32) {
         if self.free.push(number).is_err() {
-            // No memory: this number is not used again.
+            // No memory: this number is never used again.
         }
     }
 
-    /// The engine is gone: no number names a file. Those that were open are closed with `ESHUTDOWN`.
-    pub fn forget_files(&self) {
+    /// After the end of the engine: no number names a file. Open ones are closed with `ESHUTDOWN`.
+    pub fn close_all(&self) {
         for number in 0..self.fresh.load(Ordering::Relaxed) {
             let Some(descriptor) = self.table.get(number) else {
                 continue;
@@ -206,7 +210,7 @@ mod tests {
     const OK: Result<(), Errno> = Ok(());
 
     #[test]
-    fn a_number_comes_again_after_all_others() {
+    fn a_number_is_used_again_after_all_others() {
         let table = Descriptors::new();
         let close = |number| {
             let descriptor = table.get(number as c_int).unwrap();
@@ -232,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_close_is_told_once_and_remembered() {
+    fn a_close_is_reported_once_and_remembered() {
         let table = Descriptors::new();
         for wild in [c_int::MIN, -1, 0, 1, 1000, c_int::MAX] {
             let error = table.get(wild).err().expect("never given out");
@@ -247,7 +251,7 @@ mod tests {
         assert!(descriptor.is_opened());
         assert_eq!(descriptor.close_state(), CloseState::Open);
         assert!(descriptor.claim_close(false));
-        assert!(!descriptor.claim_close(false), "one closes it");
+        assert!(!descriptor.claim_close(false), "another call closes it");
         assert_eq!(descriptor.close_state(), CloseState::Closing);
         assert!(descriptor.close_done(Err(Errno(libc::EIO))));
         let failed = CloseState::Closed(Err(Errno(libc::EIO)));
@@ -272,7 +276,7 @@ mod tests {
         table.get(1).unwrap().claim_close(false);
         table.get(1).unwrap().close_done(OK);
         table.give_back(1);
-        table.forget_files();
+        table.close_all();
         assert_eq!(table.get(0).unwrap().fd().to_bits(), 0);
         assert_eq!(table.get(1).unwrap().fd().to_bits(), 0);
         let gone = CloseState::Closed(Err(Errno(libc::ESHUTDOWN)));

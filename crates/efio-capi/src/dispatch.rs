@@ -1,10 +1,10 @@
-//! What becomes of the engine's events.
+//! Dispatch of the engine's events.
 //!
 //! ```text
-//!                    ┌─ descriptors: opened, closed with an error or without
-//!  driver ─► tell ───┼─ changes: for calls that wait, as `ef_close_immediate` does
-//!                    ├─ caller: the function of `ef_set_cb_func`, for open, read and close
-//!                    └─ news: the queue of `ef_next_event`, if anybody ever asked for it
+//!                            ┌─ descriptors: opened, closed with an error or without
+//!  driver ─► handle_event ───┼─ changes: for calls that wait, as `ef_close_immediate` does
+//!                            ├─ caller: the function of `ef_set_cb_func`, for open, read and close
+//!                            └─ queue: for `ef_next_event`, once the program has asked for it
 //! ```
 //!
 //! A program that only polls takes no events, so none are kept for it.
@@ -12,25 +12,24 @@
 use crate::callback::Caller;
 use crate::descriptors::{DESCRIPTORS, Descriptor};
 use crate::event::{Operation, Pending, QueuedEvent, queued_event};
+use crate::event_queue::EventQueue;
 use crate::ffi::error;
-use efio_core::model::SignalledQueue;
 use efio_core::{Errno, Event, EventKind, Fd, ShutdownReport};
-use efio_sync::EventFd;
 use std::collections::{HashMap, HashSet};
 use std::ffi::c_int;
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-/// A file that is open.
+/// An open file.
 struct OpenEntry {
     number: u32,
-    /// Who waits for its close.
+    /// The call that waits for its close.
     closing: Option<Arc<Closing>>,
 }
 
-/// A close that somebody waits for.
+/// A close that a call waits for.
 #[derive(Default)]
 struct Closing {
     result: Mutex<Option<Result<(), Errno>>>,
@@ -63,18 +62,18 @@ impl Closing {
     }
 }
 
-/// See the module. It belongs to one engine.
+/// See the module. Each engine has its own.
 pub struct Dispatch {
-    /// The files that are open, and their numbers. A lock is held over each open, so that the first
-    /// event of a file finds its number.
+    /// The open files and their numbers. The lock is held during each open, so that the first event
+    /// of a file finds its number.
     files: Mutex<HashMap<Fd, OpenEntry>>,
-    queue: SignalledQueue<QueuedEvent, EventFd>,
-    /// Positional reads and writes under way, by the engine's tokens.
+    queue: EventQueue<QueuedEvent>,
+    /// Positional reads and writes in flight, by the engine's tokens.
     pending: Mutex<HashMap<u64, Pending>>,
     next_token: AtomicU64,
-    /// Files of whose failure the program has heard.
-    heard: Mutex<HashSet<Fd>>,
-    /// Somebody takes the news.
+    /// Files whose failure was reported to the program.
+    reported: Mutex<HashSet<Fd>>,
+    /// The program takes events.
     is_watched: AtomicBool,
     /// The thread for callbacks.
     pub caller: Caller,
@@ -87,14 +86,14 @@ impl Dispatch {
     ///
     /// # Errors
     ///
-    /// What the kernel says to an eventfd.
+    /// Those of eventfd(2).
     pub fn new() -> io::Result<Self> {
         Ok(Self {
             files: Mutex::default(),
-            queue: SignalledQueue::new(EventFd::new()?),
+            queue: EventQueue::new()?,
             pending: Mutex::default(),
             next_token: AtomicU64::new(0),
-            heard: Mutex::default(),
+            reported: Mutex::default(),
             is_watched: AtomicBool::new(false),
             caller: Caller::new(),
             changes: Mutex::default(),
@@ -106,7 +105,7 @@ impl Dispatch {
         self.files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Opens a file and gives it a number, of which there are `limit`.
+    /// Opens a file with `open` and gives it one of `limit` numbers.
     ///
     /// # Errors
     ///
@@ -133,39 +132,40 @@ impl Dispatch {
         Ok(number_of_c)
     }
 
-    /// Closes a file with `close` and waits until the news of it is everywhere; its first error.
+    /// Closes a file with `close`, waits until that is done and the callback was called, and
+    /// returns the first error of the file.
     pub fn close_and_wait(&self, fd: Fd, close: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
         let closing = Arc::new(Closing::default());
         match self.files().get_mut(&fd) {
-            Some(holding) => holding.closing = Some(Arc::clone(&closing)),
+            Some(entry) => entry.closing = Some(Arc::clone(&closing)),
             None => return Err(error(libc::EBADF)),
         }
         match close() {
-            // Closed by a forked child's parent, or not at all: there is nothing to wait for.
+            // The engine has no such file, or is the parent's: no close is pending.
             Err(error) if matches!(error.raw_os_error(), Some(libc::EBADF | libc::ESHUTDOWN)) => {
                 return Err(error);
             }
-            // An error of the file that is known already comes again.
+            // The error of a file that has failed before: its close is pending all the same.
             _ => {}
         }
         let result = closing.wait();
         if result.is_err() {
-            self.heard_of(fd);
+            self.mark_reported(fd);
         }
         self.caller.settle();
         result.map_err(io::Error::from)
     }
 
-    /// An event of the engine; its driver calls this.
+    /// Handles an event of the engine, on its driver's thread.
     pub fn handle_event(&self, event: Event) {
-        let holding = match event.kind {
+        let entry = match event.kind {
             EventKind::Closed { .. } => self.files().remove(&event.fd),
-            _ => self.files().get(&event.fd).map(|holding| OpenEntry {
-                number: holding.number,
+            _ => self.files().get(&event.fd).map(|entry| OpenEntry {
+                number: entry.number,
                 closing: None,
             }),
         };
-        let Some(OpenEntry { number, closing }) = holding else {
+        let Some(OpenEntry { number, closing }) = entry else {
             return;
         };
         let Ok(descriptor) = DESCRIPTORS.get(number as c_int) else {
@@ -190,7 +190,7 @@ impl Dispatch {
         }
     }
 
-    /// Brings descriptor, waiting calls and callback up to date.
+    /// Updates the descriptor, wakes calls that wait, and queues a call of the callback.
     fn update(&self, number: c_int, descriptor: &Descriptor, kind: &EventKind) {
         match *kind {
             EventKind::Opened => {
@@ -206,9 +206,9 @@ impl Dispatch {
                 }
             }
             EventKind::Closed { error } => {
-                let is_news = descriptor.close_done(error.map_or(Ok(()), Err));
+                let is_reported = descriptor.close_done(error.map_or(Ok(()), Err));
                 self.change();
-                if is_news {
+                if is_reported {
                     self.caller.enqueue(number, Operation::Close as c_int);
                 }
             }
@@ -216,17 +216,20 @@ impl Dispatch {
         }
     }
 
-    /// The program was told that the file has failed.
-    pub fn heard_of(&self, fd: Fd) {
-        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        heard.insert(fd);
+    fn reported(&self) -> MutexGuard<'_, HashSet<Fd>> {
+        self.reported.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Leaves in the report what the program has not heard of.
-    pub fn strike_out(&self, report: &mut ShutdownReport) {
-        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        report.unfinished.retain(|(fd, _)| !heard.contains(fd));
-        report.failed.retain(|(fd, _)| !heard.contains(fd));
+    /// Marks the failure of the file as reported to the program.
+    pub fn mark_reported(&self, fd: Fd) {
+        self.reported().insert(fd);
+    }
+
+    /// Removes from the report of a shutdown what was reported to the program before.
+    pub fn remove_reported(&self, report: &mut ShutdownReport) {
+        let reported = self.reported();
+        report.unfinished.retain(|(fd, _)| !reported.contains(fd));
+        report.failed.retain(|(fd, _)| !reported.contains(fd));
     }
 
     fn change(&self) {
@@ -234,8 +237,8 @@ impl Dispatch {
         self.changed.notify_all();
     }
 
-    /// Calls `attempt` until it gives something, each time that a file was closed, failed or got
-    /// room in between.
+    /// Calls `attempt` until it returns a result: at once, then each time that a file was closed,
+    /// has failed or has room again.
     pub fn wait_for<R>(&self, mut attempt: impl FnMut() -> Option<R>) -> R {
         let count = || *self.changes.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
@@ -257,15 +260,15 @@ impl Dispatch {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has `start` begin a positional read or write under the token that it is given. Its
-    /// completion is news.
+    /// Submits a positional read or write with `start`, which gets the engine's token for it. Its
+    /// completion is queued as an event.
     pub fn begin_at(
         &self,
         pending: Pending,
         start: impl FnOnce(u64) -> io::Result<()>,
     ) -> io::Result<()> {
         self.watch();
-        // Relaxed: any number that nobody else has will do.
+        // Relaxed: any number that no other op has will do.
         let token = self.next_token.fetch_add(1, Ordering::Relaxed);
         self.pending().insert(token, pending);
         start(token).inspect_err(|_| {
@@ -273,14 +276,15 @@ impl Dispatch {
         })
     }
 
-    /// The descriptor that can be read while news waits. From now on there is news.
+    /// Begins to keep events, if need be, and returns the descriptor of their queue, which is
+    /// readable while events are available.
     pub fn watch(&self) -> RawFd {
-        // Relaxed: which events are the first to be kept is nobody's business.
+        // Relaxed: it orders nothing. An event that is handled meanwhile may be kept or not.
         self.is_watched.store(true, Ordering::Relaxed);
-        self.queue.signal().as_raw_fd()
+        self.queue.descriptor()
     }
 
-    /// The oldest news.
+    /// Takes the oldest event.
     pub fn next(&self) -> Option<QueuedEvent> {
         self.watch();
         self.queue.next()

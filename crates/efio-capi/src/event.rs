@@ -3,7 +3,7 @@
 use efio_core::{Buffer, Completed, EventKind};
 use std::ffi::c_int;
 
-/// The operation codes of the callback. Those of the original.
+/// The operation codes of the callback, as in the original.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub enum Operation {
@@ -15,7 +15,7 @@ pub enum Operation {
     Close = 2,
 }
 
-/// What happened: the kinds of ef_next_event. The first three are the operation codes.
+/// The kinds of events of ef_next_event. The first three are the operation codes.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub enum Kind {
@@ -37,7 +37,7 @@ pub enum Kind {
     Truncated = 7,
 }
 
-/// News of a file.
+/// An event of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Event {
@@ -53,42 +53,43 @@ pub struct Event {
     pub token: u64,
 }
 
-/// An event on its way to C.
+/// An event in the queue of `ef_next_event`.
 pub struct QueuedEvent {
-    /// What C gets.
+    /// The event as C gets it.
     pub event: Event,
-    /// Bytes that C gets with it.
+    /// Bytes that are copied when C takes it.
     pub delivery: Option<Delivery>,
 }
 
-/// Bytes of an `ef_read_at` and where they go: copied when C takes the event, on its own thread.
+/// Bytes of an `ef_read_at` and their destination. `ef_next_event` copies them, on the program's
+/// thread.
 pub struct Delivery {
-    to: Place,
+    to: Destination,
     len: usize,
     buffer: Buffer,
 }
 
-/// Memory of C that `ef_read_at` was given.
+/// The memory of C that an `ef_read_at` fills.
 #[derive(Clone, Copy)]
-pub struct Place(pub *mut u8);
+pub struct Destination(pub *mut u8);
 
-// SAFETY: only whoever takes the event writes there, and C keeps the memory until it has it.
-unsafe impl Send for Place {}
+// SAFETY: only the thread that takes the event writes there, and C keeps the memory until then.
+unsafe impl Send for Destination {}
 
-/// A positional read or write under way.
+/// A positional read or write in flight.
 pub struct Pending {
-    /// How C named it.
+    /// C's token.
     pub token: u64,
-    /// Where the bytes of a read go.
-    pub to: Option<Place>,
+    /// The destination of a read.
+    pub to: Option<Destination>,
 }
 
 impl Delivery {
     /// Copies the bytes.
     pub fn deliver(self) {
         let bytes = &self.buffer[..self.len];
-        // SAFETY: `ef_read_at` was promised so much memory until its event is taken, which is now,
-        // and no more than it asked for was read.
+        // SAFETY: C promised `ef_read_at` that memory until its event is taken, which is now, and
+        // `len` is at most what it asked for.
         unsafe {
             self.to
                 .0
@@ -97,8 +98,8 @@ impl Delivery {
     }
 }
 
-/// What C is told of `kind`, which happened to `number`. `pending` finds what a token of the
-/// engine stands for.
+/// Makes the event that C gets for `kind` of the file `number`. `pending` takes the op out that a
+/// token of the engine stands for.
 pub fn queued_event(
     number: c_int,
     kind: EventKind,
@@ -139,14 +140,18 @@ pub fn queued_event(
             event.value = len;
             Kind::Truncated
         }
-        // Writable, and kinds of a later engine, of which C can only know that something changed.
+        // Writable, and kinds of a later engine: C tries its calls again.
         _ => Kind::Writable,
     } as c_int;
     QueuedEvent { event, delivery }
 }
 
-/// Fills in how it ended; what there is to copy.
-fn completion(event: &mut Event, completed: Completed, to: Option<Place>) -> Option<Delivery> {
+/// Fills in the result of an op; returns the bytes that are to be copied.
+fn completion(
+    event: &mut Event,
+    completed: Completed,
+    to: Option<Destination>,
+) -> Option<Delivery> {
     match completed.result {
         Ok(len) => {
             event.value = len as u64;

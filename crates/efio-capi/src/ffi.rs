@@ -1,4 +1,5 @@
-//! Where C calls in: no panic gets out, no cancellation in, and errors become `errno`.
+//! The boundary to C: no panic leaves a call, no cancellation interrupts it, and errors become
+//! `errno`.
 
 use crate::cancel::CancelGuard;
 use std::ffi::{CStr, OsStr, c_char, c_int, c_void};
@@ -7,9 +8,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-/// What a C function can return, with the value that says "look at `errno`".
+/// A type that a C function returns, with the value that means failure.
 pub trait Outcome {
-    /// That value.
+    /// The value that sends the caller to `errno`.
     const FAILED: Self;
 }
 
@@ -21,7 +22,7 @@ impl Outcome for isize {
     const FAILED: Self = -1;
 }
 
-/// Counts: nothing was done.
+/// A count: nothing was done.
 impl Outcome for usize {
     const FAILED: Self = 0;
 }
@@ -38,18 +39,18 @@ impl<T> Outcome for *const T {
     const FAILED: Self = std::ptr::null();
 }
 
-/// Runs the body of one C function. Each of them is one call of this.
+/// Runs the body of a C function. Each C function is one call of this.
 ///
-/// An error sets `errno`. A panic, which would be a bug of efio, sets it to `EIO`; what the body
-/// left half done is protected by locks that survive it. A cancellation of the thread waits for the
-/// end of the call.
+/// An error sets `errno`. A panic, which would be a bug of efio, sets it to `EIO`; locks that
+/// survive a panic protect what the body left half done. A cancellation of the thread is deferred
+/// to the end of the call.
 pub fn enter<R: Outcome>(body: impl FnOnce() -> io::Result<R>) -> R {
     let _cancel_guard = CancelGuard::new();
     match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(value)) => value,
         Ok(Err(error)) => fail(error.raw_os_error().unwrap_or(libc::EIO)),
         Err(payload) => {
-            // Its drop might panic as well.
+            // The drop of a payload may panic as well.
             std::mem::forget(payload);
             fail(libc::EIO)
         }
@@ -63,21 +64,21 @@ fn fail<R: Outcome>(errno: c_int) -> R {
 
 /// Sets the calling thread's `errno`.
 pub fn set_errno(errno: c_int) {
-    // SAFETY: the C library's errno of this thread, always valid.
+    // SAFETY: the address of this thread's errno is always valid.
     unsafe { *libc::__errno_location() = errno };
 }
 
-/// The error for `errno`.
+/// Returns the error for `errno`.
 pub fn error(errno: c_int) -> io::Error {
     io::Error::from_raw_os_error(errno)
 }
 
-/// Memory that C gives to be read from.
+/// Borrows memory of C for reading.
 ///
 /// # Errors
 ///
-/// `EINVAL` for a null pointer, for no bytes (so that a return of 0 says one thing only), and for
-/// more bytes than an object can have.
+/// `EINVAL` for a null pointer, for no bytes (so that a return of 0 has one meaning), and for more
+/// bytes than an object can have.
 ///
 /// # Safety
 ///
@@ -88,7 +89,7 @@ pub unsafe fn bytes<'a>(ptr: *const c_void, len: usize) -> io::Result<&'a [u8]> 
     Ok(unsafe { std::slice::from_raw_parts(ptr.cast(), len) })
 }
 
-/// Memory that C gives to be filled.
+/// Borrows memory of C for writing.
 ///
 /// # Errors
 ///
@@ -96,12 +97,12 @@ pub unsafe fn bytes<'a>(ptr: *const c_void, len: usize) -> io::Result<&'a [u8]> 
 ///
 /// # Safety
 ///
-/// If it is not null, `len` bytes at `ptr` can be written, by nobody else, for as long as the
+/// If it is not null, `len` bytes at `ptr` can be written, by this call only, for as long as the
 /// result is used.
 pub unsafe fn bytes_mut<'a>(ptr: *mut c_void, len: usize) -> io::Result<&'a mut [u8]> {
     check(ptr, len)?;
     // SAFETY: the caller's promise; not null and no longer than an object. Bytes that C has not
-    // initialised are only written to.
+    // initialised are written only.
     Ok(unsafe { std::slice::from_raw_parts_mut(ptr.cast(), len) })
 }
 
@@ -112,7 +113,7 @@ fn check(ptr: *const c_void, len: usize) -> io::Result<()> {
     Ok(())
 }
 
-/// A path that C gives.
+/// Borrows a path of C.
 ///
 /// # Errors
 ///
@@ -120,7 +121,7 @@ fn check(ptr: *const c_void, len: usize) -> io::Result<()> {
 ///
 /// # Safety
 ///
-/// If it is not null, `path` is a string that ends with a zero and is not changed meanwhile.
+/// If it is not null, `path` is a string that ends with a zero and does not change meanwhile.
 pub unsafe fn path<'a>(path: *const c_char) -> io::Result<&'a Path> {
     if path.is_null() {
         return Err(error(libc::EINVAL));
@@ -133,7 +134,7 @@ pub unsafe fn path<'a>(path: *const c_char) -> io::Result<&'a Path> {
     Ok(Path::new(OsStr::from_bytes(bytes)))
 }
 
-/// An object that C got from us.
+/// Borrows an object that C got from this library.
 ///
 /// # Errors
 ///
@@ -147,15 +148,15 @@ pub unsafe fn object<'a, T>(ptr: *const T) -> io::Result<&'a T> {
     unsafe { ptr.as_ref() }.ok_or_else(|| error(libc::EINVAL))
 }
 
-/// A place that C gives for a result; `None` when it does not want it.
+/// Writes a result to memory of C, unless C gives null because it does not want it.
 ///
 /// # Safety
 ///
-/// If it is not null, a `T` can be written to it.
-pub unsafe fn put<T>(place: *mut T, value: T) {
-    if !place.is_null() {
+/// If it is not null, a `T` can be written there.
+pub unsafe fn put<T>(to: *mut T, value: T) {
+    if !to.is_null() {
         // SAFETY: the caller's promise.
-        unsafe { place.write(value) };
+        unsafe { to.write(value) };
     }
 }
 
@@ -167,9 +168,9 @@ mod tests {
         io::Error::last_os_error().raw_os_error().unwrap()
     }
 
-    struct Bomb;
+    struct PanicOnDrop;
 
-    impl Drop for Bomb {
+    impl Drop for PanicOnDrop {
         fn drop(&mut self) {
             panic!("again");
         }
@@ -180,7 +181,7 @@ mod tests {
         set_errno(0);
         assert_eq!(enter(|| -> io::Result<c_int> { panic!("a bug") }), -1);
         assert_eq!(errno(), libc::EIO);
-        let null = enter(|| -> io::Result<*mut u8> { std::panic::panic_any(Bomb) });
+        let null = enter(|| -> io::Result<*mut u8> { std::panic::panic_any(PanicOnDrop) });
         assert!(null.is_null());
         assert_eq!(enter(|| -> io::Result<usize> { panic!("a bug") }), 0);
     }
@@ -196,23 +197,24 @@ mod tests {
     }
 
     #[test]
-    fn null_and_wild_lengths_are_refused() {
+    fn null_and_invalid_lengths_are_refused() {
         let byte = 0_u8;
-        let there = (&raw const byte).cast();
-        // SAFETY: nothing is read: each is refused, but the last, which is one readable byte.
+        let pointer = (&raw const byte).cast();
+        // SAFETY: each is refused and nothing is read, but for one readable byte and for paths that
+        // end with a zero.
         unsafe {
             for (ptr, len) in [
                 (std::ptr::null(), 1),
-                (there, 0),
-                (there, usize::MAX),
-                (there, isize::MAX as usize + 1),
+                (pointer, 0),
+                (pointer, usize::MAX),
+                (pointer, isize::MAX as usize + 1),
             ] {
                 assert_eq!(
                     bytes(ptr, len).unwrap_err().raw_os_error(),
                     Some(libc::EINVAL)
                 );
             }
-            assert_eq!(bytes(there, 1).unwrap(), [0]);
+            assert_eq!(bytes(pointer, 1).unwrap(), [0]);
             assert!(path(std::ptr::null()).is_err());
             assert!(path(c"".as_ptr()).is_err());
             assert_eq!(path(c"x".as_ptr()).unwrap(), Path::new("x"));

@@ -6,7 +6,7 @@ use std::ffi::c_int;
 use std::io;
 
 /// Flags that change nothing here: each descriptor is close-on-exec, no call waits, offsets have
-/// 64 bits, and a terminal is refused.
+/// 64 bits, and the open of a terminal fails.
 const WITHOUT_EFFECT: c_int =
     libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_LARGEFILE | libc::O_NOCTTY;
 
@@ -18,15 +18,15 @@ const OBEYED: c_int = libc::O_ACCMODE
     | libc::O_TRUNC
     | libc::O_DIRECT;
 
-/// What `flags` and `mode` ask for, and whether the file is open for writing then.
+/// Returns what `flags` and `mode` ask for, and whether that opens the file for writing.
 ///
 /// # Errors
 ///
-/// `EINVAL` for an access mode that there is not, for a flag that could not be obeyed, and for a
-/// file that would be appended to without being open for writing.
+/// `EINVAL` for an unknown access mode, for a flag that cannot be obeyed, and for `O_APPEND`
+/// without write access.
 pub fn options(flags: c_int, mode: u32) -> io::Result<(OpenOptions, bool)> {
     let has = |flag| flags & flag != 0;
-    // On 64-bit platforms the C library's O_LARGEFILE is 0, but a program may bring the kernel's.
+    // The C library's O_LARGEFILE is 0 on 64-bit platforms, but a program may have the kernel's.
     if flags & !(OBEYED | WITHOUT_EFFECT) != 0 {
         return Err(error(libc::EINVAL));
     }

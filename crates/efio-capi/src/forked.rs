@@ -1,13 +1,17 @@
-//! Knowing what a forked child cannot use: it has none of the parent's other threads, and what one of
-//! them was inside of stays as it was for ever (F68).
+//! What a forked child cannot use. It has none of the parent's other threads, and what one of them
+//! was changing at the fork stays half changed (F68).
 //!
 //! ```text
-//!  fork ─ prepare: are there other threads? ─ child: yes → the generation goes up, and each lock
-//!                                                     of ours that one of them has is marked
+//!  fork ─ prepare: are there other threads? ─ child: yes → the generation goes up, and each of our
+//!                                                     locks that one of them holds is marked
 //! ```
 //!
-//! A child of a process with one thread uses everything as its parent did. POSIX lets the child of one
-//! with more threads call almost nothing; here it may, and is told `ESHUTDOWN` where it would wait.
+//! | the parent had | the child |
+//! |---|---|
+//! | one thread | uses everything as the parent did |
+//! | several threads | may call everything; a call that would wait for ever gives `ESHUTDOWN` |
+//!
+//! In the second case POSIX allows almost no call.
 
 use crate::ffi::error;
 use efio_sync::{SpinLock, SpinLockGuard};
@@ -19,8 +23,8 @@ static GENERATION: AtomicU32 = AtomicU32::new(0);
 /// Whether there were several threads when the last fork began.
 static SEVERAL_THREADS: AtomicBool = AtomicBool::new(false);
 
-/// The handlers have to be there before the first fork that matters, and a lock around their
-/// registration would be one more that a child cannot have: so they come with the program.
+/// Registers the handlers when the program is loaded: before the first fork, and without a lock,
+/// which another thread could hold at a fork.
 #[used]
 #[unsafe(link_section = ".init_array")]
 static REGISTER: extern "C" fn() = register;
@@ -45,40 +49,40 @@ unsafe extern "C" fn in_child() {
     }
 }
 
-/// Whether the kernel says that there is one thread: each has a directory, which counts as a link.
+/// Whether the process has one thread. Each has a directory in /proc, which counts as a link.
 fn is_alone() -> bool {
-    let mut facts = std::mem::MaybeUninit::<libc::stat>::uninit();
-    // SAFETY: a path, and room for the answer, which is there then.
+    let mut stat = std::mem::MaybeUninit::<libc::stat>::uninit();
+    // SAFETY: a path that ends with a zero, and room for the result, which is read on success only.
     unsafe {
-        libc::stat(c"/proc/self/task".as_ptr(), facts.as_mut_ptr()) == 0
-            && facts.assume_init().st_nlink == 2 + 1
+        libc::stat(c"/proc/self/task".as_ptr(), stat.as_mut_ptr()) == 0
+            && stat.assume_init().st_nlink == 2 + 1
     }
 }
 
-/// The process that something is usable in.
-pub struct Home(AtomicU32);
+/// Says whether a forked child uses what the parent made, when the parent had several threads.
+pub struct ForkGuard(AtomicU32);
 
-impl Home {
-    /// This one.
-    pub fn here() -> Self {
+impl ForkGuard {
+    /// For something that this process makes.
+    pub fn new() -> Self {
         // Refers to the handlers, so that a static library brings them along.
         debug_assert!(REGISTER as usize != 0);
         Self(AtomicU32::new(GENERATION.load(Ordering::Relaxed)))
     }
 
-    /// Whether a thread that is not here any more may have been inside.
+    /// Whether this is a child, and a thread that it does not have may have been inside.
     #[inline]
     pub fn is_child(&self) -> bool {
         self.0.load(Ordering::Relaxed) != GENERATION.load(Ordering::Relaxed)
     }
 
-    /// From now on only threads of this process can be inside.
+    /// Declares that no thread of the parent was inside: this process uses it from now on.
     pub fn adopt(&self) {
         self.0
             .store(GENERATION.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
-    /// Fails with `ESHUTDOWN` if it [`is_elsewhere`](Self::is_elsewhere).
+    /// Fails with `ESHUTDOWN` in a child; see [`is_child`](Self::is_child).
     #[inline]
     pub fn check(&self) -> io::Result<()> {
         if self.is_child() {
@@ -88,37 +92,37 @@ impl Home {
     }
 }
 
-/// A lock of ours around a value, for C.
+/// A spin lock around a value, for objects that C holds.
 pub struct ForkedLock<T> {
     lock: SpinLock<T>,
-    home: Home,
+    fork: ForkGuard,
 }
 
 impl<T> ForkedLock<T> {
     /// An open lock.
     pub fn new(value: T) -> Self {
-        let (lock, home) = (SpinLock::new(value), Home::here());
-        Self { lock, home }
+        let (lock, fork) = (SpinLock::new(value), ForkGuard::new());
+        Self { lock, fork }
     }
 
     /// Waits for the lock.
     ///
     /// # Errors
     ///
-    /// `ESHUTDOWN` in a forked child when another thread of the parent had it.
+    /// `ESHUTDOWN` in a forked child when another thread of the parent held it.
     pub fn lock(&self) -> io::Result<SpinLockGuard<'_, T>> {
-        if self.home.is_child() {
-            // No call of ours forks, so the thread that forked does not have it.
+        if self.fork.is_child() {
+            // No call of ours forks, so the thread that forked does not hold it.
             if self.lock.is_locked() {
                 return Err(error(libc::ESHUTDOWN));
             }
-            self.home.adopt();
+            self.fork.adopt();
         }
         Ok(self.lock.lock())
     }
 
-    /// Whether a thread has it that is not here, and left the value as it happened to be.
+    /// Whether a thread of the parent holds it, whose change of the value never ends here.
     pub fn is_lost(&self) -> bool {
-        self.home.is_child() && self.lock.is_locked()
+        self.fork.is_child() && self.lock.is_locked()
     }
 }

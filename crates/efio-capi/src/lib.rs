@@ -1,16 +1,16 @@
 //! The C library of efio: the API of the original `ef_io.h`, and what efio has beyond it.
 //!
 //! ```text
-//!  C program ─► api (one function per entry) ─► border: no panic out, errors are errno
+//!  C program ─► api (one function per entry) ─► ffi: no panic out, errors are errno
 //!                 │                               │
-//!                 ├─ locks, queue, stream         ├─ gate ─► Library { Engine, Desk }
+//!                 ├─ locks, queue, stream         ├─ rundown ─► Library { Engine, Dispatch }
 //!                 │                               └─ descriptors: int ─► Fd
-//!  callback ◄─ caller thread ◄─┐
-//!  ef_next_event ◄── news ◄────┴─ desk ◄─ events of the engine's driver
+//!  callback ◄─ caller thread ◄───────┐
+//!  ef_next_event ◄── event_queue ◄───┴─ dispatch ◄─ events of the engine's driver
 //! ```
 //!
-//! The header `include/efio.h` is made from `api` by cbindgen; `tests/header.rs` keeps the two in
-//! step. The functions are documented in `docs/C-API.md` of the repository.
+//! cbindgen makes the header `include/efio.h` from `api`; `tests/header.rs` keeps the two in step.
+//! `docs/C-API.md` of the repository documents the functions.
 #![allow(clippy::missing_safety_doc)]
 
 mod api;
@@ -19,6 +19,7 @@ mod cancel;
 mod descriptors;
 mod dispatch;
 mod event;
+mod event_queue;
 mod ffi;
 mod flags;
 mod forked;

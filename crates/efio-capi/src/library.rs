@@ -1,13 +1,13 @@
-//! The one engine of the process, and how calls get to it.
+//! The one engine of the process, and the access of calls to it.
 
 use crate::callback::{SUBSCRIPTION, is_callback_thread};
 use crate::descriptors::{DESCRIPTORS, Descriptor};
 use crate::dispatch::Dispatch;
 use crate::ffi::error;
-use crate::forked::Home;
+use crate::forked::ForkGuard;
 use crate::options::Options;
 use crate::rundown::{Rundown, RundownGuard};
-use efio_core::{Engine, ShutdownReport};
+use efio_core::{Engine, FileRef, ShutdownReport};
 use std::ffi::c_int;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,28 +15,28 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
 static LIBRARY: Rundown<Library> = Rundown::new();
-/// The options of the next engine. Held while the engine starts and ends.
+/// The options of the next engine. The lock is held while an engine starts and ends.
 static LIFE: Mutex<Option<Options>> = Mutex::new(None);
 
-/// At the fork another thread had `LIFE`, and has it for ever.
+/// At the fork another thread held `LIFE`, which nobody will release in this child.
 static LIFE_IS_LOST: AtomicBool = AtomicBool::new(false);
 
 /// In a forked child, before anything else runs there.
 pub fn after_fork() {
-    LIBRARY.forget_those_inside();
+    LIBRARY.reset_counters();
     if matches!(LIFE.try_lock(), Err(TryLockError::WouldBlock)) {
         LIFE_IS_LOST.store(true, Ordering::Relaxed);
     }
 }
 
-/// A running engine and its desk.
+/// A running engine and the dispatch of its events.
 pub struct Library {
-    home: Home,
+    fork: ForkGuard,
     /// The engine.
     pub engine: Engine,
-    /// Where its events go.
-    pub desk: Arc<Dispatch>,
-    /// How many files may be open at once.
+    /// The dispatch of its events.
+    pub dispatch: Arc<Dispatch>,
+    /// The number of files that may be open at once.
     pub max_files: u32,
     /// Whether a close makes the file durable.
     pub durable_close: bool,
@@ -47,20 +47,20 @@ pub struct Library {
 /// # Errors
 ///
 /// `EBADF` before ef_init: no descriptor names a file then. `ESHUTDOWN` after ef_shutdown, and in
-/// a forked child, where the engine is not, before any lock is taken.
+/// a forked child, which has no engine; before any lock is taken.
 #[inline]
 pub fn library() -> io::Result<RundownGuard<'static, Library>> {
     let library = LIBRARY.enter().ok_or_else(not_running)?;
-    library.home.check()?;
+    library.fork.check()?;
     Ok(library)
 }
 
-/// Whether an engine has run, and was shut down.
+/// Whether an engine was shut down.
 static ENDED: AtomicBool = AtomicBool::new(false);
 
 #[cold]
 fn not_running() -> io::Error {
-    // Relaxed: it orders nothing; who was told of the shutdown sees it.
+    // Relaxed: it orders nothing. A thread to which the shutdown is known sees it.
     let ended = ENDED.load(Ordering::Relaxed);
     error(if ended { libc::ESHUTDOWN } else { libc::EBADF })
 }
@@ -69,7 +69,7 @@ fn not_running() -> io::Error {
 pub fn check_process() -> io::Result<()> {
     LIBRARY
         .enter()
-        .map_or(Ok(()), |library| library.home.check())
+        .map_or(Ok(()), |library| library.fork.check())
 }
 
 /// The running engine and a descriptor.
@@ -86,36 +86,42 @@ pub fn descriptor(
 
 impl Library {
     fn start(options: &Options) -> io::Result<Self> {
-        let desk = Arc::new(Dispatch::new()?);
-        let teller = Arc::clone(&desk);
+        let dispatch = Arc::new(Dispatch::new()?);
+        let of_driver = Arc::clone(&dispatch);
         let engine = options
             .builder()
             .keep_signals_blocked(true)
-            // What the desk knows the program has not asked for.
+            // A failure counts as reported when a function has returned it, not when the dispatch
+            // has handled it.
             .callback_reports_failures(false)
-            .on_event(move |event| teller.handle_event(event))
+            .on_event(move |event| of_driver.handle_event(event))
             .start()
             .map_err(invalid)?;
         Ok(Self {
-            home: Home::here(),
+            fork: ForkGuard::new(),
             engine,
-            desk,
+            dispatch,
             max_files: options.max_files(),
             durable_close: options.durable_close(),
         })
     }
 
-    /// Closes a file whose descriptor the caller has claimed.
+    /// Returns the file that a descriptor names; its calls give `EBADF` when it is closed.
+    pub fn file(&self, descriptor: &Descriptor) -> FileRef<'_> {
+        self.engine.file(descriptor.fd())
+    }
+
+    /// Closes a file whose close the caller has [claimed](Descriptor::claim_close).
     pub fn close(&self, descriptor: &Descriptor) -> io::Result<()> {
         if self.durable_close {
-            self.engine.file(descriptor.fd()).close_sync()
+            self.file(descriptor).close_sync()
         } else {
-            self.engine.file(descriptor.fd()).close()
+            self.file(descriptor).close()
         }
     }
 }
 
-/// A limit out of range has a text in Rust, and a number in C.
+/// Gives errors without an errno, which have a text in Rust, their number for C.
 fn invalid(error: io::Error) -> io::Error {
     match error.kind() {
         io::ErrorKind::InvalidInput => crate::ffi::error(libc::EINVAL),
@@ -124,12 +130,12 @@ fn invalid(error: io::Error) -> io::Error {
     }
 }
 
-/// The lock of start and end.
+/// Locks start and end.
 ///
 /// # Errors
 ///
 /// `EDEADLK` in a callback while another thread shuts the engine down and waits for the callback;
-/// `ESHUTDOWN` in a forked child, see the top of `forked.rs`.
+/// `ESHUTDOWN` in a forked child, see `forked.rs`.
 fn life() -> io::Result<MutexGuard<'static, Option<Options>>> {
     check_process()?;
     if LIFE_IS_LOST.load(Ordering::Relaxed) {
@@ -149,7 +155,7 @@ fn life() -> io::Result<MutexGuard<'static, Option<Options>>> {
 ///
 /// # Errors
 ///
-/// `EBUSY` when one is running; those of [`Options::set`].
+/// `EBUSY` while an engine is running; those of [`Options::set`].
 pub fn set_option(option: c_int, value: u64) -> io::Result<()> {
     let mut life = life()?;
     if LIBRARY.enter().is_some() {
@@ -162,8 +168,8 @@ pub fn set_option(option: c_int, value: u64) -> io::Result<()> {
 ///
 /// # Errors
 ///
-/// `EINVAL` for an option out of range, `ENOTSUP` for a backend that is not to be had, `ESHUTDOWN`
-/// in a forked child, `EDEADLK` as for [`life`]; what the kernel says to memory and threads.
+/// `EINVAL` for an option out of range, `ENOTSUP` for a backend that is not available, `ESHUTDOWN`
+/// in a forked child, `EDEADLK` as for [`life`]; those of the kernel for memory and threads.
 pub fn start() -> io::Result<()> {
     let mut life = life()?;
     if LIBRARY.enter().is_some() {
@@ -171,17 +177,17 @@ pub fn start() -> io::Result<()> {
     }
     let library = Library::start(life.get_or_insert_with(Options::new))?;
     if SUBSCRIPTION.is_wanted() {
-        library.desk.caller.start()?;
+        library.dispatch.caller.start()?;
     }
     LIBRARY.open(library);
     Ok(())
 }
 
-/// Writes what was accepted, ends the engine, and says what was left.
+/// Writes what was accepted, ends the engine, and returns what was not written in time.
 ///
 /// # Errors
 ///
-/// `EBADF` when none is running; `EDEADLK` in a callback; `ESHUTDOWN` in a forked child.
+/// `EBADF` when no engine is running; `EDEADLK` in a callback; `ESHUTDOWN` in a forked child.
 pub fn stop(timeout: Duration) -> io::Result<ShutdownReport> {
     if is_callback_thread() {
         return Err(error(libc::EDEADLK));
@@ -192,12 +198,14 @@ pub fn stop(timeout: Duration) -> io::Result<ShutdownReport> {
         return Err(error(libc::EBADF));
     };
     ENDED.store(true, Ordering::Relaxed);
-    let Library { engine, desk, .. } = *library;
+    let Library {
+        engine, dispatch, ..
+    } = *library;
     let mut report = engine.shutdown(timeout);
-    desk.caller.stop();
-    DESCRIPTORS.forget_files();
+    dispatch.caller.stop();
+    DESCRIPTORS.close_all();
     if let Ok(report) = &mut report {
-        desk.strike_out(report);
+        dispatch.remove_reported(report);
     }
     report
 }

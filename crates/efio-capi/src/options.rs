@@ -6,7 +6,7 @@ use std::ffi::c_int;
 use std::io;
 use std::time::Duration;
 
-/// What ef_set_option sets. Values out of range are reported by ef_init.
+/// The options of ef_set_option. ef_init fails for a value out of range.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub enum OptionId {
@@ -18,7 +18,7 @@ pub enum OptionId {
     MemoryBudget = 3,
     /// Milliseconds that accepted bytes may stay in memory; 1000 unless set.
     FlushIntervalMs = 4,
-    /// How many files may be open at once; 65536 unless set.
+    /// The number of files that may be open at once; 65536 unless set.
     MaxFiles = 5,
     /// Bytes that one file may have accepted and not written; a quarter of the budget unless set.
     WriteBehind = 6,
@@ -30,11 +30,11 @@ pub enum OptionId {
     DurableClose = 9,
 }
 
-/// Who makes the system calls.
+/// What makes the system calls.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub enum Backend {
-    /// The best one that works here.
+    /// The best one that this kernel has.
     Auto = 0,
     /// Worker threads.
     Pool = 1,
@@ -42,11 +42,11 @@ pub enum Backend {
     Uring = 2,
 }
 
-/// How the bytes travel.
+/// How bytes go between memory and disk.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub enum Mode {
-    /// The engine chooses.
+    /// The engine chooses per file.
     Auto = 0,
     /// Past the page cache.
     Direct = 1,
@@ -63,7 +63,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// The default ones.
+    /// The defaults.
     pub fn new() -> Self {
         Self {
             config: Config::default(),
@@ -71,7 +71,7 @@ impl Options {
         }
     }
 
-    /// How many files may be open at once.
+    /// The number of files that may be open at once.
     pub fn max_files(&self) -> u32 {
         self.config.max_files
     }
@@ -81,7 +81,7 @@ impl Options {
         self.durable_close
     }
 
-    /// A builder with the options.
+    /// Returns a builder of an engine with the options.
     pub fn builder(&self) -> Builder {
         let config = &self.config;
         Engine::builder()
@@ -95,11 +95,11 @@ impl Options {
             .workers(config.workers)
     }
 
-    /// Sets one.
+    /// Sets an option.
     ///
     /// # Errors
     ///
-    /// `EINVAL` for an unknown option, and for a value that it cannot have.
+    /// `EINVAL` for an unknown option, and for a value that the option cannot have.
     pub fn set(&mut self, option: c_int, value: u64) -> io::Result<()> {
         let config = &mut self.config;
         let size = || usize::try_from(value).map_err(|_| error(libc::EINVAL));

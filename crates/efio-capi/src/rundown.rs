@@ -1,7 +1,8 @@
-//! A value that any thread may use at any time, and one may take away when nobody is inside.
+//! Rundown protection of a value: any thread may use it at any time, and one thread may take it
+//! away, which waits until no user is left.
 //!
 //! Every C call goes through it to the engine, so it must cost little: a thread counts itself in
-//! and out on one of several counters, its own unless there are many threads.
+//! and out on one of several counters. With up to 16 threads each has a counter of its own.
 //!
 //! ```text
 //!   enter                                close
@@ -9,7 +10,7 @@
 //!   load the pointer: null? out again    wait for each counter to be zero once
 //! ```
 //!
-//! All four are `SeqCst`: either the one who enters sees null, or the one who closes sees the count.
+//! All four are `SeqCst`: either `enter` sees null, or `close` sees the count.
 
 use efio_sync::CachePadded;
 use std::cell::Cell;
@@ -27,14 +28,14 @@ pub struct Rundown<T> {
     value: AtomicPtr<T>,
 }
 
-/// Somebody is inside and may use the value.
+/// Access to the value, which stays while the guard lives.
 pub struct RundownGuard<'a, T> {
     value: &'a T,
     counter: &'a AtomicUsize,
 }
 
 impl<T> Rundown<T> {
-    /// A closed gate.
+    /// Without a value.
     pub const fn new() -> Self {
         Self {
             inside: [const { CachePadded::new(AtomicUsize::new(0)) }; COUNTERS],
@@ -42,14 +43,14 @@ impl<T> Rundown<T> {
         }
     }
 
-    /// The value, if the gate is open.
+    /// Access to the value; `None` when there is none.
     #[inline]
     pub fn enter(&self) -> Option<RundownGuard<'_, T>> {
         let counter: &AtomicUsize = &self.inside[my_counter()];
         counter.fetch_add(1, Ordering::SeqCst);
         let value = self.value.load(Ordering::SeqCst);
         // SAFETY: it came from a `Box` in `open`, and `close` does not give it away before our
-        // count, which came before the load, is down again. `Pass` sees to that.
+        // count, which came before the load, is down again. The guard's drop does that.
         match unsafe { value.as_ref() } {
             Some(value) => Some(RundownGuard { value, counter }),
             None => {
@@ -59,22 +60,22 @@ impl<T> Rundown<T> {
         }
     }
 
-    /// In a forked child, whose only thread is not inside: nobody is.
-    pub fn forget_those_inside(&self) {
+    /// Resets the counters, in a forked child: its only thread has no guard.
+    pub fn reset_counters(&self) {
         for counter in &self.inside {
             counter.store(0, Ordering::Relaxed);
         }
     }
 
-    /// Opens a closed gate. Not to be called while another thread opens or closes it.
+    /// Sets the value when there is none. Not to be called while another thread opens or closes.
     pub fn open(&self, value: T) {
         let value = Box::into_raw(Box::new(value));
         let before = self.value.swap(value, Ordering::SeqCst);
-        debug_assert!(before.is_null(), "the gate was closed");
+        debug_assert!(before.is_null(), "there was no value");
     }
 
-    /// Closes the gate and gives the value back when nobody is inside any more. Not to be called
-    /// while another thread opens or closes it, nor from inside.
+    /// Takes the value away: waits until no guard is left and returns it. Not to be called while
+    /// another thread opens or closes, nor with a guard.
     pub fn close(&self) -> Option<Box<T>> {
         let value = self.value.swap(ptr::null_mut(), Ordering::SeqCst);
         if value.is_null() {
@@ -82,12 +83,12 @@ impl<T> Rundown<T> {
         }
         for counter in &self.inside {
             while counter.load(Ordering::SeqCst) != 0 {
-                // Somebody is in a call, perhaps in one that waits for a disk.
+                // A thread is inside a call, perhaps in one that waits for a disk.
                 thread::sleep(Duration::from_micros(100));
             }
         }
-        // SAFETY: it came from a `Box` in `open`. Whoever entered before the swap has left, and
-        // whoever enters after it finds null.
+        // SAFETY: it came from a `Box` in `open`. Each `enter` before the swap has ended,
+        // and each one after it finds null.
         Some(unsafe { Box::from_raw(value) })
     }
 }
@@ -104,12 +105,12 @@ impl<T> Deref for RundownGuard<'_, T> {
 impl<T> Drop for RundownGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
-        // Release: pairs with the load in `close`: what we did with the value comes before its end.
+        // Release: pairs with the load in `close`: our uses of the value come before its end.
         self.counter.fetch_sub(1, Ordering::Release);
     }
 }
 
-/// The calling thread's counter: threads take turns.
+/// The calling thread's counter: the counters are dealt out in turn.
 #[inline]
 fn my_counter() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
@@ -130,41 +131,41 @@ mod tests {
     use super::*;
     use std::sync::atomic::AtomicBool;
 
-    /// Says when it goes.
-    struct Guest<'a>(&'a AtomicBool);
+    /// Sets its flag when it is dropped.
+    struct Value<'a>(&'a AtomicBool);
 
-    impl Drop for Guest<'_> {
+    impl Drop for Value<'_> {
         fn drop(&mut self) {
             self.0.store(true, Ordering::SeqCst);
         }
     }
 
     #[test]
-    fn nobody_is_inside_when_the_value_goes() {
-        let gone = [const { AtomicBool::new(false) }; 200];
+    fn no_guard_outlives_the_value() {
+        let dropped = [const { AtomicBool::new(false) }; 200];
         let done = AtomicBool::new(false);
-        let gate: Rundown<Guest> = Rundown::new();
+        let rundown: Rundown<Value> = Rundown::new();
         thread::scope(|scope| {
             for _ in 0..3 {
                 scope.spawn(|| {
                     while !done.load(Ordering::SeqCst) {
-                        if let Some(pass) = gate.enter() {
+                        if let Some(guard) = rundown.enter() {
                             for _ in 0..50 {
-                                assert!(!pass.0.load(Ordering::SeqCst), "used after its end");
+                                assert!(!guard.0.load(Ordering::SeqCst), "used after its end");
                             }
                         }
                     }
                 });
             }
-            for gone in &gone {
-                gate.open(Guest(gone));
+            for dropped in &dropped {
+                rundown.open(Value(dropped));
                 thread::sleep(Duration::from_micros(50));
-                drop(gate.close());
-                assert!(gone.load(Ordering::SeqCst));
-                assert!(gate.enter().is_none());
+                drop(rundown.close());
+                assert!(dropped.load(Ordering::SeqCst));
+                assert!(rundown.enter().is_none());
             }
             done.store(true, Ordering::SeqCst);
         });
-        assert!(gate.close().is_none());
+        assert!(rundown.close().is_none());
     }
 }

@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 const FIRST: u32 = 64;
 const SEGMENTS: usize = 26;
 
-/// See the module. Entries are there from their first use to the end of the program.
+/// See the module. An entry lives from the first use of its segment to the end of the program.
 pub struct Segments<T> {
     segments: [OnceLock<Box<[T]>>; SEGMENTS],
 }
@@ -22,14 +22,15 @@ impl<T: Default> Segments<T> {
         }
     }
 
-    /// The entry at `index`, if its segment was ever used.
+    /// Returns the entry at `index`; `None` when its segment was never used.
     #[inline]
     pub fn get(&self, index: u32) -> Option<&T> {
         let (segment, offset) = locate(index);
         self.segments.get(segment)?.get()?.get(offset)
     }
 
-    /// The entry at `index`; `None` beyond the last segment, which is 2^32 entries away.
+    /// Returns the entry at `index` and makes its segment if need be. `None` beyond the last
+    /// segment, after about 2^32 entries.
     pub fn get_or_make(&self, index: u32) -> Option<&T> {
         let (segment, offset) = locate(index);
         let entries = self.segments.get(segment)?.get_or_init(|| {
@@ -40,7 +41,10 @@ impl<T: Default> Segments<T> {
     }
 }
 
-/// Segment and offset of an entry.
+/// Returns segment and offset of an entry. Segment k begins at 64 · (2^k − 1), so index + 64 has
+/// its highest bit at k + 6.
+///
+/// Example: index 200 → 264 = 256 + 8: segment 2, offset 8.
 #[inline]
 fn locate(index: u32) -> (usize, usize) {
     let shifted = u64::from(index) + u64::from(FIRST);

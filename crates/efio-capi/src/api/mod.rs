@@ -1,7 +1,10 @@
-//! What C sees, one function after the other. The comments go into the header, which promises in
-//! the name of C what each `unsafe` here rests on: a pointer is null or valid for what the function
-//! does with it, an object was created and is not destroyed yet, and a lock is held by who opens it.
-// In the order of the header.
+//! The functions of C, in the order of the header. cbindgen copies their comments into it.
+//!
+//! The header has C promise what each `unsafe` here rests on:
+//!
+//! 1. A pointer is null, or valid for what the function does with it.
+//! 2. An object was created and is not destroyed yet.
+//! 3. A thread that releases a lock holds it.
 
 mod engine;
 

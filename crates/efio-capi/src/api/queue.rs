@@ -1,7 +1,7 @@
 //! The queue for C.
 
 use crate::ffi::{enter, error, object};
-use crate::forked::Home;
+use crate::forked::ForkGuard;
 use efio_queue::SegQueue;
 use std::ffi::{c_int, c_void};
 use std::ptr;
@@ -9,39 +9,39 @@ use std::ptr;
 /// A pointer in a queue. The queue does not follow it.
 struct Item(*mut c_void);
 
-// SAFETY: a queue of pointers is there to give them to other threads; whoever puts one in knows
-// what it points to.
+// SAFETY: the queue only hands pointers to other threads; the program that enqueues one promises
+// that another thread may use it.
 unsafe impl Send for Item {}
 
 /// A queue of pointers for any number of threads at both ends, first in first out.
 pub struct Queue {
     items: SegQueue<Item>,
-    home: Home,
+    fork: ForkGuard,
 }
 
-/// What the functions take.
+/// A handle of the queue.
 pub type QueueHandle = *mut Queue;
 
-/// A new queue.
+/// Creates an empty queue.
 #[unsafe(no_mangle)]
 pub extern "C" fn create_ev_queue() -> QueueHandle {
     enter(|| {
-        let (items, home) = (SegQueue::new(), Home::here());
-        Ok(Box::into_raw(Box::new(Queue { items, home })))
+        let (items, fork) = (SegQueue::new(), ForkGuard::new());
+        Ok(Box::into_raw(Box::new(Queue { items, fork })))
     })
 }
 
-/// Puts `data` at the end. Returns 0, or -1: ENOMEM, EINVAL for a null queue.
+/// Adds `data` at the end. Returns 0, or -1: ENOMEM, EINVAL for a null queue.
 ///
-/// In a forked child of a process with several threads, one of which may have been in the middle of a
-/// call, a queue of the parent fails with ESHUTDOWN; destroying it there frees nothing.
+/// In a forked child of a process with several threads, one of which may have been inside a call,
+/// the functions of a queue of the parent fail with ESHUTDOWN; destroying it there frees nothing.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ev_queue_enqueue(queue: QueueHandle, data: *mut c_void) -> c_int {
     enter(|| {
-        // SAFETY: what C promises, see the module above.
+        // SAFETY: the promises of C, see the module above.
         let queue = unsafe { object(queue) }?;
-        queue.home.check()?;
-        // It is never closed, so only memory can lack.
+        queue.fork.check()?;
+        // It is never closed, so the only error is a lack of memory.
         let pushed = queue.items.push(Item(data));
         pushed.map(|()| 0).map_err(|_| error(libc::ENOMEM))
     })
@@ -51,9 +51,9 @@ pub unsafe extern "C" fn ev_queue_enqueue(queue: QueueHandle, data: *mut c_void)
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ev_queue_dequeue(queue: QueueHandle) -> *mut c_void {
     enter(|| {
-        // SAFETY: what C promises, see the module above.
+        // SAFETY: the promises of C, see the module above.
         let queue = unsafe { object(queue) }?;
-        queue.home.check()?;
+        queue.fork.check()?;
         Ok(queue.items.pop().map_or(ptr::null_mut(), |item| item.0))
     })
 }
@@ -63,57 +63,57 @@ pub unsafe extern "C" fn ev_queue_dequeue(queue: QueueHandle) -> *mut c_void {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ev_queue_try_dequeue(queue: QueueHandle, data: *mut *mut c_void) -> c_int {
     enter(|| {
-        // SAFETY: what C promises, see the module above.
+        // SAFETY: the promises of C, see the module above.
         let queue = unsafe { object(queue) }?;
         if data.is_null() {
             return Err(error(libc::EINVAL));
         }
-        queue.home.check()?;
+        queue.fork.check()?;
         let item = queue.items.pop();
         let found = c_int::from(item.is_some());
-        // SAFETY: not null, and what C promises.
+        // SAFETY: not null, and the promises of C.
         unsafe { data.write(item.map_or(ptr::null_mut(), |item| item.0)) };
         Ok(found)
     })
 }
 
-/// Whether an item was there at about this time: 1 or 0. -1: EINVAL for null.
+/// Returns whether there was an item at about this time: 1 or 0. -1: EINVAL for null.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ev_queue_peek(queue: QueueHandle) -> c_int {
     enter(|| {
-        // SAFETY: what C promises, see the module above.
+        // SAFETY: the promises of C, see the module above.
         let queue = unsafe { object(queue) }?;
         Ok(c_int::from(!queue.items.is_empty()))
     })
 }
 
-/// How many items there were at about this time. Null: 0 and EINVAL.
+/// Returns the number of items at about this time. Null: 0 and EINVAL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ev_queue_len(queue: QueueHandle) -> usize {
     enter(|| {
-        // SAFETY: what C promises, see the module above.
+        // SAFETY: the promises of C, see the module above.
         let queue = unsafe { object(queue) }?;
         Ok(queue.items.len())
     })
 }
 
-/// Destroys a queue that nobody uses any more. Items that are in it are given to free(3), as the
+/// Destroys a queue that no thread uses any more. Frees the items in it with free(3), as the
 /// original does. Null is allowed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn destroy_ev_queue(queue: QueueHandle) {
     enter(|| {
-        // SAFETY: what C promises, see the module above.
+        // SAFETY: the promises of C, see the module above.
         unsafe { destroy(queue, |item| libc::free(item.0)) };
         Ok(())
     })
 }
 
-/// Destroys a queue that nobody uses any more, and leaves the items that are in it alone. Null is
+/// Destroys a queue that no thread uses any more, and leaves the items in it alone. Null is
 /// allowed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn wf_destroy_ev_queue(queue: QueueHandle) {
     enter(|| {
-        // SAFETY: what C promises, see the module above.
+        // SAFETY: the promises of C, see the module above.
         unsafe { destroy(queue, |_| ()) };
         Ok(())
     })
@@ -121,13 +121,13 @@ pub unsafe extern "C" fn wf_destroy_ev_queue(queue: QueueHandle) {
 
 /// # Safety
 ///
-/// `queue` is null, or was created and is used by nobody any more.
+/// `queue` is null, or was created and no thread uses it any more.
 unsafe fn destroy(queue: QueueHandle, each: impl FnMut(Item)) {
     if !queue.is_null() {
-        // SAFETY: it came from `create_ev_queue`, and goes here, once.
+        // SAFETY: it came from `create_ev_queue`, and is destroyed once.
         let queue = unsafe { Box::from_raw(queue) };
-        if queue.home.is_child() {
-            // In a forked child: a call of a thread that is not here may never end.
+        if queue.fork.is_child() {
+            // A thread that the child does not have may have been inside a call, which never ends.
             std::mem::forget(queue);
             return;
         }

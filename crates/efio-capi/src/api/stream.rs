@@ -4,13 +4,12 @@ use crate::ffi::{bytes, bytes_mut, enter, error, object, put};
 use crate::forked::ForkedLock;
 use bytes::Bytes;
 use efio_chunks::{ByteReader, ByteWriter, byte_stream};
-
 use libc::ssize_t;
 use std::ffi::{c_int, c_void};
 use std::ptr;
 
-/// A stream of byte chunks: one thread puts them in while another takes bytes out, and neither
-/// waits for the other. Each end has a lock, so that several threads at one end do no harm.
+/// A stream of byte chunks: one thread adds chunks while another takes bytes, and neither waits for
+/// the other. Each end has a lock, so that several threads may use one end.
 pub struct Stream {
     writer: ForkedLock<ByteWriter>,
     reader: ForkedLock<ByteReader>,
@@ -27,19 +26,19 @@ unsafe impl Send for Allocation {}
 
 impl AsRef<[u8]> for Allocation {
     fn as_ref(&self) -> &[u8] {
-        // SAFETY: `ef_stream_push` was given that many readable bytes, for good.
+        // SAFETY: C gave `ef_stream_push` that many readable bytes, for good.
         unsafe { std::slice::from_raw_parts(self.start.cast(), self.len) }
     }
 }
 
 impl Drop for Allocation {
     fn drop(&mut self) {
-        // SAFETY: it came from malloc, and goes here, once.
+        // SAFETY: it came from malloc, and is freed once.
         unsafe { libc::free(self.start) };
     }
 }
 
-/// A new stream, empty.
+/// Creates an empty stream.
 #[unsafe(no_mangle)]
 pub extern "C" fn ef_stream_create() -> *mut Stream {
     enter(|| {
@@ -51,29 +50,29 @@ pub extern "C" fn ef_stream_create() -> *mut Stream {
     })
 }
 
-/// Destroys a stream and what is in it. Null is allowed. ESHUTDOWN in errno: in a forked child whose
-/// parent was in the middle of a call, the memory stays.
+/// Destroys a stream and the bytes in it. Null is allowed. ESHUTDOWN in errno: in a forked child, a
+/// thread of the parent was inside a call; the memory is not freed.
 ///
-/// Every function of a stream fails with ESHUTDOWN in a forked child when another thread of the parent
-/// was at the same end of it at the fork.
+/// Every function of a stream fails with ESHUTDOWN in a forked child when another thread of the
+/// parent used the same end of it at the fork.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ef_stream_destroy(stream: *mut Stream) {
     enter(|| {
-        // SAFETY: what C promises, see the module above.
+        // SAFETY: the promises of C, see the module above.
         if let Some(alive) = unsafe { stream.as_ref() } {
             if alive.writer.is_lost() || alive.reader.is_lost() {
                 return Err(error(libc::ESHUTDOWN));
             }
-            // SAFETY: it came from `ef_stream_create`, and goes here, once.
+            // SAFETY: it came from `ef_stream_create`, and is destroyed once.
             drop(unsafe { Box::from_raw(stream) });
         }
         Ok(())
     })
 }
 
-/// Puts `nbyte` bytes at the end without copying them: `buf`, which comes from malloc(3), belongs
-/// to the stream, which gives it to free(3). Returns `nbyte`, or 0: EINVAL for null and for no
-/// bytes; `buf` is still the caller's then.
+/// Adds `nbyte` bytes at the end without copying them: `buf`, which comes from malloc(3), belongs
+/// to the stream from then on, which frees it with free(3). Returns `nbyte`, or 0: EINVAL for null
+/// and for no bytes; `buf` is still the caller's then.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ef_stream_push(
     stream: *mut Stream,
@@ -81,9 +80,9 @@ pub unsafe extern "C" fn ef_stream_push(
     nbyte: usize,
 ) -> usize {
     enter(|| {
-        // SAFETY: what C promises, see the module above.
+        // SAFETY: the promises of C, see the module above.
         let stream = unsafe { object(stream) }?;
-        // SAFETY: what C promises, see the module above.
+        // SAFETY: the promises of C, see the module above.
         unsafe { bytes(buf, nbyte) }?;
         let mut writer = stream.writer.lock()?;
         let allocation = Allocation {
@@ -91,14 +90,14 @@ pub unsafe extern "C" fn ef_stream_push(
             len: nbyte,
         };
         let chunk = Bytes::from_owner(allocation);
-        // The stream has no bound, and its reader is there as long as the writer.
+        // The stream has no bound, and its reader lives as long as its writer.
         let pushed = writer.push(chunk);
         pushed.map(|()| nbyte).map_err(|_| error(libc::EPIPE))
     })
 }
 
-/// Copies `nbyte` bytes to the end. Returns how many: fewer when memory lacks, with ENOMEM. 0:
-/// EINVAL for null and for no bytes.
+/// Copies `nbyte` bytes to the end. Returns the number of bytes: fewer, with ENOMEM in errno, for
+/// lack of memory. 0: EINVAL for null and for no bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ef_stream_append(
     stream: *mut Stream,
@@ -106,9 +105,9 @@ pub unsafe extern "C" fn ef_stream_append(
     nbyte: usize,
 ) -> usize {
     enter(|| {
-        // SAFETY: what C promises, see the module above.
+        // SAFETY: the promises of C, see the module above.
         let stream = unsafe { object(stream) }?;
-        // SAFETY: what C promises, see the module above.
+        // SAFETY: the promises of C, see the module above.
         let buf = unsafe { bytes(buf, nbyte) }?;
         let count = stream.writer.lock()?.append(buf);
         if count < buf.len() {
@@ -118,9 +117,9 @@ pub unsafe extern "C" fn ef_stream_append(
     })
 }
 
-/// Copies up to `nbyte` bytes out, from `start_pos` bytes behind the front on, and leaves them in
-/// the stream. Returns how many; -1: EINVAL for null, for no bytes, and when the stream has none
-/// at `start_pos`.
+/// Copies up to `nbyte` bytes, from `start_pos` bytes after the front on, and leaves them in the
+/// stream. Returns the number of bytes; -1: EINVAL for null, for no bytes, and when the stream has
+/// none at `start_pos`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ef_stream_copy(
     stream: *mut Stream,
@@ -129,9 +128,9 @@ pub unsafe extern "C" fn ef_stream_copy(
     nbyte: usize,
 ) -> ssize_t {
     enter(|| {
-        // SAFETY: what C promises, see the module above.
+        // SAFETY: the promises of C, see the module above.
         let stream = unsafe { object(stream) }?;
-        // SAFETY: what C promises, see the module above.
+        // SAFETY: the promises of C, see the module above.
         let buf = unsafe { bytes_mut(buf, nbyte) }?;
         match stream.reader.lock()?.peek(start_pos as u64, buf) {
             0 => Err(error(libc::EINVAL)),
@@ -140,8 +139,8 @@ pub unsafe extern "C" fn ef_stream_copy(
     })
 }
 
-/// Takes up to `nbyte` bytes out. Returns how many; 0 when there are none now. 0 and EINVAL for
-/// null and for no bytes.
+/// Takes up to `nbyte` bytes. Returns the number of bytes; 0 when the stream is empty. 0 and EINVAL
+/// for null and for no bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ef_stream_read(
     stream: *mut Stream,
@@ -149,31 +148,31 @@ pub unsafe extern "C" fn ef_stream_read(
     nbyte: usize,
 ) -> usize {
     enter(|| {
-        // SAFETY: what C promises, see the module above.
+        // SAFETY: the promises of C, see the module above.
         let stream = unsafe { object(stream) }?;
-        // SAFETY: what C promises, see the module above.
+        // SAFETY: the promises of C, see the module above.
         let buf = unsafe { bytes_mut(buf, nbyte) }?;
         Ok(stream.reader.lock()?.read(buf))
     })
 }
 
-/// Takes up to `nbyte` bytes out and forgets them. Returns how many. Null: 0 and EINVAL.
+/// Discards up to `nbyte` bytes. Returns the number of bytes. Null: 0 and EINVAL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ef_stream_erase(stream: *mut Stream, nbyte: usize) -> usize {
     enter(|| {
-        // SAFETY: what C promises, see the module above.
+        // SAFETY: the promises of C, see the module above.
         let stream = unsafe { object(stream) }?;
         Ok(stream.reader.lock()?.consume(nbyte))
     })
 }
 
-/// The bytes at the front, without a copy; null when there are none now. They stay where they are
-/// until they are taken out. ef_stream_get_buffer_len says how many there are: ask for the buffer
-/// first, since bytes may be added to it in between.
+/// Returns the bytes at the front, without a copy; null when the stream is empty. They stay valid
+/// until they are taken. ef_stream_get_buffer_len has their number: call it after this function,
+/// since bytes may be added in between.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ef_stream_get_buffer(stream: *mut Stream) -> *const c_void {
     enter(|| {
-        // SAFETY: what C promises, see the module above.
+        // SAFETY: the promises of C, see the module above.
         let stream = unsafe { object(stream) }?;
         let reader = stream.reader.lock()?;
         let front = reader.chunk();
@@ -185,18 +184,19 @@ pub unsafe extern "C" fn ef_stream_get_buffer(stream: *mut Stream) -> *const c_v
     })
 }
 
-/// How many bytes ef_stream_get_buffer points to. Null: 0 and EINVAL.
+/// Returns the number of bytes that ef_stream_get_buffer points to. Null: 0 and EINVAL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ef_stream_get_buffer_len(stream: *mut Stream) -> usize {
     enter(|| {
-        // SAFETY: what C promises, see the module above.
+        // SAFETY: the promises of C, see the module above.
         let stream = unsafe { object(stream) }?;
         Ok(stream.reader.lock()?.chunk().len())
     })
 }
 
-/// Moves all that is in `from` to the end of `to`; chunks are not copied. `*count`, unless it is
-/// null, becomes the number of bytes. Returns 0, or -1: EINVAL for null and for one and the same.
+/// Moves all bytes of `from` to the end of `to`, without a copy. `*count`, unless it is null,
+/// becomes the number of bytes. Returns 0, or -1: EINVAL for null and when both are the same
+/// stream.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ef_stream_transfer(
     to: *mut Stream,
@@ -204,18 +204,18 @@ pub unsafe extern "C" fn ef_stream_transfer(
     count: *mut usize,
 ) -> c_int {
     enter(|| {
-        // SAFETY: what C promises, see the module above.
+        // SAFETY: the promises of C, see the module above.
         let (to, from) = unsafe { (object(to)?, object(from)?) };
         if ptr::eq(to, from) {
             return Err(error(libc::EINVAL));
         }
         let moved = {
-            // A writer before a reader, and no call holds two of a kind: nobody waits in a circle.
+            // Locks a writer before a reader; no call holds two of a kind, so there is no deadlock.
             let mut writer = to.writer.lock()?;
             let mut reader = from.reader.lock()?;
             writer.transfer_from(&mut reader)
         };
-        // SAFETY: what C promises, see the module above.
+        // SAFETY: the promises of C, see the module above.
         unsafe { put(count, moved) };
         Ok(0)
     })
