@@ -14,7 +14,7 @@ struct copy {
     const char *names[2];
     int src;
     int dst;
-    int closed; /* how many of the two */
+    int closed;        /* how many of the two */
     size_t from, upto; /* bytes of `block` that were read and not written */
     char block[256 << 10];
 };
@@ -25,8 +25,8 @@ static void die(const char *what, int error)
     exit(1);
 }
 
-/* Goes on until a call says that it would block. Its event brings us here again. */
-static void pump(struct copy *copy)
+/* Copies until a call would block. Its event calls this again. */
+static void copy_more(struct copy *copy)
 {
     for (;;) {
         while (copy->from < copy->upto) {
@@ -35,7 +35,7 @@ static void pump(struct copy *copy)
                 die(copy->names[1], errno);
             }
             if (count == 0) {
-                return; /* memory is used up */
+                return; /* the memory budget is used up */
             }
             copy->from += (size_t)count;
         }
@@ -65,7 +65,7 @@ static void on_events(struct ev_loop *loop, ev_io *watcher, int revents)
         switch (event.kind) {
         case EF_KIND_READABLE:
         case EF_KIND_WRITABLE:
-            pump(copy);
+            copy_more(copy);
             break;
         case EF_KIND_FAILED:
             die(copy->names[event.fd == copy->dst], event.error);
@@ -78,7 +78,7 @@ static void on_events(struct ev_loop *loop, ev_io *watcher, int revents)
                 ev_break(loop, EVBREAK_ALL);
             }
             break;
-        default: /* opened: the first read is under way */
+        default: /* opened: the first read is in flight */
             break;
         }
     }
@@ -109,7 +109,7 @@ int main(int argc, char **argv)
     if (copy.src == -1 || copy.dst == -1) {
         die("ef_open", errno);
     }
-    pump(&copy); /* reads and writes need not wait for the open */
+    copy_more(&copy); /* reads and writes need not wait for the open */
     ev_run(loop, 0);
 
     ev_io_stop(loop, &watcher);

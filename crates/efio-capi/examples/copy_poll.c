@@ -1,5 +1,5 @@
 /*
- * Copies SRC to DST in the manner of the original: asks again until there is an answer.
+ * Copies SRC to DST as programs of the original do: repeats a call until it does not block.
  *
  *     cc copy_poll.c -lefio -o copy_poll && ./copy_poll SRC DST
  */
@@ -13,7 +13,7 @@ static void die(const char *what)
     exit(1);
 }
 
-/* Waits for an open, without making the machine hot. */
+/* Waits for an open; sleeps in between. */
 static void wait_open(int fd, const char *path)
 {
     while (ef_open_status(fd) == -1) {
@@ -59,7 +59,7 @@ int main(int argc, char **argv)
         }
     }
     if (ef_close_immediate(dst) == -1) {
-        die(argv[2]); /* a byte may be lost: this is where it is told */
+        die(argv[2]); /* a byte may be lost: the close returns the error */
     }
     ef_close(src);
     while (ef_close_status(src) == -1 && errno == EAGAIN) {

@@ -1,6 +1,6 @@
 /*
- * A queue between four threads: two put in COUNT numbers each, two take them out. Each number has
- * to come out once, and those of one producer in their order.
+ * A queue between four threads: two enqueue COUNT numbers each, two dequeue them. Each number has
+ * to be dequeued once, and those of one producer in their order.
  *
  *     cc queue.c -lefio -pthread -o queue && ./queue COUNT
  */
@@ -30,7 +30,7 @@ struct consumer {
     int in_order;
 };
 
-/* Item I of producer P; never null, so that a plain dequeue would do as well. */
+/* Item I of producer P; never null, so that ev_queue_dequeue would do as well. */
 static void *item(uintptr_t p, uintptr_t i)
 {
     return (void *)(i * PAIRS + p + 1);
@@ -45,7 +45,7 @@ static void *produce(void *arg)
             exit(1);
         }
     }
-    ev_queue_enqueue(me->shared->queue, NULL); /* one consumer goes home */
+    ev_queue_enqueue(me->shared->queue, NULL); /* ends one consumer */
     return NULL;
 }
 

@@ -1,6 +1,6 @@
 /*
- * Four threads write forty files in the directory DIR, ten each: file N has BYTES bytes, of which
- * number I is the lowest byte of N + I / 7.
+ * Four threads write forty files in the directory DIR, ten each: file N has BYTES bytes; byte I is
+ * the lowest byte of N + I / 7.
  *
  *     cc writers.c -lefio -pthread -o writers && ./writers DIR BYTES
  */
@@ -33,7 +33,7 @@ static void fill(unsigned char *block, size_t len, int number, size_t offset)
 static void *write_files(void *arg)
 {
     const struct job *job = (const struct job *)arg;
-    unsigned char block[10007]; /* of no size that anybody likes */
+    unsigned char block[10007]; /* a prime: no block is aligned */
     int fds[FILES];
     for (int i = 0; i < FILES; i++) {
         char path[4096];

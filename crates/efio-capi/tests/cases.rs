@@ -1,13 +1,13 @@
-//! Faults that were found by use, one C program each: every `tests/cases/*.c` is compiled and run.
+//! Regression tests in C, one program per fault: every `tests/cases/*.c` is compiled and run.
 //!
-//! To add a case, put one file there. Nothing is registered. It includes `case.h`, begins with a
-//! comment that says what it shows and names the fault (`F69`), and ends with `return result();`:
-//! 0 when it holds, 77 when something is missing that it needs (`SKIP`), anything else when not.
-//! Lines `RUN: [VAR=VALUE]... [ARGUMENT]...` in the comment are one run each; `DIR` stands for a
-//! new directory. Without such a line there is one run, with `DIR`.
+//! To add a case, add a file there. Nothing is registered. It includes `case.h`, begins with a
+//! comment that names the fault (`F69`) and what the case shows, and ends with `return result();`:
+//! 0 when it passes, 77 when something that it needs is missing (`SKIP`), anything else when it
+//! fails. Each line `RUN: [VAR=VALUE]... [ARGUMENT]...` in the comment is one run; `DIR` stands for
+//! a new directory. Without such a line there is one run, with `DIR`.
 //!
 //! ```text
-//! cargo test -p efio-capi --test cases [-- NAME...]     those whose name has one of these in it
+//! cargo test -p efio-capi --test cases [-- NAME...]     cases whose name contains one of these
 //! ```
 
 use std::path::{Path, PathBuf};
@@ -18,10 +18,10 @@ use std::{env, fs, thread};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-/// How many seconds a run has, where others want the processors and the disk as well.
+/// Seconds for a run, on a busy machine as well.
 const TIMEOUT: &str = "300";
 
-/// What a program returns that could not run here.
+/// The status of a program that could not run here.
 const SKIPPED: i32 = 77;
 
 /// One program.
@@ -30,9 +30,9 @@ struct Case {
     source: PathBuf,
 }
 
-/// How it went.
-enum Verdict {
-    Holds,
+/// The result of a case.
+enum Outcome {
+    Passes,
     Skipped(String),
     Fails(String),
 }
@@ -71,7 +71,7 @@ fn all() -> Vec<Case> {
     cases
 }
 
-/// Runs them, two at a time; how many failed.
+/// Runs the cases, two at a time; returns the number of failures.
 fn run_all(cases: &[Case]) -> usize {
     let left = Mutex::new(cases.iter());
     let failures = Mutex::new(0);
@@ -80,13 +80,13 @@ fn run_all(cases: &[Case]) -> usize {
             let next = left.lock().unwrap().next();
             let Some(case) = next else { return };
             let begin = Instant::now();
-            let verdict = case.run();
+            let outcome = case.run();
             let seconds = begin.elapsed().as_secs_f64();
             let mut failures = failures.lock().unwrap();
-            match verdict {
-                Verdict::Holds => println!("test {} ... ok ({seconds:.1} s)", case.name),
-                Verdict::Skipped(why) => println!("test {} ... ignored\n{why}", case.name),
-                Verdict::Fails(how) => {
+            match outcome {
+                Outcome::Passes => println!("test {} ... ok ({seconds:.1} s)", case.name),
+                Outcome::Skipped(why) => println!("test {} ... ignored\n{why}", case.name),
+                Outcome::Fails(how) => {
                     println!("test {} ... FAILED ({seconds:.1} s)\n{how}", case.name);
                     *failures += 1;
                 }
@@ -101,11 +101,11 @@ fn run_all(cases: &[Case]) -> usize {
 }
 
 impl Case {
-    fn run(&self) -> Verdict {
+    fn run(&self) -> Outcome {
         let dir = Dir::new(&self.name);
         let program = match self.compile(&dir) {
             Ok(program) => program,
-            Err(how) => return Verdict::Fails(how),
+            Err(how) => return Outcome::Fails(how),
         };
         let mut skipped = None;
         for (number, line) in self.runs().iter().enumerate() {
@@ -116,13 +116,13 @@ impl Case {
             match output.status.code() {
                 Some(0) => {}
                 Some(SKIPPED) => skipped = Some(text),
-                _ => return Verdict::Fails(format!("RUN: {line}: {}\n{text}", output.status)),
+                _ => return Outcome::Fails(format!("RUN: {line}: {}\n{text}", output.status)),
             }
         }
-        skipped.map_or(Verdict::Holds, Verdict::Skipped)
+        skipped.map_or(Outcome::Passes, Outcome::Skipped)
     }
 
-    /// The lines of its comment that say how it is run.
+    /// Returns the runs that its comment lists.
     fn runs(&self) -> Vec<String> {
         let source = fs::read_to_string(&self.source).unwrap();
         let runs = |line: &str| {
@@ -163,7 +163,7 @@ impl Case {
     }
 }
 
-/// Runs `program` as a `RUN:` line says.
+/// Runs `program` by a `RUN:` line.
 fn run(program: &Path, line: &str, dir: &Path) -> Output {
     let mut command = Command::new("timeout");
     command.args(["--kill-after=5", TIMEOUT]).arg(program);
@@ -177,7 +177,7 @@ fn run(program: &Path, line: &str, dir: &Path) -> Output {
         };
     }
     command
-        // Cargo's would come first, and may have an older library.
+        // Before the path of cargo, which may have an older library.
         .env("LD_LIBRARY_PATH", library_dir())
         .output()
         .unwrap()
@@ -188,7 +188,7 @@ fn text(output: &Output) -> String {
     out.into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
-/// Where cargo left the library for these tests.
+/// The directory of the library that cargo has built for these tests.
 fn library_dir() -> PathBuf {
     let exe = env::current_exe().unwrap();
     let deps = exe.parent().unwrap();
@@ -199,7 +199,7 @@ fn library_dir() -> PathBuf {
     deps.to_path_buf()
 }
 
-/// A directory that goes with the case.
+/// A directory that is removed after the case.
 struct Dir(PathBuf);
 
 impl Dir {

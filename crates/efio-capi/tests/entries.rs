@@ -1,10 +1,10 @@
-//! Every function that C can call is one call of the helper that lets no panic out.
+//! Every function of C is one call of `ffi::enter`, which catches panics.
 
 use std::fs;
 use std::path::Path;
 
 #[test]
-fn every_entry_goes_through_the_border() {
+fn every_entry_goes_through_enter() {
     let api = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/api");
     let mut entries = 0;
     for file in fs::read_dir(&api).unwrap() {
@@ -15,7 +15,7 @@ fn every_entry_goes_through_the_border() {
             let (signature, body) = part.split_once("{\n").unwrap();
             assert!(signature.contains("extern \"C\" fn"), "{signature}");
             let first = body.trim_start();
-            // Or it is another entry with fewer arguments.
+            // Or it calls another entry, with an argument more.
             let forwards = first.starts_with("// SAFETY: null is allowed.\n    unsafe { ef_");
             assert!(
                 first.starts_with("enter(|| ") || forwards,
@@ -32,7 +32,7 @@ fn every_entry_goes_through_the_border() {
     assert!(entries > 40, "{entries} entries: the search found nothing");
 }
 
-/// Functions that no cancelled thread calls in a test (F69).
+/// Returns the functions that no cancelled thread calls in a test (F69).
 fn untried(api: &Path) -> Vec<String> {
     let case = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/cancelled_calls.c");
     let case = fs::read_to_string(case).unwrap();

@@ -1,4 +1,4 @@
-//! The header is the one that the code makes.
+//! The header is the one that cbindgen makes of the code.
 
 use std::path::Path;
 

@@ -1,6 +1,6 @@
-//! C programs against the library: the examples and the tests in `tests/c`, compiled as C and as
-//! C++, run, and their output compared byte by byte. The script `check` does the same with other
-//! compilers and under valgrind and AddressSanitizer.
+//! The examples and the programs in `tests/c`, compiled as C and as C++ and run; their output is
+//! compared byte by byte. The script `check` does the same with other compilers and under valgrind
+//! and AddressSanitizer.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-/// Where cargo left the library for these tests.
+/// The directory of the library that cargo has built for these tests.
 fn library_dir() -> PathBuf {
     let exe = std::env::current_exe().unwrap();
     let deps = exe.parent().unwrap();
@@ -19,7 +19,7 @@ fn library_dir() -> PathBuf {
     deps.to_path_buf()
 }
 
-/// A directory that goes with the test.
+/// A directory that is removed after the test.
 struct Dir(PathBuf);
 
 impl Dir {
@@ -41,7 +41,7 @@ impl Drop for Dir {
     }
 }
 
-/// Compiles `source` as `language`; the program.
+/// Compiles `source` as `language`; returns the path of the program.
 fn compile(dir: &Dir, source: &str, language: &str) -> PathBuf {
     let name = Path::new(source).file_stem().unwrap().to_str().unwrap();
     let program = dir.join(name);
@@ -70,18 +70,18 @@ fn compile(dir: &Dir, source: &str, language: &str) -> PathBuf {
 
 fn run(program: &Path, args: &[&Path]) {
     let status = Command::new("timeout")
-        // Beyond is a hang, also where others want the processors and the disk.
+        // More is a hang, on a busy machine as well.
         .arg("300")
         .arg(program)
         .args(args)
-        // Cargo's would come first, and may have an older library.
+        // Before the path of cargo, which may have an older library.
         .env("LD_LIBRARY_PATH", library_dir())
         .status()
         .unwrap();
     assert!(status.success(), "{}: {status}", program.display());
 }
 
-/// Bytes that differ from page to page.
+/// Returns bytes that differ from page to page.
 fn pattern(len: usize) -> Vec<u8> {
     let mut state = 1_u64;
     let mut next = || {
@@ -164,7 +164,7 @@ fn four_threads_share_a_queue() {
 }
 
 #[test]
-fn the_primitives_do_what_the_header_says() {
+fn the_primitives_work_as_documented() {
     let dir = Dir::new("primitives");
     for language in ["c", "c++"] {
         run(&compile(&dir, "tests/c/primitives.c", language), &[]);
@@ -172,7 +172,7 @@ fn the_primitives_do_what_the_header_says() {
 }
 
 #[test]
-fn the_original_is_documented_so() {
+fn the_file_api_works_as_documented() {
     for language in ["c", "c++"] {
         let dir = Dir::new(&format!("documented-{language}"));
         run(&compile(&dir, "tests/c/documented.c", language), &[&dir.0]);

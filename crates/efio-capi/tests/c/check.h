@@ -1,4 +1,4 @@
-/* For test programs: says what did not hold, and goes on. */
+/* For test programs: prints what does not hold, and goes on. */
 #ifndef CHECK_H_INCLUDED
 #define CHECK_H_INCLUDED
 
@@ -18,7 +18,7 @@ static int failures;
         }                                                                                          \
     } while (0)
 
-/* `call` fails with `error`. */
+/* Checks that `call` fails with `error`. */
 #define FAILS(call, error)                                                                         \
     do {                                                                                           \
         errno = 0;                                                                                 \

@@ -1,6 +1,7 @@
 /*
- * What the original's header says, and where the original was known to fail: reads of more than
- * 1 MiB, a thousand files at once, errors of writes, stale descriptors. In the directory DIR.
+ * The behaviour that the original's header documents, and the known failures of the original: reads
+ * of more than 1 MiB, a thousand files at once, errors of writes, stale descriptors. It works in
+ * the directory DIR.
  */
 #include "check.h"
 #include <ef_io.h>
@@ -9,8 +10,8 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
-/* Milliseconds in which anything comes that is to come, on a busy machine as well. */
-#define PATIENCE 100000
+/* Milliseconds after which a wait fails, on a busy machine as well. */
+#define TIMEOUT_MS 100000
 
 static const char *dir;
 
@@ -51,7 +52,7 @@ static ssize_t read_now(int fd, void *buf, size_t len)
 static void before_init(void)
 {
     char byte;
-    FAILS(ef_open(path_of("early"), O_RDONLY), EBADF);
+    FAILS(ef_open(path_of("unused"), O_RDONLY), EBADF);
     FAILS(ef_open_status(0), EBADF);
     FAILS(ef_read(0, &byte, 1), EBADF);
     FAILS(ef_close(0), EBADF);
@@ -79,7 +80,7 @@ static void large_reads(void)
     CHECK(opened(fd) == fd);
     CHECK(ef_write(fd, bytes, SIZE) == SIZE);
     size_t largest = 0;
-    /* How much is read ahead in some time depends on who else wants the disk and the processors. */
+    /* The amount that is read ahead in a time depends on the load of disk and processors. */
     for (unsigned pause = 20000; largest <= 1 << 20 && pause < 10000000; pause *= 2) {
         size_t count = 0;
         CHECK(ef_seek(fd, 0) == 0);
@@ -136,7 +137,7 @@ static void thousand_files(void)
     }
 }
 
-/* A file that may not grow beyond 64 KiB: the error comes with the calls and with the close. */
+/* A file that may not grow beyond 64 KiB: the calls and the close return the error. */
 static void write_errors(void)
 {
     static char block[64 << 10];
@@ -171,7 +172,7 @@ static void write_errors(void)
     CHECK(setrlimit(RLIMIT_FSIZE, &old) == 0);
 }
 
-static void stale_and_wild_descriptors(void)
+static void stale_and_invalid_descriptors(void)
 {
     char byte = 'x';
     uint64_t number;
@@ -181,7 +182,7 @@ static void stale_and_wild_descriptors(void)
     FAILS(ef_close_status(fd), EINVAL);
     CHECK(ef_close_immediate(fd) == 0);
     CHECK(ef_close_status(fd) == 0);
-    /* Another file does not get the number that was closed a moment ago. */
+    /* A new file does not get the number that was closed last. */
     int other = ef_open(path_of("other"), O_RDWR | O_CREAT, 0600);
     CHECK(other >= 0 && other != fd);
     const int wild[] = {fd, -1, -1000, 60000, 0x7fffffff, (int)0x80000000};
@@ -194,6 +195,7 @@ static void stale_and_wild_descriptors(void)
         FAILS(ef_sync_mark(wild[i], &number), EBADF);
         FAILS(ef_get_progress(wild[i], &marks), EBADF);
         FAILS(ef_error(wild[i], &number), EBADF);
+        FAILS(ef_name_state(wild[i], NULL), EBADF);
         FAILS(ef_seek(wild[i], 0), EBADF);
         FAILS(ef_open_status(wild[i]), EBADF);
         FAILS(ef_close(wild[i]), EBADF);
@@ -224,7 +226,7 @@ static void opens_that_fail(void)
     FAILS(ef_read(fd, &byte, 1), EBADF);
     fd = ef_open(dir, O_RDONLY);
     CHECK(opened(fd) == -1 && errno == EISDIR);
-    /* A program that closes what failed gets the error once more. */
+    /* A close after a failed open returns the error once more. */
     fd = ef_open(path_of("missing"), O_RDONLY);
     usleep(20000);
     FAILS(ef_close_immediate(fd), ENOENT);
@@ -263,38 +265,38 @@ static void readiness(void)
     CHECK(ef_close_immediate(fd) == 0);
 }
 
-struct told {
+struct calls {
     pthread_mutex_t lock;
-    int count[3];
-    int inner; /* result of a close that the callback waited for */
+    int count[3]; /* by operation code */
+    int inner;    /* result of a close that the callback waited for */
     int shutdown;
 };
 
 static void on_completed(int fd, int oper, void *data)
 {
-    struct told *told = (struct told *)data;
-    pthread_mutex_lock(&told->lock);
-    int is_first_open = ++told->count[oper] == 1 && oper == 0;
-    pthread_mutex_unlock(&told->lock);
+    struct calls *calls = (struct calls *)data;
+    pthread_mutex_lock(&calls->lock);
+    int is_first_open = ++calls->count[oper] == 1 && oper == 0;
+    pthread_mutex_unlock(&calls->lock);
     if (is_first_open) {
-        /* A callback may call anything, even what waits; all but the end. */
+        /* A callback may call everything but ef_shutdown, calls that wait included. */
         int other = ef_open(path_of("ready"), O_RDONLY);
         while (ef_open_status(other) == -1 && errno == EAGAIN) {
             usleep(50);
         }
         ef_unset_cb_func();
         ef_set_cb_func(on_completed, data);
-        told->shutdown = ef_shutdown(0, NULL) == -1 && errno == EDEADLK;
-        told->inner = ef_close_immediate(other);
+        calls->shutdown = ef_shutdown(0, NULL) == -1 && errno == EDEADLK;
+        calls->inner = ef_close_immediate(other);
         (void)fd;
     }
 }
 
-static int count_of(struct told *told, int oper)
+static int count_of(struct calls *calls, int oper)
 {
-    pthread_mutex_lock(&told->lock);
-    int count = told->count[oper];
-    pthread_mutex_unlock(&told->lock);
+    pthread_mutex_lock(&calls->lock);
+    int count = calls->count[oper];
+    pthread_mutex_unlock(&calls->lock);
     return count;
 }
 
@@ -308,7 +310,7 @@ static void on_slow(int fd, int oper, void *data)
     __atomic_store_n(&slow_done, 1, __ATOMIC_SEQ_CST);
 }
 
-/* Who unsets a function may free what it uses. */
+/* After ef_unset_cb_func the data of the function can be freed. */
 static void unset_waits(void)
 {
     ef_set_cb_func(on_slow, NULL);
@@ -323,50 +325,50 @@ static void unset_waits(void)
 
 static void callbacks(void)
 {
-    struct told told = {PTHREAD_MUTEX_INITIALIZER, {0, 0, 0}, -1, 0};
+    struct calls calls = {PTHREAD_MUTEX_INITIALIZER, {0, 0, 0}, -1, 0};
     char byte;
     int fd = ef_open(path_of("ready"), O_RDONLY);
     CHECK(opened(fd) == fd);
-    read_now(fd, &byte, 1); /* the news of the open went by before that of its bytes */
-    CHECK(ef_set_cb_func(on_completed, &told) == 0);
+    read_now(fd, &byte, 1); /* the event of the open came before that of its bytes */
+    CHECK(ef_set_cb_func(on_completed, &calls) == 0);
     CHECK(ef_close_immediate(fd) == 0);
-    pthread_mutex_lock(&told.lock);
-    CHECK(told.count[2] == 1); /* told before ef_close_immediate returned, as in the original */
-    pthread_mutex_unlock(&told.lock);
+    pthread_mutex_lock(&calls.lock);
+    CHECK(calls.count[2] == 1); /* before ef_close_immediate returned, as in the original */
+    pthread_mutex_unlock(&calls.lock);
     ef_set_cb_func(NULL, NULL);
-    CHECK(told.count[0] == 0);
+    CHECK(calls.count[0] == 0);
 
-    ef_set_cb_func(on_completed, &told);
+    ef_set_cb_func(on_completed, &calls);
     fd = ef_open(path_of("missing"), O_RDONLY);
-    CHECK(opened(fd) == -1 && errno == ENOENT); /* told as an open, and its close is not told */
-    /* Of the file that the callback opened, and not of the one that could not be. */
-    for (int i = 0; i < PATIENCE && count_of(&told, 2) < 2; i++) {
+    CHECK(opened(fd) == -1 && errno == ENOENT); /* code 0, and no code 2 for its close */
+    /* Code 2 comes for the file that the callback opened, and not for the one that failed. */
+    for (int i = 0; i < TIMEOUT_MS && count_of(&calls, 2) < 2; i++) {
         usleep(1000);
     }
     usleep(20000);
     ef_unset_cb_func();
-    CHECK(told.count[0] >= 1 && told.count[2] == 2);
-    CHECK(told.inner == 0 && told.shutdown);
-    int before = told.count[0] + told.count[1] + told.count[2];
+    CHECK(calls.count[0] >= 1 && calls.count[2] == 2);
+    CHECK(calls.inner == 0 && calls.shutdown);
+    int before = calls.count[0] + calls.count[1] + calls.count[2];
     fd = ef_open(path_of("ready"), O_RDONLY);
     CHECK(opened(fd) == fd);
     read_now(fd, &byte, 1);
     CHECK(ef_close_immediate(fd) == 0);
-    CHECK(told.count[0] + told.count[1] + told.count[2] == before);
+    CHECK(calls.count[0] + calls.count[1] + calls.count[2] == before);
 }
 
-/* The queue of events beside the calls. */
+/* The event queue. */
 static void events(void)
 {
     struct ef_event event;
     uint64_t mark = 0;
     int seen[6] = {0, 0, 0, 0, 0, 0};
     CHECK(ef_event_fd() >= 0);
-    int fd = ef_open(path_of("told"), O_RDWR | O_CREAT, 0600);
+    int fd = ef_open(path_of("events"), O_RDWR | O_CREAT, 0600);
     CHECK(ef_write(fd, "abc", 3) == 3);
     CHECK(ef_sync_mark(fd, &mark) == 0);
     CHECK(mark == 3);
-    for (int i = 0; i < PATIENCE && !seen[EF_KIND_CLOSED]; i++) {
+    for (int i = 0; i < TIMEOUT_MS && !seen[EF_KIND_CLOSED]; i++) {
         while (ef_next_event(&event) == 1) {
             CHECK(event.fd == fd && event.kind < 6);
             seen[event.kind]++;
@@ -381,11 +383,11 @@ static void events(void)
     CHECK(seen[EF_KIND_FAILED] == 0);
 }
 
-/* Waits for an event of `kind`; others are dropped. */
+/* Waits for an event of `kind`; drops others. */
 static struct ef_event next_of(int kind)
 {
     struct ef_event event;
-    for (int i = 0; i < PATIENCE; i++) {
+    for (int i = 0; i < TIMEOUT_MS; i++) {
         while (ef_next_event(&event) == 1) {
             if (event.kind == kind) {
                 return event;
@@ -393,7 +395,7 @@ static struct ef_event next_of(int kind)
         }
         usleep(1000);
     }
-    CHECK(!"the event comes");
+    CHECK(!"an event in time");
     event.fd = -1;
     return event;
 }
@@ -430,7 +432,7 @@ static void positional(void)
         memset(written[0], 'a' + (int)event.token, LEN);
         CHECK(memcmp(read[event.token], written[0], LEN) == 0);
     }
-    /* Only the end of file makes it short, and then nothing more is touched. */
+    /* Only the end of file makes a read short; the rest of the buffer is unchanged. */
     memset(read[0], '?', LEN);
     CHECK(ef_read_at(fd, read[0], LEN, PARTS * LEN - 3, 7) == 0);
     event = next_of(EF_KIND_COMPLETED);
@@ -459,11 +461,37 @@ static void positional(void)
     FAILS(ef_read_at(fd, read[0], 1, 0, 0), EBADF);
     CHECK(ef_close_immediate(fd) == 0);
     while (ef_next_event(&event) == 1) {
-        CHECK(event.kind != EF_KIND_COMPLETED); /* nothing was begun */
+        CHECK(event.kind != EF_KIND_COMPLETED); /* nothing was submitted */
     }
 }
 
-/* In a child every call fails, and the parent does not notice. */
+/* Whether the name of a file is durable. */
+static void names(void)
+{
+    int error = -1;
+    char *path = path_of("name");
+    remove(path);
+    int fd = ef_open(path, O_WRONLY | O_CREAT, 0600);
+    CHECK(opened(fd) == fd);
+    CHECK(ef_name_state(fd, &error) == EF_NAME_PENDING && error == 0);
+    CHECK(ef_write(fd, "x", 1) == 1);
+    CHECK(ef_sync(fd) == 0);
+    for (int i = 0; i < TIMEOUT_MS && ef_name_state(fd, NULL) == EF_NAME_PENDING; i++) {
+        usleep(1000);
+    }
+    /* Not durable on a file system that cannot sync a directory. */
+    int state = ef_name_state(fd, &error);
+    CHECK(state == EF_NAME_DURABLE ? error == 0 : state == EF_NAME_UNKNOWN && error > 0);
+    CHECK(ef_close_immediate(fd) == 0);
+    FAILS(ef_name_state(fd, &error), EBADF);
+
+    fd = ef_open(path, O_RDONLY);
+    CHECK(opened(fd) == fd);
+    CHECK(ef_name_state(fd, &error) == EF_NAME_NOT_NEW && error == 0);
+    CHECK(ef_close_immediate(fd) == 0);
+}
+
+/* In a child every call fails, and the parent goes on. */
 static void forked_child(void)
 {
     int fd = ef_open(path_of("parent"), O_RDWR | O_CREAT, 0600);
@@ -482,9 +510,9 @@ static void forked_child(void)
         FAILS(ef_close_immediate(fd), ESHUTDOWN);
         FAILS(ef_init(), ESHUTDOWN);
         FAILS(ef_shutdown(0, NULL), ESHUTDOWN);
-        ssize_t told = write(ends[1], &failures, sizeof failures);
-        /* An exit would have a leak checker look for what the parent's threads own. */
-        kill(getpid(), told == sizeof failures ? SIGKILL : SIGABRT);
+        ssize_t sent = write(ends[1], &failures, sizeof failures);
+        /* At an exit a leak checker would look for memory that the parent's threads own. */
+        kill(getpid(), sent == sizeof failures ? SIGKILL : SIGABRT);
     }
     int status, of_child = -1;
     CHECK(waitpid(child, &status, 0) == child && WIFSIGNALED(status));
@@ -502,7 +530,7 @@ static void shutdown_and_again(void)
     CHECK(opened(left) == left);
     CHECK(ef_write(left, "kept", 4) == 4);
     FAILS(ef_set_option(EF_OPTION_WORKERS, 2), EBUSY);
-    CHECK(ef_init() == 0); /* a second time: nothing */
+    CHECK(ef_init() == 0); /* it is running: nothing happens */
     CHECK(ef_shutdown(10000, &unwritten) == 0);
     CHECK(unwritten == 0);
     FAILS(ef_write(left, "lost", 4), ESHUTDOWN);
@@ -513,7 +541,7 @@ static void shutdown_and_again(void)
     CHECK(memcmp(text, "kept", 4) == 0);
     fclose(file);
 
-    /* Two files at once, and the number of neither is valid before both were used. */
+    /* With two files at once, both numbers are new before an old one is used again. */
     CHECK(ef_set_option(EF_OPTION_MAX_FILES, 2) == 0);
     CHECK(ef_init() == 0);
     FAILS(ef_write(left, "lost", 4), EBADF);
@@ -538,13 +566,14 @@ int main(int argc, char **argv)
     large_reads();
     thousand_files();
     write_errors();
-    stale_and_wild_descriptors();
+    stale_and_invalid_descriptors();
     opens_that_fail();
     readiness();
     callbacks();
     unset_waits();
     events();
     positional();
+    names();
     forked_child();
     shutdown_and_again();
     return failures == 0 ? 0 : 1;

@@ -1,10 +1,10 @@
-/* Queue, locks and chunk stream: what each call says, then several threads at once. */
+/* Queue, locks and chunk stream: the results of each call, then several threads at once. */
 #include "check.h"
 #include <efio.h>
 #include <pthread.h>
 #include <sched.h>
 
-enum { THREADS = 3, TURNS = 2000 };
+enum { THREADS = 3, ROUNDS = 2000 };
 
 static void queue(void)
 {
@@ -24,13 +24,13 @@ static void queue(void)
     CHECK(ev_queue_dequeue(queue) == &values[2]);
     CHECK(ev_queue_try_dequeue(queue, &data) == 1 && data == NULL);
     CHECK(ev_queue_enqueue(queue, &values[0]) == 0);
-    wf_destroy_ev_queue(queue); /* leaves the item alone */
+    wf_destroy_ev_queue(queue); /* does not free the item */
 
     queue = create_ev_queue();
     for (int i = 0; i < 300; i++) {
         CHECK(ev_queue_enqueue(queue, malloc(10)) == 0);
     }
-    destroy_ev_queue(queue); /* gives the items to free */
+    destroy_ev_queue(queue); /* frees the items */
 
     FAILS(ev_queue_enqueue(NULL, NULL), EINVAL);
     FAILS(ev_queue_peek(NULL), EINVAL);
@@ -40,7 +40,7 @@ static void queue(void)
     wf_destroy_ev_queue(NULL);
 }
 
-/* Plain memory: only the locks keep the threads apart. */
+/* Plain memory, which only the locks protect. */
 struct shared {
     spin_lock_p_type spin;
     ev_mcs_lock_type mcs;
@@ -52,7 +52,7 @@ struct shared {
 static void *use_locks(void *arg)
 {
     struct shared *shared = (struct shared *)arg;
-    for (int i = 0; i < TURNS; i++) {
+    for (int i = 0; i < ROUNDS; i++) {
         if (i % 2 == 0) {
             ev_spin_lock(shared->spin);
         } else {
@@ -102,9 +102,9 @@ static void locks(void)
     for (int i = 0; i < THREADS; i++) {
         pthread_join(threads[i], NULL);
     }
-    CHECK(shared.under_spin == THREADS * TURNS);
-    CHECK(shared.under_mcs == THREADS * TURNS);
-    CHECK(shared.pair[0] == THREADS * TURNS / 4);
+    CHECK(shared.under_spin == THREADS * ROUNDS);
+    CHECK(shared.under_mcs == THREADS * ROUNDS);
+    CHECK(shared.pair[0] == THREADS * ROUNDS / 4);
     destroy_spin_lock(shared.spin);
     ev_rwlock_destroy(shared.rw);
 
@@ -186,7 +186,7 @@ static void *send_bytes(void *arg)
     return NULL;
 }
 
-/* One thread puts in, this one takes out, by each of the three ways. */
+/* One thread adds bytes and this one takes them, by reads and through the buffer in turn. */
 static void stream_between_threads(void)
 {
     pthread_t sender;
@@ -194,10 +194,10 @@ static void stream_between_threads(void)
     struct ef_stream *stream = ef_stream_create();
     CHECK(pthread_create(&sender, NULL, send_bytes, stream) == 0);
     size_t wrong = 0;
-    for (size_t at = 0, turn = 0; at < BYTES; turn++) {
+    for (size_t at = 0, round = 0; at < BYTES; round++) {
         const unsigned char *bytes = buf;
         size_t len;
-        if (turn % 2 == 0) {
+        if (round % 2 == 0) {
             len = ef_stream_read(stream, buf, sizeof buf);
         } else {
             bytes = (const unsigned char *)ef_stream_get_buffer(stream);
@@ -206,7 +206,7 @@ static void stream_between_threads(void)
         for (size_t i = 0; i < len; i++) {
             wrong += bytes[i] != (unsigned char)((at + i) / 11);
         }
-        if (turn % 2 == 1) {
+        if (round % 2 == 1) {
             CHECK(ef_stream_erase(stream, len) == len);
         }
         if (len == 0) {

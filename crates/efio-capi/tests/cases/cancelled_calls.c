@@ -1,5 +1,5 @@
-/* F69: every function of the library, called by a thread that somebody has cancelled already: the call
- * does what it should, and the thread ends at its next cancellation point.
+/* F69: every function of the library, called by a thread that was cancelled before: the call does
+ * what it should, and the thread ends at its next cancellation point.
  *
  * RUN: DIR
  * RUN: EFIO_BACKEND=pool DIR
@@ -27,11 +27,11 @@ static void callback(int fd, int operation, void *data)
 #define EACH(CALL)                                                                                 \
     CALL(ef_init()) CALL(ef_set_option(EF_OPTION_WORKERS, 2))                                      \
     CALL(fd = ef_open(path_of(dir, "file"), O_RDWR | O_CREAT, 0644))                               \
-    CALL(ef_open_mode(path_of(dir, "mode"), O_WRONLY | O_CREAT, 0644))                  \
+    CALL(ef_open_mode(path_of(dir, "mode"), O_WRONLY | O_CREAT, 0644))                             \
     CALL(ef_open_status(fd)) CALL(ef_write(fd, memory, 10)) CALL(ef_write_all(fd, memory, 4096))   \
     CALL(ef_sync(fd)) CALL(ef_sync_mark(fd, &number)) CALL(ef_seek(fd, 0))                         \
     CALL(ef_read(fd, memory, 10)) CALL(ef_file_ready_for_read(fd)) CALL(ef_poll(fd))               \
-    CALL(ef_get_progress(fd, &progress)) CALL(ef_error(fd, &number))                               \
+    CALL(ef_get_progress(fd, &progress)) CALL(ef_error(fd, &number)) CALL(ef_name_state(fd, NULL)) \
     CALL(ef_write_at(fd, memory, 10, 0, 1)) CALL(ef_read_at(fd, memory, 10, 0, 2))                 \
     CALL(ef_truncate(fd, 5)) CALL(ef_event_fd()) CALL(ef_next_event(&event))                       \
     CALL(ef_set_cb_func(callback, NULL)) CALL(ef_unset_cb_func()) CALL(ef_close_status(fd))        \
@@ -50,7 +50,6 @@ static void callback(int fd, int operation, void *data)
     CALL(ef_stream_erase(stream, 1)) CALL(ef_stream_get_buffer(stream))                            \
     CALL(ef_stream_get_buffer_len(stream)) CALL(ef_stream_transfer(other, stream, NULL))           \
     CALL(ef_stream_destroy(stream)) CALL(ef_stream_destroy(other)) CALL(ef_shutdown(20000, NULL))
-
 
 static volatile int came_back;
 static int index_of_call;
@@ -79,12 +78,12 @@ int main(int argc, char **argv)
     dir = argv[1];
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         pthread_t thread;
-        void *how = NULL;
+        void *exit_value = NULL;
         index_of_call = i;
         came_back = 0;
         CHECK(pthread_create(&thread, NULL, run, NULL) == 0);
-        pthread_join(thread, &how);
-        CHECK(how == PTHREAD_CANCELED);
+        pthread_join(thread, &exit_value);
+        CHECK(exit_value == PTHREAD_CANCELED);
         if (!came_back) {
             fprintf(stderr, "%s did not come back\n", texts[i]);
             failures++;

@@ -17,7 +17,7 @@
 
 static const char *dir, *what;
 
-static void turn(int fd)
+static void step(int fd)
 {
     char bytes[4096] = {1};
     if (!strcmp(what, "write")) {
@@ -51,7 +51,7 @@ static void *work(void *name)
 {
     int fd = ef_open(path_of(dir, name), O_RDWR | O_CREAT, 0644);
     for (unsigned i = 0;; i++) {
-        turn(fd);
+        step(fd);
         if (i % 64 == 0) {
             ef_seek(fd, 0);
             pthread_testcancel();
@@ -68,14 +68,14 @@ int main(int argc, char **argv)
     CHECK(ef_init() == 0);
     for (int i = 0; i < THREADS; i++) {
         pthread_t thread;
-        void *how = NULL;
+        void *exit_value = NULL;
         char name[20];
         snprintf(name, sizeof name, "file-%d", i);
         CHECK(pthread_create(&thread, NULL, work, name) == 0);
         usleep(5000 + i * 1700);
         pthread_cancel(thread);
-        pthread_join(thread, &how);
-        CHECK(how == PTHREAD_CANCELED);
+        pthread_join(thread, &exit_value);
+        CHECK(exit_value == PTHREAD_CANCELED);
     }
     int fd = ef_open(path_of(dir, "file"), O_WRONLY | O_CREAT, 0644);
     CHECK(opened(fd) == 0);

@@ -1,4 +1,4 @@
-/* What the cases share. A case includes it first, and ends with `return result();`. */
+/* Shared by the cases. A case includes it first, and ends with `return result();`. */
 #ifndef CASE_H_INCLUDED
 #define CASE_H_INCLUDED
 
@@ -20,7 +20,7 @@
 
 static int failures;
 
-/* Says what does not hold, and goes on. */
+/* Prints what does not hold, and goes on. */
 #define CHECK(what)                                                                                \
     do {                                                                                           \
         if (!(what)) {                                                                             \
@@ -30,14 +30,14 @@ static int failures;
         }                                                                                          \
     } while (0)
 
-/* `call` fails with `error`. */
+/* Checks that `call` fails with `error`. */
 #define FAILS(call, error)                                                                         \
     do {                                                                                           \
         errno = 0;                                                                                 \
         CHECK((call) == -1 && errno == (error));                                                   \
     } while (0)
 
-/* Ends the program where it cannot show anything: a privilege or a tool is missing. */
+/* Ends the program as skipped: a privilege or a tool is missing. */
 #define SKIP(...)                                                                                  \
     do {                                                                                           \
         printf("SKIPPED: ");                                                                       \
@@ -51,7 +51,7 @@ static inline int result(void)
     return failures != 0;
 }
 
-/* `name` in the directory `dir`; eight results live at a time. */
+/* The path of `name` in the directory `dir`; eight results are valid at a time. */
 static inline char *path_of(const char *dir, const char *name)
 {
     static __thread char paths[8][4096];
@@ -68,7 +68,7 @@ static inline double now(void)
     return t.tv_sec + t.tv_nsec / 1e9;
 }
 
-/* The errno of the open, 0 when the file is open; ETIME when nobody says in ten seconds. */
+/* Waits for an open: its errno, 0 when the file is open, ETIME after ten seconds. */
 static inline int opened(int fd)
 {
     double end = now() + 10;
@@ -84,7 +84,7 @@ static inline int opened(int fd)
     return 0;
 }
 
-/* The same for a close. */
+/* Waits for a close: its errno, 0 when all is well, ETIME after ten seconds. */
 static inline int closed(int fd)
 {
     double end = now() + 10;
@@ -100,7 +100,8 @@ static inline int closed(int fd)
     return 0;
 }
 
-/* Reads to the end of file, `step` bytes at a time, `cap` at most: how many, or -errno. */
+/* Reads to the end of file, `step` bytes at a time, `cap` at most. Returns the number of bytes, or
+ * -errno. */
 static inline ssize_t slurp(int fd, char *buf, size_t cap, size_t step)
 {
     size_t have = 0;
@@ -132,8 +133,8 @@ static inline void write_to(const char *path, const char *text)
     }
 }
 
-/* Makes `dir` a tmpfs of `bytes` bytes that nobody else sees and that goes with the process. Before
- * the first thread. */
+/* Mounts a tmpfs of `bytes` bytes at `dir`, for this process only. To be called before the first
+ * thread. */
 static inline void small_disk(const char *dir, size_t bytes)
 {
     char text[64];

@@ -1,5 +1,6 @@
-/* F73, F74: what the callback finds on its thread: handlers of faults run, a child has no mask of
- * ours, the stack is what pthread_create gives; and a child of fork in which it returns, ends. */
+/* F73, F74: the thread of the callback. Handlers of faults run, a child process inherits no signal
+ * mask of the library, the stack is what pthread_create gives, and a child of fork ends when the
+ * callback returns there. */
 #include "case.h"
 #include <spawn.h>
 #include <sys/resource.h>
@@ -29,7 +30,7 @@ static int is_ended_by_sigterm(pid_t child)
     return 0;
 }
 
-/* Uses that many bytes of the stack. */
+/* Uses `bytes` bytes of the stack. */
 static int deep(size_t bytes)
 {
     volatile char frame[65536];

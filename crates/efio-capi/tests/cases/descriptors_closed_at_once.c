@@ -1,6 +1,6 @@
-/* F70: a program becomes a daemon after ef_init, and closes every descriptor that it does not know. The
- * library writes to no file that gets one of the numbers, reads none and closes none; files that were
- * open fail with EBADF, and others can be opened.
+/* F70: a program becomes a daemon after ef_init, and closes every descriptor that it does not know.
+ * The library neither writes nor reads nor closes a file that gets one of the numbers. Files that
+ * were open fail with EBADF, and others can be opened.
  *
  * RUN: DIR soon
  * RUN: EFIO_BACKEND=pool DIR soon
@@ -29,9 +29,9 @@ static void open_mine(void)
 static void mine_are_untouched(void)
 {
     for (int i = 0; i < FILES; i++) {
-        struct stat facts;
+        struct stat st;
         if (mine[i] >= 0) {
-            CHECK(fstat(mine[i], &facts) == 0 && facts.st_size == 10);
+            CHECK(fstat(mine[i], &st) == 0 && st.st_size == 10);
             CHECK(lseek(mine[i], 0, SEEK_CUR) == 0);
         }
     }
@@ -52,7 +52,7 @@ int main(int argc, char **argv)
         close(i);
     }
     open_mine();
-    /* What was open is gone. */
+    /* The file that was open has failed. */
     ef_write_all(fd, "after\n", 6);
     FAILS(ef_close_immediate(fd), EBADF);
     int other = ef_open(path_of(dir, "other"), O_WRONLY | O_CREAT, 0644);

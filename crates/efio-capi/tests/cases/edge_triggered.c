@@ -1,17 +1,17 @@
-/* Loops that take all events after each wake-up, with every way to wait for ef_event_fd: none
- * misses an event (F82). Seen as a hang with edges.
+/* F82: loops that take all events after each wake-up miss none, with every way to wait for
+ * ef_event_fd. With edges they did and hung.
  *
  * RUN: DIR pool
  * RUN: DIR ring
  *
- * EFIO_EVENTS events in all for each run, or fewer without it; most of them by EPOLLET.
+ * Each run takes EFIO_EVENTS events, or 20 000, most of them by EPOLLET.
  */
 #include "case.h"
 #include <sys/epoll.h>
 
 #define FILES 2
 #define READS 2
-#define PATIENCE 20000
+#define TIMEOUT_MS 20000
 
 static char bytes[READS][512];
 static const char *path;
@@ -39,7 +39,8 @@ static void take(int at)
         if (event.kind == EF_KIND_COMPLETED) {
             CHECK(event.error == 0 && event.value == sizeof bytes[0]);
             CHECK(ef_read_at(at, bytes[event.token], sizeof bytes[0], 0, event.token) == 0);
-        } else if (event.fd != at && (event.kind == EF_KIND_OPENED || event.kind == EF_KIND_READABLE)
+        } else if (event.fd != at
+                   && (event.kind == EF_KIND_OPENED || event.kind == EF_KIND_READABLE)
                    && at_end(event.fd)) {
             CHECK(ef_close(event.fd) == 0);
             open_one();
@@ -57,7 +58,8 @@ static void loop(const char *name, int set, int flags, int queue, int at, unsign
     for (unsigned long end = events + wanted; events < end && failures == 0;) {
         struct epoll_event event;
         struct pollfd pollfd = {.fd = queue, .events = POLLIN};
-        int count = set >= 0 ? epoll_wait(set, &event, 1, PATIENCE) : poll(&pollfd, 1, PATIENCE);
+        int count = set >= 0 ? epoll_wait(set, &event, 1, TIMEOUT_MS)
+                             : poll(&pollfd, 1, TIMEOUT_MS);
         unsigned long before = events;
         take(at);
         if (count != 1) {
@@ -77,8 +79,8 @@ static void loop(const char *name, int set, int flags, int queue, int at, unsign
 int main(int argc, char **argv)
 {
     (void)argc;
-    const char *wish = getenv("EFIO_EVENTS");
-    unsigned long wanted = (wish ? strtoul(wish, NULL, 10) : 20000) / 10;
+    const char *setting = getenv("EFIO_EVENTS");
+    unsigned long wanted = (setting ? strtoul(setting, NULL, 10) : 20000) / 10;
     int ring = strcmp(argv[2], "ring") == 0;
     CHECK(ef_set_option(EF_OPTION_BACKEND, ring ? EF_BACKEND_URING : EF_BACKEND_POOL) == 0);
     if (ef_init() != 0 && ring && errno == ENOTSUP) {

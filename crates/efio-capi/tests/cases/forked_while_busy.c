@@ -1,6 +1,6 @@
-/* F68: a process forks while its threads are inside the library. Every call in the child ends: those
- * about files give ESHUTDOWN, those of a queue, a stream or a lock as well where they would wait for a
- * thread that is not there.
+/* F68: a process forks while its threads are inside the library. Every call in the child ends.
+ * Calls about files give ESHUTDOWN, and so do those of a queue, a stream or a lock that would wait
+ * for a thread that the child does not have.
  *
  * RUN: DIR
  * RUN: EFIO_BACKEND=pool DIR
@@ -61,7 +61,7 @@ static void *subscribe(void *unused)
     return unused;
 }
 
-/* Of calls about files: each is refused. */
+/* Each call about a file is refused. */
 static void files_are_refused(void)
 {
     struct ef_event event;
@@ -80,6 +80,7 @@ static void files_are_refused(void)
     FAILS(ef_poll(kept), ESHUTDOWN);
     FAILS(ef_get_progress(kept, &progress), ESHUTDOWN);
     FAILS(ef_error(kept, &number), ESHUTDOWN);
+    FAILS(ef_name_state(kept, NULL), ESHUTDOWN);
     FAILS(ef_open("/dev/null", O_RDONLY), ESHUTDOWN);
     FAILS(ef_open_status(kept), ESHUTDOWN);
     FAILS(ef_close(kept), ESHUTDOWN);
@@ -96,7 +97,7 @@ static void files_are_refused(void)
     CHECK(errno == ESHUTDOWN);
 }
 
-/* Of the others: each ends, done or refused. */
+/* Each of the other calls ends, done or refused. */
 static void primitives_end(void)
 {
     errno = 0;
@@ -107,7 +108,7 @@ static void primitives_end(void)
     CHECK(ev_queue_dequeue(queue) == NULL && errno == ESHUTDOWN);
     CHECK(ev_rwlock_rdlock(lock) == 0 ? ev_rwlock_rdunlock(lock) == 0 : errno == ESHUTDOWN);
     CHECK(ev_rwlock_wrlock(lock) == 0 ? ev_rwlock_wrunlock(lock) == 0 : errno == ESHUTDOWN);
-    /* What is new here is not the parent's. */
+    /* The child may use what it makes itself. */
     ev_queue_type own = create_ev_queue();
     CHECK(ev_queue_enqueue(own, memory) == 0 && ev_queue_dequeue(own) == memory);
     wf_destroy_ev_queue(own);
@@ -149,9 +150,9 @@ int main(int argc, char **argv)
     for (int i = 0; i < 4; i++) {
         pthread_join(threads[i], NULL);
     }
-    /* The threads opened files again that were not closed yet: one may have failed, and is told of. */
+    /* The threads opened files again that were not closed yet: one may have failed and count. */
     CHECK(ef_shutdown(20000, NULL) >= 0);
-    /* Without an engine a child has one of its own. */
+    /* A child of a process without an engine starts one of its own. */
     pid_t child = fork();
     if (child == 0) {
         alarm(20);

@@ -1,11 +1,13 @@
-/* The loop of the README, on a file that another process has a lease on (F60): the loop ends once the
- * lease is given back, and the byte that was accepted is there. An open that is pending says EAGAIN,
- * and one that failed never does.
+/* F60: the loop of the README, on a file that another process holds a lease on. The loop ends once
+ * the lease is released, and the file has the bytes that were accepted. A pending open gives EAGAIN,
+ * and a failed one never does.
+ *
  * RUN: DIR
- * RUN: POOL=1 DIR */
+ * RUN: POOL=1 DIR
+ */
 #include "case.h"
 
-static pid_t holder(const char *path, int type, int *held, int *let_go)
+static pid_t holder(const char *path, int type, int *held, int *release)
 {
     int up[2], down[2];
     if (pipe(up) || pipe(down)) {
@@ -24,7 +26,7 @@ static pid_t holder(const char *path, int type, int *held, int *let_go)
         _exit(0);
     }
     *held = up[0];
-    *let_go = down[1];
+    *release = down[1];
     return pid;
 }
 
@@ -32,9 +34,9 @@ int main(int argc, char **argv)
 {
     (void)argc;
     const char *path = path_of(argv[1], "leased");
-    int raw = open(path, O_CREAT | O_RDWR, 0644), held, let_go;
+    int raw = open(path, O_CREAT | O_RDWR, 0644), held, release;
     close(raw);
-    pid_t pid = holder(path, F_WRLCK, &held, &let_go);
+    pid_t pid = holder(path, F_WRLCK, &held, &release);
     char byte = 0;
     (void)!read(held, &byte, 1);
     if (!byte) {
@@ -53,7 +55,7 @@ int main(int argc, char **argv)
     while ((status = ef_close_status(fd)) == -1 && errno == EAGAIN) {
         struct ef_event event;
         if (asked++ == 0) {
-            (void)!write(let_go, "x", 1);
+            (void)!write(release, "x", 1);
         }
         poll(&wait, 1, 1000);
         while (ef_next_event(&event) == 1) {
@@ -64,8 +66,8 @@ int main(int argc, char **argv)
         }
     }
     CHECK(status == 0);
-    struct stat facts;
-    CHECK(stat(path, &facts) == 0 && facts.st_size == 6);
+    struct stat st;
+    CHECK(stat(path, &st) == 0 && st.st_size == 6);
     kill(pid, SIGKILL);
     waitpid(pid, NULL, 0);
     CHECK(ef_shutdown(5000, NULL) == 0);

@@ -6,7 +6,7 @@
 #include "case.h"
 #include <fcntl.h>
 
-static void put(const char *path, int byte, int size, int waits)
+static void save(const char *path, int byte, int size, int waits)
 {
     char bytes[20000];
     memset(bytes, byte, size);
@@ -27,8 +27,8 @@ int main(int count, char **arguments)
         char name[20], bytes[30000];
         snprintf(name, sizeof name, "file-%d", round / 2);
         const char *path = path_of(dir, name);
-        put(path, 'A', 20000, round % 2);
-        put(path, 'B', 5000, round % 2);
+        save(path, 'A', 20000, round % 2);
+        save(path, 'B', 5000, round % 2);
         int fd = ef_open(path, O_RDONLY);
         CHECK(opened(fd) == 0);
         long size = 0, n;

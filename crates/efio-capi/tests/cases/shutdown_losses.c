@@ -1,5 +1,6 @@
-/* F84: what a full disk did not take is counted by ef_shutdown, for files that were left open, closed,
- * or closed before with nobody asking how that went. What ef_close_status told is not told again. */
+/* F84: ef_shutdown counts the bytes that a full disk did not take, of files that were left open,
+ * closed, or closed long ago without a call of ef_close_status. What ef_close_status returned is
+ * not counted again. */
 #include "case.h"
 #include <fcntl.h>
 
@@ -20,7 +21,7 @@ static long accept(int fd)
     return n;
 }
 
-static void way(const char *how)
+static void scenario(const char *how)
 {
     uint64_t left = 99;
     struct stat st;
@@ -40,7 +41,7 @@ static void way(const char *how)
         }
         FAILS(ef_close_status(fd), ENOSPC);
     } else if (!strcmp(how, "closed long ago")) {
-        /* The next file is behind it. */
+        /* The open of the next file waits for the close. */
         int next = ef_open(path, O_RDONLY);
         CHECK(opened(next) == 0);
         ef_close_immediate(next);
@@ -64,10 +65,10 @@ int main(int count, char **arguments)
     if (mount("efio", dir, "tmpfs", 0, "size=512k")) {
         SKIP("mount of a tmpfs: %s", strerror(errno));
     }
-    way("left open");
-    way("closed");
-    way("closed long ago");
-    way("asked");
+    scenario("left open");
+    scenario("closed");
+    scenario("closed long ago");
+    scenario("asked");
     umount2(dir, MNT_DETACH);
     return result();
 }
