@@ -1,4 +1,4 @@
-//! Sync, flush and close: requests to the driver; the answers are events or wake-ups.
+//! Sync, flush and close: requests to the driver; the results are events or wake-ups.
 
 use super::EAGAIN;
 use crate::command::Command;
@@ -13,7 +13,8 @@ use crate::sys::refused;
 use std::io;
 
 impl Shared {
-    /// Asks that everything accepted so far becomes durable; the mark that `Synced` will reach.
+    /// Requests that everything accepted so far becomes durable. Returns the mark that `Synced`
+    /// will reach.
     pub fn sync(&self, fd: Fd) -> io::Result<u64> {
         self.with_file(fd, |slot, _| {
             if let Some(failure) = slot.report_failure() {
@@ -25,12 +26,13 @@ impl Shared {
         })
     }
 
-    /// Whether the kernel has every byte accepted so far; asks for it otherwise.
+    /// Returns `Ok` once the kernel has every byte accepted so far; else requests a flush.
     pub fn flush(&self, fd: Fd) -> io::Result<()> {
         self.flush_for(fd, Notify::Event)
     }
 
-    /// [`flush`](Self::flush) for whoever asks: what was accepted when it asked first.
+    /// [`flush`](Self::flush) for a caller that `notify` identifies: it covers what was accepted at
+    /// its first call.
     pub fn flush_for(&self, fd: Fd, notify: Notify<'_>) -> io::Result<()> {
         let mut displaced = None;
         let result = self.with_file(fd, |slot, caller| {
@@ -51,7 +53,7 @@ impl Shared {
         result
     }
 
-    /// Whether the kernel has the first `mark` accepted bytes; asks for it otherwise.
+    /// Returns `Ok` once the kernel has the first `mark` accepted bytes; else requests a flush.
     pub fn written_for(&self, fd: Fd, mark: u64, notify: Notify<'_>) -> io::Result<()> {
         self.with_file(fd, |slot, _| {
             let result = self.check_written(fd, slot, mark, notify);
@@ -59,7 +61,7 @@ impl Shared {
         })
     }
 
-    /// `None`: not yet; `asker` will be told.
+    /// Checks whether the first `mark` bytes are written. `None`: not yet; `notify` is registered.
     fn check_written(
         &self,
         fd: Fd,
@@ -84,8 +86,9 @@ impl Shared {
         None
     }
 
-    /// What `look` finds. If that is nothing, `asker` waits for `bit`, the driver is told why it
-    /// should look, and the answer is "would block".
+    /// Returns what `check` finds. If that is `None`, registers `notify` for `bit`, sends the
+    /// driver the requests `bits`, and returns "would block". It checks again after the
+    /// registration, so that no notification is lost in between.
     pub(super) fn check_or_register<R>(
         &self,
         fd: Fd,
@@ -109,7 +112,7 @@ impl Shared {
         Err(EAGAIN.into())
     }
 
-    /// Ends the descriptor; the driver writes what is left and closes the kernel's file.
+    /// Closes the descriptor; the driver writes what is left and closes the kernel's file.
     pub fn close(&self, fd: Fd, durable: bool) -> io::Result<()> {
         self.with_file(fd, |slot, caller| {
             self.end_file(fd, slot, caller, durable);
@@ -118,24 +121,25 @@ impl Shared {
         })
     }
 
-    /// The same for a handle that is dropped: nobody hears of a failure.
+    /// The same for a handle that is dropped, which cannot return a failure.
     pub fn drop_file(&self, fd: Fd) {
-        // Closed already, by number or by `close`: nothing to do.
+        // Fails if it is closed already, by number or by `close`: nothing to do then.
         let _ = self.with_file(fd, |slot, caller| {
             self.end_file(fd, slot, caller, false);
             Ok(())
         });
     }
 
-    /// Like [`close`](Self::close); the first error of the file comes as an answer.
+    /// Closes as [`close`](Self::close) does, and returns a receiver of the first error of the
+    /// file.
     pub fn close_with_result(&self, fd: Fd) -> io::Result<Receiver<()>> {
         self.with_file(fd, |slot, caller| {
             let (sender, receiver) = channel();
-            // Ahead of the close in the driver's queue.
+            // Before the close in the inbox.
             if let Err(Command::NotifyClosed(_, sender)) =
                 self.try_command(Command::NotifyClosed(fd, sender))
             {
-                // It is closed all the same; nobody else has a waker there yet.
+                // The file is closed all the same; no waker is registered yet.
                 drop(sender.send(Err(Errno(libc::ENOMEM))));
             }
             self.end_file(fd, slot, caller, false);
@@ -145,7 +149,7 @@ impl Shared {
 
     fn end_file(&self, fd: Fd, slot: &Slot, caller: &mut CallerState, durable: bool) {
         slot.end();
-        // Dropping the caller's ends seals the open page and gives unread pages back.
+        // Dropping the caller's state seals the open page and frees unread pages.
         *caller = CallerState::default();
         let bits = if durable {
             Requests::CLOSE_SYNC
@@ -155,17 +159,17 @@ impl Shared {
         self.request(fd.index(), slot, bits);
     }
 
-    /// The three marks.
+    /// Returns the three marks.
     pub fn progress(&self, fd: Fd) -> io::Result<Progress> {
         self.inspect(fd, |slot| slot.marks.progress())
     }
 
-    /// What was done for the file so far.
+    /// Returns the counters of the file.
     pub fn file_stats(&self, fd: Fd) -> io::Result<FileStats> {
         self.with_file(fd, |slot, _| Ok(slot.stats()))
     }
 
-    /// What was done for all files so far.
+    /// Returns the counters of the engine.
     pub fn stats(&self) -> Stats {
         let mut stats = self.counters.snapshot();
         stats.calls_refused = refused::count().into();
@@ -174,12 +178,12 @@ impl Shared {
         stats
     }
 
-    /// What poisoned the file.
+    /// Returns the error that the file failed with.
     pub fn failure(&self, fd: Fd) -> io::Result<Option<Failure>> {
         self.inspect(fd, Slot::report_failure)
     }
 
-    /// Whether the kernel has opened the file: `Ok(false)` while it works on it.
+    /// Returns whether the kernel has opened the file: `Ok(false)` while the open is pending.
     pub fn open_status(&self, fd: Fd) -> io::Result<bool> {
         let (state, failure) =
             self.inspect(fd, |slot| (slot.open_state(), slot.report_failure()))?;

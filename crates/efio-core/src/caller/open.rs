@@ -1,4 +1,5 @@
-//! Opening: checks what can be checked without the kernel, takes a slot, tells the driver.
+//! Opening: checks what can be checked without the kernel, allocates a slot, and sends the open to
+//! the driver.
 
 use super::EINVAL;
 use crate::command::{Command, OpenCommand};
@@ -20,7 +21,7 @@ impl Shared {
         self.open_while(path, options, None)
     }
 
-    /// The same, for as long as it is not withdrawn.
+    /// Opens `path` as [`open`](Self::open) does; `token` can cancel it.
     pub fn open_while(
         &self,
         path: &Path,
@@ -44,7 +45,7 @@ impl Shared {
             directories: Arc::clone(&self.directories),
         };
         let (index, slot) = self.table.allocate()?;
-        // A caller with a stale descriptor may look at the slot at any time, under custody.
+        // A caller with a stale descriptor may take the lock and read the slot at any time.
         let mut caller = slot.caller.acquire(CALLER);
         let fd = slot.begin(index);
         *caller = CallerState {
@@ -81,8 +82,8 @@ impl Shared {
         }
         Ok(fd)
     }
-    /// The path as the kernel gets it. The open happens later and on another thread, so a relative
-    /// path begins at the working directory of now.
+    /// Returns the path as the kernel gets it. The open runs later and on another thread, so a
+    /// relative path starts at the current working directory of this call.
     fn resolve_path(
         &self,
         path: &Path,
@@ -101,7 +102,7 @@ impl Shared {
         }
         match self.working_directory.now() {
             Ok(at) => Ok((c_path(path.as_os_str())?, Some(at))),
-            // No descriptor for it: by its name, if it has one that is short enough.
+            // No descriptor of the directory: use its name, if that is short enough.
             Err(error) => {
                 let whole = std::env::current_dir().map_err(|_| error)?.join(path);
                 Ok((c_path(whole.as_os_str())?, None))

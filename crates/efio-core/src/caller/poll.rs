@@ -1,5 +1,5 @@
-//! Calls for tasks: the same as for event loops, but who waits is woken by its waker and gets no
-//! event. And the look at what a call would find, which asks for nothing.
+//! Calls for tasks: the same as for event loops, but a waker is woken instead of an event. And the
+//! readiness of a file, which starts no IO.
 
 use super::{EBADF, EINVAL};
 use crate::error::Errno;
@@ -11,12 +11,12 @@ use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
 use std::task::{Context, Poll, Waker};
 
 impl Shared {
-    /// Ready once the kernel has answered the open.
+    /// Polls the open. Ready once the kernel has opened the file or failed to.
     pub fn poll_open(&self, fd: Fd, waker: &Waker) -> Poll<io::Result<()>> {
         self.polled(self.open_for(fd, Notify::Waker(waker)))
     }
 
-    /// Reads, or has the task woken.
+    /// Attempts to read; `Pending`: `cx` is woken.
     pub fn poll_read(
         &self,
         fd: Fd,
@@ -26,7 +26,7 @@ impl Shared {
         self.polled(self.read_for(fd, buf, Notify::Waker(cx.waker())))
     }
 
-    /// The vectored form.
+    /// The vectored form of [`poll_read`](Self::poll_read).
     pub fn poll_read_vectored(
         &self,
         fd: Fd,
@@ -36,12 +36,12 @@ impl Shared {
         self.polled(self.read_vectored(fd, bufs, Notify::Waker(cx.waker())))
     }
 
-    /// Writes, or has the task woken.
+    /// Attempts to write; `Pending`: `cx` is woken.
     pub fn poll_write(&self, fd: Fd, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.polled(self.write_for(fd, buf, Notify::Waker(cx.waker())))
     }
 
-    /// The vectored form.
+    /// The vectored form of [`poll_write`](Self::poll_write).
     pub fn poll_write_vectored(
         &self,
         fd: Fd,
@@ -51,13 +51,13 @@ impl Shared {
         self.polled(self.write_vectored(fd, bufs, Notify::Waker(cx.waker())))
     }
 
-    /// Ready once everything accepted is written.
+    /// Polls a flush. Ready once everything accepted before the first poll is written.
     pub fn poll_flush(&self, fd: Fd, waker: &Waker) -> Poll<io::Result<()>> {
         self.polled(self.flush_for(fd, Notify::Waker(waker)))
     }
 
-    /// Ready once every byte below `mark` is durable and every sync that was asked for answered.
-    /// Asks for one if nobody has.
+    /// Polls a sync. Ready once every byte below `mark` is durable and every requested sync
+    /// complete. Requests one if none is pending.
     pub fn poll_sync(&self, fd: Fd, mark: u64, waker: &Waker) -> Poll<io::Result<()>> {
         self.polled(self.with_file(fd, |slot, _| {
             if mark > slot.marks.accepted() {
@@ -69,7 +69,7 @@ impl Shared {
                 }
                 let answered = slot.syncs_are_answered();
                 let durable = slot.marks.progress().durable;
-                // A mark beyond ours: a sync that began after ours was asked for.
+                // A mark beyond ours: that sync started after ours was requested.
                 let done = durable > mark || (durable == mark && answered);
                 done.then_some(Ok(()))
             };
@@ -89,7 +89,7 @@ impl Shared {
         }))
     }
 
-    /// Ready once a read would be answered at once. Asks for bytes as a read does.
+    /// Polls for data. Ready once a read would return at once. Starts a run as a read does.
     pub fn poll_readable(&self, fd: Fd, waker: &Waker) -> Poll<io::Result<()>> {
         let in_memory = |ready: Readiness| ready.readable;
         if self.poll(fd).is_ok_and(in_memory) {
@@ -98,13 +98,13 @@ impl Shared {
         let notify = Notify::Waker(waker);
         let found = self.available_for(fd, notify).map(drop);
         match self.polled(found) {
-            // An error of the file is what the read will say; one of the descriptor is ours.
+            // The next read returns an error of the file; this poll one of the descriptor.
             Poll::Ready(Err(_)) if self.poll(fd).is_ok_and(in_memory) => Poll::Ready(Ok(())),
             polled => polled,
         }
     }
 
-    /// Ready once a write would be answered at once.
+    /// Polls for room. Ready once a write would return at once.
     pub fn poll_writable(&self, fd: Fd, waker: &Waker) -> Poll<io::Result<()>> {
         self.polled(self.with_file(fd, |slot, caller| {
             if !caller.may_write {
@@ -117,7 +117,7 @@ impl Shared {
         }))
     }
 
-    /// Ready once the driver has answered.
+    /// Polls a result from the driver. Ready once the driver has sent it.
     pub fn poll_oneshot<T: Copy>(
         &self,
         receiver: &Receiver<T>,
@@ -128,7 +128,7 @@ impl Shared {
         }
         let mut result = receiver.get(waker);
         if result.is_none() && self.is_abandoned() {
-            // The driver gave its last answers before it went.
+            // The driver sent its last results before it ended.
             result = receiver.get(waker).or(Some(Err(Errno(libc::ESHUTDOWN))));
         }
         match result {
@@ -137,7 +137,7 @@ impl Shared {
         }
     }
 
-    /// What calls would find now.
+    /// Returns what calls would do now, without starting IO.
     pub fn poll(&self, fd: Fd) -> io::Result<Readiness> {
         self.with_file(fd, |slot, caller| {
             let readable = caller.may_read && self.is_readable(fd, slot, caller);
@@ -147,7 +147,8 @@ impl Shared {
         })
     }
 
-    /// The task that was told to wait is woken; unless nobody is left to do it.
+    /// Converts "would block" to `Pending`, or to `ESHUTDOWN` after the driver has ended, when no
+    /// wake-up follows.
     pub fn polled<T>(&self, result: io::Result<T>) -> Poll<io::Result<T>> {
         match result {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {

@@ -1,18 +1,22 @@
 //! The position after an append: the end of the file, which only the kernel knows.
 //!
-//! A write in append mode sets `at_end` and nothing else. Whoever then needs the position has to
-//! find the end first; the kernel is asked once it has all accepted bytes.
+//! A write in append mode only sets `at_end`. A call that needs the position then has to find the
+//! end first; the driver asks the kernel once all accepted bytes are written.
 //!
 //! ```text
-//!  at_end ─ all is written, and the end is in memory ───────────────────────────────► it is found
-//!         └ else ask the driver, say who waits, look once more ─ no answer ─► EAGAIN
-//!  the answer ─► promise, then Readable or a wake-up ─► the call again ─────────────► it is found
+//!  at_end ─ all is written, and the kernel knows the end without a disk ──────────────► found
+//!         └ else ask the driver, register, check once more ─ no result ─► EAGAIN
+//!  the result ─► oneshot, then Readable or a wake-up ─► the call is repeated ─────────► found
 //! ```
 //!
-//! The question is kept as every [`Question`] is: a write of whoever asked voids it, writes of
-//! others do not, so that a reader beside a writer is answered: as it would have been before those
-//! writes, and the position is the end of the file still. What a read finds where it asked for the
-//! end is the end of file, unless the file has grown by what others appended.
+//! The question is kept as every [`Question`] is:
+//!
+//! 1. A write of the caller that asked cancels it.
+//! 2. Writes of other callers do not, so that a reader is not delayed by a writer. Its result is
+//!    the end before those writes, and the position stays at the end of the file.
+//!
+//! A read at the end that it asked for returns 0 bytes, unless others have made the file longer
+//! since.
 
 use super::{EAGAIN, EBADF};
 use crate::command::SizeListener;
@@ -21,7 +25,7 @@ use crate::fd::{About, CallerState, Fd, Interest, Notify, OpenState, Question, S
 use crate::shared::Shared;
 use std::io;
 
-/// Where the next byte is read.
+/// The offset of the next read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
     position: u64,
@@ -29,7 +33,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// The position, unless it is the end of the file and not known.
+    /// Returns the position, unless it is the end of the file and not known.
     pub fn known(self) -> Option<u64> {
         (!self.at_end).then_some(self.position)
     }
@@ -40,17 +44,17 @@ impl Place {
 pub(super) enum Need {
     /// To read from it.
     Read,
-    /// To know whether a read would be answered.
+    /// To find out whether a read would return at once.
     Probe,
-    /// To tell it, or to move from it.
+    /// To return it, or to move from it.
     Seek,
 }
 
-/// A position that was settled.
+/// A known position.
 #[derive(Clone, Copy)]
 pub(super) struct Settled {
     pub(super) position: u64,
-    /// The file ended there when it was asked for.
+    /// The file ended there at the time of the request.
     is_end: bool,
 }
 
@@ -58,13 +62,13 @@ pub(super) struct Settled {
 #[derive(Clone, Copy)]
 struct End {
     at: u64,
-    /// With everything that is accepted by now.
+    /// It includes everything that is accepted by now.
     is_latest: bool,
 }
 
 impl Shared {
-    /// `call` at a position that is known, or what is there at the end of file. Without a `need`,
-    /// and of a file that is not open for reading, nothing is asked.
+    /// Runs `call` once the position is known; returns `end()` at the end of file. Without a
+    /// `need`, or if the file is not open for reading, it does not look for the position.
     #[inline(always)]
     pub(super) fn at_position<R>(
         &self,
@@ -93,7 +97,7 @@ impl Shared {
         }
     }
 
-    /// Has the position of `fd` known, or "would block": then `asker` is told as a reader is.
+    /// Returns the position of `fd`, or "would block": then `notify` is notified as a reader is.
     #[cold]
     pub(super) fn settle_position(
         &self,
@@ -101,7 +105,7 @@ impl Shared {
         notify: Notify<'_>,
         need: Need,
     ) -> io::Result<Settled> {
-        // A waker among them is dropped without custody.
+        // A waker among them is dropped without the lock.
         let mut displaced = Vec::new();
         let result = self.with_file(fd, |slot, caller| {
             if !caller.at_end {
@@ -134,7 +138,7 @@ impl Shared {
         result
     }
 
-    /// What is known of the end; else it is asked for, and `asker` waits.
+    /// Returns what is known of the end; else requests it and registers `notify`.
     fn end_for(
         &self,
         fd: Fd,
@@ -155,7 +159,7 @@ impl Shared {
         Ok(found)
     }
 
-    /// Asks the driver where the file ends, unless that is asked already.
+    /// Asks the driver where the file ends, unless that request is pending.
     fn ask_end(
         &self,
         fd: Fd,
@@ -174,7 +178,7 @@ impl Shared {
         Ok(())
     }
 
-    /// The position of `fd`, or that it is the end of the file.
+    /// Returns the position of `fd`, or that it is the end of the file.
     pub fn place_of(&self, fd: Fd) -> io::Result<Place> {
         self.with_file(fd, |_, caller| {
             let CallerState {
@@ -184,7 +188,7 @@ impl Shared {
         })
     }
 
-    /// Moves the position of `fd` back to where it was.
+    /// Restores the position of `fd`.
     pub fn put_back(&self, fd: Fd, place: Place) -> io::Result<()> {
         self.seek(fd, place.position)?;
         self.with_file(fd, |_, caller| {
@@ -194,7 +198,7 @@ impl Shared {
     }
 }
 
-/// Where the file ends, as far as that is known; or why that is never known.
+/// Returns where the file ends, if that is known; or the error for which it never will be.
 fn find_end(slot: &Slot, caller: &CallerState, notify: Notify<'_>) -> Option<Result<End, Errno>> {
     let accepted = slot.marks.accepted();
     let all_written = slot.marks.written() >= accepted;
@@ -218,8 +222,8 @@ fn find_end(slot: &Slot, caller: &CallerState, notify: Notify<'_>) -> Option<Res
     Some(len.map(|at| End { at, is_latest }))
 }
 
-/// The position is at the end that was found; unless others have appended through the descriptor
-/// since it was asked for, and the position is behind that.
+/// Sets the position to the end that was found, unless other calls have appended through the
+/// descriptor since the request: then the position stays at the new end.
 fn take_end(
     slot: &Slot,
     caller: &mut CallerState,
@@ -244,14 +248,14 @@ fn take_end(
     }
 }
 
-/// Whether the file ends there still, but for what was appended through the descriptor.
+/// Returns whether the file still ends there, apart from what was appended through the descriptor.
 fn is_end_now(caller: &CallerState, end: End) -> bool {
     let kernel = caller.kernel.as_ref().filter(|_| end.is_latest);
     let now = kernel.and_then(|kernel| kernel.end());
     now.is_none_or(|now| now <= end.at)
 }
 
-/// Of a file whose position is its end: whether a read would be answered.
+/// Returns, for a file whose position is its end, whether a read would return at once.
 pub(super) fn is_end_known(slot: &Slot, caller: &CallerState) -> bool {
     match find_end(slot, caller, Notify::Event) {
         Some(Ok(end)) => is_end_now(caller, end),

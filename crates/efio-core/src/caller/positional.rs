@@ -1,7 +1,8 @@
-//! Positional IO and truncation: requests to the driver; the answers are events.
+//! Positional IO and truncation: submits ops to the driver; the results are events.
 //!
-//! Each change takes its place in the sequence of accepted bytes, under custody. So the marks tell
-//! of it as they tell of what `write` accepted, and whoever waits for a mark waits for the change.
+//! Each write or truncation takes part of the sequence of accepted bytes, under the file's lock. So
+//! the marks include it like the bytes of `write`, and a call that waits for a mark waits for the
+//! op.
 
 use super::read::end_run;
 use super::{EBADF, EINVAL};
@@ -14,7 +15,7 @@ use crate::shared::Shared;
 use std::io;
 
 impl Shared {
-    /// Memory for positional IO.
+    /// Allocates memory for positional IO.
     pub fn buffer(&self, len: usize) -> io::Result<Buffer> {
         self.check_process()?;
         Buffer::take(&self.pool, len)
@@ -75,7 +76,7 @@ impl Shared {
         })
     }
 
-    /// Sets the length of the file, in its turn among what was accepted.
+    /// Sets the length of the file, after everything that was accepted before.
     pub fn truncate(&self, fd: Fd, len: u64) -> io::Result<()> {
         self.with_file(fd, |slot, caller| {
             check(slot, caller, Kind::Truncate, Some(len))?;
@@ -92,7 +93,7 @@ impl Shared {
         })
     }
 
-    /// Gives the driver the op, or the op back when there is no memory to queue it.
+    /// Submits the op to the driver; returns it when there is no memory to queue it.
     fn submit_positional(
         &self,
         fd: Fd,
@@ -104,21 +105,22 @@ impl Shared {
         let (accepted, ops) = (slot.marks.accepted(), caller.sequenced_ops);
         if seq_len > 0 {
             caller.sequenced_ops = caller.sequenced_ops.wrapping_add(1);
-            // The mark is up before the driver can have written anything above it. Should it see
-            // the mark before it hears of the change, the count tells that one is coming.
+            // The mark is raised before the driver can have written anything above it. If the
+            // driver sees the mark before it has the op, the count says that an op is still in the
+            // inbox.
             slot.set_sequenced_ops(caller.sequenced_ops);
             slot.marks.set_accepted(accepted + seq_len);
             if caller.asked {
                 caller.set_asked(slot.void_questions(Notify::Event));
             }
             if caller.append {
-                // A page holds bytes whose places follow each other.
+                // A page holds bytes that are adjacent in the sequence.
                 caller.seal();
             }
         }
         if let Err(AtCommand { asked, .. }) = self.send_at(AtCommand { fd, asked }) {
-            // Custody keeps others from accepting anything meanwhile, and the count the driver from
-            // writing what it has not heard of.
+            // The lock keeps other calls from accepting anything meanwhile, and the count keeps the
+            // driver from writing beyond an op that it does not have.
             if seq_len > 0 {
                 caller.sequenced_ops = ops;
                 slot.marks.set_accepted(accepted);
@@ -127,7 +129,7 @@ impl Shared {
             return Err(asked);
         }
         if seq_len > 0 {
-            // What was read ahead may be what has just been changed.
+            // The op may change what was read ahead.
             if caller.reading && end_run(caller) {
                 self.request(fd.index(), slot, Requests::CONSUMED);
             }
@@ -136,8 +138,7 @@ impl Shared {
     }
 }
 
-/// What can be known to be wrong before the kernel is asked; `end` is the offset behind the last
-/// byte.
+/// Checks what can be checked without the kernel; `end` is the offset after the last byte.
 fn check(slot: &Slot, caller: &CallerState, kind: Kind, end: Option<u64>) -> Result<(), Errno> {
     let allowed = match kind {
         Kind::Read => caller.may_read,

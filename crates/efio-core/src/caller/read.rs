@@ -1,10 +1,10 @@
 //! Reading: a memcpy out of the read stream, or "would block" and an event follows.
 //!
 //! ```text
-//!            data ──────────────────────────────────────────────► copy, return
+//!          ┌ data ────────────────────────────────────────────► copy, return
 //!  stream ─┤
-//!            empty ─ run ended? ──────────────────────────────────► end of file, or its error
-//!                        └ no ─ say who waits, look once more ─ empty ─► EAGAIN
+//!          └ empty ─ run ended? ─ yes ────────────────────────► end of file, or its error
+//!                        └ no ─ register, check again ─ empty ─► EAGAIN
 //! ```
 
 use super::position::{Need, is_end_known};
@@ -22,7 +22,7 @@ impl Shared {
         self.read_for(fd, buf, Notify::Event)
     }
 
-    /// [`read`](Self::read) for whoever asks.
+    /// [`read`](Self::read) for a caller that `notify` identifies.
     #[inline(always)]
     pub fn read_for(&self, fd: Fd, buf: &mut [u8], notify: Notify<'_>) -> io::Result<usize> {
         let need = (!buf.is_empty()).then_some(Need::Read);
@@ -38,7 +38,7 @@ impl Shared {
         })
     }
 
-    /// Reads into one buffer after the other, as far as bytes are there.
+    /// Reads into one buffer after the other, as far as bytes are available.
     pub fn read_vectored(
         &self,
         fd: Fd,
@@ -91,13 +91,13 @@ impl Shared {
         if let Some(n) = found {
             return Ok(n);
         }
-        // The next read begins anew: the file may have grown, or be in memory by then.
+        // The next read starts a new run: the file may have grown, or be in the page cache by then.
         caller.reading = false;
         slot.take_run_end()?;
         Ok(0)
     }
 
-    /// What is there now, be it nothing.
+    /// Reads what is available in the current run, which may be nothing.
     fn take_from_run(
         &self,
         fd: Fd,
@@ -112,7 +112,8 @@ impl Shared {
         n
     }
 
-    /// In cached mode: what the kernel holds in memory costs one system call and no switch.
+    /// Attempts to read from the page cache, in cached mode: one system call and no switch to the
+    /// driver.
     fn read_now(&self, slot: &Slot, caller: &mut CallerState, buf: &mut [u8]) -> Option<usize> {
         let n = peek_now(slot, caller, buf)?;
         // As in `begin_run`.
@@ -124,8 +125,8 @@ impl Shared {
         Some(n)
     }
 
-    /// Whether a read would be answered at once, be it with the end of file or an error. Asks for
-    /// nothing.
+    /// Returns whether a read would return at once: with data, the end of file or an error. Starts
+    /// no IO.
     pub(super) fn is_readable(&self, fd: Fd, slot: &Slot, caller: &mut CallerState) -> bool {
         if slot.open_state() == OpenState::Refused {
             return true;
@@ -147,7 +148,7 @@ impl Shared {
         front > 0 || (ended && is_end_current(slot, caller)) || run_failure(slot).is_some()
     }
 
-    /// How many bytes, at least, a read would copy at once; 0 at the end of file.
+    /// Returns how many bytes, at least, a read would copy at once; 0 at the end of file.
     pub fn available_for(&self, fd: Fd, notify: Notify<'_>) -> io::Result<usize> {
         let end = || 0;
         self.at_position(fd, notify, Some(Need::Probe), end, |slot, caller| {
@@ -164,14 +165,14 @@ impl Shared {
             if let Some(n) = found {
                 return Ok(n);
             }
-            // The end stays: it is the next read's to take.
+            // Keeps the end for the next read.
             slot.run_end()?;
             Ok(0)
         })
     }
 
-    /// What `take` finds in the current run: how many bytes, and whether a page went back to the
-    /// pool. `None` at the end of the run; else "would block".
+    /// Calls `take` on the current run. It returns how many bytes it found, and whether a page was
+    /// freed. Returns `None` at the end of the run; "would block" when there is no data.
     #[inline]
     pub(super) fn read_run(
         &self,
@@ -191,14 +192,15 @@ impl Shared {
                 break Some(n);
             }
             if slot.run_ended(caller.epoch) {
-                // The end was told behind the last bytes: what is in the stream now is all.
+                // The driver stores the end after it pushed the last bytes: so all of them are in
+                // the stream now, and the loop takes them first.
                 if !caller.nothing_to_read() {
                     continue;
                 }
                 if is_end_current(slot, caller) {
                     break None;
                 }
-                // Since it was read ahead the file has grown, or may have (F65).
+                // The file has grown since it was read ahead, or may have (F65).
                 begin_run(slot, caller)?;
                 caller.run = RunBy::CallAtTheEnd;
             }
@@ -228,8 +230,8 @@ impl Shared {
         Ok(found)
     }
 
-    /// Moves the position of `fd` from its start, from where it is, or from its end. Only the
-    /// kernel knows the end, and behind an append that is where the position is.
+    /// Moves the position of `fd` relative to the start, the position or the end. Only the kernel
+    /// knows the end, and after an append the position is the end too.
     pub fn seek_from(&self, fd: Fd, to: SeekFrom, notify: Notify<'_>) -> io::Result<u64> {
         let position = match to {
             SeekFrom::Start(position) => Some(position),
@@ -249,7 +251,7 @@ impl Shared {
         if i64::try_from(position).is_err() {
             return Err(EINVAL.into());
         }
-        // A waker among them is dropped without custody.
+        // A waker among them is dropped without the lock.
         let mut displaced = Vec::new();
         let result = self.with_file(fd, |slot, caller| {
             if !caller.at_end && position == caller.position {
@@ -261,11 +263,11 @@ impl Shared {
             caller.at_end = false;
             caller.position = position;
             if end_run(caller) {
-                // Somebody may wait for this memory.
+                // Other files may wait for this memory.
                 self.request(fd.index(), slot, Requests::CONSUMED);
             }
             if caller.writer.is_some() {
-                // The next byte belongs elsewhere in the file: it begins a page of its own.
+                // The next byte has another offset: it starts a page of its own.
                 caller.seal();
                 self.request(fd.index(), slot, Requests::SEALED);
             }
@@ -276,8 +278,8 @@ impl Shared {
     }
 }
 
-/// Why the current run brings nothing more, ever: the kernel refused to open the file, or to take
-/// bytes that had to be written before the run could read (F92).
+/// Returns why the current run never delivers more: the open failed, or a write that the run has to
+/// wait for (F92).
 fn run_failure(slot: &Slot) -> Option<Errno> {
     let failure = slot.failure();
     if slot.open_state() == OpenState::Refused {
@@ -288,22 +290,28 @@ fn run_failure(slot: &Slot) -> Option<Errno> {
         .map(|failure| failure.errno)
 }
 
-/// In cached mode: reads at the position what the kernel holds in memory.
+/// Attempts to read at the position from the page cache, in cached mode.
 fn peek_now(slot: &Slot, caller: &mut CallerState, buf: &mut [u8]) -> Option<usize> {
     if slot.marks.written() < slot.marks.accepted() {
         return None;
     }
     let kernel = caller.kernel.as_ref().filter(|_| caller.reads_now)?;
     match kernel.read_now(caller.position, buf) {
-        // The driver asks a kernel that answers.
+        // 0 bytes may mean that the kernel would have to wait (F64): the driver reads instead.
         Ok(0) if !kernel.reports_end() => None,
         answer => answer.ok(),
     }
 }
 
-/// Whether the end of a run that has nothing left is one of now. It was found when the driver read
-/// ahead, and the consumer arrives there later. A run that brought nothing was asked for from
-/// exactly here, by a call: its answer counts.
+/// Returns whether the end of a run that has nothing left is still the end of the file. The driver
+/// found it while it read ahead, and the consumer gets there later.
+///
+/// | the kernel knows the end without a disk | the end holds if |
+/// |---|---|
+/// | yes | it is not after the position, or the run delivered nothing and was started at an end |
+/// | no | the run delivered nothing and was started by a call: the end was found for it |
+///
+/// The end of a run that failed always holds.
 fn is_end_current(slot: &Slot, caller: &CallerState) -> bool {
     if slot.run_end().is_err() {
         return true;
@@ -311,7 +319,7 @@ fn is_end_current(slot: &Slot, caller: &CallerState) -> bool {
     let brought_nothing = slot.consumed() == 0;
     let kernel = caller.kernel.as_ref();
     match kernel.and_then(|kernel| kernel.end()) {
-        // A size that the reads do not come to does not make the call ask for ever.
+        // Reads of some files end before the size: the call must not start runs forever.
         Some(end) => {
             end <= caller.position || (brought_nothing && caller.run == RunBy::CallAtTheEnd)
         }
@@ -319,15 +327,15 @@ fn is_end_current(slot: &Slot, caller: &CallerState) -> bool {
     }
 }
 
-/// Asks for bytes from the position on; accepted bytes go to the kernel first, so that the read
-/// sees them (F19).
+/// Starts a run at the position. Accepted bytes are written first, so that the run reads them
+/// (F19).
 pub(super) fn begin_run(slot: &Slot, caller: &mut CallerState) -> Result<(), Errno> {
     if let Some(failure) = slot.report_failure() {
         if slot.marks.written() < slot.marks.accepted() {
             return Err(failure.errno);
         }
     }
-    // Reading moves the position: the next byte written begins a page of its own.
+    // Reading moves the position: the next byte written starts a page of its own.
     caller.seal();
     caller.make_reader(slot);
     caller.epoch += 1;
@@ -337,8 +345,8 @@ pub(super) fn begin_run(slot: &Slot, caller: &mut CallerState) -> Result<(), Err
     Ok(())
 }
 
-/// The position moved: what was read ahead is void, and goes back to the pool. Whether there was
-/// anything.
+/// Ends the run, because the position moved or the file changed: frees what was read ahead. Returns
+/// whether there was anything.
 pub(super) fn end_run(caller: &mut CallerState) -> bool {
     caller.reading = false;
     let mut freed = false;
@@ -351,14 +359,14 @@ pub(super) fn end_run(caller: &mut CallerState) -> bool {
     freed
 }
 
-/// Under memory pressure: the driver takes the pages of a reader that does not come. The next read
-/// begins a new run.
+/// Frees the pages of an idle reader, for the driver when memory is short. The next read starts a
+/// new run.
 pub fn drop_read_ahead(caller: &mut CallerState) {
     end_run(caller);
 }
 
-/// Copies what is there of the current run; how many bytes, and whether a page went back to the
-/// pool.
+/// Copies what is available of the current run. Returns how many bytes, and whether a page was
+/// freed.
 #[inline]
 fn copy_out(slot: &Slot, caller: &mut CallerState, buf: &mut [u8]) -> (usize, bool) {
     let Some(reader) = &mut caller.reader else {
@@ -374,8 +382,8 @@ fn copy_out(slot: &Slot, caller: &mut CallerState, buf: &mut [u8]) -> (usize, bo
     (n, page_done || n >= front)
 }
 
-/// Drops pages of an earlier run that was under way when the position moved (F18). How many bytes
-/// are in front of run `epoch`, and whether a page went back to the pool.
+/// Drops pages of an earlier run that was in flight when the position moved (F18). Returns how many
+/// bytes the first chunk of run `epoch` has, and whether a page was freed.
 #[inline]
 pub(super) fn drop_stale(reader: &mut ChunkReader<Page>, epoch: u32) -> (usize, bool) {
     let mut page_done = false;

@@ -1,5 +1,5 @@
-//! How long a file is, with everything that was accepted: the kernel is asked once it has all of
-//! it.
+//! The size of a file, including everything that was accepted: the driver asks the kernel once all
+//! of it is written.
 
 use super::{EAGAIN, EBADF};
 use crate::command::{Command, SizeCommand, SizeListener};
@@ -10,7 +10,7 @@ use std::io;
 use std::task::Waker;
 
 impl Shared {
-    /// The size of `fd`, or "would block".
+    /// Returns the size of `fd`, or "would block".
     pub fn size_for(&self, fd: Fd, notify: Notify<'_>) -> io::Result<u64> {
         self.open_for(fd, notify)?;
         let mut displaced = None;
@@ -24,7 +24,7 @@ impl Shared {
             let valid = asked.flatten().filter(|question| question.mark().is_some());
             let question = valid.map_or_else(
                 || {
-                    // Of the answer a loop hears by an event that a plain call is owed.
+                    // The driver notifies an event loop of the result by a Readable event.
                     let listener = match notify {
                         Notify::Event => SizeListener::Event,
                         Notify::Waker(_) => SizeListener::Waker,
@@ -35,7 +35,7 @@ impl Shared {
             )?;
             let waker = match notify {
                 Notify::Waker(waker) => waker,
-                // The event comes after the answer.
+                // The event comes after the result.
                 Notify::Event => Waker::noop(),
             };
             match question.size().and_then(|answer| answer.get(waker)) {
@@ -51,9 +51,9 @@ impl Shared {
         result
     }
 
-    /// The next call of `asker` asks anew.
+    /// Drops the pending question of `notify`: its next call asks again.
     pub fn forget_size(&self, fd: Fd, notify: Notify<'_>) {
-        // Closed: it is forgotten already.
+        // Fails if the file is closed: the question is dropped then.
         let _ = self.with_file(fd, |slot, caller| {
             Ok(caller
                 .asked
@@ -61,7 +61,8 @@ impl Shared {
         });
     }
 
-    /// Whether the kernel has opened the file, or its error; else "would block".
+    /// Returns `Ok` once the kernel has opened the file, or the error of the open; else "would
+    /// block".
     pub(super) fn open_for(&self, fd: Fd, notify: Notify<'_>) -> io::Result<()> {
         self.with_file(fd, |slot, _| {
             let check = || match slot.open_state() {
@@ -75,8 +76,8 @@ impl Shared {
         })
     }
 
-    /// Asks the driver, with custody: so that the file is open when the driver hears of it, or its
-    /// close comes later.
+    /// Sends the driver a request for the size, under the file's lock: so a close of the file comes
+    /// after it in the inbox.
     pub(super) fn ask_size(
         &self,
         fd: Fd,

@@ -1,10 +1,10 @@
-//! What transfers do under custody: lend pages that were read, fill the open page from a socket,
-//! move a page from one file's stream to another's. No code of a user runs under custody.
+//! Transfers: lend pages that were read, receive from a socket into the open page, and move a page
+//! from one file's stream to another's. No code of the program runs under the file's lock.
 //!
 //! ```text
-//!  lend ──► slices of the pages in front ─ written to a socket, without custody ─► return_loan(n)
-//!  receive: recv(2) straight into the open page
-//!  take_page ──► the page in front, out of the read stream ─► give_page: into a write stream
+//!  lend ──► slices of the first pages ─ written to a socket, without the lock ─► return_loan(n)
+//!  receive: recv(2) directly into the open page
+//!  take_page ──► the first page, out of the read stream ─► give_page: into a write stream
 //! ```
 
 use super::position::Need;
@@ -21,10 +21,10 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
-/// The least that the first page of a stream should have room for.
+/// The first page of a stream has room for this many bytes, if memory allows.
 const FIRST_PAGE: usize = 64 << 10;
 
-/// Pages that the reader of a file lends: they stay in its stream meanwhile.
+/// Pages on loan from the read stream of a file: they stay in the stream meanwhile.
 #[derive(Debug)]
 pub struct Loan {
     slices: Vec<PageSlice>,
@@ -33,13 +33,13 @@ pub struct Loan {
 }
 
 impl Loan {
-    /// The bytes, in order; none at the end of file.
+    /// Returns the bytes, in order; none at the end of file.
     pub fn slices(&self) -> &[PageSlice] {
         &self.slices
     }
 }
 
-/// How a receive went.
+/// The outcome of a receive.
 pub enum Received {
     /// That many bytes are accepted.
     Bytes(usize),
@@ -52,7 +52,7 @@ pub enum Received {
 }
 
 impl Shared {
-    /// Lends up to `most` bytes in up to `pages` pages from the position on, without moving it.
+    /// Lends up to `most` bytes in up to `pages` pages from the position on, and does not move it.
     pub fn lend(&self, fd: Fd, pages: usize, most: usize, notify: Notify<'_>) -> io::Result<Loan> {
         let end = || Loan {
             slices: Vec::new(),
@@ -71,26 +71,25 @@ impl Shared {
         })
     }
 
-    /// Takes a loan back of which `n` bytes were used: the position moves behind them.
+    /// Returns a loan of which `n` bytes were used: the position moves over them.
     pub fn return_loan(&self, fd: Fd, loan: Loan, n: usize) -> io::Result<()> {
         let Loan {
             slices,
             epoch,
             position,
         } = loan;
-        // Before the driver hears that a page is free.
+        // Before the driver is notified that a page is free.
         drop(slices);
         if n == 0 {
             return Ok(());
         }
         self.with_file(fd, |slot, caller| {
             if (caller.epoch, caller.position) != (epoch, position) {
-                // Somebody else read or moved the position meanwhile.
+                // Another call read or moved the position meanwhile.
                 return Err(Errno(libc::EBUSY).into());
             }
             if !caller.reading {
-                // The driver needed the memory of the run: the next one begins behind what was
-                // used.
+                // The driver reclaimed the run: the next one starts after what was used.
                 caller.position += n as u64;
                 return Ok(());
             }
@@ -101,8 +100,8 @@ impl Shared {
         })
     }
 
-    /// Takes the page in front out of the stream, at most `most` bytes of it count; the position
-    /// moves behind them. `None` at the end of file.
+    /// Takes the first page out of the stream, or at most `most` bytes of it; the position moves
+    /// over them. `None` at the end of file.
     pub fn take_page(&self, fd: Fd, most: usize) -> io::Result<Option<PageSlice>> {
         let (notify, end) = (Notify::Event, || None);
         self.at_position(fd, notify, Some(Need::Read), end, |slot, caller| {
@@ -113,9 +112,9 @@ impl Shared {
         })
     }
 
-    /// Accepts bytes of another file: their page goes into the write stream as it is, if memory and
-    /// file offset fit together, and else they are copied. How many were accepted; they are gone
-    /// from `held`.
+    /// Accepts bytes of another file: their page goes into the write stream as it is, if its memory
+    /// is aligned like the file offset; else they are copied. Returns how many were accepted, and
+    /// removes them from `held`.
     pub fn give_page(&self, fd: Fd, held: &mut Option<PageSlice>) -> io::Result<usize> {
         if let Some(n) = self.with_file(fd, |slot, caller| self.adopt(fd, slot, caller, held))? {
             return Ok(n);
@@ -129,7 +128,7 @@ impl Shared {
         Ok(n)
     }
 
-    /// The part of `give_page` that copies nothing; `None` when it has to be a copy.
+    /// Attempts to accept the page without a copy; `None` when the bytes have to be copied.
     fn adopt(
         &self,
         fd: Fd,
@@ -162,7 +161,7 @@ impl Shared {
         Ok(Some(len))
     }
 
-    /// Whether the file may have more bytes unwritten; else an event is owed.
+    /// Returns `Ok` if the file may have more bytes unwritten; else registers for a Writable event.
     fn wait_for_share(&self, fd: Fd, slot: &Slot) -> io::Result<()> {
         let share = self.config.write_behind() as u64;
         let is_used_up = || slot.marks.accepted() - slot.marks.written() >= share;
@@ -180,8 +179,8 @@ impl Shared {
         Ok(())
     }
 
-    /// Receives up to `most` bytes, at least one, from a socket straight into the open page: one
-    /// `recv(2)`, whose time is added to `in_socket`.
+    /// Receives up to `most` bytes, at least one, from a socket directly into the open page, with
+    /// one `recv(2)`. Adds its time to `in_socket`.
     pub fn receive(
         &self,
         fd: Fd,
@@ -201,9 +200,9 @@ impl Shared {
             let writer = caller.writer(slot);
             let room = writer.spare();
             let len = room.len().min(most);
-            let begun = Instant::now();
+            let started = Instant::now();
             let received = socket::receive(from, &mut room[..len]);
-            *in_socket += begun.elapsed();
+            *in_socket += started.elapsed();
             let n = match received {
                 Ok(0) => return Ok(Received::End),
                 Ok(n) => n,
@@ -212,7 +211,7 @@ impl Shared {
                 }
                 Err(error) => return Err(error),
             };
-            // SAFETY: the kernel filled the first `n` bytes of the room.
+            // SAFETY: the kernel filled the first `n` bytes of the spare room.
             unsafe { writer.commit(n) };
             let is_full = writer.room() == 0;
             if is_full {
@@ -229,7 +228,7 @@ impl Shared {
         })
     }
 
-    /// Makes sure that there is a page with room; else an event is owed.
+    /// Returns whether there is a page with room; else registers for a Writable event.
     fn has_open_page(&self, fd: Fd, slot: &Slot, caller: &mut CallerState, wanted: usize) -> bool {
         let mut registration = None;
         loop {
@@ -264,7 +263,8 @@ impl Shared {
         true
     }
 
-    /// A look at the run that serves the position; one begins if there is none.
+    /// Runs `take` on the run at the position; starts one if there is none. `None` at the end of
+    /// file.
     fn run_for_transfer<R>(
         &self,
         fd: Fd,
@@ -295,7 +295,7 @@ impl Shared {
             (front, stale || n >= front)
         })?;
         if answer.is_none() {
-            // As in `read`: the next one begins anew.
+            // As in `read`: the next call starts a new run.
             caller.reading = false;
             slot.take_run_end()?;
         }
@@ -303,7 +303,7 @@ impl Shared {
     }
 }
 
-/// Up to `most` bytes of up to `pages` pages in front.
+/// Returns up to `most` bytes of the first `pages` pages.
 fn slices_of(reader: &ChunkReader<Page>, pages: usize, most: usize) -> Vec<PageSlice> {
     let mut left = most;
     let mut slices = Vec::with_capacity(pages);

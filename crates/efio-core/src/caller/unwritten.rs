@@ -1,4 +1,4 @@
-//! After a failure: the accepted bytes that the kernel did not take, back to the caller.
+//! After a failure: returns the accepted bytes that the kernel did not take to the caller.
 
 use super::{EAGAIN, EBADF, EINVAL};
 use crate::error::Errno;
@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 
-/// Accepted bytes that did not reach the kernel, one behind the other in the file.
+/// Accepted bytes that did not reach the kernel, adjacent in the file.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Unwritten {
     /// File offset of the first one. For a file opened to append, whose offsets only the kernel
@@ -25,14 +25,14 @@ impl fmt::Debug for Unwritten {
     }
 }
 
-/// What the driver leaves in the caller's ends once the file has failed.
+/// What the driver hands over to the caller once the file has failed.
 pub struct Lost {
     /// In the order in which they were accepted.
     pub slices: VecDeque<PageSlice>,
 }
 
 impl Lost {
-    /// A copy of the bytes in ranges as long as possible.
+    /// Returns a copy of the bytes, in ranges as long as possible.
     fn ranges(&self) -> Result<Vec<Unwritten>, Errno> {
         let mut ranges: Vec<Unwritten> = Vec::new();
         for slice in &self.slices {
@@ -59,13 +59,13 @@ impl Lost {
     }
 }
 
-/// Room for `more` items, or `ENOMEM` (F36).
+/// Reserves room for `more` items, or fails with `ENOMEM` (F36).
 fn reserve<T>(items: &mut Vec<T>, more: usize) -> Result<(), Errno> {
     items.try_reserve(more).map_err(|_| Errno(libc::ENOMEM))
 }
 
 impl Shared {
-    /// Gives out what was accepted through `fd` and not written, once.
+    /// Takes what was accepted through `fd` and not written, once.
     pub fn take_unwritten_for(&self, fd: Fd, notify: Notify<'_>) -> io::Result<Vec<Unwritten>> {
         self.with_file(fd, |slot, caller| {
             if !caller.may_write {
@@ -75,8 +75,8 @@ impl Shared {
                 return Err(EINVAL.into());
             }
             let Some(mut lost) = slot.take_lost() else {
-                // The driver needs custody to leave it here, and takes the bit afterwards: nothing
-                // can come in between.
+                // The driver puts it here under the lock, and takes the bit afterwards. So this
+                // registration is not lost.
                 let _ = slot.register(Interest::FLUSHED, notify);
                 return Err(EAGAIN.into());
             };

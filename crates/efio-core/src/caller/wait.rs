@@ -1,4 +1,4 @@
-//! Waiting on the caller's thread, for programs and tests that have nothing else to do.
+//! Blocking calls: they sleep on the caller's thread.
 
 use crate::driver::is_driver_thread;
 use crate::error::Errno;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::task::{Poll, Wake, Waker};
 use std::time::Duration;
 
-/// A thread that sleeps like a task.
+/// A thread that sleeps and is woken like a task.
 struct Sleeper(Doorbell<Parker>);
 
 impl Wake for Sleeper {
@@ -25,9 +25,8 @@ impl Wake for Sleeper {
 }
 
 impl Shared {
-    /// Polls until there is an answer; `TimedOut` when there is none within `timeout`.
-    ///
-    /// In a callback the thread is the driver's: it would wait for itself (`EDEADLK`).
+    /// Polls until ready. Fails with `TimedOut` after `timeout`, and with `EDEADLK` in a callback,
+    /// whose thread is the driver's and would wait for itself.
     pub fn block_on<T>(
         &self,
         timeout: Option<Duration>,
@@ -52,7 +51,7 @@ impl Shared {
         }
     }
 
-    /// [`block_on`](Self::block_on) a poll of the file `fd`.
+    /// Calls [`block_on`](Self::block_on) with a poll of the file `fd`.
     pub fn wait<T>(
         &self,
         fd: Fd,
@@ -66,19 +65,19 @@ impl Shared {
         });
         if let (Err(error), Some(waker)) = (&result, last) {
             if error.kind() == io::ErrorKind::TimedOut {
-                // Whoever waits again and again for nothing leaves nothing behind.
+                // Calls that time out again and again must not accumulate wakers.
                 self.forget_waker(fd, &waker);
             }
         }
         result
     }
 
-    /// Nobody is to be woken for `fd` by `waker` any more.
+    /// Removes `waker` and its questions from the file `fd`.
     fn forget_waker(&self, fd: Fd, waker: &Waker) {
         if let Some(slot) = self.table.get(fd.index()) {
             slot.waiters.remove(waker, Interest::ALL);
             let notify = Notify::Waker(waker);
-            // Closed meanwhile: nothing is left.
+            // Fails if the file is closed: nothing is left then.
             let _ = self.with_file(fd, |slot, caller| {
                 let flush = caller
                     .asked

@@ -3,9 +3,9 @@
 //! ```text
 //!  open page has room ─────────────────► copy, raise `accepted`, return
 //!  page full ─ seal, take the next one ─► copy on
-//!  no page to be had: budget or the file's share used up
+//!  no page available: budget or the file's share used up
 //!      ├─ something was copied ─────────► short count
-//!      └─ nothing ─ say who waits, try once more ─ still nothing ─► EAGAIN
+//!      └─ nothing ─ register, try again ─ still nothing ─► EAGAIN
 //! ```
 
 use super::read::end_run;
@@ -17,29 +17,29 @@ use crate::shared::Shared;
 use std::io::{self, IoSlice};
 use std::slice;
 
-/// What a call has copied so far, and what the driver has to know of it.
+/// What a call has copied so far, and the requests for the driver that follow from it.
 struct Copied {
     bytes: usize,
     bits: Requests,
 }
 
-/// Whether there is a page to write into.
+/// The outcome of opening a page to write into.
 pub(super) enum Room {
-    /// A new one is the open tail.
+    /// A new page is the open tail.
     Opened,
     /// The file has as many bytes unwritten as it may.
     ShareUsedUp,
-    /// The pool has none; the driver should hear of it.
+    /// The pool has none; the driver has to be notified.
     BudgetUsedUp,
 }
 
 impl Shared {
-    /// Writes at the position of `fd`; how many bytes were accepted.
+    /// Writes at the position of `fd`. Returns how many bytes were accepted.
     pub fn write(&self, fd: Fd, buf: &[u8]) -> io::Result<usize> {
         self.write_for(fd, buf, Notify::Event)
     }
 
-    /// [`write`](Self::write) for whoever asks.
+    /// [`write`](Self::write) for a caller that `notify` identifies.
     #[inline(always)]
     pub fn write_for(&self, fd: Fd, buf: &[u8], notify: Notify<'_>) -> io::Result<usize> {
         self.with_file(fd, |slot, caller| {
@@ -47,7 +47,7 @@ impl Shared {
             if buf.is_empty() {
                 return Ok(0);
             }
-            // The first byte finds no stream, as others find no room.
+            // Without a stream yet there is no room, as in a full page.
             let n = caller
                 .writer
                 .as_mut()
@@ -63,8 +63,8 @@ impl Shared {
         })
     }
 
-    /// Writes one buffer after the other, as one call: others who append come before or behind
-    /// all that it accepted.
+    /// Writes one buffer after the other, as one call: bytes of other calls come before or after
+    /// all that it accepts.
     pub fn write_vectored(
         &self,
         fd: Fd,
@@ -87,7 +87,7 @@ impl Shared {
         })
     }
 
-    /// A look whether a write would accept at least a byte.
+    /// Returns a check whether a write would accept at least one byte.
     pub(super) fn room(&self, caller: &mut CallerState) -> impl Fn(&Slot) -> bool {
         let in_page = caller.room() > 0;
         let has_share =
@@ -95,7 +95,7 @@ impl Shared {
         move |slot| in_page || (has_share(slot) && self.pool.has_room())
     }
 
-    /// Counts `n` bytes that are in the stream.
+    /// Accepts `n` bytes that are in the stream: advances the position and the mark.
     #[inline]
     pub(super) fn accept(
         &self,
@@ -113,7 +113,8 @@ impl Shared {
         }
     }
 
-    /// Bytes of `asker` were accepted: whoever has to know of them is told.
+    /// Cancels the pending questions of `notify`, which its bytes make stale, and requests the
+    /// driver's interval timer if it is not set.
     #[cold]
     fn notify_of_bytes(&self, fd: Fd, slot: &Slot, caller: &mut CallerState, notify: Notify<'_>) {
         if caller.asked {
@@ -125,7 +126,7 @@ impl Shared {
         }
     }
 
-    /// The open page is full after the first `n` bytes of `buf`.
+    /// Continues a write whose first `n` bytes filled the open page.
     #[cold]
     fn write_rest(
         &self,
@@ -140,7 +141,7 @@ impl Shared {
         self.write_pages(fd, slot, caller, slice::from_ref(&rest), n, notify)
     }
 
-    /// Writes with new pages, when the first `ahead` bytes of the call are in the stream already.
+    /// Writes with new pages, after the first `ahead` bytes of the call, which are in the stream.
     fn write_pages(
         &self,
         fd: Fd,
@@ -168,13 +169,19 @@ impl Shared {
         }
         self.accept(fd, slot, caller, copied.bytes, notify);
         if copied.bits != Requests::NONE {
-            // Behind the mark, which has to be up before the driver looks.
+            // After the mark is raised, because the driver reads the mark then.
             self.request(fd.index(), slot, copied.bits);
         }
         Ok(copied.bytes)
     }
 
-    /// A write found no room; `bits` says whether it is the pool that has none.
+    /// Requests room for a write that found none:
+    ///
+    /// | used up | a write of the file in flight | request | wakes the driver |
+    /// |---|---|---|---|
+    /// | the pool (`bits`) | any | `WANT_ROOM` | yes |
+    /// | the share | no | `WANT_ROOM` | yes |
+    /// | the share | yes | `WANT_SHARE` | deferrable: the completion does |
     fn want_room(&self, fd: Fd, slot: &Slot, bits: Requests) {
         let can_wait = !bits.intersects(Requests::WANT_ROOM) && slot.is_write_in_flight();
         let wanted = if can_wait {
@@ -226,7 +233,7 @@ impl Shared {
         copied.bytes += done;
     }
 
-    /// Opens a page for `wanted` bytes that begin `ahead` bytes behind the position.
+    /// Attempts to open a page for `wanted` bytes that begin `ahead` bytes after the position.
     pub(super) fn open_page(
         &self,
         slot: &Slot,
@@ -250,7 +257,10 @@ impl Shared {
         Room::Opened
     }
 
-    /// The order of the next page of a file: as configured, and at most a quarter of its share.
+    /// Returns the order of the next page of a file: within the configured orders, and at most a
+    /// quarter of its share.
+    ///
+    /// With a share of 1 MiB pages have at most 256 KiB: order 6, as 4096 << 6 = 256 KiB.
     fn within_limits(&self, order: u8) -> u8 {
         let most = (self.share() / 4 / UNIT_BYTES).max(1).ilog2() as u8;
         let order = order.max(self.config.least_order());
@@ -258,7 +268,7 @@ impl Shared {
     }
 }
 
-/// Whether a write of `len` bytes may be tried.
+/// Checks whether a write of `len` bytes is allowed.
 #[inline]
 pub(super) fn check_write(slot: &Slot, caller: &CallerState, len: usize) -> Result<(), Errno> {
     if !caller.may_write {
