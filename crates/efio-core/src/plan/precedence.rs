@@ -31,7 +31,7 @@ use std::time::Duration;
 const MAX_IDENTITY_WAIT: Duration = Duration::from_secs(2);
 /// How many files are remembered in which something was due.
 const MAX_RECENT: usize = 256;
-/// With bytes due in more files than this, opens do not truncate, instead of a list of exceptions.
+/// With bytes due in more files than this, an open truncates its file after the op instead.
 const MAX_EXCEPTIONS: usize = 8;
 
 /// A place in the order of all opens and closes.
