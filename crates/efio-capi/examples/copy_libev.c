@@ -68,11 +68,11 @@ static void on_events(struct ev_loop *loop, ev_io *watcher, int revents)
             copy_more(copy);
             break;
         case EF_KIND_FAILED:
-            die(copy->names[event.fd == copy->dst], event.error);
+            die(copy->names[event.user_data], event.error);
             break;
         case EF_KIND_CLOSED:
             if (event.error != 0) {
-                die(copy->names[event.fd == copy->dst], event.error);
+                die(copy->names[event.user_data], event.error);
             }
             if (++copy->closed == 2) {
                 ev_break(loop, EVBREAK_ALL);
@@ -104,8 +104,9 @@ int main(int argc, char **argv)
 
     copy.names[0] = argv[1];
     copy.names[1] = argv[2];
-    copy.src = ef_open(argv[1], O_RDONLY);
-    copy.dst = ef_open(argv[2], O_WRONLY | O_CREAT | O_TRUNC, 0644);
+    /* Each event has the index of its file as user data. */
+    copy.src = ef_open_user_data(argv[1], O_RDONLY, 0, 0);
+    copy.dst = ef_open_user_data(argv[2], O_WRONLY | O_CREAT | O_TRUNC, 0644, 1);
     if (copy.src == -1 || copy.dst == -1) {
         die("ef_open", errno);
     }

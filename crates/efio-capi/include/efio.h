@@ -258,6 +258,10 @@ typedef struct ef_event {
      * See ef_kind.
      */
     uint64_t token;
+    /**
+     * The number that ef_open_user_data was given for the file, or 0.
+     */
+    uint64_t user_data;
 } ef_event;
 
 /**
@@ -325,6 +329,12 @@ int ef_shutdown(unsigned int timeout_ms, uint64_t *unwritten);
  * ef_open is this call with variable arguments.
  */
 int ef_open_mode(const char *path, int oflag, unsigned int mode);
+
+/**
+ * Like ef_open_mode. Every event of the file has `user_data`, which ef_next_event returns: the
+ * number or pointer by which the program finds what it keeps for the file.
+ */
+int ef_open_user_data(const char *path, int oflag, unsigned int mode, uint64_t user_data);
 
 /**
  * Returns `fd` when the file is open, or -1: EAGAIN while the open is pending, EBADF when closed,

@@ -179,8 +179,8 @@ impl Dispatch {
         // Relaxed: see `watch`.
         if self.is_watched.load(Ordering::Relaxed) {
             let pending = |token| self.pending().remove(&token);
-            self.queue
-                .push(queued_event(number as c_int, event.kind, pending));
+            let event = queued_event(number as c_int, event.user_data, event.kind, pending);
+            self.queue.push(event);
         }
         if let Some(result) = closed {
             DESCRIPTORS.give_back(number);

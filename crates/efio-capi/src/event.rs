@@ -51,6 +51,8 @@ pub struct Event {
     pub value: u64,
     /// See ef_kind.
     pub token: u64,
+    /// The number that ef_open_user_data was given for the file, or 0.
+    pub user_data: u64,
 }
 
 /// An event in the queue of `ef_next_event`.
@@ -98,10 +100,11 @@ impl Delivery {
     }
 }
 
-/// Makes the event that C gets for `kind` of the file `number`. `pending` takes the op out that a
-/// token of the engine stands for.
+/// Makes the event that C gets for `kind` of the file `number` with C's `user_data`. `pending` takes
+/// the op out that a token of the engine stands for.
 pub fn queued_event(
     number: c_int,
+    user_data: u64,
     kind: EventKind,
     pending: impl FnOnce(u64) -> Option<Pending>,
 ) -> QueuedEvent {
@@ -111,6 +114,7 @@ pub fn queued_event(
         error: 0,
         value: 0,
         token: 0,
+        user_data,
     };
     let mut delivery = None;
     event.kind = match kind {

@@ -15,11 +15,25 @@ use std::io;
 /// ef_open is this call with variable arguments.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ef_open_mode(path: *const c_char, oflag: c_int, mode: c_uint) -> c_int {
+    // SAFETY: the same promises of C.
+    unsafe { ef_open_user_data(path, oflag, mode, 0) }
+}
+
+/// Like ef_open_mode. Every event of the file has `user_data`, which ef_next_event returns: the
+/// number or pointer by which the program finds what it keeps for the file.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ef_open_user_data(
+    path: *const c_char,
+    oflag: c_int,
+    mode: c_uint,
+    user_data: u64,
+) -> c_int {
     enter(|| {
         let library = library()?;
         // SAFETY: the promises of C, see the module above.
         let path = unsafe { ffi::path(path) }?;
         let (options, writable) = flags::options(oflag, mode)?;
+        let options = options.user_data(user_data);
         let open = || Ok(library.engine.open(path, &options)?.into_fd());
         library.dispatch.register(library.max_files, writable, open)
     })

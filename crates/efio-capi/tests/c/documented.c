@@ -465,6 +465,43 @@ static void positional(void)
     }
 }
 
+/* Each event has the number that the program gave the file. */
+static void user_data(void)
+{
+    struct ef_event event;
+    static char read[3];
+    uint64_t number = UINT64_MAX - 1;
+    while (ef_next_event(&event) == 1) {
+    }
+    FAILS(ef_open_user_data(NULL, O_RDONLY, 0, number), EINVAL);
+    int fd = ef_open_user_data(path_of("user-data"), O_RDWR | O_CREAT, 0600, number);
+    int other = ef_open(path_of("no-user-data"), O_RDWR | O_CREAT, 0600);
+    CHECK(ef_write(fd, "abc", 3) == 3 && ef_write(other, "abc", 3) == 3);
+    CHECK(ef_read_at(fd, read, 3, 0, 5) == 0);
+    CHECK(ef_sync(fd) == 0);
+    CHECK(ef_truncate(fd, 2) == 0);
+    int kinds = 0, wrong = 0, is_closed = 0;
+    for (int i = 0; i < TIMEOUT_MS && is_closed < 2; i++) {
+        while (ef_next_event(&event) == 1) {
+            wrong += event.user_data != (event.fd == fd ? number : 0);
+            kinds |= event.fd == fd ? 1 << event.kind : 0;
+            is_closed += event.kind == EF_KIND_CLOSED;
+            if (event.kind == EF_KIND_TRUNCATED) {
+                CHECK(ef_close(fd) == 0 && ef_close(other) == 0);
+            }
+        }
+        usleep(1000);
+    }
+    int all = 1 << EF_KIND_OPENED | 1 << EF_KIND_COMPLETED | 1 << EF_KIND_SYNCED
+              | 1 << EF_KIND_TRUNCATED | 1 << EF_KIND_CLOSED;
+    CHECK((kinds & all) == all && wrong == 0);
+    /* The event of a failed open has it as well. */
+    fd = ef_open_user_data(path_of("missing"), O_RDONLY, 0, 9);
+    event = next_of(EF_KIND_FAILED);
+    CHECK(event.fd == fd && event.error == ENOENT && event.user_data == 9);
+    FAILS(ef_close_immediate(fd), ENOENT);
+}
+
 /* Whether the name of a file is durable. */
 static void names(void)
 {
@@ -573,6 +610,7 @@ int main(int argc, char **argv)
     unset_waits();
     events();
     positional();
+    user_data();
     names();
     forked_child();
     shutdown_and_again();

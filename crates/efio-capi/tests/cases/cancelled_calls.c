@@ -28,6 +28,7 @@ static void callback(int fd, int operation, void *data)
     CALL(ef_init()) CALL(ef_set_option(EF_OPTION_WORKERS, 2))                                      \
     CALL(fd = ef_open(path_of(dir, "file"), O_RDWR | O_CREAT, 0644))                               \
     CALL(ef_open_mode(path_of(dir, "mode"), O_WRONLY | O_CREAT, 0644))                             \
+    CALL(ef_open_user_data(path_of(dir, "user-data"), O_WRONLY | O_CREAT, 0644, 7))                \
     CALL(ef_open_status(fd)) CALL(ef_write(fd, memory, 10)) CALL(ef_write_all(fd, memory, 4096))   \
     CALL(ef_sync(fd)) CALL(ef_sync_mark(fd, &number)) CALL(ef_seek(fd, 0))                         \
     CALL(ef_read(fd, memory, 10)) CALL(ef_file_ready_for_read(fd)) CALL(ef_poll(fd))               \

@@ -82,6 +82,7 @@ static void files_are_refused(void)
     FAILS(ef_error(kept, &number), ESHUTDOWN);
     FAILS(ef_name_state(kept, NULL), ESHUTDOWN);
     FAILS(ef_open("/dev/null", O_RDONLY), ESHUTDOWN);
+    FAILS(ef_open_user_data("/dev/null", O_RDONLY, 0, 7), ESHUTDOWN);
     FAILS(ef_open_status(kept), ESHUTDOWN);
     FAILS(ef_close(kept), ESHUTDOWN);
     FAILS(ef_close_immediate(kept), ESHUTDOWN);
