@@ -2,7 +2,8 @@
 //!
 //! Every crate of efio takes its atomics, cells, `Arc` and spin hints from here, so that the
 //! models in `loom-tests/` and the schedules in `shuttle-tests/` run the code that ships. Build with
-//! `RUSTFLAGS="--cfg loom"` or `"--cfg shuttle"` for their versions. Not part of the public API.
+//! `RUSTFLAGS="--cfg loom"` or `"--cfg shuttle"` for their versions, which also need the feature of
+//! the same name: `loom-tests` and `shuttle-tests` turn it on. Not part of the public API.
 //!
 //! ```text
 //!             locks and doorbell of this crate · efio-queue · efio-chunks · efio-core
@@ -11,6 +12,11 @@
 //!              │                            │         │
 //!  core/alloc/std | loom | shuttle   platform (futex, membarrier, eventfd) | loom | shuttle
 //! ```
+
+#[cfg(all(loom, not(feature = "loom")))]
+compile_error!("--cfg loom needs the feature `loom` of efio-sync");
+#[cfg(all(shuttle, not(loom), not(feature = "shuttle")))]
+compile_error!("--cfg shuttle needs the feature `shuttle` of efio-sync");
 
 pub mod barrier;
 #[cfg(feature = "std")]
