@@ -1,18 +1,18 @@
-//! The one difference between a queue that has company and one that is held by `&mut`.
+//! The one difference between a queue that is shared and one that is borrowed by `&mut`.
 
 use efio_sync::shim::atomic::{AtomicU64, Ordering};
 
-/// Who may look at the queue while a method runs.
+/// Which threads may use the queue while a method runs.
 pub(crate) trait Access {
-    /// Moves `word` from one value to another. `false`: somebody else changed it first, or the
-    /// machine says so for no reason.
+    /// Moves `word` from one value to another. `false`: another thread changed it first,
+    /// or the exchange failed spuriously.
     fn advance(word: &AtomicU64, from: u64, to: u64, success: Ordering) -> bool;
 }
 
-/// Anybody.
+/// Any thread.
 pub(crate) enum Shared {}
 
-/// The caller alone, by `&mut`.
+/// Only the caller, by `&mut`.
 pub(crate) enum Exclusive {}
 
 impl Access for Shared {

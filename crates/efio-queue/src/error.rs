@@ -15,14 +15,14 @@ use core::fmt;
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum PushError<T> {
-    /// No room: a bounded queue holds all that it may, or no memory was to be had.
+    /// No room: a bounded queue holds all that it may, or no memory is available.
     Full(T),
     /// The queue was closed.
     Closed(T),
 }
 
 impl<T> PushError<T> {
-    /// The value that was not pushed.
+    /// Returns the value that was not pushed.
     #[inline]
     pub fn into_inner(self) -> T {
         match self {
@@ -30,19 +30,19 @@ impl<T> PushError<T> {
         }
     }
 
-    /// Whether the queue was full. It may take the value later.
+    /// Returns whether the queue was full. It may take the value later.
     #[inline]
     pub fn is_full(&self) -> bool {
         matches!(self, Self::Full(_))
     }
 
-    /// Whether the queue was closed. It will never take the value.
+    /// Returns whether the queue was closed. It will never take the value.
     #[inline]
     pub fn is_closed(&self) -> bool {
         matches!(self, Self::Closed(_))
     }
 
-    /// The same refusal of another value.
+    /// Returns the same error with another value.
     #[inline]
     pub(crate) fn with<U>(self, value: U) -> PushError<U> {
         match self {

@@ -2,14 +2,14 @@
 //!
 //! | | nodes | bound | progress | for |
 //! |---|---|---|---|---|
-//! | [`SegQueue`] | segments of 128 slots | memory | waits, briefly and rarely | speed |
+//! | [`SegQueue`] | segments of 128 slots | memory | waits, briefly and seldom | speed |
 //! | [`MsQueue`] | one per item | memory, or a capacity | lock-free | a bound, or lock-freedom |
 //!
 //! Both are linearizable, have the same methods, and share them through the trait [`Queue`]. With a
 //! doorbell around either, an [`inbox`] has one receiver that can wait: a thread or a task.
 //!
-//! Targets need 64-bit atomics: they hold an index and a tag, or a position that never comes back. With
-//! 32 bits either would come back within minutes. Armv7-M (thumbv7m, thumbv7em) has none.
+//! Targets need 64-bit atomics: they hold an index and a tag, or a position that is never reused.
+//! With 32 bits either would repeat within minutes. Armv7-M (thumbv7m, thumbv7em) has none.
 //!
 //! Features: `std` (default) lets waiting threads yield the processor and receivers sleep.
 #![cfg_attr(not(feature = "std"), no_std)]
@@ -65,7 +65,7 @@ struct Readme;
 /// needs_send(queue.drain());
 /// ```
 ///
-/// `Sync` asks the items for `Send` alone: a `Cell` will do.
+/// `Sync` needs only `Send` items: a `Cell` is enough.
 ///
 /// ```
 /// fn needs_both<T: Send + Sync>(_: T) {}
@@ -75,7 +75,7 @@ struct Readme;
 /// needs_both(queue.drain());
 /// ```
 ///
-/// A receiver is one.
+/// There is only one receiver.
 ///
 /// ```compile_fail,E0599
 /// use efio_queue::{SegQueue, inbox};

@@ -1,4 +1,4 @@
-//! What the two queues have in common.
+//! The trait that both queues implement.
 
 use alloc::vec::Vec;
 
@@ -19,7 +19,7 @@ use crate::{MsQueue, PushError, SegQueue};
 /// assert_eq!(echo(&MsQueue::with_capacity(1)), Some(7));
 /// ```
 pub trait Queue<T> {
-    /// Puts `value` at the end, or gives it back.
+    /// Pushes `value` to the end, or returns it.
     ///
     /// # Errors
     ///
@@ -33,15 +33,15 @@ pub trait Queue<T> {
     fn push_batch(&self, items: &mut Vec<T>) -> Result<(), PushError<()>>;
     /// Takes the item at the front. `None`: empty.
     fn pop(&self) -> Option<T>;
-    /// Moves up to `max` items from the front to the end of `out`; says how many.
+    /// Moves up to `max` items from the front to the end of `out`. Returns how many.
     fn pop_batch(&self, out: &mut Vec<T>, max: usize) -> usize;
-    /// How many items there were at about this time.
+    /// Returns how many items there were at about this time.
     fn len(&self) -> usize;
-    /// Whether there was no item at about this time.
+    /// Returns whether there was no item at about this time.
     fn is_empty(&self) -> bool;
-    /// Refuses every later push. Says whether this call was the one that closed the queue.
+    /// Refuses every later push. Returns whether this call closed the queue.
     fn close(&self) -> bool;
-    /// Whether the queue was closed.
+    /// Returns whether the queue was closed.
     fn is_closed(&self) -> bool;
 }
 

@@ -47,7 +47,7 @@ macro_rules! suite {
             }
 
             #[test]
-            fn drain_takes_all_and_a_dropped_drain_only_its_claim() {
+            fn drain_takes_all_and_a_dropped_drain_only_its_reservation() {
                 let queue = new();
                 queue.push_batch(&mut (0..1000).collect()).unwrap();
                 assert!(queue.drain().take(500).eq(0..500));

@@ -57,7 +57,7 @@ fn seg_segments_are_freed() {
 }
 
 /// F81: a request carries the sender of its reply. The server leaves with the request in its inbox;
-/// the client, which keeps its end of the inbox, must hear that there will be no reply.
+/// the client, which keeps its end of the inbox, must be notified that there will be no reply.
 #[test]
 fn a_receiver_that_leaves_drops_the_messages() {
     fn check(queue: impl Queue<mpsc::Sender<u8>>) {

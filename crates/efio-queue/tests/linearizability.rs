@@ -1,8 +1,8 @@
 //! Records small histories of real threads and looks for an order of the operations in which a
 //! sequential queue would have done the same, with each operation between its call and its return.
 //!
-//! The search is that of J. M. Wing and C. Gong, "Testing and Verifying Concurrent Objects", JPDC 1993,
-//! with the states that were tried remembered (G. Lowe, "Testing for Linearizability", 2017).
+//! The search is that of J. M. Wing and C. Gong, "Testing and Verifying Concurrent Objects", JPDC
+//! 1993, with the states that were tried remembered (G. Lowe, "Testing for Linearizability", 2017).
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Barrier;

@@ -89,7 +89,7 @@ macro_rules! run {
                 }
                 Op::Drain(count) => {
                     let got: Vec<u32> = queue.drain().take(count).collect();
-                    // What was claimed beyond that is gone; how much is up to the queue.
+                    // What was reserved beyond that is gone; how much is up to the queue.
                     model
                         .drain(..model.len() - queue.len())
                         .zip(got.iter())

@@ -1,8 +1,9 @@
-//! Four threads, each with many pairs of a push and a pop; the queue ends empty and nothing is lost.
+//! Four threads, each with many pairs of a push and a pop; the queue ends empty and nothing is
+//! lost.
 //!
 //! A program of its own (`harness = false`, no scoped threads), so that ThreadSanitizer sees our
-//! synchronization and little else. `EFIO_STRESS_PAIRS=16000000` is the full size; what `cargo test` runs
-//! is small.
+//! synchronization and little else. `EFIO_STRESS_PAIRS=16000000` is the full size; what `cargo
+//! test` runs is small.
 
 use std::sync::Arc;
 use std::thread;

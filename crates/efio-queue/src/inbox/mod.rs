@@ -2,11 +2,11 @@
 //!
 //! ```text
 //!   Sender ─push─► queue ─pop─► Receiver
-//!      └──ring──► doorbell ─────────┘ sleeps (Parker, EventFd), or is a task that gets woken (WakerSlot)
+//!      └──ring──► doorbell ─────────┘ a thread that sleeps (Parker, EventFd), or a task (WakerSlot)
 //! ```
 //!
-//! A ring costs one atomic swap, and a system call or a wake-up only when the receiver sleeps. These are
-//! types of their own: the plain queues pay nothing for them.
+//! A ring costs one atomic swap, and a system call or a wake-up only when the receiver sleeps.
+//! Plain queues pay nothing for it.
 //!
 //! ```
 //! use efio_queue::{SegQueue, inbox};
@@ -39,10 +39,10 @@ use crate::{PushError, Queue};
 pub use sleep::RecvTimeoutError;
 pub use waker::{Recv, WakerSlot};
 
-/// An inbox on `queue`, whose receiver is woken by `alarm`.
+/// Returns the two ends of an inbox on `queue`, whose receiver is woken by `alarm`.
 ///
-/// `alarm` is a `Parker` of efio-sync for a receiver that is a thread of its own, an `EventFd` for one
-/// that waits in an event loop, or a [`WakerSlot`] for one that is a task.
+/// `alarm` is a `Parker` of efio-sync for a receiver that is a thread of its own, an `EventFd` for
+/// one that waits in an event loop, or a [`WakerSlot`] for one that is a task.
 pub fn new<T, Q: Queue<T>, A: Alarm>(queue: Q, alarm: A) -> (Sender<T, Q, A>, Receiver<T, Q, A>) {
     let shared = Arc::new(Shared {
         queue,
@@ -68,7 +68,7 @@ struct Shared<Q, A> {
     senders: AtomicUsize,
 }
 
-/// Pushes and rings. The last one to be dropped closes the inbox.
+/// The sending end. The last one to be dropped closes the inbox.
 pub struct Sender<T, Q: Queue<T>, A: Alarm> {
     shared: Arc<Shared<Q, A>>,
     items: PhantomData<fn(T)>,
@@ -79,7 +79,7 @@ impl<T, Q: Queue<T>, A: Alarm> Sender<T, Q, A> {
     ///
     /// # Errors
     ///
-    /// As the queue's `push`; closed also when the receiver is gone.
+    /// As the queue's `push`; closed also when the receiver was dropped.
     pub fn send(&self, value: T) -> Result<(), PushError<T>> {
         self.shared.queue.push(value)?;
         self.shared.bell.ring();
@@ -100,7 +100,7 @@ impl<T, Q: Queue<T>, A: Alarm> Sender<T, Q, A> {
         outcome
     }
 
-    /// Refuses every later send. Says whether this call was the one that closed the inbox. The
+    /// Refuses every later send. Returns whether this call closed the inbox. The
     /// receiver still gets what was sent before.
     pub fn close(&self) -> bool {
         let closed = self.shared.queue.close();
@@ -108,7 +108,7 @@ impl<T, Q: Queue<T>, A: Alarm> Sender<T, Q, A> {
         closed
     }
 
-    /// The queue itself. A push to it does not wake the receiver.
+    /// Returns the queue itself. A push to it does not wake the receiver.
     pub fn queue(&self) -> &Q {
         &self.shared.queue
     }
@@ -136,8 +136,8 @@ impl<T, Q: Queue<T>, A: Alarm> Drop for Sender<T, Q, A> {
     }
 }
 
-/// Pops, and waits when there is nothing. Dropping it closes the inbox and drops what is in it: a
-/// message may own what somebody waits for, the sender of a reply, say.
+/// The receiving end. Dropping it closes the inbox and drops the messages in it: a message may own
+/// something that another thread waits for, such as the sender of a reply.
 ///
 /// There is one: it is not `Clone`, and receiving takes `&mut self`.
 pub struct Receiver<T, Q: Queue<T>, A: Alarm> {
@@ -146,41 +146,41 @@ pub struct Receiver<T, Q: Queue<T>, A: Alarm> {
 }
 
 impl<T, Q: Queue<T>, A: Alarm> Receiver<T, Q, A> {
-    /// Takes the item at the front, if there is one. Never waits for a send to come.
+    /// Takes the item at the front, if there is one. Never waits for a send.
     pub fn try_recv(&mut self) -> Option<T> {
         self.shared.queue.pop()
     }
 
-    /// Moves up to `max` items to the end of `out`; says how many. Never waits for a send to come.
+    /// Moves up to `max` items to the end of `out`. Returns how many. Never waits for a send.
     pub fn try_recv_batch(&mut self, out: &mut Vec<T>, max: usize) -> usize {
         self.shared.queue.pop_batch(out, max)
     }
 
-    /// The doorbell, for a receiver that arranges its sleep itself: [arm](Doorbell::arm) it, look at
-    /// the inbox again, sleep until the alarm goes, [disarm](Doorbell::disarm) it.
+    /// Returns the doorbell, for a receiver that sleeps by itself: [arm](Doorbell::arm) it, check
+    /// the inbox again, sleep until the alarm wakes it, [disarm](Doorbell::disarm) it.
     pub fn bell(&self) -> &Doorbell<A> {
         &self.shared.bell
     }
 
-    /// The queue itself. A push to it does not wake this receiver.
+    /// Returns the queue itself. A push to it does not wake this receiver.
     pub fn queue(&self) -> &Q {
         &self.shared.queue
     }
 
-    /// An item, or the reason why there is none.
-    fn look(&mut self) -> Look<T> {
-        // First whether it is closed: then an empty queue is one that stays empty.
+    /// Takes an item, or returns the reason why there is none.
+    fn try_next(&mut self) -> Next<T> {
+        // Checked before the pop: an empty queue that was closed stays empty.
         let closed = self.shared.queue.is_closed();
         match self.shared.queue.pop() {
-            Some(item) => Look::Item(item),
-            None if closed => Look::Closed,
-            None => Look::Empty,
+            Some(item) => Next::Item(item),
+            None if closed => Next::Closed,
+            None => Next::Empty,
         }
     }
 }
 
 /// What the receiver found.
-enum Look<T> {
+enum Next<T> {
     Item(T),
     Empty,
     Closed,
@@ -189,7 +189,7 @@ enum Look<T> {
 impl<T, Q: Queue<T>, A: Alarm> Drop for Receiver<T, Q, A> {
     fn drop(&mut self) {
         self.shared.queue.close();
-        // Nothing comes in any more, and a push that has begun is waited for.
+        // No push succeeds any more, and `pop` waits for one that has begun.
         drop_rest(&mut core::iter::from_fn(|| self.shared.queue.pop()));
     }
 }

@@ -6,10 +6,10 @@ use std::time::Duration;
 use efio_sync::Sleep;
 use efio_sync::shim::deadline::Deadline;
 
-use super::{Look, Receiver};
+use super::{Next, Receiver};
 use crate::Queue;
 
-/// Why [`Receiver::recv_timeout`] came back without an item.
+/// Why [`Receiver::recv_timeout`] returned without an item.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RecvTimeoutError {
     /// Nothing was sent in time.
@@ -33,10 +33,10 @@ impl<T, Q: Queue<T>, A: Sleep> Receiver<T, Q, A> {
     /// Takes the item at the front; sleeps until there is one. `None`: closed and empty.
     pub fn recv(&mut self) -> Option<T> {
         loop {
-            match self.look() {
-                Look::Item(item) => return Some(item),
-                Look::Closed => return None,
-                Look::Empty => _ = self.shared.bell.wait(None),
+            match self.try_next() {
+                Next::Item(item) => return Some(item),
+                Next::Closed => return None,
+                Next::Empty => _ = self.shared.bell.wait(None),
             }
         }
     }
@@ -50,13 +50,13 @@ impl<T, Q: Queue<T>, A: Sleep> Receiver<T, Q, A> {
         let deadline = Deadline::after(timeout);
         let mut left = Some(timeout);
         loop {
-            match self.look() {
-                Look::Item(item) => return Ok(item),
-                Look::Closed => return Err(RecvTimeoutError::Closed),
-                Look::Empty if left == Some(Duration::ZERO) => {
+            match self.try_next() {
+                Next::Item(item) => return Ok(item),
+                Next::Closed => return Err(RecvTimeoutError::Closed),
+                Next::Empty if left == Some(Duration::ZERO) => {
                     return Err(RecvTimeoutError::Timeout);
                 }
-                Look::Empty => _ = self.shared.bell.wait(left),
+                Next::Empty => _ = self.shared.bell.wait(left),
             }
             left = deadline.left();
         }

@@ -7,20 +7,20 @@ use core::task::{Context, Poll, Waker};
 
 use efio_sync::{Alarm, SpinLock};
 
-use super::{Look, Receiver};
+use super::{Next, Receiver};
 use crate::Queue;
 
 /// The [`Alarm`] of a task: holds the waker of the task that waits.
 ///
-/// The waker is behind a spin lock that is held for as long as it takes to move it in or out, and
-/// only when the receiver waits or is woken. No foreign code (a waker's clone or drop) runs under it.
+/// A spin lock guards the waker. It is held while the waker is moved in or out, and only when the
+/// receiver waits or is woken. No foreign code (a waker's clone or drop) runs under it.
 #[derive(Default)]
 pub struct WakerSlot {
     waker: SpinLock<Option<Waker>>,
 }
 
 impl WakerSlot {
-    /// Empty.
+    /// Returns a slot without a waker.
     pub fn new() -> Self {
         Self {
             waker: SpinLock::new(None),
@@ -33,7 +33,7 @@ impl WakerSlot {
         if self.waker.with(is_set) {
             return;
         }
-        // Foreign code, so before and after the lock.
+        // Foreign code runs before and after the lock, not under it.
         let new = waker.clone();
         drop(self.waker.with(|slot| slot.replace(new)));
     }
@@ -55,18 +55,18 @@ impl fmt::Debug for WakerSlot {
 }
 
 impl<T, Q: Queue<T>> Receiver<T, Q, WakerSlot> {
-    /// Takes the item at the front, or arranges for the task to be woken when there is one.
+    /// Takes the item at the front, or registers the task to be woken when there is one.
     /// `Ready(None)`: closed and empty. Has the signature of a stream's `poll_next`.
     pub fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<Option<T>> {
-        // Awake, whether or not we were woken: a ring from here on is news.
+        // Awake, woken or not: from here on a ring counts.
         self.shared.bell.disarm();
         loop {
-            match self.look() {
-                Look::Item(item) => return Poll::Ready(Some(item)),
-                Look::Closed => return Poll::Ready(None),
-                Look::Empty => {}
+            match self.try_next() {
+                Next::Item(item) => return Poll::Ready(Some(item)),
+                Next::Closed => return Poll::Ready(None),
+                Next::Empty => {}
             }
-            // The waker before the doorbell: who finds us asleep finds the waker.
+            // The waker before the doorbell: a sender that finds us asleep finds the waker.
             self.shared.bell.alarm().set(context.waker());
             if self.shared.bell.arm() {
                 return Poll::Pending;
@@ -74,8 +74,8 @@ impl<T, Q: Queue<T>> Receiver<T, Q, WakerSlot> {
         }
     }
 
-    /// Takes the item at the front; waits until there is one. Resolves to `None` when the inbox is closed
-    /// and empty. Nothing is lost when the future is dropped.
+    /// Takes the item at the front; waits until there is one. Resolves to `None` when the inbox is
+    /// closed and empty. Cancel safe: dropping the future loses no item.
     pub fn recv_async(&mut self) -> Recv<'_, T, Q> {
         Recv { receiver: self }
     }

@@ -1,16 +1,19 @@
-//! Where the nodes of a [`MsQueue`](super::MsQueue) live: memory that stays nodes until the queue is
-//! dropped, so that a late look at a recycled node is a look at a node.
+//! The memory of an [`MsQueue`](super::MsQueue)'s nodes. It holds nodes until the queue is dropped,
+//! so a late read of a recycled node still reads a node.
 //!
 //! ```text
-//!   piece 0: FIRST nodes   piece 1: 2 × FIRST   piece 2: 4 × FIRST   …        index ─► piece, offset
+//!   block 0: FIRST nodes   block 1: 2 × FIRST   block 2: 4 × FIRST   …      index ─► block, offset
 //!   ├ used before ─────────────────────────┼ fresh ──────────┤
 //!
 //!   consumers ─► returned ──(all at once, when `ready` is empty)──► ready ─► producers
 //! ```
 //!
-//! Freed nodes go on a stack of their own, and producers take from another; so the two sides meet on
-//! one cache line only when `ready` has run dry. With a capacity there is one stack for both:
-//! nodes on their way from stack to stack would make the queue look full.
+//! Consumers put freed nodes on one stack, producers take from another, so the two sides touch the
+//! same cache line only when `ready` is empty. With a capacity there is one stack for both: nodes
+//! between the two stacks would make the queue look full.
+//!
+//! Example with `FIRST` = 32: index 31 is the last node of block 0, index 32 the first of block 1,
+//! index 96 the first of block 2.
 
 use alloc::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use core::mem::MaybeUninit;
@@ -23,18 +26,18 @@ use efio_sync::shim::cell::UnsafeCell;
 use super::link::Link;
 use crate::access::Access;
 
-/// Pieces, each twice as large as the one before.
+/// Blocks, each twice as large as the one before.
 const BLOCKS: usize = 27;
 
 /// The value was moved out by the pop that won it.
 pub(super) const TAKEN: u8 = 1;
-/// The head moved past: no later pop comes by here.
+/// The head moved past the node: no later pop reaches it.
 pub(super) const UNLINKED: u8 = 2;
 
 /// One item of a queue, or its dummy.
 pub(super) struct Node<T> {
     pub(super) next: AtomicU64,
-    /// The next node on a stack of free ones. Never `next`, which a late thread may still look at.
+    /// The next node on a stack of free ones. Never `next`, which a late thread may still read.
     free: AtomicU32,
     /// [`TAKEN`] and [`UNLINKED`]; the one who completes the pair frees the node.
     pub(super) state: AtomicU8,
@@ -52,15 +55,15 @@ impl<T> Node<T> {
     }
 }
 
-/// See the module.
+/// All nodes of one queue; see the module.
 pub(super) struct Arena<T, const FIRST: usize> {
-    /// What producers take from.
+    /// The stack that producers take from.
     ready: CachePadded<AtomicU64>,
-    /// What consumers put back, unless there is a capacity.
+    /// The stack that consumers put nodes on. Unused with a capacity.
     returned: CachePadded<AtomicU64>,
-    /// The lowest index that was never handed out; nodes from here on are not initialized.
+    /// The lowest index that was never taken; nodes from here on are not initialized.
     fresh: AtomicU32,
-    /// How many nodes there may ever be.
+    /// The greatest number of nodes.
     limit: u32,
     blocks: [AtomicPtr<Node<T>>; BLOCKS],
 }
@@ -70,7 +73,7 @@ impl<T, const FIRST: usize> Arena<T, FIRST> {
         FIRST.is_power_of_two() && FIRST <= 32,
         "FIRST: 1, 2, 4, 8, 16 or 32"
     );
-    /// Nodes in all pieces together.
+    /// Nodes in all blocks together.
     const MAX: u32 = (FIRST as u64 * ((1 << BLOCKS) - 1)) as u32;
 
     efio_sync::const_unless_loom! {
@@ -97,13 +100,13 @@ impl<T, const FIRST: usize> Arena<T, FIRST> {
             }
         }
 
-        /// Grows as needed. Node 0 is in use from the start.
+        /// Returns an arena that grows as needed. Node 0 is in use from the start.
         pub(super) const fn new() -> Self {
             Self::with_limit(Self::MAX)
         }
     }
 
-    /// Never more than `nodes` and node 0; all memory is allocated here.
+    /// Returns an arena of `nodes` nodes and node 0, all allocated at once.
     pub(super) fn with_capacity(nodes: usize) -> Self {
         let limit = u32::try_from(nodes)
             .ok()
@@ -114,43 +117,43 @@ impl<T, const FIRST: usize> Arena<T, FIRST> {
         let arena = Self::with_limit(limit);
         let mut index = 0;
         while index < limit {
-            let (piece, _) = Self::locate(index);
-            if !arena.has_block(piece) {
-                handle_alloc_error(arena.layout(piece).unwrap_or(Layout::new::<Node<T>>()));
+            let (block, _) = Self::locate(index);
+            if !arena.has_block(block) {
+                handle_alloc_error(arena.layout(block).unwrap_or(Layout::new::<Node<T>>()));
             }
-            index += Self::block_len(piece);
+            index += Self::block_len(block);
         }
         arena
     }
 
-    /// Whether there is a capacity.
+    /// Returns whether there is a capacity.
     #[inline(always)]
     pub(super) fn is_bounded(&self) -> bool {
         self.limit != Self::MAX
     }
 
-    /// How many items fit, if there is a capacity.
+    /// Returns the greatest number of items, if there is a capacity.
     pub(super) fn capacity(&self) -> Option<usize> {
         self.is_bounded().then_some(self.limit as usize - 1)
     }
 
-    /// How many nodes were ever in use.
+    /// Returns how many nodes were ever in use.
     pub(super) fn used(&self) -> u32 {
         self.fresh.load(Ordering::Relaxed)
     }
 
-    /// Whether node 0 can be looked at; allocates the first piece if need be. `false`: no memory.
+    /// Allocates the first block, and with it node 0, unless it is there. `false`: no memory.
     pub(super) fn has_first(&self) -> bool {
         self.has_block(0)
     }
 
-    /// Whether anything was allocated yet.
+    /// Returns whether anything was allocated yet.
     #[inline(always)]
     pub(super) fn is_started(&self) -> bool {
         !self.blocks[0].load(Ordering::Acquire).is_null()
     }
 
-    /// The node at `index`.
+    /// Returns the node at `index`.
     ///
     /// # Safety
     ///
@@ -158,15 +161,15 @@ impl<T, const FIRST: usize> Arena<T, FIRST> {
     /// [`take`](Self::take), directly or through a link.
     #[inline(always)]
     pub(super) unsafe fn node(&self, index: u32) -> &Node<T> {
-        let (piece, offset) = Self::locate(index);
-        // Acquire pairs with the Release in `has_piece`.
-        let start = self.blocks[piece].load(Ordering::Acquire);
-        // SAFETY: the caller says that the node is in use, so its piece is there and it is
-        // initialized; pieces live as long as the arena.
+        let (block, offset) = Self::locate(index);
+        // Acquire pairs with the Release in `has_block`.
+        let start = self.blocks[block].load(Ordering::Acquire);
+        // SAFETY: the caller says that the node is in use, so its block is there and it is
+        // initialized; blocks live as long as the arena.
         unsafe { &*start.add(offset) }
     }
 
-    /// A node for the caller alone. `None`: at the limit, or no memory.
+    /// Takes a node for the caller only. `None`: at the limit, or no memory.
     #[inline(always)]
     pub(super) fn take<A: Access>(&self) -> Option<u32> {
         loop {
@@ -177,8 +180,8 @@ impl<T, const FIRST: usize> Arena<T, FIRST> {
             }
             // SAFETY: only nodes that were taken before are on a stack.
             let below = unsafe { self.node(top.index) }.free.load(Ordering::Relaxed);
-            // Acquire as above: it may be a newer top with the same tag that we take over from
-            // whoever put it there.
+            // Acquire as above: it may be a newer top with the same tag, put there by
+            // another thread.
             if A::advance(
                 &self.ready,
                 top.pack(),
@@ -190,11 +193,11 @@ impl<T, const FIRST: usize> Arena<T, FIRST> {
         }
     }
 
-    /// Gives a node back.
+    /// Returns a node to the arena.
     ///
     /// # Safety
     ///
-    /// It is the caller's alone.
+    /// Only the caller uses it.
     #[inline(always)]
     pub(super) unsafe fn put<A: Access>(&self, index: u32) {
         let stack = if self.is_bounded() {
@@ -208,7 +211,7 @@ impl<T, const FIRST: usize> Arena<T, FIRST> {
 
     /// # Safety
     ///
-    /// The nodes from `first` through their `free` fields to `last` are the caller's alone.
+    /// Only the caller uses the nodes from `first` through their `free` fields to `last`.
     #[inline(always)]
     unsafe fn put_chain<A: Access>(&self, stack: &AtomicU64, first: u32, last: u32) {
         // SAFETY: see above.
@@ -228,7 +231,7 @@ impl<T, const FIRST: usize> Arena<T, FIRST> {
         }
     }
 
-    /// One of the returned nodes; the others become ready.
+    /// Takes one of the returned nodes; the others become ready.
     #[cold]
     fn take_returned<A: Access>(&self) -> Option<u32> {
         let (first, rest) = loop {
@@ -248,8 +251,8 @@ impl<T, const FIRST: usize> Arena<T, FIRST> {
         };
         if !Link::new(rest, 0).is_nil() {
             let ready = Link::unpack(self.ready.load(Ordering::Relaxed));
-            // Release pairs with the Acquire in `take`: those who take from here synchronize with
-            // us, and we did with all who put.
+            // Release pairs with the Acquire in `take`: a thread that takes from here synchronizes
+            // with us, and we did with every thread that put a node.
             let emptied = ready.is_nil()
                 && A::advance(
                     &self.ready,
@@ -265,11 +268,11 @@ impl<T, const FIRST: usize> Arena<T, FIRST> {
         Some(first)
     }
 
-    /// Another producer made nodes ready before us: ours return to where they came from.
+    /// Puts nodes back on `returned`, because another producer made nodes ready before us.
     ///
     /// # Safety
     ///
-    /// The nodes from `first` through their `free` fields to nil are the caller's alone.
+    /// Only the caller uses the nodes from `first` through their `free` fields to nil.
     #[cold]
     unsafe fn put_back<A: Access>(&self, first: u32) {
         let mut last = first;
@@ -286,18 +289,18 @@ impl<T, const FIRST: usize> Arena<T, FIRST> {
         }
     }
 
-    /// A node that was never used.
+    /// Takes a node that was never used.
     #[cold]
     fn take_fresh<A: Access>(&self) -> Option<u32> {
         let mut index = self.fresh.load(Ordering::Relaxed);
         loop {
-            // First: the place of the limit itself may be beyond what can be told.
+            // First, because `locate` may overflow at the limit itself.
             if index >= self.limit {
                 return None;
             }
-            let (piece, offset) = Self::locate(index);
+            let (block, offset) = Self::locate(index);
             // Node 0 has to be there before any other.
-            if !self.has_first() || !self.has_block(piece) {
+            if !self.has_first() || !self.has_block(block) {
                 return None;
             }
             match self.fresh.compare_exchange_weak(
@@ -308,8 +311,8 @@ impl<T, const FIRST: usize> Arena<T, FIRST> {
                 Ordering::Relaxed,
             ) {
                 Ok(_) => {
-                    let start = self.blocks[piece].load(Ordering::Acquire);
-                    // SAFETY: the index is ours alone, and `offset` is inside its piece.
+                    let start = self.blocks[block].load(Ordering::Acquire);
+                    // SAFETY: the index is ours alone, and `offset` is inside its block.
                     unsafe { start.add(offset).write(Node::new(0)) };
                     return Some(index);
                 }
@@ -318,26 +321,26 @@ impl<T, const FIRST: usize> Arena<T, FIRST> {
         }
     }
 
-    /// Whether `piece` is there; allocates it if not. `false`: no memory.
-    fn has_block(&self, piece: usize) -> bool {
-        if !self.blocks[piece].load(Ordering::Acquire).is_null() {
+    /// Allocates `block` unless it is there. `false`: no memory.
+    fn has_block(&self, block: usize) -> bool {
+        if !self.blocks[block].load(Ordering::Acquire).is_null() {
             return true;
         }
-        let Some(layout) = self.layout(piece) else {
+        let Some(layout) = self.layout(block) else {
             return false;
         };
-        // SAFETY: nodes are not zero-sized, and a piece has at least one.
+        // SAFETY: nodes are not zero-sized, and a block has at least one.
         let start = unsafe { alloc(layout) }.cast::<Node<T>>();
         if start.is_null() {
             return false;
         }
-        if piece == 0 {
-            // SAFETY: the first node of the piece, which nobody else sees yet. As a dummy it holds
+        if block == 0 {
+            // SAFETY: the first node of the block, which nobody else sees yet. As a dummy it holds
             // no value.
             unsafe { start.write(Node::new(TAKEN)) };
         }
         // Release pairs with the Acquire in `node`: node 0 is seen initialized.
-        let put = self.blocks[piece].compare_exchange(
+        let put = self.blocks[block].compare_exchange(
             ptr::null_mut(),
             start,
             Ordering::Release,
@@ -346,7 +349,7 @@ impl<T, const FIRST: usize> Arena<T, FIRST> {
         if put.is_err() {
             // SAFETY: nobody saw it.
             unsafe {
-                if piece == 0 {
+                if block == 0 {
                     ptr::drop_in_place(start);
                 }
                 dealloc(start.cast(), layout);
@@ -355,31 +358,31 @@ impl<T, const FIRST: usize> Arena<T, FIRST> {
         true
     }
 
-    /// Which piece a node is in, and where.
+    /// Returns the block of a node and its offset there.
     #[inline(always)]
     fn locate(index: u32) -> (usize, usize) {
-        // Node `index` counted from a piece before the first: the highest bit says which piece.
+        // Counted from an imaginary block before the first, the highest bit is the block's number.
         let shifted = index + FIRST as u32;
-        let piece = (shifted / FIRST as u32).ilog2();
+        let block = (shifted / FIRST as u32).ilog2();
         (
-            piece as usize,
-            (shifted - ((FIRST as u32) << piece)) as usize,
+            block as usize,
+            (shifted - ((FIRST as u32) << block)) as usize,
         )
     }
 
-    /// Room for how many nodes a full piece has.
-    fn block_len(piece: usize) -> u32 {
-        (FIRST as u32) << piece
+    /// Returns how many nodes fit into a block.
+    fn block_len(block: usize) -> u32 {
+        (FIRST as u32) << block
     }
 
-    /// How many nodes a piece has below the limit.
-    fn nodes_in(&self, piece: usize, limit: u32) -> u32 {
-        let start = Self::block_len(piece) - FIRST as u32;
-        limit.saturating_sub(start).min(Self::block_len(piece))
+    /// Returns how many nodes a block has below the limit.
+    fn nodes_in(&self, block: usize, limit: u32) -> u32 {
+        let start = Self::block_len(block) - FIRST as u32;
+        limit.saturating_sub(start).min(Self::block_len(block))
     }
 
-    fn layout(&self, piece: usize) -> Option<Layout> {
-        Layout::array::<Node<T>>(self.nodes_in(piece, self.limit) as usize).ok()
+    fn layout(&self, block: usize) -> Option<Layout> {
+        Layout::array::<Node<T>>(self.nodes_in(block, self.limit) as usize).ok()
     }
 }
 
@@ -387,15 +390,15 @@ impl<T, const FIRST: usize> Drop for Arena<T, FIRST> {
     /// Frees the nodes; the queue dropped their values before.
     fn drop(&mut self) {
         let used = self.used();
-        for piece in 0..BLOCKS {
-            let start = self.blocks[piece].load(Ordering::Relaxed);
+        for block in 0..BLOCKS {
+            let start = self.blocks[block].load(Ordering::Relaxed);
             if start.is_null() {
                 continue;
             }
-            let initialized = self.nodes_in(piece, used);
-            let layout = self.layout(piece).expect("was allocated with this layout");
+            let initialized = self.nodes_in(block, used);
+            let layout = self.layout(block).expect("was allocated with this layout");
             // SAFETY: `&mut self`; nodes below `used` are initialized (their atomics and cells need
-            // dropping only under loom), and the piece was allocated with this layout.
+            // dropping only under loom), and the block was allocated with this layout.
             unsafe {
                 ptr::slice_from_raw_parts_mut(start, initialized as usize).drop_in_place();
                 dealloc(start.cast(), layout);
@@ -409,7 +412,7 @@ mod tests {
     use super::*;
     use crate::access::Shared;
 
-    /// F76: a queue that has as many nodes as can be says that it is full.
+    /// F76: a queue with the greatest number of nodes reports that it is full.
     #[test]
     fn at_the_limit_there_are_no_more_nodes() {
         fn check<const FIRST: usize>() {
@@ -417,10 +420,10 @@ mod tests {
             let max = Arena::<u8, FIRST>::MAX;
             arena.fresh.store(max, Ordering::Relaxed);
             assert_eq!(arena.take::<Shared>(), None);
-            let (piece, offset) = Arena::<u8, FIRST>::locate(max - 1);
-            assert_eq!(piece, BLOCKS - 1);
-            assert_eq!(offset as u32, Arena::<u8, FIRST>::block_len(piece) - 1);
-            // No node was made.
+            let (block, offset) = Arena::<u8, FIRST>::locate(max - 1);
+            assert_eq!(block, BLOCKS - 1);
+            assert_eq!(offset as u32, Arena::<u8, FIRST>::block_len(block) - 1);
+            // No node was initialized.
             arena.fresh.store(1, Ordering::Relaxed);
         }
         check::<32>();

@@ -1,5 +1,5 @@
-//! What needs no atomic read-modify-write, because nobody else is there: `&mut self`, drop, and
-//! iteration by value.
+//! Operations without an atomic read-modify-write, because no other thread has the queue:
+//! `&mut self`, drop and iteration by value.
 
 use core::fmt;
 use core::iter::FusedIterator;
@@ -46,9 +46,9 @@ impl<T, const FIRST: usize> MsQueue<T, FIRST> {
         if head.index == tail.index {
             return None;
         }
-        // SAFETY: a head is a node in use. The value after it is won by us, because nobody else is
-        // there. Of the two flags of the old dummy, TAKEN is in place (unless the one to set it was
-        // forgotten, in which case the node is lost until the queue is dropped).
+        // SAFETY: a head is a node in use. The value after it is won by us, because no other
+        // thread has the queue. Of the two flags of the old dummy, TAKEN is in place (unless the
+        // one to set it was forgotten, in which case the node is lost until the queue is dropped).
         unsafe {
             let dummy = self.arena.node(head.index);
             let first = Link::unpack(dummy.next.load(Ordering::Relaxed)).index;
@@ -121,11 +121,11 @@ impl<T, const FIRST: usize> Extend<T> for MsQueue<T, FIRST> {
 }
 
 impl<T, const FIRST: usize> FromIterator<T> for MsQueue<T, FIRST> {
-    /// An unbounded queue.
+    /// Returns an unbounded queue.
     ///
     /// # Panics
     ///
-    /// If no memory can be had.
+    /// If no memory is available.
     fn from_iter<I: IntoIterator<Item = T>>(items: I) -> Self {
         let mut queue = Self::with_first();
         queue.extend(items);

@@ -1,4 +1,4 @@
-//! An index of a node and a tag in one word: what a pointer with a counter is in the paper.
+//! An index of a node and a tag in one word: the counted pointer of the paper.
 //!
 //! ```text
 //!   63          32 31           0
@@ -7,16 +7,16 @@
 //!   └─────────────┴─────────────┘
 //! ```
 //!
-//! The tag goes up with every change, so that a compare-and-swap with an old value fails although the
-//! same node is back ("ABA"). It wraps at 2³²: the scheme would be fooled by a thread that is
-//! stopped between its load and its compare-and-swap while exactly a multiple of 2³² changes happen.
+//! The tag goes up with every change, so that a compare-and-swap with an old value fails although
+//! the same node is back ("ABA"). It wraps at 2³²: a thread that is stopped between its load and
+//! its compare-and-swap goes wrong if exactly a multiple of 2³² changes happen meanwhile.
 
-/// Says that there is no node.
+/// There is no node.
 const NIL: u32 = u32::MAX;
-/// Says that there is no node and that there never will be one.
+/// There is no node and there never will be one.
 const CLOSED: u32 = u32::MAX - 1;
 
-/// See the module.
+/// An index and a tag; see the module.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Link {
     pub(super) index: u32,
@@ -43,13 +43,13 @@ impl Link {
         (self.tag as u64) << 32 | self.index as u64
     }
 
-    /// The link that comes after this one: to `index`, `steps` changes later.
+    /// Returns the link that replaces this one: to `index`, `steps` changes later.
     #[inline(always)]
     pub(super) const fn then(self, index: u32, steps: u32) -> Self {
         Self::new(index, self.tag.wrapping_add(steps))
     }
 
-    /// The end of a closed queue, after this one.
+    /// Returns the end of a closed queue, in place of this link.
     pub(super) const fn then_closed(self) -> Self {
         self.then(CLOSED, 1)
     }
@@ -64,7 +64,7 @@ impl Link {
         self.index == CLOSED
     }
 
-    /// Whether there is no node here.
+    /// Returns whether there is no node.
     #[inline(always)]
     pub(super) const fn is_end(self) -> bool {
         self.index >= CLOSED

@@ -7,13 +7,13 @@
 //! Three things differ from the paper:
 //!
 //! - The paper reads the value before the compare-and-swap of `head` that wins it, which is a data
-//!   race when another pop wins. Here the winner alone reads, afterwards. The node must therefore
+//!   race when another pop wins. Here only the winner reads, afterwards. The node must therefore
 //!   outlive its time as the dummy until its value is out: it is free when it is both TAKEN (by the
 //!   winner of its value) and UNLINKED (by the next winner, for whom it was the dummy).
-//! - Pointers with counters are indices with tags (`link.rs`) into an arena (`arena.rs`): one word, and memory that
-//!   stays nodes, which is what makes a late look at a recycled node harmless.
-//! - `close` puts a mark behind the last node, where the next push would have linked its own: after
-//!   it no push can succeed.
+//! - Pointers with counters are indices with tags (`link.rs`) into an arena (`arena.rs`): one word,
+//!   and memory that holds nodes only, so a late read of a recycled node is harmless.
+//! - `close` puts a mark after the last node, where the next push would link its own node: from
+//!   then on no push can succeed.
 
 mod arena;
 mod exclusive;
@@ -50,15 +50,15 @@ use steps::Chain;
 ///
 /// # Order
 ///
-/// Linearizable; FIFO over all producers. A batch is pushed as a whole: no other item comes between,
-/// unless the queue fills up in the midst of it.
+/// Linearizable; FIFO over all producers. A batch is pushed as a whole: no other item comes
+/// between, unless the queue fills up in the midst of it.
 ///
 /// # Memory
 ///
 /// A node is the value plus 16 bytes, rounded up. Nodes are recycled and freed when the queue is
 /// dropped. An empty queue that was never pushed to owns no heap memory, unless it has a capacity:
-/// then it owns all nodes from the start. The unbounded queue grows by doubling, to at most 2³² − 33
-/// nodes.
+/// then it owns all nodes from the start. The unbounded queue grows by doubling, to at most 2³² −
+/// 33 nodes.
 ///
 /// # Source
 ///
@@ -96,16 +96,17 @@ impl<T, const FIRST: usize> RefUnwindSafe for MsQueue<T, FIRST> {}
 
 impl<T> MsQueue<T> {
     efio_sync::const_unless_loom! {
-        /// An empty, unbounded queue. Allocates nothing.
+        /// Returns an empty, unbounded queue. Allocates nothing.
         pub const fn new() -> Self {
             Self::with_first()
         }
     }
 
-    /// An empty queue for at most `capacity` items, which are all allocated for now.
+    /// Returns an empty queue for at most `capacity` items, which are all allocated for now.
     ///
-    /// A node counts from the start of its push until the value is out of it *and* the next item was
-    /// popped; so while a pop is under way in another thread, `push` may say "full" with fewer items.
+    /// A node counts from the start of its push until the value is out of it *and* the next item
+    /// was popped; so while a pop is in progress in another thread, `push` may return `Full` with
+    /// fewer items.
     ///
     /// # Panics
     ///
@@ -129,13 +130,13 @@ impl<T, const FIRST: usize> MsQueue<T, FIRST> {
         }
 
         /// [`new`](MsQueue::new) with room for another number of nodes than 32 in the first
-        /// piece that it allocates: 1, 2, 4, 8, 16 or 32; others do not compile.
+        /// block that it allocates: 1, 2, 4, 8, 16 or 32; others do not compile.
         pub const fn with_first() -> Self {
             Self::with_arena(Arena::new())
         }
     }
 
-    /// How many items the queue may hold; `None` if it is unbounded.
+    /// Returns how many items the queue may hold; `None` if it is unbounded.
     pub fn capacity(&self) -> Option<usize> {
         self.arena.capacity()
     }
@@ -144,15 +145,15 @@ impl<T, const FIRST: usize> MsQueue<T, FIRST> {
     ///
     /// # Errors
     ///
-    /// [`PushError::Closed`] after [`close`](Self::close); [`PushError::Full`] when `capacity` items
-    /// are in the queue, or it cannot grow. The value comes back in both.
+    /// [`PushError::Closed`] after [`close`](Self::close); [`PushError::Full`] when `capacity`
+    /// items are in the queue, or it cannot grow. The value comes back in both.
     #[inline]
     pub fn push(&self, value: T) -> Result<(), PushError<T>> {
         // Forgotten before it is linked: once it is, another thread may pop and drop it, and to
         // move it then, be it into `forget`, would touch what it owns.
         let value = ManuallyDrop::new(value);
         let Some(index) = self.prepare::<Shared>(&value) else {
-            return Err(self.why_not().with(ManuallyDrop::into_inner(value)));
+            return Err(self.push_error().with(ManuallyDrop::into_inner(value)));
         };
         let appended = self.append(Chain {
             first: index,
@@ -181,9 +182,9 @@ impl<T, const FIRST: usize> MsQueue<T, FIRST> {
         // never came back they would leak. (As in `push`: forgotten before they are linked.)
         unsafe { items.set_len(0) };
         let mut chain: Option<Chain> = None;
-        for place in 0..total {
+        for offset in 0..total {
             // SAFETY: one of the values. The reference ends before the value is linked.
-            let value = unsafe { &*values.add(place) };
+            let value = unsafe { &*values.add(offset) };
             let Some(index) = self.prepare::<Shared>(value) else {
                 break;
             };
@@ -225,7 +226,7 @@ impl<T, const FIRST: usize> MsQueue<T, FIRST> {
             }
         };
         let left = total - pushed;
-        // SAFETY: the first `pushed` values are in the queue now; the others go to the front.
+        // SAFETY: the first `pushed` values are in the queue now; the others move to the front.
         unsafe {
             ptr::copy(values.add(pushed), values, left);
             items.set_len(left);
@@ -233,22 +234,22 @@ impl<T, const FIRST: usize> MsQueue<T, FIRST> {
         match left {
             _ if closed => Err(PushError::Closed(())),
             0 => Ok(()),
-            _ => Err(self.why_not()),
+            _ => Err(self.push_error()),
         }
     }
 
     /// Takes the item at the front of the queue. `None`: the queue is empty.
     #[inline]
     pub fn pop(&self) -> Option<T> {
-        self.claim(1)?.next()
+        self.reserve(1)?.next()
     }
 
-    /// Moves up to `max` items from the front of the queue to the end of `out`, claiming many at
-    /// once. Says how many; fewer than `max` if it found the queue empty.
+    /// Moves up to `max` items from the front of the queue to the end of `out`, reserving many at
+    /// once. Returns how many; fewer than `max` if it found the queue empty.
     pub fn pop_batch(&self, out: &mut Vec<T>, max: usize) -> usize {
         let mut count = 0;
         while count < max {
-            match self.claim(max - count) {
+            match self.reserve(max - count) {
                 Some(run) => {
                     count += run.len();
                     out.extend(run);
@@ -259,16 +260,16 @@ impl<T, const FIRST: usize> MsQueue<T, FIRST> {
         count
     }
 
-    /// Takes items until it finds the queue empty, claiming many at once.
+    /// Takes items until it finds the queue empty, reserving many at once.
     ///
-    /// Dropping the iterator drops the items that it claimed and did not yield (at most 128); the
+    /// Dropping the iterator drops the items that it reserved and did not yield (at most 128); the
     /// others stay in the queue.
     pub fn drain(&self) -> Drain<'_, T, FIRST> {
         Drain::new(self)
     }
 
-    /// How many items there were at about this time: an estimate while other threads push and pop,
-    /// exact when they do not.
+    /// Returns how many items there were at about this time: an estimate while other threads push
+    /// and pop, exact when they do not.
     #[inline]
     pub fn len(&self) -> usize {
         // The tags count: the head's every pop, the tail's every push. `head` first: it cannot then
@@ -284,14 +285,14 @@ impl<T, const FIRST: usize> MsQueue<T, FIRST> {
         }
     }
 
-    /// Whether there was no item at about this time.
+    /// Returns whether there was no item at about this time.
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Refuses every later push. Items in the queue can still be popped. Says whether this call was
-    /// the one that closed the queue.
+    /// Refuses every later push. Items in the queue can still be popped. Returns whether this
+    /// call closed the queue.
     ///
     /// A queue that was never pushed to allocates its first nodes here.
     pub fn close(&self) -> bool {
@@ -311,14 +312,14 @@ impl<T, const FIRST: usize> MsQueue<T, FIRST> {
         }
     }
 
-    /// Whether the queue was closed.
+    /// Returns whether the queue was closed.
     pub fn is_closed(&self) -> bool {
         self.arena.is_started() && self.last().1.is_closed()
     }
 
-    /// There was no node to be had: what to say.
+    /// Returns the error of a push for which no node was available.
     #[cold]
-    fn why_not(&self) -> PushError<()> {
+    fn push_error(&self) -> PushError<()> {
         if self.is_closed() {
             PushError::Closed(())
         } else {

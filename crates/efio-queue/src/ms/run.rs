@@ -10,11 +10,11 @@ use super::link::Link;
 use crate::access::Shared;
 use crate::drop_rest::drop_rest;
 
-/// How many items a drain claims at once.
+/// How many items a drain reserves at once.
 const DRAIN: usize = 128;
 
-/// Items that belong to us alone, in linked nodes. All nodes but the last are ours too: the last one
-/// is the queue's dummy.
+/// Items that only we own, in linked nodes. We also own all nodes but the last, which is the
+/// queue's dummy.
 pub(super) struct Run<'q, T, const FIRST: usize> {
     queue: &'q MsQueue<T, FIRST>,
     /// The node of the next item.
@@ -51,7 +51,7 @@ impl<T, const FIRST: usize> Iterator for Run<'_, T, FIRST> {
             if self.left == 0 {
                 queue.finish(index, TAKEN);
             } else {
-                // Relaxed: the link was seen before the run was claimed.
+                // Relaxed: the link was seen before the run was reserved.
                 let next = &queue.arena.node(index).next;
                 self.index = Link::unpack(next.load(Ordering::Relaxed)).index;
                 queue.arena.put::<Shared>(index);
@@ -98,7 +98,7 @@ impl<T, const FIRST: usize> Iterator for Drain<'_, T, FIRST> {
         if let Some(item) = self.run.as_mut().and_then(Iterator::next) {
             return Some(item);
         }
-        self.run = self.queue.claim(DRAIN);
+        self.run = self.queue.reserve(DRAIN);
         self.run.as_mut()?.next()
     }
 
@@ -110,7 +110,7 @@ impl<T, const FIRST: usize> Iterator for Drain<'_, T, FIRST> {
 impl<T, const FIRST: usize> fmt::Debug for Drain<'_, T, FIRST> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Drain")
-            .field("claimed", &self.size_hint().0)
+            .field("reserved", &self.size_hint().0)
             .field("queue", self.queue)
             .finish()
     }

@@ -1,7 +1,7 @@
-//! The steps of [`MsQueue`]'s operations on its list, and what becomes of a node.
+//! The steps of [`MsQueue`]'s operations on its list, and the life of a node.
 //!
-//! A push prepares a node, appends it and swings the tail; a pop claims nodes by moving the head past
-//! them. A node is free when its value is out and the head has moved on.
+//! A push prepares a node, appends it and swings the tail; a pop reserves nodes by moving the head
+//! past them. A node is free when its value is out and the head has moved on.
 
 use core::mem::MaybeUninit;
 use core::ptr;
@@ -14,7 +14,7 @@ use super::link::Link;
 use super::run::Run;
 use crate::access::{Access, Shared};
 
-/// Nodes of the caller's, linked through `next`, `last` to nil.
+/// Nodes that only the caller uses, linked through `next`, `last` to nil.
 pub(super) struct Chain {
     pub first: u32,
     pub last: u32,
@@ -22,7 +22,7 @@ pub(super) struct Chain {
 }
 
 impl<T, const FIRST: usize> MsQueue<T, FIRST> {
-    /// The last node and the end behind it.
+    /// Returns the last node and the end after it.
     #[inline(always)]
     pub(super) fn last(&self) -> (Link, Link) {
         loop {
@@ -43,10 +43,11 @@ impl<T, const FIRST: usize> MsQueue<T, FIRST> {
         }
     }
 
-    /// Moves the tail on by one node, for whoever linked it there.
+    /// Moves the tail to the next node, on behalf of the thread that linked it.
     #[inline(always)]
     fn swing(&self, tail: Link, next: Link) {
-        // Release pairs with the Acquire in `last` and `claim`. If it fails, somebody else did it.
+        // Release pairs with the Acquire in `last` and `reserve`. If it fails, another thread did
+        // it.
         Shared::advance(
             &self.tail,
             tail.pack(),
@@ -55,7 +56,7 @@ impl<T, const FIRST: usize> MsQueue<T, FIRST> {
         );
     }
 
-    /// Links the caller's nodes behind the last one. `false`: closed; they are still the caller's.
+    /// Links the caller's nodes after the last one. `false`: closed; the caller still owns them.
     #[inline(always)]
     pub(super) fn append(&self, chain: Chain) -> bool {
         loop {
@@ -65,8 +66,8 @@ impl<T, const FIRST: usize> MsQueue<T, FIRST> {
             }
             // SAFETY: a tail is a node in use.
             let next = unsafe { &self.arena.node(tail.index).next };
-            // Release pairs with the Acquire load of `next` in `claim`: the value is there. SeqCst:
-            // see the check for an empty queue there.
+            // Release pairs with the Acquire load of `next` in `reserve`: the value is there.
+            // SeqCst: see the check for an empty queue there.
             if Shared::advance(
                 next,
                 end.pack(),
@@ -74,18 +75,18 @@ impl<T, const FIRST: usize> MsQueue<T, FIRST> {
                 Ordering::SeqCst,
             ) {
                 // Release as in `swing`.
-                let behind = tail.then(chain.last, chain.len);
+                let new_tail = tail.then(chain.last, chain.len);
                 let swung = self
                     .tail
                     .compare_exchange(
                         tail.pack(),
-                        behind.pack(),
+                        new_tail.pack(),
                         Ordering::Release,
                         Ordering::Relaxed,
                     )
                     .is_ok();
                 if !swung && chain.len > 1 {
-                    // Others helped, one node at a time; see that they come to the end of it.
+                    // Others moved it, one node at a time; make sure that it reaches the end.
                     self.last();
                 }
                 return true;
@@ -93,9 +94,9 @@ impl<T, const FIRST: usize> MsQueue<T, FIRST> {
         }
     }
 
-    /// Claims up to `want` items at the front.
+    /// Reserves up to `want` items at the front.
     #[inline(always)]
-    pub(super) fn claim(&self, want: usize) -> Option<Run<'_, T, FIRST>> {
+    pub(super) fn reserve(&self, want: usize) -> Option<Run<'_, T, FIRST>> {
         if !self.arena.is_started() {
             return None;
         }
@@ -108,7 +109,7 @@ impl<T, const FIRST: usize> MsQueue<T, FIRST> {
             // Acquire pairs with the Release in `append` (value and link of the next node) and in
             // `prepare` (should the node have been recycled, we see that it is no longer the head).
             // SeqCst pairs with that in `append`: of two threads that push to one queue and then
-            // find the other empty, one is told the truth.
+            // find the other empty, at least one is right.
             let first = Link::unpack(next.load(Ordering::SeqCst));
             if head.pack() != self.head.load(Ordering::Acquire) {
                 continue;
@@ -138,15 +139,15 @@ impl<T, const FIRST: usize> MsQueue<T, FIRST> {
         }
     }
 
-    /// From the node `first` on, at most `want` nodes and not beyond `tail`: the last one, and how
-    /// many. `None`: what it saw cannot be; the head has moved.
+    /// Counts nodes from `first` on, at most `want` and not beyond `tail`. Returns the last one and
+    /// how many. `None`: the list was inconsistent, because the head has moved.
     #[inline(always)]
     fn walk(&self, first: u32, tail: u32, want: usize) -> Option<(u32, u32)> {
         let (mut last, mut count) = (first, 1);
         while (count as usize) < want && last != tail {
             // SAFETY: reached through a link from a node in use.
             let next = unsafe { &self.arena.node(last).next };
-            // Acquire as in `claim`.
+            // Acquire as in `reserve`.
             let next = Link::unpack(next.load(Ordering::Acquire));
             if next.is_end() {
                 return None;
@@ -157,33 +158,33 @@ impl<T, const FIRST: usize> MsQueue<T, FIRST> {
         Some((last, count))
     }
 
-    /// A node of the caller's with a copy of `value`, which the caller must forget if it goes into the
-    /// queue, and its link at nil. `None`: no node is to be had.
+    /// Takes a node, copies `value` into it and sets its link to nil. The caller must forget
+    /// `value` if the node goes into the queue. `None`: no node is available.
     #[inline(always)]
     pub(super) fn prepare<A: Access>(&self, value: &T) -> Option<u32> {
         let index = self.arena.take::<A>()?;
         // SAFETY: taken just now.
         let node = unsafe { self.arena.node(index) };
-        // SAFETY: the node is ours alone. The copy of the value is used at most once: the caller
+        // SAFETY: only we use the node. The copy of the value is used at most once: the caller
         // either links the node and forgets the value, or puts the node back.
         node.value.with_mut(|cell| unsafe {
             ptr::copy_nonoverlapping(value, (*cell).as_mut_ptr(), 1);
         });
         node.state.store(0, Ordering::Relaxed);
         let old = Link::unpack(node.next.load(Ordering::Relaxed));
-        // Release pairs with the Acquire loads of `next` in `last` and `claim`: a thread for which
-        // this node still is the tail or the head, and which reads this nil, would link to it or
-        // believe the queue empty; it must then see that tail or head has moved on.
+        // Release pairs with the Acquire loads of `next` in `last` and `reserve`: a thread for
+        // which this node still is the tail or the head, and which reads this nil, would link to it
+        // or believe the queue empty; it must then see that tail or head has moved on.
         node.next
             .store(Link::nil(old.tag.wrapping_add(1)).pack(), Ordering::Release);
         Some(index)
     }
 
-    /// Puts back `len` linked nodes that nobody saw.
+    /// Puts back `len` linked nodes that no other thread saw.
     ///
     /// # Safety
     ///
-    /// They are the caller's.
+    /// Only the caller uses them.
     #[cold]
     pub(super) unsafe fn put_all(&self, first: u32, len: u32) {
         let mut index = first;
@@ -197,7 +198,7 @@ impl<T, const FIRST: usize> MsQueue<T, FIRST> {
         }
     }
 
-    /// The head moved past the node `index`, by us: frees it if its value is out.
+    /// Frees the node `index`, past which we moved the head, if its value is out.
     #[inline(always)]
     fn unlink(&self, index: u32) {
         // SAFETY: a head is a node in use.
@@ -213,12 +214,12 @@ impl<T, const FIRST: usize> MsQueue<T, FIRST> {
     pub(super) unsafe fn finish(&self, index: u32, flag: u8) {
         // SAFETY: the node is in use as long as a flag is missing.
         let state = unsafe { &self.arena.node(index).state };
-        // Acquire pairs with the Release of the other flag: the other one is done with the node.
-        // With the other flag in place nobody else will write, so a load will do.
+        // Acquire pairs with the Release of the other flag: the other thread is done with the
+        // node. With the other flag set no other thread will write, so a load is enough.
         if state.load(Ordering::Acquire) == (TAKEN | UNLINKED) - flag
             || state.fetch_or(flag, Ordering::AcqRel) == (TAKEN | UNLINKED) - flag
         {
-            // SAFETY: both flags: nobody else has business with the node.
+            // SAFETY: both flags are set: no other thread uses the node.
             unsafe { self.arena.put::<Shared>(index) };
         }
     }
@@ -230,7 +231,8 @@ impl<T, const FIRST: usize> MsQueue<T, FIRST> {
     /// The caller won it and did not take it before.
     #[inline(always)]
     pub(super) unsafe fn read(&self, index: u32) -> T {
-        // SAFETY: the winner is the only one to read; the node is not recycled before it says TAKEN.
+        // SAFETY: the winner is the only one to read; the node is not recycled before it says
+        // TAKEN.
         let node = unsafe { self.arena.node(index) };
         // SAFETY: as above, and the value was written before the node was linked.
         node.value

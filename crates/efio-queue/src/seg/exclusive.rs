@@ -1,5 +1,5 @@
-//! What needs no atomic read-modify-write, because nobody else is there: `&mut self`, drop, and
-//! iteration by value.
+//! Operations without an atomic read-modify-write, because no other thread has the queue:
+//! `&mut self`, drop and iteration by value.
 
 use core::fmt;
 use core::iter::FusedIterator;
@@ -22,12 +22,16 @@ impl<T, const SLOTS: usize> SegQueue<T, SLOTS> {
     #[inline]
     pub fn push_mut(&mut self, value: T) -> Result<(), PushError<T>> {
         match self.reserve::<Exclusive>(1) {
-            Ok(claim) => {
-                // SAFETY: claimed by us for writing just now.
-                unsafe { claim.segment.write(claim.offset, claim.position, value) };
-                if let Some(installed) = claim.installed {
-                    // SAFETY: the claim makes us the provider.
-                    unsafe { self.provide(installed) };
+            Ok(reserved) => {
+                // SAFETY: reserved by us for writing just now.
+                unsafe {
+                    reserved
+                        .segment
+                        .write(reserved.offset, reserved.position, value)
+                };
+                if let Some(installed) = reserved.installed {
+                    // SAFETY: the reservation makes us the allocator.
+                    unsafe { self.allocate_next(installed) };
                 }
                 Ok(())
             }
@@ -62,7 +66,7 @@ impl<T, const SLOTS: usize> SegQueue<T, SLOTS> {
             let Some(segment) = NonNull::new(list) else {
                 break;
             };
-            // SAFETY: with `&mut self` nobody else looks at a segment of the list, and none of the
+            // SAFETY: with `&mut self` no other thread reads a segment of the list, and none of the
             // list is in the pool.
             unsafe {
                 list = segment.as_ref().next.load(Ordering::Relaxed);
@@ -129,7 +133,7 @@ impl<T, const SLOTS: usize> IntoIterator for SegQueue<T, SLOTS> {
 impl<T, const SLOTS: usize> Extend<T> for SegQueue<T, SLOTS> {
     /// # Panics
     ///
-    /// If the queue is closed, or no memory can be had.
+    /// If the queue is closed, or no memory is available.
     fn extend<I: IntoIterator<Item = T>>(&mut self, items: I) {
         for item in items {
             if let Err(refused) = self.push_mut(item) {
@@ -142,7 +146,7 @@ impl<T, const SLOTS: usize> Extend<T> for SegQueue<T, SLOTS> {
 impl<T, const SLOTS: usize> FromIterator<T> for SegQueue<T, SLOTS> {
     /// # Panics
     ///
-    /// If no memory can be had.
+    /// If no memory is available.
     fn from_iter<I: IntoIterator<Item = T>>(items: I) -> Self {
         let mut queue = Self::with_slots();
         queue.extend(items);

@@ -4,21 +4,22 @@
 //!   head: position ── segment ──┐                          tail: position ── segment ──┐
 //!                               ▼                                                      ▼
 //!             ┌ segment ──────────────┐ next  ┌ segment ──────────────┐ next  ┌ segment ──────────┐ next
-//!             │ ▒ ▒ ▒ ▒ █ █ █ █ █ █ █ │──────►│ █ █ █ █ █ █ █ █ █ █ █ │──────►│ █ █ █ ◌ █ . . . . │────► provided
+//!             │ ▒ ▒ ▒ ▒ █ █ █ █ █ █ █ │──────►│ █ █ █ █ █ █ █ █ █ █ █ │──────►│ █ █ █ ◌ █ . . . . │────► allocated
 //!             └───────────────────────┘       └───────────────────────┘       └───────────────────┘
-//!               ▒ taken   █ written   ◌ claimed, not yet written   . free
+//!               ▒ taken   █ written   ◌ reserved, not yet written   . free
 //! ```
 //!
-//! A position is a number that only grows: item `p` lives in slot `p % SLOTS` of stretch `p / SLOTS`.
-//! A push claims a position by a compare-and-swap of `tail`, writes the value and then its stamp. A
-//! pop looks at the slot of `head` *first*: if the stamp says that its value is written, one
-//! compare-and-swap of `head` makes it the pop's own, and the line of `tail`, which the producers
-//! fight over, is not touched. Only a pop that finds no value reads `tail`, to tell "empty" from
-//! "claimed, not yet written".
+//! A position is a number that only grows: item `p` lives in slot `p % SLOTS` of stretch `p /
+//! SLOTS`. A push reserves a position by a compare-and-swap of `tail`, writes the value and then
+//! its stamp. A pop looks at the slot of `head` *first*: if the stamp says that its value is
+//! written, one compare-and-swap of `head` makes it the pop's own, and the cache line of `tail`, on
+//! which the producers contend, is not touched. Only a pop that finds no value reads `tail`, which
+//! distinguishes "empty" from "reserved, not yet written".
 //!
-//! Looking before claiming needs memory that stays what it is: segments are recycled through the
-//! pool (`pool.rs`) and freed only with `&mut self`. What a late pop sees in a segment that moved on is
-//! the stamp of another position, or its compare-and-swap fails, because a position never comes back.
+//! Looking before reserving needs memory that stays segments: segments are recycled through
+//! the pool (`pool.rs`) and freed only with `&mut self`. What a late pop sees in a segment that
+//! moved on is the stamp of another position, or its compare-and-swap fails, because a position
+//! never comes back.
 
 mod exclusive;
 mod pool;
@@ -50,38 +51,39 @@ const CLOSED: u64 = 1 << 63;
 ///
 /// # Progress
 ///
-/// *Not* lock-free; it waits as little as a queue with plain stores can (with the read-modify-write for
-/// each item that lock-freedom takes here, a push and a pop took 37 % longer):
+/// *Not* lock-free; it waits as little as a queue with plain stores can (with the read-modify-write
+/// for each item that lock-freedom takes here, a push and a pop took 37 % longer):
 ///
-/// - `push` waits for nobody inside a segment. Once in `SLOTS` pushes it waits for the push that
-///   claimed the last slot of a segment to store one pointer, and, should that one have been
-///   preempted for as long as it took to fill a whole segment, for it to provide the next one.
-/// - `pop` waits for the push that claimed the slot at the head, if that one has not written its value
-///   yet, and once in `SLOTS` pops for the pop that took the last slot to store one pointer.
+/// - `push` never waits inside a segment. Once in `SLOTS` pushes it waits for the push that
+///   reserved the last slot of a segment to store one pointer, and, should that one have been
+///   preempted for as long as it took to fill a whole segment, for it to allocate the next one.
+/// - `pop` waits for the push that reserved the slot at the head, if that one has not written its
+///   value yet, and once in `SLOTS` pops for the pop that took the last slot to store one pointer.
 ///   It never waits for another pop's value to be moved out.
-/// - `len`, `is_empty`, `close` and `is_closed` wait for nobody.
+/// - `len`, `is_empty`, `close` and `is_closed` never wait.
 ///
-/// Waiting is a short spin, then (with the feature `std`) yielding the processor. There is no fairness
-/// between threads of one side; items themselves leave in the order in which they were claimed.
+/// Waiting is a short spin, then (with the feature `std`) yielding the processor. There is no
+/// fairness between threads of one side; items themselves leave in the order in which they were
+/// reserved.
 ///
 /// # Order
 ///
-/// Linearizable; FIFO over all producers. A batch is claimed in runs of at most `SLOTS` neighbouring
-/// positions: its items keep their order, those of others may come between two runs.
+/// Linearizable; FIFO over all producers. A batch is reserved in runs of at most `SLOTS`
+/// neighbouring positions: its items keep their order, those of others may come between two runs.
 ///
 /// # Memory
 ///
 /// An empty queue that was never pushed to owns no heap memory. After that it owns at least two
 /// segments of `SLOTS` slots, a slot being the value plus 9 bytes. Segments are recycled: after a
 /// burst they stay with the queue until it is dropped or [`shrink_to_fit`](Self::shrink_to_fit).
-/// When no memory can be had, `push` gives the value back as [`PushError::Full`].
+/// When no memory is available, `push` gives the value back as [`PushError::Full`].
 ///
 /// # Source
 ///
-/// The list and its two ends: M. M. Michael and M. L. Scott, "Simple, Fast, and Practical Non-Blocking
-/// and Blocking Concurrent Queue Algorithms", PODC 1996, section 2. Arrays for nodes: as in
-/// LCRQ (A. Morrison and Y. Afek, PPoPP 2013) and FAAArrayQueue (A. Correia and P. Ramalhete), without
-/// their lock-freedom. Stamps: D. Vyukov's bounded MPMC queue.
+/// The list and its two ends: M. M. Michael and M. L. Scott, "Simple, Fast, and Practical
+/// Non-Blocking and Blocking Concurrent Queue Algorithms", PODC 1996, section 2. Arrays for nodes:
+/// as in LCRQ (A. Morrison and Y. Afek, PPoPP 2013) and FAAArrayQueue (A. Correia and P.
+/// Ramalhete), without their lock-freedom. Stamps: D. Vyukov's bounded MPMC queue.
 ///
 /// # Example
 ///
@@ -105,7 +107,7 @@ pub struct SegQueue<T, const SLOTS: usize = 128> {
 
 /// One end of the queue.
 struct End<T, const SLOTS: usize> {
-    /// The next position to claim.
+    /// The next position to reserve.
     position: AtomicU64,
     /// The segment of that position, or the one before it for a moment. Null before the first push.
     segment: AtomicPtr<Segment<T, SLOTS>>,
@@ -116,13 +118,13 @@ unsafe impl<T: Send, const SLOTS: usize> Send for SegQueue<T, SLOTS> {}
 // SAFETY: as above; `&SegQueue` gives no reference to a value.
 unsafe impl<T: Send, const SLOTS: usize> Sync for SegQueue<T, SLOTS> {}
 
-// No call of ours unwinds while a position is claimed and not dealt with.
+// No call of ours unwinds while a position is reserved and not dealt with.
 impl<T, const SLOTS: usize> UnwindSafe for SegQueue<T, SLOTS> {}
 impl<T, const SLOTS: usize> RefUnwindSafe for SegQueue<T, SLOTS> {}
 
 impl<T> SegQueue<T> {
     efio_sync::const_unless_loom! {
-        /// An empty queue with segments of 128 slots. Allocates nothing.
+        /// Returns an empty queue with segments of 128 slots. Allocates nothing.
         pub const fn new() -> Self {
             Self::with_slots()
         }
@@ -135,8 +137,8 @@ impl<T, const SLOTS: usize> SegQueue<T, SLOTS> {
     efio_sync::const_unless_loom! {
         /// [`new`](SegQueue::new) with segments of another size than 128.
         ///
-        /// Fewer slots take less memory when the queue is short, more make the ends of segments, where
-        /// an operation may have to wait, rarer. Does not compile with 0 slots.
+        /// Fewer slots take less memory when the queue is short, more make the ends of segments,
+        /// where an operation may have to wait, rarer. Does not compile with 0 slots.
         pub const fn with_slots() -> Self {
             let () = Self::HAS_SLOTS;
             Self {
@@ -158,17 +160,21 @@ impl<T, const SLOTS: usize> SegQueue<T, SLOTS> {
     ///
     /// # Errors
     ///
-    /// [`PushError::Closed`] after [`close`](Self::close); [`PushError::Full`] when a new segment is
-    /// needed and the allocator has no memory. The value comes back in both.
+    /// [`PushError::Closed`] after [`close`](Self::close); [`PushError::Full`] when a new segment
+    /// is needed and no memory is available. The value comes back in both.
     #[inline]
     pub fn push(&self, value: T) -> Result<(), PushError<T>> {
         match self.reserve::<Shared>(1) {
-            Ok(claim) => {
-                // SAFETY: claimed by us for writing just now.
-                unsafe { claim.segment.write(claim.offset, claim.position, value) };
-                if let Some(installed) = claim.installed {
-                    // SAFETY: the claim makes us the provider.
-                    unsafe { self.provide(installed) };
+            Ok(reserved) => {
+                // SAFETY: reserved by us for writing just now.
+                unsafe {
+                    reserved
+                        .segment
+                        .write(reserved.offset, reserved.position, value)
+                };
+                if let Some(installed) = reserved.installed {
+                    // SAFETY: the reservation makes us the allocator.
+                    unsafe { self.allocate_next(installed) };
                 }
                 Ok(())
             }
@@ -176,7 +182,7 @@ impl<T, const SLOTS: usize> SegQueue<T, SLOTS> {
         }
     }
 
-    /// Moves all of `items` to the end of the queue, in order, claiming many slots at once.
+    /// Moves all of `items` to the end of the queue, in order, reserving many slots at once.
     ///
     /// # Errors
     ///
@@ -191,9 +197,9 @@ impl<T, const SLOTS: usize> SegQueue<T, SLOTS> {
         let mut outcome = Ok(());
         while pushed < total {
             match self.reserve::<Shared>(total - pushed) {
-                Ok(claim) => {
-                    // SAFETY: each value of `items` is moved out once. The slots were claimed by us
-                    // for writing.
+                Ok(reserved) => {
+                    // SAFETY: each value of `items` is moved out once. The slots were reserved by
+                    // us for writing.
                     unsafe {
                         let source = values.add(pushed);
                         let Reservation {
@@ -202,13 +208,13 @@ impl<T, const SLOTS: usize> SegQueue<T, SLOTS> {
                             offset,
                             count,
                             ..
-                        } = claim;
+                        } = reserved;
                         segment.write_batch(offset, position, source, count);
                     }
-                    pushed += claim.count;
-                    if let Some(installed) = claim.installed {
-                        // SAFETY: the claim makes us the provider.
-                        unsafe { self.provide(installed) };
+                    pushed += reserved.count;
+                    if let Some(installed) = reserved.installed {
+                        // SAFETY: the reservation makes us the allocator.
+                        unsafe { self.allocate_next(installed) };
                     }
                 }
                 Err(refused) => {
@@ -218,7 +224,7 @@ impl<T, const SLOTS: usize> SegQueue<T, SLOTS> {
             }
         }
         let left = total - pushed;
-        // SAFETY: the values behind the first `pushed` were not moved out; they go to the front.
+        // SAFETY: the values after the first `pushed` were not moved out; they move to the front.
         unsafe {
             let start = items.as_mut_ptr();
             ptr::copy(start.add(pushed), start, left);
@@ -229,15 +235,16 @@ impl<T, const SLOTS: usize> SegQueue<T, SLOTS> {
 
     /// Takes the item at the front of the queue. `None`: the queue is empty.
     ///
-    /// It says so at once. A caller that tries again and again should wait a little in between, longer
-    /// each time ([`Backoff`](efio_sync::Backoff)): each look takes cache lines away from the producers.
+    /// It returns at once. A caller that retries should wait a little in between, longer
+    /// each time ([`Backoff`](efio_sync::Backoff)): each attempt takes cache lines away from the
+    /// producers.
     #[inline]
     pub fn pop(&self) -> Option<T> {
         self.reserve_written::<Shared>(1)?.next()
     }
 
-    /// Moves up to `max` items from the front of the queue to the end of `out`, claiming many slots at
-    /// once. Says how many; fewer than `max` if it found the queue empty.
+    /// Moves up to `max` items from the front of the queue to the end of `out`, reserving many
+    /// slots at once. Returns how many; fewer than `max` if it found the queue empty.
     pub fn pop_batch(&self, out: &mut Vec<T>, max: usize) -> usize {
         let mut count = 0;
         while count < max {
@@ -252,16 +259,16 @@ impl<T, const SLOTS: usize> SegQueue<T, SLOTS> {
         count
     }
 
-    /// Takes items until it finds the queue empty, claiming many slots at once.
+    /// Takes items until it finds the queue empty, reserving many slots at once.
     ///
-    /// Dropping the iterator drops the items that it claimed and did not yield (at most `SLOTS`);
+    /// Dropping the iterator drops the items that it reserved and did not yield (at most `SLOTS`);
     /// the others stay in the queue.
     pub fn drain(&self) -> Drain<'_, T, SLOTS> {
         Drain::new(self)
     }
 
-    /// How many items there were at about this time: an estimate while other threads push and pop,
-    /// exact when they do not. Counts items whose push is still under way.
+    /// Returns how many items there were at about this time: an estimate while other threads push
+    /// and pop, exact when they do not. Counts items whose push is in progress.
     #[inline]
     pub fn len(&self) -> usize {
         // `head` first: it cannot then overtake `tail`. Saturating all the same: on a machine with
@@ -271,19 +278,19 @@ impl<T, const SLOTS: usize> SegQueue<T, SLOTS> {
         usize::try_from(tail.saturating_sub(head)).unwrap_or(usize::MAX)
     }
 
-    /// Whether there was no item at about this time.
+    /// Returns whether there was no item at about this time.
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Refuses every later push. Items in the queue can still be popped. Says whether this call was
-    /// the one that closed the queue.
+    /// Refuses every later push. Items in the queue can still be popped. Returns whether this
+    /// call closed the queue.
     pub fn close(&self) -> bool {
         self.tail.position.fetch_or(CLOSED, Ordering::SeqCst) & CLOSED == 0
     }
 
-    /// Whether the queue was closed.
+    /// Returns whether the queue was closed.
     #[inline]
     pub fn is_closed(&self) -> bool {
         self.tail.position.load(Ordering::SeqCst) & CLOSED != 0

@@ -1,13 +1,13 @@
-//! Where consumed segments go and new ones come from.
+//! Recycles consumed segments.
 //!
 //! ```text
 //!   consumer of a last slot ─► retired ─(all values taken)─► free ─► spare ─► producer's next
-//!                              any consumer                  any     the provider alone
+//!                              any consumer                  any     only the allocator
 //! ```
 //!
-//! `retired` and `free` are stacks on which one pushes, and from which one takes everything: with no
-//! pop of a single element there is no ABA. `spare` needs no atomics, because at any time at most one
-//! thread is the provider (see `SegQueue::provide`).
+//! `retired` and `free` are stacks on which one pushes, and from which one takes everything: with
+//! no pop of a single element there is no ABA. `spare` needs no atomics, because at any time at
+//! most one thread is the allocator (see `SegQueue::allocate_next`).
 
 use core::ptr::{self, NonNull};
 
@@ -16,13 +16,13 @@ use efio_sync::shim::cell::UnsafeCell;
 
 use super::segment::Segment;
 
-/// See the module.
+/// Segments between two uses; see the module.
 pub(super) struct Pool<T, const SLOTS: usize> {
-    /// All values claimed, some perhaps not taken yet.
+    /// All values reserved, some perhaps not taken yet.
     retired: Stack<T, SLOTS>,
-    /// Nobody's.
+    /// Segments without an owner.
     free: Stack<T, SLOTS>,
-    /// The provider's: a list through `link`.
+    /// Only the allocator's: a list through `link`.
     spare: UnsafeCell<*mut Segment<T, SLOTS>>,
 }
 
@@ -34,8 +34,8 @@ impl<T, const SLOTS: usize> Pool<T, SLOTS> {
         }
     }
 
-    /// Takes in a segment whose values are all claimed; recycles it, and what else was waiting, if
-    /// they are all taken. Never waits for a slow consumer.
+    /// Takes a segment whose values are all reserved. Recycles it and the other retired segments
+    /// whose values are all taken. Never waits for a slow consumer.
     ///
     /// # Safety
     ///
@@ -60,20 +60,20 @@ impl<T, const SLOTS: usize> Pool<T, SLOTS> {
         }
     }
 
-    /// A segment for stretch `seq`, recycled or fresh. `None`: no memory.
+    /// Returns a segment with the number `seq`, recycled or fresh. `None`: no memory.
     ///
     /// # Safety
     ///
-    /// The caller is the provider.
+    /// The caller is the allocator.
     pub(super) unsafe fn acquire(&self, seq: u64) -> Option<NonNull<Segment<T, SLOTS>>> {
         let recycled = self.spare.with_mut(|spare| {
-            // SAFETY: the provider alone touches `spare`.
+            // SAFETY: only the allocator touches `spare`.
             let spare = unsafe { &mut *spare };
             if spare.is_null() {
                 *spare = self.free.take_all();
             }
             let segment = NonNull::new(*spare)?;
-            // SAFETY: segments live as long as the queue, and this one is the provider's.
+            // SAFETY: segments live as long as the queue, and this one is the allocator's.
             *spare = unsafe { segment.as_ref() }.link.load(Ordering::Relaxed);
             Some(segment)
         });
@@ -95,7 +95,7 @@ impl<T, const SLOTS: usize> Pool<T, SLOTS> {
         });
         for mut list in [self.retired.take_all(), self.free.take_all(), spare] {
             while let Some(segment) = NonNull::new(list) {
-                // SAFETY: with `&mut self` nobody else looks at a segment of the pool, and each is
+                // SAFETY: with `&mut self` no other thread reads a segment of the pool, and each is
                 // in one list.
                 unsafe {
                     list = segment.as_ref().link.load(Ordering::Relaxed);

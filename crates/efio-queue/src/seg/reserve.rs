@@ -1,5 +1,5 @@
-//! How positions of a [`SegQueue`] are claimed, for writing at its tail and for reading at its head, and
-//! who provides the segment after the last.
+//! Reserves positions of a [`SegQueue`], for writing at its tail and for reading at its head, and
+//! allocates the segment after the last.
 
 use core::ptr::{self, NonNull};
 
@@ -12,19 +12,19 @@ use super::{CLOSED, SegQueue};
 use crate::PushError;
 use crate::access::Access;
 
-/// Positions that the caller claimed for writing, all in one segment.
+/// Positions that the caller reserved for writing, all in one segment.
 pub(super) struct Reservation<'q, T, const SLOTS: usize> {
     pub segment: &'q Segment<T, SLOTS>,
     pub position: u64,
     pub offset: usize,
     pub count: usize,
-    /// The claim includes the segment's last slot: this one was installed behind it, and the
-    /// claimer is the provider of what comes after.
+    /// The segment that was installed after this one, if the reservation includes the last slot:
+    /// its owner is then the allocator of the segment after that.
     pub installed: Option<&'q Segment<T, SLOTS>>,
 }
 
 impl<T, const SLOTS: usize> SegQueue<T, SLOTS> {
-    /// Claims up to `want` positions for writing, all in one segment.
+    /// Reserves up to `want` positions for writing, all in one segment.
     #[inline(always)]
     pub(super) fn reserve<A: Access>(
         &self,
@@ -32,8 +32,8 @@ impl<T, const SLOTS: usize> SegQueue<T, SLOTS> {
     ) -> Result<Reservation<'_, T, SLOTS>, PushError<()>> {
         let backoff = Backoff::new();
         loop {
-            // Acquire pairs with the Release half of the advance below: the segment that we load next is
-            // then not older than the one for which this position was claimed.
+            // Acquire pairs with the Release half of the advance below: the segment that we load
+            // next is then not older than the one for which this position was reserved.
             let position = self.tail.position.load(Ordering::Acquire);
             if position & CLOSED != 0 {
                 return Err(PushError::Closed(()));
@@ -48,22 +48,23 @@ impl<T, const SLOTS: usize> SegQueue<T, SLOTS> {
             };
             // Acquire pairs with the Release in `Segment::renew`.
             if segment.seq.load(Ordering::Acquire) != seq {
-                // `position` is old, or the one who claimed the last slot has not installed yet.
+                // `position` is old, or the thread that reserved the last slot has not installed
+                // yet.
                 backoff.snooze();
                 continue;
             }
             let count = want.min(SLOTS - offset);
             let mut installed = None;
             if offset + count == SLOTS {
-                installed = self.provided(segment)?;
+                installed = self.next_segment(segment)?;
                 if installed.is_none() {
                     backoff.snooze();
                     continue;
                 }
             }
-            // SeqCst: see the check for an empty queue in `claim_written`.
-            let behind = position + count as u64;
-            if A::advance(&self.tail.position, position, behind, Ordering::SeqCst) {
+            // SeqCst: see the check for an empty queue in `reserve_written`.
+            let end = position + count as u64;
+            if A::advance(&self.tail.position, position, end, Ordering::SeqCst) {
                 if let Some(next) = installed {
                     // Release: the segment's fields are seen by whoever loads the pointer.
                     self.tail.segment.store(next.as_ptr(), Ordering::Release);
@@ -81,12 +82,12 @@ impl<T, const SLOTS: usize> SegQueue<T, SLOTS> {
         }
     }
 
-    /// Claims for reading up to `want` neighbouring positions whose values are written.
+    /// Reserves for reading up to `want` adjacent positions whose values are written.
     #[inline(always)]
     pub(super) fn reserve_written<A: Access>(&self, want: usize) -> Option<Run<'_, T, SLOTS>> {
         let backoff = Backoff::new();
         loop {
-            // Acquire pairs with the Release of the advance below, as in `claim`.
+            // Acquire pairs with the Release of the advance below, as in `reserve`.
             let position = self.head.position.load(Ordering::Acquire);
             let (_, offset) = locate::<SLOTS>(position);
             // Acquire pairs with the Release below and in `start`.
@@ -98,11 +99,11 @@ impl<T, const SLOTS: usize> SegQueue<T, SLOTS> {
                 let count = segment.written(offset, position, limit);
                 if count > 0 {
                     // Release pairs with the Acquire above, in the next one's pop.
-                    let behind = position + count as u64;
-                    if A::advance(&self.head.position, position, behind, Ordering::Release) {
+                    let end = position + count as u64;
+                    if A::advance(&self.head.position, position, end, Ordering::Release) {
                         let is_last = offset + count == SLOTS;
                         if is_last {
-                            // There is one: it was provided before the last slot was claimed for
+                            // There is one: it was allocated before the last slot was reserved for
                             // writing, and the stamp of that slot carries it to us.
                             let next = segment.next.load(Ordering::Relaxed);
                             // Release: the segment's fields are seen by whoever loads the pointer.
@@ -114,8 +115,8 @@ impl<T, const SLOTS: usize> SegQueue<T, SLOTS> {
                     continue;
                 }
             }
-            // SeqCst pairs with that of `claim`: of two threads that push to one queue and then
-            // find the other empty, one is told the truth, as it is if they agree on an order.
+            // SeqCst pairs with that of `reserve`: of two threads that push to one queue and then
+            // find the other empty, at least one is right, since both see the same order.
             if self.tail.position.load(Ordering::SeqCst) & !CLOSED == position {
                 return None;
             }
@@ -123,28 +124,28 @@ impl<T, const SLOTS: usize> SegQueue<T, SLOTS> {
         }
     }
 
-    /// The segment after `segment`. `Ok(None)`: its provider is still at it.
+    /// Returns the segment after `segment`. `Ok(None)`: its allocator is not done yet.
     #[inline]
-    fn provided(
+    fn next_segment(
         &self,
         segment: &Segment<T, SLOTS>,
     ) -> Result<Option<NonNull<Segment<T, SLOTS>>>, PushError<()>> {
-        // Acquire pairs with the Release in `provide`: we see the provider's work, and may be the
-        // next one to hold that role.
+        // Acquire pairs with the Release in `allocate_next`: we see the allocator's work, and
+        // may have that role next.
         let next = segment.next.load(Ordering::Acquire);
         if next == no_memory() {
-            return self.provide_again(segment);
+            return self.retry_allocate_next(segment);
         }
         Ok(NonNull::new(next))
     }
 
-    /// The allocator failed the provider before: one of those who come later takes its role.
+    /// Takes the role of the allocator, for which there was no memory, and tries again.
     #[cold]
-    fn provide_again(
+    fn retry_allocate_next(
         &self,
         segment: &Segment<T, SLOTS>,
     ) -> Result<Option<NonNull<Segment<T, SLOTS>>>, PushError<()>> {
-        // Acquire pairs with the Release in `provide`, which handed the role on.
+        // Acquire pairs with the Release in `allocate_next`, which passed the role on.
         if segment
             .next
             .compare_exchange(
@@ -157,35 +158,35 @@ impl<T, const SLOTS: usize> SegQueue<T, SLOTS> {
         {
             return Ok(None);
         }
-        // SAFETY: of those who saw the mark, we took it away. While `next` is null nobody passes
-        // this segment, so it is the same one even if it was recycled since we looked.
-        match unsafe { self.provide(segment) } {
+        // SAFETY: of the threads that saw the mark, we removed it. While `next` is null no thread
+        // passes this segment, so it is the same one even if it was recycled since we looked.
+        match unsafe { self.allocate_next(segment) } {
             true => Ok(None),
             false => Err(PushError::Full(())),
         }
     }
 
-    /// Puts a segment behind `segment`, ahead of the need.
+    /// Allocates the segment after `segment`, before it is needed. `false`: no memory.
     ///
-    /// The role of the provider goes round: it belongs to the one who claimed the last slot of the
-    /// segment before, and is handed to the next one by the store to `next`, because a last slot
-    /// cannot be claimed before.
+    /// The *allocator* is the thread that reserved the last slot of the segment before. The store
+    /// to `next` passes the role on, because no thread can reserve the last slot of `segment`
+    /// before it.
     ///
     /// # Safety
     ///
-    /// The caller is the provider: it claimed the last slot before `segment`, or started the queue
-    /// with it, or took the mark [`no_memory`] away from its `next`.
-    pub(super) unsafe fn provide(&self, segment: &Segment<T, SLOTS>) -> bool {
+    /// The caller is the allocator: it reserved the last slot before `segment`, or started the
+    /// queue with it, or took the mark [`no_memory`] away from its `next`.
+    pub(super) unsafe fn allocate_next(&self, segment: &Segment<T, SLOTS>) -> bool {
         let seq = segment.seq.load(Ordering::Relaxed) + 1;
-        // SAFETY: the caller is the provider.
+        // SAFETY: the caller is the allocator.
         let next = unsafe { self.pool.acquire(seq) };
         let pointer = next.map_or_else(no_memory, NonNull::as_ptr);
-        // Release pairs with the Acquire in `provided`.
+        // Release pairs with the Acquire in `next_segment`.
         segment.next.store(pointer, Ordering::Release);
         next.is_some()
     }
 
-    /// The first push brings the first segment.
+    /// Allocates the first segment, at the first push.
     #[cold]
     fn start(&self) -> Result<(), PushError<()>> {
         let first = Segment::allocate(0).ok_or(PushError::Full(()))?;
@@ -202,17 +203,17 @@ impl<T, const SLOTS: usize> SegQueue<T, SLOTS> {
             .is_ok();
         if won {
             self.head.segment.store(first.as_ptr(), Ordering::Release);
-            // SAFETY: we put in the first segment, which lives as long as the queue is shared.
-            unsafe { self.provide(first.as_ref()) };
+            // SAFETY: we installed the first segment, which lives as long as the queue is shared.
+            unsafe { self.allocate_next(first.as_ref()) };
         } else {
-            // SAFETY: nobody else saw it.
+            // SAFETY: no other thread saw it.
             unsafe { Segment::free(first) };
         }
         Ok(())
     }
 }
 
-/// The stretch of a position and its offset there.
+/// Returns the number of a position's segment, and its offset there.
 #[inline(always)]
 const fn locate<const SLOTS: usize>(position: u64) -> (u64, usize) {
     (position / SLOTS as u64, (position % SLOTS as u64) as usize)

@@ -1,4 +1,4 @@
-//! A run of neighbouring slots claimed for reading, and [`Drain`], which goes from run to run.
+//! A run of adjacent slots reserved for reading, and [`Drain`], which goes from run to run.
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -10,7 +10,7 @@ use super::segment::Segment;
 use crate::access::Shared;
 use crate::drop_rest::drop_rest;
 
-/// Written slots of one segment that belong to us alone. Each value is moved out when asked for;
+/// Written slots of one segment that only we own. Each value is moved out when asked for;
 /// the segment cannot be recycled before the last.
 pub(super) struct Run<'q, T, const SLOTS: usize> {
     pool: &'q Pool<T, SLOTS>,
@@ -24,7 +24,7 @@ pub(super) struct Run<'q, T, const SLOTS: usize> {
 }
 
 impl<'q, T, const SLOTS: usize> Run<'q, T, SLOTS> {
-    /// The caller saw the slots written and claimed them; `is_last` says that they reach the end.
+    /// The caller saw the slots written and reserved them; `is_last` says that they reach the end.
     #[inline(always)]
     pub(super) fn new(
         pool: &'q Pool<T, SLOTS>,
@@ -54,7 +54,7 @@ impl<'q, T, const SLOTS: usize> Run<'q, T, SLOTS> {
         let count = self.len();
         out.reserve(count);
         // SAFETY: room for `count` was reserved, and as many are written before the length says so.
-        // The slots were seen written and claimed (see `new`), and are not taken again.
+        // The slots were seen written and reserved (see `new`), and are not taken again.
         unsafe {
             let target = out.as_mut_ptr().add(out.len());
             self.segment().take_batch(self.offset, target, count);
@@ -67,8 +67,8 @@ impl<'q, T, const SLOTS: usize> Run<'q, T, SLOTS> {
     #[inline(always)]
     fn retire_if_done(&self) {
         if self.is_last && self.offset == self.end {
-            // SAFETY: the one claim that includes the last slot does it, once: when it moves on to
-            // its end.
+            // SAFETY: only the reservation that includes the last slot retires it, once: when it
+            // reaches its end.
             unsafe { self.pool.retire(self.segment) };
         }
     }
@@ -82,7 +82,7 @@ impl<T, const SLOTS: usize> Iterator for Run<'_, T, SLOTS> {
         if self.offset == self.end {
             return None;
         }
-        // SAFETY: seen written and claimed (see `new`), and not taken before: `offset` moves on.
+        // SAFETY: seen written and reserved (see `new`), and not taken before: `offset` moves on.
         let value = unsafe { self.segment().take(self.offset) };
         self.offset += 1;
         self.retire_if_done();
@@ -145,7 +145,7 @@ impl<T, const SLOTS: usize> Iterator for Drain<'_, T, SLOTS> {
 impl<T, const SLOTS: usize> fmt::Debug for Drain<'_, T, SLOTS> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Drain")
-            .field("claimed", &self.size_hint().0)
+            .field("reserved", &self.size_hint().0)
             .field("queue", self.queue)
             .finish()
     }

@@ -1,4 +1,4 @@
-//! One segment: `SLOTS` values in a row, and what is known about each.
+//! One segment: `SLOTS` values in a row, and the state of each.
 //!
 //! ```text
 //!   ┌ header ─────────────┐┌ taken ──────────┐┌ slots ───────────────────────────┐
@@ -9,9 +9,10 @@
 //! Three regions with three kinds of writers, on cache lines of their own: a consumer that takes a
 //! value writes nothing on a line that a producer is still filling.
 //!
-//! A segment lives many lives: it carries the positions `seq * SLOTS ..` of the queue, is recycled
-//! and comes back with another `seq`. Nothing is cleared in between: a stamp names the one position
-//! for which its value was written, and the mark of a taken slot alternates from life to life.
+//! A segment is used many times: it carries the positions `seq * SLOTS ..` of the queue, is
+//! recycled and comes back with another `seq`. Nothing is cleared in between: a stamp names the one
+//! position for which its value was written, and the mark of a taken slot alternates from life to
+//! life.
 
 use alloc::alloc::{Layout, alloc, dealloc};
 use core::mem::MaybeUninit;
@@ -20,14 +21,14 @@ use core::ptr::{self, NonNull};
 use efio_sync::shim::atomic::{AtomicPtr, AtomicU8, AtomicU64, Ordering};
 use efio_sync::shim::cell::UnsafeCell;
 
-/// See the module.
+/// `SLOTS` slots of a queue; see the module.
 #[repr(C, align(64))]
 pub(super) struct Segment<T, const SLOTS: usize> {
-    /// Which stretch of the queue this is: positions `seq * SLOTS .. (seq + 1) * SLOTS`.
+    /// Its number in the queue: positions `seq * SLOTS .. (seq + 1) * SLOTS`.
     pub(super) seq: AtomicU64,
-    /// The segment after this one: null until provided, or [`no_memory`].
+    /// The segment after this one: null until allocated, or [`no_memory`].
     pub(super) next: AtomicPtr<Self>,
-    /// The next one in the pool's stacks. Never `next`, which a late producer may still look at.
+    /// The next one in the pool's stacks. Never `next`, which a late producer may still read.
     pub(super) link: AtomicPtr<Self>,
     /// What consumers write into `taken` in this life: 1 or 2.
     mark: AtomicU8,
@@ -81,7 +82,7 @@ impl<T, const SLOTS: usize> Segment<T, SLOTS> {
     ///
     /// # Safety
     ///
-    /// It came from [`allocate`](Self::allocate) and nobody looks at it any more.
+    /// It came from [`allocate`](Self::allocate) and no thread reads it any more.
     pub(super) unsafe fn free(segment: NonNull<Self>) {
         // SAFETY: the caller gives it up; the atomics and cells need dropping only under loom.
         unsafe {
@@ -90,17 +91,17 @@ impl<T, const SLOTS: usize> Segment<T, SLOTS> {
         }
     }
 
-    /// Begins the next life as stretch `seq`. The caller is the segment's sole owner.
+    /// Begins the next life as segment `seq`. The caller is the segment's sole owner.
     pub(super) fn renew(&self, seq: u64) {
         let mark = 3 - self.mark.load(Ordering::Relaxed);
         self.mark.store(mark, Ordering::Relaxed);
         self.next.store(ptr::null_mut(), Ordering::Relaxed);
-        // Release pairs with the Acquire load of `seq` in a claim: a producer with an old pointer
+        // Release pairs with the Acquire load of `seq` in `reserve`: a producer with an old pointer
         // to this segment that finds its own `seq` also finds every slot free.
         self.seq.store(seq, Ordering::Release);
     }
 
-    /// How many values from `position` on, which belongs to `offset`, can be taken: at most `limit`.
+    /// Returns how many values from `position` on (at `offset`) can be taken, at most `limit`.
     #[inline(always)]
     pub(super) fn written(&self, offset: usize, position: u64, limit: usize) -> usize {
         let slots = self.slots.0[offset..][..limit].iter();
@@ -111,22 +112,22 @@ impl<T, const SLOTS: usize> Segment<T, SLOTS> {
             .count()
     }
 
-    /// Puts in the value of `position`.
+    /// Writes the value of `position`.
     ///
     /// # Safety
     ///
-    /// The caller claimed `position`, which belongs to `offset` of this segment, for writing.
+    /// The caller reserved `position`, which belongs to `offset` of this segment, for writing.
     #[inline(always)]
     pub(super) unsafe fn write(&self, offset: usize, position: u64, value: T) {
         let slot = &self.slots.0[offset];
-        // SAFETY: the claim makes the caller the only writer, and no consumer reads before the
-        // stamp. The last consumer of the slot was done before this life of the segment began.
+        // SAFETY: the reservation makes the caller the only writer, and no consumer reads before
+        // the stamp. The last consumer of the slot was done before this life of the segment began.
         slot.value.with_mut(|cell| unsafe { (*cell).write(value) });
         // Release pairs with the Acquire in `written`.
         slot.stamp.store(position + 1, Ordering::Release);
     }
 
-    /// Puts in `count` values, moved from `source`, for the positions from `position` on.
+    /// Writes `count` values, moved from `source`, for the positions from `position` on.
     ///
     /// # Safety
     ///
@@ -156,11 +157,11 @@ impl<T, const SLOTS: usize> Segment<T, SLOTS> {
     /// # Safety
     ///
     /// The caller saw the position that belongs to `offset` [`written`](Self::written) and then
-    /// claimed it for reading.
+    /// reserved it for reading.
     #[inline(always)]
     pub(super) unsafe fn take(&self, offset: usize) -> T {
-        // SAFETY: the value is there (stamp), and the claim makes the caller the only one to take
-        // it. The segment lives on until `taken` says that we are done.
+        // SAFETY: the value is there (stamp), and the reservation makes the caller the only one to
+        // take it. The segment lives on until `taken` is set.
         let value = self.slots.0[offset]
             .value
             .with(|cell| unsafe { (*cell).assume_init_read() });
@@ -189,7 +190,7 @@ impl<T, const SLOTS: usize> Segment<T, SLOTS> {
         }
     }
 
-    /// Whether each value of this life was taken. Asked after all of them were claimed.
+    /// Returns whether each value of this life was taken. Called after all of them were reserved.
     pub(super) fn is_consumed(&self) -> bool {
         let mark = self.mark.load(Ordering::Relaxed);
         // Acquire pairs with the Release in `take`.
