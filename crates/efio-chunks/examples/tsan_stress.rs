@@ -16,7 +16,7 @@ use std::thread;
 use efio_chunks::{AlignedBuf, Buffer, ByteReader, ByteWriter, Chunk, ChunkReader, Options};
 
 /// The last owner of an `Arc` learns through a fence that the others are done, and the sanitizer
-/// does not understand fences. Freeing what is in an `Arc` is the one thing it must not judge.
+/// does not understand fences. Only the release of what an `Arc` holds is hidden from it.
 #[unsafe(no_mangle)]
 extern "C" fn __tsan_default_suppressions() -> *const std::ffi::c_char {
     c"race:alloc::sync::Arc*drop_slow".as_ptr()
@@ -89,7 +89,7 @@ fn consume(mut reader: ByteReader, mut next: impl FnMut(usize) -> usize) {
             2 => {
                 let there: usize = reader
                     .chunks()
-                    .fold(0, |at, piece| at + check(position + at, piece.bytes()));
+                    .fold(0, |at, chunk| at + check(position + at, chunk.bytes()));
                 reader.consume(there)
             }
             3 => {

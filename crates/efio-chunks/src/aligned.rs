@@ -1,4 +1,4 @@
-//! A buffer with an alignment of the caller's choice, and the shelf where spare ones wait.
+//! A buffer with an alignment of the caller's choice, and the free list of spare ones.
 
 use core::fmt;
 use core::ops::{Deref, DerefMut};
@@ -29,7 +29,7 @@ use crate::chunk::{AppendChunk, Chunk};
 pub struct AlignedBuf {
     memory: Memory,
     len: usize,
-    /// Where the memory goes when the buffer is dropped.
+    /// Takes the memory when the buffer is dropped.
     home: Option<Arc<FreeList>>,
 }
 
@@ -40,7 +40,7 @@ struct Memory {
 }
 
 impl Memory {
-    /// `None` if the allocator has no more. The layout's size is not zero.
+    /// `None`: no memory. The layout's size is not zero.
     fn zeroed(layout: Layout) -> Option<Self> {
         debug_assert_ne!(layout.size(), 0);
         // SAFETY: the size is not zero.
@@ -62,8 +62,8 @@ unsafe impl Send for AlignedBuf {}
 unsafe impl Sync for AlignedBuf {}
 
 impl AlignedBuf {
-    /// An empty buffer with room for `capacity` bytes (at least one), the first at a multiple of
-    /// `align`.
+    /// Returns an empty buffer with room for `capacity` bytes (at least one), the first at a
+    /// multiple of `align`.
     ///
     /// # Panics
     /// If `align` is not a power of two or `capacity` exceeds `isize::MAX`.
@@ -90,27 +90,30 @@ impl AlignedBuf {
         })
     }
 
-    /// A buffer from the shelf or, if that is empty, a new one that will go there.
-    pub(crate) fn from_free_list(shelf: &Arc<FreeList>) -> Option<Self> {
-        let memory = shelf.take().or_else(|| Memory::zeroed(shelf.layout))?;
+    /// Takes a buffer from the free list, or allocates one that will return there. `None`: no
+    /// memory.
+    pub(crate) fn from_free_list(free_list: &Arc<FreeList>) -> Option<Self> {
+        let memory = free_list
+            .take()
+            .or_else(|| Memory::zeroed(free_list.layout))?;
         Some(Self {
             memory,
             len: 0,
-            home: Some(shelf.clone()),
+            home: Some(free_list.clone()),
         })
     }
 
-    /// How many bytes it can have.
+    /// Returns how many bytes fit.
     pub fn capacity(&self) -> usize {
         self.memory.layout.size()
     }
 
-    /// What the address is a multiple of.
+    /// Returns the alignment of the first byte.
     pub fn align(&self) -> usize {
         self.memory.layout.align()
     }
 
-    /// Copies bytes behind those that are there, as many as fit. Returns how many.
+    /// Appends bytes, as many as fit. Returns how many.
     pub fn extend_from_slice(&mut self, bytes: &[u8]) -> usize {
         let count = bytes.len().min(self.capacity() - self.len);
         self.spare()[..count].copy_from_slice(&bytes[..count]);
@@ -118,14 +121,14 @@ impl AlignedBuf {
         count
     }
 
-    /// The room behind the bytes; what is in it is anything but uninitialised.
+    /// Returns the unused room after the bytes: initialised, with any content.
     pub fn spare(&mut self) -> &mut [u8] {
         let room = self.capacity() - self.len;
         // SAFETY: all of the capacity is initialised, and it is borrowed for writing.
         unsafe { slice::from_raw_parts_mut(self.memory.start.as_ptr().add(self.len), room) }
     }
 
-    /// Makes it `len` bytes long: shorter, or longer by what is in [`spare`](Self::spare).
+    /// Sets the length to `len`: shorter, or longer by bytes of [`spare`](Self::spare).
     ///
     /// # Panics
     /// If `len` exceeds the capacity.
@@ -180,9 +183,9 @@ impl Drop for AlignedBuf {
         let kept = self
             .home
             .as_ref()
-            .is_some_and(|shelf| shelf.put(&self.memory));
+            .is_some_and(|free_list| free_list.put(&self.memory));
         if !kept {
-            // SAFETY: the shelf did not take it, and this is its end.
+            // SAFETY: the free list did not take it, and this is its end.
             unsafe { self.memory.free() };
         }
     }
@@ -209,7 +212,7 @@ unsafe impl Chunk for AlignedBuf {
 }
 
 // SAFETY: the pointer is a field, not derived from a reference; the layout is constant; nothing
-// here reads or writes behind `len` without `&mut`.
+// here reads or writes past `len` without `&mut`.
 unsafe impl AppendChunk for AlignedBuf {
     fn as_mut_ptr(&self) -> *mut u8 {
         self.memory.start.as_ptr()
@@ -220,13 +223,13 @@ unsafe impl AppendChunk for AlignedBuf {
     }
 }
 
-/// How many buffers a shelf can keep.
+/// The most buffers that a free list can hold.
 const SPARES: usize = 8;
 
-/// A few spare buffers of one layout, on their way back from the reader to the writer.
+/// A few spare buffers of one layout, which the reader returns to the writer.
 ///
-/// A slot is null or holds memory that belongs to it. Whoever moves a slot from one state to the
-/// other owns what he moved, so any thread may put and take.
+/// A slot is null or holds memory that it owns. The thread that moves a slot from one state to the
+/// other owns the memory that it moved, so any thread may put and take.
 pub(crate) struct FreeList {
     slots: [AtomicPtr<u8>; SPARES],
     /// How many of the slots are in use.
@@ -235,7 +238,7 @@ pub(crate) struct FreeList {
 }
 
 impl FreeList {
-    /// Keeps up to `spares` buffers, but no more than eight.
+    /// Returns an empty list for up to `spares` buffers, at most eight.
     pub(crate) fn new(capacity: usize, align: usize, spares: usize) -> Self {
         let slots = core::array::from_fn(|_| AtomicPtr::new(ptr::null_mut()));
         Self {
@@ -250,7 +253,8 @@ impl FreeList {
             if slot.load(Relaxed).is_null() {
                 return None;
             }
-            // Acquire: pairs with the Release in `put`: whoever used the memory before is done.
+            // Acquire: pairs with the Release in `put`: the thread that used the memory before is
+            // done.
             let start = NonNull::new(slot.swap(ptr::null_mut(), Acquire))?;
             Some(Memory {
                 start,
@@ -259,7 +263,7 @@ impl FreeList {
         })
     }
 
-    /// Whether it took the memory, which is then its own. The layouts agree.
+    /// Takes the memory if a slot is empty, and returns whether it did. The layouts agree.
     fn put(&self, memory: &Memory) -> bool {
         debug_assert_eq!(memory.layout, self.layout);
         self.slots[..self.spares].iter().any(|slot| {
@@ -274,7 +278,7 @@ impl FreeList {
 impl Drop for FreeList {
     fn drop(&mut self) {
         while let Some(memory) = self.take() {
-            // SAFETY: it was the shelf's.
+            // SAFETY: only the free list had it.
             unsafe { memory.free() };
         }
     }

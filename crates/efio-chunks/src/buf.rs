@@ -9,8 +9,8 @@ use crate::chunk::Chunk;
 use crate::chunk_ref::Popped;
 use crate::reader::ChunkReader;
 
-/// What is there to read now. [`remaining`](Buf::remaining) may grow from one call to the next while
-/// the writer writes; it shrinks only by `advance`.
+/// The bytes that are available now. [`remaining`](Buf::remaining) may grow from one call to the
+/// next while the writer writes; it shrinks only by `advance`.
 impl<C: Chunk> Buf for ChunkReader<C> {
     fn remaining(&self) -> usize {
         self.len()
@@ -47,7 +47,7 @@ impl From<Buffer> for Bytes {
 }
 
 impl<C: Into<Bytes>> Popped<C> {
-    /// The bytes that were not consumed, without a copy.
+    /// Returns the bytes that were not consumed, without a copy.
     pub fn into_bytes(self) -> Bytes {
         let (chunk, range) = self.into_parts();
         chunk.into().slice(range)

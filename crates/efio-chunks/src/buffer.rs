@@ -4,7 +4,7 @@ use crate::aligned::AlignedBuf;
 use crate::chunk::{AppendChunk, Chunk};
 
 /// Any of the usual owned byte containers, so that one stream can carry them all. It comes out as
-/// what it went in; see [`byte_stream`](crate::byte_stream).
+/// it went in; see [`byte_stream`](crate::byte_stream).
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Buffer {
@@ -22,7 +22,7 @@ pub enum Buffer {
 }
 
 impl Buffer {
-    /// Its bytes.
+    /// Returns its bytes.
     pub fn as_slice(&self) -> &[u8] {
         match self {
             Self::Vec(bytes) => bytes,
@@ -89,7 +89,7 @@ unsafe impl Chunk for Buffer {
     fn as_ptr(&self) -> *const u8 {
         match self {
             // Not through `as_slice`, whose reference would end at `len`: an open tail has bytes
-            // behind it.
+            // after it.
             Self::Aligned(bytes) => Chunk::as_ptr(bytes),
             other => other.as_slice().as_ptr(),
         }

@@ -1,4 +1,4 @@
-//! A stream for those who have no chunk type of their own.
+//! A stream for users without a chunk type of their own.
 
 use core::fmt;
 
@@ -12,8 +12,8 @@ use crate::push_error::PushError;
 use crate::reader::ChunkReader;
 use crate::writer::ChunkWriter;
 
-/// A byte stream without a bound: carries any [`Buffer`] and copies what is appended into tails of
-/// its own.
+/// Returns the two ends of a byte stream without a bound, which carries any [`Buffer`] and copies
+/// appended bytes into tails of its own.
 ///
 /// ```
 /// let (mut writer, mut reader) = efio_chunks::byte_stream();
@@ -34,14 +34,15 @@ pub fn byte_stream() -> (ByteWriter, ByteReader) {
     Options::new().build_bytes()
 }
 
-/// A [`byte_stream`] that holds at most `max_bytes` bytes, or one buffer that is larger.
+/// Returns the two ends of a [`byte_stream`] that holds at most `max_bytes` bytes, or one buffer
+/// that is larger.
 pub fn bounded_byte_stream(max_bytes: usize) -> (ByteWriter, ByteReader) {
     Options::new().max_bytes(max_bytes).build_bytes()
 }
 
 impl Options {
-    /// The two ends of a new byte stream, whose writer makes its own tails. A bound of zero counts
-    /// as one, so that bytes can pass.
+    /// Returns the two ends of a new byte stream, whose writer makes its own tails. A bound of zero
+    /// counts as one, so that bytes can pass.
     pub fn build_bytes(mut self) -> (ByteWriter, ByteReader) {
         self.max_bytes = self.max_bytes.map(|bytes| bytes.max(1));
         let bound = self.max_bytes.unwrap_or(usize::MAX);
@@ -59,20 +60,20 @@ pub type ByteReader = ChunkReader<Buffer>;
 
 /// The writing end of a [`byte_stream`]: a [`ChunkWriter`] that makes its own tails.
 ///
-/// Tails start small and double up to a [configured size](Options::chunk_size). Those of the
-/// largest size are used again when the reader is done with them: as many wait for the writer as the
-/// bound can keep busy, four without a bound, eight at most.
+/// Tails start small and double up to a [configured size](Options::chunk_size). Tails of
+/// the largest size are recycled when the reader is done with them: as many as the bound can keep
+/// in use, four without a bound, at most eight.
 pub struct ByteWriter {
     inner: ChunkWriter<Buffer>,
     next_size: usize,
     spares: Spares,
 }
 
-/// Tails of the largest size; the shelf is made with the first of them.
+/// Tails of the largest size; the free list is made with the first of them.
 struct Spares {
     size: usize,
     count: usize,
-    shelf: Option<Arc<FreeList>>,
+    free_list: Option<Arc<FreeList>>,
 }
 
 /// Spare tails of a stream without a bound.
@@ -87,7 +88,7 @@ impl ByteWriter {
         let spares = Spares {
             size: largest,
             count: busy.unwrap_or(UNBOUNDED_SPARES),
-            shelf: None,
+            free_list: None,
         };
         Self {
             inner,
@@ -96,7 +97,7 @@ impl ByteWriter {
         }
     }
 
-    /// Copies bytes to the end of the stream and shows them to the reader at once. Returns how
+    /// Copies bytes to the end of the stream and publishes them at once. Returns how
     /// many: all of them, unless the stream is bounded and full, has no reader any more, or there
     /// is no memory.
     #[inline]
@@ -116,9 +117,9 @@ impl ByteWriter {
         done
     }
 
-    /// Room at the end of the stream, to be filled in place (by a `read` from a socket, say) and
-    /// then [committed](Self::commit). Empty if the stream is full, has no reader any more, or
-    /// there is no memory.
+    /// Returns room at the end of the stream, to be filled in place (by a `read` from a socket,
+    /// say) and then [committed](Self::commit). Empty if the stream is full, has no reader any
+    /// more, or there is no memory.
     pub fn spare(&mut self) -> &mut [u8] {
         self.make_room(1);
         let spare = self.inner.spare();
@@ -127,7 +128,7 @@ impl ByteWriter {
         unsafe { &mut *(core::ptr::from_mut(spare) as *mut [u8]) }
     }
 
-    /// Shows the first `count` bytes of [`spare`](Self::spare) to the reader.
+    /// Publishes the first `count` bytes of [`spare`](Self::spare).
     ///
     /// # Panics
     /// If `spare` was shorter.
@@ -140,7 +141,7 @@ impl ByteWriter {
         unsafe { self.inner.commit(count) };
     }
 
-    /// Makes the open tail have room; `wanted` bytes would be best. False if it cannot be had.
+    /// Makes room in the open tail, if possible for `wanted` bytes. `false`: no room available.
     fn make_room(&mut self, wanted: usize) -> bool {
         if self.inner.room() != 0 {
             return true;
@@ -160,12 +161,15 @@ impl ByteWriter {
         if size < self.spares.size {
             return AlignedBuf::try_new(size, ALIGN);
         }
-        let Spares { count, shelf, .. } = &mut self.spares;
-        let shelf = shelf.get_or_insert_with(|| Arc::new(FreeList::new(size, ALIGN, *count)));
-        AlignedBuf::from_free_list(shelf)
+        let Spares {
+            count, free_list, ..
+        } = &mut self.spares;
+        let free_list =
+            free_list.get_or_insert_with(|| Arc::new(FreeList::new(size, ALIGN, *count)));
+        AlignedBuf::from_free_list(free_list)
     }
 
-    /// Hands a buffer over without copying it; see [`ChunkWriter::push`].
+    /// Pushes a buffer without copying it; see [`ChunkWriter::push`].
     ///
     /// # Errors
     /// The buffer comes back when the stream is full or has no reader any more.
@@ -173,13 +177,13 @@ impl ByteWriter {
         self.inner.push(buffer.into())
     }
 
-    /// Hands a buffer over from its byte `begin` on; see [`ChunkWriter::push_from`].
+    /// Pushes a buffer from its byte `begin` on; see [`ChunkWriter::push_from`].
     ///
     /// # Errors
     /// As for [`push`](Self::push).
     ///
     /// # Panics
-    /// If `begin` is behind the end of the buffer.
+    /// If `begin` is past the end of the buffer.
     pub fn push_from(
         &mut self,
         buffer: impl Into<Buffer>,
@@ -188,7 +192,7 @@ impl ByteWriter {
         self.inner.push_from(buffer.into(), begin)
     }
 
-    /// Hands over what [`pop`](ChunkReader::pop) gave.
+    /// Pushes a chunk that [`pop`](ChunkReader::pop) returned.
     ///
     /// # Errors
     /// As for [`push`](Self::push).
@@ -196,9 +200,9 @@ impl ByteWriter {
         self.inner.push_popped(popped)
     }
 
-    /// Moves all that is there to read in `from` to the end of this stream, as far as this one
-    /// takes it. Nothing is copied but the bytes of `from`'s open tail, which its writer keeps.
-    /// Returns how many bytes went.
+    /// Moves all bytes available in `from` to the end of this stream, as far as this stream takes
+    /// them. Copies only the bytes of `from`'s open tail, which its writer keeps. Returns how many
+    /// bytes moved.
     pub fn transfer_from(&mut self, from: &mut ByteReader) -> usize {
         let mut moved = from.transfer(&mut self.inner);
         loop {
@@ -220,13 +224,13 @@ impl ByteWriter {
         self.inner.seal();
     }
 
-    /// How many of `wanted` bytes would be taken now.
+    /// Returns how many of `wanted` bytes the stream would take now.
     pub fn allowance(&mut self, wanted: usize) -> usize {
         if self.inner.is_reader_gone() {
             return 0;
         }
         let granted = self.inner.allowance(wanted);
-        // What goes beyond the open tail needs another one.
+        // Bytes beyond the open tail need another one.
         let tail = self.inner.room();
         if granted <= tail || self.inner.has_room_for(1) {
             granted
@@ -235,27 +239,27 @@ impl ByteWriter {
         }
     }
 
-    /// Whether a buffer of `bytes` bytes would be taken now.
+    /// Returns whether the stream would take a buffer of `bytes` bytes now.
     pub fn has_room_for(&mut self, bytes: usize) -> bool {
         self.inner.has_room_for(bytes)
     }
 
-    /// How many bytes are in the stream, not consumed yet.
+    /// Returns how many bytes are in the stream, not consumed yet.
     pub fn buffered(&mut self) -> usize {
         self.inner.buffered()
     }
 
-    /// The bound, if there is one.
+    /// Returns the bound, if there is one.
     pub fn max_bytes(&self) -> Option<usize> {
         self.inner.max_bytes()
     }
 
-    /// Whether the reading end was dropped.
+    /// Returns whether the reading end was dropped.
     pub fn is_reader_gone(&self) -> bool {
         self.inner.is_reader_gone()
     }
 
-    /// Asks to be notified when there is room; see [`ChunkWriter::arm`].
+    /// Requests a notification for when there is room; see [`ChunkWriter::arm`].
     pub fn arm(&mut self, bytes: usize) -> bool {
         self.inner.arm(bytes)
     }
@@ -265,7 +269,7 @@ impl ByteWriter {
         self.inner.close();
     }
 
-    /// Gives the stream up; see [`ChunkWriter::abort`].
+    /// Aborts the stream; see [`ChunkWriter::abort`].
     pub fn abort(self) {
         self.inner.abort();
     }

@@ -1,40 +1,40 @@
-//! What may travel in a stream.
+//! The memory that a stream carries.
 
-/// A piece of memory with bytes in it that a stream can carry from one thread to another.
+/// A block of memory with bytes in it that a stream can carry from one thread to another.
 ///
 /// Supplied: `Vec<u8>`, `Box<[u8]>`, [`AlignedBuf`](crate::AlignedBuf), [`Buffer`](crate::Buffer)
 /// and, with the feature `bytes`, `bytes::Bytes`.
 ///
 /// # Safety
 ///
-/// From the moment a stream has it until it gives it back or drops it:
+/// From the moment that a stream takes it until it returns or drops it:
 ///
 /// - `as_ptr` returns one and the same pointer while the chunk stays in its place, and `len` and
 ///   `memory` the same number. None of them panics.
 /// - The `len` bytes at the pointer are initialised, may be read from any thread that has a
-///   reference to the chunk, and nobody changes them.
+///   reference to the chunk, and no thread changes them.
 pub unsafe trait Chunk: Send {
-    /// The first byte.
+    /// Returns the address of the first byte.
     fn as_ptr(&self) -> *const u8;
 
-    /// How many initialised bytes it has.
+    /// Returns how many initialised bytes it has.
     fn len(&self) -> usize;
 
-    /// Whether it has none.
+    /// Returns whether it has none.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// How many bytes of memory it keeps, unused room included. A bounded stream counts them beside
-    /// the bytes, so that neither many small chunks nor large ones with little in them take more
-    /// memory than the bound allows. The default is `len`.
+    /// Returns how many bytes of memory it keeps, unused room included. A bounded stream counts
+    /// them beside the bytes, so that neither many small chunks nor large ones with little in them
+    /// take more memory than the bound allows. The default is `len`.
     fn memory(&self) -> usize {
         self.len()
     }
 
-    /// Tells an owned chunk that a stream has filled it up to `len`. Called when the chunk leaves
-    /// the stream through [`pop`](crate::ChunkReader::pop), if bytes were appended to it. A type
-    /// that keeps its length in a field sets it; the default does nothing.
+    /// Sets the length of an owned chunk that a stream has filled up to `len`. Called when the
+    /// chunk leaves the stream through [`pop`](crate::ChunkReader::pop), if bytes were appended to
+    /// it. A type that keeps its length in a field sets it; the default does nothing.
     ///
     /// # Safety
     ///
@@ -44,8 +44,8 @@ pub unsafe trait Chunk: Send {
     }
 }
 
-/// A chunk with room behind its bytes, into which a writer may copy more while a reader looks at
-/// those that are there.
+/// A chunk with room after its bytes, into which a writer may copy more while a reader reads those
+/// before it.
 ///
 /// Both sides hold a `&Self` at the same time, hence `Sync`; so the pointer must come from
 /// something that a shared reference does not make read-only: a raw pointer in a field, or an
@@ -56,15 +56,15 @@ pub unsafe trait Chunk: Send {
 ///
 /// In addition to what [`Chunk`] demands:
 ///
-/// - `as_mut_ptr` is the same address as `as_ptr`, valid for writes of `[len, capacity)`, whoever
-///   has the chunk borrowed. `capacity` is constant and at least `len`.
-/// - While the chunk is in a stream nobody but the stream reads or writes `[len, capacity)`, except
+/// - `as_mut_ptr` is the same address as `as_ptr`, valid for writes of `[len, capacity)`, even
+///   while the chunk is borrowed. `capacity` is constant and at least `len`.
+/// - While the chunk is in a stream only the stream reads or writes `[len, capacity)`, except
 ///   that bytes which the stream has published may be read.
 pub unsafe trait AppendChunk: Chunk + Sync {
-    /// The first byte, for writing behind the bytes that are there.
+    /// Returns the address of the first byte, for writing after the bytes in the chunk.
     fn as_mut_ptr(&self) -> *mut u8;
 
-    /// How many bytes it can have.
+    /// Returns how many bytes fit.
     fn capacity(&self) -> usize;
 }
 

@@ -1,4 +1,4 @@
-//! What the reader finds: pieces of the stream, one per chunk, lent or owned.
+//! The reader's views of the stream, one per chunk, borrowed or owned.
 
 use core::fmt;
 use core::ops::Range;
@@ -8,18 +8,15 @@ use crate::chunk::Chunk;
 use crate::link::{End, Next};
 use crate::node::{Extent, Node, Shared};
 
-/// The bytes of one chunk that are published and not consumed, lent by the reader.
+/// The bytes of one chunk that are published and not consumed, borrowed from the reader.
 pub struct ChunkRef<'a, C> {
     node: &'a Node<C>,
     offset: usize,
     extent: Extent,
 }
 
-/// What [`ChunkReader::front`](crate::ChunkReader::front) returns.
-pub type Front<'a, C> = ChunkRef<'a, C>;
-
 impl<'a, C: Chunk> ChunkRef<'a, C> {
-    /// The bytes. There is at least one.
+    /// Returns the bytes, at least one.
     pub fn bytes(&self) -> &'a [u8] {
         let len = self.extent.end - self.offset;
         // SAFETY: bytes below the published end are initialised and never change; the chunk stays
@@ -27,7 +24,7 @@ impl<'a, C: Chunk> ChunkRef<'a, C> {
         unsafe { slice::from_raw_parts(self.chunk().as_ptr().add(self.offset), len) }
     }
 
-    /// The chunk. Its `len()` may be less than [`published`](Self::published) if bytes were
+    /// Returns the chunk. Its `len()` may be less than [`published`](Self::published) if bytes were
     /// appended. If it is reference-counted the caller may clone it: the published bytes of an
     /// open chunk never change.
     pub fn chunk(&self) -> &'a C {
@@ -35,18 +32,18 @@ impl<'a, C: Chunk> ChunkRef<'a, C> {
         unsafe { self.node.chunk() }
     }
 
-    /// Where in the chunk [`bytes`](Self::bytes) start: what is consumed of it, from its first byte.
+    /// Returns where in the chunk [`bytes`](Self::bytes) start: the bytes before it are consumed.
     pub fn offset(&self) -> usize {
         self.offset
     }
 
-    /// Where in the chunk the bytes end: how many are published, from its first byte.
+    /// Returns where in the chunk the bytes end: so many are published, from its first byte.
     pub fn published(&self) -> usize {
         self.extent.end
     }
 
-    /// Whether no more bytes will come into this chunk. Then [`pop`](crate::ChunkReader::pop) gives
-    /// it away.
+    /// Returns whether no more bytes will come into this chunk. Then
+    /// [`pop`](crate::ChunkReader::pop) returns it.
     pub fn is_sealed(&self) -> bool {
         self.extent.sealed
     }
@@ -54,7 +51,7 @@ impl<'a, C: Chunk> ChunkRef<'a, C> {
 
 impl<C: Chunk> fmt::Debug for ChunkRef<'_, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Piece")
+        f.debug_struct("ChunkRef")
             .field("offset", &self.offset)
             .field("published", &self.extent.end)
             .field("sealed", &self.extent.sealed)
@@ -62,19 +59,20 @@ impl<C: Chunk> fmt::Debug for ChunkRef<'_, C> {
     }
 }
 
-/// The pieces of a stream in order, without consuming them.
+/// An iterator over the chunks of a stream in order, without consuming them; see
+/// [`ChunkReader::chunks`](crate::ChunkReader::chunks).
 ///
-/// What is written while it runs may or may not be seen, but never with a gap.
+/// Bytes written meanwhile may or may not be seen, but never with a gap.
 pub struct ChunkRefs<'a, C> {
     shared: &'a Shared<C>,
-    place: Place<C>,
+    position: Position<C>,
     end: Option<End>,
 }
 
-/// Where a walk stands.
+/// The position of an iterator.
 #[derive(Debug, Clone, Copy)]
-enum Place<C> {
-    /// At a node, with that much of its chunk behind it.
+enum Position<C> {
+    /// At a node, of whose chunk so many bytes are passed.
     At(*mut Node<C>, usize),
     /// Past the chunk of a node; null: before the first.
     Past(*mut Node<C>),
@@ -92,19 +90,19 @@ impl<'a, C> ChunkRefs<'a, C> {
         spent: bool,
         offset: usize,
     ) -> Self {
-        let place = if spent {
-            Place::Past(node)
+        let position = if spent {
+            Position::Past(node)
         } else {
-            Place::At(node, offset)
+            Position::At(node, offset)
         };
         Self {
             shared,
-            place,
+            position,
             end: None,
         }
     }
 
-    /// After `next` returned `None`: the end of the stream, if that is why.
+    /// Returns the end of the stream, if `next` returned `None` because of it.
     pub(crate) fn end(&self) -> Option<End> {
         self.end
     }
@@ -115,17 +113,17 @@ impl<'a, C: Chunk> Iterator for ChunkRefs<'a, C> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            match self.place {
-                Place::At(node, offset) => {
+            match self.position {
+                Position::At(node, offset) => {
                     // SAFETY: the reader frees nodes, from its own on, and it is borrowed.
                     let node_ref = unsafe { &*node };
                     let extent = node_ref.extent();
-                    // Behind an open chunk there may be another one by now, and more bytes in this
-                    // one before it: stop here, or there would be a gap.
-                    self.place = if extent.sealed {
-                        Place::Past(node)
+                    // The writer may have appended to this open chunk and linked another one since
+                    // the load: stop here, or there would be a gap.
+                    self.position = if extent.sealed {
+                        Position::Past(node)
                     } else {
-                        Place::Done
+                        Position::Done
                     };
                     if offset < extent.end {
                         return Some(ChunkRef {
@@ -135,22 +133,24 @@ impl<'a, C: Chunk> Iterator for ChunkRefs<'a, C> {
                         });
                     }
                 }
-                Place::Past(node) => {
+                Position::Past(node) => {
                     let link = if node.is_null() {
                         self.shared.first()
                     } else {
                         // SAFETY: as above.
                         unsafe { &(*node).next }
                     };
-                    self.place = Place::Done;
+                    self.position = Position::Done;
                     match link.get() {
                         // SAFETY: linked nodes are alive until the reader steps past them.
-                        Next::Node(next) => self.place = Place::At(next, unsafe { (*next).begin }),
+                        Next::Node(next) => {
+                            self.position = Position::At(next, unsafe { (*next).begin })
+                        }
                         Next::End(end) => self.end = Some(end),
                         Next::Nothing => {}
                     }
                 }
-                Place::Done => return None,
+                Position::Done => return None,
             }
         }
     }
@@ -160,11 +160,11 @@ impl<C> core::iter::FusedIterator for ChunkRefs<'_, C> where Self: Iterator {}
 
 impl<C> fmt::Debug for ChunkRefs<'_, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pieces").finish_non_exhaustive()
+        f.debug_struct("ChunkRefs").finish_non_exhaustive()
     }
 }
 
-/// A chunk that left the stream, and which of its bytes were not consumed.
+/// A chunk that left the stream, and the range of its bytes that were not consumed.
 pub struct Popped<C> {
     chunk: C,
     range: Range<usize>,
@@ -177,32 +177,32 @@ impl<C: Chunk> Popped<C> {
         Self { chunk, range }
     }
 
-    /// The bytes that were not consumed.
+    /// Returns the bytes that were not consumed.
     pub fn bytes(&self) -> &[u8] {
-        // SAFETY: by construction, and the chunk has been in nobody else's hands.
+        // SAFETY: by construction, and no one else had the chunk since.
         unsafe {
             slice::from_raw_parts(self.chunk.as_ptr().add(self.range.start), self.range.len())
         }
     }
 
-    /// The chunk.
+    /// Returns the chunk.
     pub fn chunk(&self) -> &C {
         &self.chunk
     }
 
-    /// Where in the chunk the bytes are.
+    /// Returns where in the chunk the bytes are.
     pub fn range(&self) -> Range<usize> {
         self.range.clone()
     }
 }
 
 impl<C> Popped<C> {
-    /// The chunk, and where in it the bytes are that were not consumed.
+    /// Returns the chunk, and the range of its bytes that were not consumed.
     pub fn into_parts(self) -> (C, Range<usize>) {
         (self.chunk, self.range)
     }
 
-    /// The chunk with everything that was ever in it.
+    /// Returns the chunk with all its bytes, consumed ones too.
     pub fn into_chunk(self) -> C {
         self.chunk
     }

@@ -11,18 +11,18 @@
 //! ```
 //!
 //! A chunk is any type that implements [`Chunk`]: it goes in by value and comes out by value. One
-//! that also implements [`AppendChunk`] can be the stream's *open tail*: the writer copies bytes
-//! behind those that are there, and the reader sees them at once. Whoever has no chunk type of his
-//! own takes [`byte_stream`], which carries all the usual ones and makes its own tails.
+//! that also implements [`AppendChunk`] can be the stream's *open tail*: the writer appends
+//! bytes to it, and the reader sees them at once. Users without a chunk type of their own take
+//! [`byte_stream`], which carries all the usual ones and makes its own tails.
 //!
 //! # Progress and memory
 //!
-//! No operation waits for the other end. Each takes a bounded number of steps for the bytes and chunks
-//! that it handles (wait-free, but for the allocator); only `len` and the walks over chunks go on for
-//! as long as the writer adds chunks faster than they pass them. `append`, `read`, `front`, `consume` use no read-modify-write unless a
-//! [notification hook](Options) is attached; a chunk costs one small allocation and a few atomic
-//! stores. An idle stream has 128 bytes on the heap and, once it has been used, one spent node of
-//! 24 bytes plus the size of a `C`.
+//! No operation waits for the other end. Each takes a bounded number of steps for the bytes and
+//! chunks that it handles (wait-free, except for the allocator); only `len` and the iterators over
+//! chunks go on for as long as the writer adds chunks faster than they pass them. `append`, `read`,
+//! `front` and `consume` use no read-modify-write unless a [notification hook](Options) is
+//! attached; a chunk costs one small allocation and a few atomic stores. An idle stream has 128
+//! bytes on the heap and, once it has been used, one spent node of 24 bytes plus the size of a `C`.
 
 mod aligned;
 #[cfg(feature = "bytes")]
@@ -44,7 +44,7 @@ pub use aligned::AlignedBuf;
 pub use buffer::Buffer;
 pub use byte_stream::{ByteReader, ByteWriter, bounded_byte_stream, byte_stream};
 pub use chunk::{AppendChunk, Chunk};
-pub use chunk_ref::{ChunkRef, ChunkRefs, Front, Popped};
+pub use chunk_ref::{ChunkRef, ChunkRefs, Popped};
 pub use notify::{Notify, TaskWaker};
 pub use options::{Options, bounded, unbounded};
 pub use push_error::PushError;

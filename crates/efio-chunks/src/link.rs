@@ -2,11 +2,11 @@
 //!
 //! | word | meaning | who leaves the state |
 //! |---|---|---|
-//! | null | nothing linked yet | writer: links or ends; reader: asks |
-//! | WAITING | the same, and the reader wants to hear of it | writer: links or ends |
-//! | CLOSED | the writer closed the stream here | nobody |
-//! | ABORTED | the writer gave the stream up here | nobody |
-//! | other | the next node | nobody |
+//! | null | nothing linked yet | writer: links or ends; reader: requests a wake-up |
+//! | WAITING | the same, and the reader requested a wake-up | writer: links or ends |
+//! | CLOSED | the writer closed the stream here | never left |
+//! | ABORTED | the writer aborted the stream here | never left |
+//! | other | the next node | never left |
 //!
 //! The writer leaves the first two states once and never touches the link (nor its node) again,
 //! so the reader may free the node as soon as it sees one of the last three.
@@ -22,7 +22,7 @@ const WAITING: usize = 1;
 const CLOSED: usize = 2;
 const ABORTED: usize = 3;
 
-/// What a reader finds behind a node.
+/// What follows a node.
 #[derive(Debug)]
 pub(crate) enum Next<C> {
     Nothing,
@@ -37,6 +37,7 @@ pub(crate) enum End {
     Aborted = ABORTED as isize,
 }
 
+/// The link of a node; see the module.
 #[derive(Debug)]
 pub(crate) struct Link<C>(AtomicPtr<Node<C>>);
 
@@ -45,7 +46,7 @@ impl<C> Link<C> {
         Self(AtomicPtr::new(ptr::null_mut()))
     }
 
-    /// Reader: what comes next, and with it everything that the writer did before it linked it.
+    /// Reader: returns what comes next, with everything that the writer did before it linked it.
     #[inline]
     pub(crate) fn get(&self) -> Next<C> {
         // Acquire: pairs with the Release in `set`; the node's fields are plain memory.
@@ -58,10 +59,10 @@ impl<C> Link<C> {
         }
     }
 
-    /// Writer, once per link: the next node. With `watched` returns whether the reader waits.
+    /// Writer, once per link: links the next node. With `watched` returns whether the reader waits.
     pub(crate) fn set(&self, node: *mut Node<C>, watched: bool) -> bool {
         if watched {
-            // Release: pairs with `get`. Acquire: pairs with `ask`.
+            // Release: pairs with `get`. Acquire: pairs with `request_wakeup`.
             self.0.swap(node, AcqRel).addr() == WAITING
         } else {
             self.0.store(node, Release);
@@ -69,16 +70,16 @@ impl<C> Link<C> {
         }
     }
 
-    /// Writer, once per link: the end of the stream.
+    /// Writer, once per link: ends the stream here. Returns as [`set`](Self::set).
     pub(crate) fn end(&self, end: End, watched: bool) -> bool {
         self.set(ptr::without_provenance_mut(end as usize), watched)
     }
 
-    /// Reader: asks to hear of the link. False when there is one already.
+    /// Reader: requests a wake-up for the link. `false`: there is a link already.
     pub(crate) fn request_wakeup(&self) -> bool {
         let waiting = ptr::without_provenance_mut(WAITING);
-        // Release: pairs with the Acquire in `set`. A failure needs no ordering: the caller looks
-        // again with `get`.
+        // Release: pairs with the Acquire in `set`. A failure needs no ordering: the caller calls
+        // `get` again.
         match self
             .0
             .compare_exchange(ptr::null_mut(), waiting, Release, Relaxed)

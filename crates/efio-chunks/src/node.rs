@@ -5,13 +5,13 @@
 //! ┌──────────┐  first   ┌───────┐ next  ┌───────┐ next  ┌───────┐ next
 //! │ gone     ├─────────►│ spent ├──────►│ chunk ├──────►│ chunk ├──────► null, or the end
 //! │ consumed │          └───────┘       └───────┘       └───────┘
-//! └──────────┘              ▲ reader stands here            ▲ writer: the tail, open or sealed
+//! └──────────┘              ▲ reader is here                ▲ writer: the tail, open or sealed
 //! ```
 //!
-//! `published` says how many bytes of the chunk the reader may look at and whether that number is
-//! final. While it is not, the chunk is the *open tail* and the writer copies bytes behind the
-//! published ones. Once it is, the reader owns the chunk: it moves it out or drops it, and keeps the
-//! spent node only until the writer has linked the next one to it.
+//! `published` says how many bytes of the chunk the reader may read and whether that number is
+//! final. While it is not, the chunk is the *open tail* and the writer copies bytes after the
+//! published ones. Once it is, the reader owns the chunk: it moves it out or drops it, and keeps
+//! the spent node only until the writer has linked the next one to it.
 
 use core::mem::MaybeUninit;
 
@@ -53,12 +53,12 @@ pub(crate) struct Node<C> {
     pub(crate) next: Link<C>,
     /// Where in the chunk the stream's bytes start. Constant.
     pub(crate) begin: usize,
-    /// Shared by both sides until sealed, then the reader's alone; initialised until it takes it.
+    /// Shared by both sides until sealed, then only the reader's; initialised until it takes it.
     chunk: UnsafeCell<MaybeUninit<C>>,
 }
 
 impl<C: Chunk> Node<C> {
-    /// The memory that `chunk` takes while it is in a stream, with its node, and about what
+    /// Returns the memory that `chunk` takes while it is in a stream, with its node, and about what
     /// allocators add to two allocations.
     pub(crate) fn memory(chunk: &C) -> usize {
         const ADDED: usize = 32;
@@ -67,7 +67,7 @@ impl<C: Chunk> Node<C> {
 }
 
 impl<C> Node<C> {
-    /// A node on the heap that carries `chunk[begin..extent.end]`.
+    /// Allocates a node that carries `chunk[begin..extent.end]`.
     pub(crate) fn new(chunk: C, begin: usize, extent: Extent) -> *mut Self {
         Box::into_raw(Box::new(Self {
             published: Watched::new(extent.pack()),
@@ -77,27 +77,28 @@ impl<C> Node<C> {
         }))
     }
 
-    /// Reader: the bytes that it may look at.
+    /// Reader: returns the bytes that it may read.
     #[inline(always)]
     pub(crate) fn extent(&self) -> Extent {
         Extent::unpack(self.published.get())
     }
 
-    /// Writer, while the chunk is open. Returns whether the reader was waiting, if `watched`.
+    /// Writer: publishes bytes of an open chunk. Returns whether the reader was waiting, if
+    /// `watched`.
     #[inline(always)]
     pub(crate) fn publish(&self, extent: Extent, watched: bool) -> bool {
         self.published.set(extent.pack(), watched)
     }
 
-    /// Reader: asks to hear of a change. False when the extent is no longer `seen`.
-    pub(crate) fn ask(&self, seen: Extent) -> bool {
-        self.published.ask(seen.pack())
+    /// Reader: requests a wake-up for a change. `false`: the extent is no longer `seen`.
+    pub(crate) fn request_wakeup(&self, seen: Extent) -> bool {
+        self.published.request_wakeup(seen.pack())
     }
 
-    /// The chunk, where it lies.
+    /// Returns the chunk in its place.
     ///
     /// # Safety
-    /// The chunk has not been taken, and nobody takes it while the reference lives: the caller is
+    /// The chunk has not been taken, and it is not taken while the reference lives: the caller is
     /// the reader, or the writer with the chunk still open.
     #[inline]
     pub(crate) unsafe fn chunk(&self) -> &C {
@@ -109,32 +110,33 @@ impl<C> Node<C> {
     /// Moves the chunk out.
     ///
     /// # Safety
-    /// The caller is the reader and has seen the chunk sealed (or is alone), and takes it once.
+    /// The caller is the reader and has seen the chunk sealed (or no other end is left), and takes
+    /// it once.
     pub(crate) unsafe fn take(&self) -> C {
-        // SAFETY: a sealed chunk is the reader's alone, and it is still there by contract.
+        // SAFETY: only the reader uses a sealed chunk, and it is still there by contract.
         self.chunk
             .with_mut(|chunk| unsafe { (*chunk).assume_init_read() })
     }
 }
 
-/// Keeps what one side writes often away from what both read.
+/// A cache line of its own, for words that one side writes often.
 #[derive(Debug)]
 #[repr(align(64))]
 pub(crate) struct Line<T>(pub(crate) T);
 
-/// What both ends share: two cache lines, and all that a fresh stream has on the heap.
+/// The state that both ends share: two cache lines, and all the heap memory of a new stream.
 #[derive(Debug)]
 pub(crate) struct Shared<C> {
     /// Written once or twice in the life of a stream.
-    rare: Line<Rare<C>>,
-    /// What the reader gave back.
+    cold: Line<Cold<C>>,
+    /// What the reader returned.
     pub(crate) returned: Line<Returned>,
 }
 
-/// What the reader gave back of what is bounded. Its own to change.
+/// What the reader returned of the bounded resources. Only the reader changes it.
 #[derive(Debug)]
 pub(crate) struct Returned {
-    /// How many bytes it has consumed, modulo the width of a [`Watched`].
+    /// How many bytes it consumed, modulo the width of a [`Watched`].
     pub(crate) bytes: Watched,
     /// How much memory the chunks had that left the stream, modulo the word. Only in a bounded
     /// stream; published by the next `set` of `bytes`, be it to the same value.
@@ -142,39 +144,39 @@ pub(crate) struct Returned {
 }
 
 #[derive(Debug)]
-struct Rare<C> {
+struct Cold<C> {
     first: Link<C>,
-    /// Which ends have left.
+    /// Which ends were dropped.
     gone: AtomicU8,
-    /// Where a reader that left first stood; the writer cleans up from there.
-    rest: UnsafeCell<Rest<C>>,
+    /// The position of a reader that was dropped first; the writer frees from there.
+    position: UnsafeCell<Position<C>>,
 }
 
 /// A place in the list. `node` is null before the first; `spent`: its chunk has been taken.
 #[derive(Debug)]
-pub(crate) struct Rest<C> {
+pub(crate) struct Position<C> {
     pub(crate) node: *mut Node<C>,
     pub(crate) spent: bool,
 }
 
-/// The writer has left, and touches nothing any more.
+/// The writer was dropped and touches nothing any more.
 const WRITER: u8 = 1;
-/// The reader has left.
+/// The reader was dropped.
 const READER: u8 = 2;
 /// The reader touches nothing any more.
 const READER_DONE: u8 = 4;
 
 impl<C> Shared<C> {
     pub(crate) fn new() -> *mut Self {
-        let rest = Rest {
+        let position = Position {
             node: core::ptr::null_mut(),
             spent: true,
         };
         Box::into_raw(Box::new(Self {
-            rare: Line(Rare {
+            cold: Line(Cold {
                 first: Link::new(),
                 gone: AtomicU8::new(0),
-                rest: UnsafeCell::new(rest),
+                position: UnsafeCell::new(position),
             }),
             returned: Line(Returned {
                 bytes: Watched::new(0),
@@ -185,124 +187,126 @@ impl<C> Shared<C> {
 
     #[inline]
     pub(crate) fn first(&self) -> &Link<C> {
-        &self.rare.0.first
+        &self.cold.0.first
     }
 
     #[inline(always)]
     pub(crate) fn reader_gone(&self) -> bool {
-        // Acquire: pairs with `leave`, so that a writer who hears that the reader is gone also sees
-        // what it did before.
-        self.rare.0.gone.load(Acquire) & READER != 0
+        // Acquire: pairs with `leave`, so that a writer that sees the reader gone also sees what
+        // the reader did before.
+        self.cold.0.gone.load(Acquire) & READER != 0
     }
 
     #[inline]
     pub(crate) fn writer_gone(&self) -> bool {
         // Acquire: as in `reader_gone`.
-        self.rare.0.gone.load(Acquire) & WRITER != 0
+        self.cold.0.gone.load(Acquire) & WRITER != 0
     }
 
-    /// The writer's last act. Frees everything if the reader has left before.
+    /// The writer's last step. Frees everything if the reader left before.
     ///
     /// # Safety
-    /// Called once, by the writer, which has ended the list and touches neither it nor `this` again.
+    /// Called once, by the writer, which has ended the list and touches neither it nor `this`
+    /// again.
     pub(crate) unsafe fn writer_leaves(this: *mut Self) {
         // SAFETY: neither end has freed it: the one that leaves last does, and this one has not.
         let shared = unsafe { &*this };
         // AcqRel: each end releases what it did to the list; the last one acquires it and frees.
-        if shared.rare.0.gone.fetch_or(WRITER, AcqRel) & READER_DONE != 0 {
-            // SAFETY: the reader wrote `rest` before it left and touches nothing since.
+        if shared.cold.0.gone.fetch_or(WRITER, AcqRel) & READER_DONE != 0 {
+            // SAFETY: the reader wrote `position` before it left and touches nothing since.
             let (node, spent) = shared
-                .rare
+                .cold
                 .0
-                .rest
-                .with(|rest| unsafe { ((*rest).node, (*rest).spent) });
-            // SAFETY: this end is alone now, and the list has ended.
-            unsafe { Self::free(this, Rest { node, spent }) };
+                .position
+                .with(|position| unsafe { ((*position).node, (*position).spent) });
+            // SAFETY: only this end is left, and the list has ended.
+            unsafe { Self::free(this, Position { node, spent }) };
         }
     }
 
-    /// The reader's last act, like [`writer_leaves`](Self::writer_leaves). Says whether the writer
-    /// asked to hear of it, if `watched`; `consumed` is how many bytes were.
+    /// The reader's last step, like [`writer_leaves`](Self::writer_leaves). With `watched` returns
+    /// whether the writer requested a wake-up. `consumed` counts the bytes that were consumed.
     ///
     /// # Safety
-    /// Called once, by the reader, which stands at `rest` and touches nothing again.
+    /// Called once, by the reader, which is at `position` and touches nothing again.
     pub(crate) unsafe fn reader_leaves(
         this: *mut Self,
-        rest: Rest<C>,
+        position: Position<C>,
         consumed: usize,
         watched: bool,
     ) -> bool {
         // SAFETY: as in `writer_leaves`.
         let shared = unsafe { &*this };
-        let Rest { node, spent } = rest;
+        let Position { node, spent } = position;
         // SAFETY: only the reader writes here, and the writer reads only after the reader has left.
         shared
-            .rare
+            .cold
             .0
-            .rest
-            .with_mut(|rest| unsafe { *rest = Rest { node, spent } });
-        // First the word that the writer looks at after it asked, then the one that it asks with:
-        // either it finds us gone, or we find that it asked. Release: pairs with `reader_gone`.
-        shared.rare.0.gone.fetch_or(READER, Release);
+            .position
+            .with_mut(|position| unsafe { *position = Position { node, spent } });
+        // First the word that the writer checks after its request, then the one that carries the
+        // request: either the writer finds us gone, or we find its request. Release: pairs with
+        // `reader_gone`.
+        shared.cold.0.gone.fetch_or(READER, Release);
         let woken = watched && shared.returned.0.bytes.set(consumed, true);
         // AcqRel: as in `writer_leaves`. From here on the writer may free everything.
-        if shared.rare.0.gone.fetch_or(READER_DONE, AcqRel) & WRITER != 0 {
-            // SAFETY: this end is alone now, and the writer ended the list before it left.
-            unsafe { Self::free(this, Rest { node, spent }) };
+        if shared.cold.0.gone.fetch_or(READER_DONE, AcqRel) & WRITER != 0 {
+            // SAFETY: only this end is left, and the writer ended the list before it left.
+            unsafe { Self::free(this, Position { node, spent }) };
         }
         woken
     }
 
-    /// Drops the chunks from `rest` on, the nodes and the shared part.
+    /// Drops the chunks from `position` on, the nodes and the shared part.
     ///
     /// # Safety
-    /// The caller is alone.
-    unsafe fn free(this: *mut Self, rest: Rest<C>) {
-        // SAFETY: it came from `Box::into_raw` and nobody else has it any more.
+    /// No other thread has the stream.
+    unsafe fn free(this: *mut Self, position: Position<C>) {
+        // SAFETY: it came from `Box::into_raw` and no other thread has it any more.
         let shared = unsafe { Box::from_raw(this) };
-        let mut left = Left { shared, rest };
-        while left.drop_one() {}
+        let mut remains = Remains { shared, position };
+        while remains.drop_one() {}
     }
 }
 
-/// A stream without ends: what is left of it.
-struct Left<C> {
+/// A stream without ends: what remains of it.
+struct Remains<C> {
     shared: Box<Shared<C>>,
-    rest: Rest<C>,
+    position: Position<C>,
 }
 
-impl<C> Left<C> {
-    /// Frees the node where it stands, with its chunk, and steps to the next. False at the end.
+impl<C> Remains<C> {
+    /// Frees the current node with its chunk and moves to the next. `false`: the end.
     fn drop_one(&mut self) -> bool {
-        let Rest { node, spent } = self.rest;
-        // SAFETY: a node is freed by the one that steps past it, which is us, alone.
+        let Position { node, spent } = self.position;
+        // SAFETY: a node is freed by the end that moves past it, and only we are left.
         let owned = (!node.is_null()).then(|| unsafe { Box::from_raw(node) });
         let link = owned
             .as_ref()
             .map_or(self.shared.first(), |node| &node.next);
         let is_more = match link.get() {
             Next::Node(node) => {
-                self.rest = Rest { node, spent: false };
+                self.position = Position { node, spent: false };
                 true
             }
             Next::Nothing | Next::End(_) => false,
         };
         if !is_more {
-            self.shared.rare.0.first = Link::new();
-            self.rest = Rest {
+            self.shared.cold.0.first = Link::new();
+            self.position = Position {
                 node: core::ptr::null_mut(),
                 spent: true,
             };
         }
         if let Some(node) = owned.filter(|_| !spent) {
-            // SAFETY: it has not been taken. This may panic: we have moved on.
+            // SAFETY: it has not been taken. This may panic, so the position was moved before.
             drop(unsafe { node.take() });
         }
         is_more
     }
 }
 
-impl<C> Drop for Left<C> {
+impl<C> Drop for Remains<C> {
     /// Only reached with nodes left when the drop of a chunk panicked: goes on with the others.
     fn drop(&mut self) {
         while self.drop_one() {}

@@ -1,9 +1,9 @@
-//! How one end tells the other that it can go on.
+//! How one end notifies the other that it can go on.
 //!
 //! The stream notifies on edges only: an end that found nothing to do *arms*
 //! ([`ChunkReader::arm`](crate::ChunkReader::arm), [`ChunkWriter::arm`](crate::ChunkWriter::arm)),
-//! and the next change calls the other end's hook once. Until then nobody pays for notifications
-//! but one read-modify-write per publication instead of a store, and that only with a hook.
+//! and the next change calls the other end's hook once. Until then
+//! notifications cost one read-modify-write per publication instead of a store, only with a hook.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
@@ -19,7 +19,7 @@ use efio_sync::{Alarm, Doorbell};
 /// it comes before the wait: a hook is a flag, a semaphore, a doorbell or a queue entry, not a bare
 /// condition variable.
 pub trait Notify: Send + Sync {
-    /// Wakes whoever armed.
+    /// Wakes the end that armed.
     fn notify(&self);
 }
 
@@ -36,12 +36,12 @@ impl<F: Fn() + Send + Sync> Notify for F {
 pub struct TaskWaker(Mutex<Option<Waker>>);
 
 impl TaskWaker {
-    /// Holds no waker yet.
+    /// Returns a hook without a waker.
     pub const fn new() -> Self {
         Self(Mutex::new(None))
     }
 
-    /// The waker to wake on the next notification, in place of the one before.
+    /// Sets the waker for the next notification, in place of the one before.
     pub fn register(&self, waker: &Waker) {
         if self
             .lock()
@@ -50,7 +50,7 @@ impl TaskWaker {
         {
             return;
         }
-        // To clone and to drop a waker is foreign code, so not under the lock: the last one of a
+        // Cloning and dropping a waker runs foreign code, so not under the lock: the last one of a
         // task may drop the task, and with it the other end of the stream, which notifies us.
         let new = waker.clone();
         let old = self.lock().replace(new);

@@ -1,4 +1,4 @@
-//! How a stream is made.
+//! Constructors of streams.
 
 use core::fmt;
 use core::ops::RangeInclusive;
@@ -11,18 +11,20 @@ use crate::notify::Notify;
 use crate::reader::ChunkReader;
 use crate::writer::{ChunkWriter, Limit};
 
-/// A stream without a bound.
+/// Returns the two ends of a stream without a bound.
 pub fn unbounded<C: Chunk>() -> (ChunkWriter<C>, ChunkReader<C>) {
     Options::new().build()
 }
 
-/// A stream that holds at most `max_bytes` bytes, or one chunk that is larger.
+/// Returns the two ends of a stream that holds at most `max_bytes` bytes, or one chunk that is
+/// larger.
 ///
 /// With zero it takes one chunk at a time and no [`append`](ChunkWriter::append).
 ///
 /// The bound holds for memory too: while chunks with more than `2 * max_bytes` of
 /// [memory](Chunk::memory), or `max_bytes` and 16 KiB where that is more, are in a stream that is
-/// not empty, it takes no chunk. So it is full early when chunks are tiny, or have much unused room.
+/// not empty, it takes no chunk. So it is full early when chunks are tiny, or have much unused
+/// room.
 pub fn bounded<C: Chunk>(max_bytes: usize) -> (ChunkWriter<C>, ChunkReader<C>) {
     Options::new().max_bytes(max_bytes).build()
 }
@@ -48,6 +50,7 @@ pub fn bounded<C: Chunk>(max_bytes: usize) -> (ChunkWriter<C>, ChunkReader<C>) {
 /// # Ok::<(), efio_chunks::PushError<Vec<u8>>>(())
 /// ```
 #[derive(Clone)]
+#[must_use = "options do nothing until a stream is built from them"]
 pub struct Options {
     pub(crate) chunk_size: RangeInclusive<usize>,
     pub(crate) max_bytes: Option<usize>,
@@ -56,7 +59,8 @@ pub struct Options {
 }
 
 impl Options {
-    /// Unbounded, without hooks, with tails of 4 KiB to 128 KiB.
+    /// Returns options of an unbounded stream without hooks, with tails of 4 KiB to
+    /// 128 KiB.
     pub fn new() -> Self {
         Self {
             chunk_size: 4 << 10..=128 << 10,
@@ -72,21 +76,23 @@ impl Options {
         self
     }
 
-    /// Called by the writer's thread when a reader that [armed](ChunkReader::arm) can go on.
+    /// Sets a hook, called on the writer's thread when a reader that
+    /// [armed](ChunkReader::arm) can go on.
     pub fn on_readable(mut self, hook: Arc<dyn Notify>) -> Self {
         self.on_readable = Some(hook);
         self
     }
 
-    /// Called by the reader's thread when a writer that [armed](ChunkWriter::arm) can go on.
+    /// Sets a hook, called on the reader's thread when a writer that
+    /// [armed](ChunkWriter::arm) can go on.
     pub fn on_writable(mut self, hook: Arc<dyn Notify>) -> Self {
         self.on_writable = Some(hook);
         self
     }
 
-    /// The capacity in bytes of the first tail that a [`ByteWriter`](crate::ByteWriter) makes for itself, and of the
-    /// largest one; each is twice as large as the one before. A bounded stream makes none that is
-    /// larger than its bound.
+    /// Sets the capacity in bytes of the first tail that a [`ByteWriter`](crate::ByteWriter) makes
+    /// for itself, and of the largest; each is twice as large as the one before. A bounded stream
+    /// makes no tail that is larger than its bound.
     ///
     /// # Panics
     /// If the first is zero or larger than the largest.
@@ -99,7 +105,7 @@ impl Options {
         self
     }
 
-    /// The two ends of a new stream.
+    /// Returns the two ends of a new stream.
     pub fn build<C: Chunk>(self) -> (ChunkWriter<C>, ChunkReader<C>) {
         let limit = Limit::new(self.max_bytes);
         // SAFETY: `Box::into_raw` never returns null.

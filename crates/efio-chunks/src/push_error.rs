@@ -1,18 +1,18 @@
-//! Why a writer did not take a chunk.
+//! The error of a push.
 
 use core::fmt;
 
-/// Why a chunk was not taken; gives it back.
+/// Why a chunk was not taken; carries it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum PushError<C> {
     /// The stream is bounded and holds too many bytes.
     Full(C),
-    /// There is no reader any more.
+    /// The reader was dropped.
     ReaderGone(C),
 }
 
 impl<C> PushError<C> {
-    /// The chunk.
+    /// Returns the chunk.
     pub fn into_inner(self) -> C {
         match self {
             Self::Full(chunk) | Self::ReaderGone(chunk) => chunk,

@@ -1,6 +1,6 @@
 //! The end that takes bytes out.
 
-mod look;
+mod peek;
 
 use core::cell::Cell;
 use core::fmt;
@@ -13,19 +13,19 @@ use efio_sync::shim::atomic::Ordering::Relaxed;
 use crate::chunk::Chunk;
 use crate::chunk_ref::{ChunkRef, Popped};
 use crate::link::{Link, Next};
-use crate::node::{Extent, Node, Rest, Shared};
+use crate::node::{Extent, Node, Position, Shared};
 use crate::notify::Notify;
 use crate::writer::ChunkWriter;
 
-use look::Counted;
+use peek::Counted;
 
 /// The reading end of a stream of chunks.
 ///
-/// One thread at a time has it. No method waits: what the writer has published is there, and the
-/// rest is not. Chunks that are consumed and sealed are dropped at once, here.
+/// One thread at a time has it. No method waits: each sees what the writer has published so far.
+/// Chunks that are consumed and sealed are dropped at once, on this thread.
 ///
-/// Dropping it drops the chunks that are in the stream, but an open tail stays with the writer
-/// until that leaves too.
+/// Dropping it drops the chunks that are in the stream, but an open tail stays until
+/// the writer is dropped too.
 ///
 /// ```compile_fail,E0599
 /// let (writer, reader) = efio_chunks::unbounded::<Vec<u8>>();
@@ -41,12 +41,12 @@ pub struct ChunkReader<C: Chunk> {
     memory: *const u8,
     /// How much of its chunk is consumed.
     offset: usize,
-    /// Its extent when we last looked; empty at `offset` when spent.
+    /// Its extent at the last load; empty at `offset` when spent.
     seen: Extent,
-    /// How many bytes the stream has given, modulo the word.
+    /// How many bytes were consumed, modulo the word.
     consumed: usize,
-    /// How many of them the writer knows of.
-    told: usize,
+    /// How many of them are published to the writer.
+    published: usize,
     /// The memory of the chunks that left, modulo the word; counted if there is a bound.
     freed: usize,
     is_bounded: bool,
@@ -79,7 +79,7 @@ impl<C: Chunk> ChunkReader<C> {
                 sealed: true,
             },
             consumed: 0,
-            told: 0,
+            published: 0,
             freed: 0,
             is_bounded,
             counted: Cell::new(Counted::NONE),
@@ -88,10 +88,10 @@ impl<C: Chunk> ChunkReader<C> {
         }
     }
 
-    /// The oldest chunk that has bytes to read, `None` if there are none now.
+    /// Returns the oldest chunk that has bytes to read, `None` if there are none now.
     pub fn front(&mut self) -> Option<ChunkRef<'_, C>> {
         if self.settle(usize::MAX) {
-            self.pieces().next()
+            self.chunks().next()
         } else {
             None
         }
@@ -99,8 +99,8 @@ impl<C: Chunk> ChunkReader<C> {
 
     /// Takes the oldest chunk out of the stream, with what is not consumed of it.
     ///
-    /// `None` if there is nothing to read now, and while the oldest chunk is the open tail: that
-    /// one stays until the writer seals it ([`Piece::is_sealed`]).
+    /// `None` if there is nothing to read now, and while the oldest chunk is the open tail: it
+    /// stays until the writer seals it ([`ChunkRef::is_sealed`]).
     pub fn pop(&mut self) -> Option<Popped<C>> {
         if !self.settle(usize::MAX) || !self.seen.sealed {
             return None;
@@ -112,7 +112,7 @@ impl<C: Chunk> ChunkReader<C> {
             unsafe { chunk.set_len(range.end) };
         }
         self.consumed = self.consumed.wrapping_add(range.len());
-        self.tell();
+        self.publish();
         // SAFETY: all bytes below the published end are initialised.
         Some(unsafe { Popped::new(chunk, range) })
     }
@@ -125,14 +125,14 @@ impl<C: Chunk> ChunkReader<C> {
             unsafe { ptr::copy_nonoverlapping(self.unread(), buf.as_mut_ptr(), buf.len()) };
             self.advance(buf.len());
             if !buf.is_empty() {
-                self.tell();
+                self.publish();
             }
             return buf.len();
         }
         self.read_across(buf)
     }
 
-    /// `read` over chunk borders, or with a fresh look at the writer.
+    /// `read` across chunks, or with a fresh load of what the writer published.
     fn read_across(&mut self, buf: &mut [u8]) -> usize {
         let mut filled = 0;
         while filled < buf.len() && self.settle(buf.len() - filled) {
@@ -145,11 +145,11 @@ impl<C: Chunk> ChunkReader<C> {
             filled += count;
         }
         self.settle(1);
-        self.tell_if_new();
+        self.publish_if_new();
         filled
     }
 
-    /// Drops up to `count` bytes from the front. Returns how many there were.
+    /// Drops up to `count` bytes from the front. Returns how many it dropped.
     pub fn consume(&mut self, count: usize) -> usize {
         let mut left = count;
         while left != 0 && self.settle(left) {
@@ -160,12 +160,12 @@ impl<C: Chunk> ChunkReader<C> {
         if self.offset == self.seen.end {
             self.settle(1);
         }
-        self.tell_if_new();
+        self.publish_if_new();
         count - left
     }
 
     /// Moves chunks to the end of another stream without copying them, for as long as they are
-    /// sealed and the other stream takes them. Returns how many bytes went.
+    /// sealed and the other stream takes them. Returns how many bytes moved.
     ///
     /// An open tail stays: its writer still appends to it.
     pub fn transfer(&mut self, to: &mut ChunkWriter<C>) -> usize {
@@ -186,23 +186,23 @@ impl<C: Chunk> ChunkReader<C> {
         moved
     }
 
-    /// Asks for the hook of [`Options::on_readable`](crate::Options::on_readable) to be called once
-    /// when there is more to read, when the open tail is sealed, or at the end of the stream.
+    /// Requests one call of the hook of [`Options::on_readable`](crate::Options::on_readable): when
+    /// there is more to read, when the open tail is sealed, or at the end of the stream.
     ///
-    /// False, and nothing asked, if one of these is so already: look again instead of waiting.
-    /// Without a hook nobody will call.
+    /// Returns `false`, without a request, if one of these is so already: read again instead of
+    /// waiting. Without a hook there is no call.
     pub fn arm(&mut self) -> bool {
         loop {
             if self.settle(1) {
                 return false;
             }
-            let asked = if self.spent {
+            let requested = if self.spent {
                 self.link().request_wakeup()
             } else {
                 // SAFETY: the reader's own node is alive.
-                unsafe { (*self.node).ask(self.seen) }
+                unsafe { (*self.node).request_wakeup(self.seen) }
             };
-            if asked {
+            if requested {
                 return true;
             }
             if self.is_closed() {
@@ -211,8 +211,8 @@ impl<C: Chunk> ChunkReader<C> {
         }
     }
 
-    /// Makes the current node one with bytes to read; false if there is none now. Looks at the
-    /// writer only when fewer than `wanted` bytes are known of. Drops chunks that are sealed and
+    /// Moves to a node with bytes to read; `false` if there is none now. Loads what the writer
+    /// published only when fewer than `wanted` bytes are known. Drops chunks that are sealed and
     /// consumed, and frees nodes that the writer is done with.
     fn settle(&mut self, wanted: usize) -> bool {
         loop {
@@ -236,14 +236,14 @@ impl<C: Chunk> ChunkReader<C> {
         }
     }
 
-    /// Steps to the node behind the current one, which is spent, and frees that.
+    /// Moves to the node after the current one, which is spent, and frees that one.
     fn enter(&mut self, next: *mut Node<C>) {
         if self.counted.get().node == self.node {
             self.counted.set(Counted::NONE);
         }
         if !self.node.is_null() {
             // SAFETY: it came from `Box::into_raw`, its chunk is taken, and the writer does not
-            // look at a node again once it has linked the next.
+            // touch a node again once it has linked the next.
             drop(unsafe { Box::from_raw(self.node) });
         }
         // SAFETY: it is linked, so it is initialised and ours to free.
@@ -261,14 +261,14 @@ impl<C: Chunk> ChunkReader<C> {
         let chunk = self.take();
         // Before the drop, which may panic.
         if self.is_bounded {
-            self.tell();
+            self.publish();
         } else {
-            self.tell_if_new();
+            self.publish_if_new();
         }
         drop(chunk);
     }
 
-    /// Takes the chunk out of the current node, which is sealed. To be told afterwards.
+    /// Takes the chunk out of the current node, which is sealed. The caller publishes it.
     fn take(&mut self) -> C {
         debug_assert!(!self.spent && self.seen.sealed);
         self.offset = self.seen.end;
@@ -284,7 +284,7 @@ impl<C: Chunk> ChunkReader<C> {
         chunk
     }
 
-    /// Counts bytes of the current chunk as consumed. To be told afterwards.
+    /// Counts bytes of the current chunk as consumed. The caller publishes it.
     #[inline(always)]
     fn advance(&mut self, count: usize) {
         self.offset += count;
@@ -297,10 +297,10 @@ impl<C: Chunk> ChunkReader<C> {
         unsafe { self.memory.add(self.offset) }
     }
 
-    /// Tells the writer what was consumed and freed.
+    /// Publishes to the writer what was consumed and freed.
     #[inline(always)]
-    fn tell(&mut self) {
-        self.told = self.consumed;
+    fn publish(&mut self) {
+        self.published = self.consumed;
         let bytes = &self.shared().returned.0.bytes;
         if bytes.set(self.consumed, self.hook.is_some()) {
             self.notify();
@@ -308,9 +308,9 @@ impl<C: Chunk> ChunkReader<C> {
     }
 
     #[inline(always)]
-    fn tell_if_new(&mut self) {
-        if self.told != self.consumed {
-            self.tell();
+    fn publish_if_new(&mut self) {
+        if self.published != self.consumed {
+            self.publish();
         }
     }
 
@@ -321,7 +321,7 @@ impl<C: Chunk> ChunkReader<C> {
         }
     }
 
-    /// The link behind the current node.
+    /// Returns the link after the current node.
     fn link(&self) -> &Link<C> {
         if self.node.is_null() {
             self.shared().first()
@@ -340,7 +340,7 @@ impl<C: Chunk> ChunkReader<C> {
 
 impl<C: Chunk> Drop for ChunkReader<C> {
     fn drop(&mut self) {
-        /// Leaves, also when the drop of a chunk panics.
+        /// Calls `leave`, also when the drop of a chunk panics.
         struct Leave<'r, C: Chunk>(&'r mut ChunkReader<C>);
 
         impl<C: Chunk> Drop for Leave<'_, C> {
@@ -355,7 +355,7 @@ impl<C: Chunk> Drop for ChunkReader<C> {
 }
 
 impl<C: Chunk> ChunkReader<C> {
-    /// Passes over everything that is sealed, so that those chunks go now.
+    /// Moves past everything that is sealed, so that those chunks are dropped now.
     fn pass_over(&mut self) {
         while self.settle(usize::MAX) {
             self.offset = self.seen.end;
@@ -366,14 +366,14 @@ impl<C: Chunk> ChunkReader<C> {
     }
 
     fn leave(&mut self) {
-        let rest = Rest {
+        let position = Position {
             node: self.node,
             spent: self.spent,
         };
         let shared = self.shared.as_ptr();
-        // SAFETY: called once, by drop, and `rest` is where the reader stands.
+        // SAFETY: called once, by drop, and `position` is the reader's.
         let woken =
-            unsafe { Shared::reader_leaves(shared, rest, self.consumed, self.hook.is_some()) };
+            unsafe { Shared::reader_leaves(shared, position, self.consumed, self.hook.is_some()) };
         if woken {
             self.notify();
         }

@@ -3,23 +3,27 @@
 //! ```text
 //!  63                                            1    0
 //! ┌────────────────────────────────────────────────┬───┐
-//! │ value                                          │ W │   W: the other side wants to hear of a change
+//! │ value                                          │ W │   W: the other side wants a wake-up
 //! └────────────────────────────────────────────────┴───┘
 //! ```
 //!
 //! Only the owner changes the value, so it needs no read-modify-write to do so: a Release store.
-//! When a hook is attached the store becomes a swap, which tells the owner whether the other side
-//! asked to be notified, and clears the request. Asking is a compare-and-swap from exactly the
-//! value that the asker saw. All of these act on one word, so they have one order: either the ask
-//! comes first and the owner's swap sees it, or the change comes first and the ask fails. There is
-//! no third case, hence no lost wake-up, and no fence.
+//! When a hook is attached the store becomes a swap, which returns whether the other side requested
+//! a wake-up, and clears the request. A request is a compare-and-swap from exactly the value that
+//! the requester saw. All of these act on one word, so they have one order:
+//!
+//! 1. The request comes first: the owner's swap sees it.
+//! 2. The change comes first: the request fails.
+//!
+//! There is no third case, hence no lost wake-up, and no fence.
 
 use efio_sync::shim::atomic::AtomicUsize;
 use efio_sync::shim::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 const WAITING: usize = 1;
 
-/// See the module. Values have one bit less than a `usize`; higher bits are dropped.
+/// A counter and a request in one word; see the module. Values have one bit less than a `usize`;
+/// higher bits are dropped.
 #[derive(Debug)]
 pub(crate) struct Watched(AtomicUsize);
 
@@ -28,19 +32,19 @@ impl Watched {
         Self(AtomicUsize::new(value << 1))
     }
 
-    /// The value, and with it everything that its owner did before it set it.
+    /// Returns the value, with everything that its owner did before it set it.
     #[inline(always)]
     pub(crate) fn get(&self) -> usize {
         // Acquire: pairs with the Release in `set`.
         self.0.load(Acquire) >> 1
     }
 
-    /// Owner: moves the value. With `watched` returns whether the other side was waiting.
+    /// Owner: sets the value. With `watched` returns whether the other side was waiting.
     #[inline(always)]
     pub(crate) fn set(&self, value: usize, watched: bool) -> bool {
         if watched {
-            // Release: pairs with `get`. Acquire: pairs with `ask`, so that the notification
-            // happens after whatever the asker prepared for it.
+            // Release: pairs with `get`. Acquire: pairs with `request_wakeup`, so that the
+            // notification happens after everything that the requester prepared for it.
             self.0.swap(value << 1, AcqRel) & WAITING != 0
         } else {
             self.0.store(value << 1, Release);
@@ -48,11 +52,11 @@ impl Watched {
         }
     }
 
-    /// Other side: asks to hear of the next `set`. False when the value is no longer `seen`.
-    pub(crate) fn ask(&self, seen: usize) -> bool {
-        // Release: pairs with the Acquire in `set`. Acquire: pairs with the Release in `set`, so that
-        // what the owner did before a `set` to the same value is seen after this. A failure needs no
-        // ordering: the caller looks again with `get`.
+    /// Other side: requests a wake-up for the next `set`. `false`: the value is no longer `seen`.
+    pub(crate) fn request_wakeup(&self, seen: usize) -> bool {
+        // Release: pairs with the Acquire in `set`. Acquire: pairs with the Release in `set`, so
+        // that what the owner did before a `set` to the same value is seen after this. A failure
+        // needs no ordering: the caller calls `get` again.
         match self
             .0
             .compare_exchange(seen << 1, seen << 1 | WAITING, AcqRel, Relaxed)

@@ -24,19 +24,19 @@ const MAX_CHUNK: usize = usize::MAX >> 2;
 /// Counters have one bit less than a word: no stream holds more bytes than that.
 const COUNTER: usize = usize::MAX >> 1;
 
-/// What the unused memory of small chunks may come to, whatever the bound.
+/// How much unused memory small chunks may have in total, with any bound.
 const SLACK: usize = 16 << 10;
 
 /// How much may be in a stream.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limit {
     bytes: usize,
-    /// While there is more, no chunk comes in.
+    /// While there is more, no chunk is taken.
     memory: usize,
 }
 
 impl Limit {
-    /// As much as can be counted. Memory is not.
+    /// As many bytes as can be counted. Memory is not counted.
     const NONE: Self = Self {
         bytes: COUNTER,
         memory: usize::MAX,
@@ -61,9 +61,9 @@ impl Limit {
 ///
 /// One thread at a time has it; it is neither `Clone` nor `Sync`, so a second producer does not
 /// compile. No method waits: each one finishes in a bounded number of its own steps whatever the
-/// reader does (wait-free, but for the allocator: a chunk costs one small allocation).
+/// reader does (wait-free, except for the allocator: a chunk costs one small allocation).
 ///
-/// Dropping it closes the stream; when its thread panics, it [gives it up](Self::abort).
+/// Dropping it closes the stream; when its thread panics, it [aborts it](Self::abort).
 ///
 /// ```compile_fail,E0599
 /// let (writer, reader) = efio_chunks::unbounded::<Vec<u8>>();
@@ -83,11 +83,11 @@ pub struct ChunkWriter<C: Chunk> {
     tail: *mut Node<C>,
     /// The open tail's memory, or null and zeros when there is none.
     open: OpenTail,
-    /// How many bytes the stream has carried, modulo the word.
+    /// How many bytes were written, modulo the word.
     written: usize,
-    /// How many the reader had consumed when we last looked.
+    /// How many the reader had consumed at the last load.
     consumed: usize,
-    /// The memory of the chunks that came in and, when we last looked, of those that left; modulo
+    /// The memory of the chunks that came in and, at the last load, of those that left; modulo
     /// the word. Counted if there is a bound.
     charged: usize,
     freed: usize,
@@ -122,12 +122,12 @@ impl<C: Chunk> ChunkWriter<C> {
         }
     }
 
-    /// Hands a chunk over without copying it. Seals the open tail before it, if there is one.
+    /// Pushes a chunk without copying it. Seals the open tail before it, if there is one.
     ///
     /// A bounded stream takes a chunk if it then holds at most its limit of bytes and the chunks
     /// that are in it do not have too much [memory](Chunk::memory), or if it was empty: so a chunk
-    /// that is larger than the limit passes too, alone. An empty chunk carries nothing and is dropped
-    /// at once.
+    /// that is larger than the limit passes too, as the only one. An empty chunk carries nothing
+    /// and is dropped at once.
     ///
     /// # Errors
     /// The chunk comes back when the stream is full or has no reader any more. The open tail is
@@ -140,8 +140,8 @@ impl<C: Chunk> ChunkWriter<C> {
         self.push_range(chunk, 0, end)
     }
 
-    /// Hands over what [`pop`](crate::ChunkReader::pop) gave, of which a part may be consumed:
-    /// only the rest is in this stream. Otherwise like [`push`](Self::push).
+    /// Pushes a chunk that [`pop`](crate::ChunkReader::pop) returned, of which a part may be
+    /// consumed: only the remaining bytes are in this stream. Otherwise like [`push`](Self::push).
     ///
     /// # Errors
     /// As for `push`.
@@ -158,7 +158,7 @@ impl<C: Chunk> ChunkWriter<C> {
             })
     }
 
-    /// Hands over the chunk's bytes from `begin` on, which need not be its first: a frame whose
+    /// Pushes the chunk's bytes from `begin` on, which need not be its first: a frame whose
     /// header takes less than the space kept for it starts late. Otherwise like
     /// [`push`](Self::push).
     ///
@@ -166,19 +166,19 @@ impl<C: Chunk> ChunkWriter<C> {
     /// As for `push`.
     ///
     /// # Panics
-    /// As `push`, and if `begin` is behind the end of the chunk.
+    /// As `push`, and if `begin` is past the end of the chunk.
     pub fn push_from(&mut self, chunk: C, begin: usize) -> Result<(), PushError<C>> {
         let end = chunk.len();
         assert!(
             begin <= end,
-            "begin {begin} is behind the end of the chunk, {end}"
+            "begin {begin} is past the end of the chunk, {end}"
         );
         self.push_range(chunk, begin, end)
     }
 
     /// `chunk[begin..end]` is initialised.
     fn push_range(&mut self, chunk: C, begin: usize, end: usize) -> Result<(), PushError<C>> {
-        let chunk = self.admit(chunk, end - begin)?;
+        let chunk = self.check_room(chunk, end - begin)?;
         if begin == end {
             return Ok(());
         }
@@ -189,7 +189,7 @@ impl<C: Chunk> ChunkWriter<C> {
         Ok(())
     }
 
-    /// Counts a chunk that comes in.
+    /// Counts a chunk that is taken.
     fn charge(&mut self, chunk: &C, bytes: usize) {
         self.written = self.written.wrapping_add(bytes);
         if self.limit.is_some() {
@@ -197,8 +197,8 @@ impl<C: Chunk> ChunkWriter<C> {
         }
     }
 
-    /// Gives the chunk back if its `bytes` bytes may not come in.
-    fn admit(&mut self, chunk: C, bytes: usize) -> Result<C, PushError<C>> {
+    /// Returns the chunk as an error if there is no room for its `bytes` bytes.
+    fn check_room(&mut self, chunk: C, bytes: usize) -> Result<C, PushError<C>> {
         if self.is_reader_gone() {
             Err(PushError::ReaderGone(chunk))
         } else if self.has_room_for(bytes) {
@@ -208,49 +208,51 @@ impl<C: Chunk> ChunkWriter<C> {
         }
     }
 
-    /// Whether a chunk of `bytes` bytes would be taken now. If so it stays so: the reader can only
-    /// make more room (unless it leaves).
+    /// Returns whether the stream would take a chunk of `bytes` bytes now. If so it stays so: the
+    /// reader can only make more room (unless it leaves).
     pub fn has_room_for(&mut self, bytes: usize) -> bool {
         let fits = |this: &Self| bytes <= this.left() && this.has_memory();
         if fits(self) {
             return true;
         }
-        // One look at the reader for both questions: `arm` relies on the answer being about the
-        // very values that it then asks about.
-        self.look();
+        // One load for both checks: `arm` relies on the answer being about the very values that it
+        // then requests a wake-up for.
+        self.refresh();
         // A stream that is empty takes a chunk of any size, even beyond the limit.
         self.held() == 0 || fits(self)
     }
 
-    /// Whether the chunks in the stream leave memory for one more, when we last looked.
+    /// Returns whether the chunks in the stream leave memory for one more, at the last load.
     fn has_memory(&self) -> bool {
         self.charged.wrapping_sub(self.freed) <= self.limit.memory
     }
 
-    /// Looks at what the reader gave back.
-    fn look(&mut self) {
+    /// Loads what the reader returned.
+    fn refresh(&mut self) {
         self.consumed = self.shared().returned.0.bytes.get();
         self.freed = self.freed_now();
     }
 
-    /// The memory that the reader gave back, at least what it had when `returned.bytes` was read.
+    /// Returns the memory that the reader freed, at least what it had freed when `returned.bytes`
+    /// was read.
     fn freed_now(&self) -> usize {
         // Relaxed: what belongs to the bytes was published with them.
         self.shared().returned.0.memory.load(Relaxed)
     }
 
-    /// Seals the open tail, makes `node` the tail and shows it to the reader. Says whether that one
-    /// was waiting, and is to be notified: last, since that is foreign code, which may panic.
+    /// Seals the open tail, makes `node` the tail and publishes it. Returns whether the reader was
+    /// waiting. The caller then notifies it, last: the hook is foreign code, which may panic.
     fn link(&mut self, node: *mut Node<C>) -> bool {
         let sealed = self.seal_quietly();
         let previous = self.tail;
         self.tail = node;
-        let linked = self.link_behind(previous).set(node, self.hook.is_some());
+        let linked = self.link_after(previous).set(node, self.hook.is_some());
         sealed || linked
     }
 
-    /// The link behind `node`: this writer may set it once, and then never look at `node` again.
-    fn link_behind(&self, node: *mut Node<C>) -> &Link<C> {
+    /// Returns the link after `node`. The writer may set it once, and then never touches `node`
+    /// again.
+    fn link_after(&self, node: *mut Node<C>) -> &Link<C> {
         if node.is_null() {
             self.shared().first()
         } else {
@@ -281,7 +283,7 @@ impl<C: Chunk> ChunkWriter<C> {
         self.notify_if(woken);
     }
 
-    /// Says whether the reader was waiting, which is then to be notified.
+    /// Like `seal`, but returns whether the reader waits, for the caller to notify it.
     fn seal_quietly(&mut self) -> bool {
         self.open.is_open() && {
             let woken = self.publish(true);
@@ -290,7 +292,7 @@ impl<C: Chunk> ChunkWriter<C> {
         }
     }
 
-    /// Shows the open tail's bytes to the reader. Says whether it was waiting.
+    /// Publishes the open tail's bytes. Returns whether the reader was waiting.
     #[inline(always)]
     fn publish(&self, sealed: bool) -> bool {
         debug_assert!(self.open.is_open());
@@ -305,28 +307,28 @@ impl<C: Chunk> ChunkWriter<C> {
         )
     }
 
-    /// How many bytes fit behind the open tail's bytes now: zero when there is no open tail, when
-    /// it is full, when a bounded stream is full, and when there is no reader any more.
+    /// Returns how many bytes fit after the open tail's bytes now: zero when there is no open tail,
+    /// when it is full, when a bounded stream is full, and when there is no reader any more.
     pub fn room(&mut self) -> usize {
         self.grant(self.open.room())
     }
 
-    /// How many of `wanted` bytes a bounded stream takes now. Without a bound, all of them.
+    /// Returns how many of `wanted` bytes a bounded stream takes now. Without a bound, all of them.
     pub fn allowance(&mut self, wanted: usize) -> usize {
         if wanted <= self.left() {
             return wanted;
         }
-        self.look();
+        self.refresh();
         wanted.min(self.left())
     }
 
-    /// How many bytes more may be in the stream, when we last looked.
+    /// Returns how many bytes more fit into the stream, at the last load.
     #[inline(always)]
     fn left(&self) -> usize {
         self.limit.bytes.saturating_sub(self.held())
     }
 
-    /// How many of `wanted` bytes may come in now.
+    /// Returns how many of `wanted` bytes fit now, zero without a reader.
     #[inline(always)]
     fn grant(&mut self, wanted: usize) -> usize {
         if self.shared().reader_gone() {
@@ -336,44 +338,44 @@ impl<C: Chunk> ChunkWriter<C> {
         }
     }
 
-    /// The bytes in the stream when we last looked at the reader's counter.
+    /// Returns the bytes in the stream at the last load of the reader's counter.
     #[inline(always)]
     fn held(&self) -> usize {
         self.written.wrapping_sub(self.consumed) & COUNTER
     }
 
-    /// How many bytes are in the stream, not consumed yet. The reader may consume more at any
-    /// moment; it is never less than the truth.
+    /// Returns how many bytes are in the stream, not consumed yet. The reader may consume more at
+    /// any moment; it is never less than the truth.
     pub fn buffered(&mut self) -> usize {
-        self.look();
+        self.refresh();
         self.held()
     }
 
-    /// The limit given to [`bounded`](crate::bounded), `None` for an unbounded stream.
+    /// Returns the limit given to [`bounded`](crate::bounded), `None` for an unbounded stream.
     pub fn max_bytes(&self) -> Option<usize> {
         self.limit.is_some().then_some(self.limit.bytes)
     }
 
-    /// Whether the reading end was dropped. Nothing that is written from now on will be read.
+    /// Returns whether the reading end was dropped. No byte written from now on will be read.
     #[inline]
     pub fn is_reader_gone(&self) -> bool {
         self.shared().reader_gone()
     }
 
-    /// Asks for the hook of [`Options::on_writable`](crate::Options::on_writable) to be called once
-    /// when the reader has consumed something or is gone.
+    /// Requests one call of the hook of [`Options::on_writable`](crate::Options::on_writable): when
+    /// the reader has consumed bytes or is gone.
     ///
-    /// False, and nothing asked, if there is room for `bytes` bytes by now or the reader is gone:
-    /// try again instead of waiting. Without a hook nobody will call.
+    /// Returns `false`, without a request, if there is room for `bytes` bytes by now or the reader
+    /// is gone: try again instead of waiting. Without a hook there is no call.
     pub fn arm(&mut self, bytes: usize) -> bool {
         loop {
             if self.is_reader_gone() || self.has_room_for(bytes) {
                 return false;
             }
             // `consumed` is what `has_room_for` has just found too little.
-            if self.shared().returned.0.bytes.ask(self.consumed) {
-                // Between the look and the question the reader may have left, or given back a chunk
-                // with no byte left to consume.
+            if self.shared().returned.0.bytes.request_wakeup(self.consumed) {
+                // Between the load and the request the reader may have left, or freed a chunk with
+                // no byte left to consume.
                 return !self.is_reader_gone() && self.freed == self.freed_now();
             }
         }
@@ -386,8 +388,8 @@ impl<C: Chunk> ChunkWriter<C> {
         self.end(End::Closed);
     }
 
-    /// Gives the stream up: the reader still gets the bytes that are in it, and then learns that
-    /// they are not all ([`ChunkReader::is_aborted`](crate::ChunkReader::is_aborted)).
+    /// Aborts the stream: the reader still gets the bytes that are in it, and then finds
+    /// that they are not all ([`ChunkReader::is_aborted`](crate::ChunkReader::is_aborted)).
     pub fn abort(self) {
         self.end(End::Aborted);
     }
@@ -407,7 +409,7 @@ impl<C: Chunk> ChunkWriter<C> {
     }
 
     fn leave(&mut self, end: End) {
-        /// Notifies, also when the drop of a chunk that nobody will read panics.
+        /// Notifies, also when the drop of a chunk that will not be read panics.
         struct Notified<'h>(Option<&'h dyn Notify>);
 
         impl Drop for Notified<'_> {
@@ -419,7 +421,7 @@ impl<C: Chunk> ChunkWriter<C> {
         }
 
         let sealed = self.seal_quietly();
-        let ended = self.link_behind(self.tail).end(end, self.hook.is_some());
+        let ended = self.link_after(self.tail).end(end, self.hook.is_some());
         let _last = Notified(self.hook.as_deref().filter(|_| sealed || ended));
         // SAFETY: called once, from drop or in its place, after the list was ended.
         unsafe { Shared::writer_leaves(self.shared.as_ptr()) };

@@ -82,7 +82,7 @@ fn a_chunk_whose_drop_panics_is_accounted_for() {
     }
 }
 
-/// Whoever leaves with a chunk whose drop panics has left, and drops the others.
+/// An end that leaves with a chunk whose drop panics has left, and drops the others.
 #[test]
 fn the_drop_of_a_chunk_may_panic_when_an_end_leaves() {
     // The reader first: the writer learns of it.

@@ -114,7 +114,7 @@ fn a_bounded_stream_gives_the_chunk_back() {
     reader.consume(usize::MAX);
     writer
         .push(vec![2; 100])
-        .expect("larger than the limit, but alone");
+        .expect("larger than the limit, but the only one");
     assert!(writer.push(vec![3]).is_err());
     assert_eq!(writer.buffered(), 100);
 
@@ -156,11 +156,11 @@ fn peek_and_slices_do_not_consume() {
     let mut slices = [std::io::IoSlice::new(&[]); 3];
     assert_eq!(reader.io_slices(&mut slices), 2);
     assert_eq!((&*slices[0], &*slices[1]), (&b"bc"[..], &b"defg"[..]));
-    let pieces: Vec<_> = reader
+    let chunks: Vec<_> = reader
         .chunks()
-        .map(|piece| piece.bytes().to_vec())
+        .map(|chunk| chunk.bytes().to_vec())
         .collect();
-    assert_eq!(pieces, [&b"bc"[..], b"defg"]);
+    assert_eq!(chunks, [&b"bc"[..], b"defg"]);
     assert_eq!(reader.len(), 6);
 }
 
@@ -291,7 +291,7 @@ fn a_byte_stream_uses_its_tails_again_and_carries_anything() {
     reader.consume(1);
     assert!(
         std::ptr::eq(reader.chunk().as_ptr().wrapping_sub(1), address),
-        "from the shelf"
+        "from the free list"
     );
     writer.push("static").unwrap();
     writer.push(String::from("string")).unwrap();

@@ -1,4 +1,4 @@
-//! The open tail: the chunk behind whose bytes the writer copies more.
+//! The open tail: the chunk to which the writer appends.
 //!
 //! ```text
 //!            begin            published = len              capacity
@@ -17,15 +17,16 @@ use crate::node::{Extent, Node};
 use crate::push_error::PushError;
 use crate::writer::{ChunkWriter, MAX_CHUNK};
 
-/// How far behind its bytes the open tail's memory is asked for. Who writes a line to each of many
-/// streams in turn finds a tail's memory in no cache, and the stores wait for it: with 100 streams a
-/// line of 150 bytes takes 40 ns instead of 100. 256 and 1024 are no better.
+/// How far ahead of its bytes the open tail's memory is prefetched. A thread that writes a line to
+/// each of many streams in turn finds a tail's memory in no cache, and its stores wait for it: with
+/// 100 streams a line of 150 bytes takes 40 ns with the prefetch, 100 ns without. 256 and 1024 are
+/// no better.
 const AHEAD: usize = 512;
-/// The end of it, all that is asked for after an append of at most so many bytes: most lines of the
-/// memory are asked for once, without a loop whose length nobody can predict.
+/// The last part of it, all that is prefetched after an append of at most so many bytes: most cache
+/// lines are prefetched once, without a loop of unpredictable length.
 const SHORT: usize = 192;
 
-/// Where `append` copies to.
+/// The memory that `append` copies to.
 pub(super) struct OpenTail {
     memory: *mut u8,
     pub(super) len: usize,
@@ -49,12 +50,12 @@ impl OpenTail {
         self.capacity - self.len
     }
 
-    /// Asks for the memory that `count` bytes more have brought within [`AHEAD`]. Not for more bytes
-    /// than that: the processor sees by itself where such a copy goes on.
+    /// Prefetches the memory that `count` bytes more have brought within [`AHEAD`]. After a larger
+    /// copy it does nothing: the processor prefetches by itself there.
     #[inline(always)]
     fn prefetch(&self, count: usize) {
         if self.room() < AHEAD || count > AHEAD {
-            // What little room is left was asked for, and behind it is somebody else's memory.
+            // The room that is left was prefetched, and after it is foreign memory.
             return;
         }
         let end = self.memory.wrapping_add(self.len);
@@ -67,7 +68,7 @@ impl OpenTail {
 
 impl<C: AppendChunk> ChunkWriter<C> {
     /// Makes `chunk` the open tail: its bytes are in the stream at once, and
-    /// [`append`](Self::append) copies behind them. Seals the open tail before it, if there is one.
+    /// [`append`](Self::append) copies after them. Seals the open tail before it, if there is one.
     ///
     /// # Errors
     /// As for [`push`](Self::push), by the bytes that it has now.
@@ -76,7 +77,7 @@ impl<C: AppendChunk> ChunkWriter<C> {
     /// On a capacity of more than a quarter of the address space.
     pub fn open(&mut self, chunk: C) -> Result<(), PushError<C>> {
         let len = chunk.len();
-        let chunk = self.admit(chunk, len)?;
+        let chunk = self.check_room(chunk, len)?;
         assert!(chunk.capacity() <= MAX_CHUNK, "chunk too large");
         self.charge(&chunk, len);
         let node = Node::new(
@@ -101,18 +102,17 @@ impl<C: AppendChunk> ChunkWriter<C> {
         Ok(())
     }
 
-    /// Copies bytes behind the open tail's, as many as [`room`](Self::room) allows, and shows them
-    /// to the reader at once. Returns how many; the rest needs another tail or timeout.
+    /// Appends bytes to the open tail, as many as [`room`](Self::room) allows, and publishes them
+    /// at once. Returns how many; the others need another tail, or room in the stream.
     ///
-    /// Costs the copy, a load and one Release store, and asks the processor for the memory of the
-    /// next appends.
+    /// Costs the copy, a load and one Release store, and prefetches the memory of the next appends.
     #[inline]
     pub fn append(&mut self, bytes: &[u8]) -> usize {
         let count = self.grant(bytes.len().min(self.open.room()));
         if count == 0 {
             return 0;
         }
-        // SAFETY: there are `room` writable bytes behind `len`, nobody else touches them, and
+        // SAFETY: there are `room` writable bytes after `len`, no other thread touches them, and
         // `count` is no more than that; `bytes` is not among them since they are not published.
         unsafe {
             ptr::copy_nonoverlapping(bytes.as_ptr(), self.open.memory.add(self.open.len), count);
@@ -130,8 +130,8 @@ impl<C: AppendChunk> ChunkWriter<C> {
         self.notify_if(woken);
     }
 
-    /// The room of the open tail, to be filled in place; then [`commit`](Self::commit). It is as
-    /// long as [`room`](Self::room) says, empty where that is zero.
+    /// Returns the room of the open tail, to be filled in place; then [`commit`](Self::commit). It
+    /// is as long as [`room`](Self::room) says, empty where that is zero.
     pub fn spare(&mut self) -> &mut [MaybeUninit<u8>] {
         let room = self.room();
         if room == 0 {
@@ -141,7 +141,7 @@ impl<C: AppendChunk> ChunkWriter<C> {
         unsafe { slice::from_raw_parts_mut(self.open.memory.add(self.open.len).cast(), room) }
     }
 
-    /// Shows the first `count` bytes of [`spare`](Self::spare) to the reader.
+    /// Publishes the first `count` bytes of [`spare`](Self::spare).
     ///
     /// # Safety
     /// They are initialised, and `spare` was at least that long.
@@ -152,13 +152,13 @@ impl<C: AppendChunk> ChunkWriter<C> {
         }
     }
 
-    /// The open tail, `None` if there is none. Its `len()` is what it was when it came.
+    /// Returns the open tail, `None` if there is none. Its `len()` is what it was when it came.
     pub fn open_chunk(&self) -> Option<&C> {
         // SAFETY: the tail is open and stays so while the reference borrows the writer.
         self.open.is_open().then(|| unsafe { (*self.tail).chunk() })
     }
 
-    /// How many bytes of the open tail are published, zero when there is none.
+    /// Returns how many bytes of the open tail are published, zero when there is none.
     pub fn open_len(&self) -> usize {
         self.open.len
     }

@@ -1,5 +1,5 @@
-//! Two streams, joined by `transfer`, beside a naive model of each; the proptest and the fuzz target
-//! both run it.
+//! Two streams, joined by `transfer`, beside a naive model of each; the proptest and the fuzz
+//! target both run it.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
@@ -179,7 +179,7 @@ impl Pair {
         assert!(
             reader
                 .chunks()
-                .map(|piece| piece.bytes())
+                .map(|chunk| chunk.bytes())
                 .eq(chunks.clone())
         );
         assert_eq!(

@@ -1,4 +1,4 @@
-//! Looking at the stream without consuming from it.
+//! Methods that read the stream without consuming from it.
 
 use core::ptr;
 use std::io::IoSlice;
@@ -31,13 +31,14 @@ impl<C> Counted<C> {
 }
 
 impl<C: Chunk> ChunkReader<C> {
-    /// Copies bytes out from `offset` bytes ahead, without consuming any. Returns how many there
-    /// were: fewer than asked for when the stream ends before, zero when `offset` is past its end.
+    /// Copies bytes out from `offset` bytes ahead, without consuming any. Returns how many it
+    /// copied: fewer than `buf` holds when the stream ends before, zero when `offset` is past its
+    /// end.
     pub fn peek(&self, offset: u64, buf: &mut [u8]) -> usize {
         let mut skip = offset;
         let mut filled = 0;
-        for piece in self.pieces() {
-            let bytes = piece.bytes();
+        for chunk in self.chunks() {
+            let bytes = chunk.bytes();
             if skip >= bytes.len() as u64 {
                 skip -= bytes.len() as u64;
                 continue;
@@ -55,28 +56,30 @@ impl<C: Chunk> ChunkReader<C> {
         filled
     }
 
-    /// The bytes of the oldest chunk that has any, without a copy; empty if there are none now.
+    /// Returns the bytes of the oldest chunk that has any, without a copy; empty if there are none
+    /// now.
     pub fn chunk(&self) -> &[u8] {
-        self.pieces().next().map_or(&[], |piece| piece.bytes())
+        self.chunks().next().map_or(&[], |chunk| chunk.bytes())
     }
 
-    /// The pieces of the stream in order, without consuming them.
+    /// Returns an iterator over the chunks with bytes to read, in order, without consuming any.
     pub fn chunks(&self) -> ChunkRefs<'_, C> {
-        self.pieces()
+        // SAFETY: these are the reader's own, and it is borrowed.
+        unsafe { ChunkRefs::new(self.shared(), self.node, self.spent, self.offset) }
     }
 
-    /// Fills `slices` from the front for a vectored write, returns how many it set. What was
-    /// written is then to be [`consume`](Self::consume)d.
+    /// Fills `slices` from the front for a vectored write, and returns how many it set. Then
+    /// [`consume`](Self::consume) as many bytes as were written.
     pub fn io_slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let mut count = 0;
-        for (slice, piece) in slices.iter_mut().zip(self.pieces()) {
-            *slice = IoSlice::new(piece.bytes());
+        for (slice, chunk) in slices.iter_mut().zip(self.chunks()) {
+            *slice = IoSlice::new(chunk.bytes());
             count += 1;
         }
         count
     }
 
-    /// How many bytes are there to read. The writer may add more at any moment.
+    /// Returns how many bytes are available. The writer may add more at any moment.
     ///
     /// Each chunk is counted once in its life, however often this is called.
     pub fn len(&self) -> usize {
@@ -112,38 +115,35 @@ impl<C: Chunk> ChunkReader<C> {
         }
     }
 
-    /// Whether there is nothing to read now. More may come unless [`is_closed`](Self::is_closed).
+    /// Returns whether there is nothing to read now. More may come unless
+    /// [`is_closed`](Self::is_closed).
     pub fn is_empty(&self) -> bool {
-        self.pieces().next().is_none()
+        self.chunks().next().is_none()
     }
 
-    /// End of file: the writer has closed or aborted the stream, and everything is consumed.
+    /// Returns whether this is the end of file: the writer has closed or aborted the stream, and
+    /// everything is consumed.
     pub fn is_closed(&self) -> bool {
         self.end().is_some()
     }
 
-    /// End of file before the writer was done: it [aborted](crate::ChunkWriter::abort) the stream, and
-    /// everything that it wrote is consumed.
+    /// Returns whether the stream ended early: the writer [aborted](crate::ChunkWriter::abort) it,
+    /// and everything that it wrote is consumed.
     pub fn is_aborted(&self) -> bool {
         self.end() == Some(End::Aborted)
     }
 
-    /// Whether the writer has left. There may be bytes in the stream still.
+    /// Returns whether the writer was dropped. There may still be bytes in the stream.
     pub fn is_writer_gone(&self) -> bool {
         self.shared().writer_gone()
     }
 
-    pub(super) fn pieces(&self) -> ChunkRefs<'_, C> {
-        // SAFETY: these are the reader's own, and it is borrowed.
-        unsafe { ChunkRefs::new(self.shared(), self.node, self.spent, self.offset) }
-    }
-
-    /// How the stream ended, if it did and everything is consumed.
+    /// Returns how the stream ended, if it did and everything is consumed.
     fn end(&self) -> Option<End> {
-        let mut pieces = self.pieces();
-        match pieces.next() {
+        let mut chunks = self.chunks();
+        match chunks.next() {
             Some(_) => None,
-            None => pieces.end(),
+            None => chunks.end(),
         }
     }
 }
