@@ -261,7 +261,7 @@ fn a_cancelled_write_loses_nothing() {
 
 /// A random user of both files sees the same.
 #[test]
-fn a_random_user_sees_what_tokios_file_shows() {
+fn a_random_workload_sees_what_tokios_file_shows() {
     async fn some(file: &mut (impl AsyncRead + Unpin), len: usize) -> Vec<u8> {
         let mut bytes = Vec::new();
         file.take(len as u64).read_to_end(&mut bytes).await.unwrap();

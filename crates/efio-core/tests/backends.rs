@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::child::{again, deny, run, told};
+use common::child::{child_arg, child_command, deny, run_child};
 use common::fixtures::backends;
 use common::{Dir, PORTABLE, TIMEOUT, closed, event, pattern, read_all, skip, write_all};
 use efio_core::{BackendKind, Engine, EventKind, IoMode, OpenOptions};
@@ -14,9 +14,9 @@ use std::time::{Duration, Instant};
 
 /// Whether this is the child for the test `name`; the parent runs it with `vars` set.
 fn in_child(name: &str, vars: &[(&str, &str)]) -> bool {
-    let child = told().is_some();
+    let child = child_arg().is_some();
     if !child {
-        run(again(name, "").envs(vars.iter().copied()), name);
+        run_child(child_command(name, "").envs(vars.iter().copied()), name);
     }
     child
 }
@@ -126,8 +126,8 @@ fn operators_can_ask_for_the_pool() {
 }
 
 #[test]
-fn operators_who_misspell_are_told() {
-    let name = "operators_who_misspell_are_told";
+fn a_misspelled_backend_is_reported() {
+    let name = "a_misspelled_backend_is_reported";
     if in_child(name, &[("EFIO_BACKEND", "threads")]) {
         let error = Engine::new().err().unwrap();
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
@@ -174,11 +174,11 @@ fn a_ring_that_cannot_be_entered_is_none() {
 
 /// F42: io_uring is taken away while the engine lives.
 #[test]
-fn a_ring_that_is_lost_is_replaced_by_the_crew() {
+fn a_ring_that_is_lost_is_replaced_by_the_workers() {
     if !has_uring() {
         return;
     }
-    if in_child("a_ring_that_is_lost_is_replaced_by_the_crew", &[]) {
+    if in_child("a_ring_that_is_lost_is_replaced_by_the_workers", &[]) {
         let engine = Engine::builder()
             .backend(BackendKind::Uring)
             .start()
@@ -286,7 +286,7 @@ fn policies(name: &str) -> Vec<i32> {
 }
 
 #[test]
-fn whoever_wakes_a_thread_of_the_engine_keeps_its_processor() {
+fn a_wake_up_of_the_engine_does_not_preempt_the_caller() {
     if PORTABLE {
         return skip("the policy is asked for on Linux only");
     }

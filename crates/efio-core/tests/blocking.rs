@@ -56,7 +56,7 @@ fn read_all(file: &File) -> Vec<u8> {
 
 /// A program without an event loop; more bytes than memory, so that it waits for each thing.
 #[test]
-fn a_file_lives_by_waiting_alone() {
+fn a_file_works_by_waiting_only() {
     let dir = Dir::new();
     let bytes: Vec<u8> = (0..10 << 20).map(|n: u32| (n / 5) as u8).collect();
     for mode in [
@@ -145,12 +145,10 @@ fn a_deadline_ends_a_wait() {
     let timeout = Duration::from_millis(30);
     type Wait<'a> = &'a dyn Fn(Duration) -> io::Result<()>;
     let waits: [(&str, Wait<'_>); 4] = [
-        ("open", &|time| file.blocking(Some(time)).wait_open()),
-        ("readable", &|time| {
-            file.blocking(Some(time)).wait_readable()
-        }),
-        ("flushed", &|time| file.blocking(Some(time)).flush()),
-        ("synced", &|time| file.blocking(Some(time)).wait_synced(5)),
+        ("open", &|time| file.blocking(time).wait_open()),
+        ("readable", &|time| file.blocking(time).wait_readable()),
+        ("flushed", &|time| file.blocking(time).flush()),
+        ("synced", &|time| file.blocking(time).wait_synced(5)),
     ];
     for (name, wait) in waits {
         let start = Instant::now();
@@ -171,10 +169,10 @@ fn a_deadline_ends_a_wait() {
 
 /// F46: a callback does not wait for the thread that it runs on.
 #[test]
-fn a_callback_is_not_let_wait() {
+fn a_wait_in_a_callback_is_refused() {
     let dir = Dir::new();
     let file = Arc::new(Mutex::new(None::<File>));
-    let (news, heard) = channel();
+    let (sender, receiver) = channel();
     let engine = {
         let file = Arc::clone(&file);
         Engine::builder().on_event(move |event| {
@@ -188,7 +186,7 @@ fn a_callback_is_not_let_wait() {
                     file.blocking(None).wait_synced(0),
                     file.wait_closed(None),
                 ];
-                let _ = news.send(waits.map(errno));
+                let _ = sender.send(waits.map(errno));
             }
         })
     };
@@ -197,7 +195,7 @@ fn a_callback_is_not_let_wait() {
     let options = OpenOptions::new().read(true).write(true).create(true);
     *held = Some(engine.open(dir.join("file"), &options).unwrap());
     drop(held);
-    let errors = heard.recv_timeout(TIMEOUT).unwrap();
+    let errors = receiver.recv_timeout(TIMEOUT).unwrap();
     assert_eq!(errors, [Some(libc::EDEADLK); 6]);
 }
 
@@ -350,10 +348,10 @@ fn several_buffers_are_one_call() {
     // So few that the memory which is ready at the start takes them all, and no call is short.
     const CALLS: usize = 500;
     let writers: Vec<_> = [b'a', b'b']
-        .map(|letter| {
+        .map(|byte| {
             let file = Arc::clone(&file);
             thread::spawn(move || {
-                let (head, body, tail) = ([letter; 3], [letter; 1000], [letter; 4]);
+                let (head, body, tail) = ([byte; 3], [byte; 1000], [byte; 4]);
                 for _ in 0..CALLS {
                     let bufs = [&head[..], &[], &body, &tail].map(IoSlice::new);
                     while file.write_vectored(&bufs).is_err() {

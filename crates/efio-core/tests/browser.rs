@@ -35,12 +35,12 @@ fn is_listed(name: &str) -> String {
 #[test]
 fn the_page_uploads_lists_downloads_and_deletes() {
     let dir = Dir::new();
-    let (root, desk) = (dir.join("root"), dir.join("desk"));
-    std::fs::create_dir(&desk).unwrap();
+    let (root, desktop) = (dir.join("root"), dir.join("desktop"));
+    std::fs::create_dir(&desktop).unwrap();
     let (chosen, dropped) = (pattern(5_000_001), pattern(300_000));
-    std::fs::write(desk.join("chosen ä&.bin"), &chosen).unwrap();
-    std::fs::write(desk.join("dropped.bin"), &dropped).unwrap();
-    std::fs::write(desk.join("empty"), "").unwrap();
+    std::fs::write(desktop.join("chosen ä&.bin"), &chosen).unwrap();
+    std::fs::write(desktop.join("dropped.bin"), &dropped).unwrap();
+    std::fs::write(desktop.join("empty"), "").unwrap();
     let Some(mut browser) = Browser::start(&dir.join("profile")) else {
         return;
     };
@@ -53,7 +53,7 @@ fn the_page_uploads_lists_downloads_and_deletes() {
     // By the dialog, two at once; the figures move.
     browser.choose(
         "#chooser",
-        &[desk.join("chosen ä&.bin"), desk.join("empty")],
+        &[desktop.join("chosen ä&.bin"), desktop.join("empty")],
     );
     wait_for_upload(&mut browser, "chosen ä&.bin");
     wait_for_upload(&mut browser, "empty");
@@ -63,10 +63,10 @@ fn the_page_uploads_lists_downloads_and_deletes() {
 
     // From the desktop.
     let drop = "document.getElementById('drop').classList.contains('over')";
-    browser.drag("dragEnter", "#drop", &[desk.join("dropped.bin")]);
-    browser.drag("dragOver", "#drop", &[desk.join("dropped.bin")]);
+    browser.drag("dragEnter", "#drop", &[desktop.join("dropped.bin")]);
+    browser.drag("dragOver", "#drop", &[desktop.join("dropped.bin")]);
     browser.wait_for(drop);
-    browser.drag("drop", "#drop", &[desk.join("dropped.bin")]);
+    browser.drag("drop", "#drop", &[desktop.join("dropped.bin")]);
     wait_for_upload(&mut browser, "dropped.bin");
     assert_eq!(browser.eval(drop), json!(false));
     assert!(std::fs::read(root.join("dropped.bin")).unwrap() == dropped);

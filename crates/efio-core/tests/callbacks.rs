@@ -19,23 +19,23 @@ fn create() -> OpenOptions {
 }
 
 /// An engine whose events arrive at the receiver.
-fn listening() -> (Engine, Receiver<Event>) {
-    let (news, heard) = channel();
+fn engine_with_callback() -> (Engine, Receiver<Event>) {
+    let (sender, receiver) = channel();
     let engine = Engine::builder().on_event(move |event| {
-        let _ = news.send(event);
+        let _ = sender.send(event);
     });
-    (engine.start().unwrap(), heard)
+    (engine.start().unwrap(), receiver)
 }
 
 #[test]
 fn events_come_in_order_and_not_into_the_queue() {
     let dir = Dir::new();
-    let (engine, heard) = listening();
+    let (engine, receiver) = engine_with_callback();
     let file = engine.open(dir.join("file"), &create()).unwrap();
     let fd = file.fd();
     file.write(b"bytes").unwrap();
     file.sync().unwrap();
-    let next = || heard.recv_timeout(TIMEOUT).unwrap();
+    let next = || receiver.recv_timeout(TIMEOUT).unwrap();
     let opened = next();
     assert_eq!((opened.fd, opened.kind), (fd, EventKind::Opened));
     assert_eq!(next().kind, EventKind::Synced { upto: 5 });
@@ -43,7 +43,10 @@ fn events_come_in_order_and_not_into_the_queue() {
     assert_eq!(next().kind, EventKind::Closed { error: None });
     assert!(engine.events().try_next().is_none());
     assert!(engine.shutdown(TIMEOUT).unwrap().is_clean());
-    assert!(heard.recv().is_err(), "the callback goes with the engine");
+    assert!(
+        receiver.recv().is_err(),
+        "the callback goes with the engine"
+    );
 }
 
 /// F46: each step of a copy is made by the callback of the one before, on the engine's thread.
@@ -137,14 +140,14 @@ fn a_callback_uses_files_and_the_engine() {
 fn a_panicking_callback_is_counted_and_the_others_go_on() {
     let dir = Dir::new();
     let bad = Arc::new(OnceLock::<Fd>::new());
-    let (news, heard) = channel();
+    let (sender, receiver) = channel();
     let engine = {
         let bad = Arc::clone(&bad);
         Engine::builder().on_event(move |event| {
             if bad.get() == Some(&event.fd) && matches!(event.kind, EventKind::Synced { .. }) {
                 panic!("planned");
             }
-            news.send(event).unwrap();
+            sender.send(event).unwrap();
         })
     };
     let engine = engine.start().unwrap();
@@ -161,7 +164,7 @@ fn a_panicking_callback_is_counted_and_the_others_go_on() {
     let mut closed = Vec::new();
     let mut synced = Vec::new();
     while closed.len() < 2 {
-        let event = heard.recv_timeout(TIMEOUT).unwrap();
+        let event = receiver.recv_timeout(TIMEOUT).unwrap();
         match event.kind {
             EventKind::Closed { error } => closed.push((event.fd, error)),
             EventKind::Synced { .. } => synced.push(event.fd),
@@ -181,7 +184,7 @@ fn the_end_of_the_engine_in_its_callback() {
     for by_shutdown in [true, false] {
         let path = dir.join(if by_shutdown { "shutdown" } else { "drop" });
         let holder = Arc::new(Mutex::new(None::<Engine>));
-        let (news, heard) = channel();
+        let (sender, receiver) = channel();
         let engine = {
             let holder = Arc::clone(&holder);
             Engine::builder().on_event(move |event| {
@@ -194,7 +197,7 @@ fn the_end_of_the_engine_in_its_callback() {
                     }
                 };
                 let errno = result.err().and_then(|error| error.raw_os_error());
-                news.send((event, errno)).unwrap();
+                sender.send((event, errno)).unwrap();
             })
         };
         let mut held = holder.lock().unwrap();
@@ -202,12 +205,15 @@ fn the_end_of_the_engine_in_its_callback() {
         let file = engine.open(&path, &create()).unwrap();
         file.write(b"accepted").unwrap();
         drop(held);
-        let (opened, errno) = heard.recv_timeout(TIMEOUT).unwrap();
+        let (opened, errno) = receiver.recv_timeout(TIMEOUT).unwrap();
         assert_eq!(opened.kind, EventKind::Opened);
         assert_eq!(errno, by_shutdown.then_some(libc::EDEADLK));
-        let (closed, _) = heard.recv_timeout(TIMEOUT).unwrap();
+        let (closed, _) = receiver.recv_timeout(TIMEOUT).unwrap();
         assert_eq!(closed.kind, EventKind::Closed { error: None });
-        assert!(heard.recv_timeout(TIMEOUT).is_err(), "the driver is gone");
+        assert!(
+            receiver.recv_timeout(TIMEOUT).is_err(),
+            "the driver is gone"
+        );
         assert_eq!(std::fs::read(&path).unwrap(), b"accepted");
         assert!(file.write(b"too late").is_err());
     }
@@ -248,9 +254,9 @@ fn a_simulation_delivers_at_the_end_of_a_turn() {
         ..Config::default()
     };
     let mut simulation = Simulation::new(config, 7, options).unwrap();
-    let heard = Arc::new(Mutex::new(Vec::new()));
+    let kinds = Arc::new(Mutex::new(Vec::new()));
     {
-        let (engine, heard) = (Arc::downgrade(simulation.engine()), Arc::clone(&heard));
+        let (engine, kinds) = (Arc::downgrade(simulation.engine()), Arc::clone(&kinds));
         let accepted = Mutex::new(0);
         simulation.on_event(move |event| {
             let engine = engine.upgrade().unwrap();
@@ -269,17 +275,17 @@ fn a_simulation_delivers_at_the_end_of_a_turn() {
                 }
                 _ => {}
             }
-            heard.lock().unwrap().push(event.kind);
+            kinds.lock().unwrap().push(event.kind);
         });
     }
     let file = simulation.engine().open("/file", &create()).unwrap();
     let started = Instant::now();
     let ended = |kinds: &Vec<EventKind>| matches!(kinds.last(), Some(EventKind::Closed { .. }));
-    while !ended(&heard.lock().unwrap()) {
+    while !ended(&kinds.lock().unwrap()) {
         assert!(started.elapsed() < TIMEOUT);
         simulation.turn(Duration::from_millis(5));
     }
-    let kinds = heard.lock().unwrap();
+    let kinds = kinds.lock().unwrap();
     assert_eq!(kinds[0], EventKind::Opened);
     assert_eq!(kinds.last(), Some(&EventKind::Closed { error: None }));
     assert!(kinds.contains(&EventKind::Writable), "it was held back");
@@ -335,7 +341,7 @@ fn a_slow_callback_does_not_hold_up_the_disk() {
     const LEN: usize = 128 << 10;
     let dir = Dir::new();
     let path = dir.join("file");
-    let (news, heard) = channel();
+    let (sender, receiver) = channel();
     let watched = path.clone();
     let (let_go, held) = channel();
     let held = Mutex::new(held);
@@ -347,7 +353,7 @@ fn a_slow_callback_does_not_hold_up_the_disk() {
             while !is_there() && Instant::now() < deadline {
                 std::thread::sleep(Duration::from_millis(1));
             }
-            news.send(is_there()).unwrap();
+            sender.send(is_there()).unwrap();
         }
     });
     let engine = engine.start().unwrap();
@@ -356,5 +362,5 @@ fn a_slow_callback_does_not_hold_up_the_disk() {
     assert_eq!(file.write(&vec![1; LEN]).unwrap(), LEN);
     let_go.send(()).unwrap();
     drop(let_go);
-    assert!(heard.recv_timeout(TIMEOUT).unwrap(), "not written");
+    assert!(receiver.recv_timeout(TIMEOUT).unwrap(), "not written");
 }

@@ -143,7 +143,7 @@ fn a_copy_is_what_cp_makes() {
 }
 
 #[test]
-fn what_cannot_be_copied_is_told_by_name() {
+fn what_cannot_be_copied_is_reported_by_name() {
     let dir = Dir::new();
     let (src, dst) = (dir.join("src"), dir.join("dst"));
     std::fs::write(&src, pattern(100_000)).unwrap();
@@ -183,7 +183,7 @@ fn what_cannot_be_copied_is_told_by_name() {
 }
 
 #[test]
-fn a_full_file_system_is_told_by_name() {
+fn a_full_file_system_is_reported_by_name() {
     let dir = Dir::new();
     let src = dir.join("src");
     std::fs::write(&src, pattern(3 << 20)).unwrap();

@@ -19,8 +19,11 @@ fn engine(mode: IoMode) -> Engine {
 /// The errno, and the path that it is about.
 fn errno(result: Result<u64, CopyError>) -> i32 {
     let error = result.expect_err("it fails");
-    let told = error.to_string();
-    assert!(told.starts_with(&*error.path().to_string_lossy()), "{told}");
+    let message = error.to_string();
+    assert!(
+        message.starts_with(&*error.path().to_string_lossy()),
+        "{message}"
+    );
     error.io_error().raw_os_error().expect("of the kernel")
 }
 
@@ -29,7 +32,7 @@ fn path_of(result: Result<u64, CopyError>) -> std::path::PathBuf {
 }
 
 #[test]
-fn a_copy_is_identical_and_tells_how_far_it_is() {
+fn a_copy_is_identical_and_reports_its_progress() {
     let dir = Dir::new();
     let (from, to) = (dir.join("from"), dir.join("to"));
     for mode in [
@@ -44,17 +47,20 @@ fn a_copy_is_identical_and_tells_how_far_it_is() {
             std::fs::write(&from, &bytes).unwrap();
             // Longer than the copy: what it held is gone.
             std::fs::write(&to, pattern(len + 5000)).unwrap();
-            let mut told = Vec::new();
-            let copied = copy(&engine, &from, &to, |done, all| told.push((done, all))).unwrap();
+            let mut progress = Vec::new();
+            let copied = copy(&engine, &from, &to, |done, all| progress.push((done, all))).unwrap();
             let len = len as u64;
             assert_eq!(copied, len, "{mode:?}");
             assert!(
                 std::fs::read(&to).unwrap() == bytes,
                 "{mode:?}, {len} bytes"
             );
-            assert!(told.iter().all(|&(_, all)| all == len));
-            assert!(told.is_sorted_by(|a, b| a.0 < b.0), "{told:?}");
-            assert_eq!((told[0], told[told.len() - 1]), ((0, len), (len, len)));
+            assert!(progress.iter().all(|&(_, all)| all == len));
+            assert!(progress.is_sorted_by(|a, b| a.0 < b.0), "{progress:?}");
+            assert_eq!(
+                (progress[0], progress[progress.len() - 1]),
+                ((0, len), (len, len))
+            );
         }
         // Nobody has to take events for it.
         assert_eq!(engine.events().try_next(), None);
@@ -125,11 +131,11 @@ fn holes_are_copied_as_holes() {
         file.sync_all().unwrap();
         let sparse = from.metadata().unwrap().blocks();
         let engine = engine(IoMode::Auto);
-        let mut told = Vec::new();
-        let len = copy(&engine, &from, &to, |done, _| told.push(done)).unwrap();
+        let mut progress = Vec::new();
+        let len = copy(&engine, &from, &to, |done, _| progress.push(done)).unwrap();
         assert_eq!(len, from.metadata().unwrap().len());
-        assert!(told.is_sorted_by(|a, b| a < b), "{told:?}");
-        assert_eq!(told.last(), Some(&len));
+        assert!(progress.is_sorted_by(|a, b| a < b), "{progress:?}");
+        assert_eq!(progress.last(), Some(&len));
         assert!(std::fs::read(&to).unwrap() == std::fs::read(&from).unwrap());
         // In units of 512 bytes; what is left of a block of data is not a hole.
         let taken = to.metadata().unwrap().blocks();
@@ -178,7 +184,7 @@ fn a_full_disk_ends_the_copy() {
 fn a_callback_cannot_wait_for_a_copy() {
     let dir = Dir::new();
     std::fs::write(dir.join("from"), "x").unwrap();
-    let (news, heard) = channel();
+    let (sender, receiver) = channel();
     let (from, to) = (dir.join("from"), dir.join("to"));
     let (give, take) = channel::<std::sync::Weak<Engine>>();
     let engine = Engine::builder().on_event({
@@ -186,7 +192,7 @@ fn a_callback_cannot_wait_for_a_copy() {
         move |_| {
             if let Ok(engine) = take.lock().unwrap().try_recv() {
                 let engine = engine.upgrade().unwrap();
-                news.send(copy(&engine, &from, &to, |_, _| {})).unwrap();
+                sender.send(copy(&engine, &from, &to, |_, _| {})).unwrap();
             }
         }
     });
@@ -194,6 +200,6 @@ fn a_callback_cannot_wait_for_a_copy() {
     give.send(std::sync::Arc::downgrade(&engine)).unwrap();
     let options = efio_core::OpenOptions::new().read(true);
     let _file = engine.open(dir.join("from"), &options).unwrap();
-    let result = heard.recv_timeout(common::TIMEOUT).unwrap();
+    let result = receiver.recv_timeout(common::TIMEOUT).unwrap();
     assert_eq!(errno(result), libc::EDEADLK);
 }

@@ -13,19 +13,19 @@ use std::time::Duration;
 const MS: Duration = Duration::from_millis(1);
 
 /// An engine over a disk that has an empty file, which it opens.
-struct Bench {
+struct Harness {
     simulation: Simulation,
-    heard: Vec<(Fd, EventKind)>,
+    events: Vec<(Fd, EventKind)>,
 }
 
-impl Bench {
-    fn new(seed: u64, trouble: SimOptions) -> Self {
-        let simulation = Simulation::new(Config::default(), seed, trouble);
+impl Harness {
+    fn new(seed: u64, options: SimOptions) -> Self {
+        let simulation = Simulation::new(Config::default(), seed, options);
         let mut simulation = simulation.expect("the limits are valid");
         simulation.store().put("/file", b"");
         Self {
             simulation,
-            heard: Vec::new(),
+            events: Vec::new(),
         }
     }
 
@@ -34,30 +34,33 @@ impl Bench {
         while !file.open_status().unwrap() {
             self.turn();
         }
-        self.heard.clear();
+        self.events.clear();
         file
     }
 
     fn turn(&mut self) {
         self.simulation.turn(MS);
         while let Some(event) = self.simulation.engine().events().try_next() {
-            self.heard.push((event.fd, event.kind));
+            self.events.push((event.fd, event.kind));
         }
     }
 
     /// Far longer than anything here takes.
-    fn rest(&mut self) {
+    fn settle(&mut self) {
         for _ in 0..5_000 {
             self.turn();
         }
     }
 
-    fn heard(&self, kind: &EventKind) -> usize {
-        self.heard.iter().filter(|(_, heard)| heard == kind).count()
+    fn count(&self, kind: &EventKind) -> usize {
+        self.events
+            .iter()
+            .filter(|(_, other)| other == kind)
+            .count()
     }
 
     fn failure(&self) -> Option<Failure> {
-        self.heard.iter().find_map(|(_, kind)| match kind {
+        self.events.iter().find_map(|(_, kind)| match kind {
             EventKind::Failed(failure) => Some(*failure),
             _ => None,
         })
@@ -82,27 +85,27 @@ fn what_was_appended_behind_a_truncation_keeps_its_place() {
         write_errors: 1000,
         ..SimOptions::default()
     };
-    let mut bench = Bench::new(1, trouble.clone());
-    let file = bench.open(&OpenOptions::new().append(true));
+    let mut harness = Harness::new(1, trouble.clone());
+    let file = harness.open(&OpenOptions::new().append(true));
     file.write(b"abc").unwrap();
     file.set_len(1).unwrap();
     file.write(b"def").unwrap();
-    bench.rest();
-    assert_eq!(bench.failure().map(|failure| failure.offset), Some(0));
+    harness.settle();
+    assert_eq!(harness.failure().map(|failure| failure.offset), Some(0));
     let all = [unwritten(0, b"abc"), unwritten(4, b"def")];
     assert_eq!(file.take_unwritten().unwrap(), all);
     drop(file);
 
     // The truncation itself fails, and all before it is written.
-    let mut bench = Bench::new(1, SimOptions::default());
-    let file = bench.open(&OpenOptions::new().append(true));
+    let mut harness = Harness::new(1, SimOptions::default());
+    let file = harness.open(&OpenOptions::new().append(true));
     file.write(b"abc").unwrap();
     // More than any file may have.
     file.set_len(1 << 40).unwrap();
     file.write(b"def").unwrap();
-    bench.rest();
+    harness.settle();
     assert_eq!(file.progress().unwrap().written, 3);
-    assert_eq!(bench.failure().map(|failure| failure.offset), Some(3));
+    assert_eq!(harness.failure().map(|failure| failure.offset), Some(3));
     assert_eq!(file.take_unwritten().unwrap(), [unwritten(4, b"def")]);
 }
 
@@ -114,15 +117,15 @@ fn a_failed_sync_of_nothing_says_that_nothing_is_lost() {
             sync_errors: 1000,
             ..SimOptions::default()
         };
-        let mut bench = Bench::new(1, trouble);
-        let file = bench.open(&OpenOptions::new().write(!append).append(append));
+        let mut harness = Harness::new(1, trouble);
+        let file = harness.open(&OpenOptions::new().write(!append).append(append));
         file.sync().unwrap();
-        bench.rest();
+        harness.settle();
         let failure = Failure {
             errno: Errno(libc::EIO),
             offset: Failure::NOTHING_LOST,
         };
-        assert_eq!(bench.failure(), Some(failure));
+        assert_eq!(harness.failure(), Some(failure));
         assert_eq!(file.failure().unwrap(), Some(failure));
         assert_eq!(errno(file.write(b"late")), libc::EIO);
     }
@@ -133,31 +136,34 @@ fn a_failed_sync_of_nothing_says_that_nothing_is_lost() {
 #[test]
 fn ops_of_a_hung_disk_complete_at_the_deadline() {
     for refusals in [0, 1000] {
-        let mut bench = Bench::new(1, SimOptions::default());
-        let file = bench.open(&writing().read(true));
-        let engine = bench.simulation.engine().clone();
+        let mut harness = Harness::new(1, SimOptions::default());
+        let file = harness.open(&writing().read(true));
+        let engine = harness.simulation.engine().clone();
         let buffer = || engine.buffer(100).unwrap();
-        bench.simulation.hang();
+        harness.simulation.hang();
         if refusals > 0 {
-            bench.simulation.refuse();
+            harness.simulation.refuse();
         }
         file.read_at(0, buffer(), 1).unwrap();
         file.write_at(200, buffer(), 2).unwrap();
         file.write_at(250, buffer(), 3).unwrap();
-        bench.turn();
-        bench.simulation.begin_shutdown(20 * MS);
+        harness.turn();
+        harness.simulation.begin_shutdown(20 * MS);
         let report = loop {
-            bench.turn();
-            if let Some(report) = bench.simulation.report() {
+            harness.turn();
+            if let Some(report) = harness.simulation.report() {
                 break report;
             }
         };
-        bench.turn();
+        harness.turn();
         assert_eq!(report.unfinished, [(file.fd(), 200)]);
-        let done = bench.heard.into_iter().filter_map(|(_, kind)| match kind {
-            EventKind::Completed(completed) => Some(completed),
-            _ => None,
-        });
+        let done = harness
+            .events
+            .into_iter()
+            .filter_map(|(_, kind)| match kind {
+                EventKind::Completed(completed) => Some(completed),
+                _ => None,
+            });
         let mut done: Vec<Completed> = done.collect();
         done.sort_by_key(|completed| completed.token);
         let tokens: Vec<_> = done.iter().map(|completed| completed.token).collect();
@@ -188,7 +194,7 @@ fn ops_of_a_hung_disk_complete_at_the_deadline() {
 /// A sync fails while a write is in flight: what was not written comes back when that one is over, and
 /// who asked for it before is told.
 #[test]
-fn who_asks_too_early_for_what_is_unwritten_is_told() {
+fn an_early_call_for_unwritten_bytes_is_notified() {
     let mut early = 0;
     for seed in 0..50 {
         let trouble = SimOptions {
@@ -196,27 +202,27 @@ fn who_asks_too_early_for_what_is_unwritten_is_told() {
             latency: 20,
             ..SimOptions::default()
         };
-        let mut bench = Bench::new(seed, trouble);
-        let file = bench.open(&writing());
+        let mut harness = Harness::new(seed, trouble);
+        let file = harness.open(&writing());
         file.sync().unwrap();
-        bench.turn();
+        harness.turn();
         let mut failed = file.write(&[1; 1 << 20]).is_err();
-        bench.turn();
+        harness.turn();
         // What waits behind the write in flight.
         failed |= file.write(b"behind").is_err();
         if failed {
             continue;
         }
-        while bench.failure().is_none() {
-            bench.turn();
+        while harness.failure().is_none() {
+            harness.turn();
         }
         let blocked = match file.take_unwritten() {
             Err(error) => error.kind() == ErrorKind::WouldBlock,
             Ok(_) => false,
         };
-        bench.rest();
+        harness.settle();
         assert_eq!(
-            bench.heard(&EventKind::Writable),
+            harness.count(&EventKind::Writable),
             usize::from(blocked),
             "{seed}"
         );
@@ -235,20 +241,20 @@ fn who_asks_too_early_for_what_is_unwritten_is_told() {
 
 /// The descriptor is stale, and nobody asked for more than the close.
 #[test]
-fn a_close_that_syncs_tells_only_that_it_closed() {
-    let mut bench = Bench::new(1, SimOptions::default());
-    let file = bench.open(&writing());
+fn a_close_that_syncs_emits_only_closed() {
+    let mut harness = Harness::new(1, SimOptions::default());
+    let file = harness.open(&writing());
     let fd = file.fd();
     file.write(b"durable").unwrap();
     file.close_sync().unwrap();
-    bench.rest();
-    assert_eq!(bench.heard, [(fd, EventKind::Closed { error: None })]);
+    harness.settle();
+    assert_eq!(harness.events, [(fd, EventKind::Closed { error: None })]);
 
     // What was asked for before is still told.
-    let file = bench.open(&writing());
+    let file = harness.open(&writing());
     file.write(b"durable").unwrap();
     file.sync().unwrap();
     file.close_sync().unwrap();
-    bench.rest();
-    assert_eq!(bench.heard(&EventKind::Synced { upto: 7 }), 1);
+    harness.settle();
+    assert_eq!(harness.count(&EventKind::Synced { upto: 7 }), 1);
 }

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::child::{limit, run_again, told};
+use common::child::{child_arg, limit, run_in_child};
 use common::mount;
 use common::{Dir, TIMEOUT, closed, errno, event, pattern, readable, write_all};
 use efio_core::{Engine, EventKind, Fd, IoMode, OpenOptions};
@@ -284,7 +284,7 @@ fn a_full_table_gives_emfile() {
 
 /// F21: a full disk poisons the file; the lowest lost offset is exact and the error sticks.
 #[test]
-fn a_full_disk_poisons_the_file() {
+fn a_full_disk_fails_the_file() {
     const SIZE: usize = 256 << 10;
     for mode in [IoMode::Direct, IoMode::Uncached, IoMode::Cached] {
         let Some(tmpfs) = mount::memory(SIZE as u64) else {
@@ -357,9 +357,9 @@ fn a_forked_child_gets_clean_errors() {
 /// F22, F44: the file-size limit gives an error, not the signal that kills.
 #[test]
 fn the_file_size_limit_is_an_error() {
-    if told().is_none() {
+    if child_arg().is_none() {
         // The limit is the process's, and holds for what a test harness prints into a file as well.
-        return run_again("the_file_size_limit_is_an_error", "");
+        return run_in_child("the_file_size_limit_is_an_error", "");
     }
     limit(libc::RLIMIT_FSIZE as i32, 100_000);
     let dir = Dir::new();

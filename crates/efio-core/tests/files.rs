@@ -309,10 +309,10 @@ fn cached_reads_are_answered_at_once() {
 
 /// What the engine chose for a file, and why, is there to be seen; so is what the kernel refused.
 #[test]
-fn the_mode_of_a_file_is_told_with_its_reason() {
+fn the_mode_of_a_file_is_reported_with_its_reason() {
     let dir = Dir::new();
     let engine = engine(IoMode::Auto);
-    let told = |path: PathBuf, options: OpenOptions| {
+    let status = |path: PathBuf, options: OpenOptions| {
         let file = engine.open(path, &options).unwrap();
         event(&engine, |event| event.kind == EventKind::Opened);
         write_all(&engine, &file, &pattern(1 << 20)).unwrap();
@@ -323,12 +323,12 @@ fn the_mode_of_a_file_is_told_with_its_reason() {
         let stats = file.stats().unwrap();
         (stats.mode, stats.mode_reason)
     };
-    let auto = told(dir.join("auto"), create());
-    let append = told(
+    let auto = status(dir.join("auto"), create());
+    let append = status(
         dir.join("append"),
         OpenOptions::new().append(true).create(true),
     );
-    let cached = told(dir.join("cached"), create().io_mode(IoMode::Cached));
+    let cached = status(dir.join("cached"), create().io_mode(IoMode::Cached));
     assert_eq!(cached, (IoMode::Cached, ModeReason::Asked));
     if PORTABLE {
         assert_eq!(auto, (IoMode::Cached, ModeReason::NoDirect));
@@ -339,10 +339,10 @@ fn the_mode_of_a_file_is_told_with_its_reason() {
         assert_eq!(append.1, ModeReason::Chosen);
     }
     if let Some(memory) = mount::memory(8 << 20) {
-        let auto = told(memory.join("auto"), create());
+        let auto = status(memory.join("auto"), create());
         assert_eq!(auto, (IoMode::Cached, ModeReason::NoDirect));
         // It has neither direct IO nor writes that leave nothing in memory.
-        let direct = told(memory.join("direct"), create().io_mode(IoMode::Direct));
+        let direct = status(memory.join("direct"), create().io_mode(IoMode::Direct));
         assert_eq!(direct, (IoMode::Cached, ModeReason::UncachedRefused));
     }
     let stats = engine.stats();
@@ -552,7 +552,7 @@ fn a_shutdown_closes_everything() {
 
 /// What the counters of a file say is what happened to it, and the engine's are the sum.
 #[test]
-fn the_counters_tell_what_happened() {
+fn the_counters_show_what_happened() {
     let dir = Dir::new();
     let engine = Engine::new().unwrap();
     let options = OpenOptions::new()

@@ -129,7 +129,7 @@ fn a_file_of_the_kernel_costs_as_little() {
         let engine = Engine::new().unwrap();
         let open = || {
             let file = engine.open(&path, options).unwrap();
-            file.blocking(Some(TIMEOUT)).wait_open().unwrap();
+            file.blocking(TIMEOUT).wait_open().unwrap();
             while engine.events().try_next().is_some() {}
             file
         };
@@ -163,9 +163,9 @@ fn a_file_of_the_kernel_that_was_used_costs_as_little() {
     let used = || {
         let options = OpenOptions::new().read(true).write(true);
         let file = engine.open(&path, &options).unwrap();
-        file.blocking(Some(TIMEOUT)).wait_open().unwrap();
+        file.blocking(TIMEOUT).wait_open().unwrap();
         assert_eq!(file.write(b"some bytes").unwrap(), 10);
-        file.blocking(Some(TIMEOUT)).flush().unwrap();
+        file.blocking(TIMEOUT).flush().unwrap();
         assert_eq!(common::read_all(&engine, &file, 64).unwrap().len(), 90);
         while engine.events().try_next().is_some() {}
         file

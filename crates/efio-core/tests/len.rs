@@ -32,7 +32,7 @@ fn what_was_accepted_counts() {
         std::fs::write(&path, pattern(10_000)).unwrap();
         let file = engine.open(&path, &both()).unwrap();
         // Before the kernel has opened it.
-        assert_eq!(file.blocking(Some(TIMEOUT)).len().unwrap(), 10_000);
+        assert_eq!(file.blocking(TIMEOUT).len().unwrap(), 10_000);
         file.set_position(9_000).unwrap();
         assert_eq!(file.write(&pattern(1_500)).unwrap(), 1_500);
         assert_eq!(size(&engine, &file), 10_500);
@@ -49,7 +49,7 @@ fn what_was_accepted_counts() {
             .unwrap();
         other.write_all(b"more").unwrap();
         assert_eq!(size(&engine, &file), 11);
-        assert_eq!(file.blocking(Some(TIMEOUT)).len().unwrap(), 11);
+        assert_eq!(file.blocking(TIMEOUT).len().unwrap(), 11);
     }
 }
 
@@ -97,15 +97,15 @@ fn an_answer_from_before_a_write_is_not_given_out() {
 fn there_is_an_error_instead_where_there_is_no_size() {
     let (dir, engine) = (Dir::new(), engine(IoMode::Auto));
     let missing = engine.open(dir.join("missing"), &reading()).unwrap();
-    assert_eq!(errno(missing.blocking(Some(TIMEOUT)).len()), libc::ENOENT);
+    assert_eq!(errno(missing.blocking(TIMEOUT).len()), libc::ENOENT);
     let options = OpenOptions::new().write(true).create(true);
     let file = engine.open(dir.join("file"), &options).unwrap();
-    file.blocking(Some(TIMEOUT)).wait_open().unwrap();
+    file.blocking(TIMEOUT).wait_open().unwrap();
     engine.file(file.fd()).close().unwrap();
     assert_eq!(errno(file.len()), libc::EBADF);
     closed(&engine, file.fd()).unwrap();
     // The end of the engine is heard of.
     let file = engine.open(dir.join("file"), &options).unwrap();
     drop(engine);
-    assert!(file.blocking(Some(TIMEOUT)).len().is_err());
+    assert!(file.blocking(TIMEOUT).len().is_err());
 }

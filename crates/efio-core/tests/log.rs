@@ -112,7 +112,7 @@ fn a_writer_that_will_not_wait_keeps_its_line() {
 }
 
 #[test]
-fn a_full_disk_is_told() {
+fn a_full_disk_is_reported() {
     let Some(disk) = mount::memory(1 << 20) else {
         return;
     };

@@ -5,7 +5,7 @@
 
 mod common;
 
-use common::child::{run_again, told};
+use common::child::{child_arg, run_in_child};
 use common::{Dir, TIMEOUT, errno, event, skip};
 use efio_core::sim::{SimOptions, Simulation};
 use efio_core::{Config, Engine, EventKind, File, OpenOptions};
@@ -27,8 +27,8 @@ const RECORD: usize = 32;
 /// are closed there is room again.
 #[test]
 fn as_many_files_as_the_limit_are_open_and_work() {
-    if told().is_none() {
-        return run_again("as_many_files_as_the_limit_are_open_and_work", "");
+    if child_arg().is_none() {
+        return run_in_child("as_many_files_as_the_limit_are_open_and_work", "");
     }
     let most = FILES.min(allowed_descriptors() - OTHERS);
     if most < FILES {
@@ -45,7 +45,7 @@ fn as_many_files_as_the_limit_are_open_and_work() {
     assert_eq!(errno(open(0)), libc::EMFILE, "one too many");
     for (number, file) in files.iter().enumerate() {
         file.set_position(place(number)).unwrap();
-        file.blocking(Some(TIMEOUT)).wait_writable().unwrap();
+        file.blocking(TIMEOUT).wait_writable().unwrap();
         let n = file.write(&record(number)).unwrap();
         assert_eq!(n, RECORD);
     }
@@ -53,7 +53,7 @@ fn as_many_files_as_the_limit_are_open_and_work() {
         ask(first, files);
         for (number, file) in (first..).zip(files) {
             let mut buf = [0; RECORD];
-            file.blocking(Some(TIMEOUT)).wait_readable().unwrap();
+            file.blocking(TIMEOUT).wait_readable().unwrap();
             let n = file.read(&mut buf).unwrap();
             assert_eq!((n, buf), (RECORD, record(number)), "file {number}");
         }

@@ -91,11 +91,15 @@ fn greedy_writers_get_equal_shares_and_starve_nobody() {
     simulation.stop_faults();
     turns(&mut simulation, 3000);
     let engine = simulation.engine();
-    let told = engine
+    let notified = engine
         .events()
         .drain()
         .filter(|event| event.kind == EventKind::Writable);
-    assert_eq!(told.count(), 3, "each of those that were refused is told");
+    assert_eq!(
+        notified.count(),
+        3,
+        "each of those that were refused is notified"
+    );
     for (file, accepted) in files.iter().zip(accepted) {
         assert_eq!(file.progress().unwrap().written, accepted as u64);
     }

@@ -26,7 +26,7 @@ fn writer(sim: &Simulation, name: impl Display) -> File {
 }
 
 #[test]
-fn a_writer_hears_of_memory_that_others_gave_back() {
+fn a_writer_is_notified_of_memory_that_others_freed() {
     let config = Config {
         memory_budget: BUDGET,
         write_behind: Some(BUDGET),
@@ -60,7 +60,7 @@ fn a_writer_hears_of_memory_that_others_gave_back() {
 
 /// Memory is told of in portions, but a writer does not wait for one that will not gather.
 #[test]
-fn a_writer_hears_of_the_last_page() {
+fn a_writer_is_notified_of_the_last_page() {
     let mut sim = short_of_memory();
     let poor = writer(&sim, "poor");
     let mut buffers: Vec<_> = (0..2)
@@ -102,7 +102,7 @@ fn a_sleeping_driver_sees_that_memory_came_back() {
 /// Each block that comes back is room for one writer: were all told of it, each of the hundred would call
 /// for each of them, and find nothing.
 #[test]
-fn a_hundred_writers_are_told_of_what_is_there_for_them() {
+fn only_as_many_writers_are_notified_as_memory_is_for() {
     const FILES: usize = 100;
     const LEN: u64 = 256 << 10;
     const PIECE: usize = 16 << 10;
@@ -140,7 +140,7 @@ fn a_hundred_writers_are_told_of_what_is_there_for_them() {
 /// A program that writes to its files in turn waits for one at a time: nobody else is told, so nothing is
 /// gained by telling it late.
 #[test]
-fn a_writer_that_waits_alone_is_told_at_once() {
+fn a_single_waiter_is_notified_at_once() {
     const FILES: usize = 200;
     const LINES: usize = 10_000;
     const STEP: Duration = Duration::from_micros(100);
@@ -156,12 +156,12 @@ fn a_writer_that_waits_alone_is_told_at_once() {
                 Err(error) => {
                     assert_eq!(error.kind(), ErrorKind::WouldBlock);
                     waits += 1;
-                    let is_told = |sim: &Simulation| {
+                    let is_notified = |sim: &Simulation| {
                         let mut events = sim.engine().events().drain();
                         events
                             .any(|event| event.fd == file.fd() && event.kind == EventKind::Writable)
                     };
-                    while !is_told(&sim) {
+                    while !is_notified(&sim) {
                         sim.turn(STEP);
                         steps += 1;
                         assert!(steps < 1_000_000);

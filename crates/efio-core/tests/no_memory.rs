@@ -99,7 +99,7 @@ fn a_refused_allocation_loses_nothing() {
         let open = |number: usize| engine.open(dir.join(&format!("{number}")), &options);
         let files: Vec<File> = (0..600).map(|number| open(number).unwrap()).collect();
         for file in &files {
-            file.blocking(Some(TIMEOUT)).wait_open().unwrap();
+            file.blocking(TIMEOUT).wait_open().unwrap();
         }
         let buffers: Vec<_> = files.iter().map(|_| engine.buffer(3).unwrap()).collect();
         hold.store(true, SeqCst);
@@ -135,7 +135,7 @@ fn a_refused_allocation_loses_nothing() {
             thread::sleep(Duration::from_millis(50));
         });
         for (number, (file, &len)) in files.iter().zip(&lens).enumerate() {
-            file.blocking(Some(TIMEOUT)).flush().unwrap();
+            file.blocking(TIMEOUT).flush().unwrap();
             let there = std::fs::metadata(dir.join(&format!("{number}"))).unwrap();
             assert_eq!(there.len(), len);
         }

@@ -8,7 +8,7 @@
 
 mod common;
 
-use common::child::{again, run_again, told};
+use common::child::{child_arg, child_command, run_in_child};
 use common::{Dir, TIMEOUT, pattern};
 use efio_core::{Engine, EventKind, File, IoMode, OpenOptions};
 use std::hint::spin_loop;
@@ -38,10 +38,12 @@ const WRONG: u32 = 4;
 #[test]
 fn no_call_makes_a_system_call_while_the_driver_is_awake() {
     const NAME: &str = "no_call_makes_a_system_call_while_the_driver_is_awake";
-    match told().as_deref() {
+    match child_arg().as_deref() {
         None => {
-            run_again(NAME, "calls");
-            let caught = again(NAME, "calls and one system call").output().unwrap();
+            run_in_child(NAME, "calls");
+            let caught = child_command(NAME, "calls and one system call")
+                .output()
+                .unwrap();
             let killed = caught.status.signal() == Some(libc::SIGSYS);
             let skipped = String::from_utf8_lossy(&caught.stderr).contains("SKIPPED");
             assert!(
@@ -138,24 +140,24 @@ fn many_calls(planted: bool) {
     drop(gate);
     let mark = files.1.progress().unwrap().accepted;
     files.1.sync().unwrap();
-    files.1.blocking(Some(TIMEOUT)).wait_synced(mark).unwrap();
+    files.1.blocking(TIMEOUT).wait_synced(mark).unwrap();
 }
 
 /// Streams for a while, so that pages are large and many are read ahead. Where the reader stands.
 fn warm_up(read: &File, written: &File) -> usize {
-    read.blocking(Some(TIMEOUT)).wait_open().unwrap();
-    written.blocking(Some(TIMEOUT)).wait_open().unwrap();
+    read.blocking(TIMEOUT).wait_open().unwrap();
+    written.blocking(TIMEOUT).wait_open().unwrap();
     let mut buf = vec![0; 64 << 10];
     let (mut got, mut put) = (0, 0);
     while got < 8 << 20 {
-        read.blocking(Some(TIMEOUT)).wait_readable().unwrap();
+        read.blocking(TIMEOUT).wait_readable().unwrap();
         got += read.read(&mut buf).unwrap();
     }
     while put < 4 << 20 {
-        written.blocking(Some(TIMEOUT)).wait_writable().unwrap();
+        written.blocking(TIMEOUT).wait_writable().unwrap();
         put += written.write(&buf).unwrap();
     }
-    written.blocking(Some(TIMEOUT)).flush().unwrap();
+    written.blocking(TIMEOUT).flush().unwrap();
     until("all is read ahead that will be needed", || {
         let stats = read.stats().unwrap();
         let arrived = stats.read_direct + stats.read_uncached + stats.read_cached;

@@ -22,10 +22,10 @@ mod threads;
 #[path = "conformance/truncation.rs"]
 mod truncation;
 
-use common::fixtures::{Bed, disk, each_on};
+use common::fixtures::{Fixture, disk, each_on};
 use std::time::Instant;
 
-type Check = (&'static str, fn(&Bed));
+type Check = (&'static str, fn(&Fixture));
 
 const CHECKS: [Check; 10] = [
     ("mixed", mixed::reads_and_writes_mix_through_one_descriptor),

@@ -189,7 +189,7 @@ fn many_clients_at_once() {
 }
 
 #[test]
-fn the_figures_come_as_events() {
+fn the_metrics_come_as_events() {
     let dir = Dir::new();
     let server = Server::start(dir.path(), &[]);
     let mut watcher = server.connect();

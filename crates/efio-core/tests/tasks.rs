@@ -41,11 +41,11 @@ impl Task {
     }
 }
 
-struct World {
+struct Harness {
     simulation: Simulation,
 }
 
-impl World {
+impl Harness {
     fn new() -> Self {
         Self::with(SimOptions::default())
     }
@@ -90,41 +90,41 @@ fn ready<T>(poll: Poll<io::Result<T>>) -> T {
 /// F47, for tasks: each thing that a task waits for wakes it, once.
 #[test]
 fn every_wait_is_woken() {
-    let mut world = World::new();
-    let mut file = world.open(true);
+    let mut harness = Harness::new();
+    let mut file = harness.open(true);
     let task = Task::new();
     pending(file.poll_open(&mut task.cx()));
-    assert_eq!(world.settle(), []);
+    assert_eq!(harness.settle(), []);
     assert_eq!(task.woken(), 1);
     ready(file.poll_open(&mut task.cx()));
 
     let mut buf = [0; 100];
     pending(file.poll_read(&mut task.cx(), &mut buf));
     pending(file.poll_read(&mut task.cx(), &mut buf));
-    assert_eq!(world.settle(), []);
+    assert_eq!(harness.settle(), []);
     assert_eq!(task.woken(), 1, "polled twice, woken once");
     assert_eq!(ready(file.poll_read(&mut task.cx(), &mut buf)), 100);
 
     while let Poll::Ready(result) = file.poll_write(&mut task.cx(), &[1; 5000]) {
         assert!(result.unwrap() > 0);
     }
-    assert_eq!(world.settle(), []);
+    assert_eq!(harness.settle(), []);
     assert_eq!(task.woken(), 1);
     assert!(ready(file.poll_write(&mut task.cx(), &[1; 5000])) > 0);
 
     pending(file.poll_flush(&mut task.cx()));
-    assert_eq!(world.settle(), []);
+    assert_eq!(harness.settle(), []);
     assert_eq!(task.woken(), 1);
     ready(file.poll_flush(&mut task.cx()));
 
     let mark = file.sync().unwrap();
     pending(file.poll_sync(&mut task.cx(), mark));
-    assert_eq!(world.settle(), []);
+    assert_eq!(harness.settle(), []);
     assert_eq!(task.woken(), 1);
     ready(file.poll_sync(&mut task.cx(), mark));
 
     pending(file.poll_close(&mut task.cx()));
-    assert_eq!(world.settle(), []);
+    assert_eq!(harness.settle(), []);
     assert_eq!(task.woken(), 1);
     ready(file.poll_close(&mut task.cx()));
     ready(file.poll_close(&mut task.cx()));
@@ -134,65 +134,65 @@ fn every_wait_is_woken() {
 /// the way in which it was made.
 #[test]
 fn an_ordinary_file_serves_tasks_and_the_queue() {
-    let mut world = World::new();
-    let mut file = world.open(false);
+    let mut harness = Harness::new();
+    let mut file = harness.open(false);
     let task = Task::new();
     pending(file.poll_open(&mut task.cx()));
-    assert_eq!(world.settle(), [EventKind::Opened]);
+    assert_eq!(harness.settle(), [EventKind::Opened]);
     assert_eq!(task.woken(), 1);
 
     pending(file.poll_read(&mut task.cx(), &mut [0; 10]));
-    assert_eq!(world.settle(), [], "the task waits, and no loop");
+    assert_eq!(harness.settle(), [], "the task waits, and no loop");
     assert_eq!(task.woken(), 1);
     file.set_position(50_000).unwrap();
     assert!(file.read(&mut [0; 10]).is_err());
-    assert_eq!(world.settle(), [EventKind::Readable]);
+    assert_eq!(harness.settle(), [EventKind::Readable]);
     assert_eq!(task.woken(), 0, "the loop waits, and no task");
     file.set_position(20_000).unwrap();
     assert!(file.read(&mut [0; 10]).is_err());
     pending(file.poll_read(&mut task.cx(), &mut [0; 10]));
-    assert_eq!(world.settle(), [EventKind::Readable]);
+    assert_eq!(harness.settle(), [EventKind::Readable]);
     assert_eq!(task.woken(), 1);
 
     pending(file.poll_close(&mut task.cx()));
-    assert_eq!(world.settle(), [EventKind::Closed { error: None }]);
+    assert_eq!(harness.settle(), [EventKind::Closed { error: None }]);
     assert_eq!(task.woken(), 1);
 }
 
 /// Two tasks at one file; one that finds bytes leaves the other's wake-up alone.
 #[test]
-fn nobody_is_woken_in_another_ones_place() {
-    let mut world = World::new();
-    let file = world.open(true);
-    world.settle();
+fn a_wake_up_reaches_the_task_that_waits() {
+    let mut harness = Harness::new();
+    let file = harness.open(true);
+    harness.settle();
     let (one, two) = (Task::new(), Task::new());
     pending(file.poll_read(&mut one.cx(), &mut [0; 10]));
     pending(file.poll_read(&mut two.cx(), &mut [0; 10]));
-    world.settle();
+    harness.settle();
     assert_eq!((one.woken(), two.woken()), (1, 1));
     file.set_position(10).unwrap();
     pending(file.poll_read(&mut one.cx(), &mut [0; 10]));
     file.write(b"bytes").unwrap();
     pending(file.poll_flush(&mut two.cx()));
-    world.settle();
+    harness.settle();
     ready(file.poll_flush(&mut two.cx()));
     assert_eq!(two.woken(), 1);
     assert_eq!(one.woken(), 1, "the write ended what it waited for");
     pending(file.poll_read(&mut one.cx(), &mut [0; 10]));
-    world.settle();
+    harness.settle();
     assert_eq!((one.woken(), two.woken()), (1, 0));
 }
 
 /// A file that goes wakes those that wait for it.
 #[test]
 fn a_close_wakes_all() {
-    let mut world = World::new();
-    let mut file = world.open(true);
+    let mut harness = Harness::new();
+    let mut file = harness.open(true);
     let (one, two) = (Task::new(), Task::new());
     pending(file.poll_open(&mut one.cx()));
     pending(file.poll_read(&mut one.cx(), &mut [0; 10]));
     pending(file.poll_close(&mut two.cx()));
-    world.settle();
+    harness.settle();
     assert_eq!((one.woken(), two.woken()), (2, 1));
     let Poll::Ready(Err(error)) = file.poll_read(&mut one.cx(), &mut [0; 10]) else {
         panic!()
@@ -209,31 +209,31 @@ fn a_panicking_waker_is_counted() {
             panic!("planned");
         }
     }
-    let mut world = World::new();
-    let file = world.open(true);
+    let mut harness = Harness::new();
+    let file = harness.open(true);
     let task = Task::new();
     let bomb = Waker::from(Arc::new(Bomb));
     pending(file.poll_open(&mut Context::from_waker(&bomb)));
     pending(file.poll_open(&mut task.cx()));
-    world.settle();
+    harness.settle();
     assert_eq!(task.woken(), 1);
-    assert_eq!(world.simulation.engine().stats().callback_panics, 1);
+    assert_eq!(harness.simulation.engine().stats().callback_panics, 1);
 }
 
 /// The error of the file comes to each poll, and every wait ends.
 #[test]
 fn a_failure_wakes_all() {
-    let mut world = World::with(SimOptions {
+    let mut harness = Harness::with(SimOptions {
         sync_errors: 1000,
         ..SimOptions::default()
     });
-    let file = world.open(true);
-    world.settle();
+    let file = harness.open(true);
+    harness.settle();
     file.write(b"bytes").unwrap();
     let task = Task::new();
     let mark = file.sync().unwrap();
     pending(file.poll_sync(&mut task.cx(), mark));
-    assert_eq!(world.settle(), []);
+    assert_eq!(harness.settle(), []);
     assert_eq!(task.woken(), 1);
     for poll in [
         file.poll_sync(&mut task.cx(), mark),

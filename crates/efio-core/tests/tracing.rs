@@ -52,7 +52,7 @@ impl Subscriber for Lines {
 
 /// One engine, one file that is used, one that is not there: each step leaves its line.
 #[test]
-fn the_life_of_an_engine_is_told() {
+fn the_life_of_an_engine_is_traced() {
     let lines = Lines::default();
     tracing::subscriber::set_global_default(lines.clone()).unwrap();
     let dir = Dir::new();

@@ -215,7 +215,7 @@ fn a_transfer_says_what_is_wrong() {
 
 /// The target of a step may use the very file that is being sent: nothing is locked meanwhile.
 #[test]
-fn whoever_moves_the_position_during_a_step_is_noticed() {
+fn a_position_moved_during_a_step_is_noticed() {
     struct Meddler<'a>(&'a File);
     impl Write for Meddler<'_> {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {

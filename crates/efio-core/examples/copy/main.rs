@@ -8,15 +8,15 @@
 //! write that said "would block" can be repeated. At the end it tells what was copied, how long the
 //! calls took, and what was left in the page cache.
 
-mod figures;
 mod holes;
+mod metrics;
 mod page_cache;
 
 use clap::{Parser, ValueEnum};
 use efio_core::{BackendKind, Engine, EventKind, Fd, File, IoMode, OpenOptions};
-use figures::Figures;
 use holes::{Holes, Next};
 use indicatif::{ProgressBar, ProgressStyle};
+use metrics::Metrics;
 use std::fmt::Display;
 use std::io::{self, ErrorKind};
 use std::os::fd::AsRawFd;
@@ -147,7 +147,7 @@ fn copy(options: &Options) -> Result<(), Stop> {
         dst,
         holes,
         bar,
-        figures: Figures::start(),
+        metrics: Metrics::start(),
         options,
     };
     copying.stream()?;
@@ -155,7 +155,7 @@ fn copy(options: &Options) -> Result<(), Stop> {
         src,
         dst,
         bar,
-        figures,
+        metrics,
         ..
     } = copying;
     let (src_fd, dst_fd) = (src.fd(), dst.fd());
@@ -165,7 +165,7 @@ fn copy(options: &Options) -> Result<(), Stop> {
     bar.finish_and_clear();
 
     let backend = engine.backend();
-    figures.print(&engine.stats());
+    metrics.print(&engine.stats());
     println!("backend {:?}: {}", backend.kind, backend.reason);
     println!("pages left in the page cache");
     for (name, path) in [("SRC", &options.src), ("DST", &options.dst)] {
@@ -206,7 +206,7 @@ struct Copying<'a> {
     dst: File,
     holes: Holes,
     bar: ProgressBar,
-    figures: Figures,
+    metrics: Metrics,
     options: &'a Options,
 }
 
@@ -258,7 +258,7 @@ impl Copying<'_> {
 
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Stop> {
         loop {
-            match self.figures.reads.time(|| self.src.read(buffer)) {
+            match self.metrics.reads.time(|| self.src.read(buffer)) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => self.listen()?,
                 result => return result.map_err(about(&self.options.src)),
             }
@@ -267,7 +267,7 @@ impl Copying<'_> {
 
     fn write(&mut self, bytes: &[u8]) -> Result<usize, Stop> {
         loop {
-            match self.figures.writes.time(|| self.dst.write(bytes)) {
+            match self.metrics.writes.time(|| self.dst.write(bytes)) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => self.listen()?,
                 result => return result.map_err(about(&self.options.dst)),
             }
@@ -281,7 +281,7 @@ impl Copying<'_> {
             if let Some(failure) = self.dst.failure().map_err(&here)? {
                 return Err(here(failure.into()));
             }
-            if self.dst.progress().map_err(&here)?.durable >= mark && self.figures.synced {
+            if self.dst.progress().map_err(&here)?.durable >= mark && self.metrics.synced {
                 return Ok(());
             }
             self.listen()?;
@@ -296,7 +296,7 @@ impl Copying<'_> {
                 EventKind::Failed(failure) if event.fd == self.dst.fd() => {
                     return Err(about(&self.options.dst)(failure.into()));
                 }
-                EventKind::Synced { .. } => self.figures.synced = true,
+                EventKind::Synced { .. } => self.metrics.synced = true,
                 _ => {}
             }
         }

@@ -13,7 +13,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
-const CLERKS: usize = 4;
+const THREADS: usize = 4;
 /// Files whose pages are counted at most, and their bytes together.
 const SURVEYED: (usize, u64) = (256, 64 << 30);
 
@@ -53,17 +53,17 @@ impl BlockingPool {
     pub fn start(root: Root, path: &Path, waker: Waker) -> io::Result<Self> {
         let (jobs, inbox) = channel();
         let (outbox, answers) = channel();
-        let desk = Arc::new(Desk {
+        let worker = Arc::new(Worker {
             root,
             path: path.to_owned(),
             inbox: Mutex::new(inbox),
             waker,
         });
-        let threads = (0..CLERKS).map(|number| {
-            let (desk, outbox) = (Arc::clone(&desk), outbox.clone());
+        let threads = (0..THREADS).map(|number| {
+            let (worker, outbox) = (Arc::clone(&worker), outbox.clone());
             thread::Builder::new()
                 .name(format!("blocking pool-{number}"))
-                .spawn(move || desk.work(&outbox))
+                .spawn(move || worker.work(&outbox))
         });
         Ok(Self {
             jobs: Some(jobs),
@@ -96,14 +96,14 @@ impl Drop for BlockingPool {
     }
 }
 
-struct Desk {
+struct Worker {
     root: Root,
     path: PathBuf,
     inbox: Mutex<Receiver<(usize, Job)>>,
     waker: Waker,
 }
 
-impl Desk {
+impl Worker {
     fn work(&self, outbox: &Sender<(usize, Answer)>) {
         loop {
             // Whoever has the lock waits for the next job; the others wait for the lock.

@@ -57,7 +57,7 @@ enum State {
     Download(Box<Download>),
     /// The response is complete in `output`.
     Flush,
-    /// Gets the live figures.
+    /// Gets the live metrics.
     Events,
     /// Told off: what it still sends is thrown away until it hears that.
     Linger(u64),
@@ -106,7 +106,7 @@ impl Connection {
         self.writable |= writable;
     }
 
-    pub fn wants_figures(&self) -> bool {
+    pub fn wants_metrics(&self) -> bool {
         matches!(self.state, State::Events)
     }
 

@@ -31,10 +31,10 @@ pub struct Context {
     pub engine: Engine,
     pub pool: BlockingPool,
     pub timings: Timings,
-    pub figures: Counters,
+    pub counters: Counters,
     pub limits: Limits,
     /// Which connection has which file.
-    pub routes: HashMap<Fd, usize>,
+    pub connections_by_fd: HashMap<Fd, usize>,
     /// Uploads that came to nothing, whose files are not closed yet.
     pub given_up: HashMap<Fd, CString>,
     pub upload_options: OpenOptions,

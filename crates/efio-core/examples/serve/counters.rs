@@ -1,4 +1,4 @@
-//! The live figures.
+//! The live metrics.
 
 use crate::context::Context;
 use crate::json;
@@ -48,15 +48,15 @@ pub fn event(cx: &Context, connections: usize, marks: (u64, u64, u64)) -> String
     let (p999, longest, undisturbed) = cx.timings.worst();
     let turn = cx.timings.of(Call::Turn);
     let (accepted, written, durable) = marks;
-    let figures = &cx.figures;
+    let counters = &cx.counters;
     let fields = [
-        ("uptime", figures.since.elapsed().as_secs_f64()),
+        ("uptime", counters.since.elapsed().as_secs_f64()),
         ("connections", connections as f64),
-        ("requests", figures.requests as f64),
-        ("uploads", figures.published as f64),
-        ("downloads", figures.downloads as f64),
-        ("received", figures.accepted as f64),
-        ("sent", figures.sent as f64),
+        ("requests", counters.requests as f64),
+        ("uploads", counters.published as f64),
+        ("downloads", counters.downloads as f64),
+        ("received", counters.accepted as f64),
+        ("sent", counters.sent as f64),
         ("call_p999", p999),
         ("call_longest", longest),
         ("call_undisturbed", undisturbed),
@@ -65,9 +65,9 @@ pub fn event(cx: &Context, connections: usize, marks: (u64, u64, u64)) -> String
         ("accepted", accepted as f64),
         ("written", written as f64),
         ("durable", durable as f64),
-        ("durable_total", (figures.durable + durable) as f64),
-        ("pages_resident", figures.pages.0 as f64),
-        ("pages_total", figures.pages.1 as f64),
+        ("durable_total", (counters.durable + durable) as f64),
+        ("pages_resident", counters.pages.0 as f64),
+        ("pages_total", counters.pages.1 as f64),
         ("read_direct", stats.read_direct as f64),
         ("read_buffered", stats.read_buffered as f64),
         ("written_direct", stats.written_direct as f64),

@@ -105,8 +105,8 @@ impl Download {
         if part.from > 0 {
             file.set_position(part.from)?;
         }
-        cx.routes.insert(file.fd(), id);
-        cx.figures.downloads += 1;
+        cx.connections_by_fd.insert(file.fd(), id);
+        cx.counters.downloads += 1;
         Ok(Self {
             file,
             send: SendFile::new(Some(part.len)),
@@ -124,7 +124,7 @@ impl Download {
             Ok(Step::Moved(n)) => {
                 // Bytes have come: it is open.
                 self.kernel = None;
-                cx.figures.sent += n as u64;
+                cx.counters.sent += n as u64;
                 Flow::Moved(n)
             }
             Ok(Step::WaitSource) => Flow::WaitDisk,
@@ -136,7 +136,7 @@ impl Download {
     }
 
     pub fn close(self, cx: &mut Context) {
-        cx.routes.remove(&self.file.fd());
+        cx.connections_by_fd.remove(&self.file.fd());
         let file = self.file;
         // It was only read.
         let _ = cx.timings.time(Call::Close, || file.close());

@@ -136,7 +136,7 @@ fn serve(options: &Options) -> io::Result<bool> {
     let address = listener.local_addr()?;
     let engine = engine(options)?;
     let poll = Poll::new()?;
-    let waker = Waker::new(poll.registry(), server::CLERKS)?;
+    let waker = Waker::new(poll.registry(), server::POOL)?;
     let info = engine.backend();
     println!(
         "serve: http://{address}/ serves {}, {:?} ({})",
@@ -148,9 +148,9 @@ fn serve(options: &Options) -> io::Result<bool> {
         pool: BlockingPool::start(root, &options.root, waker)?,
         engine,
         timings: Timings::new(),
-        figures: Counters::new(),
+        counters: Counters::new(),
         limits: limits(options),
-        routes: HashMap::new(),
+        connections_by_fd: HashMap::new(),
         given_up: HashMap::new(),
         upload_options: OpenOptions::new()
             .write(true)
@@ -207,7 +207,7 @@ fn end(context: Context, timeout: Duration) -> io::Result<bool> {
         engine,
         pool,
         timings,
-        figures,
+        counters,
         given_up,
         ..
     } = context;
@@ -221,12 +221,12 @@ fn end(context: Context, timeout: Duration) -> io::Result<bool> {
     println!(
         "serve: {} requests, {} uploads finished and {} given up, {} downloads; \
          {} bytes received, {} sent",
-        figures.requests,
-        figures.published,
-        figures.given_up,
-        figures.downloads,
-        figures.accepted,
-        figures.sent
+        counters.requests,
+        counters.published,
+        counters.given_up,
+        counters.downloads,
+        counters.accepted,
+        counters.sent
     );
     println!(
         "direct: {} read, {} written; buffered: {} read, {} written; {} fallbacks",

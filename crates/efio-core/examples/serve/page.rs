@@ -36,7 +36,7 @@ pub fn redirect(output: &mut Vec<u8>, path: &Path, keep_alive: bool) {
         .end(output);
 }
 
-/// The head of the live figures, which end with the connection.
+/// The head of the live metrics, which end with the connection.
 pub fn begin_events(output: &mut Vec<u8>) {
     Head::new(Status::Ok, false)
         .field("Content-Type", "text/event-stream")

@@ -35,7 +35,7 @@ pub enum View {
     Plain,
     /// `?list`: what a directory holds, as JSON.
     List,
-    /// `?events`: the live figures.
+    /// `?events`: the live metrics.
     Events,
 }
 

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 pub const LISTENER: Token = Token(0);
 pub const FILES: Token = Token(1);
-pub const CLERKS: Token = Token(2);
+pub const POOL: Token = Token(2);
 pub const SIGNALS: Token = Token(3);
 /// Connections have the tokens from here on, each its own.
 const FIRST_CONNECTION: usize = 16;
@@ -113,7 +113,7 @@ impl Server {
         for event in events {
             match event.token() {
                 LISTENER => self.acceptable = true,
-                FILES | CLERKS => {}
+                FILES | POOL => {}
                 SIGNALS => self.signalled(),
                 Token(id) => self.ready(id, event),
             }
@@ -161,7 +161,7 @@ impl Server {
                 }
             }
             // A file that its connection gave up has no route.
-            let Some(&id) = self.cx.routes.get(&event.fd) else {
+            let Some(&id) = self.cx.connections_by_fd.get(&event.fd) else {
                 continue;
             };
             if let Some(connection) = self.connections.get_mut(&id) {
@@ -175,7 +175,7 @@ impl Server {
         let answers: Vec<_> = self.cx.pool.answers().collect();
         for (id, answer) in answers {
             if let Answer::Surveyed(resident, total) = answer {
-                self.cx.figures.pages = (resident, total);
+                self.cx.counters.pages = (resident, total);
             } else if let Some(connection) = self.connections.get_mut(&id) {
                 connection.answered(answer, &mut self.cx);
                 self.make_runnable(id);
@@ -255,13 +255,13 @@ impl Server {
         again.into_iter().for_each(|id| self.make_runnable(id));
         close.into_iter().for_each(|id| self.close(id));
         if self.ticks % 2 == 0 {
-            self.show_figures();
+            self.send_metrics();
         }
     }
 
-    fn show_figures(&mut self) {
+    fn send_metrics(&mut self) {
         let watches =
-            |(&id, connection): (&usize, &Connection)| connection.wants_figures().then_some(id);
+            |(&id, connection): (&usize, &Connection)| connection.wants_metrics().then_some(id);
         let watchers: Vec<usize> = self.connections.iter().filter_map(watches).collect();
         if watchers.is_empty() {
             return;

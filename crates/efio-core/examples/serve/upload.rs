@@ -69,8 +69,8 @@ impl Upload {
         let file = cx
             .timings
             .time(Call::Open, || engine.open(&name, options))?;
-        cx.routes.insert(file.fd(), id);
-        cx.figures.uploads += 1;
+        cx.connections_by_fd.insert(file.fd(), id);
+        cx.counters.uploads += 1;
         let body = match body {
             Body::Length(left) => Incoming::Length {
                 left,
@@ -142,7 +142,7 @@ impl Upload {
         Ok(match step? {
             Step::Moved(n) => {
                 self.accepted += n as u64;
-                cx.figures.accepted += n as u64;
+                cx.counters.accepted += n as u64;
                 Flow::Moved(n)
             }
             Step::WaitSource => Flow::WaitReadable,
@@ -199,7 +199,7 @@ impl Upload {
         };
         let n = cx.timings.time(Call::Write, || file.write(bytes))?;
         self.accepted += n as u64;
-        cx.figures.accepted += n as u64;
+        cx.counters.accepted += n as u64;
         Ok(n)
     }
 
@@ -240,7 +240,7 @@ impl Upload {
             (EventKind::Failed(failure), _) => Some(Status::of_errno(Some(failure.errno.0))),
             (EventKind::Synced { upto }, Phase::Syncing(mark)) if *upto >= mark => {
                 self.close(cx);
-                cx.figures.durable += self.accepted;
+                cx.counters.durable += self.accepted;
                 self.phase = Phase::Publishing;
                 let (upload, path) = (self.name.clone(), self.path.clone());
                 cx.pool.ask(id, Job::Publish { upload, path });
@@ -263,7 +263,7 @@ impl Upload {
 
     fn close(&mut self, cx: &mut Context) {
         if let Some(file) = self.file.take() {
-            cx.routes.remove(&file.fd());
+            cx.connections_by_fd.remove(&file.fd());
             // Everything is durable, or given up: there is no error left to hear.
             let _ = cx.timings.time(Call::Close, || file.close());
         }
@@ -274,7 +274,7 @@ impl Upload {
     pub fn abandon(&mut self, cx: &mut Context) {
         if let Some(file) = &self.file {
             cx.given_up.insert(file.fd(), self.name.clone());
-            cx.figures.given_up += 1;
+            cx.counters.given_up += 1;
         }
         self.close(cx);
     }

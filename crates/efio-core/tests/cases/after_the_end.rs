@@ -12,7 +12,7 @@ fn a_file_of_an_ended_engine_says_eshutdown() {
         let options = OpenOptions::new().read(true).write(true).create(true);
         let file = engine.open(dir.join("file"), &options).unwrap();
         let closed = engine.open(dir.join("other"), &options).unwrap();
-        file.blocking(Some(TIMEOUT)).wait_open().unwrap();
+        file.blocking(TIMEOUT).wait_open().unwrap();
         let fd = closed.fd();
         closed.wait_closed(Some(TIMEOUT)).unwrap();
         assert_eq!(errno(engine.file(fd).sync()), libc::EBADF);
@@ -30,8 +30,8 @@ fn a_file_of_an_ended_engine_says_eshutdown() {
         assert_eq!(errno(file.progress()), end);
         assert_eq!(errno(file.set_position(1)), end);
         assert_eq!(errno(file.set_len(1)), end);
-        assert_eq!(errno(file.blocking(Some(TIMEOUT)).flush()), end);
-        assert_eq!(errno(file.blocking(Some(TIMEOUT)).len()), end);
+        assert_eq!(errno(file.blocking(TIMEOUT).flush()), end);
+        assert_eq!(errno(file.blocking(TIMEOUT).len()), end);
         assert_eq!(errno(file.close()), end);
     }
 }

@@ -98,7 +98,7 @@ fn as_std_has_it() {
 
 /// A read that has to ask where the end is blocks once, and its event brings the answer.
 #[test]
-fn a_read_is_told_of_once() {
+fn a_read_is_notified_once() {
     each_engine(|engine, path, of| {
         let file = engine.open(path, &appending()).unwrap();
         event(engine, |event| event.kind == EventKind::Opened);
@@ -114,14 +114,14 @@ fn a_read_is_told_of_once() {
                 event(engine, |event| event.kind == EventKind::Readable);
             }
             assert_eq!(read(engine, &file), b"", "{of}, round {round}");
-            file.blocking(Some(TIMEOUT)).flush().unwrap();
-            assert_eq!(file.blocking(Some(TIMEOUT)).len().unwrap(), size(path));
+            file.blocking(TIMEOUT).flush().unwrap();
+            assert_eq!(file.blocking(TIMEOUT).len().unwrap(), size(path));
             let none = |event: &Event| matches!(event.kind, EventKind::Readable);
             assert!(!engine.events().drain().any(|event| none(&event)), "{of}");
         }
         write_all(engine, &file, b"abc").unwrap();
         while !engine.file(file.fd()).readiness().unwrap().readable {
-            file.blocking(Some(TIMEOUT)).wait_readable().unwrap();
+            file.blocking(TIMEOUT).wait_readable().unwrap();
         }
         assert_eq!(file.read(&mut [0; 20]).unwrap(), 0, "{of}: it was readable");
     });
@@ -151,20 +151,20 @@ fn a_file_that_is_only_appended_to() {
 fn an_open_that_fails() {
     each_engine(|engine, path, of| {
         let file = engine.open(path.join("below"), &appending()).unwrap();
-        let told = |result: std::io::Result<usize>| result.unwrap_err().raw_os_error();
+        let errno_of = |result: std::io::Result<usize>| result.unwrap_err().raw_os_error();
         if file.write(b"abc").is_ok() {
             let result = ready(engine, file.fd(), || {
                 loop {
                     match file.read(&mut [0; 20]) {
                         Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                            let waited = file.blocking(Some(TIMEOUT)).wait_readable();
+                            let waited = file.blocking(TIMEOUT).wait_readable();
                             assert!(waited.is_ok(), "{of}: {waited:?}");
                         }
                         result => return result,
                     }
                 }
             });
-            assert_eq!(told(result), Some(libc::ENOTDIR), "{of}");
+            assert_eq!(errno_of(result), Some(libc::ENOTDIR), "{of}");
         }
     });
 }
@@ -179,19 +179,19 @@ fn beside_a_writer() {
         let engine = start(backend, IoMode::Auto);
         let options = appending().create(true).events(false);
         let file = engine.open(dir.join("file"), &options).unwrap();
-        file.blocking(Some(TIMEOUT)).wait_open().unwrap();
+        file.blocking(TIMEOUT).wait_open().unwrap();
         let stop = AtomicBool::new(false);
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 while !stop.load(Ordering::SeqCst) {
                     if file.write(&[7; 100]).is_err() {
-                        file.blocking(Some(TIMEOUT)).wait_writable().unwrap();
+                        file.blocking(TIMEOUT).wait_writable().unwrap();
                     }
                     std::thread::yield_now();
                 }
             });
             for _ in 0..20 {
-                file.blocking(Some(TIMEOUT)).wait_readable().unwrap();
+                file.blocking(TIMEOUT).wait_readable().unwrap();
             }
             stop.store(true, Ordering::SeqCst);
         });

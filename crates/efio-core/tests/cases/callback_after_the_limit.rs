@@ -2,7 +2,7 @@
 //! program (F73): `SIGXFSZ`, which the kernel holds for the thread that submitted the write, must not
 //! end the process there.
 
-use crate::common::child::{limit, run_again, told};
+use crate::common::child::{child_arg, limit, run_in_child};
 use crate::common::fixtures::{MODES, backends};
 use crate::common::{Dir, TIMEOUT};
 use efio_core::{Engine, EventKind, OpenOptions};
@@ -13,8 +13,8 @@ const LIMIT: u64 = 1 << 20;
 
 #[test]
 fn a_callback_runs_after_a_write_at_the_limit() {
-    if told().is_none() {
-        return run_again(TEST, "");
+    if child_arg().is_none() {
+        return run_in_child(TEST, "");
     }
     limit(libc::RLIMIT_FSIZE as i32, LIMIT);
     let dir = Dir::new();

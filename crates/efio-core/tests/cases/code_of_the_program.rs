@@ -2,7 +2,7 @@
 //! waker: handlers of faults run, a child that it starts has the mask of the program, and the stack
 //! is what `pthread_create(3)` gives.
 
-use crate::common::child::{run_again, told};
+use crate::common::child::{child_arg, run_in_child};
 use crate::common::fixtures::backends;
 use crate::common::{Dir, TIMEOUT};
 use efio_core::{Engine, EventKind, OpenOptions};
@@ -93,8 +93,8 @@ impl Wake for Raises {
 
 #[test]
 fn handlers_masks_and_stacks() {
-    if told().is_none() {
-        return run_again("code_of_the_program::handlers_masks_and_stacks", "");
+    if child_arg().is_none() {
+        return run_in_child("code_of_the_program::handlers_masks_and_stacks", "");
     }
     for signal in FAULTS {
         // SAFETY: this process exists for this test; the handler only counts.
@@ -103,10 +103,11 @@ fn handlers_masks_and_stacks() {
     let dir = Dir::new();
     let program = blocked();
     for &backend in backends() {
-        let (news, heard) = channel();
+        let (sender, receiver) = channel();
         let callback = move |event: efio_core::Event| {
             if event.kind == EventKind::Opened {
-                news.send((handled(), blocked(), deep(most_of_the_stack())))
+                sender
+                    .send((handled(), blocked(), deep(most_of_the_stack())))
                     .unwrap();
             }
         };
@@ -114,12 +115,12 @@ fn handlers_masks_and_stacks() {
         let engine = engine.start().unwrap();
         let options = OpenOptions::new().write(true).create(true);
         let _file = engine.open(dir.join("file"), &options).unwrap();
-        let (handled, blocked, _) = heard.recv_timeout(TIMEOUT).unwrap();
+        let (handled, blocked, _) = receiver.recv_timeout(TIMEOUT).unwrap();
         assert_eq!((handled, &blocked), (FAULTS.len(), &program), "{backend:?}");
 
         let engine = Engine::builder().backend(backend).start().unwrap();
-        let (news, heard) = channel();
-        let waker = Waker::from(Arc::new(Raises(news)));
+        let (sender, receiver) = channel();
+        let waker = Waker::from(Arc::new(Raises(sender)));
         let file = engine
             .open(dir.join("file"), &options.events(false))
             .unwrap();
@@ -127,7 +128,11 @@ fn handlers_masks_and_stacks() {
             .poll_open(&mut Context::from_waker(&waker))
             .is_pending()
         {
-            assert_eq!(heard.recv_timeout(TIMEOUT), Ok(FAULTS.len()), "{backend:?}");
+            assert_eq!(
+                receiver.recv_timeout(TIMEOUT),
+                Ok(FAULTS.len()),
+                "{backend:?}"
+            );
         }
     }
 }

@@ -23,7 +23,7 @@ fn drop_pending<T>(future: impl Future<Output = T>) {
 fn save(engine: &Engine, path: &Path, bytes: &[u8]) {
     let file = engine.open(path, &new().events(false)).unwrap();
     assert_eq!(file.write(bytes).unwrap(), bytes.len());
-    file.blocking(Some(TIMEOUT))
+    file.blocking(TIMEOUT)
         .wait_synced(file.sync().unwrap())
         .unwrap();
     file.wait_closed(Some(TIMEOUT)).unwrap();
@@ -50,7 +50,7 @@ fn a_dropped_open_truncates_nothing_later() {
 /// A file that nobody opens again keeps what it had, if the open was withdrawn in time; the engine has
 /// not taken it up in its callback.
 #[test]
-fn an_open_that_is_withdrawn_in_time_changes_nothing() {
+fn an_open_that_is_cancelled_in_time_changes_nothing() {
     use std::sync::{Arc, Mutex, Weak};
 
     let dir = Dir::new();

@@ -29,7 +29,7 @@ fn an_interval_of_an_engine_never_ends() {
         file.blocking(None).wait_open().unwrap();
         file.write(b"accepted").unwrap();
         // The driver has heard of the bytes once it has made a size of them.
-        assert_eq!(file.blocking(Some(TIMEOUT)).len().unwrap(), 8);
+        assert_eq!(file.blocking(TIMEOUT).len().unwrap(), 8);
         file.write(b", too").unwrap();
         file.wait_closed(Some(TIMEOUT)).unwrap();
         assert_eq!(std::fs::read(dir.join("file")).unwrap(), b"accepted, too");
@@ -41,11 +41,11 @@ fn waits_and_the_shutdown_have_time() {
     let builder = |builder: efio_core::Builder| builder.drop_deadline(FOR_EVER);
     engines(builder, |engine, dir| {
         let file = engine.open(dir.join("file"), &writing()).unwrap();
-        file.blocking(Some(FOR_EVER)).wait_open().unwrap();
+        file.blocking(FOR_EVER).wait_open().unwrap();
         file.write(b"bytes").unwrap();
-        file.blocking(Some(FOR_EVER)).flush().unwrap();
+        file.blocking(FOR_EVER).flush().unwrap();
         let mark = file.sync().unwrap();
-        file.blocking(Some(FOR_EVER)).wait_synced(mark).unwrap();
+        file.blocking(FOR_EVER).wait_synced(mark).unwrap();
         file.wait_closed(Some(FOR_EVER)).unwrap();
         let file = engine.open(dir.join("other"), &writing()).unwrap();
         file.write(b"bytes").unwrap();

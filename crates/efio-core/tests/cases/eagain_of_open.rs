@@ -33,7 +33,7 @@ fn an_open_beneath_goes_well_while_others_rename() {
                 let beneath = directory.try_clone().unwrap();
                 let options = OpenOptions::new().read(true).beneath(beneath);
                 let file = engine.open("a/b/../../file", &options).unwrap();
-                file.blocking(Some(TIMEOUT)).wait_open().unwrap();
+                file.blocking(TIMEOUT).wait_open().unwrap();
             }
         }
         stop.store(true, Ordering::Relaxed);
@@ -83,16 +83,19 @@ fn an_open_of_a_leased_file_waits_and_nobody_else_does() {
             let path = dir.join(&format!("{backend:?}-{number}"));
             let options = OpenOptions::new().write(true).create(true);
             let other = engine.open(path, &options).unwrap();
-            other.blocking(Some(TIMEOUT)).wait_open().unwrap();
+            other.blocking(TIMEOUT).wait_open().unwrap();
             let pending = file.open_status();
             assert!(!pending.expect("pending is no error"), "the lease is there");
         }
-        let told: Vec<_> = engine.events().drain().collect();
-        assert!(told.iter().all(|event| event.fd != file.fd()), "{told:?}");
-        let waits = file.blocking(Some(Duration::ZERO)).wait_open().unwrap_err();
+        let events: Vec<_> = engine.events().drain().collect();
+        assert!(
+            events.iter().all(|event| event.fd != file.fd()),
+            "{events:?}"
+        );
+        let waits = file.blocking(Duration::ZERO).wait_open().unwrap_err();
         assert_eq!(waits.kind(), std::io::ErrorKind::TimedOut);
         drop(holder);
-        file.blocking(Some(TIMEOUT)).wait_open().unwrap();
+        file.blocking(TIMEOUT).wait_open().unwrap();
         file.wait_closed(Some(TIMEOUT)).unwrap();
         assert_eq!(fs::read(&leased).unwrap(), b"abc3456789");
         assert!(engine.shutdown(TIMEOUT).unwrap().is_clean());

@@ -122,7 +122,7 @@ fn drain(file: &File) -> usize {
             Ok(n) => got += n,
             Err(error) => {
                 assert_eq!(error.kind(), ErrorKind::WouldBlock);
-                file.blocking(Some(TIMEOUT)).wait_readable().unwrap();
+                file.blocking(TIMEOUT).wait_readable().unwrap();
             }
         }
     }

@@ -22,7 +22,7 @@ fn beside_a_writer(mode: IoMode, wakers: bool, act: impl Fn(&Engine, &File)) {
         let options = OpenOptions::new().read(true).write(true).create(true);
         let file = engine.open(dir.join("file"), &options.events(!wakers));
         let file = file.unwrap();
-        file.blocking(Some(TIMEOUT)).wait_open().unwrap();
+        file.blocking(TIMEOUT).wait_open().unwrap();
         let (stop, busy) = (AtomicBool::new(false), AtomicBool::new(false));
         thread::scope(|scope| {
             scope.spawn(|| write_on(&file, &stop, &busy));
@@ -70,11 +70,11 @@ fn waits_end() {
         beside_a_writer(mode, true, |_, file| {
             for _ in 0..ROUNDS {
                 let mark = file.progress().unwrap().accepted;
-                file.blocking(Some(TIMEOUT)).flush().unwrap();
+                file.blocking(TIMEOUT).flush().unwrap();
                 assert!(file.progress().unwrap().written >= mark);
-                assert!(file.blocking(Some(TIMEOUT)).len().unwrap() >= 16 << 20);
+                assert!(file.blocking(TIMEOUT).len().unwrap() >= 16 << 20);
                 let mark = file.sync().unwrap();
-                file.blocking(Some(TIMEOUT)).wait_synced(mark).unwrap();
+                file.blocking(TIMEOUT).wait_synced(mark).unwrap();
             }
         });
     }
@@ -124,7 +124,7 @@ fn an_own_write_belongs_to_the_next_answer() {
     let (dir, engine) = (Dir::new(), Engine::new().unwrap());
     let options = OpenOptions::new().write(true).create(true).events(false);
     let file = engine.open(dir.join("file"), &options).unwrap();
-    file.blocking(Some(TIMEOUT)).wait_open().unwrap();
+    file.blocking(TIMEOUT).wait_open().unwrap();
     for round in 0..200u64 {
         assert_eq!(file.write(b"abc").unwrap(), 3);
         // Given up, whatever it says.

@@ -131,7 +131,7 @@ fn files_of_busy_threads() {
 fn open(engine: &Engine, dir: &Dir, name: &str) -> File {
     let options = OpenOptions::new().read(true).write(true).create(true);
     let file = engine.open(dir.join(name), &options.events(false)).unwrap();
-    file.blocking(Some(TIMEOUT)).wait_open().unwrap();
+    file.blocking(TIMEOUT).wait_open().unwrap();
     file
 }
 

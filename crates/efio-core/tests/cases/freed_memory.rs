@@ -61,7 +61,7 @@ fn check(backend: BackendKind, what: &str, file: impl Fn(&Engine) -> File, wait:
     let mut late = 0;
     for _ in 0..ROUNDS {
         let file = file(&engine);
-        file.blocking(Some(TIMEOUT)).wait_open().unwrap();
+        file.blocking(TIMEOUT).wait_open().unwrap();
         late += u32::from(woken_after(&engine, &file, wait) > AT_ONCE);
         file.wait_closed(Some(TIMEOUT)).unwrap();
     }
@@ -83,7 +83,7 @@ fn memory_that_comes_back_wakes_a_writer_at_once() {
         check(backend, "writer", open, |file| {
             let refused = file.write(&[1]).unwrap_err();
             assert_eq!(refused.kind(), ErrorKind::WouldBlock);
-            file.blocking(Some(TIMEOUT)).wait_writable().unwrap();
+            file.blocking(TIMEOUT).wait_writable().unwrap();
         });
     }
 }
@@ -102,7 +102,7 @@ fn memory_that_comes_back_wakes_a_reader_at_once() {
     };
     for &backend in backends() {
         check(backend, "reader", open, |file| {
-            file.blocking(Some(TIMEOUT)).wait_readable().unwrap();
+            file.blocking(TIMEOUT).wait_readable().unwrap();
         });
     }
 }

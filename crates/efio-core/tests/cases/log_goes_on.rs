@@ -76,9 +76,11 @@ fn after_a_full_disk_it_goes_on() {
         let (missing, lines): (Vec<&str>, Vec<&str>) = text
             .lines()
             .partition(|line| line.contains(" are missing: "));
-        let told = missing.iter().map(|line| line.split(' ').next().unwrap());
-        let told: u64 = told.map(|lines| lines.parse::<u64>().unwrap()).sum();
-        assert_eq!(told, report.dropped_lines, "{when_behind:?}");
+        let missing_lines = missing.iter().map(|line| line.split(' ').next().unwrap());
+        let missing_lines: u64 = missing_lines
+            .map(|lines| lines.parse::<u64>().unwrap())
+            .sum();
+        assert_eq!(missing_lines, report.dropped_lines, "{when_behind:?}");
         if when_behind != WhenBehind::Refuse {
             assert!(missing[0].contains("No space left"), "{}", missing[0]);
         }
@@ -107,9 +109,9 @@ fn dropped_as_ok(when_behind: WhenBehind, taken: &[u64], lines: &[&str]) -> u64 
     }
 }
 
-/// F67: a disk that stays full is told at the end, with all that is not there.
+/// F67: a disk that stays full is reported at the end, with all that is not there.
 #[test]
-fn a_disk_that_stays_full_is_told() {
+fn a_disk_that_stays_full_is_reported() {
     let Some(disk) = mount::memory(4 << 20) else {
         return;
     };

@@ -16,6 +16,7 @@ mod after_the_end;
 mod append_position;
 mod callback_after_the_limit;
 mod code_of_the_program;
+mod concurrent_queries;
 #[cfg(feature = "tokio")]
 mod dropped_futures;
 mod durations;
@@ -35,4 +36,3 @@ mod refused_calls;
 mod relative_paths;
 mod shutdown_losses;
 mod stalled_readers;
-mod two_askers;

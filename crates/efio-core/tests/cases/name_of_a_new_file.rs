@@ -1,7 +1,7 @@
 //! F62, F90: the name of a new file. Its directory is the one that got the name, wherever it is by the
 //! first sync; and whatever becomes of it, the bytes are durable and the file lives.
 
-use crate::common::child::{deny, limit, run_again, told};
+use crate::common::child::{child_arg, deny, limit, run_in_child};
 use crate::common::fixtures::backends;
 use crate::common::{Dir, TIMEOUT, skip};
 use efio_core::{BackendKind, Engine, Errno, File, NameState, OpenOptions};
@@ -18,7 +18,7 @@ fn start(backend: BackendKind) -> Engine {
 fn create(engine: &Engine, path: impl AsRef<Path>) -> File {
     let options = OpenOptions::new().write(true).create(true);
     let file = engine.open(path, &options).unwrap();
-    file.blocking(Some(TIMEOUT)).wait_open().unwrap();
+    file.blocking(TIMEOUT).wait_open().unwrap();
     (&file).write_all(b"hello\n").unwrap();
     file
 }
@@ -26,10 +26,10 @@ fn create(engine: &Engine, path: impl AsRef<Path>) -> File {
 /// Syncs the file, which has to live: it takes more bytes. What is known of its name.
 fn sync(file: &File) -> NameState {
     let mark = file.sync().unwrap();
-    file.blocking(Some(TIMEOUT)).wait_synced(mark).unwrap();
+    file.blocking(TIMEOUT).wait_synced(mark).unwrap();
     assert_eq!(file.failure().unwrap(), None);
     (&*file).write_all(b"more\n").unwrap();
-    file.blocking(Some(TIMEOUT)).flush().unwrap();
+    file.blocking(TIMEOUT).flush().unwrap();
     file.stats().unwrap().name
 }
 
@@ -118,11 +118,12 @@ fn the_name_is_where_the_links_lead() {
 /// What the directory's fsync says: nothing of it harms the file. The data is synced by another call.
 #[cfg(target_os = "linux")]
 #[test]
-fn an_error_of_the_directory_is_told_and_harms_nothing() {
-    let Some(errno) = told() else {
+fn an_error_of_the_directory_is_reported_and_harms_nothing() {
+    let Some(errno) = child_arg() else {
         for errno in [libc::EINVAL, libc::EIO, libc::ENOTSUP, libc::EBADF] {
-            let name = "name_of_a_new_file::an_error_of_the_directory_is_told_and_harms_nothing";
-            run_again(name, &errno.to_string());
+            let name =
+                "name_of_a_new_file::an_error_of_the_directory_is_reported_and_harms_nothing";
+            run_in_child(name, &errno.to_string());
         }
         return;
     };
@@ -145,9 +146,9 @@ fn an_error_of_the_directory_is_told_and_harms_nothing() {
 /// F90. The limit leaves a descriptor for the file, and none for its directory.
 #[test]
 fn without_a_descriptor_the_name_waits_and_the_bytes_do_not() {
-    if told().is_none() {
+    if child_arg().is_none() {
         let name = "name_of_a_new_file::without_a_descriptor_the_name_waits_and_the_bytes_do_not";
-        return run_again(name, "");
+        return run_in_child(name, "");
     }
     let dir = Dir::new();
     let engine = start(BackendKind::Pool);
@@ -175,9 +176,9 @@ fn set_soft(most: u64) {
 /// Directories that are held are given up for files, and found again.
 #[test]
 fn directories_do_not_cost_a_file_its_descriptor() {
-    if told().is_none() {
+    if child_arg().is_none() {
         let name = "name_of_a_new_file::directories_do_not_cost_a_file_its_descriptor";
-        return run_again(name, "");
+        return run_in_child(name, "");
     }
     let dir = Dir::new();
     limit(libc::RLIMIT_NOFILE as i32, 64);
@@ -205,9 +206,9 @@ fn directories_do_not_cost_a_file_its_descriptor() {
 
 #[test]
 fn new_files_of_one_directory_share_its_descriptor() {
-    if told().is_none() {
+    if child_arg().is_none() {
         let name = "name_of_a_new_file::new_files_of_one_directory_share_its_descriptor";
-        return run_again(name, "");
+        return run_in_child(name, "");
     }
     let Ok(open) = fs::read_dir("/proc/self/fd") else {
         return skip("no /proc/self/fd");
@@ -233,8 +234,8 @@ fn new_files_of_one_directory_share_its_descriptor() {
 /// A directory that the process cannot reach any more, and one that it never could read.
 #[test]
 fn another_user_by_the_first_sync() {
-    if told().is_none() {
-        return run_again("name_of_a_new_file::another_user_by_the_first_sync", "");
+    if child_arg().is_none() {
+        return run_in_child("name_of_a_new_file::another_user_by_the_first_sync", "");
     }
     const NOBODY: u32 = 65_534;
     let dir = Dir::new();

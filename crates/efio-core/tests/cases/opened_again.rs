@@ -40,14 +40,14 @@ fn put(engine: &Engine, path: &Path, options: &OpenOptions, bytes: &[u8], close:
 
 fn get(engine: &Engine, path: &Path) -> io::Result<Vec<u8>> {
     let file = engine.open(path, &OpenOptions::new().read(true).events(false))?;
-    file.blocking(Some(TIMEOUT)).wait_open()?;
+    file.blocking(TIMEOUT).wait_open()?;
     let (mut all, mut buffer) = (Vec::new(), vec![0; 30_000]);
     loop {
         match file.read(&mut buffer) {
             Ok(0) => return Ok(all),
             Ok(n) => all.extend_from_slice(&buffer[..n]),
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                file.blocking(Some(TIMEOUT)).wait_readable()?;
+                file.blocking(TIMEOUT).wait_readable()?;
             }
             Err(error) => return Err(error),
         }
@@ -128,7 +128,7 @@ fn in_every_mode() {
         for round in 0..ROUNDS {
             put(engine, &path, &new(), &OLD, drop);
             let twin = engine.open(&path, &new().create_new(true)).unwrap();
-            let error = twin.blocking(Some(TIMEOUT)).wait_open().unwrap_err();
+            let error = twin.blocking(TIMEOUT).wait_open().unwrap_err();
             assert_eq!(error.raw_os_error(), Some(libc::EEXIST), "round {round}");
             put(engine, &path, &OpenOptions::new().append(true), &NEW, drop);
             let file = engine.open(&path, &OpenOptions::new().write(true)).unwrap();

@@ -1,7 +1,7 @@
 //! F92: a read waits for the bytes that its own file accepted before it. When the kernel refuses
 //! them, the read gets the error of the write, whoever asks, and once it has asked.
 
-use crate::common::child::{limit, run_again, told};
+use crate::common::child::{child_arg, limit, run_in_child};
 use crate::common::fixtures::backends;
 use crate::common::{Dir, TIMEOUT, errno, event};
 use efio_core::transfer::{SendFile, Step};
@@ -10,9 +10,9 @@ use std::io::{self, ErrorKind};
 
 #[test]
 fn a_read_behind_a_failed_write_gets_its_error() {
-    if told().is_none() {
+    if child_arg().is_none() {
         let name = "read_behind_a_failed_write::a_read_behind_a_failed_write_gets_its_error";
-        return run_again(name, "files have no room");
+        return run_in_child(name, "files have no room");
     }
     // The kernel refuses every byte of every file.
     limit(libc::RLIMIT_FSIZE as i32, 0);
@@ -66,7 +66,7 @@ const ASKING: [(&str, Ask); 5] = [
         loop {
             match file.read(&mut [0; 10]) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    file.blocking(Some(TIMEOUT)).wait_readable().unwrap();
+                    file.blocking(TIMEOUT).wait_readable().unwrap();
                 }
                 result => return result.map(|n| n as u64),
             }

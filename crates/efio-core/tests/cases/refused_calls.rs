@@ -4,7 +4,7 @@
 //!
 //! A trace of the program says which calls there are, so that none is forgotten that comes later.
 
-use crate::common::child::{again, deny, told};
+use crate::common::child::{child_arg, child_command, deny};
 use crate::common::{Dir, TIMEOUT, pattern, skip};
 use efio_core::{BackendKind, Engine, File, OpenOptions};
 use std::collections::{BTreeMap, BTreeSet};
@@ -54,7 +54,7 @@ const BEYOND_US: [&str; 10] = [
 
 #[test]
 fn what_is_refused_has_a_stand_in_or_a_clean_error() {
-    match told() {
+    match child_arg() {
         Some(what) => child(&what),
         None if crate::common::PORTABLE => skip("refused calls: the portable layer makes others"),
         None => parent(),
@@ -107,7 +107,7 @@ fn parent() {
 fn calls() -> Option<BTreeMap<i64, String>> {
     let dir = Dir::new();
     let log = dir.join("trace");
-    let mut program = again(TEST, "0 0");
+    let mut program = child_command(TEST, "0 0");
     program.env(PLACE, dir.path());
     let mut strace = Command::new("strace");
     strace.args(["-f", "-n", "-qq", "-o"]).arg(&log);
@@ -145,7 +145,7 @@ fn calls() -> Option<BTreeMap<i64, String>> {
 /// What is wrong when this call is refused with this error.
 fn try_out(number: i64, name: &str, errno: i32) -> Option<String> {
     let dir = Dir::new();
-    let mut child = again(TEST, &format!("{number} {errno}"))
+    let mut child = child_command(TEST, &format!("{number} {errno}"))
         .env(PLACE, dir.path())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -203,7 +203,7 @@ fn exit(code: i32) -> ! {
 
 fn write(file: &File, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
-        file.blocking(Some(TIMEOUT)).wait_writable()?;
+        file.blocking(TIMEOUT).wait_writable()?;
         match (&mut &*file).write(bytes) {
             Ok(n) => bytes = &bytes[n..],
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -216,7 +216,7 @@ fn write(file: &File, mut bytes: &[u8]) -> io::Result<()> {
 fn read(file: &File) -> io::Result<Vec<u8>> {
     let (mut all, mut buffer) = (Vec::new(), vec![0; 50_000]);
     loop {
-        file.blocking(Some(TIMEOUT)).wait_readable()?;
+        file.blocking(TIMEOUT).wait_readable()?;
         match file.read(&mut buffer) {
             Ok(0) => return Ok(all),
             Ok(n) => all.extend_from_slice(&buffer[..n]),
@@ -249,7 +249,7 @@ fn work(dir: &Path, backend: BackendKind, beneath: fs::File) -> io::Result<()> {
         let file = engine.open(&path, &options)?;
         write(&file, &bytes)?;
         let mark = file.sync()?;
-        file.blocking(Some(TIMEOUT)).wait_synced(mark)?;
+        file.blocking(TIMEOUT).wait_synced(mark)?;
         file.wait_closed(Some(TIMEOUT))?;
         written.insert(path);
     }
@@ -261,10 +261,10 @@ fn work(dir: &Path, backend: BackendKind, beneath: fs::File) -> io::Result<()> {
         if let Ok(raw) = raw {
             assert!(raw == bytes, "{path:?}");
         }
-        assert_eq!(file.blocking(Some(TIMEOUT)).len()?, bytes.len() as u64);
+        assert_eq!(file.blocking(TIMEOUT).len()?, bytes.len() as u64);
         file.set_len(1000)?;
-        file.blocking(Some(TIMEOUT)).flush()?;
-        assert_eq!(file.blocking(Some(TIMEOUT)).len()?, 1000);
+        file.blocking(TIMEOUT).flush()?;
+        assert_eq!(file.blocking(TIMEOUT).len()?, 1000);
         file.wait_closed(Some(TIMEOUT))?;
     }
     assert!(engine.shutdown(TIMEOUT)?.is_clean());

@@ -1,7 +1,7 @@
 //! F72: a relative path is opened as such, as `std` does, and begins at the working directory of the
 //! call.
 
-use crate::common::child::{run_again, told};
+use crate::common::child::{child_arg, run_in_child};
 use crate::common::{Dir, PORTABLE, TIMEOUT, skip};
 use efio_core::{Engine, OpenOptions};
 use std::os::unix::fs::PermissionsExt;
@@ -11,16 +11,16 @@ use std::{env, fs, io};
 fn create(engine: &Engine, path: &str) -> io::Result<()> {
     let options = OpenOptions::new().write(true).create(true);
     let file = engine.open(path, &options)?;
-    file.blocking(Some(TIMEOUT)).wait_open()?;
+    file.blocking(TIMEOUT).wait_open()?;
     let mark = file.sync()?;
-    file.blocking(Some(TIMEOUT)).wait_synced(mark)
+    file.blocking(TIMEOUT).wait_synced(mark)
 }
 
 #[test]
 fn a_working_directory_longer_than_a_path_may_be() {
-    if told().is_none() {
+    if child_arg().is_none() {
         let name = "relative_paths::a_working_directory_longer_than_a_path_may_be";
-        return run_again(name, "");
+        return run_in_child(name, "");
     }
     let dir = Dir::new();
     env::set_current_dir(dir.path()).unwrap();
@@ -42,8 +42,8 @@ fn a_parent_that_may_not_be_searched() {
     if PORTABLE {
         return skip("a directory that may not be read has no descriptor without O_PATH");
     }
-    if told().is_none() {
-        return run_again("relative_paths::a_parent_that_may_not_be_searched", "");
+    if child_arg().is_none() {
+        return run_in_child("relative_paths::a_parent_that_may_not_be_searched", "");
     }
     let dir = Dir::new();
     fs::create_dir_all(dir.join("closed/open")).unwrap();
@@ -65,8 +65,8 @@ fn a_parent_that_may_not_be_searched() {
 /// Opens that are pending share a descriptor, and each goes to the directory of its call.
 #[test]
 fn the_directory_is_that_of_the_call() {
-    if told().is_none() {
-        return run_again("relative_paths::the_directory_is_that_of_the_call", "");
+    if child_arg().is_none() {
+        return run_in_child("relative_paths::the_directory_is_that_of_the_call", "");
     }
     let dir = Dir::new();
     let engine = Engine::new().unwrap();
@@ -80,7 +80,7 @@ fn the_directory_is_that_of_the_call() {
     }
     env::set_current_dir("/").unwrap();
     for (number, file) in files.iter().enumerate() {
-        file.blocking(Some(TIMEOUT)).wait_open().unwrap();
+        file.blocking(TIMEOUT).wait_open().unwrap();
         assert!(dir.join(&format!("{}/{number}", number % 3)).exists());
     }
     // Removed meanwhile: as open(2) says.

@@ -26,14 +26,14 @@ fn new() -> OpenOptions {
 fn lose(engine: Engine, path: &Path, how: &str) -> ShutdownReport {
     let options = new().events(how != "task");
     let file = engine.open(path, &options).unwrap();
-    file.blocking(Some(TIMEOUT)).wait_open().unwrap();
+    file.blocking(TIMEOUT).wait_open().unwrap();
     let bytes = vec![7; ACCEPTED];
     let mut accepted = 0;
     while accepted < bytes.len() {
         match file.write(&bytes[accepted..]) {
             Ok(n) => accepted += n,
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                file.blocking(Some(TIMEOUT)).wait_writable().unwrap();
+                file.blocking(TIMEOUT).wait_writable().unwrap();
             }
             Err(error) => panic!("{how}: {error}"),
         }
@@ -72,7 +72,7 @@ fn a_loss_is_in_the_report() {
 
 /// With a callback, which hears of it during the shutdown: as well.
 #[test]
-fn a_loss_that_the_callback_hears_of_is_in_the_report() {
+fn a_loss_that_the_callback_gets_is_in_the_report() {
     let Some(mount) = memory(ROOM) else { return };
     for &backend in backends() {
         let path = mount.join("file");
@@ -85,7 +85,7 @@ fn a_loss_that_the_callback_hears_of_is_in_the_report() {
 
 /// What somebody heard of before is not told again; what nobody did is, however long ago it was.
 #[test]
-fn a_failure_is_reported_until_somebody_heard_of_it() {
+fn a_failure_is_reported_until_it_was_delivered() {
     let dir = crate::common::Dir::new();
     let path = dir.join("no/such/directory");
     for how in [
@@ -118,7 +118,7 @@ fn a_failure_is_reported_until_somebody_heard_of_it() {
                     matches!(event.kind, EventKind::Closed { .. })
                 });
             }
-            "call" => drop(file.blocking(Some(TIMEOUT)).flush().unwrap_err()),
+            "call" => drop(file.blocking(TIMEOUT).flush().unwrap_err()),
             "close_wait" => drop(file.wait_closed(Some(TIMEOUT)).unwrap_err()),
             _ => {
                 drop(file);
@@ -129,9 +129,9 @@ fn a_failure_is_reported_until_somebody_heard_of_it() {
             }
         }
         let report = engine.shutdown(TIMEOUT).unwrap();
-        let is_told = matches!(how, "event" | "call" | "close_wait" | "callback") || !accepted;
-        assert_eq!(report.is_clean(), is_told, "{how}: {report:?}");
-        if !is_told {
+        let is_delivered = matches!(how, "event" | "call" | "close_wait" | "callback") || !accepted;
+        assert_eq!(report.is_clean(), is_delivered, "{how}: {report:?}");
+        if !is_delivered {
             assert_eq!(report.unfinished, [(fd, 4)], "{how}");
             assert_eq!(report.failed[0].1.errno, Errno(libc::ENOENT), "{how}");
         }

@@ -23,7 +23,7 @@ fn read(file: &File, buf: &mut [u8]) -> usize {
     loop {
         match file.read(buf) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                file.blocking(Some(TIMEOUT)).wait_readable().unwrap();
+                file.blocking(TIMEOUT).wait_readable().unwrap();
             }
             result => return result.unwrap(),
         }

@@ -94,7 +94,7 @@ impl Browser {
         text.push(0);
         self.requests.write_all(&text).unwrap();
         loop {
-            let mut message = self.hear();
+            let mut message = self.read_message();
             if message["id"] == id {
                 assert!(message["error"].is_null(), "{method}: {message}");
                 return message["result"].take();
@@ -105,7 +105,7 @@ impl Browser {
         }
     }
 
-    fn hear(&mut self) -> Value {
+    fn read_message(&mut self) -> Value {
         let mut text = Vec::new();
         self.answers.read_until(0, &mut text).unwrap();
         assert_eq!(text.pop(), Some(0), "the browser has ended");
@@ -120,7 +120,7 @@ impl Browser {
                     return event["params"].take();
                 }
             }
-            let message = self.hear();
+            let message = self.read_message();
             self.events.push_back(message);
         }
     }

@@ -7,12 +7,12 @@ use std::process::Command;
 const MARK: &str = "EFIO_TEST_CHILD";
 
 /// What the parent said, if this is a child.
-pub fn told() -> Option<String> {
+pub fn child_arg() -> Option<String> {
     std::env::var(MARK).ok()
 }
 
-/// This binary again, for the test called `test`, which then is [`told`] `what`.
-pub fn again(test: &str, what: &str) -> Command {
+/// This binary again, for the test called `test`, which then is [`child_arg`] `what`.
+pub fn child_command(test: &str, what: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
         .args(["--exact", test, "--nocapture", "--test-threads=1"])
@@ -23,12 +23,12 @@ pub fn again(test: &str, what: &str) -> Command {
 }
 
 /// Runs a child to its end, which must be a good one; passes its skips on.
-pub fn run_again(test: &str, what: &str) {
-    run(&mut again(test, what), test);
+pub fn run_in_child(test: &str, what: &str) {
+    run_child(&mut child_command(test, what), test);
 }
 
-/// The same for a child that was made by [`again`].
-pub fn run(child: &mut Command, test: &str) {
+/// The same for a child that was made by [`child_command`].
+pub fn run_child(child: &mut Command, test: &str) {
     let output = child.output().unwrap();
     let (out, err) = (
         String::from_utf8_lossy(&output.stdout),

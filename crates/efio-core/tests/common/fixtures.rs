@@ -34,25 +34,25 @@ pub fn backends() -> &'static [BackendKind] {
 }
 
 /// One combination, with an empty directory of its own.
-pub struct Bed {
+pub struct Fixture {
     pub fs: &'static str,
     pub backend: BackendKind,
     pub mode: IoMode,
     root: PathBuf,
 }
 
-impl fmt::Display for Bed {
+impl fmt::Display for Fixture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}, {:?}, {}", self.backend, self.mode, self.fs)
     }
 }
 
-impl Bed {
+impl Fixture {
     /// A combination in the directory `root`.
     pub fn new(fs: &'static str, backend: BackendKind, mode: IoMode, root: PathBuf) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
-        let root = root.join(format!("bed-{}-{number}", std::process::id()));
+        let root = root.join(format!("fixture-{}-{number}", std::process::id()));
         std::fs::create_dir(&root).unwrap();
         Self {
             fs,
@@ -76,7 +76,7 @@ impl Bed {
     }
 }
 
-impl Drop for Bed {
+impl Drop for Fixture {
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("FAILED with {self}");
@@ -86,18 +86,18 @@ impl Drop for Bed {
 }
 
 /// Runs a check in every combination: the outcome has to be the same.
-pub fn each(check: fn(&Bed)) {
+pub fn each(check: fn(&Fixture)) {
     for &(fs, _) in file_systems() {
         each_on(fs, check);
     }
 }
 
 /// Runs a check with every backend and mode on one file system.
-pub fn each_on(fs: &str, check: fn(&Bed)) {
+pub fn each_on(fs: &str, check: fn(&Fixture)) {
     for (name, place) in file_systems().iter().filter(|(name, _)| *name == fs) {
         for &backend in backends() {
             for mode in MODES {
-                check(&Bed::new(name, backend, mode, place.root()));
+                check(&Fixture::new(name, backend, mode, place.root()));
             }
         }
     }

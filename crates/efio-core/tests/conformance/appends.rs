@@ -1,7 +1,7 @@
 //! F29: two processes append to one file, each through an engine of its own.
 
-use crate::common::child::{again, told};
-use crate::common::fixtures::{Bed, reading};
+use crate::common::child::{child_arg, child_command};
+use crate::common::fixtures::{Fixture, reading};
 use crate::common::{closed, read_all, write_all};
 use efio_core::{BackendKind, Engine, IoMode, OpenOptions};
 use std::path::Path;
@@ -10,17 +10,22 @@ use std::process::Stdio;
 const LINES: usize = 1500;
 
 /// Nobody's line is lost, torn or written over, and each one's lines keep their order.
-pub fn two_processes_append(bed: &Bed) {
-    let path = bed.join("log");
-    let what = format!("{}\n{:?}\n{:?}", path.display(), bed.backend, bed.mode);
-    let child = again("two_processes_append", &what)
+pub fn two_processes_append(fixture: &Fixture) {
+    let path = fixture.join("log");
+    let what = format!(
+        "{}\n{:?}\n{:?}",
+        path.display(),
+        fixture.backend,
+        fixture.mode
+    );
+    let child = child_command("two_processes_append", &what)
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
-    append(&bed.engine(), &path, "parent");
+    append(&fixture.engine(), &path, "parent");
     assert!(child.wait_with_output().unwrap().status.success());
 
-    let engine = bed.engine();
+    let engine = fixture.engine();
     let file = engine.open(&path, &reading()).unwrap();
     let text = String::from_utf8(read_all(&engine, &file, 9999).unwrap()).unwrap();
     assert_eq!(text.lines().count(), 2 * LINES);
@@ -32,8 +37,8 @@ pub fn two_processes_append(bed: &Bed) {
 }
 
 /// The other process.
-pub fn if_told() {
-    let Some(what) = told() else { return };
+pub fn run_if_child() {
+    let Some(what) = child_arg() else { return };
     let mut what = what.lines();
     let path = what.next().unwrap();
     let backend = match what.next() {

@@ -1,16 +1,16 @@
 //! F17: a reader behind a writer, as `tail -f` does it.
 
-use crate::common::fixtures::{Bed, reading};
+use crate::common::fixtures::{Fixture, reading};
 use crate::common::{TIMEOUT, pattern, ready};
 use std::io::Write;
 use std::time::Instant;
 
 /// What was read ends where the file ended at that moment; the next read goes on from there.
-pub fn a_reader_follows_a_growing_file(bed: &Bed) {
-    let path = bed.join("file");
+pub fn a_reader_follows_a_growing_file(fixture: &Fixture) {
+    let path = fixture.join("file");
     let bytes = pattern(1_500_000);
     let mut other = std::fs::File::create(&path).unwrap();
-    let engine = bed.engine();
+    let engine = fixture.engine();
     let file = engine.open(&path, &reading()).unwrap();
     std::thread::scope(|scope| {
         scope.spawn(|| {

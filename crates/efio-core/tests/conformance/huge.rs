@@ -1,14 +1,14 @@
 //! Offsets that do not fit into 32 bits.
 
-use crate::common::fixtures::{Bed, both};
+use crate::common::fixtures::{Fixture, both};
 use crate::common::{closed, pattern, read_all, write_all};
 use std::os::unix::fs::FileExt;
 
 /// Writes across each border of 2 and 4 GiB and at 5 GiB, and reads it back.
-pub fn a_file_is_longer_than_four_gib(bed: &Bed) {
+pub fn a_file_is_longer_than_four_gib(fixture: &Fixture) {
     const GIB: u64 = 1 << 30;
-    let path = bed.join("file");
-    let engine = bed.engine();
+    let path = fixture.join("file");
+    let engine = fixture.engine();
     let file = engine.open(&path, &both()).unwrap();
     let places = [0, 2 * GIB - 5000, 4 * GIB - 3, 4 * GIB + 4096, 5 * GIB + 1];
     for (number, &at) in places.iter().enumerate() {

@@ -65,7 +65,7 @@ fn a_file_is_longer_than_four_gib() {
 
 #[test]
 fn two_processes_append() {
-    appends::if_told();
+    appends::run_if_child();
     each(appends::two_processes_append);
 }
 

@@ -1,17 +1,21 @@
 //! Ten thousand files at once, or `EFIO_FILES`; a thousand where nobody said.
 
-use crate::common::fixtures::{Bed, both};
+use crate::common::fixtures::{Fixture, both};
 use crate::common::{TIMEOUT, readable, ready, skip, write_all};
 use efio_core::{Engine, EventKind, File};
 use std::time::{Duration, Instant};
 
 /// All are open, each holds what was written to it, and none is left at the end.
-pub fn many_files_are_open_at_once(bed: &Bed) {
+pub fn many_files_are_open_at_once(fixture: &Fixture) {
     let count = allowed();
-    let engine = bed.engine();
+    let engine = fixture.engine();
     let content = |number: usize| format!("file {number}, {}", number * 7).into_bytes();
     let files: Vec<File> = (0..count)
-        .map(|number| engine.open(bed.join(&number.to_string()), &both()).unwrap())
+        .map(|number| {
+            engine
+                .open(fixture.join(&number.to_string()), &both())
+                .unwrap()
+        })
         .collect();
     wait(&engine, count, |kind| match kind {
         EventKind::Opened => true,
@@ -33,7 +37,7 @@ pub fn many_files_are_open_at_once(bed: &Bed) {
         let n = ready(&engine, file.fd(), || file.read(&mut *buffer.borrow_mut())).unwrap();
         assert_eq!(buffer.borrow()[..n], content(number), "file {number}");
     }
-    assert_eq!(descriptors(bed), count, "one of the kernel's for each");
+    assert_eq!(descriptors(fixture), count, "one of the kernel's for each");
     drop(files);
     wait(&engine, count, |kind| match kind {
         EventKind::Closed { error } => {
@@ -44,7 +48,7 @@ pub fn many_files_are_open_at_once(bed: &Bed) {
     });
     assert!(engine.shutdown(TIMEOUT).unwrap().is_clean());
     for number in (0..count).step_by(97) {
-        let path = bed.join(&number.to_string());
+        let path = fixture.join(&number.to_string());
         assert_eq!(std::fs::read(path).unwrap(), content(number));
     }
 }
@@ -64,11 +68,11 @@ fn wait(engine: &Engine, count: usize, wanted: impl Fn(&EventKind) -> bool) {
     }
 }
 
-/// The descriptors of this process that are open on files of the bed.
-fn descriptors(bed: &Bed) -> usize {
+/// The descriptors of this process that are open on files of the fixture.
+fn descriptors(fixture: &Fixture) -> usize {
     let open = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
     let links = open.filter_map(|entry| std::fs::read_link(entry.path()).ok());
-    let of_the_bed = std::fs::canonicalize(bed.join(".")).unwrap();
+    let of_the_bed = std::fs::canonicalize(fixture.join(".")).unwrap();
     // New files share one on their directory until their names are durable.
     links
         .filter(|link| link.starts_with(&of_the_bed) && *link != of_the_bed)

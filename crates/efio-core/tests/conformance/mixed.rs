@@ -1,17 +1,17 @@
 //! Reads, writes and seeks in any order through one descriptor, beside a vector that does the same.
 
-use crate::common::fixtures::{Bed, both};
+use crate::common::fixtures::{Fixture, both};
 use crate::common::{closed, pattern, ready, write_all};
 use std::cell::RefCell;
 
 const START: usize = 300_000;
 
 /// F19: whatever was written before is seen, wherever in the file it is.
-pub fn reads_and_writes_mix_through_one_descriptor(bed: &Bed) {
-    let path = bed.join("file");
+pub fn reads_and_writes_mix_through_one_descriptor(fixture: &Fixture) {
+    let path = fixture.join("file");
     let mut model = pattern(START);
     std::fs::write(&path, &model).unwrap();
-    let engine = bed.engine();
+    let engine = fixture.engine();
     let file = engine.open(&path, &both()).unwrap();
     let mut random = fastrand::Rng::with_seed(7);
     let mut at = 0;

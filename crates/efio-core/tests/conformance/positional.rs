@@ -1,6 +1,6 @@
 //! Reads and writes at offsets, many in flight, in any order with cuts of the file and with the stream.
 
-use crate::common::fixtures::{Bed, both};
+use crate::common::fixtures::{Fixture, both};
 use crate::common::{closed, event, pattern, write_all};
 use efio_core::{Buffer, Completed, Engine, EventKind, File};
 use std::collections::HashMap;
@@ -28,9 +28,9 @@ struct Player<'a> {
     flying: HashMap<u64, Expected>,
 }
 
-pub fn positional_calls_see_what_was_asked_before(bed: &Bed) {
-    let engine = bed.engine();
-    let path = bed.join("file");
+pub fn positional_calls_see_what_was_asked_before(fixture: &Fixture) {
+    let engine = fixture.engine();
+    let path = fixture.join("file");
     let mut player = Player {
         engine: &engine,
         file: engine.open(&path, &both()).unwrap(),

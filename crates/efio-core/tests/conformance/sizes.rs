@@ -1,6 +1,6 @@
 //! Every size around a border: of a byte, a sector, a page of the kernel, and each page of ours.
 
-use crate::common::fixtures::{Bed, create, reading};
+use crate::common::fixtures::{Fixture, create, reading};
 use crate::common::{closed, event, pattern, read_all, ready, write_all};
 use efio_core::EventKind;
 use std::sync::OnceLock;
@@ -21,9 +21,9 @@ fn bytes(len: usize) -> &'static [u8] {
 }
 
 /// One file for each size, written in one call and in many, synced, and read back.
-pub fn files_of_every_size_come_back(bed: &Bed) {
-    let engine = bed.engine();
-    let path = bed.join("file");
+pub fn files_of_every_size_come_back(fixture: &Fixture) {
+    let engine = fixture.engine();
+    let path = fixture.join("file");
     for (number, len) in sizes().enumerate() {
         let file = engine.open(&path, &create()).unwrap();
         let step = if number % 2 == 0 { len.max(1) } else { 6007 };
@@ -48,9 +48,9 @@ pub fn files_of_every_size_come_back(bed: &Bed) {
 }
 
 /// One file out of writes of each size, so that every one begins somewhere in a page.
-pub fn writes_of_every_size_follow_each_other(bed: &Bed) {
-    let engine = bed.engine();
-    let path = bed.join("file");
+pub fn writes_of_every_size_follow_each_other(fixture: &Fixture) {
+    let engine = fixture.engine();
+    let path = fixture.join("file");
     let file = engine.open(&path, &create()).unwrap();
     let mut at = 0;
     for len in sizes() {
@@ -68,11 +68,11 @@ pub fn writes_of_every_size_follow_each_other(bed: &Bed) {
 }
 
 /// Reads of each size at positions that no size divides.
-pub fn reads_of_every_size_follow_each_other(bed: &Bed) {
+pub fn reads_of_every_size_follow_each_other(fixture: &Fixture) {
     let total: usize = sizes().sum();
-    let path = bed.join("file");
+    let path = fixture.join("file");
     std::fs::write(&path, bytes(total)).unwrap();
-    let engine = bed.engine();
+    let engine = fixture.engine();
     let file = engine.open(&path, &reading()).unwrap();
     let mut at = 0;
     let mut buffer = vec![0; 4 << 20];

@@ -1,13 +1,13 @@
 //! Files with holes.
 
-use crate::common::fixtures::{Bed, create, reading};
+use crate::common::fixtures::{Fixture, create, reading};
 use crate::common::{closed, pattern, read_all, write_all};
 use std::os::unix::fs::MetadataExt;
 
 /// What was jumped over reads as zeros, and stays a hole.
-pub fn holes_are_zeros(bed: &Bed) {
-    let path = bed.join("file");
-    let engine = bed.engine();
+pub fn holes_are_zeros(fixture: &Fixture) {
+    let path = fixture.join("file");
+    let engine = fixture.engine();
     let file = engine.open(&path, &create()).unwrap();
     let len = 16 << 20;
     let mut model = vec![0; len];

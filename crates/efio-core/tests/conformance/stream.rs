@@ -1,16 +1,16 @@
 //! More bytes than the engine has memory, in and out at the same time.
 
-use crate::common::fixtures::{Bed, create, reading};
+use crate::common::fixtures::{Fixture, create, reading};
 use crate::common::{closed, pattern, readable};
 use std::io::ErrorKind;
 use std::time::Duration;
 
 /// Copies 24 MiB through 4 MiB of memory in steps that no page divides.
-pub fn a_stream_is_longer_than_the_memory(bed: &Bed) {
+pub fn a_stream_is_longer_than_the_memory(fixture: &Fixture) {
     let bytes = pattern(24 << 20);
-    let (from, to) = (bed.join("from"), bed.join("to"));
+    let (from, to) = (fixture.join("from"), fixture.join("to"));
     std::fs::write(&from, &bytes).unwrap();
-    let engine = bed.builder().memory_budget(4 << 20).start().unwrap();
+    let engine = fixture.builder().memory_budget(4 << 20).start().unwrap();
     let source = engine.open(&from, &reading()).unwrap();
     let target = engine.open(&to, &create()).unwrap();
     let mut buffer = vec![0; 77_777];

@@ -1,7 +1,7 @@
 //! F50: one descriptor in the hands of several threads, and a thread that takes the events.
 
 use crate::common::closed;
-use crate::common::fixtures::{Bed, both};
+use crate::common::fixtures::{Fixture, both};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 const WRITERS: u8 = 3;
@@ -11,13 +11,13 @@ const LINE: usize = 100;
 
 /// Calls happen one after the other: no byte is lost or doubled, whoever reads, seeks, syncs and looks
 /// meanwhile.
-pub fn threads_share_a_descriptor(bed: &Bed) {
-    let path = bed.join("file");
-    let engine = bed.engine();
+pub fn threads_share_a_descriptor(fixture: &Fixture) {
+    let path = fixture.join("file");
+    let engine = fixture.engine();
     let log = engine
         .open(&path, &both().append(true).write(false))
         .unwrap();
-    let other = engine.open(bed.join("other"), &both()).unwrap();
+    let other = engine.open(fixture.join("other"), &both()).unwrap();
     let busy = AtomicUsize::new(usize::from(WRITERS));
     std::thread::scope(|scope| {
         for thread in 0..WRITERS {

@@ -1,19 +1,19 @@
 //! F17: a file is cut and written anew while it is read ahead.
 
-use crate::common::fixtures::{Bed, reading};
+use crate::common::fixtures::{Fixture, reading};
 use crate::common::{pattern, read_all, ready};
 use std::cell::RefCell;
 use std::os::unix::fs::FileExt;
 
 /// A reader in the middle of the old content gets old bytes, then the end; from the start on it gets
 /// what is there now, and no byte of before.
-pub fn a_file_is_cut_under_its_reader(bed: &Bed) {
+pub fn a_file_is_cut_under_its_reader(fixture: &Fixture) {
     const OLD: usize = 3_000_000;
-    let path = bed.join("file");
+    let path = fixture.join("file");
     let old = pattern(OLD);
     for cut in [0, 1, 4095, 100_000, 1_000_003] {
         std::fs::write(&path, &old).unwrap();
-        let engine = bed.engine();
+        let engine = fixture.engine();
         let file = engine.open(&path, &reading()).unwrap();
         let buffer = RefCell::new(vec![0; 50_000]);
         let mut read = 0;

@@ -1,7 +1,7 @@
 //! What the system may refuse an engine: io_uring, threads, locked memory.
 
-use crate::common::child::{deny, limit, run_again, told};
-use crate::common::fixtures::{Bed, MODES, create, reading};
+use crate::common::child::{child_arg, deny, limit, run_in_child};
+use crate::common::fixtures::{Fixture, MODES, create, reading};
 use crate::common::{Dir, TIMEOUT, closed, pattern, read_all, skip, write_all};
 use efio_core::{BackendKind, Engine};
 use std::io::ErrorKind;
@@ -11,9 +11,9 @@ use std::os::unix::fs::PermissionsExt;
 /// works all the same, on the pool, and asking for io_uring is refused by name.
 #[test]
 fn without_io_uring_all_goes_on() {
-    let Some(errno) = told() else {
+    let Some(errno) = child_arg() else {
         for errno in [libc::EPERM, libc::ENOSYS, libc::ENOMEM, libc::EACCES] {
-            run_again("denied::without_io_uring_all_goes_on", &errno.to_string());
+            run_in_child("denied::without_io_uring_all_goes_on", &errno.to_string());
         }
         return;
     };
@@ -29,19 +29,19 @@ fn without_io_uring_all_goes_on() {
 /// Files of some sizes go out and come back in every mode.
 fn round_trips(dir: &Dir, backend: BackendKind) {
     for mode in MODES {
-        let bed = Bed::new("disk", backend, mode, dir.path().to_owned());
-        let engine = bed.engine();
+        let fixture = Fixture::new("disk", backend, mode, dir.path().to_owned());
+        let engine = fixture.engine();
         for len in [0, 1, 4097, 3_000_000] {
-            let path = bed.join("file");
+            let path = fixture.join("file");
             let file = engine.open(&path, &create()).unwrap();
             write_all(&engine, &file, &pattern(len)).unwrap();
             let fd = file.fd();
             file.close_sync().unwrap();
-            assert_eq!(closed(&engine, fd), Ok(()), "{bed}");
+            assert_eq!(closed(&engine, fd), Ok(()), "{fixture}");
             let file = engine.open(&path, &reading()).unwrap();
             assert!(
                 read_all(&engine, &file, 99_999).unwrap() == pattern(len),
-                "{bed}"
+                "{fixture}"
             );
         }
         assert!(engine.shutdown(TIMEOUT).unwrap().is_clean());
@@ -75,12 +75,9 @@ fn become_nobody(dir: &Dir) {
 /// F40: a thread that cannot be started is an error of the start, with the kernel's words, and leaves
 /// nothing behind.
 #[test]
-fn a_thread_that_cannot_start_is_told_at_the_start() {
-    if told().is_none() {
-        return run_again(
-            "denied::a_thread_that_cannot_start_is_told_at_the_start",
-            "",
-        );
+fn a_thread_that_cannot_start_fails_the_start() {
+    if child_arg().is_none() {
+        return run_in_child("denied::a_thread_that_cannot_start_fails_the_start", "");
     }
     let dir = Dir::new();
     become_nobody(&dir);
@@ -100,8 +97,8 @@ fn a_thread_that_cannot_start_is_told_at_the_start() {
 /// F40: memory that may not be locked is only slower.
 #[test]
 fn without_locked_memory_all_goes_on() {
-    if told().is_none() {
-        return run_again("denied::without_locked_memory_all_goes_on", "");
+    if child_arg().is_none() {
+        return run_in_child("denied::without_locked_memory_all_goes_on", "");
     }
     let dir = Dir::new();
     become_nobody(&dir);

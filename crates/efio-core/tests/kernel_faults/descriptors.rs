@@ -1,7 +1,7 @@
 //! F37: the process has no descriptor left.
 
-use crate::common::child::{run_again, told};
-use crate::common::fixtures::{Bed, MODES, backends, both};
+use crate::common::child::{child_arg, run_in_child};
+use crate::common::fixtures::{Fixture, MODES, backends, both};
 use crate::common::{Dir, closed, event, ready, write_all};
 use efio_core::{Engine, Errno, EventKind, File};
 use std::cell::RefCell;
@@ -9,20 +9,20 @@ use std::cell::RefCell;
 /// The open that finds none fails with EMFILE; the files that are open go on; and once some are closed
 /// the next ones open. Again and again, so that none leaks on the way.
 #[test]
-fn emfile_is_told_and_overcome() {
-    if told().is_none() {
-        return run_again("descriptors::emfile_is_told_and_overcome", "");
+fn emfile_is_reported_and_overcome() {
+    if child_arg().is_none() {
+        return run_in_child("descriptors::emfile_is_reported_and_overcome", "");
     }
     let dir = Dir::new();
     for &backend in backends() {
         for mode in MODES {
-            let bed = Bed::new("disk", backend, mode, dir.path().to_owned());
-            let engine = bed.engine();
+            let fixture = Fixture::new("disk", backend, mode, dir.path().to_owned());
+            let engine = fixture.engine();
             let mut counts = Vec::new();
             for _ in 0..3 {
                 let limit = Limit::new(50);
-                let (files, refused) = open_until_refused(&engine, &bed);
-                assert_eq!(refused, Errno(libc::EMFILE), "{bed}");
+                let (files, refused) = open_until_refused(&engine, &fixture);
+                assert_eq!(refused, Errno(libc::EMFILE), "{fixture}");
                 counts.push(files.len());
                 for (number, file) in files.iter().enumerate() {
                     works(&engine, file, number);
@@ -30,14 +30,14 @@ fn emfile_is_told_and_overcome() {
                 for file in files {
                     let fd = file.fd();
                     file.close().unwrap();
-                    assert_eq!(closed(&engine, fd), Ok(()), "{bed}");
+                    assert_eq!(closed(&engine, fd), Ok(()), "{fixture}");
                 }
                 drop(limit);
             }
-            assert!(counts[0] >= 5, "{bed}: {counts:?}");
+            assert!(counts[0] >= 5, "{fixture}: {counts:?}");
             // An engine of before may still close what it had, so there may be more later; less
             // would be a leak.
-            assert!(counts[2] >= counts[0], "{bed}: {counts:?} leaks");
+            assert!(counts[2] >= counts[0], "{fixture}: {counts:?} leaks");
         }
     }
 }
@@ -76,10 +76,10 @@ impl Drop for Limit {
     }
 }
 
-fn open_until_refused(engine: &Engine, bed: &Bed) -> (Vec<File>, Errno) {
+fn open_until_refused(engine: &Engine, fixture: &Fixture) -> (Vec<File>, Errno) {
     let mut files = Vec::new();
     loop {
-        let path = bed.join(&files.len().to_string());
+        let path = fixture.join(&files.len().to_string());
         let file = engine.open(path, &both().truncate(true)).unwrap();
         let fd = file.fd();
         let opened = event(engine, |event| event.fd == fd);

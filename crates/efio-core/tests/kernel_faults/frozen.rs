@@ -1,7 +1,7 @@
 //! F45: the disk hangs. A frozen file system holds every write, open for writing and sync until it is
 //! thawed.
 
-use crate::common::fixtures::{Bed, MODES, backends, both, create};
+use crate::common::fixtures::{Fixture, MODES, backends, both, create};
 use crate::common::mount::{Kind, Mount};
 use crate::common::{TIMEOUT, closed, event, pattern, write_all};
 use efio_core::{Errno, EventKind, File};
@@ -25,13 +25,13 @@ fn at_once<R>(what: &str, call: impl FnOnce() -> R) -> R {
 }
 
 /// Every backend and mode on a file system that can be frozen.
-fn each(check: impl Fn(&Bed, &Mount)) {
+fn each(check: impl Fn(&Fixture, &Mount)) {
     let Some(mount) = Mount::new(Kind::Ext4, 256 << 20) else {
         return;
     };
     for &backend in backends() {
         for mode in MODES {
-            check(&Bed::new("ext4", backend, mode, mount.join("")), &mount);
+            check(&Fixture::new("ext4", backend, mode, mount.join("")), &mount);
         }
     }
 }
@@ -41,9 +41,9 @@ fn each(check: impl Fn(&Bed, &Mount)) {
 #[test]
 fn a_disk_that_hangs_holds_up_nobody() {
     const DEADLINE: Duration = Duration::from_millis(300);
-    each(|bed, mount| {
-        let engine = bed.builder().memory_budget(16 << 20).start().unwrap();
-        let path = bed.join("hung");
+    each(|fixture, mount| {
+        let engine = fixture.builder().memory_budget(16 << 20).start().unwrap();
+        let path = fixture.join("hung");
         fs::write(&path, pattern(100_000)).unwrap();
         let hung = engine.open(&path, &both()).unwrap();
         event(&engine, |event| event.kind == EventKind::Opened);
@@ -59,7 +59,7 @@ fn a_disk_that_hangs_holds_up_nobody() {
         at_once("seek", || hung.set_position(0)).unwrap();
         let read = at_once("read", || hung.read(&mut [0; 100]));
         assert_eq!(read.unwrap_err().kind(), ErrorKind::WouldBlock);
-        let late = at_once("open", || engine.open(bed.join("late"), &create())).unwrap();
+        let late = at_once("open", || engine.open(fixture.join("late"), &create())).unwrap();
         write_all(&engine, &late, b"accepted while it opens").unwrap();
         let late_fd = late.fd();
         at_once("close", || late.close()).unwrap();
@@ -77,7 +77,7 @@ fn a_disk_that_hangs_holds_up_nobody() {
             (hung.fd(), accepted - progress.written),
             (late_fd, b"accepted while it opens".len() as u64),
         ];
-        assert_eq!(left, expected, "{bed}");
+        assert_eq!(left, expected, "{fixture}");
         drop(frozen);
     });
 }
@@ -85,14 +85,14 @@ fn a_disk_that_hangs_holds_up_nobody() {
 /// What the frozen disk holds at the deadline completes all the same, each op once.
 #[test]
 fn a_shutdown_completes_what_a_hung_disk_has() {
-    each(|bed, mount| {
-        let (news, heard) = channel();
-        let engine = bed.builder().on_event(move |event| {
-            let _ = news.send(event.kind);
+    each(|fixture, mount| {
+        let (sender, receiver) = channel();
+        let engine = fixture.builder().on_event(move |event| {
+            let _ = sender.send(event.kind);
         });
         let engine = engine.start().unwrap();
-        let file = engine.open(bed.join("file"), &both()).unwrap();
-        assert_eq!(heard.recv_timeout(TIMEOUT).unwrap(), EventKind::Opened);
+        let file = engine.open(fixture.join("file"), &both()).unwrap();
+        assert_eq!(receiver.recv_timeout(TIMEOUT).unwrap(), EventKind::Opened);
         let frozen = mount.freeze();
         let buffer = || engine.buffer(8192).unwrap();
         file.write_at(0, buffer(), 0).unwrap();
@@ -100,18 +100,18 @@ fn a_shutdown_completes_what_a_hung_disk_has() {
         file.write_at(4096, buffer(), 1).unwrap();
         file.read_at(0, buffer(), 2).unwrap();
         let report = engine.shutdown(Duration::from_millis(200)).unwrap();
-        assert_eq!(report.unfinished, [(file.fd(), 16_384)], "{bed}");
+        assert_eq!(report.unfinished, [(file.fd(), 16_384)], "{fixture}");
         let mut left = vec![libc::ETIMEDOUT, libc::ECANCELED, libc::ECANCELED];
-        for kind in heard.try_iter() {
+        for kind in receiver.try_iter() {
             let EventKind::Completed(completed) = kind else {
-                panic!("{bed}: {kind:?}")
+                panic!("{fixture}: {kind:?}")
             };
             let errno = std::mem::take(&mut left[completed.token as usize]);
             let len = if errno == libc::ECANCELED { 8192 } else { 0 };
-            assert_eq!(completed.result, Err(Errno(errno)), "{bed}");
-            assert_eq!(completed.buffer.len(), len, "{bed}");
+            assert_eq!(completed.result, Err(Errno(errno)), "{fixture}");
+            assert_eq!(completed.buffer.len(), len, "{fixture}");
         }
-        assert_eq!(left, [0; 3], "{bed}: each completes");
+        assert_eq!(left, [0; 3], "{fixture}: each completes");
         drop(frozen);
     });
 }
@@ -145,9 +145,9 @@ fn elsewhere(engine: &efio_core::Engine) {
 /// F45: once the disk is back, what hung goes on as if nothing had been.
 #[test]
 fn a_disk_that_comes_back_loses_nothing() {
-    each(|bed, mount| {
-        let engine = bed.engine();
-        let file = engine.open(bed.join("file"), &create()).unwrap();
+    each(|fixture, mount| {
+        let engine = fixture.engine();
+        let file = engine.open(fixture.join("file"), &create()).unwrap();
         let bytes = pattern(3_000_000);
         write_all(&engine, &file, &bytes[..1_000_000]).unwrap();
         let frozen = mount.freeze();
@@ -158,7 +158,10 @@ fn a_disk_that_comes_back_loses_nothing() {
         drop(frozen);
         let synced = EventKind::Synced { upto: mark };
         event(&engine, |event| event.kind == synced);
-        assert!(fs::read(bed.join("file")).unwrap() == bytes, "{bed}");
+        assert!(
+            fs::read(fixture.join("file")).unwrap() == bytes,
+            "{fixture}"
+        );
     });
 }
 
@@ -175,9 +178,9 @@ fn descriptors(mount: &Mount) -> usize {
 /// is over. F13: a file that is dropped before its open came through is closed once it did.
 #[test]
 fn kernel_descriptors_close_after_the_last_completion() {
-    each(|bed, mount| {
-        let engine = bed.engine();
-        let file = engine.open(bed.join("file"), &create()).unwrap();
+    each(|fixture, mount| {
+        let engine = fixture.engine();
+        let file = engine.open(fixture.join("file"), &create()).unwrap();
         event(&engine, |event| event.kind == EventKind::Opened);
         let before = descriptors(mount);
         assert!(before > 0);
@@ -185,7 +188,7 @@ fn kernel_descriptors_close_after_the_last_completion() {
         file.write(&pattern(1 << 20)).unwrap();
         let fd = file.fd();
         file.close().unwrap();
-        let dropped = engine.open(bed.join("dropped"), &create()).unwrap();
+        let dropped = engine.open(fixture.join("dropped"), &create()).unwrap();
         drop(dropped);
         let refused = |error: io::Error| error.kind() == ErrorKind::WouldBlock;
         assert!(
@@ -195,16 +198,16 @@ fn kernel_descriptors_close_after_the_last_completion() {
         std::thread::sleep(Duration::from_millis(50));
         assert!(
             descriptors(mount) >= before,
-            "{bed}: closed under its write"
+            "{fixture}: closed under its write"
         );
         drop(frozen);
         assert_eq!(closed(&engine, fd), Ok(()));
         let deadline = Instant::now() + TIMEOUT;
         while descriptors(mount) > 0 {
-            assert!(Instant::now() < deadline, "{bed}: a descriptor leaked");
+            assert!(Instant::now() < deadline, "{fixture}: a descriptor leaked");
             std::thread::sleep(Duration::from_millis(1));
         }
-        assert!(fs::read(bed.join("file")).unwrap() == pattern(1 << 20));
-        assert!(bed.join("dropped").exists());
+        assert!(fs::read(fixture.join("file")).unwrap() == pattern(1 << 20));
+        assert!(fixture.join("dropped").exists());
     });
 }

@@ -1,6 +1,6 @@
 //! F25, F52: a writing process is killed at any moment.
 
-use crate::common::child::{again, told};
+use crate::common::child::{child_arg, child_command};
 use crate::common::fixtures::{MODES, backends, create};
 use crate::common::{Dir, TIMEOUT, pattern, readable};
 use efio_core::{BackendKind, Engine, IoMode, OpenOptions};
@@ -42,7 +42,7 @@ impl Marks {
 /// between saw a length that was not written.
 #[test]
 fn a_killed_process_leaves_a_prefix() {
-    if let Some(what) = told() {
+    if let Some(what) = child_arg() {
         return write_until_killed(&what);
     }
     let kills = std::env::var("EFIO_KILLS").map_or(KILLS, |value| value.parse().unwrap());
@@ -69,7 +69,7 @@ fn kill_one(dir: &Dir, what: &str, seed: u64, bytes: &[u8]) -> usize {
     marks.set(Marks::ACCEPTED, 0);
     marks.set(Marks::WRITTEN, 0);
     let marks = Marks(File::open(dir.join("marks")).unwrap());
-    let mut child = again("killed::a_killed_process_leaves_a_prefix", what)
+    let mut child = child_command("killed::a_killed_process_leaves_a_prefix", what)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()

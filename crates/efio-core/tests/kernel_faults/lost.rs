@@ -1,6 +1,6 @@
 //! F30: the kernel loses bytes that it took, says so to one fsync, and to the next that all is well.
 
-use crate::common::fixtures::{Bed, backends, create};
+use crate::common::fixtures::{Fixture, backends, create};
 use crate::common::mount::{Kind, Mount, memory};
 use crate::common::{Dir, TIMEOUT, closed, errno, event, pattern, write_all};
 use efio_core::{EventKind, IoMode};
@@ -16,22 +16,22 @@ fn a_sync_that_failed_once_fails_for_ever() {
             let Some(mount) = Mount::over(Kind::Ext4, 64 << 20, image, Dir::new()) else {
                 return;
             };
-            let bed = Bed::new("ext4", backend, mode, mount.join(""));
-            sync_fails_for_ever(&bed);
+            let fixture = Fixture::new("ext4", backend, mode, mount.join(""));
+            sync_fails_for_ever(&fixture);
         }
     }
 }
 
-fn sync_fails_for_ever(bed: &Bed) {
-    let engine = bed.engine();
-    let path = bed.join("file");
+fn sync_fails_for_ever(fixture: &Fixture) {
+    let engine = fixture.engine();
+    let path = fixture.join("file");
     let file = engine.open(&path, &create()).unwrap();
     write_all(&engine, &file, &pattern(8 << 20)).unwrap();
     let mark = file.sync();
     let failed = event(&engine, |event| {
         assert!(
             !matches!(event.kind, EventKind::Synced { .. }),
-            "{bed}: {event:?}"
+            "{fixture}: {event:?}"
         );
         matches!(event.kind, EventKind::Failed(_))
     });
@@ -47,10 +47,10 @@ fn sync_fails_for_ever(bed: &Bed) {
     let forgot = (0..4).any(|_| kernel().is_ok());
     assert!(
         forgot,
-        "{bed}: the kernel still knows, and this shows nothing"
+        "{fixture}: the kernel still knows, and this shows nothing"
     );
     for _ in 0..3 {
-        assert_eq!(errno(file.sync()), failure.errno.0, "{bed}");
+        assert_eq!(errno(file.sync()), failure.errno.0, "{fixture}");
     }
     assert_eq!(errno(file.write(b"more")), failure.errno.0);
     assert_eq!(file.progress().unwrap().durable, 0);

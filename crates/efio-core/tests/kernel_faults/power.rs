@@ -2,7 +2,7 @@
 //! on the device; the next mount recovers from there, as after a power cut of a disk that keeps what it
 //! was sent.
 
-use crate::common::fixtures::{Bed, MODES, backends, create};
+use crate::common::fixtures::{Fixture, MODES, backends, create};
 use crate::common::mount::{Kind, Mount};
 use crate::common::{TIMEOUT, event, pattern, readable, write_all};
 use efio_core::{BackendKind, EventKind, IoMode};
@@ -50,12 +50,12 @@ fn what_was_synced_survives_a_power_cut() {
 
 /// One cut at a random moment, and the look afterwards.
 fn cut(mount: &mut Mount, kind: Kind, backend: BackendKind, mode: IoMode, round: u64) {
-    let bed = Bed::new(kind.name(), backend, mode, mount.join(""));
-    std::fs::write(bed.join("old"), pattern(OLD)).unwrap();
+    let fixture = Fixture::new(kind.name(), backend, mode, mount.join(""));
+    std::fs::write(fixture.join("old"), pattern(OLD)).unwrap();
     sync_all(mount);
-    let Before { durable, accepted } = write_until_the_cut(&bed, mount, round);
+    let Before { durable, accepted } = write_until_the_cut(&fixture, mount, round);
 
-    let dir = bed.join("");
+    let dir = fixture.join("");
     let below = dir.strip_prefix(mount.join("")).unwrap().to_owned();
     mount.unmount();
     mount.mount().unwrap();
@@ -81,10 +81,10 @@ fn sync_all(mount: &Mount) {
 }
 
 /// Writes and syncs until the power goes, and sees that efio does not take that for a success.
-fn write_until_the_cut(bed: &Bed, mount: &Mount, round: u64) -> Before {
+fn write_until_the_cut(fixture: &Fixture, mount: &Mount, round: u64) -> Before {
     let interval = Duration::from_millis(5);
-    let engine = bed.builder().flush_interval(interval).start().unwrap();
-    let file = engine.open(bed.join("new"), &create()).unwrap();
+    let engine = fixture.builder().flush_interval(interval).start().unwrap();
+    let file = engine.open(fixture.join("new"), &create()).unwrap();
     // F35: at least one sync, of the name and the first bytes.
     write_all(&engine, &file, &bytes()[..10_001]).unwrap();
     let mark = file.sync().unwrap();
@@ -95,7 +95,7 @@ fn write_until_the_cut(bed: &Bed, mount: &Mount, round: u64) -> Before {
     let cutting = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            let mut random = fastrand::Rng::with_seed(round + bed.mode as u64 * 7);
+            let mut random = fastrand::Rng::with_seed(round + fixture.mode as u64 * 7);
             std::thread::sleep(Duration::from_micros(random.u64(..30_000)));
             cutting.store(true, Ordering::SeqCst);
             mount.ioctl(FS_IOC_SHUTDOWN, NO_LOG_FLUSH).unwrap();
@@ -125,12 +125,12 @@ fn write_until_the_cut(bed: &Bed, mount: &Mount, round: u64) -> Before {
                     EventKind::Synced { upto } => Some(upto as usize),
                     _ => None,
                 });
-            let told = synced.max().unwrap_or(durable);
+            let durable_before = synced.max().unwrap_or(durable);
             // While it shuts down, ext4 lets an fdatasync succeed that comes too late (a program of
             // two threads and no efio shows the same). Who is told so after the cut is not there any
             // more in a real one.
             if !cutting.load(Ordering::SeqCst) {
-                durable = told;
+                durable = durable_before;
             }
         };
         // ext4 calls itself read-only when it was in the middle of a transaction.

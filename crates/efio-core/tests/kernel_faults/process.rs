@@ -1,7 +1,7 @@
 //! The process around the engine: fork, exec, umask, and somebody who closes what is not his.
 
-use crate::common::child::{run_again, told};
-use crate::common::fixtures::{Bed, MODES, backends, both, create};
+use crate::common::child::{child_arg, run_in_child};
+use crate::common::fixtures::{Fixture, MODES, backends, both, create};
 use crate::common::{Dir, TIMEOUT, closed, errno, event, pattern, write_all};
 use efio_core::{Engine, EventKind, File, OpenOptions};
 use std::fs;
@@ -18,9 +18,9 @@ fn a_forked_child_disturbs_nobody() {
     let dir = Dir::new();
     for &backend in backends() {
         for mode in MODES {
-            let bed = Bed::new("disk", backend, mode, dir.path().to_owned());
-            let engine = bed.engine();
-            let file = engine.open(bed.join("file"), &both()).unwrap();
+            let fixture = Fixture::new("disk", backend, mode, dir.path().to_owned());
+            let engine = fixture.engine();
+            let file = engine.open(fixture.join("file"), &both()).unwrap();
             let bytes = pattern(5_000_000);
             write_all(&engine, &file, &bytes[..1_000_000]).unwrap();
             file.sync().unwrap();
@@ -36,11 +36,14 @@ fn a_forked_child_disturbs_nobody() {
             let mut status = 0;
             // SAFETY: waits for the child made above.
             assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
-            assert_eq!(status, 0, "{bed}: the child");
+            assert_eq!(status, 0, "{fixture}: the child");
             let fd = file.fd();
             file.close().unwrap();
-            assert_eq!(closed(&engine, fd), Ok(()), "{bed}");
-            assert!(fs::read(bed.join("file")).unwrap() == bytes, "{bed}");
+            assert_eq!(closed(&engine, fd), Ok(()), "{fixture}");
+            assert!(
+                fs::read(fixture.join("file")).unwrap() == bytes,
+                "{fixture}"
+            );
         }
     }
 }
@@ -64,10 +67,10 @@ fn exec_leaks_no_descriptor() {
     let dir = Dir::new();
     for &backend in backends() {
         for mode in MODES {
-            let bed = Bed::new("disk", backend, mode, dir.path().to_owned());
-            let engine = bed.engine();
-            let root = fs::File::open(bed.join("")).unwrap();
-            let file = engine.open(bed.join("one"), &both()).unwrap();
+            let fixture = Fixture::new("disk", backend, mode, dir.path().to_owned());
+            let engine = fixture.engine();
+            let root = fs::File::open(fixture.join("")).unwrap();
+            let file = engine.open(fixture.join("one"), &both()).unwrap();
             let other = engine.open("two", &create().beneath(root)).unwrap();
             for file in [&file, &other] {
                 write_all(&engine, file, &pattern(100_000)).unwrap();
@@ -83,13 +86,13 @@ fn exec_leaks_no_descriptor() {
             let list = String::from_utf8(output.stdout).unwrap();
             let links = list.lines().filter(|line| line.contains(" -> "));
             let ours = |line: &&str| {
-                ["eventfd", "io_uring", "bed-"]
+                ["eventfd", "io_uring", "fixture-"]
                     .iter()
                     .any(|part| line.contains(part))
             };
             let leaked: Vec<_> = links.filter(ours).collect();
             assert!(list.contains("/proc/"), "the list is empty: {list}");
-            assert_eq!(leaked, [""; 0], "{bed}");
+            assert_eq!(leaked, [""; 0], "{fixture}");
         }
     }
 }
@@ -97,36 +100,39 @@ fn exec_leaks_no_descriptor() {
 /// F59: files get their permissions by the umask, which nobody touches, in a process of its own.
 #[test]
 fn the_umask_stays_as_it_is() {
-    if told().is_none() {
-        return run_again("process::the_umask_stays_as_it_is", "");
+    if child_arg().is_none() {
+        return run_in_child("process::the_umask_stays_as_it_is", "");
     }
     // SAFETY: a property of this process, which exists for this test alone.
     unsafe { libc::umask(0o027) };
     let dir = Dir::new();
     for &backend in backends() {
         for mode in MODES {
-            let bed = Bed::new("disk", backend, mode, dir.path().to_owned());
-            let engine = bed.engine();
+            let fixture = Fixture::new("disk", backend, mode, dir.path().to_owned());
+            let engine = fixture.engine();
             for (name, asked, expected) in [
                 ("a", 0o666, 0o640),
                 ("b", 0o777, 0o750),
                 ("c", 0o600, 0o600),
             ] {
                 let options = OpenOptions::new().write(true).create_new(true).mode(asked);
-                let file = engine.open(bed.join(name), &options).unwrap();
+                let file = engine.open(fixture.join(name), &options).unwrap();
                 event(&engine, |event| event.kind == EventKind::Opened);
-                let mode = fs::metadata(bed.join(name)).unwrap().permissions().mode();
-                assert_eq!(mode & 0o777, expected, "{bed}: {name}");
-                assert_eq!(umask(), "0027", "{bed}");
+                let mode = fs::metadata(fixture.join(name))
+                    .unwrap()
+                    .permissions()
+                    .mode();
+                assert_eq!(mode & 0o777, expected, "{fixture}: {name}");
+                assert_eq!(umask(), "0027", "{fixture}");
                 drop(file);
             }
             // O_EXCL is offered: a file that is there is not opened.
             let options = OpenOptions::new().write(true).create_new(true);
-            let file = engine.open(bed.join("a"), &options).unwrap();
+            let file = engine.open(fixture.join("a"), &options).unwrap();
             event(&engine, |event| matches!(event.kind, EventKind::Failed(_)));
-            assert_eq!(errno(file.open_status()), libc::EEXIST, "{bed}");
+            assert_eq!(errno(file.open_status()), libc::EEXIST, "{fixture}");
             assert!(engine.shutdown(TIMEOUT).unwrap().is_clean());
-            assert_eq!(umask(), "0027", "{bed}");
+            assert_eq!(umask(), "0027", "{fixture}");
         }
     }
 }
@@ -145,33 +151,30 @@ fn umask() -> String {
 /// their numbers: the file is poisoned, and the others are neither written, cut nor closed. In a process
 /// of its own: threads beside it would lose theirs.
 #[test]
-fn a_descriptor_closed_behind_our_back_poisons_the_file() {
-    if told().is_none() {
-        return run_again(
-            "process::a_descriptor_closed_behind_our_back_poisons_the_file",
-            "",
-        );
+fn a_descriptor_closed_by_others_fails_the_file() {
+    if child_arg().is_none() {
+        return run_in_child("process::a_descriptor_closed_by_others_fails_the_file", "");
     }
     let dir = Dir::new();
     for &backend in backends() {
         for mode in MODES {
             for taken in [false, true] {
-                let bed = Bed::new("disk", backend, mode, dir.path().to_owned());
-                closed_behind_our_back(&bed, taken);
+                let fixture = Fixture::new("disk", backend, mode, dir.path().to_owned());
+                closed_behind_our_back(&fixture, taken);
             }
         }
     }
 }
 
-fn closed_behind_our_back(bed: &Bed, taken: bool) {
-    let engine = bed.engine();
-    let path = bed.join("file");
+fn closed_behind_our_back(fixture: &Fixture, taken: bool) {
+    let engine = fixture.engine();
+    let path = fixture.join("file");
     let file = engine.open(&path, &create()).unwrap();
     event(&engine, |event| event.kind == EventKind::Opened);
     let numbers = close_all_of(&path);
     let victims: Vec<_> = (0..if taken { numbers.len() } else { 0 })
         .map(|number| {
-            let victim = fs::File::create(bed.join(&format!("victim {number}"))).unwrap();
+            let victim = fs::File::create(fixture.join(&format!("victim {number}"))).unwrap();
             assert!(numbers.contains(&victim.as_raw_fd()), "the number is taken");
             victim
         })
@@ -180,14 +183,14 @@ fn closed_behind_our_back(bed: &Bed, taken: bool) {
     // Either call may be the first to hear of it.
     let _ = file.sync();
     event(&engine, |event| matches!(event.kind, EventKind::Failed(_)));
-    assert_eq!(errno(file.sync()), libc::EBADF, "{bed}");
-    assert_eq!(errno(file.write(b"more")), libc::EBADF, "{bed}");
+    assert_eq!(errno(file.sync()), libc::EBADF, "{fixture}");
+    assert_eq!(errno(file.write(b"more")), libc::EBADF, "{fixture}");
     let fd = file.fd();
     assert_eq!(errno(file.close()), libc::EBADF);
     assert_eq!(closed(&engine, fd).unwrap_err().0, libc::EBADF);
     for mut victim in victims {
         let len = victim.metadata().expect("it is still open").len();
-        assert_eq!(len, 0, "{bed}: somebody else's file was written");
+        assert_eq!(len, 0, "{fixture}: somebody else's file was written");
         victim.write_all(b"fine").unwrap();
     }
 }

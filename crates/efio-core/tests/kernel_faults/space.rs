@@ -1,7 +1,7 @@
 //! No room: a full file system, a quota, a limit on the size of files.
 
-use crate::common::child::{limit, run_again, told};
-use crate::common::fixtures::{Bed, MODES, backends, create};
+use crate::common::child::{child_arg, limit, run_in_child};
+use crate::common::fixtures::{Fixture, MODES, backends, create};
 use crate::common::mount::{Kind, Mount, run};
 use crate::common::{Dir, TIMEOUT, closed, errno, event, pattern, skip, write_all};
 use efio_core::{EventKind, Failure};
@@ -9,23 +9,27 @@ use std::process::Command;
 
 /// Writes more than there is room for: the file is poisoned with `expected`, holds an exact prefix up
 /// to the offset that the failure names, and every later call says the same. Returns that offset.
-fn runs_out(bed: &Bed, len: usize, expected: i32) -> u64 {
-    let engine = bed.engine();
-    let path = bed.join("file");
+fn runs_out(fixture: &Fixture, len: usize, expected: i32) -> u64 {
+    let engine = fixture.engine();
+    let path = fixture.join("file");
     let file = engine.open(&path, &create()).unwrap();
     let bytes = pattern(len);
     // The failure may come while there is still something to accept.
     let _ = write_all(&engine, &file, &bytes).map_err(|error| {
-        assert_eq!(error.raw_os_error(), Some(expected), "{bed}");
+        assert_eq!(error.raw_os_error(), Some(expected), "{fixture}");
     });
     let failure = match file.failure().unwrap() {
         Some(failure) => failure,
         None => failed(&engine),
     };
-    assert_eq!(failure.errno.0, expected, "{bed}");
+    assert_eq!(failure.errno.0, expected, "{fixture}");
     let there = std::fs::read(&path).unwrap();
-    assert_eq!(failure.offset, there.len() as u64, "{bed}: the lost offset");
-    assert!(there == bytes[..there.len()], "{bed}: not a prefix");
+    assert_eq!(
+        failure.offset,
+        there.len() as u64,
+        "{fixture}: the lost offset"
+    );
+    assert!(there == bytes[..there.len()], "{fixture}: not a prefix");
     assert_eq!(file.progress().unwrap().written, failure.offset);
     assert_eq!(errno(file.write(b"more")), expected);
     assert_eq!(errno(file.sync()), expected);
@@ -45,17 +49,17 @@ fn failed(engine: &efio_core::Engine) -> Failure {
 }
 
 /// Every backend and mode in the root of `mount`.
-fn each(fs: &'static str, mount: &Mount, check: impl Fn(&Bed)) {
+fn each(fs: &'static str, mount: &Mount, check: impl Fn(&Fixture)) {
     for &backend in backends() {
         for mode in MODES {
-            check(&Bed::new(fs, backend, mode, mount.join("")));
+            check(&Fixture::new(fs, backend, mode, mount.join("")));
         }
     }
 }
 
 /// F21: a file system with room for 6 MiB.
 #[test]
-fn a_full_file_system_poisons_the_file() {
+fn a_full_file_system_fails_the_file() {
     for (kind, bytes) in [
         (Kind::Ext4, 24 << 20),
         (Kind::Xfs, 320 << 20),
@@ -65,9 +69,9 @@ fn a_full_file_system_poisons_the_file() {
             continue;
         };
         fill(&mount, 6 << 20);
-        each(kind.name(), &mount, |bed| {
-            let lost = runs_out(bed, 16 << 20, libc::ENOSPC);
-            assert!(lost > 1 << 20, "{bed}: {lost} of some 6 MiB");
+        each(kind.name(), &mount, |fixture| {
+            let lost = runs_out(fixture, 16 << 20, libc::ENOSPC);
+            assert!(lost > 1 << 20, "{fixture}: {lost} of some 6 MiB");
         });
     }
 }
@@ -86,7 +90,7 @@ fn fill(mount: &Mount, left: u64) {
 
 /// F22: a quota on a subvolume of btrfs.
 #[test]
-fn a_quota_poisons_the_file() {
+fn a_quota_fails_the_file() {
     let Some(mount) = Mount::new(Kind::Btrfs, 512 << 20) else {
         return;
     };
@@ -104,10 +108,10 @@ fn a_quota_poisons_the_file() {
     }
     for &backend in backends() {
         for mode in MODES {
-            let bed = Bed::new("btrfs", backend, mode, subvolume.clone());
-            let lost = runs_out(&bed, 16 << 20, libc::EDQUOT);
-            assert!(lost > 1 << 20, "{bed}: {lost} of 8 MiB");
-            drop(bed);
+            let fixture = Fixture::new("btrfs", backend, mode, subvolume.clone());
+            let lost = runs_out(&fixture, 16 << 20, libc::EDQUOT);
+            assert!(lost > 1 << 20, "{fixture}: {lost} of 8 MiB");
+            drop(fixture);
             // What was removed counts until the transaction is over.
             run(Command::new("btrfs")
                 .args(["filesystem", "sync"])
@@ -121,8 +125,8 @@ fn a_quota_poisons_the_file() {
 #[test]
 fn the_file_size_limit_is_the_same_error_everywhere() {
     const LIMIT: u64 = 3_000_001;
-    if told().is_none() {
-        return run_again(
+    if child_arg().is_none() {
+        return run_in_child(
             "space::the_file_size_limit_is_the_same_error_everywhere",
             "",
         );
@@ -131,8 +135,12 @@ fn the_file_size_limit_is_the_same_error_everywhere() {
     let dir = Dir::new();
     for &backend in backends() {
         for mode in MODES {
-            let bed = Bed::new("disk", backend, mode, dir.path().to_owned());
-            assert_eq!(runs_out(&bed, 5_000_000, libc::EFBIG), LIMIT, "{bed}");
+            let fixture = Fixture::new("disk", backend, mode, dir.path().to_owned());
+            assert_eq!(
+                runs_out(&fixture, 5_000_000, libc::EFBIG),
+                LIMIT,
+                "{fixture}"
+            );
         }
     }
 }

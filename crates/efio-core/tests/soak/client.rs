@@ -1,8 +1,8 @@
 //! The ways to use a file: by events of a loop or a callback, as a task, or by waiting on a thread. Each call
 //! comes back with its answer, and tells the watchdog meanwhile what it waits for.
 
-use crate::post::{Call, Post};
-use crate::stage::Stage;
+use crate::session::Session;
+use crate::tracker::{Call, CallTracker};
 use efio_core::{Completed, EventKind, File, OpenOptions};
 use fastrand::Rng;
 use std::future::poll_fn;
@@ -14,7 +14,7 @@ use std::time::Duration;
 
 /// How an actor learns that it can go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
+pub enum WaitMode {
     /// Waits on its own thread.
     Thread,
     /// Is told by events, in a loop.
@@ -25,7 +25,7 @@ pub enum Way {
     Task,
 }
 
-impl Way {
+impl WaitMode {
     pub fn has_events(self) -> bool {
         matches!(self, Self::Loop | Self::Callback)
     }
@@ -33,9 +33,9 @@ impl Way {
 
 /// Makes the calls of one actor.
 pub struct Client {
-    pub stage: Arc<Stage>,
-    pub post: Arc<Post>,
-    pub way: Way,
+    pub session: Arc<Session>,
+    pub tracker: Arc<CallTracker>,
+    pub wait_mode: WaitMode,
     chance: Mutex<Rng>,
 }
 
@@ -49,11 +49,11 @@ fn gone() -> io::Error {
 }
 
 impl Client {
-    pub fn new(stage: &Arc<Stage>, way: Way, name: &str, seed: u64) -> Self {
+    pub fn new(session: &Arc<Session>, wait_mode: WaitMode, name: &str, seed: u64) -> Self {
         Self {
-            stage: Arc::clone(stage),
-            post: stage.posts.add(format!("{name} ({way:?})")),
-            way,
+            session: Arc::clone(session),
+            tracker: session.trackers.add(format!("{name} ({wait_mode:?})")),
+            wait_mode,
             chance: Mutex::new(Rng::with_seed(seed)),
         }
     }
@@ -68,14 +68,14 @@ impl Client {
             libc::ETIMEDOUT,
         ];
         let errno = error.raw_os_error().unwrap_or(0);
-        if !(self.stage.is_ending() && ends.contains(&errno)) {
-            panic!("{}: {error}", self.post.name);
+        if !(self.session.is_ending() && ends.contains(&errno)) {
+            panic!("{}: {error}", self.tracker.name);
         }
     }
 
     /// A call that must return at once.
     pub fn now<R>(&self, what: &'static str, file: &File, call: impl FnOnce() -> R) -> R {
-        let _busy = self.post.begin(Call::Now(what), Some(file.fd()));
+        let _guard = self.tracker.begin(Call::Now(what), Some(file.fd()));
         call()
     }
 
@@ -92,7 +92,7 @@ impl Client {
         file: &File,
         mut wait: impl FnMut(Option<Duration>) -> io::Result<R>,
     ) -> io::Result<R> {
-        let _busy = self.post.begin(call, Some(file.fd()));
+        let _guard = self.tracker.begin(call, Some(file.fd()));
         let mut timeout = self.timeout();
         loop {
             match wait(timeout) {
@@ -111,11 +111,11 @@ impl Client {
         file: &File,
         mut poll: impl FnMut(&mut Context<'_>) -> Poll<io::Result<R>>,
     ) -> io::Result<R> {
-        let _busy = self.post.begin(call, Some(file.fd()));
+        let _guard = self.tracker.begin(call, Some(file.fd()));
         poll_fn(|cx| {
             let polled = poll(cx);
             if polled.is_pending() {
-                self.post.woken();
+                self.tracker.woken();
             }
             polled
         })
@@ -134,39 +134,39 @@ impl Client {
         if !would_block(&result) {
             return result;
         }
-        let _busy = self.post.begin(call, Some(file.fd()));
+        let _guard = self.tracker.begin(call, Some(file.fd()));
         loop {
-            let kind = self.stage.desk.event(file.fd()).await;
+            let kind = self.session.dispatcher.event(file.fd()).await;
             if wanted(&kind) || matches!(kind, EventKind::Failed(_)) {
                 let result = attempt();
                 if !would_block(&result) {
                     return result;
                 }
-                self.post.woken();
+                self.tracker.woken();
             }
         }
     }
 
     /// Opens a file; the kernel may not have by then.
     pub fn open(&self, path: &Path, options: &OpenOptions) -> io::Result<File> {
-        let _busy = self.post.begin(Call::Now("open"), None);
-        let open = || self.stage.with(|engine| engine.open(path, options));
-        if self.way.has_events() {
+        let _guard = self.tracker.begin(Call::Now("open"), None);
+        let open = || self.session.with(|engine| engine.open(path, options));
+        if self.wait_mode.has_events() {
             return self
-                .stage
-                .desk
+                .session
+                .dispatcher
                 .open(|| open().unwrap_or_else(|| Err(gone())));
         }
         open().unwrap_or_else(|| Err(gone()))
     }
 
     pub async fn opened(&self, file: &File) -> io::Result<()> {
-        match self.way {
-            Way::Thread => self.wait(Call::Open, file, |timeout| {
+        match self.wait_mode {
+            WaitMode::Thread => self.wait(Call::Open, file, |timeout| {
                 file.blocking(timeout).wait_open()
             }),
-            Way::Task => self.poll(Call::Open, file, |cx| file.poll_open(cx)).await,
-            Way::Loop | Way::Callback => {
+            WaitMode::Task => self.poll(Call::Open, file, |cx| file.poll_open(cx)).await,
+            WaitMode::Loop | WaitMode::Callback => {
                 let attempt = || match file.open_status() {
                     Ok(false) => Err(ErrorKind::WouldBlock.into()),
                     other => other.map(drop),
@@ -179,19 +179,19 @@ impl Client {
 
     pub async fn read(&self, file: &File, buf: &mut [u8]) -> io::Result<usize> {
         let wait = |timeout| file.blocking(timeout).wait_readable();
-        match self.way {
-            Way::Task => {
+        match self.wait_mode {
+            WaitMode::Task => {
                 self.poll(Call::Read, file, |cx| file.poll_read(cx, buf))
                     .await
             }
-            Way::Thread => loop {
+            WaitMode::Thread => loop {
                 let result = self.now("read", file, || file.read(buf));
                 if !would_block(&result) {
                     return result;
                 }
                 self.wait(Call::Read, file, wait)?;
             },
-            Way::Loop | Way::Callback => {
+            WaitMode::Loop | WaitMode::Callback => {
                 let wanted = |kind: &EventKind| *kind == EventKind::Readable;
                 let attempt = || self.now("read", file, || file.read(buf));
                 self.repeat(Call::Read, file, wanted, attempt).await
@@ -204,12 +204,12 @@ impl Client {
             [one] => file.write(one),
             many => file.write_vectored(many),
         };
-        match self.way {
-            Way::Task => {
+        match self.wait_mode {
+            WaitMode::Task => {
                 let poll = |cx: &mut Context<'_>| file.poll_write_vectored(cx, bufs);
                 self.poll(Call::Write, file, poll).await
             }
-            Way::Thread => loop {
+            WaitMode::Thread => loop {
                 let result = self.now("write", file, write);
                 if !would_block(&result) {
                     return result;
@@ -218,7 +218,7 @@ impl Client {
                     file.blocking(timeout).wait_writable()
                 })?;
             },
-            Way::Loop | Way::Callback => {
+            WaitMode::Loop | WaitMode::Callback => {
                 let wanted = |kind: &EventKind| *kind == EventKind::Writable;
                 let attempt = || self.now("write", file, write);
                 self.repeat(Call::Write, file, wanted, attempt).await
@@ -228,10 +228,12 @@ impl Client {
 
     /// Until the kernel has everything that was accepted before.
     pub async fn flush(&self, file: &File) -> io::Result<()> {
-        match self.way {
-            Way::Thread => self.wait(Call::Flush, file, |timeout| file.blocking(timeout).flush()),
-            Way::Task => self.poll(Call::Flush, file, |cx| file.poll_flush(cx)).await,
-            Way::Loop | Way::Callback => {
+        match self.wait_mode {
+            WaitMode::Thread => {
+                self.wait(Call::Flush, file, |timeout| file.blocking(timeout).flush())
+            }
+            WaitMode::Task => self.poll(Call::Flush, file, |cx| file.poll_flush(cx)).await,
+            WaitMode::Loop | WaitMode::Callback => {
                 let wanted = |kind: &EventKind| *kind == EventKind::Writable;
                 let mut end: &File = file;
                 let attempt = || self.now("flush", file, || end.flush());
@@ -241,10 +243,10 @@ impl Client {
     }
 
     pub async fn size(&self, file: &File) -> io::Result<u64> {
-        match self.way {
-            Way::Thread => self.wait(Call::Size, file, |timeout| file.blocking(timeout).len()),
-            Way::Task => self.poll(Call::Size, file, |cx| file.poll_len(cx)).await,
-            Way::Loop | Way::Callback => {
+        match self.wait_mode {
+            WaitMode::Thread => self.wait(Call::Size, file, |timeout| file.blocking(timeout).len()),
+            WaitMode::Task => self.poll(Call::Size, file, |cx| file.poll_len(cx)).await,
+            WaitMode::Loop | WaitMode::Callback => {
                 let attempt = || self.now("size", file, || file.len());
                 self.repeat(Call::Size, file, is_for_size, attempt).await
             }
@@ -253,7 +255,7 @@ impl Client {
 
     /// Moves the position to the end; where that is.
     pub async fn seek_to_end(&self, file: &File) -> io::Result<u64> {
-        if self.way.has_events() {
+        if self.wait_mode.has_events() {
             let mut end: &File = file;
             let attempt = || io::Seek::seek(&mut end, SeekFrom::End(0));
             return self.repeat(Call::Size, file, is_for_size, attempt).await;
@@ -267,15 +269,15 @@ impl Client {
     pub async fn sync(&self, file: &File) -> io::Result<u64> {
         let mark = self.now("sync", file, || file.sync())?;
         let call = Call::Sync(mark);
-        match self.way {
-            Way::Thread => self.wait(call, file, |timeout| {
+        match self.wait_mode {
+            WaitMode::Thread => self.wait(call, file, |timeout| {
                 file.blocking(timeout).wait_synced(mark)
             })?,
-            Way::Task => self.poll(call, file, |cx| file.poll_sync(cx, mark)).await?,
-            Way::Loop | Way::Callback => {
-                let _busy = self.post.begin(call, Some(file.fd()));
+            WaitMode::Task => self.poll(call, file, |cx| file.poll_sync(cx, mark)).await?,
+            WaitMode::Loop | WaitMode::Callback => {
+                let _guard = self.tracker.begin(call, Some(file.fd()));
                 loop {
-                    match self.stage.desk.event(file.fd()).await {
+                    match self.session.dispatcher.event(file.fd()).await {
                         EventKind::Synced { upto } if upto >= mark => break,
                         EventKind::Failed(failure) => return Err(failure.into()),
                         _ => {}
@@ -289,17 +291,17 @@ impl Client {
     /// Closes the file; its first error.
     pub async fn close(&self, mut file: File, durable: bool) -> io::Result<()> {
         let fd = file.fd();
-        match self.way {
-            Way::Thread => {
-                let _busy = self.post.begin(Call::Close, Some(fd));
+        match self.wait_mode {
+            WaitMode::Thread => {
+                let _guard = self.tracker.begin(Call::Close, Some(fd));
                 file.wait_closed(None)
             }
-            Way::Task => {
-                let _busy = self.post.begin(Call::Close, Some(fd));
+            WaitMode::Task => {
+                let _guard = self.tracker.begin(Call::Close, Some(fd));
                 poll_fn(|cx| file.poll_close(cx)).await
             }
-            Way::Loop | Way::Callback => {
-                let _busy = self.post.begin(Call::Close, Some(fd));
+            WaitMode::Loop | WaitMode::Callback => {
+                let _guard = self.tracker.begin(Call::Close, Some(fd));
                 let begun = if durable {
                     file.close_sync()
                 } else {
@@ -311,11 +313,11 @@ impl Client {
                     return Err(error);
                 }
                 let error = loop {
-                    if let EventKind::Closed { error } = self.stage.desk.event(fd).await {
+                    if let EventKind::Closed { error } = self.session.dispatcher.event(fd).await {
                         break error;
                     }
                 };
-                self.stage.desk.forget(fd);
+                self.session.dispatcher.forget(fd);
                 error.map_or(Ok(()), |errno| Err(errno.into()))
             }
         }
@@ -323,28 +325,28 @@ impl Client {
 
     /// Gives the file up without waiting for anything.
     pub fn let_go(&self, file: File) {
-        if self.way.has_events() {
-            self.stage.desk.forget(file.fd());
+        if self.wait_mode.has_events() {
+            self.session.dispatcher.forget(file.fd());
         }
-        let _busy = self.post.begin(Call::Now("drop"), Some(file.fd()));
+        let _guard = self.tracker.begin(Call::Now("drop"), Some(file.fd()));
         drop(file);
     }
 
     /// How a positional call ended; `None` when the engine ended before.
     pub async fn completion(&self, file: &File, token: u64) -> Option<Completed> {
-        let _busy = self.post.begin(Call::Completion(token), Some(file.fd()));
-        let mut completion = std::pin::pin!(self.stage.desk.completion(token));
+        let _guard = self.tracker.begin(Call::Completion(token), Some(file.fd()));
+        let mut completion = std::pin::pin!(self.session.dispatcher.completion(token));
         poll_fn(|cx| match completion.as_mut().poll(cx) {
             Poll::Ready(completed) => Poll::Ready(Some(completed)),
-            Poll::Pending if self.stage.is_over() => Poll::Ready(None),
+            Poll::Pending if self.session.is_over() => Poll::Ready(None),
             Poll::Pending => Poll::Pending,
         })
         .await
     }
 
     /// Lets the other tasks of the thread go on.
-    pub async fn breathe(&self) {
-        let mut again = matches!(self.way, Way::Loop | Way::Task);
+    pub async fn yield_now(&self) {
+        let mut again = matches!(self.wait_mode, WaitMode::Loop | WaitMode::Task);
         poll_fn(|cx| {
             if std::mem::take(&mut again) {
                 cx.waker().wake_by_ref();

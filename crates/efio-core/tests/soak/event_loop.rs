@@ -1,7 +1,7 @@
 //! A thread that waits for the engine's event descriptor in an epoll set, and for nothing else: a
 //! wake-up that is lost leaves everybody on this loop standing.
 
-use crate::stage::Stage;
+use crate::session::Session;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
@@ -67,18 +67,18 @@ impl Set {
     }
 }
 
-/// Runs the tasks of the stage until the engine is gone. Takes events when the descriptor is reported
+/// Runs the tasks of the session until the engine is gone. Takes events when the descriptor is reported
 /// and at no other time, and then until none is left.
-pub fn run(stage: &Stage, trigger: Trigger) {
-    let set = Set::new(stage.event_descriptor(), trigger);
-    while !stage.is_ending() {
-        stage.executor.run();
+pub fn run(session: &Session, trigger: Trigger) {
+    let set = Set::new(session.event_descriptor(), trigger);
+    while !session.is_ending() {
+        session.executor.run();
         if !set.wait() {
             continue;
         }
-        stage.with(|engine| {
+        session.with(|engine| {
             for event in engine.events().drain() {
-                stage.desk.deliver(event);
+                session.dispatcher.deliver(event);
             }
         });
         if trigger == Trigger::OneShot {

@@ -1,7 +1,7 @@
 //! A log with several writers, one who flushes, and an end in the middle of it (F88).
 
-use crate::post::Call;
-use crate::stage::Stage;
+use crate::session::Session;
+use crate::tracker::Call;
 use efio_core::log::LogOptions;
 use fastrand::Rng;
 use std::io::{ErrorKind, Write};
@@ -16,7 +16,7 @@ type Work = Box<dyn FnOnce() + Send>;
 const TIMEOUTS: u32 = 5;
 
 /// What the threads of a log do.
-pub fn log(stage: &Arc<Stage>, path: &Path, name: &str, seed: u64) -> Vec<Work> {
+pub fn log(session: &Arc<Session>, path: &Path, name: &str, seed: u64) -> Vec<Work> {
     let mut random = Rng::with_seed(seed);
     let interval = Duration::from_millis(random.u64(1..200));
     let (log, guard) = LogOptions::new()
@@ -50,12 +50,12 @@ pub fn log(stage: &Arc<Stage>, path: &Path, name: &str, seed: u64) -> Vec<Work> 
             }
         }));
     }
-    let post = stage.posts.add(format!("{name}: who flushes"));
-    let (stage, path) = (Arc::clone(stage), path.to_owned());
+    let tracker = session.trackers.add(format!("{name}: who flushes"));
+    let (session, path) = (Arc::clone(session), path.to_owned());
     works.push(Box::new(move || {
         let mut late = 0;
-        while !stage.is_stopping() && !stage.is_ending() {
-            let _busy = post.begin(Call::Flush, None);
+        while !session.is_stopping() && !session.is_ending() {
+            let _guard = tracker.begin(Call::Flush, None);
             late = match (&log).flush() {
                 Err(error) if error.kind() == ErrorKind::TimedOut => late + 1,
                 result => {
@@ -63,24 +63,28 @@ pub fn log(stage: &Arc<Stage>, path: &Path, name: &str, seed: u64) -> Vec<Work> 
                     0
                 }
             };
-            assert!(late < TIMEOUTS, "{}: {late} flushes timed out", post.name);
+            assert!(
+                late < TIMEOUTS,
+                "{}: {late} flushes timed out",
+                tracker.name
+            );
             std::thread::sleep(Duration::from_millis(1));
         }
         let report = {
-            let _busy = post.begin(Call::Close, None);
+            let _guard = tracker.begin(Call::Close, None);
             guard.close(Duration::from_secs(60)).unwrap()
         };
         is_over.store(true, Ordering::SeqCst);
         let taken = taken.lock().unwrap().clone();
-        check(&stage, &path, &taken, report.lines);
+        check(&session, &path, &taken, report.lines);
     }));
     works
 }
 
 /// The lines of each writer in their order, as many as were taken.
-fn check(stage: &Stage, path: &Path, taken: &[u64], lines: u64) {
+fn check(session: &Session, path: &Path, taken: &[u64], lines: u64) {
     let text = std::fs::read_to_string(path).unwrap();
-    stage
+    session
         .compared
         .fetch_add(text.len() as u64, Ordering::Relaxed);
     let mut last = vec![0; taken.len()];

@@ -2,34 +2,34 @@
 //! byte, and a watchdog that says what everybody waits for when somebody stands still.
 //!
 //! ```text
-//!  seed ─► scene: one engine with small limits ─► actors ─► end, quiet or in the middle
+//!  seed ─► scenario: one engine with small limits ─► actors ─► end, quiet or in the middle
 //!           │ walkers    a file each, every call, each byte known      (walker.rs)
-//!           │ crowd      several writers, askers and readers of one    (crowd.rs)
-//!           │ failures   the limit of a file, a full disk              (trouble.rs)
-//!           │ readers    that stopped                                  (trouble.rs)
-//!           │ frozen     a disk that hangs now and then                (trouble.rs)
+//!           │ contended      several writers, queriers and readers of one    (contended.rs)
+//!           │ failures   the limit of a file, a full disk              (faults.rs)
+//!           │ readers    that stopped                                  (faults.rs)
+//!           │ frozen     a disk that hangs now and then                (faults.rs)
 //!           └ log        lines by several threads, flushed and ended   (logs.rs)
 //! ```
 //!
 //! An actor lives on a thread that waits, as a task of tokio, in a loop over epoll (by level, by edge,
 //! or one shot at a time), or in the engine's callback (`client.rs`).
 //!
-//! `EFIO_SOAK_SECONDS=3600` makes it longer than 5 s. A fault prints the seed of its scene, and
-//! `EFIO_SOAK_SEED=N` plays that scene again and again: the same actors with the same plans, as well as
-//! threads can. `EFIO_SOAK_ONLY=crowd,log` leaves the other actors out, `EFIO_SOAK_SHOW=1` names each scene.
+//! `EFIO_SOAK_SECONDS=3600` makes it longer than 5 s. A fault prints the seed of its scenario, and
+//! `EFIO_SOAK_SEED=N` plays that scenario again and again: the same actors with the same plans, as well as
+//! threads can. `EFIO_SOAK_ONLY=contended,log` leaves the other actors out, `EFIO_SOAK_SHOW=1` names each scenario.
 
 #[path = "../common/mod.rs"]
 mod common;
 
 mod client;
-mod crowd;
-mod desk;
+mod contended;
+mod dispatch;
 mod event_loop;
+mod faults;
 mod logs;
-mod post;
-mod scene;
-mod stage;
-mod trouble;
+mod scenario;
+mod session;
+mod tracker;
 mod walker;
 mod watchdog;
 
@@ -38,8 +38,8 @@ use common::mount::{Kind, Mount, memory};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
-/// What all scenes share.
-pub struct World {
+/// What all scenarios share.
+pub struct Harness {
     dir: Dir,
     /// A disk that can be frozen.
     disk: Option<Mount>,
@@ -59,14 +59,14 @@ fn number(name: &str) -> Option<u64> {
 fn main() {
     let seconds = number("EFIO_SOAK_SECONDS").unwrap_or(5);
     let only = std::env::var("EFIO_SOAK_ONLY").unwrap_or_default();
-    let is_known = |kind: &str| kind.is_empty() || scene::KINDS.contains(&kind);
+    let is_known = |kind: &str| kind.is_empty() || scenario::KINDS.contains(&kind);
     assert!(
         only.split(',').all(is_known),
         "{only}: of {:?}",
-        scene::KINDS
+        scenario::KINDS
     );
     let is_wanted = |kind: &str| only.is_empty() || only.split(',').any(|other| other == kind);
-    let world = World {
+    let harness = Harness {
         dir: Dir::new(),
         disk: is_wanted("frozen")
             .then(|| Mount::new(Kind::Ext4, 512 << 20))
@@ -77,25 +77,25 @@ fn main() {
             .build()
             .unwrap(),
     };
-    common::child::limit(libc::RLIMIT_FSIZE as i32, trouble::LIMIT);
+    common::child::limit(libc::RLIMIT_FSIZE as i32, faults::LIMIT);
     watchdog::start();
     let replayed = number("EFIO_SOAK_SEED");
     let now = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap();
     let mut seeds = fastrand::Rng::with_seed(now.as_nanos() as u64);
-    let (begun, mut scenes, mut compared) = (Instant::now(), 0, 0);
-    while scenes == 0 || begun.elapsed() < Duration::from_secs(seconds) {
+    let (begun, mut scenarios, mut compared) = (Instant::now(), 0, 0);
+    while scenarios == 0 || begun.elapsed() < Duration::from_secs(seconds) {
         let seed = replayed.unwrap_or_else(|| seeds.u64(..1 << 48));
-        compared += scene::play(&world, seed, &is_wanted);
-        scenes += 1;
+        compared += scenario::run(&harness, seed, &is_wanted);
+        scenarios += 1;
     }
     println!(
-        "soak: {scenes} scenes in {:.1?}, {} MiB compared, {} writes failed as they should, \
+        "soak: {scenarios} scenarios in {:.1?}, {} MiB compared, {} writes failed as they should, \
          {} freezes",
         begun.elapsed(),
         compared >> 20,
-        trouble::FAILURES.load(Ordering::Relaxed),
-        trouble::FREEZES.load(Ordering::Relaxed)
+        faults::FAILURES.load(Ordering::Relaxed),
+        faults::FREEZES.load(Ordering::Relaxed)
     );
 }

@@ -1,7 +1,7 @@
 //! One file in the hands of one actor, who knows each byte of it: a random walk over every call.
 
 use crate::client::Client;
-use crate::stage::Record;
+use crate::session::Record;
 use efio_core::{File, IoMode, OpenOptions};
 use fastrand::Rng;
 use std::collections::VecDeque;
@@ -47,7 +47,7 @@ impl Walker {
             fds: Vec::new(),
         }));
         client
-            .stage
+            .session
             .records
             .lock()
             .unwrap()
@@ -80,15 +80,15 @@ impl Walker {
 
     async fn walk(&mut self) -> io::Result<()> {
         let mut is_new = true;
-        while !self.client.stage.is_stopping() {
+        while !self.client.session.is_stopping() {
             let file = self.open(is_new).await?;
             is_new = false;
             for _ in 0..self.random.usize(1..200) {
-                if self.client.stage.is_stopping() {
+                if self.client.session.is_stopping() {
                     break;
                 }
                 self.step(&file).await?;
-                self.client.breathe().await;
+                self.client.yield_now().await;
             }
             self.land_all(&file).await?;
             self.close(file).await?;
@@ -108,7 +108,7 @@ impl Walker {
             .truncate(truncate)
             .prefetch(random.bool())
             // Who lives by events has to get them.
-            .events(self.client.way.has_events() || random.bool())
+            .events(self.client.wait_mode.has_events() || random.bool())
             .io_mode(MODES[random.usize(..4)]);
         let waits = random.u8(..4) != 0;
         let path = self.record().path.clone();
@@ -190,7 +190,7 @@ impl Walker {
         assert!(
             n > 0 && n <= len,
             "{}: wrote {n} of {len}",
-            self.client.post.name
+            self.client.tracker.name
         );
         let mut record = self.record.lock().unwrap();
         let at = if self.append {
@@ -215,7 +215,7 @@ impl Walker {
         let n = self.client.read(file, &mut self.buffer[..len]).await?;
         let record = self.record.lock().unwrap();
         let rest = record.bytes.get(self.position..).unwrap_or_default();
-        let name = || format!("{}: a read at {}", self.client.post.name, self.position);
+        let name = || format!("{}: a read at {}", self.client.tracker.name, self.position);
         assert!(
             n > 0 || rest.is_empty(),
             "{}: ends, {} bytes are there",
@@ -223,7 +223,9 @@ impl Walker {
             rest.len()
         );
         let expected = &rest[..n.min(rest.len())];
-        self.client.stage.compare(name, &self.buffer[..n], expected);
+        self.client
+            .session
+            .compare(name, &self.buffer[..n], expected);
         drop(record);
         self.position += n;
         Ok(())
@@ -232,7 +234,7 @@ impl Walker {
     async fn seek(&mut self, file: &File) -> io::Result<()> {
         if self.random.u8(..4) == 0 {
             let end = self.client.seek_to_end(file).await?;
-            assert_eq!(end, self.len() as u64, "{}", self.client.post.name);
+            assert_eq!(end, self.len() as u64, "{}", self.client.tracker.name);
             self.position = end as usize;
             return Ok(());
         }
@@ -249,7 +251,7 @@ impl Walker {
             size,
             self.len() as u64,
             "{}: the size",
-            self.client.post.name
+            self.client.tracker.name
         );
         Ok(())
     }
@@ -257,7 +259,11 @@ impl Walker {
     async fn flush(&mut self, file: &File) -> io::Result<()> {
         self.client.flush(file).await?;
         let marks = file.progress()?;
-        assert_eq!(marks.written, marks.accepted, "{}", self.client.post.name);
+        assert_eq!(
+            marks.written, marks.accepted,
+            "{}",
+            self.client.tracker.name
+        );
         Ok(())
     }
 
@@ -267,7 +273,7 @@ impl Walker {
         assert!(
             marks.durable >= mark,
             "{}: {marks:?}",
-            self.client.post.name
+            self.client.tracker.name
         );
         Ok(())
     }
@@ -293,7 +299,7 @@ impl Walker {
         };
         self.random.fill(&mut buffer);
         let bytes = buffer.to_vec();
-        let token = self.client.stage.token();
+        let token = self.client.session.token();
         let asked = self
             .client
             .now("write_at", file, || file.write_at(at as u64, buffer, token));
@@ -316,7 +322,7 @@ impl Walker {
         let Some(buffer) = self.memory(len)? else {
             return Ok(());
         };
-        let token = self.client.stage.token();
+        let token = self.client.session.token();
         let asked = self
             .client
             .now("read_at", file, || file.read_at(at as u64, buffer, token));
@@ -336,7 +342,7 @@ impl Walker {
         if self.asked.len() > 8 {
             return Ok(None);
         }
-        match self.client.stage.with(|engine| engine.buffer(len)) {
+        match self.client.session.with(|engine| engine.buffer(len)) {
             None => Err(io::Error::from_raw_os_error(libc::ESHUTDOWN)),
             Some(Err(error)) if error.kind() == ErrorKind::WouldBlock => Ok(None),
             Some(buffer) => buffer.map(Some),
@@ -351,11 +357,11 @@ impl Walker {
             };
             let n = completed.result?;
             let Asked { at, len, .. } = asked;
-            let name = || format!("{}: {len} bytes at {at}", self.client.post.name);
+            let name = || format!("{}: {len} bytes at {at}", self.client.tracker.name);
             assert_eq!(n, len, "{}", name());
             if let Some(bytes) = asked.bytes {
                 self.client
-                    .stage
+                    .session
                     .compare(name, &completed.buffer[..n], &bytes);
             }
         }
@@ -367,11 +373,11 @@ impl Walker {
         self.client.now("look", file, || {
             let marks = file.progress()?;
             assert!(marks.accepted >= marks.written && marks.written >= marks.durable);
-            assert_eq!(file.failure()?, None, "{}", self.client.post.name);
+            assert_eq!(file.failure()?, None, "{}", self.client.tracker.name);
             file.stats()?;
             let ready = self
                 .client
-                .stage
+                .session
                 .with(|engine| engine.file(file.fd()).readiness());
             ready.transpose()?;
             match file.available() {
@@ -396,8 +402,8 @@ impl Walker {
         if self.random.u8(..3) == 0 {
             let record = self.record.lock().unwrap();
             let bytes = std::fs::read(&record.path)?;
-            let name = || format!("{}: after the close", self.client.post.name);
-            self.client.stage.compare(name, &bytes, &record.bytes);
+            let name = || format!("{}: after the close", self.client.tracker.name);
+            self.client.session.compare(name, &bytes, &record.bytes);
         }
         Ok(())
     }

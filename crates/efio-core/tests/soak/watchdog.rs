@@ -5,8 +5,8 @@
 //! busy machine, is no fault. What no state tells of may take [`LONGEST`]. Time on a frozen disk does not
 //! count.
 
-use crate::post::{Call, Doing};
-use crate::stage::Stage;
+use crate::session::Session;
+use crate::tracker::{Call, CurrentCall};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -18,17 +18,17 @@ const LONGEST: Duration = Duration::from_secs(90);
 /// Wake-ups for nothing in one wait: beyond is a loop that spins.
 const SPIN: u32 = 20_000;
 
-/// The scene that is on, and what replays it.
-static CURRENT: Mutex<Option<(Arc<Stage>, String)>> = Mutex::new(None);
+/// The scenario that is on, and what replays it.
+static WATCHED: Mutex<Option<(Arc<Session>, String)>> = Mutex::new(None);
 
-pub fn watch(stage: Option<(&Arc<Stage>, String)>) {
-    let stage = stage.map(|(stage, title)| (Arc::clone(stage), title));
-    let before = std::mem::replace(&mut *current(), stage);
+pub fn watch(session: Option<(&Arc<Session>, String)>) {
+    let session = session.map(|(session, title)| (Arc::clone(session), title));
+    let before = std::mem::replace(&mut *watched(), session);
     drop(before);
 }
 
-fn current() -> std::sync::MutexGuard<'static, Option<(Arc<Stage>, String)>> {
-    CURRENT.lock().unwrap_or_else(PoisonError::into_inner)
+fn watched() -> std::sync::MutexGuard<'static, Option<(Arc<Session>, String)>> {
+    WATCHED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What was seen of a call so far.
@@ -50,53 +50,56 @@ pub fn start() {
         let mut seen: HashMap<String, Seen> = HashMap::new();
         loop {
             std::thread::sleep(Duration::from_millis(200));
-            let stage = current().as_ref().map(|(stage, _)| Arc::clone(stage));
-            match stage {
-                Some(stage) => look(&stage, &mut seen),
+            let session = watched().as_ref().map(|(session, _)| Arc::clone(session));
+            match session {
+                Some(session) => look(&session, &mut seen),
                 None => seen.clear(),
             }
         }
     });
 }
 
-fn look(stage: &Stage, all: &mut HashMap<String, Seen>) {
-    let (is_frozen, changed) = *stage.frozen.lock().unwrap_or_else(PoisonError::into_inner);
-    for post in stage.posts.all() {
-        let Some(doing) = post.doing() else {
-            all.remove(&post.name);
+fn look(session: &Session, all: &mut HashMap<String, Seen>) {
+    let (is_frozen, changed) = *session
+        .frozen
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    for tracker in session.trackers.all() {
+        let Some(current) = tracker.current_call() else {
+            all.remove(&tracker.name);
             continue;
         };
-        let seen = all.entry(post.name.clone()).or_insert(Seen {
+        let seen = all.entry(tracker.name.clone()).or_insert(Seen {
             number: 0,
             accepted: None,
             due: None,
         });
-        if seen.number != doing.number {
+        if seen.number != current.number {
             *seen = Seen {
-                number: doing.number,
+                number: current.number,
                 accepted: None,
                 due: None,
             };
             continue;
         }
-        let fault = |why: &str| give_up(&format!("{}: {:?}: {why}", post.name, doing.call));
-        if let Call::Now(_) = doing.call {
-            if doing.since.elapsed() > DUE {
+        let fault = |why: &str| give_up(&format!("{}: {:?}: {why}", tracker.name, current.call));
+        if let Call::Now(_) = current.call {
+            if current.since.elapsed() > DUE {
                 fault("a call that must not wait does not return");
             }
             continue;
         }
-        if doing.wakeups > SPIN {
+        if current.wakeups > SPIN {
             fault("it is told to go on, again and again, and finds nothing");
         }
-        if is_frozen || doing.call == Call::Rest {
+        if is_frozen || current.call == Call::Internal {
             seen.due = None;
             continue;
         }
-        if doing.since.max(changed).elapsed() > LONGEST {
+        if current.since.max(changed).elapsed() > LONGEST {
             fault("it does not end");
         }
-        match due(stage, &doing, seen) {
+        match due(session, &current, seen) {
             Some(why) => {
                 let (since, why) = seen.due.get_or_insert((Instant::now(), why));
                 if since.elapsed() > DUE {
@@ -109,25 +112,25 @@ fn look(stage: &Stage, all: &mut HashMap<String, Seen>) {
 }
 
 /// Why a wait should be over.
-fn due(stage: &Stage, doing: &Doing, seen: &mut Seen) -> Option<String> {
-    if stage.is_over() {
+fn due(session: &Session, current: &CurrentCall, seen: &mut Seen) -> Option<String> {
+    if session.is_over() {
         return Some("the engine has been gone".into());
     }
-    if stage.is_ending() {
+    if session.is_ending() {
         return None;
     }
-    let fd = doing.fd?;
-    stage.try_with(|engine| {
+    let fd = current.fd?;
+    session.try_with(|engine| {
         let Ok(marks) = engine.file(fd).progress() else {
             // Closed: a close, and the end of positional calls, may still wait for the disk.
-            let waits = matches!(doing.call, Call::Close | Call::Completion(_));
+            let waits = matches!(current.call, Call::Close | Call::Completion(_));
             return (!waits).then(|| "the file has been closed".into());
         };
         if let Ok(Some(failure)) = engine.file(fd).failure() {
             return Some(format!("the file has failed, {failure:?},"));
         }
         let below = *seen.accepted.get_or_insert(marks.accepted);
-        let why = match doing.call {
+        let why = match current.call {
             Call::Open => !matches!(engine.file(fd).open_status(), Ok(false)),
             Call::Flush | Call::Size => marks.written >= below,
             Call::Sync(mark) => marks.durable >= mark,
@@ -157,29 +160,29 @@ pub fn give_up(why: &str) -> ! {
         std::process::abort();
     });
     eprintln!("\nsoak: FAULT: {why}");
-    let current = CURRENT.try_lock();
+    let current = WATCHED.try_lock();
     let current = current.as_ref().ok().and_then(|current| current.as_ref());
-    let Some((stage, title)) = current else {
+    let Some((session, title)) = current else {
         std::process::abort();
     };
     eprintln!("soak: {title}");
-    if stage.frozen.try_lock().is_ok_and(|frozen| frozen.0) {
+    if session.frozen.try_lock().is_ok_and(|frozen| frozen.0) {
         eprintln!("  the disk is frozen");
     }
-    for post in stage.posts.all() {
-        match post.doing() {
-            None => eprintln!("  {}: in no call", post.name),
-            Some(doing) => eprintln!(
+    for tracker in session.trackers.all() {
+        match tracker.current_call() {
+            None => eprintln!("  {}: in no call", tracker.name),
+            Some(current) => eprintln!(
                 "  {}: {:?} for {:.1?}, woken {} times{}",
-                post.name,
-                doing.call,
-                doing.since.elapsed(),
-                doing.wakeups,
-                doing.fd.map_or(String::new(), |fd| describe(stage, fd))
+                tracker.name,
+                current.call,
+                current.since.elapsed(),
+                current.wakeups,
+                current.fd.map_or(String::new(), |fd| describe(session, fd))
             ),
         }
     }
-    if stage
+    if session
         .try_with(|engine| eprintln!("  {:?}", engine.stats()))
         .is_none()
     {
@@ -188,8 +191,8 @@ pub fn give_up(why: &str) -> ! {
     std::process::abort();
 }
 
-fn describe(stage: &Stage, fd: efio_core::Fd) -> String {
-    let file = stage.try_with(|engine| {
+fn describe(session: &Session, fd: efio_core::Fd) -> String {
+    let file = session.try_with(|engine| {
         let (marks, failure) = (engine.file(fd).progress(), engine.file(fd).failure());
         format!("; {fd:?}: {marks:?}, failure {failure:?}")
     });

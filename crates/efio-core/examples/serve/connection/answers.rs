@@ -15,7 +15,7 @@ use std::os::fd::OwnedFd;
 
 impl Connection {
     pub(super) fn begin(&mut self, request: Request, cx: &mut Context) -> Flow {
-        cx.figures.requests += 1;
+        cx.counters.requests += 1;
         self.keep_alive = request.keep_alive && !cx.draining;
         self.with_body = request.method != Method::Head;
         let path = request.path.clone();
@@ -158,7 +158,7 @@ impl Connection {
             Ok(false) => Status::NoContent,
             Err(error) => Status::of_errno(error.raw_os_error()),
         };
-        cx.figures.published += u64::from(matches!(status, Status::Created | Status::NoContent));
+        cx.counters.published += u64::from(matches!(status, Status::Created | Status::NoContent));
         self.answer(status, cx);
     }
 }

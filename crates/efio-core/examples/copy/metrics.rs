@@ -4,8 +4,8 @@ use efio_core::Stats;
 use std::io;
 use std::time::{Duration, Instant};
 
-/// All figures of a copy.
-pub struct Figures {
+/// All metrics of a copy.
+pub struct Metrics {
     start: Instant,
     pub reads: Calls,
     pub writes: Calls,
@@ -75,7 +75,7 @@ impl Calls {
     }
 }
 
-impl Figures {
+impl Metrics {
     pub fn start() -> Self {
         Self {
             start: Instant::now(),

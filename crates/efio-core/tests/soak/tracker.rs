@@ -22,12 +22,12 @@ pub enum Call {
     /// The end of the engine, which knows its own deadline.
     Shutdown,
     /// For something of the test itself.
-    Rest,
+    Internal,
 }
 
 /// What an actor is doing.
 #[derive(Clone, Copy, Debug)]
-pub struct Doing {
+pub struct CurrentCall {
     pub call: Call,
     pub fd: Option<Fd>,
     pub since: Instant,
@@ -38,73 +38,73 @@ pub struct Doing {
 }
 
 /// One actor: a thread, or a task.
-pub struct Post {
+pub struct CallTracker {
     pub name: String,
-    doing: Mutex<Option<Doing>>,
+    current: Mutex<Option<CurrentCall>>,
     calls: Mutex<u64>,
 }
 
-impl Post {
+impl CallTracker {
     fn set(&self, call: Option<(Call, Option<Fd>)>) {
         let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
         *calls += 1;
         let number = *calls;
-        let doing = call.map(|(call, fd)| Doing {
+        let current = call.map(|(call, fd)| CurrentCall {
             call,
             fd,
             since: Instant::now(),
             wakeups: 0,
             number,
         });
-        *self.doing.lock().unwrap_or_else(PoisonError::into_inner) = doing;
+        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = current;
     }
 
     /// Says what is being done until the guard is dropped.
-    pub fn begin(self: &Arc<Self>, call: Call, fd: Option<Fd>) -> Busy {
+    pub fn begin(self: &Arc<Self>, call: Call, fd: Option<Fd>) -> CallGuard {
         self.set(Some((call, fd)));
-        Busy(Arc::clone(self))
+        CallGuard(Arc::clone(self))
     }
 
     /// Woken, and not ready yet.
     pub fn woken(&self) {
-        let mut doing = self.doing.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(doing) = doing.as_mut() {
-            doing.wakeups += 1;
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(current) = current.as_mut() {
+            current.wakeups += 1;
         }
     }
 
     /// What is being done; `None` when nothing is, or when it changes at this moment.
-    pub fn doing(&self) -> Option<Doing> {
-        *self.doing.try_lock().ok()?
+    pub fn current_call(&self) -> Option<CurrentCall> {
+        *self.current.try_lock().ok()?
     }
 }
 
 /// An actor is inside a call.
-pub struct Busy(Arc<Post>);
+pub struct CallGuard(Arc<CallTracker>);
 
-impl Drop for Busy {
+impl Drop for CallGuard {
     fn drop(&mut self) {
         self.0.set(None);
     }
 }
 
-/// All actors of a scene.
+/// All actors of a scenario.
 #[derive(Default)]
-pub struct Posts(Mutex<Vec<Arc<Post>>>);
+pub struct CallTrackers(Mutex<Vec<Arc<CallTracker>>>);
 
-impl Posts {
-    pub fn add(&self, name: String) -> Arc<Post> {
-        let post = Arc::new(Post {
+impl CallTrackers {
+    pub fn add(&self, name: String) -> Arc<CallTracker> {
+        let tracker = Arc::new(CallTracker {
             name,
-            doing: Mutex::default(),
+            current: Mutex::default(),
             calls: Mutex::default(),
         });
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.push(Arc::clone(&post));
-        post
+        all.push(Arc::clone(&tracker));
+        tracker
     }
 
-    pub fn all(&self) -> Vec<Arc<Post>> {
+    pub fn all(&self) -> Vec<Arc<CallTracker>> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.clone()
     }

@@ -12,24 +12,24 @@ use std::sync::mpsc;
 use std::thread;
 
 /// Threads, and as many tasks.
-const ASKERS: usize = 3;
+const THREADS: usize = 3;
 const ROUNDS: usize = 100;
 
 /// Each question that a thread can ask.
-fn ask_by_thread(file: &File) -> io::Result<()> {
-    file.blocking(Some(TIMEOUT)).wait_open()?;
-    file.blocking(Some(TIMEOUT)).wait_writable()?;
+fn query_by_thread(file: &File) -> io::Result<()> {
+    file.blocking(TIMEOUT).wait_open()?;
+    file.blocking(TIMEOUT).wait_writable()?;
     match file.write(b"by a thread") {
         // Another one took the room.
         Err(error) if error.kind() != ErrorKind::WouldBlock => return Err(error),
         _ => {}
     }
-    assert!(file.blocking(Some(TIMEOUT)).len()? > 0);
-    file.blocking(Some(TIMEOUT)).flush()?;
-    file.blocking(Some(TIMEOUT)).wait_synced(file.sync()?)?;
-    file.blocking(Some(TIMEOUT)).wait_readable()?;
+    assert!(file.blocking(TIMEOUT).len()? > 0);
+    file.blocking(TIMEOUT).flush()?;
+    file.blocking(TIMEOUT).wait_synced(file.sync()?)?;
+    file.blocking(TIMEOUT).wait_readable()?;
     assert_eq!(
-        file.blocking(Some(TIMEOUT))
+        file.blocking(TIMEOUT)
             .take_unwritten()
             .unwrap_err()
             .raw_os_error(),
@@ -39,7 +39,7 @@ fn ask_by_thread(file: &File) -> io::Result<()> {
 }
 
 /// Each question that a task can ask. A read moves the position of all, to the end and no further.
-async fn ask_by_task(file: &File) -> io::Result<()> {
+async fn query_by_task(file: &File) -> io::Result<()> {
     poll_fn(|cx| file.poll_open(cx)).await?;
     assert!(poll_fn(|cx| file.poll_write(cx, b"by a task")).await? > 0);
     assert!(poll_fn(|cx| file.poll_len(cx)).await? > 0);
@@ -51,7 +51,7 @@ async fn ask_by_task(file: &File) -> io::Result<()> {
 }
 
 /// What an event loop can ask, once; whether it was answered.
-fn ask_by_loop(file: &File) -> io::Result<bool> {
+fn query_by_loop(file: &File) -> io::Result<bool> {
     let answered = file.len().and_then(|_| {
         let mut file = file;
         file.flush()
@@ -63,20 +63,20 @@ fn ask_by_loop(file: &File) -> io::Result<bool> {
     }
 }
 
-fn ask_all(backend: BackendKind) {
+fn query_all(backend: BackendKind) {
     let dir = Dir::new();
     let engine = Engine::builder().backend(backend).start().unwrap();
     let options = OpenOptions::new().read(true).write(true).create(true);
     let file = engine.open(dir.join("file"), &options).unwrap();
     let (done, all_done) = mpsc::channel();
     thread::scope(|scope| {
-        for number in 0..2 * ASKERS {
+        for number in 0..2 * THREADS {
             let (file, done) = (&file, done.clone());
             scope.spawn(move || {
                 for round in 0..ROUNDS {
                     let answered = match number % 2 {
-                        0 => ask_by_thread(file),
-                        _ => block_on(ask_by_task(file)),
+                        0 => query_by_thread(file),
+                        _ => block_on(query_by_task(file)),
                     };
                     answered.unwrap_or_else(|error| panic!("{number}, round {round}: {error}"));
                 }
@@ -84,7 +84,7 @@ fn ask_all(backend: BackendKind) {
             });
         }
         for _ in 0..ROUNDS {
-            while !ask_by_loop(&file).unwrap() {
+            while !query_by_loop(&file).unwrap() {
                 event(&engine, |event| {
                     matches!(
                         event.kind,
@@ -93,7 +93,7 @@ fn ask_all(backend: BackendKind) {
                 });
             }
         }
-        for _ in 0..2 * ASKERS {
+        for _ in 0..2 * THREADS {
             all_done
                 .recv_timeout(2 * TIMEOUT)
                 .expect("somebody waits for ever");
@@ -103,15 +103,15 @@ fn ask_all(backend: BackendKind) {
 }
 
 #[test]
-fn each_that_asks_is_answered() {
+fn every_query_is_answered() {
     for &backend in backends() {
-        ask_all(backend);
+        query_all(backend);
     }
 }
 
 /// Two event loops, say: each asks for the size by itself.
 #[test]
-fn each_of_two_threads_that_wait_for_the_size_is_answered() {
+fn two_threads_that_wait_for_the_size_are_both_answered() {
     for &backend in backends() {
         let dir = Dir::new();
         let engine = Engine::builder().backend(backend).start().unwrap();
@@ -121,7 +121,7 @@ fn each_of_two_threads_that_wait_for_the_size_is_answered() {
             for _ in 0..2 {
                 scope.spawn(|| {
                     for _ in 0..500 {
-                        assert_eq!(file.blocking(Some(TIMEOUT)).len().unwrap(), 0);
+                        assert_eq!(file.blocking(TIMEOUT).len().unwrap(), 0);
                     }
                 });
             }
@@ -135,13 +135,13 @@ fn refused(engine: &Engine, dir: &Dir, bytes: &[u8]) -> File {
     let file = engine.open(dir.join("nowhere/file"), &options).unwrap();
     // Without a byte: what is refused already accepts none.
     let _ = file.write(bytes);
-    file.blocking(Some(TIMEOUT)).wait_open().unwrap_err();
+    file.blocking(TIMEOUT).wait_open().unwrap_err();
     file
 }
 
 /// One gets the bytes, and all are answered.
 #[test]
-fn whoever_asks_for_what_was_not_written_is_answered() {
+fn every_call_for_unwritten_bytes_is_answered() {
     for &backend in backends() {
         let dir = Dir::new();
         let engine = Engine::builder().backend(backend).start().unwrap();
@@ -154,9 +154,9 @@ fn whoever_asks_for_what_was_not_written_is_answered() {
                 taken.fetch_add(bytes, Ordering::Relaxed);
             };
             thread::scope(|scope| {
-                scope.spawn(|| count(file.blocking(Some(TIMEOUT)).take_unwritten().unwrap()));
+                scope.spawn(|| count(file.blocking(TIMEOUT).take_unwritten().unwrap()));
                 scope.spawn(|| count(block_on(poll_fn(|cx| file.poll_unwritten(cx))).unwrap()));
-                count(file.blocking(Some(TIMEOUT)).take_unwritten().unwrap());
+                count(file.blocking(TIMEOUT).take_unwritten().unwrap());
             });
             assert_eq!(taken.into_inner() as usize, accepted, "{backend:?}");
         }

@@ -10,31 +10,31 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Wake, Waker};
 
 /// The events that nobody has asked for yet, and who waits for the next one.
-struct Mailbox<T> {
-    letters: VecDeque<T>,
+struct EventQueue<T> {
+    items: VecDeque<T>,
     waker: Option<Waker>,
 }
 
-impl<T> Default for Mailbox<T> {
+impl<T> Default for EventQueue<T> {
     fn default() -> Self {
         Self {
-            letters: VecDeque::new(),
+            items: VecDeque::new(),
             waker: None,
         }
     }
 }
 
-impl<T> Mailbox<T> {
-    fn put(&mut self, letter: T) {
-        self.letters.push_back(letter);
+impl<T> EventQueue<T> {
+    fn put(&mut self, item: T) {
+        self.items.push_back(item);
         if let Some(waker) = self.waker.take() {
             waker.wake();
         }
     }
 
     fn poll(&mut self, cx: &Context<'_>) -> Poll<T> {
-        match self.letters.pop_front() {
-            Some(letter) => Poll::Ready(letter),
+        match self.items.pop_front() {
+            Some(item) => Poll::Ready(item),
             None => {
                 self.waker = Some(cx.waker().clone());
                 Poll::Pending
@@ -44,39 +44,39 @@ impl<T> Mailbox<T> {
 }
 
 #[derive(Default)]
-struct Mail {
-    files: HashMap<Fd, Mailbox<EventKind>>,
-    completions: HashMap<u64, Mailbox<Completed>>,
+struct Queues {
+    files: HashMap<Fd, EventQueue<EventKind>>,
+    completions: HashMap<u64, EventQueue<Completed>>,
 }
 
 /// The events of one engine.
 #[derive(Default)]
-pub struct Desk(Mutex<Mail>);
+pub struct Dispatcher(Mutex<Queues>);
 
-impl Desk {
-    fn lock(&self) -> MutexGuard<'_, Mail> {
+impl Dispatcher {
+    fn lock(&self) -> MutexGuard<'_, Queues> {
         self.0.lock().unwrap()
     }
 
     /// Opens a file whose events are wanted, before the first of them can come.
     pub fn open(&self, open: impl FnOnce() -> io::Result<File>) -> io::Result<File> {
-        let mut mail = self.lock();
+        let mut queues = self.lock();
         let file = open()?;
-        mail.files.insert(file.fd(), Mailbox::default());
+        queues.files.insert(file.fd(), EventQueue::default());
         Ok(file)
     }
 
     /// An event of the engine. Those that nobody wants are dropped.
     pub fn deliver(&self, event: Event) {
-        let mut mail = self.lock();
+        let mut queues = self.lock();
         match event.kind {
             EventKind::Completed(completed) => {
                 let token = completed.token;
-                mail.completions.entry(token).or_default().put(completed);
+                queues.completions.entry(token).or_default().put(completed);
             }
             kind => {
-                if let Some(mailbox) = mail.files.get_mut(&event.fd) {
-                    mailbox.put(kind);
+                if let Some(queue) = queues.files.get_mut(&event.fd) {
+                    queue.put(kind);
                 }
             }
         }
@@ -85,9 +85,9 @@ impl Desk {
     /// The next event of a file.
     pub async fn event(&self, fd: Fd) -> EventKind {
         poll_fn(|cx| {
-            let mut mail = self.lock();
-            let mailbox = mail.files.get_mut(&fd).expect("its events are wanted");
-            mailbox.poll(cx)
+            let mut queues = self.lock();
+            let queue = queues.files.get_mut(&fd).expect("its events are wanted");
+            queue.poll(cx)
         })
         .await
     }
@@ -100,8 +100,8 @@ impl Desk {
     /// How a positional call ended.
     pub async fn completion(&self, token: u64) -> Completed {
         let completed = poll_fn(|cx| {
-            let mut mail = self.lock();
-            mail.completions.entry(token).or_default().poll(cx)
+            let mut queues = self.lock();
+            queues.completions.entry(token).or_default().poll(cx)
         })
         .await;
         self.lock().completions.remove(&token);
@@ -110,12 +110,12 @@ impl Desk {
 
     /// The engine has ended: completions that did not come will not come.
     pub fn wake_all(&self) {
-        let mut mail = self.lock();
-        let files = mail.files.values_mut().map(|mailbox| &mut mailbox.waker);
+        let mut queues = self.lock();
+        let files = queues.files.values_mut().map(|queue| &mut queue.waker);
         let mut wakers: Vec<Waker> = files.filter_map(Option::take).collect();
-        let completions = mail.completions.values_mut();
-        wakers.extend(completions.filter_map(|mailbox| mailbox.waker.take()));
-        drop(mail);
+        let completions = queues.completions.values_mut();
+        wakers.extend(completions.filter_map(|queue| queue.waker.take()));
+        drop(queues);
         wakers.into_iter().for_each(Waker::wake);
     }
 }

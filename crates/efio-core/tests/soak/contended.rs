@@ -1,8 +1,8 @@
 //! One file in the hands of several: writers that never stop while others ask whether all is written
 //! (F88), several that ask the same at once (F93), and readers that share a position (F50).
 
-use crate::client::{Client, Way};
-use crate::stage::Stage;
+use crate::client::{Client, WaitMode};
+use crate::session::Session;
 use efio_core::{File, OpenOptions};
 use fastrand::Rng;
 use std::io::{self, IoSlice};
@@ -18,18 +18,18 @@ const ROUND: u64 = 29;
 const MOST: u64 = 64 << 20;
 
 /// A file that many write to.
-pub struct Crowd {
+pub struct ContendedFile {
     file: File,
     path: PathBuf,
     /// What each writer has been told was accepted.
     accepted: Vec<AtomicU64>,
     /// Who still asks: writers go on until nobody does.
-    askers: AtomicUsize,
+    queriers: AtomicUsize,
 }
 
-impl Crowd {
+impl ContendedFile {
     /// Opens the file.
-    pub fn new(stage: &Stage, path: PathBuf, random: &mut Rng, writers: usize) -> Arc<Self> {
+    pub fn new(session: &Session, path: PathBuf, random: &mut Rng, writers: usize) -> Arc<Self> {
         let append = random.bool();
         let options = OpenOptions::new()
             .write(!append)
@@ -38,18 +38,18 @@ impl Crowd {
             .truncate(!append)
             .io_mode(crate::walker::MODES[random.usize(..4)])
             .events(false);
-        let file = stage.with(|engine| engine.open(&path, &options));
+        let file = session.with(|engine| engine.open(&path, &options));
         Arc::new(Self {
             file: file.unwrap().unwrap(),
             path,
             accepted: (0..writers).map(|_| AtomicU64::new(0)).collect(),
-            askers: AtomicUsize::new(0),
+            queriers: AtomicUsize::new(0),
         })
     }
 
     /// Before the first of them runs.
-    pub fn expect_askers(&self, askers: usize) {
-        self.askers.store(askers, Ordering::SeqCst);
+    pub fn expect_queriers(&self, queriers: usize) {
+        self.queriers.store(queriers, Ordering::SeqCst);
     }
 
     /// Writes for as long as anybody asks.
@@ -58,7 +58,7 @@ impl Crowd {
         let pause = [0, 20, 50, 200][random.usize(..4)];
         let largest = [100, 5000, 50_000][random.usize(..3)];
         let mut bytes = vec![0; largest];
-        while self.askers.load(Ordering::SeqCst) > 0 {
+        while self.queriers.load(Ordering::SeqCst) > 0 {
             let done = self.accepted[number].load(Ordering::SeqCst);
             let is_much = done > MOST / self.accepted.len() as u64;
             let len = if is_much {
@@ -78,30 +78,30 @@ impl Crowd {
                 }
                 Err(error) => return client.end(Err(error)),
             }
-            if client.way == Way::Thread && (pause > 0 || is_much) {
+            if client.wait_mode == WaitMode::Thread && (pause > 0 || is_much) {
                 std::thread::sleep(Duration::from_micros(pause.max(50)));
             }
-            client.breathe().await;
+            client.yield_now().await;
         }
     }
 
     /// Asks, and looks at each answer.
-    pub async fn ask(self: Arc<Self>, client: Client, seed: u64) {
+    pub async fn query(self: Arc<Self>, client: Client, seed: u64) {
         let mut random = Rng::with_seed(seed);
         loop {
-            let result = self.ask_once(&client, random.u8(..8)).await;
-            let is_over = result.is_err() || client.stage.is_stopping();
+            let result = self.query_once(&client, random.u8(..8)).await;
+            let is_over = result.is_err() || client.session.is_stopping();
             client.end(result);
             if is_over {
                 break;
             }
-            client.breathe().await;
+            client.yield_now().await;
         }
-        self.askers.fetch_sub(1, Ordering::SeqCst);
+        self.queriers.fetch_sub(1, Ordering::SeqCst);
     }
 
-    async fn ask_once(&self, client: &Client, what: u8) -> io::Result<()> {
-        let name = &client.post.name;
+    async fn query_once(&self, client: &Client, what: u8) -> io::Result<()> {
+        let name = &client.tracker.name;
         let before = self.file.progress()?.accepted;
         match what {
             0..3 => {
@@ -131,9 +131,9 @@ impl Crowd {
     }
 
     /// After everything was written: each byte that was accepted, once, and in the order of its writer.
-    pub fn check(&self, stage: &Stage) {
+    pub fn check(&self, session: &Session) {
         let bytes = std::fs::read(&self.path).unwrap();
-        stage
+        session
             .compared
             .fetch_add(bytes.len() as u64, Ordering::Relaxed);
         let mut seen = vec![0; self.accepted.len()];
@@ -159,7 +159,7 @@ impl Crowd {
 }
 
 /// A file that several read with one position: each byte is given out once.
-pub struct Shared {
+pub struct SharedReaders {
     file: File,
     len: usize,
     given: Mutex<Vec<(u64, u64)>>,
@@ -167,8 +167,8 @@ pub struct Shared {
     left: AtomicUsize,
 }
 
-impl Shared {
-    pub fn new(stage: &Stage, path: &Path, random: &mut Rng, readers: usize) -> Arc<Self> {
+impl SharedReaders {
+    pub fn new(session: &Session, path: &Path, random: &mut Rng, readers: usize) -> Arc<Self> {
         let len = 8 * random.usize(1000..500_000);
         let cells = (0..len as u64 / 8).flat_map(u64::to_ne_bytes);
         std::fs::write(path, cells.collect::<Vec<u8>>()).unwrap();
@@ -176,7 +176,7 @@ impl Shared {
             .read(true)
             .events(false)
             .io_mode(crate::walker::MODES[random.usize(..4)]);
-        let file = stage.with(|engine| engine.open(path, &options));
+        let file = session.with(|engine| engine.open(path, &options));
         Arc::new(Self {
             file: file.unwrap().unwrap(),
             len,
@@ -196,7 +196,7 @@ impl Shared {
                 Ok(n) => self.note(&client, &buffer[..n]),
                 Err(error) => return client.end(Err(error)),
             }
-            client.breathe().await;
+            client.yield_now().await;
         }
         self.left.fetch_sub(1, Ordering::SeqCst);
     }
@@ -204,7 +204,7 @@ impl Shared {
     /// Bytes that were given out: cells that follow each other.
     fn note(&self, client: &Client, bytes: &[u8]) {
         let cell = |at: usize| u64::from_ne_bytes(bytes[8 * at..8 * at + 8].try_into().unwrap());
-        assert_eq!(bytes.len() % 8, 0, "{}", client.post.name);
+        assert_eq!(bytes.len() % 8, 0, "{}", client.tracker.name);
         let (first, count) = (cell(0), bytes.len() / 8);
         for at in 0..count {
             let expected = first + at as u64;
@@ -212,11 +212,14 @@ impl Shared {
                 cell(at),
                 expected,
                 "{}: at {first} + {at}",
-                client.post.name
+                client.tracker.name
             );
         }
         let compared = bytes.len() as u64;
-        client.stage.compared.fetch_add(compared, Ordering::Relaxed);
+        client
+            .session
+            .compared
+            .fetch_add(compared, Ordering::Relaxed);
         let mut given = self.given.lock().unwrap();
         given.push((first, first + count as u64));
     }

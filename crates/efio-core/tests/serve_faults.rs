@@ -125,7 +125,7 @@ fn no_white_space_but_blanks_and_tabs_is_trimmed() {
 }
 
 #[test]
-fn a_client_that_asks_first_is_told_to_go_on_or_not() {
+fn a_client_that_expects_continue_is_answered_first() {
     let dir = Dir::new();
     let server = Server::start(dir.path(), &["--max-body", "1000"]);
     let mut socket = server.connect();
@@ -253,7 +253,7 @@ fn a_full_disk_fails_the_upload_that_filled_it_and_no_other() {
 }
 
 #[test]
-fn what_is_under_way_is_finished_when_the_server_is_asked_to_end() {
+fn requests_in_flight_are_finished_when_the_server_is_asked_to_end() {
     let dir = Dir::new();
     let server = Server::start(dir.path(), &[]);
     let mut upload = server.connect();

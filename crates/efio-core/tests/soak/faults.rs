@@ -3,8 +3,8 @@
 //! (F83).
 
 use crate::client::Client;
-use crate::post::Call;
-use crate::stage::Stage;
+use crate::session::Session;
+use crate::tracker::Call;
 use efio_core::{Errno, File, OpenOptions};
 use fastrand::Rng;
 use std::io::{self, ErrorKind, IoSlice};
@@ -42,7 +42,7 @@ impl End {
 /// Writes files until they fail.
 pub async fn overrun(client: Client, path: PathBuf, end: End, seed: u64) {
     let mut random = Rng::with_seed(seed);
-    while !client.stage.is_stopping() {
+    while !client.session.is_stopping() {
         let result = overrun_once(&client, &path, end, &mut random).await;
         let is_over = result.is_err();
         client.end(result);
@@ -59,7 +59,7 @@ async fn overrun_once(client: &Client, path: &Path, end: End, random: &mut Rng) 
         .write(true)
         .create(true)
         .truncate(true)
-        .events(client.way.has_events())
+        .events(client.wait_mode.has_events())
         .io_mode(crate::walker::MODES[random.usize(..4)]);
     let file = client.open(path, &options)?;
     client.opened(&file).await?;
@@ -95,28 +95,28 @@ async fn overrun_once(client: &Client, path: &Path, end: End, random: &mut Rng) 
     match asked {
         Err(error) if error.raw_os_error() == Some(end.errno()) => {}
         Err(error) => return Err(error),
-        Ok(()) => panic!("{}: {accepted} bytes, and no error", client.post.name),
+        Ok(()) => panic!("{}: {accepted} bytes, and no error", client.tracker.name),
     }
     FAILURES.fetch_add(1, Ordering::Relaxed);
     let failure = file.failure()?.expect("it was told");
     assert_eq!(failure.errno, Errno(end.errno()));
     let lost = take_unwritten(client, &file).await?;
     let closed = client.close(file, false).await;
-    let told = closed.map_err(|error| error.raw_os_error());
-    if told == Err(Some(libc::ESHUTDOWN)) {
+    let result = closed.map_err(|error| error.raw_os_error());
+    if result == Err(Some(libc::ESHUTDOWN)) {
         return Err(io::Error::from_raw_os_error(libc::ESHUTDOWN));
     }
-    assert_eq!(told, Err(Some(end.errno())), "{}", client.post.name);
+    assert_eq!(result, Err(Some(end.errno())), "{}", client.tracker.name);
     check(client, path, end, begin, bytes, failure.offset, &lost)
 }
 
 async fn take_unwritten(client: &Client, file: &File) -> io::Result<Vec<efio_core::Unwritten>> {
-    let _busy = client.post.begin(Call::Write, Some(file.fd()));
+    let _guard = client.tracker.begin(Call::Write, Some(file.fd()));
     loop {
         match file.take_unwritten() {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 std::thread::yield_now();
-                client.breathe().await;
+                client.yield_now().await;
             }
             result => return result,
         }
@@ -133,7 +133,7 @@ fn check(
     offset: u64,
     lost: &[efio_core::Unwritten],
 ) -> io::Result<()> {
-    let name = || format!("{}: after a failure at {offset}", client.post.name);
+    let name = || format!("{}: after a failure at {offset}", client.tracker.name);
     let first = lost.first().map(|range| range.offset);
     if end == End::Limit {
         assert_eq!((first, offset), (Some(LIMIT), LIMIT), "{}", name());
@@ -147,9 +147,9 @@ fn check(
     let at = (first - begin) as usize;
     let mut there = vec![0; at];
     std::fs::File::open(path)?.read_exact_at(&mut there, begin)?;
-    client.stage.compare(name, &there, &bytes[..at]);
+    client.session.compare(name, &there, &bytes[..at]);
     let lost: Vec<u8> = lost.iter().flat_map(|range| range.bytes.clone()).collect();
-    client.stage.compare(name, &lost, &bytes[at..]);
+    client.session.compare(name, &lost, &bytes[at..]);
     std::fs::remove_file(path)
 }
 
@@ -165,11 +165,11 @@ async fn hold(client: &Client, path: &Path, files: usize) -> io::Result<()> {
     for _ in 0..files {
         let file = client.open(path, &options)?;
         let n = client.read(&file, &mut [0; 100]).await?;
-        assert!(n > 0, "{}: an empty file", client.post.name);
+        assert!(n > 0, "{}: an empty file", client.tracker.name);
         held.push(file);
     }
     let mut at = 0;
-    while !client.stage.is_stopping() && !client.stage.is_ending() {
+    while !client.session.is_stopping() && !client.session.is_ending() {
         std::thread::sleep(Duration::from_millis(5));
         // One of them goes on, rarely.
         at = (at + 1) % held.len();
@@ -180,12 +180,12 @@ async fn hold(client: &Client, path: &Path, files: usize) -> io::Result<()> {
     Ok(())
 }
 
-/// Freezes and thaws the disk until the stage stops.
-pub fn freeze(stage: &Stage, mount: &crate::common::mount::Mount, seed: u64) {
+/// Freezes and thaws the disk until the session stops.
+pub fn freeze(session: &Session, mount: &crate::common::mount::Mount, seed: u64) {
     let mut random = Rng::with_seed(seed);
     let pause = |millis| std::thread::sleep(Duration::from_millis(millis));
-    let say = |is_frozen| *stage.frozen.lock().unwrap() = (is_frozen, Instant::now());
-    while !stage.is_stopping() && !stage.is_ending() {
+    let say = |is_frozen| *session.frozen.lock().unwrap() = (is_frozen, Instant::now());
+    while !session.is_stopping() && !session.is_ending() {
         pause(random.u64(10..300));
         say(true);
         let frozen = mount.freeze();

@@ -1,15 +1,15 @@
 //! One engine, some actors, and an end: all drawn from a seed.
 
-use crate::client::{Client, Way};
-use crate::crowd::{Crowd, Shared};
-use crate::desk::{Desk, Executor};
+use crate::client::{Client, WaitMode};
+use crate::contended::{ContendedFile, SharedReaders};
+use crate::dispatch::{Dispatcher, Executor};
 use crate::event_loop::{self, Trigger};
-use crate::post::{Call, Post};
-use crate::stage::Stage;
-use crate::trouble::{self, End};
+use crate::faults::{self, End};
+use crate::session::Session;
+use crate::tracker::{Call, CallTracker};
 use crate::walker::Walker;
 use crate::watchdog;
-use crate::{World, logs};
+use crate::{Harness, logs};
 use efio_core::{BackendKind, Engine, Fd, ShutdownReport};
 use fastrand::Rng;
 use std::fmt::Write as _;
@@ -19,9 +19,16 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// Which actors there can be.
-pub const KINDS: [&str; 6] = ["walkers", "crowd", "failures", "readers", "frozen", "log"];
+pub const KINDS: [&str; 6] = [
+    "walkers",
+    "contended",
+    "failures",
+    "readers",
+    "frozen",
+    "log",
+];
 
-/// How the scene ends.
+/// How the scenario ends.
 #[derive(Clone, Copy, Debug)]
 enum Ending {
     /// The actors finish, then the engine is shut down.
@@ -36,33 +43,44 @@ enum Running {
     Task(tokio::task::JoinHandle<()>),
 }
 
-pub struct Scene<'a> {
-    world: &'a World,
+pub struct Scenario<'a> {
+    harness: &'a Harness,
     random: Rng,
-    stage: Arc<Stage>,
+    session: Arc<Session>,
     /// `None` with a callback.
     trigger: Option<Trigger>,
     running: Vec<Running>,
-    crowds: Vec<Arc<Crowd>>,
-    shared: Vec<Arc<Shared>>,
+    contended: Vec<Arc<ContendedFile>>,
+    shared: Vec<Arc<SharedReaders>>,
     names: u32,
     frozen: bool,
 }
 
-/// Plays a scene; how many bytes were compared.
-pub fn play(world: &World, seed: u64, is_wanted: &dyn Fn(&str) -> bool) -> u64 {
+/// Plays a scenario; how many bytes were compared.
+pub fn run(harness: &Harness, seed: u64, is_wanted: &dyn Fn(&str) -> bool) -> u64 {
     let mut random = Rng::with_seed(seed);
-    let frozen = world.disk.is_some() && is_wanted("frozen") && random.u8(..4) == 0;
+    let frozen = harness.disk.is_some() && is_wanted("frozen") && random.u8(..4) == 0;
     let trigger = [Trigger::Level, Trigger::Edge, Trigger::OneShot].get(random.usize(..4));
-    let dir = match &world.disk {
-        Some(disk) if frozen => disk.join(&format!("scene-{seed}")),
-        _ => world.dir.join(&format!("scene-{seed}")),
+    let dir = match &harness.disk {
+        Some(disk) if frozen => disk.join(&format!("scenario-{seed}")),
+        _ => harness.dir.join(&format!("scenario-{seed}")),
     };
     std::fs::create_dir(&dir).unwrap();
-    let (desk, executor) = <(Arc<Desk>, Arc<Executor>)>::default();
+    let (dispatcher, executor) = <(Arc<Dispatcher>, Arc<Executor>)>::default();
     let mut title = format!("EFIO_SOAK_SEED={seed} plays it again: ");
-    let engine = start(&mut random, trigger.is_none(), &desk, &executor, &mut title);
-    let stage = Arc::new(Stage::new(engine, desk, Arc::clone(&executor), dir.clone()));
+    let engine = start(
+        &mut random,
+        trigger.is_none(),
+        &dispatcher,
+        &executor,
+        &mut title,
+    );
+    let session = Arc::new(Session::new(
+        engine,
+        dispatcher,
+        Arc::clone(&executor),
+        dir.clone(),
+    ));
     let ending = match random.u8(..8) {
         0..4 => Ending::Quiet,
         4 => Ending::Sudden(Duration::ZERO),
@@ -77,41 +95,41 @@ pub fn play(world: &World, seed: u64, is_wanted: &dyn Fn(&str) -> bool) -> u64 {
     if std::env::var_os("EFIO_SOAK_SHOW").is_some() {
         println!("{title}");
     }
-    watchdog::watch(Some((&stage, title)));
-    let mut scene = Scene {
-        world,
+    watchdog::watch(Some((&session, title)));
+    let mut scenario = Scenario {
+        harness,
         random,
-        stage,
+        session,
         trigger: trigger.copied(),
         running: Vec::new(),
-        crowds: Vec::new(),
+        contended: Vec::new(),
         shared: Vec::new(),
         names: 0,
         frozen,
     };
-    scene.cast(is_wanted);
+    scenario.spawn_actors(is_wanted);
     std::thread::scope(|scope| {
-        let stage = &scene.stage;
-        if let Some(disk) = world.disk.as_ref().filter(|_| frozen) {
-            scope.spawn(|| trouble::freeze(stage, disk, seed));
+        let session = &scenario.session;
+        if let Some(disk) = harness.disk.as_ref().filter(|_| frozen) {
+            scope.spawn(|| faults::freeze(session, disk, seed));
         }
         if let Some(&trigger) = trigger {
-            scope.spawn(move || event_loop::run(stage, trigger));
+            scope.spawn(move || event_loop::run(session, trigger));
         } else {
-            stage.executor.run();
+            session.executor.run();
         }
         std::thread::sleep(Duration::from_millis(millis));
-        let running = std::mem::take(&mut scene.running);
-        end(world, stage, ending, running);
+        let running = std::mem::take(&mut scenario.running);
+        end(harness, session, ending, running);
     });
     executor.clear();
-    let compared = scene
-        .stage
+    let compared = scenario
+        .session
         .compared
         .load(std::sync::atomic::Ordering::Relaxed);
     watchdog::watch(None);
-    scene.check_crowds();
-    drop(scene);
+    scenario.check_contended();
+    drop(scenario);
     let _ = std::fs::remove_dir_all(dir);
     compared
 }
@@ -120,7 +138,7 @@ pub fn play(world: &World, seed: u64, is_wanted: &dyn Fn(&str) -> bool) -> u64 {
 fn start(
     random: &mut Rng,
     is_callback: bool,
-    desk: &Arc<Desk>,
+    dispatcher: &Arc<Dispatcher>,
     executor: &Arc<Executor>,
     title: &mut String,
 ) -> Engine {
@@ -149,11 +167,11 @@ fn start(
         .workers(workers);
     if is_callback {
         // The tasks own what owns the engine, which owns this.
-        let (desk, executor): (Weak<Desk>, Weak<Executor>) =
-            (Arc::downgrade(desk), Arc::downgrade(executor));
+        let (dispatcher, executor): (Weak<Dispatcher>, Weak<Executor>) =
+            (Arc::downgrade(dispatcher), Arc::downgrade(executor));
         builder = builder.on_event(move |event| {
-            if let (Some(desk), Some(executor)) = (desk.upgrade(), executor.upgrade()) {
-                desk.deliver(event);
+            if let (Some(dispatcher), Some(executor)) = (dispatcher.upgrade(), executor.upgrade()) {
+                dispatcher.deliver(event);
                 executor.run();
             }
         });
@@ -161,52 +179,52 @@ fn start(
     builder.start().unwrap()
 }
 
-/// Ends the scene, and looks at what is on the disk.
-fn end(world: &World, stage: &Arc<Stage>, ending: Ending, running: Vec<Running>) {
-    let post = stage.posts.add("the scene".into());
+/// Ends the scenario, and looks at what is on the disk.
+fn end(harness: &Harness, session: &Arc<Session>, ending: Ending, running: Vec<Running>) {
+    let tracker = session.trackers.add("the scenario".into());
     let (timeout, running) = match ending {
         Ending::Quiet => {
-            stage.stop();
-            join(world, &post, running);
-            while !stage.executor.is_done() {
+            session.stop();
+            join(harness, &tracker, running);
+            while !session.executor.is_done() {
                 std::thread::sleep(Duration::from_millis(1));
             }
             (Duration::from_secs(60), Vec::new())
         }
         Ending::Sudden(timeout) => (timeout, running),
     };
-    let engine = stage.take_engine();
+    let engine = session.take_engine();
     let report = {
-        let _busy = post.begin(Call::Shutdown, None);
+        let _guard = tracker.begin(Call::Shutdown, None);
         engine.shutdown(timeout).unwrap()
     };
-    stage.set_over();
-    join(world, &post, running);
-    stage.stop();
+    session.set_over();
+    join(harness, &tracker, running);
+    session.stop();
     let is_certain = report.is_clean() || matches!(ending, Ending::Quiet);
     assert!(
         report.is_clean() || timeout < Duration::from_secs(60),
         "{report:?} after {timeout:?}"
     );
-    stage.executor.clear();
-    check_records(stage, &report);
-    stage.set_certain(is_certain);
+    session.executor.clear();
+    check_records(session, &report);
+    session.set_certain(is_certain);
 }
 
-fn join(world: &World, post: &Arc<Post>, running: Vec<Running>) {
-    let _busy = post.begin(Call::Rest, None);
+fn join(harness: &Harness, tracker: &Arc<CallTracker>, running: Vec<Running>) {
+    let _guard = tracker.begin(Call::Internal, None);
     for running in running {
         match running {
             Running::Thread(thread) => thread.join().unwrap(),
-            Running::Task(task) => world.runtime.block_on(task).unwrap(),
+            Running::Task(task) => harness.runtime.block_on(task).unwrap(),
         }
     }
 }
 
 /// Each file holds what was accepted, unless the report says that it may not.
-fn check_records(stage: &Stage, report: &ShutdownReport) {
+fn check_records(session: &Session, report: &ShutdownReport) {
     let is_left = |fd: &Fd| report.unfinished.iter().any(|(left, _)| left == fd);
-    for record in &*stage.records.lock().unwrap() {
+    for record in &*session.records.lock().unwrap() {
         let record = record.lock().unwrap();
         if record.fds.is_empty() || record.fds.iter().any(is_left) {
             continue;
@@ -214,21 +232,21 @@ fn check_records(stage: &Stage, report: &ShutdownReport) {
         let bytes =
             std::fs::read(&record.path).unwrap_or_else(|e| panic!("{:?}: {e}", record.path));
         let name = || format!("{:?} after the end, {report:?}", record.path);
-        stage.compare(name, &bytes, &record.bytes);
+        session.compare(name, &bytes, &record.bytes);
     }
 }
 
-impl Scene<'_> {
+impl Scenario<'_> {
     /// Starts the actors.
-    fn cast(&mut self, is_wanted: &dyn Fn(&str) -> bool) {
-        let drawn = |scene: &mut Self, kind| is_wanted(kind) && scene.random.u8(..3) > 0;
+    fn spawn_actors(&mut self, is_wanted: &dyn Fn(&str) -> bool) {
+        let drawn = |scenario: &mut Self, kind| is_wanted(kind) && scenario.random.u8(..3) > 0;
         if is_wanted("walkers") || is_wanted("frozen") {
             for _ in 0..self.random.usize(1..8) {
                 self.walker();
             }
         }
-        if drawn(self, "crowd") {
-            self.crowd();
+        if drawn(self, "contended") {
+            self.contended();
             self.share();
         }
         if drawn(self, "failures") {
@@ -243,12 +261,12 @@ impl Scene<'_> {
     }
 
     /// One of the ways that this engine allows.
-    fn way(&mut self) -> Way {
+    fn wait_mode(&mut self) -> WaitMode {
         match self.random.u8(..3) {
-            0 => Way::Thread,
-            1 => Way::Task,
-            _ if self.trigger.is_some() => Way::Loop,
-            _ => Way::Callback,
+            0 => WaitMode::Thread,
+            1 => WaitMode::Task,
+            _ if self.trigger.is_some() => WaitMode::Loop,
+            _ => WaitMode::Callback,
         }
     }
 
@@ -257,52 +275,53 @@ impl Scene<'_> {
         format!("{what}-{}", self.names)
     }
 
-    fn client(&mut self, way: Way, name: &str) -> Client {
-        Client::new(&self.stage, way, name, self.random.u64(..))
+    fn client(&mut self, wait_mode: WaitMode, name: &str) -> Client {
+        Client::new(&self.session, wait_mode, name, self.random.u64(..))
     }
 
-    fn spawn(&mut self, way: Way, work: impl Future<Output = ()> + Send + 'static) {
-        match way {
-            Way::Thread => {
+    fn spawn(&mut self, wait_mode: WaitMode, work: impl Future<Output = ()> + Send + 'static) {
+        match wait_mode {
+            WaitMode::Thread => {
                 let work = move || futures::executor::block_on(work);
                 self.running.push(Running::Thread(std::thread::spawn(work)));
             }
-            Way::Task => {
-                let task = self.world.runtime.spawn(work);
+            WaitMode::Task => {
+                let task = self.harness.runtime.spawn(work);
                 self.running.push(Running::Task(task));
             }
-            Way::Loop | Way::Callback => self.stage.executor.spawn(work),
+            WaitMode::Loop | WaitMode::Callback => self.session.executor.spawn(work),
         }
     }
 
     fn walker(&mut self) {
-        let (way, name) = (self.way(), self.name("walker"));
-        let path = self.stage.dir.join(&name);
-        let client = self.client(way, &name);
+        let (wait_mode, name) = (self.wait_mode(), self.name("walker"));
+        let path = self.session.dir.join(&name);
+        let client = self.client(wait_mode, &name);
         let walker = Walker::new(client, path, self.random.u64(..));
-        self.spawn(way, walker.run());
+        self.spawn(wait_mode, walker.run());
     }
 
     /// Several writers and several who ask.
-    fn crowd(&mut self) {
-        let name = self.name("crowd");
-        let (writers, askers) = (self.random.usize(1..4), self.random.usize(2..5));
-        let path = self.stage.dir.join(&name);
-        let crowd = Crowd::new(&self.stage, path, &mut self.random, writers);
-        crowd.expect_askers(askers);
-        self.crowds.push(Arc::clone(&crowd));
-        let two = |scene: &mut Self| [Way::Thread, Way::Task][scene.random.usize(..2)];
+    fn contended(&mut self) {
+        let name = self.name("contended");
+        let (writers, queriers) = (self.random.usize(1..4), self.random.usize(2..5));
+        let path = self.session.dir.join(&name);
+        let contended = ContendedFile::new(&self.session, path, &mut self.random, writers);
+        contended.expect_queriers(queriers);
+        self.contended.push(Arc::clone(&contended));
+        let two =
+            |scenario: &mut Self| [WaitMode::Thread, WaitMode::Task][scenario.random.usize(..2)];
         for number in 0..writers {
-            let way = two(self);
-            let client = self.client(way, &format!("{name}: writer {number}"));
-            let work = Arc::clone(&crowd).write(client, number, self.random.u64(..));
-            self.spawn(way, work);
+            let wait_mode = two(self);
+            let client = self.client(wait_mode, &format!("{name}: writer {number}"));
+            let work = Arc::clone(&contended).write(client, number, self.random.u64(..));
+            self.spawn(wait_mode, work);
         }
-        for number in 0..askers {
-            let way = two(self);
-            let client = self.client(way, &format!("{name}: asker {number}"));
-            let work = Arc::clone(&crowd).ask(client, self.random.u64(..));
-            self.spawn(way, work);
+        for number in 0..queriers {
+            let wait_mode = two(self);
+            let client = self.client(wait_mode, &format!("{name}: querier {number}"));
+            let work = Arc::clone(&contended).query(client, self.random.u64(..));
+            self.spawn(wait_mode, work);
         }
     }
 
@@ -310,51 +329,51 @@ impl Scene<'_> {
     fn share(&mut self) {
         let name = self.name("shared");
         let readers = self.random.usize(2..4);
-        let path = self.stage.dir.join(&name);
-        let shared = Shared::new(&self.stage, &path, &mut self.random, readers);
+        let path = self.session.dir.join(&name);
+        let shared = SharedReaders::new(&self.session, &path, &mut self.random, readers);
         self.shared.push(Arc::clone(&shared));
         for number in 0..readers {
-            let way = [Way::Thread, Way::Task][self.random.usize(..2)];
-            let client = self.client(way, &format!("{name}: reader {number}"));
+            let wait_mode = [WaitMode::Thread, WaitMode::Task][self.random.usize(..2)];
+            let client = self.client(wait_mode, &format!("{name}: reader {number}"));
             let work = Arc::clone(&shared).read(client, self.random.u64(..));
-            self.spawn(way, work);
+            self.spawn(wait_mode, work);
         }
     }
 
     fn failures(&mut self) {
         for _ in 0..self.random.usize(1..3) {
-            let (way, name) = (self.way(), self.name("failing"));
-            let client = self.client(way, &name);
-            let (path, end) = match &self.world.full {
+            let (wait_mode, name) = (self.wait_mode(), self.name("failing"));
+            let client = self.client(wait_mode, &name);
+            let (path, end) = match &self.harness.full {
                 Some(full) if self.random.bool() => (full.join(&name), End::Full),
-                _ => (self.world.dir.join(&name), End::Limit),
+                _ => (self.harness.dir.join(&name), End::Limit),
             };
-            let work = trouble::overrun(client, path, end, self.random.u64(..));
-            self.spawn(way, work);
+            let work = faults::overrun(client, path, end, self.random.u64(..));
+            self.spawn(wait_mode, work);
         }
     }
 
     fn readers(&mut self) {
         let name = self.name("stopped");
-        let path = self.stage.dir.join(&name);
+        let path = self.session.dir.join(&name);
         std::fs::write(&path, vec![7; 1 << 20]).unwrap();
-        let client = self.client(Way::Thread, &name);
+        let client = self.client(WaitMode::Thread, &name);
         let files = self.random.usize(1..20);
-        self.spawn(Way::Thread, trouble::stop_reading(client, path, files));
+        self.spawn(WaitMode::Thread, faults::stop_reading(client, path, files));
     }
 
     fn log(&mut self) {
         let name = self.name("log");
-        let path: &Path = &self.stage.dir.join(&name);
-        for work in logs::log(&self.stage, path, &name, self.random.u64(..)) {
+        let path: &Path = &self.session.dir.join(&name);
+        for work in logs::log(&self.session, path, &name, self.random.u64(..)) {
             self.running.push(Running::Thread(std::thread::spawn(work)));
         }
     }
 
-    fn check_crowds(&self) {
-        if self.stage.is_certain() {
-            for crowd in &self.crowds {
-                crowd.check(&self.stage);
+    fn check_contended(&self) {
+        if self.session.is_certain() {
+            for contended in &self.contended {
+                contended.check(&self.session);
             }
         }
         for shared in &self.shared {

@@ -1,7 +1,7 @@
-//! What the actors of a scene share: one engine, its events, the directory, and what is counted.
+//! What the actors of a scenario share: one engine, its events, the directory, and what is counted.
 
-use crate::desk::{Desk, Executor};
-use crate::post::Posts;
+use crate::dispatch::{Dispatcher, Executor};
+use crate::tracker::CallTrackers;
 use efio_core::{Engine, Fd};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
@@ -19,10 +19,10 @@ pub struct Record {
 }
 
 /// One engine and all that happens on it.
-pub struct Stage {
+pub struct Session {
     engine: RwLock<Option<Engine>>,
-    pub posts: Posts,
-    pub desk: Arc<Desk>,
+    pub trackers: CallTrackers,
+    pub dispatcher: Arc<Dispatcher>,
     pub executor: Arc<Executor>,
     pub dir: PathBuf,
     pub records: Mutex<Vec<Arc<Mutex<Record>>>>,
@@ -40,12 +40,17 @@ pub struct Stage {
     pub compared: AtomicU64,
 }
 
-impl Stage {
-    pub fn new(engine: Engine, desk: Arc<Desk>, executor: Arc<Executor>, dir: PathBuf) -> Self {
+impl Session {
+    pub fn new(
+        engine: Engine,
+        dispatcher: Arc<Dispatcher>,
+        executor: Arc<Executor>,
+        dir: PathBuf,
+    ) -> Self {
         Self {
             engine: RwLock::new(Some(engine)),
-            posts: Posts::default(),
-            desk,
+            trackers: CallTrackers::default(),
+            dispatcher,
             executor,
             dir,
             records: Mutex::default(),
@@ -96,7 +101,7 @@ impl Stage {
     /// Nothing of the engine is left.
     pub fn set_over(&self) {
         self.over.store(true, Ordering::SeqCst);
-        self.desk.wake_all();
+        self.dispatcher.wake_all();
     }
 
     pub fn is_over(&self) -> bool {
