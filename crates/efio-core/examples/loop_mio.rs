@@ -16,7 +16,7 @@ fn main() -> io::Result<()> {
     let engine = Engine::new()?;
     let mut poll = Poll::new()?;
     let queue = engine.events().as_raw_fd();
-    // mio asks for edges, so every wake-up has to take all events: `drain` does.
+    // mio is edge-triggered, so every wake-up has to take all events: `drain` does.
     poll.registry()
         .register(&mut SourceFd(&queue), FILES, Interest::READABLE)?;
 

@@ -1,4 +1,5 @@
-//! `AsyncFile` under tokio: its io utilities, beside `tokio::fs::File`, and futures that are dropped.
+//! `AsyncFile` under tokio: its io utilities, beside `tokio::fs::File`, and futures that are
+//! dropped.
 #![cfg(feature = "tokio")]
 
 mod common;
@@ -147,7 +148,7 @@ fn errors_are_those_of_the_file() {
     });
 }
 
-/// The engine ends under the tasks: they hear of it.
+/// The engine ends while tasks use it: each call returns an error.
 #[test]
 fn the_end_of_the_engine_is_an_error() {
     on_both_runtimes(|| async {
@@ -172,7 +173,7 @@ async fn try_once<T>(future: impl Future<Output = T>) -> Option<T> {
     }
 }
 
-/// Reads that are dropped half way lose no byte, and give none twice.
+/// Reads that are dropped while pending lose no byte and return none twice.
 #[test]
 fn a_cancelled_read_loses_nothing() {
     on_both_runtimes(|| async {
@@ -198,7 +199,7 @@ fn a_cancelled_read_loses_nothing() {
                 None => {
                     cancelled += 1;
                     tokio::task::yield_now().await;
-                    // What was asked for may only now be waited for.
+                    // The read that was requested may be pending only now.
                     let shown = file.fill_buf().await.unwrap();
                     if shown.is_empty() {
                         break;
@@ -208,7 +209,7 @@ fn a_cancelled_read_loses_nothing() {
                 Some(Ok(n)) => {
                     let at = file.stream_position().await.unwrap() as usize;
                     if at == seen.len() {
-                        // Shown, not read: taken now.
+                        // `fill_buf` showed these bytes; this takes them.
                         let shown = file.fill_buf().await.unwrap()[..n].to_vec();
                         file.consume(n);
                         seen.extend(shown);
@@ -224,7 +225,7 @@ fn a_cancelled_read_loses_nothing() {
     });
 }
 
-/// Writes that are dropped half way accept nothing behind one's back.
+/// Writes that are dropped while pending accept no byte afterwards.
 #[test]
 fn a_cancelled_write_loses_nothing() {
     on_both_runtimes(|| async {
@@ -259,7 +260,7 @@ fn a_cancelled_write_loses_nothing() {
     });
 }
 
-/// A random user of both files sees the same.
+/// A random workload sees the same in both files.
 #[test]
 fn a_random_workload_sees_what_tokios_file_shows() {
     async fn some(file: &mut (impl AsyncRead + Unpin), len: usize) -> Vec<u8> {
@@ -302,11 +303,12 @@ fn a_random_workload_sees_what_tokios_file_shows() {
                         other.write_all(&bytes).await.unwrap();
                     }
                     8..10 => {
-                        // What is accepted counts, written or not.
+                        // Accepted bytes count, written or not.
                         let by = random.i64(-70_000..20_000);
                         let to = SeekFrom::End(by);
                         if random.bool() {
-                            // Dropped half way: the one behind it goes where it should all the same.
+                            // Dropped while pending: the next seek goes where it should all the
+                            // same.
                             drop(try_once(file.seek(SeekFrom::End(1))).await);
                         }
                         match (file.seek(to).await, other.seek(to).await) {
@@ -373,8 +375,8 @@ fn many_tasks_copy_at_once() {
     });
 }
 
-/// F86: a seek to the end that is dropped before it is ready does not happen, whatever comes next. One
-/// that was waited for stays.
+/// F86: a seek to the end that is dropped while pending does not happen, whatever comes next. One
+/// that completed stays.
 #[test]
 fn a_dropped_seek_does_not_happen() {
     on_both_runtimes(|| async {

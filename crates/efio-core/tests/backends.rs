@@ -1,5 +1,5 @@
-//! Which backend an engine gets, what it does when the kernel will not have io_uring, and what it
-//! leaves behind. Some cases change the process for good, so they run in a child of their own: this
+//! Which backend an engine gets, what it does when the kernel refuses io_uring, and what it leaves
+//! behind. Some cases change the process permanently, so they run in a child of their own: this
 //! program again, with one test and a variable.
 
 mod common;
@@ -21,7 +21,7 @@ fn in_child(name: &str, vars: &[(&str, &str)]) -> bool {
     child
 }
 
-/// Whether this kernel lets us have io_uring at all; says so if not.
+/// Returns whether this kernel offers io_uring; prints a skip if not.
 fn has_uring() -> bool {
     backends().contains(&BackendKind::Uring)
 }
@@ -73,8 +73,8 @@ fn the_backend_asked_for_is_the_one_that_works() {
     }
 }
 
-/// What other Unix systems do not have is refused, or replaced and counted: as on Linux where the
-/// kernel or the file system has not.
+/// What other Unix systems lack is refused, or replaced and counted: as on Linux where the kernel
+/// or the file system lacks it.
 #[test]
 fn what_a_system_has_not_is_replaced_and_counted() {
     if !PORTABLE {
@@ -88,7 +88,7 @@ fn what_a_system_has_not_is_replaced_and_counted() {
         .start()
         .unwrap();
     assert_eq!(engine.backend().kind, BackendKind::Pool);
-    // Direct is not to be had at the open, and Uncached at the first write or read.
+    // Direct is not available at the open, and Uncached not at the first write or read.
     for (mode, fallbacks) in [
         (IoMode::Direct, 2),
         (IoMode::Uncached, 1),
@@ -159,7 +159,7 @@ fn without_io_uring_there_is_the_pool() {
     }
 }
 
-/// F41: making a ring is allowed, and using it is not.
+/// F41: creating a ring is allowed, entering it is not.
 #[test]
 fn a_ring_that_cannot_be_entered_is_none() {
     if in_child("a_ring_that_cannot_be_entered_is_none", &[]) {
@@ -193,7 +193,7 @@ fn a_ring_that_is_lost_is_replaced_by_the_workers() {
         if !deny(libc::SYS_io_uring_enter, libc::EPERM) {
             return;
         }
-        // The first op of this read is in the queue when the kernel refuses to look at it.
+        // The first op of this read is in the submission queue when the kernel refuses the enter.
         assert!(read_all(&engine, &file, 100_000).unwrap() == bytes);
         drop(file);
         works(&engine);
@@ -203,7 +203,7 @@ fn a_ring_that_is_lost_is_replaced_by_the_workers() {
     }
 }
 
-/// F40: without locked memory everything works, and it shows.
+/// F40: without locked memory everything works, and the counters show it.
 #[test]
 fn without_locked_memory_buffers_are_not_registered() {
     if !has_uring() {
@@ -234,8 +234,8 @@ fn without_locked_memory_buffers_are_not_registered() {
     }
 }
 
-/// F56: all that an engine opens, the ring too, goes with the process image. In a process of its own,
-/// where nobody else opens anything.
+/// F56: every descriptor of an engine, the ring's too, closes at exec. In a process of its own,
+/// where nothing else opens descriptors.
 #[test]
 fn every_descriptor_is_close_on_exec() {
     if !in_child("every_descriptor_is_close_on_exec", &[]) {
@@ -259,7 +259,7 @@ fn every_descriptor_is_close_on_exec() {
     ours.retain(|fd, _| !before.contains_key(fd));
     let leaking = ours.values().filter(|flags| *flags & libc::FD_CLOEXEC == 0);
     assert_eq!(leaking.count(), 0, "{ours:?}");
-    assert!(ours.len() >= 3, "bell, events and the file: {ours:?}");
+    assert!(ours.len() >= 3, "doorbell, events and the file: {ours:?}");
 }
 
 /// The descriptors of this process and their flags.
@@ -278,7 +278,7 @@ fn policies(name: &str) -> Vec<i32> {
         .filter_map(|stat| {
             let (head, rest) = stat.rsplit_once(") ")?;
             let (_, thread) = head.split_once('(')?;
-            // Field 41 of the line; the first one behind the name is field 3.
+            // Field 41 of the line; the first one after the name is field 3.
             let policy = rest.split_whitespace().nth(38)?.parse().ok()?;
             thread.starts_with(name).then_some(policy)
         })
@@ -288,18 +288,18 @@ fn policies(name: &str) -> Vec<i32> {
 #[test]
 fn a_wake_up_of_the_engine_does_not_preempt_the_caller() {
     if PORTABLE {
-        return skip("the policy is asked for on Linux only");
+        return skip("the policy is set on Linux only");
     }
     for &kind in backends() {
         let builder = Engine::builder().backend(kind).workers(2);
-        let engine = builder.thread_name("polite").start().unwrap();
+        let engine = builder.thread_name("batch").start().unwrap();
         let expected = vec![libc::SCHED_BATCH; 3];
         let end = Instant::now() + TIMEOUT;
-        // The driver asks, before it starts the workers; it may not have come to it.
-        while policies("polite") != expected && Instant::now() < end {
+        // The driver sets the policy before it starts the workers; it may not have done so yet.
+        while policies("batch") != expected && Instant::now() < end {
             std::thread::sleep(Duration::from_millis(1));
         }
-        assert_eq!(policies("polite"), expected, "{kind:?}");
+        assert_eq!(policies("batch"), expected, "{kind:?}");
         drop(engine);
     }
 }

@@ -47,14 +47,14 @@ fn read_all(file: &File) -> Vec<u8> {
     let mut buf = vec![0; 100_000];
     loop {
         file.blocking(SOON).wait_readable().unwrap();
-        match file.read(&mut buf).expect("it was said to be readable") {
+        match file.read(&mut buf).expect("it was reported as readable") {
             0 => return bytes,
             n => bytes.extend(&buf[..n]),
         }
     }
 }
 
-/// A program without an event loop; more bytes than memory, so that it waits for each thing.
+/// A program without an event loop; more bytes than memory, so that every kind of wait occurs.
 #[test]
 fn a_file_works_by_waiting_only() {
     let dir = Dir::new();
@@ -83,14 +83,14 @@ fn a_file_works_by_waiting_only() {
     }
 }
 
-/// A sync that nobody asked for is asked for; one of nothing is answered.
+/// A wait for a sync submits one if none is pending; a sync of nothing completes at once.
 #[test]
 fn a_sync_is_waited_for_whoever_asked() {
     let dir = Dir::new();
     let engine = Engine::new().unwrap();
     let file = engine.open(dir.join("file"), &both()).unwrap();
     file.blocking(SOON).wait_synced(0).unwrap();
-    assert_eq!(engine.stats().syncs, 0, "no byte is owed");
+    assert_eq!(engine.stats().syncs, 0, "no byte is pending");
     let mark = file.sync().unwrap();
     file.blocking(SOON).wait_synced(mark).unwrap();
     assert_eq!((mark, engine.stats().syncs), (0, 1), "the new name is");
@@ -136,7 +136,7 @@ fn errors_end_a_wait() {
     assert_eq!(errno(engine.file(fd).readiness()), Some(libc::EBADF));
 }
 
-/// Nobody drives the simulation: each wait ends at its deadline, and not before.
+/// Nothing drives the simulation: each wait ends at its deadline, and not before.
 #[test]
 fn a_deadline_ends_a_wait() {
     let simulation = simulation();
@@ -167,7 +167,7 @@ fn a_deadline_ends_a_wait() {
     assert_eq!(closed.unwrap_err().kind(), ErrorKind::TimedOut);
 }
 
-/// F46: a callback does not wait for the thread that it runs on.
+/// F46: a wait in a callback is refused: it would wait for its own thread.
 #[test]
 fn a_wait_in_a_callback_is_refused() {
     let dir = Dir::new();
@@ -199,7 +199,7 @@ fn a_wait_in_a_callback_is_refused() {
     assert_eq!(errors, [Some(libc::EDEADLK); 6]);
 }
 
-/// The driver goes, or the file: who waits hears of it.
+/// The driver or the file ends: every wait returns with an error.
 #[test]
 fn the_end_of_the_engine_or_the_file_ends_a_wait() {
     for by_close in [true, false] {
@@ -217,7 +217,7 @@ fn the_end_of_the_engine_or_the_file_ends_a_wait() {
             let file = Arc::clone(&file);
             thread::spawn(move || errno(wait(&file)))
         });
-        // Most of them wait by now; the others hear of it at once.
+        // Most of them wait by now; the others return at once.
         thread::sleep(Duration::from_millis(20));
         if by_close {
             engine.file(fd).close().unwrap();
@@ -310,7 +310,7 @@ fn readiness_is_what_a_call_would_find() {
         }
     };
     settle(&mut simulation);
-    assert_eq!(ready(), (false, true), "nobody asked for bytes");
+    assert_eq!(ready(), (false, true), "no call asked for bytes");
     let mut buf = [0; 5000];
     assert!(file.read(&mut buf).is_err());
     settle(&mut simulation);
@@ -338,14 +338,15 @@ fn readiness_is_what_a_call_would_find() {
     assert!(ready().1);
 }
 
-/// One custody for all buffers: beside another writer each call's bytes stay together.
+/// One hold of the file's lock for all buffers: beside another writer each call's bytes stay
+/// together.
 #[test]
 fn several_buffers_are_one_call() {
     let dir = Dir::new();
     let engine = Engine::new().unwrap();
     let options = both().truncate(false).write(false).read(false).append(true);
     let file = Arc::new(engine.open(dir.join("log"), &options).unwrap());
-    // So few that the memory which is ready at the start takes them all, and no call is short.
+    // So few that the memory available at the start takes them all, and no call is short.
     const CALLS: usize = 500;
     let writers: Vec<_> = [b'a', b'b']
         .map(|byte| {

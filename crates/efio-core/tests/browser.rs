@@ -1,7 +1,7 @@
 //! The page of the example server in a real browser: Chromium, where it is installed.
 //!
-//! With `EFIO_PICTURES` set to a directory, pictures of the page are left there: on a phone and on a
-//! desktop, light and dark.
+//! With `EFIO_PICTURES` set to a directory, pictures of the page are left there: on a phone and on
+//! a desktop, light and dark.
 
 mod common;
 
@@ -18,7 +18,7 @@ fn text(browser: &mut Browser, id: &str) -> String {
     text.as_str().unwrap().to_owned()
 }
 
-/// Waits until an upload is told to be durable, and the list has it.
+/// Waits until the page shows an upload as durable and the list contains it.
 fn wait_for_upload(browser: &mut Browser, name: &str) {
     browser.wait_for(&format!(
         "[...document.querySelectorAll('#uploads li.done')].some(row => row.textContent.includes('{name}'))"
@@ -50,7 +50,7 @@ fn the_page_uploads_lists_downloads_and_deletes() {
     browser.wait_for("document.getElementById('live').textContent.startsWith('up ')");
     assert_eq!(text(&mut browser, "received"), "0 B");
 
-    // By the dialog, two at once; the figures move.
+    // By the dialog, two at once; the metrics change.
     browser.choose(
         "#chooser",
         &[desktop.join("chosen ä&.bin"), desktop.join("empty")],
@@ -89,7 +89,7 @@ fn the_page_uploads_lists_downloads_and_deletes() {
     drop_everything(browser, &server, &root);
 }
 
-/// A page that goes away takes its connections along, and leaves nothing.
+/// When a page is closed its connections end, and no partial upload is left.
 fn drop_everything(mut browser: Browser, server: &Server, root: &Path) {
     browser.open("about:blank");
     assert_eq!(uploads(root), 0);
@@ -111,12 +111,12 @@ fn an_upload_that_fails_says_why() {
     let said = browser.eval("document.querySelector('#uploads li.bad .state').textContent");
     assert!(
         said.as_str().unwrap().starts_with("413"),
-        "the reason is not told: {said}"
+        "the reason is not shown: {said}"
     );
     assert!(!root.join("large").exists());
 }
 
-/// Looks that somebody may have a look at.
+/// Leaves pictures of the page if `EFIO_PICTURES` names a directory.
 fn pictures(browser: &mut Browser) {
     let Some(place) = std::env::var_os("EFIO_PICTURES") else {
         return;
@@ -124,7 +124,7 @@ fn pictures(browser: &mut Browser) {
     for (name, width, height) in [("phone", 390, 844), ("desktop", 1280, 800)] {
         for scheme in ["light", "dark"] {
             browser.dress(width, height, scheme);
-            // What moves has come to rest.
+            // Animations have ended.
             std::thread::sleep(std::time::Duration::from_millis(400));
             let picture = browser.picture();
             let file =

@@ -18,7 +18,7 @@ fn create() -> OpenOptions {
         .truncate(true)
 }
 
-/// An engine whose events arrive at the receiver.
+/// Starts an engine whose callback sends its events to the receiver.
 fn engine_with_callback() -> (Engine, Receiver<Event>) {
     let (sender, receiver) = channel();
     let engine = Engine::builder().on_event(move |event| {
@@ -68,7 +68,7 @@ fn a_callback_uses_files_and_the_engine() {
             }
         }
 
-        /// Goes as far as it can; true once the target is told to close.
+        /// Copies as much as is ready; true once the close of the target is submitted.
         fn go_on(&self) -> bool {
             let mut files = self.files.lock().unwrap();
             let mut rest = self.rest.lock().unwrap();
@@ -219,7 +219,7 @@ fn the_end_of_the_engine_in_its_callback() {
     }
 }
 
-/// A file that only the callback owns is closed when the engine ends, and no memory stays behind.
+/// A file that only the callback owns is closed when the engine ends, and no memory is left.
 #[test]
 fn a_callback_may_own_files() {
     let dir = Dir::new();
@@ -239,8 +239,8 @@ fn a_callback_may_own_files() {
     assert_eq!(std::fs::read(dir.join("file")).unwrap(), b"accepted");
 }
 
-/// F46 in virtual time: the same events whether they are taken or delivered, and a callback that
-/// goes on with the work from inside.
+/// F46 in virtual time: the same events whether the queue or a callback delivers them, and a
+/// callback that makes further calls.
 #[test]
 fn a_simulation_delivers_at_the_end_of_a_turn() {
     let options = SimOptions {
@@ -303,14 +303,14 @@ fn a_simulation_delivers_at_the_end_of_a_turn() {
     assert!(file.close().is_err(), "closed by number");
 }
 
-/// Threads of this process whose name begins so.
+/// Counts the threads of this process whose name begins with `name`.
 fn threads(name: &str) -> usize {
     let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
     let names = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
     names.filter(|comm| comm.starts_with(name)).count()
 }
 
-/// The callback's memory goes with the engine's threads, and those by the end of the shutdown.
+/// The engine's threads end by the end of the shutdown, and the callback is dropped with them.
 #[test]
 fn a_clean_shutdown_leaves_no_thread() {
     let dir = Dir::new();
@@ -332,10 +332,10 @@ fn a_clean_shutdown_leaves_no_thread() {
     }
 }
 
-/// The disk gets what the turn submitted before the callback runs.
+/// The kernel gets what the turn submitted before the callback runs.
 ///
-/// The driver is held in a callback until the file was opened and written, so that it hears of both in
-/// one turn: the one that hears of the open submits the write.
+/// A callback holds the driver until the file was opened and written, so that one turn finds the
+/// completed open and the accepted bytes, and submits the write.
 #[test]
 fn a_slow_callback_does_not_hold_up_the_disk() {
     const LEN: usize = 128 << 10;

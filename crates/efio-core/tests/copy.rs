@@ -98,7 +98,7 @@ fn names(message: &str, path: &Path, error: &str) -> bool {
     message.contains(&*path.to_string_lossy()) && message.contains(error)
 }
 
-/// As cp has it: the mode of SRC, its holes, and what is in a file that says to be empty.
+/// As cp does: the mode of SRC, its holes, and the contents of a file whose size is 0.
 #[test]
 fn a_copy_is_what_cp_makes() {
     use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
@@ -124,7 +124,7 @@ fn a_copy_is_what_cp_makes() {
         to.blocks(),
         from.blocks()
     );
-    // The umask of these tests takes nothing from the owner.
+    // The umask of these tests removes no permission of the owner.
     assert_eq!(to.mode() & 0o700, from.mode() & 0o700);
     assert_eq!(to.mode() & 0o007, 0);
 

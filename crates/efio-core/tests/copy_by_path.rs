@@ -1,4 +1,4 @@
-//! `efio_core::copy`: whole files, the progress that is told, and everything that can go wrong.
+//! `efio_core::copy`: whole files, the progress that is reported, and everything that can go wrong.
 
 mod common;
 
@@ -62,7 +62,7 @@ fn a_copy_is_identical_and_reports_its_progress() {
                 ((0, len), (len, len))
             );
         }
-        // Nobody has to take events for it.
+        // No event has to be taken for it.
         assert_eq!(engine.events().try_next(), None);
     }
 }
@@ -87,7 +87,7 @@ fn an_error_is_that_of_the_kernel_and_the_source_stays() {
     let engine = engine(IoMode::Auto);
     let try_copy = |from: &Path, to: &Path| {
         copy(&engine, from, to, |_, _| {
-            panic!("there is nothing to tell of")
+            panic!("there is no progress to report")
         })
     };
     assert_eq!(errno(try_copy(&dir.join("absent"), &to)), libc::ENOENT);
@@ -143,7 +143,7 @@ fn holes_are_copied_as_holes() {
     }
 }
 
-/// Files whose size says nothing about what is in them.
+/// Files whose size does not match their contents.
 #[test]
 fn files_of_proc_and_sys_are_copied() {
     let dir = Dir::new();
@@ -179,7 +179,7 @@ fn a_full_disk_ends_the_copy() {
     );
 }
 
-/// There the thread is the engine's own: it would wait for itself.
+/// A callback runs on the engine's own thread, which would wait for itself.
 #[test]
 fn a_callback_cannot_wait_for_a_copy() {
     let dir = Dir::new();

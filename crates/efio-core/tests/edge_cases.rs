@@ -12,7 +12,7 @@ use std::time::Duration;
 
 const MS: Duration = Duration::from_millis(1);
 
-/// An engine over a disk that has an empty file, which it opens.
+/// A simulated engine over a disk that holds one empty file.
 struct Harness {
     simulation: Simulation,
     events: Vec<(Fd, EventKind)>,
@@ -78,7 +78,7 @@ fn unwritten(offset: u64, bytes: &[u8]) -> Unwritten {
     }
 }
 
-/// F21: a truncation has a place among the accepted bytes, and so have those behind it.
+/// F21: a truncation has a place among the accepted bytes, and so have the bytes after it.
 #[test]
 fn what_was_appended_behind_a_truncation_keeps_its_place() {
     let trouble = SimOptions {
@@ -109,7 +109,7 @@ fn what_was_appended_behind_a_truncation_keeps_its_place() {
     assert_eq!(file.take_unwritten().unwrap(), [unwritten(4, b"def")]);
 }
 
-/// F21, F30: the kernel means the bytes of somebody else.
+/// F21, F30: the sync's error is about bytes of another program.
 #[test]
 fn a_failed_sync_of_nothing_says_that_nothing_is_lost() {
     for append in [false, true] {
@@ -131,7 +131,7 @@ fn a_failed_sync_of_nothing_says_that_nothing_is_lost() {
     }
 }
 
-/// F45: each op completes, at the deadline at the latest, and those that the disk has keep their
+/// F45: each op completes, at the deadline at the latest, and those that the disk holds keep their
 /// memory.
 #[test]
 fn ops_of_a_hung_disk_complete_at_the_deadline() {
@@ -174,7 +174,7 @@ fn ops_of_a_hung_disk_complete_at_the_deadline() {
             buffer,
         } in done
         {
-            // The third waits for the second, which is in its place.
+            // The third waits for the second, which overlaps it.
             let begun = refusals == 0 && token < 3;
             let (errno, len) = if begun {
                 (libc::ETIMEDOUT, 0)
@@ -191,8 +191,8 @@ fn ops_of_a_hung_disk_complete_at_the_deadline() {
     }
 }
 
-/// A sync fails while a write is in flight: what was not written comes back when that one is over, and
-/// who asked for it before is told.
+/// A sync fails while a write is in flight: the unwritten bytes are returned once the write
+/// completes, and a caller that asked earlier is notified.
 #[test]
 fn an_early_call_for_unwritten_bytes_is_notified() {
     let mut early = 0;
@@ -208,7 +208,7 @@ fn an_early_call_for_unwritten_bytes_is_notified() {
         harness.turn();
         let mut failed = file.write(&[1; 1 << 20]).is_err();
         harness.turn();
-        // What waits behind the write in flight.
+        // Bytes that wait for the write in flight.
         failed |= file.write(b"behind").is_err();
         if failed {
             continue;
@@ -239,7 +239,7 @@ fn an_early_call_for_unwritten_bytes_is_notified() {
     assert!(early > 5, "{early}");
 }
 
-/// The descriptor is stale, and nobody asked for more than the close.
+/// The descriptor is stale, and the caller asked for the close only.
 #[test]
 fn a_close_that_syncs_emits_only_closed() {
     let mut harness = Harness::new(1, SimOptions::default());
@@ -250,7 +250,7 @@ fn a_close_that_syncs_emits_only_closed() {
     harness.settle();
     assert_eq!(harness.events, [(fd, EventKind::Closed { error: None })]);
 
-    // What was asked for before is still told.
+    // A sync that was requested before still gets its event.
     let file = harness.open(&writing());
     file.write(b"durable").unwrap();
     file.sync().unwrap();

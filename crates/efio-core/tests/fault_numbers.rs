@@ -1,12 +1,12 @@
-//! The table of faults in `docs/TESTING.md` is whole, and what it names is there.
+//! The table of faults in `docs/TESTING.md` is complete, and the tests that it names exist.
 
 use std::path::Path;
 
-/// Numbers of the table that no test causes. 20 was never given; slow syncs (78), a mount that hangs
-/// (79) and a flood of requests (91) are known and not mended; 89 is about to be.
+/// Numbers that no test causes. 20 was never assigned; slow syncs (78), a mount that hangs (79) and
+/// a flood of requests (91) are known and not fixed.
 const LEFT: [u32; 5] = [20, 78, 79, 89, 91];
 
-/// Every number to 94 but those that are left.
+/// Every number up to 94 except `LEFT`.
 #[test]
 fn every_fault_is_caused_by_a_test_that_names_it() {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));

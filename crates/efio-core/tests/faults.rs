@@ -15,8 +15,8 @@ fn create() -> OpenOptions {
     OpenOptions::new().write(true).create(true)
 }
 
-/// No event waits, and the descriptor says so, once the engine is done with announcing the last one,
-/// which may have been taken before that.
+/// Waits until the event queue is empty and its descriptor is not readable. The engine may signal
+/// the last event after it was taken.
 fn no_event(engine: &Engine) {
     let deadline = Instant::now() + TIMEOUT;
     loop {
@@ -24,7 +24,7 @@ fn no_event(engine: &Engine) {
         if !readable(engine, Duration::ZERO) {
             return;
         }
-        assert!(Instant::now() < deadline, "readable for ever");
+        assert!(Instant::now() < deadline, "readable without end");
     }
 }
 
@@ -140,7 +140,7 @@ fn bad_paths_are_refused_at_once() {
     );
 }
 
-/// F6: refused, never hung on.
+/// F6: refused, without a hang.
 #[test]
 fn only_regular_files_open() {
     let dir = Dir::new();
@@ -173,7 +173,7 @@ fn only_regular_files_open() {
     assert_eq!(refused(&engine, &dir.join("there"), &new), libc::EEXIST);
 }
 
-/// F57: nothing leads out of the directory.
+/// F57: no path leads out of the directory.
 #[test]
 fn paths_stay_beneath_their_directory() {
     let dir = Dir::new();
@@ -200,8 +200,8 @@ fn paths_stay_beneath_their_directory() {
     assert_eq!(std::fs::read(root.join("inside")).unwrap(), b"fine");
 }
 
-/// Opens of this file wait for a word from us, until the descriptor is closed. `None` when that is not
-/// to be had here.
+/// Holds every open of this file until the returned descriptor is closed. `None` where fanotify is
+/// not available.
 #[cfg(target_os = "linux")]
 fn hold_up_opens(path: &Path) -> Option<std::os::fd::OwnedFd> {
     use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
@@ -212,7 +212,7 @@ fn hold_up_opens(path: &Path) -> Option<std::os::fd::OwnedFd> {
         common::skip("this process may not hold up opens");
         return None;
     }
-    // SAFETY: a new descriptor that nobody else owns.
+    // SAFETY: a new descriptor without another owner.
     let listener = unsafe { OwnedFd::from_raw_fd(fd) };
     let path = CString::new(path.as_os_str().as_bytes()).unwrap();
     let (add, what) = (libc::FAN_MARK_ADD, libc::FAN_OPEN_PERM);
@@ -230,7 +230,7 @@ fn hold_up_opens(path: &Path) -> Option<std::os::fd::OwnedFd> {
     Some(listener)
 }
 
-/// F45: opens that hang hold up no other, neither those asked for at the same time nor later ones.
+/// F45: opens that hang delay no other, neither those submitted at the same time nor later ones.
 #[cfg(target_os = "linux")]
 #[test]
 fn an_open_that_hangs_holds_up_no_other() {
@@ -282,7 +282,7 @@ fn a_full_table_gives_emfile() {
     }
 }
 
-/// F21: a full disk poisons the file; the lowest lost offset is exact and the error sticks.
+/// F21: a full disk fails the file; the lowest lost offset is exact and the error is sticky.
 #[test]
 fn a_full_disk_fails_the_file() {
     const SIZE: usize = 256 << 10;
@@ -316,7 +316,7 @@ fn a_full_disk_fails_the_file() {
     }
 }
 
-/// F51: in a forked child every call fails cleanly, and the parent is not disturbed.
+/// F51: in a forked child every call fails cleanly, and the parent is not affected.
 #[test]
 fn a_forked_child_gets_clean_errors() {
     let dir = Dir::new();
@@ -358,7 +358,7 @@ fn a_forked_child_gets_clean_errors() {
 #[test]
 fn the_file_size_limit_is_an_error() {
     if child_arg().is_none() {
-        // The limit is the process's, and holds for what a test harness prints into a file as well.
+        // The limit applies to the whole process, also to what a test harness prints into a file.
         return run_in_child("the_file_size_limit_is_an_error", "");
     }
     limit(libc::RLIMIT_FSIZE as i32, 100_000);

@@ -115,7 +115,7 @@ fn a_read_sees_what_was_written_before() {
     }
 }
 
-/// Looking takes nothing: what was announced, bytes or the end, is what the next read gives at once.
+/// `readable` takes nothing: what it reports, bytes or the end, the next read returns at once.
 #[test]
 fn what_is_available_can_be_read() {
     let dir = Dir::new();
@@ -143,7 +143,7 @@ fn what_is_available_can_be_read() {
         }
         assert!(read == bytes, "{mode:?}");
 
-        // A position that moved takes what was announced with it.
+        // A new position invalidates what was reported.
         ready(&engine, fd, || engine.file(fd).available()).unwrap();
         engine.file(fd).set_position(2_999_999).unwrap();
         assert!(matches!(
@@ -165,7 +165,7 @@ fn what_is_available_can_be_read() {
     }
 }
 
-/// F29: whatever others append, nobody's bytes are overwritten or cut off.
+/// F29: whatever others append, no bytes are overwritten or cut off.
 #[test]
 fn appends_of_two_writers_all_arrive() {
     use std::io::Write;
@@ -206,7 +206,7 @@ fn appends_of_two_writers_all_arrive() {
     }
 }
 
-/// Accepted bytes reach the kernel by themselves within the interval.
+/// The driver writes accepted bytes within the flush interval, without a call.
 #[test]
 fn the_flushes_interval_the_open_page() {
     let dir = Dir::new();
@@ -232,7 +232,7 @@ fn the_flushes_interval_the_open_page() {
     assert!(engine.stats().flushes_interval >= 3);
 }
 
-/// F17: the end of file is where the kernel says that it is now.
+/// F17: the end of file is the kernel's current one.
 #[test]
 fn a_file_that_grows_reads_on() {
     use std::io::Write;
@@ -250,7 +250,7 @@ fn a_file_that_grows_reads_on() {
                 "{mode:?}, step {step}"
             );
         }
-        // And one that shrank ends where it ends.
+        // A file that shrank ends at its new end.
         other.set_len(10).unwrap();
         assert_eq!(
             ready(&engine, file.fd(), || file.read(&mut [0; 10])).unwrap(),
@@ -277,7 +277,7 @@ fn a_huge_write_is_split() {
     assert_eq!(std::fs::metadata(&path).unwrap().len(), accepted as u64);
 }
 
-/// What the kernel holds in memory is read by the caller itself, with one system call.
+/// The caller's own thread reads what is in the page cache, with one system call.
 #[test]
 fn cached_reads_are_answered_at_once() {
     if PORTABLE {
@@ -307,7 +307,7 @@ fn cached_reads_are_answered_at_once() {
     assert_eq!(stats.reads_from_cache, 500_000u64.div_ceil(7001) + 1);
 }
 
-/// What the engine chose for a file, and why, is there to be seen; so is what the kernel refused.
+/// `mode` reports what the engine chose for a file and why, also what the kernel refused.
 #[test]
 fn the_mode_of_a_file_is_reported_with_its_reason() {
     let dir = Dir::new();
@@ -341,7 +341,7 @@ fn the_mode_of_a_file_is_reported_with_its_reason() {
     if let Some(memory) = mount::memory(8 << 20) {
         let auto = status(memory.join("auto"), create());
         assert_eq!(auto, (IoMode::Cached, ModeReason::NoDirect));
-        // It has neither direct IO nor writes that leave nothing in memory.
+        // It has neither direct IO nor uncached writes.
         let direct = status(memory.join("direct"), create().io_mode(IoMode::Direct));
         assert_eq!(direct, (IoMode::Cached, ModeReason::UncachedRefused));
     }
@@ -359,7 +359,7 @@ fn file_not_opened(engine: &Engine, dir: &Dir) -> ModeReason {
     file.stats().unwrap().mode_reason
 }
 
-/// The io traits of std and the streams of efio-bstream stand on a file like on anything else.
+/// The io traits of std and the streams of efio-bstream work on a file as on any other stream.
 #[test]
 fn streams_stand_on_files() {
     use efio_core::bstream::{Chunked, SinkWriter, SourceReader};
@@ -417,7 +417,7 @@ fn streams_stand_on_files() {
     assert_eq!(&three, b"three");
 }
 
-/// F38: a writer faster than the disk is held at its share, and told when to go on.
+/// F38: a writer faster than the disk is limited to its share, and notified when there is room.
 #[test]
 fn backpressure_is_a_short_count_and_an_event() {
     let dir = Dir::new();
@@ -550,7 +550,7 @@ fn a_shutdown_closes_everything() {
     assert_eq!(std::fs::read(dir.join("file")).unwrap(), b"left in memory");
 }
 
-/// What the counters of a file say is what happened to it, and the engine's are the sum.
+/// The counters of a file show what happened to it, and those of the engine are the sum.
 #[test]
 fn the_counters_show_what_happened() {
     let dir = Dir::new();

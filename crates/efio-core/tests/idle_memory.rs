@@ -1,5 +1,5 @@
-//! What a file that is open and idle costs: everything of ours on the heap, the kernel's own left
-//! out. Measured over the simulated disk, where the numbers are always the same, and on the kernel.
+//! What an open, idle file costs: all of efio's heap memory, without the kernel's own. Measured
+//! over the simulated disk, where the numbers are always the same, and on the kernel.
 
 mod common;
 
@@ -16,7 +16,7 @@ struct Counting;
 
 static HEAP: AtomicUsize = AtomicUsize::new(0);
 
-// SAFETY: hands everything on to `System`.
+// SAFETY: passes every call on to `System`.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         HEAP.fetch_add(layout.size(), Ordering::Relaxed);
@@ -71,7 +71,7 @@ fn per_file(name: &str, options: &OpenOptions, used: impl Fn(&mut Simulation, &F
     bytes
 }
 
-/// What an open file may cost while nothing is under way.
+/// What an open file may cost while nothing is in flight.
 const IDLE: usize = 512;
 
 #[test]
@@ -99,8 +99,8 @@ fn a_file_that_is_open_costs_little_used_or_not() {
     assert!(used <= IDLE);
 }
 
-/// What each of `KERNEL_FILES` files has beyond `before` once the driver has let go of what it can: at
-/// most `most`, or what it still was long after.
+/// Bytes that each of `KERNEL_FILES` files has beyond `before` once the driver has freed what it
+/// can: at most `most`, or what is left long after.
 fn at_rest(before: usize, most: usize) -> usize {
     let deadline = Instant::now() + TIMEOUT;
     loop {
@@ -151,7 +151,7 @@ fn a_file_of_the_kernel_costs_as_little() {
     assert!(!wrong, "more than {IDLE} bytes");
 }
 
-/// Written, read and at rest again.
+/// Written, read and idle again.
 #[test]
 fn a_file_of_the_kernel_that_was_used_costs_as_little() {
     let _alone = ALONE.lock().unwrap();

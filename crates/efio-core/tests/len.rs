@@ -8,7 +8,7 @@ use common::{Dir, TIMEOUT, closed, errno, event, pattern, ready};
 use efio_core::{Engine, EventKind, File, IoMode, OpenOptions};
 use std::io::{ErrorKind, Seek, SeekFrom, Write};
 
-/// Bytes stay where they are for long: nothing here is written unless something asks for it.
+/// A long flush interval: no byte is written unless a call requires it.
 fn engine(mode: IoMode) -> Engine {
     let builder = Engine::builder().flush_interval(TIMEOUT);
     builder.io_mode(mode).start().unwrap()
@@ -40,9 +40,9 @@ fn what_was_accepted_counts() {
         assert_eq!(size(&engine, &file), 20_005);
         file.set_len(7).unwrap();
         assert_eq!(size(&engine, &file), 7);
-        // It moves nothing.
+        // It does not move the position.
         assert_eq!((&file).stream_position().unwrap(), 10_500);
-        // Somebody else's bytes.
+        // Bytes of another program.
         let mut other = std::fs::OpenOptions::new()
             .append(true)
             .open(&path)
@@ -61,7 +61,7 @@ fn a_loop_seeks_to_the_end() {
     let mut file = engine.open(&path, &reading()).unwrap();
     event(&engine, |event| event.kind == EventKind::Opened);
     let mut seek = |to| Seek::seek(&mut file, to);
-    // The driver may be quick enough to answer the call that asks.
+    // The driver may be quick enough to answer the first call.
     let end = seek(SeekFrom::End(-5)).or_else(|error| {
         assert_eq!(error.kind(), ErrorKind::WouldBlock);
         event(&engine, |event| event.kind == EventKind::Readable);
@@ -84,7 +84,7 @@ fn an_answer_from_before_a_write_is_not_given_out() {
     let (dir, engine) = (Dir::new(), engine(IoMode::Auto));
     let file = engine.open(dir.join("file"), &both()).unwrap();
     event(&engine, |event| event.kind == EventKind::Opened);
-    // The driver may be quick enough to answer the call that asks.
+    // The driver may be quick enough to answer the first call.
     if let Err(error) = file.len() {
         assert_eq!(error.kind(), ErrorKind::WouldBlock);
         event(&engine, |event| event.kind == EventKind::Readable);
@@ -104,7 +104,7 @@ fn there_is_an_error_instead_where_there_is_no_size() {
     engine.file(file.fd()).close().unwrap();
     assert_eq!(errno(file.len()), libc::EBADF);
     closed(&engine, file.fd()).unwrap();
-    // The end of the engine is heard of.
+    // The end of the engine is an error.
     let file = engine.open(dir.join("file"), &options).unwrap();
     drop(engine);
     assert!(file.blocking(TIMEOUT).len().is_err());

@@ -45,7 +45,7 @@ fn lines_of_many_threads_are_whole_and_in_order() {
     assert_eq!(next, [LINES; THREADS]);
 }
 
-/// What is missing is told in its place.
+/// The log counts missing lines at their place.
 #[test]
 fn lines_that_found_no_room_are_counted_in_the_log() {
     let dir = Dir::new();

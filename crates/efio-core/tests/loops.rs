@@ -1,4 +1,4 @@
-//! The examples of event loops do what they say.
+//! The examples of event loops work.
 
 use std::process::Command;
 

@@ -1,5 +1,5 @@
-//! As many files open at once as an engine may have: 65 536 by default. Each needs a descriptor of the
-//! kernel, so on the real one there are as many as this process is allowed to have.
+//! As many files open at once as an engine may have: 65 536 by default. Each needs a descriptor of
+//! the kernel, so on the real one there are as many as this process is allowed to have.
 
 #![cfg(target_os = "linux")]
 
@@ -16,10 +16,10 @@ use std::time::Duration;
 const FILES: usize = 65_536;
 /// Descriptors of the process beside those of its files.
 const OTHERS: usize = 200;
-/// Files that are read at a time. Each alone would take two changes of threads, and with them as long as
-/// whoever else wants the processor lets it.
+/// Files that are read at a time. One at a time would take two thread switches per file, each as
+/// long as a busy machine delays them.
 const AT_ONCE: usize = 256;
-/// Names: each is open that many times less.
+/// File names; each is opened several times.
 const NAMES: usize = 256;
 const RECORD: usize = 32;
 
@@ -130,7 +130,7 @@ fn the_default_limit_is_reached_and_kept() {
 fn ask(first: usize, files: &[File]) {
     for (number, file) in (first..).zip(files) {
         file.set_position(place(number)).unwrap();
-        // Not there yet, or there: the read sees which.
+        // Pending or available: the read finds out.
         let _ = file.available();
     }
 }
@@ -161,7 +161,7 @@ fn allowed_descriptors() -> usize {
             rlim_cur: most,
             rlim_max: most,
         };
-        // SAFETY: a limit of this process, which exists for one test alone.
+        // SAFETY: a limit of this process, which exists for one test only.
         if unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) } == 0 {
             return most as usize;
         }

@@ -1,4 +1,4 @@
-//! Who gets how much of the budget, and what happens when it is short: in virtual time, over a
+//! How the budget is shared, and what happens when it is short: in virtual time, over a
 //! simulated disk.
 
 use efio_core::sim::{SimOptions, Simulation};
@@ -60,8 +60,8 @@ fn write_what_goes(simulation: &mut Simulation, file: &File, bytes: &[u8]) -> us
     accepted
 }
 
-/// F38: on a disk that hangs, those who write what they can get end up with equal shares, and
-/// leave room for one who comes later.
+/// F38: on a disk that hangs, writers that take all they can get end up with equal shares, and
+/// leave room for one that comes later.
 #[test]
 fn greedy_writers_get_equal_shares_and_starve_nobody() {
     let mut simulation = simulation(1);
@@ -85,7 +85,7 @@ fn greedy_writers_get_equal_shares_and_starve_nobody() {
     assert!(least > 2 * MIB && most < 6 * MIB, "{accepted:?}");
     assert!(most - least <= MIB, "{accepted:?}");
     let late = write_what_goes(&mut simulation, &modest, b"a line\n");
-    assert_eq!(late, 50 * 7, "there is room for one who needs little");
+    assert_eq!(late, 50 * 7, "there is room for one that needs little");
     assert!(simulation.memory_used() <= 16 * MIB);
 
     simulation.stop_faults();
@@ -95,11 +95,7 @@ fn greedy_writers_get_equal_shares_and_starve_nobody() {
         .events()
         .drain()
         .filter(|event| event.kind == EventKind::Writable);
-    assert_eq!(
-        notified.count(),
-        3,
-        "each of those that were refused is notified"
-    );
+    assert_eq!(notified.count(), 3, "every refused writer is notified");
     for (file, accepted) in files.iter().zip(accepted) {
         assert_eq!(file.progress().unwrap().written, accepted as u64);
     }
@@ -131,7 +127,7 @@ fn idle_readers(simulation: &mut Simulation) -> Vec<(File, usize)> {
     readers
 }
 
-/// Pages of readers that do not come are dropped before a writer has to wait for long.
+/// Pages of idle readers are dropped before a writer has to wait for long.
 #[test]
 fn idle_readers_make_room_for_writers() {
     let mut simulation = simulation(1);
@@ -173,7 +169,8 @@ fn idle_readers_make_room_for_writers() {
     assert_eq!(got, LENGTH);
 }
 
-/// A socket that is slow to take what the first step lends it: the driver takes the reader's pages.
+/// A socket that is slow to take what the first step lends it: the driver reclaims the reader's
+/// pages.
 struct SlowTarget<'a> {
     simulation: &'a RefCell<Simulation>,
     greedy: &'a File,
@@ -201,7 +198,8 @@ impl Write for SlowTarget<'_> {
     }
 }
 
-/// Pages may be taken from a reader while it lends them: it goes on behind what was used.
+/// Pages may be reclaimed from a reader while it lends them: it goes on after the bytes that were
+/// used.
 #[test]
 fn a_loan_outlives_the_run_that_it_came_from() {
     let mut simulation = simulation(1);
@@ -230,7 +228,7 @@ fn a_loan_outlives_the_run_that_it_came_from() {
     assert_eq!(target.taken, LENGTH - got);
 }
 
-/// What a peak needed goes back to the kernel.
+/// Slabs of a peak are returned to the kernel.
 #[test]
 fn slabs_that_nobody_uses_are_given_back() {
     let mut simulation = simulation(1);

@@ -1,5 +1,5 @@
-//! Writers that find the whole budget in the hands of others are told when it comes back: those who have
-//! waited for longest, and no more of them than it is enough for.
+//! Writers that find the whole budget taken are notified when memory is freed: those that have
+//! waited longest first, and no more of them than there is memory for.
 
 mod common;
 
@@ -58,7 +58,7 @@ fn a_writer_is_notified_of_memory_that_others_freed() {
     assert_eq!(poor.write(b"x").unwrap(), 1);
 }
 
-/// Memory is told of in portions, but a writer does not wait for one that will not gather.
+/// Memory is granted in portions, but a writer does not wait for a portion that never fills up.
 #[test]
 fn a_writer_is_notified_of_the_last_page() {
     let mut sim = short_of_memory();
@@ -81,7 +81,7 @@ fn a_writer_is_notified_of_the_last_page() {
     assert_eq!(poor.write(b"x").unwrap(), 1);
 }
 
-/// The driver sleeps by then, and a buffer that is dropped wakes nobody.
+/// The driver sleeps by then, and a buffer that is dropped wakes no one.
 #[test]
 fn a_sleeping_driver_sees_that_memory_came_back() {
     let dir = Dir::new();
@@ -99,8 +99,8 @@ fn a_sleeping_driver_sees_that_memory_came_back() {
     assert_eq!(poor.write(b"x").unwrap(), 1);
 }
 
-/// Each block that comes back is room for one writer: were all told of it, each of the hundred would call
-/// for each of them, and find nothing.
+/// Each freed block is room for one writer. If all hundred were notified of each block, nearly all
+/// of their calls would find no memory.
 #[test]
 fn only_as_many_writers_are_notified_as_memory_is_for() {
     const FILES: usize = 100;
@@ -137,8 +137,8 @@ fn only_as_many_writers_are_notified_as_memory_is_for() {
     );
 }
 
-/// A program that writes to its files in turn waits for one at a time: nobody else is told, so nothing is
-/// gained by telling it late.
+/// A program that writes to its files in turn waits for one at a time: there is no other waiter, so
+/// nothing is gained by a late notification.
 #[test]
 fn a_single_waiter_is_notified_at_once() {
     const FILES: usize = 200;

@@ -1,4 +1,4 @@
-//! F36: the allocator refuses whatever is large, for a moment. Calls say `ENOMEM`, or do what they
+//! F36: the allocator refuses large allocations for a moment. Calls return `ENOMEM`, or do what they
 //! can; nothing panics, and no accepted byte stays unwritten.
 
 mod common;
@@ -12,7 +12,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::thread;
 use std::time::Duration;
 
-/// Refuses, while it is told to, what is larger than any thing of a file alone.
+/// An allocator that refuses, while enabled, whatever is larger than any allocation of a single
+/// file.
 struct Refusing;
 
 const LARGE: usize = 1536;
@@ -54,7 +55,7 @@ unsafe impl GlobalAlloc for Refusing {
 #[global_allocator]
 static MEMORY: Refusing = Refusing;
 
-/// An answer, "not yet", or no memory.
+/// A result, "would block", or no memory.
 fn tolerated<T>(result: io::Result<T>) -> Option<T> {
     match result {
         Ok(answer) => Some(answer),
@@ -74,11 +75,11 @@ fn without_memory<T>(act: impl FnOnce() -> T) -> T {
     result
 }
 
-/// One test, for the allocator is everybody's.
+/// One test: the allocator is global.
 #[test]
 fn a_refused_allocation_loses_nothing() {
     for backend in [BackendKind::Uring, BackendKind::Pool] {
-        // The driver stays in a callback, and so the lists of callers grow.
+        // The driver stays in a callback, so the callers' lists grow.
         let (held, hold) = (
             Arc::new(AtomicBool::new(false)),
             Arc::new(AtomicBool::new(false)),

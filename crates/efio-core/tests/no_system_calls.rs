@@ -1,8 +1,8 @@
 //! While the driver is awake a call of the data path makes no system call at all.
 //!
-//! The caller's thread forbids itself every system call, under pain of death for the process, and then
-//! reads and writes a hundred thousand times. That the driver is awake all the while is seen to by an
-//! event callback, which the driver's thread is in and does not return from.
+//! The caller's thread installs a filter by which any system call kills the process, and then reads
+//! and writes a hundred thousand times. The driver stays awake meanwhile because an event callback
+//! does not return.
 
 #![cfg(target_os = "linux")]
 
@@ -18,14 +18,15 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// As many bytes as the smallest window of read-ahead has in the end, two pages of 2 MiB, are enough.
+/// As many bytes as the smallest window of read-ahead has in the end, two pages of 2 MiB, are
+/// enough.
 const SIZE: usize = 40;
 const READS: usize = 90_000;
 const WRITES: usize = 10_000;
 
 /// The driver's thread stays in the callback while this is set.
 static HOLD: AtomicBool = AtomicBool::new(false);
-/// It is there.
+/// The driver's thread is in the callback.
 static HELD: AtomicBool = AtomicBool::new(false);
 
 /// How far the caller's thread is.
@@ -76,7 +77,7 @@ fn many_calls(planted: bool) {
     let read = engine
         .open(
             dir.join("read"),
-            // What the page cache has, a reader in the cached mode gets with one system call.
+            // A reader in cached mode gets what is in the page cache with one system call.
             &OpenOptions::new().read(true).io_mode(IoMode::Uncached),
         )
         .unwrap();
@@ -84,7 +85,7 @@ fn many_calls(planted: bool) {
     let written = engine.open(dir.join("written"), &options).unwrap();
     let mut position = warm_up(&read, &written);
 
-    // From here on the driver does not sleep.
+    // From here on the driver does not park.
     HOLD.store(true, Ordering::Release);
     let gate = engine.open(dir.join("gate"), &options).unwrap();
     until("the driver is held", || HELD.load(Ordering::Acquire));
@@ -143,7 +144,8 @@ fn many_calls(planted: bool) {
     files.1.blocking(TIMEOUT).wait_synced(mark).unwrap();
 }
 
-/// Streams for a while, so that pages are large and many are read ahead. Where the reader stands.
+/// Streams for a while, so that pages are large and many are read ahead. Returns the reader's
+/// position.
 fn warm_up(read: &File, written: &File) -> usize {
     read.blocking(TIMEOUT).wait_open().unwrap();
     written.blocking(TIMEOUT).wait_open().unwrap();
@@ -187,9 +189,9 @@ fn forbid_all() -> bool {
         len: filter.len() as u16,
         filter: filter.as_ptr().cast_mut(),
     };
-    // SAFETY: a promise of this thread, which exists for one test alone.
+    // SAFETY: a promise of this thread, which exists for one test only.
     unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
-    // SAFETY: a program that lives through the call; the filter is for this thread alone.
+    // SAFETY: a program that lives through the call; the filter is for this thread only.
     let result = unsafe {
         libc::syscall(
             libc::SYS_seccomp,

@@ -56,7 +56,7 @@ fn refusal(result: Result<(), SubmitError>, len: usize) -> i32 {
     error.raw_os_error().unwrap()
 }
 
-/// F19: each sees what was done before it through the descriptor, in whatever form.
+/// F19: each call sees all earlier calls through the descriptor, of either kind.
 #[test]
 fn positional_and_streamed_calls_see_each_other() {
     let dir = Dir::new();
@@ -132,7 +132,7 @@ fn positional_and_streamed_calls_see_each_other() {
     }
 }
 
-/// F12: the close waits for what was asked before it, in every mode; each completes once.
+/// F12: the close waits for all ops submitted before it, in every mode; each completes once.
 #[test]
 fn a_close_waits_for_positional_ops() {
     const OPS: u64 = 64;
@@ -238,7 +238,7 @@ fn bad_calls_give_the_buffer_back() {
     assert_eq!(errno(engine.file(fd).set_len(0)), libc::EBADF);
 }
 
-/// The open fails: what was asked for meanwhile ends with its error.
+/// The open fails: ops submitted meanwhile complete with its error.
 #[test]
 fn a_refused_open_ends_every_op() {
     let dir = Dir::new();
@@ -263,7 +263,7 @@ fn a_refused_open_ends_every_op() {
     assert_eq!(closed(&engine, fd), Err(Errno(libc::ENOENT)));
 }
 
-/// F21: a write that fails poisons the file at its offset; reads of what is there go on.
+/// F21: a write that fails also fails the file at its offset; reads of existing bytes go on.
 #[test]
 fn a_full_disk_fails_the_write_and_the_file() {
     let Some(tmpfs) = mount::memory(256 << 10) else {
@@ -279,7 +279,7 @@ fn a_full_disk_fails_the_write_and_the_file() {
     let failure = file
         .failure()
         .unwrap()
-        .expect("the file failed before its op told so");
+        .expect("the file failed before its op completed");
     assert_eq!(failure.errno.0, libc::ENOSPC);
     let there = std::fs::metadata(tmpfs.join("file")).unwrap().len();
     assert_eq!(failure.offset, there, "what was written is counted");
@@ -292,7 +292,7 @@ fn a_full_disk_fails_the_write_and_the_file() {
     assert_eq!(errno(file.close()), libc::ENOSPC);
 }
 
-/// Ops that wait behind a file that was not heard of yet, at a shutdown right after.
+/// Ops that wait for a file whose open the driver has not seen yet, at a shutdown right after.
 #[test]
 fn a_shutdown_completes_what_was_asked() {
     let dir = Dir::new();

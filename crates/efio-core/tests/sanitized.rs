@@ -1,7 +1,7 @@
-//! The core of the conformance suite without the test harness, for the sanitizers: every check on the
-//! work directory with each backend and io mode. The commands are in `docs/TESTING.md`.
+//! The core of the conformance suite without the test harness, for the sanitizers: every check on
+//! the work directory with each backend and io mode. The commands are in `docs/TESTING.md`.
 //!
-//! `EFIO_SANITIZED=1` runs all of it; what `cargo test` runs is one check, so that it stays in order.
+//! `EFIO_SANITIZED=1` runs all of it; `cargo test` runs one check, so that this file does not rot.
 
 mod common;
 

@@ -1,4 +1,4 @@
-//! The example server, driven from outside: by curl where it is installed, else by sockets alone.
+//! The example server, driven from outside: by curl where it is installed, else by sockets only.
 //!
 //! `EFIO_SERVE_MIB` sets the size of the large upload (64 unless set).
 

@@ -1,4 +1,4 @@
-//! The example server and what is wrong: bad requests, clients that are slow or gone, a full disk, a
+//! The example server under faults: bad requests, clients that are slow or gone, a full disk, a
 //! crash, and the end.
 
 mod common;
@@ -55,7 +55,7 @@ fn what_is_wrong_is_refused_with_its_status() {
     assert_eq!(server.ask("DELETE", "/directory", "", b"").status, 409);
     assert_eq!(server.ask("DELETE", "/absent", "", b"").status, 404);
 
-    // Bodies beyond the limit, told before and found out on the way.
+    // Bodies beyond the limit: known by their length, and found while they are received.
     assert_eq!(server.put("/large", &pattern(1001)), 413);
     let chunked = b"3e8\r\n"
         .iter()
@@ -92,8 +92,9 @@ fn what_is_wrong_is_refused_with_its_status() {
     wait_until("something is left behind", || uploads(&root) == 0);
 }
 
-/// White space around a length or a coding is blanks and tabs: what Unicode adds to them is part of the
-/// value to everybody else on the way, and two readers that disagree about a body's end are a hole.
+/// White space around a length or a coding is blanks and tabs. Proxies take Unicode's other white
+/// space as part of the value, and two readers that disagree about a body's end are a security
+/// hole.
 #[test]
 fn no_white_space_but_blanks_and_tabs_is_trimmed() {
     let dir = Dir::new();
@@ -143,7 +144,7 @@ fn a_client_that_expects_continue_is_answered_first() {
     assert_eq!(Answer::parse(&refused).status, 413);
 }
 
-/// Waits until the server has no connection but the one that asks.
+/// Waits until the server has no connection except the one of this request.
 fn wait_until_alone(server: &Server) {
     let mut watcher = server.connect();
     watcher

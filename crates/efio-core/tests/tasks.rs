@@ -1,4 +1,4 @@
-//! Files for tasks, polled by hand: who is woken, and what goes to the queue.
+//! Files used by tasks, polled by hand: which task is woken, and which event goes to the queue.
 
 mod common;
 
@@ -66,7 +66,7 @@ impl Harness {
         self.simulation.engine().open("/file", &options).unwrap()
     }
 
-    /// Time passes; the events of it.
+    /// Lets time pass and returns the events.
     fn settle(&mut self) -> Vec<EventKind> {
         for _ in 0..20 {
             self.simulation.turn(Duration::from_millis(100));
@@ -130,8 +130,8 @@ fn every_wait_is_woken() {
     ready(file.poll_close(&mut task.cx()));
 }
 
-/// Beside the queue: what happens once is told to both, and a call that blocked is answered in
-/// the way in which it was made.
+/// Tasks beside the event queue: what happens once is reported to both, and a call that would block
+/// is notified by the means by which it was made.
 #[test]
 fn an_ordinary_file_serves_tasks_and_the_queue() {
     let mut harness = Harness::new();
@@ -159,7 +159,7 @@ fn an_ordinary_file_serves_tasks_and_the_queue() {
     assert_eq!(task.woken(), 1);
 }
 
-/// Two tasks at one file; one that finds bytes leaves the other's wake-up alone.
+/// Two tasks at one file; one that finds bytes does not consume the other's wake-up.
 #[test]
 fn a_wake_up_reaches_the_task_that_waits() {
     let mut harness = Harness::new();
@@ -183,7 +183,7 @@ fn a_wake_up_reaches_the_task_that_waits() {
     assert_eq!((one.woken(), two.woken()), (1, 0));
 }
 
-/// A file that goes wakes those that wait for it.
+/// A close wakes every task that waits for the file.
 #[test]
 fn a_close_wakes_all() {
     let mut harness = Harness::new();
@@ -200,7 +200,7 @@ fn a_close_wakes_all() {
     assert_eq!(error.raw_os_error(), Some(libc::EBADF));
 }
 
-/// F53, for the code behind a waker.
+/// F53, for the code of a waker.
 #[test]
 fn a_panicking_waker_is_counted() {
     struct Bomb;

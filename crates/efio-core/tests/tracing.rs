@@ -50,7 +50,7 @@ impl Subscriber for Lines {
     fn exit(&self, _: &Id) {}
 }
 
-/// One engine, one file that is used, one that is not there: each step leaves its line.
+/// One engine, one file that is used, one that does not exist: each step leaves its line.
 #[test]
 fn the_life_of_an_engine_is_traced() {
     let lines = Lines::default();

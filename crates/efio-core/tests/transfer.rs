@@ -1,5 +1,5 @@
 //! Transfers on the real kernel: what arrives is what was there, whatever the sizes, and a step
-//! says what it waits for.
+//! returns what it waits for.
 
 mod common;
 
@@ -81,7 +81,7 @@ fn a_file_goes_to_a_socket() {
             let wanted = &bytes[from..len.map_or(bytes.len(), |len| from + len as usize)];
             assert!(peer.join().unwrap() == wanted, "{mode:?} {from} {len:?}");
             assert_eq!(send.transferred(), wanted.len() as u64);
-            // The position is behind what was sent.
+            // The position is after the bytes that were sent.
             let rest = read_all(&engine, &file, 100_000).unwrap();
             assert!(
                 rest == bytes[from + wanted.len()..],
@@ -213,7 +213,7 @@ fn a_transfer_says_what_is_wrong() {
     );
 }
 
-/// The target of a step may use the very file that is being sent: nothing is locked meanwhile.
+/// The target of a step may use the file that is being sent: no lock is held meanwhile.
 #[test]
 fn a_position_moved_during_a_step_is_noticed() {
     struct Meddler<'a>(&'a File);

@@ -29,7 +29,8 @@ fn take(engine: &Engine, file: &File) -> Vec<Unwritten> {
     }
 }
 
-/// F21: with what the kernel has, it is what was accepted, in every mode.
+/// F21: the bytes that the kernel has and those that come back are all the accepted bytes, in every
+/// mode.
 #[test]
 fn what_a_full_disk_refused_comes_back() {
     const SIZE: usize = 256 << 10;
@@ -70,7 +71,7 @@ fn what_a_full_disk_refused_comes_back() {
     }
 }
 
-/// In append mode places are counted from the first byte accepted.
+/// In append mode offsets count from the first byte accepted.
 #[test]
 fn appended_bytes_come_back_in_order() {
     let Some(tmpfs) = mount::memory(64 << 10) else {
@@ -93,7 +94,7 @@ fn appended_bytes_come_back_in_order() {
     assert_eq!(ranges[0].bytes, bytes[written..]);
 }
 
-/// A file that was never opened keeps nothing back; one that is closed frees it.
+/// A file whose open failed returns all bytes; a close frees those that were not taken.
 #[test]
 fn a_refused_open_gives_all_back() {
     let dir = Dir::new();

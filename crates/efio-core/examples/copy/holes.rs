@@ -59,7 +59,7 @@ impl Holes {
                     Next::Data
                 }
             }
-            // The file system does not tell.
+            // The file system does not report holes.
             Err(_) => Next::Data,
         };
         self.map = None;

@@ -5,8 +5,8 @@
 //! ```
 //!
 //! The thread waits in one place, poll(2) on the engine's eventfd, and goes on when a read or a
-//! write that said "would block" can be repeated. At the end it tells what was copied, how long the
-//! calls took, and what was left in the page cache.
+//! write that returned "would block" can be repeated. At the end it prints what was copied, how long
+//! the calls took, and what was left in the page cache.
 
 mod holes;
 mod metrics;
@@ -32,10 +32,10 @@ struct Options {
     src: PathBuf,
     /// The file to write; what it held is lost
     dst: PathBuf,
-    /// Who makes the system calls
+    /// The backend that makes the system calls
     #[arg(long, value_enum, default_value_t = Backend::Auto)]
     backend: Backend,
-    /// How the bytes travel
+    /// The io mode
     #[arg(long, value_enum, default_value_t = Mode::Auto)]
     io_mode: Mode,
     /// Bytes per call
@@ -82,7 +82,7 @@ impl From<Backend> for BackendKind {
     }
 }
 
-/// Why there is no copy: what to say, and the exit code.
+/// Why the copy failed: the message and the exit code.
 struct Stop(String, u8);
 
 /// An error of a file, named.
@@ -122,7 +122,7 @@ fn copy(options: &Options) -> Result<(), Stop> {
             _ => engine_error(error),
         })?;
 
-    // No prefetch: a read under way may hold a page that is to be dropped below.
+    // No prefetch: a read in flight may hold a page that is dropped below.
     let src = open(&engine, &options.src, &OpenOptions::new().read(true))?;
     if same_file(&options.src, &options.dst) {
         return Err(Stop(
@@ -131,7 +131,7 @@ fn copy(options: &Options) -> Result<(), Stop> {
         ));
     }
     if options.io_mode != Mode::Cached {
-        // What is left at the end is to be this copy's doing, not that of who wrote SRC.
+        // Pages left at the end shall be of this copy, not of the program that wrote SRC.
         page_cache::drop_pages(&options.src).map_err(about(&options.src))?;
     }
     let facts = std::fs::metadata(&options.src).map_err(about(&options.src))?;
@@ -178,8 +178,8 @@ fn copy(options: &Options) -> Result<(), Stop> {
         .map_err(engine_error)
 }
 
-/// Opens a file and waits until the kernel has, so that an error is told before anything is done
-/// to the other file.
+/// Opens a file and waits until the kernel has, so that an error is reported before anything is
+/// done to the other file.
 fn open(engine: &Engine, path: &Path, options: &OpenOptions) -> Result<File, Stop> {
     let file = engine.open(path, options).map_err(about(path))?;
     while !file.open_status().map_err(about(path))? {
@@ -199,7 +199,7 @@ fn same_file(a: &Path, b: &Path) -> bool {
     id(a).is_some() && id(a) == id(b)
 }
 
-/// The copy under way.
+/// The copy in progress.
 struct Copying<'a> {
     engine: &'a Engine,
     src: File,
@@ -244,7 +244,7 @@ impl Copying<'_> {
         self.sync()
     }
 
-    /// Both files go on behind a hole.
+    /// Moves both positions past a hole.
     fn skip_to(&mut self, position: u64) -> Result<u64, Stop> {
         self.src
             .set_position(position)
@@ -288,7 +288,7 @@ impl Copying<'_> {
         }
     }
 
-    /// Waits for news and takes them; an error of DST ends the copy at once.
+    /// Waits for events and takes them; an error of DST ends the copy at once.
     fn listen(&mut self) -> Result<(), Stop> {
         wait(self.engine);
         for event in self.engine.events().drain() {
@@ -331,7 +331,7 @@ fn wait(engine: &Engine) {
         revents: 0,
     };
     // SAFETY: one pollfd that lives through the call. A signal ends it early, which is harmless:
-    // whoever waits looks again.
+    // the caller checks again.
     unsafe { libc::poll(&raw mut poll, 1, -1) };
 }
 

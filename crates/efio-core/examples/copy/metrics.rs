@@ -27,7 +27,7 @@ struct Time {
 }
 
 impl Calls {
-    /// Runs a call and notes how long it took and what it moved.
+    /// Runs a call and records how long it took and what it moved.
     pub fn time(&mut self, call: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
         let ran_before = thread_time();
         let start = Instant::now();

@@ -14,8 +14,8 @@ pub struct Pages {
     pub total: usize,
 }
 
-/// Counts the pages of `path` that are in the page cache (`mincore(2)`); none of a file that has none,
-/// as those in /proc and /sys.
+/// Counts the pages of `path` that are in the page cache (`mincore(2)`); none of a file that has
+/// none, as those in /proc and /sys.
 pub fn resident_pages(path: &Path) -> io::Result<Pages> {
     let file = File::open(path)?;
     let len = file.metadata()?.len() as usize;
@@ -60,8 +60,8 @@ pub fn resident_pages(path: &Path) -> io::Result<Pages> {
     })
 }
 
-/// Drops the clean pages of `path` from the page cache, writing back the dirty ones before. A file of
-/// which nothing can be written back has none that is dirty.
+/// Drops the clean pages of `path` from the page cache, writing back the dirty ones before. A file
+/// of which nothing can be written back has none that is dirty.
 pub fn drop_pages(path: &Path) -> io::Result<()> {
     let file = File::open(path)?;
     match file.sync_data() {

@@ -1,6 +1,6 @@
-//! BlockingPool: a few threads for what may wait for a disk and is not reading or writing: looking names
-//! up, renaming, removing, listing. The loop hands them jobs and finds their answers behind a
-//! waker; it never waits for one.
+//! The blocking pool: a few threads for calls that may wait for a disk and are not reads or writes:
+//! look-ups, renames, removals, listings. The loop sends jobs; a worker sends the answer and wakes
+//! the loop, which never waits for one.
 
 use crate::json;
 use crate::page_cache;
@@ -17,7 +17,7 @@ const THREADS: usize = 4;
 /// Files whose pages are counted at most, and their bytes together.
 const SURVEYED: (usize, u64) = (256, 64 << 30);
 
-/// Something to do.
+/// A job of the pool.
 pub enum Job {
     Look(PathBuf),
     CheckTarget(PathBuf),
@@ -28,7 +28,7 @@ pub enum Job {
     Survey,
 }
 
-/// What came of it.
+/// The result of a job.
 pub enum Answer {
     Found(io::Result<Found>),
     Target(io::Result<()>),
@@ -41,9 +41,9 @@ pub enum Answer {
     Discarded,
 }
 
-/// The loop's end.
+/// The loop's handle of the pool.
 pub struct BlockingPool {
-    /// `None` once they are told to go.
+    /// `None` once the threads shall end.
     jobs: Option<Sender<(usize, Job)>>,
     answers: Receiver<(usize, Answer)>,
     threads: Vec<JoinHandle<()>>,
@@ -72,10 +72,10 @@ impl BlockingPool {
         })
     }
 
-    /// Gives a job away; the answer comes with `id`.
+    /// Submits a job; its answer carries `id`.
     pub fn ask(&self, id: usize, job: Job) {
         if let Some(jobs) = &self.jobs {
-            // They are there as long as this end is.
+            // The receiving threads live as long as this handle.
             let _ = jobs.send((id, job));
         }
     }
@@ -86,11 +86,11 @@ impl BlockingPool {
 }
 
 impl Drop for BlockingPool {
-    /// Waits for what they were told to do.
+    /// Waits for the pending jobs.
     fn drop(&mut self) {
         self.jobs = None;
         for thread in self.threads.drain(..) {
-            // One that panicked has said so already.
+            // A thread that panicked has printed so already.
             let _ = thread.join();
         }
     }
@@ -106,7 +106,7 @@ struct Worker {
 impl Worker {
     fn work(&self, outbox: &Sender<(usize, Answer)>) {
         loop {
-            // Whoever has the lock waits for the next job; the others wait for the lock.
+            // The holder of the lock waits for the next job; the others wait for the lock.
             let next = self
                 .inbox
                 .lock()
@@ -154,7 +154,7 @@ impl Worker {
         }
     }
 
-    /// How much of the files in the root is in the page cache.
+    /// Counts the pages of the root's files that are in the page cache, and all.
     fn survey(&self) -> (u64, u64) {
         let (files, mut bytes) = SURVEYED;
         let mut sum = (0, 0);

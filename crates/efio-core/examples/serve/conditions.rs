@@ -27,8 +27,8 @@ impl Version {
         httpdate::fmt_http_date(self.modified)
     }
 
-    /// `If-Range`: a resumed download goes on only in the very same version. A date is as good as
-    /// its second is over: a file that changed within it cannot be told from its former self.
+    /// `If-Range`: a resumed download goes on only in the very same version. A date counts
+    /// only once its second is over: a change within that second does not show in it.
     fn is_named_by(&self, validator: &str) -> bool {
         if validator.starts_with('"') {
             return validator == self.etag;

@@ -20,9 +20,9 @@ use std::io::{self, ErrorKind, Write};
 use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
-/// Bytes that a connection may move before others have their turn.
+/// Bytes that a connection may move per turn.
 const TURN: usize = 256 << 10;
-/// How long, and for how many bytes, a client that is told off may go on.
+/// How long, and for how many bytes, a refused client may go on sending.
 const LINGER: (Duration, u64) = (Duration::from_secs(5), 64 << 20);
 
 /// How a step went.
@@ -43,7 +43,7 @@ pub enum Flow {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
     Wait,
-    /// It has more to do when the others had their turn.
+    /// It has more to do in the next turn.
     Again,
     Close,
 }
@@ -59,7 +59,7 @@ enum State {
     Flush,
     /// Gets the live metrics.
     Events,
-    /// Told off: what it still sends is thrown away until it hears that.
+    /// Refused: its further bytes are discarded until it has read the response.
     Linger(u64),
 }
 
@@ -119,7 +119,7 @@ impl Connection {
         }
     }
 
-    /// An event for those who watch; one who is slow misses some.
+    /// Sends an event to a client that watches; a slow one misses some.
     pub fn show(&mut self, event: &[u8]) {
         if self.output.is_empty() {
             self.output.extend_from_slice(event);
@@ -133,7 +133,7 @@ impl Connection {
         }
     }
 
-    /// Goes on until it has to wait or the turn of others comes.
+    /// Runs until it has to wait or other connections have their turn.
     pub fn drive(&mut self, cx: &mut Context) -> Fate {
         let mut left = TURN;
         loop {
@@ -209,11 +209,11 @@ impl Connection {
                 if self.keep_alive && !cx.draining {
                     return self.turn_to(State::Head, cx);
                 }
-                // It hears the end of the response, whatever it still sends.
+                // The client sees the end of the response, whatever it still sends.
                 let _ = self.socket.shutdown(Shutdown::Write);
                 self.turn_to(State::Linger(0), cx)
             }
-            State::Events | State::Linger(_) => self.throw_away(),
+            State::Events | State::Linger(_) => self.discard_input(),
         }
     }
 
@@ -228,8 +228,8 @@ impl Connection {
         Flow::Done
     }
 
-    /// Reads on until the client ends, and forgets it.
-    fn throw_away(&mut self) -> Flow {
+    /// Reads until the client ends, and discards it.
+    fn discard_input(&mut self) -> Flow {
         if let Some(reader) = self.input.reader() {
             reader.consume(usize::MAX);
         } else {
@@ -263,7 +263,7 @@ impl Connection {
         let was_empty = reader.is_empty();
         let mut bytes = vec![0; reader.len().min(cx.limits.head + 1)];
         reader.peek(0, &mut bytes);
-        // Empty lines before a request are of an old client's making.
+        // Old clients send empty lines before a request.
         let blank = bytes
             .iter()
             .take_while(|byte| b"\r\n".contains(byte))
@@ -294,7 +294,7 @@ impl Connection {
         }
     }
 
-    /// News of this connection's file.
+    /// Handles an event of this connection's file.
     pub fn event(&mut self, kind: &EventKind, cx: &mut Context) {
         let State::Upload(upload) = &mut self.state else {
             return;
@@ -305,7 +305,7 @@ impl Connection {
         }
     }
 
-    /// Looks at the clock; what is to become of a client that is too slow.
+    /// Checks the clock; returns what becomes of a client that is too slow.
     pub fn check_time(&mut self, cx: &mut Context) -> Fate {
         let (since, from) = self.measured;
         let limits = cx.limits;
@@ -339,7 +339,7 @@ impl Connection {
         Fate::Wait
     }
 
-    /// The connection is gone: so is what it had begun.
+    /// Ends the connection, and cancels what it had begun.
     pub fn end(mut self, cx: &mut Context) {
         self.turn_to(State::Flush, cx);
     }

@@ -26,16 +26,16 @@ pub struct Limits {
 /// Bytes per second of a client that is not too slow.
 pub const LEAST_SPEED: u64 = 1024;
 
-/// The one of everything.
+/// The state that all connections share.
 pub struct Context {
     pub engine: Engine,
     pub pool: BlockingPool,
     pub timings: Timings,
     pub counters: Counters,
     pub limits: Limits,
-    /// Which connection has which file.
+    /// The connection that uses each file.
     pub connections_by_fd: HashMap<Fd, usize>,
-    /// Uploads that came to nothing, whose files are not closed yet.
+    /// Uploads that were given up, whose files are not closed yet.
     pub given_up: HashMap<Fd, CString>,
     pub upload_options: OpenOptions,
     /// No new requests are taken.

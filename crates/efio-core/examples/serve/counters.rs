@@ -13,7 +13,7 @@ pub struct Counters {
     pub downloads: u64,
     /// Uploads that got their name.
     pub published: u64,
-    /// Uploads that came to nothing.
+    /// Uploads that were given up.
     pub given_up: u64,
     /// Bytes that files accepted.
     pub accepted: u64,
@@ -42,7 +42,7 @@ impl Counters {
     }
 }
 
-/// One server-sent event. `marks` are those of the uploads under way.
+/// One server-sent event. `marks` are those of the uploads in progress.
 pub fn event(cx: &Context, connections: usize, marks: (u64, u64, u64)) -> String {
     let stats = cx.engine.stats();
     let (p999, longest, undisturbed) = cx.timings.worst();

@@ -12,7 +12,7 @@ use mio::net::TcpStream;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 
-/// A download under way.
+/// A download in progress.
 pub struct Download {
     file: File,
     send: SendFile,
@@ -64,7 +64,7 @@ fn head(request: &Request, version: &Version, part: Part, keep_alive: bool) -> H
     if status == Status::NotModified {
         return head;
     }
-    // What somebody uploaded must not act as a page of this server.
+    // An uploaded file must not act as a page of this server.
     head.field("Content-Type", content_type(request))
         .field("Content-Security-Policy", "sandbox")
         .field("X-Content-Type-Options", "nosniff")
@@ -93,8 +93,8 @@ fn content_type(request: &Request) -> &'static str {
 }
 
 impl Download {
-    /// Opens what the blocking pool has open, by its descriptor: a name may lead to another file by now,
-    /// and its bytes would not be those of the length and the tag in the head.
+    /// Opens what the blocking pool has open, by its descriptor: a name may lead to another file by
+    /// now, and its bytes would not be those of the length and the tag in the head.
     fn open(kernel: OwnedFd, part: Part, (cx, id): (&mut Context, usize)) -> io::Result<Self> {
         let path = format!("/proc/self/fd/{}", kernel.as_raw_fd());
         let options = OpenOptions::new().read(true).prefetch(part.from == 0);

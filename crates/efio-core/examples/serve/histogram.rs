@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Sub-buckets per power of two: figures are exact to 1/16.
+/// Sub-buckets per power of two: values are exact to 1/16.
 const FINE: u32 = 4;
 const BUCKETS: usize = 64 << FINE;
 

@@ -1,4 +1,4 @@
-//! What a client sent and nobody took yet.
+//! Bytes that a client sent and that were not taken yet.
 
 use efio_core::bstream::{ChunkedDecoder, FrameReader, fill_from};
 use efio_core::chunks::{Buffer, ByteReader, ByteWriter, bounded_byte_stream};
@@ -49,7 +49,7 @@ impl Input {
             .map(|reader| FrameReader::new(reader, decoder))
     }
 
-    /// Takes it back with what comes behind the body.
+    /// Takes it back with the bytes after the body.
     pub fn give_back(&mut self, frames: Frames) {
         self.reader = Some(frames.into_inner());
     }

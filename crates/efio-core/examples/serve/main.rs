@@ -10,7 +10,7 @@
 //!                    pool: look up, rename, unlink, list
 //! ```
 //!
-//! An upload goes into a file of its own, is made durable, and then gets its name: half of one is
+//! An upload goes into a file of its own, is made durable, and then gets its name: a partial one is
 //! never seen. At the end, on SIGINT or SIGTERM, the server finishes what it has begun and prints
 //! how long each kind of call took.
 
@@ -80,16 +80,16 @@ struct Options {
     /// Seconds for which a client may be slower than 1 KiB/s
     #[arg(long, default_value_t = 20)]
     stall_time: u64,
-    /// Seconds for what is under way when the server is asked to end
+    /// Seconds for requests in progress when the server is asked to end
     #[arg(long, default_value_t = 10)]
     drain_time: u64,
     /// MiB of page memory for all files together
     #[arg(long, default_value_t = 64)]
     memory: usize,
-    /// Who makes the system calls
+    /// The backend that makes the system calls
     #[arg(long, value_enum, default_value_t = Backend::Auto)]
     backend: Backend,
-    /// How the bytes travel
+    /// The io mode
     #[arg(long, value_enum, default_value_t = Mode::Auto)]
     io_mode: Mode,
 }

@@ -1,4 +1,4 @@
-//! The page: one file, with nothing from elsewhere.
+//! The page: one file without external resources.
 
 use crate::json;
 use crate::response::{self, Head, Status};
@@ -24,7 +24,7 @@ pub fn send(output: &mut Vec<u8>, keep_alive: bool, with_body: bool) {
     }
 }
 
-/// A directory's name has a slash behind it, or links in its page would lead astray.
+/// Adds the trailing slash of a directory, without which relative links of its page would be wrong.
 pub fn redirect(output: &mut Vec<u8>, path: &Path, keep_alive: bool) {
     let parts = path
         .iter()
@@ -44,7 +44,7 @@ pub fn begin_events(output: &mut Vec<u8>) {
         .end(output);
 }
 
-/// What a client hears for which there is no room.
+/// The response for a client for which there is no room.
 pub fn busy() -> Vec<u8> {
     let mut output = Vec::new();
     response::short(&mut output, Status::Unavailable, false, true);

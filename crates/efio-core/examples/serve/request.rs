@@ -58,7 +58,7 @@ pub struct Request {
 }
 
 /// Parses a head at the start of `bytes`: the request and how long its head is, `None` while it is
-/// not complete. A bad one ends the connection: nobody knows where the next would begin.
+/// not complete. A bad one ends the connection: where the next one begins is unknown.
 pub fn parse(bytes: &[u8]) -> Result<Option<(Request, usize)>, Status> {
     let mut fields = [httparse::EMPTY_HEADER; FIELDS];
     let mut head = httparse::Request::new(&mut fields);
@@ -161,7 +161,7 @@ fn split_target(target: &str, method: Method) -> Result<(&str, Option<&str>), St
 }
 
 /// The path below the root, and whether it ends in a slash. The kernel keeps what is opened beneath
-/// the root; this refuses what would be a riddle anyway.
+/// the root; this refuses what would be ambiguous anyway.
 fn decode(path: &str) -> Result<(PathBuf, bool), Status> {
     let mut decoded = PathBuf::new();
     let mut parts = path[1..].split('/').peekable();
@@ -200,8 +200,8 @@ fn percent_decode(part: &str) -> Option<Vec<u8>> {
 }
 
 /// Without the white space around a field's value (RFC 9110 §5.6.3): blanks and tabs, nothing else.
-/// What Unicode takes for white space is part of the value to everybody else on the way, so that a
-/// length or a coding with it must not pass for one without.
+/// Proxies take Unicode's other white space as part of the value, so a length or a coding with it
+/// must not pass for one without.
 pub fn trim(value: &str) -> &str {
     value.trim_matches([' ', '\t'])
 }

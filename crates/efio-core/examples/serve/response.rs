@@ -77,7 +77,7 @@ impl Status {
     }
 }
 
-/// A head under way.
+/// A head that is being built.
 pub struct Head(String);
 
 impl Head {
@@ -125,7 +125,7 @@ pub fn whole(
     }
 }
 
-/// A response that says its status and nothing more.
+/// A response with its status only.
 pub fn short(output: &mut Vec<u8>, status: Status, keep_alive: bool, with_body: bool) {
     match status {
         Status::NoContent => Head::new(status, keep_alive).end(output),

@@ -1,5 +1,5 @@
 //! The directory that is served: every name is resolved beneath it by the kernel, whatever `..` and
-//! symbolic links it goes through. All of this may wait for a disk: it runs on the blocking pool' threads.
+//! symbolic links it goes through. All of this may wait for a disk: it runs on the blocking pool.
 
 use crate::conditions::Version;
 use std::ffi::{CStr, CString, OsStr};
@@ -10,7 +10,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// The directory of uploads under way, and what names nobody else may use begin with.
+/// The directory of uploads in progress; no other name may begin like it.
 pub const OURS: &str = ".efio-uploads";
 
 /// The root.
@@ -51,7 +51,7 @@ impl Root {
         // Another server's uploads are not leftovers.
         // SAFETY: an open descriptor.
         check(unsafe { libc::flock(uploads.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) })
-            .map_err(|_| io::Error::new(io::ErrorKind::AddrInUse, "served by somebody else"))?;
+            .map_err(|_| io::Error::new(io::ErrorKind::AddrInUse, "served by another process"))?;
         let root = Self { directory, uploads };
         let leftovers = names(&root.uploads)?;
         for name in &leftovers {
@@ -82,7 +82,7 @@ impl Root {
         }
     }
 
-    /// Whether an upload may be put there in the end, so that nobody sends it in vain.
+    /// Checks whether an upload may get this path in the end, before the client sends it.
     pub fn check_target(&self, path: &Path) -> io::Result<()> {
         let (parent, name) = self.parent(path)?;
         match stat(parent.as_raw_fd(), &name, libc::AT_SYMLINK_NOFOLLOW) {
@@ -123,7 +123,7 @@ impl Root {
         Ok(is_new)
     }
 
-    /// Removes an upload that came to nothing.
+    /// Removes an upload that was given up.
     pub fn discard(&self, upload: &CStr) -> io::Result<()> {
         // SAFETY: an open directory and a NUL-terminated name.
         check(unsafe { libc::unlinkat(self.uploads.as_raw_fd(), upload.as_ptr(), 0) })
@@ -146,7 +146,8 @@ impl Root {
             if name.to_bytes().starts_with(OURS.as_bytes()) {
                 continue;
             }
-            // A file may go while we look. A symbolic link is not shown: it may lead out of the root.
+            // A file may go while we look. A symbolic link is not shown: it may lead out of the
+            // root.
             let Ok(stat) = stat(directory.as_raw_fd(), &name, libc::AT_SYMLINK_NOFOLLOW) else {
                 continue;
             };
@@ -212,7 +213,7 @@ fn open_beneath(directory: RawFd, path: &CStr, flags: i32) -> io::Result<OwnedFd
         )
     } as RawFd;
     check(fd)?;
-    // SAFETY: a new descriptor that nobody else owns.
+    // SAFETY: a new descriptor without another owner.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 

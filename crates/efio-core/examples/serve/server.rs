@@ -1,4 +1,4 @@
-//! The loop: the one thread that does everything but wait for a disk.
+//! The loop: the one thread that does everything except wait for a disk.
 
 use crate::blocking::{Answer, Job};
 use crate::connection::{Connection, Fate};
@@ -79,7 +79,7 @@ impl Server {
         })
     }
 
-    /// Serves until it is told to end and everybody is served or cut off.
+    /// Serves until it is asked to end and every connection is finished or cut off.
     pub fn run(&mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(1024);
         while !self.is_over() {
@@ -118,7 +118,7 @@ impl Server {
                 Token(id) => self.ready(id, event),
             }
         }
-        // These two are cheap to ask, and asked after the wait that told of them.
+        // Both checks are cheap, and come after the wait that reported them.
         self.take_events();
         self.take_answers();
         self.accept();
@@ -134,7 +134,7 @@ impl Server {
 
     fn ready(&mut self, id: usize, event: &Event) {
         if let Some(connection) = self.connections.get_mut(&id) {
-            // A closed end shows as a read or write that says so.
+            // A closed end shows as the result of a read or write.
             let readable = event.is_readable() || event.is_read_closed() || event.is_error();
             let writable = event.is_writable() || event.is_write_closed() || event.is_error();
             connection.ready(readable, writable);
@@ -148,7 +148,7 @@ impl Server {
         }
     }
 
-    /// News of files to the connections that have them.
+    /// Dispatches events of files to their connections.
     fn take_events(&mut self) {
         loop {
             let queue = self.cx.engine.events();
@@ -160,7 +160,7 @@ impl Server {
                     self.cx.pool.ask(0, Job::Discard(upload));
                 }
             }
-            // A file that its connection gave up has no route.
+            // A file that its connection gave up has no entry.
             let Some(&id) = self.cx.connections_by_fd.get(&event.fd) else {
                 continue;
             };
@@ -239,7 +239,7 @@ impl Server {
         }
     }
 
-    /// Looks at the clocks, and shows the figures to those who watch.
+    /// Checks the clocks, and sends the metrics to the clients that watch.
     fn tick(&mut self) {
         self.ticked = Instant::now();
         self.ticks += 1;
@@ -283,7 +283,7 @@ impl Server {
         }
     }
 
-    /// The first signal ends the service in peace, the second at once.
+    /// The first signal ends the service gracefully, the second at once.
     fn signalled(&mut self) {
         let mut count = self.signals.take();
         if count > 0 && self.drain_until.is_none() {

@@ -1,4 +1,4 @@
-//! An upload: into a file that has no name that anybody sees, made durable, then renamed.
+//! An upload: into a file under a hidden name, made durable, then renamed.
 //!
 //! ```text
 //!  body ─► file in the directory of uploads ─ sync ─► Synced ─ close ─► rename (a blocking pool) ─► 201, 204
@@ -20,7 +20,7 @@ use std::ffi::CString;
 use std::io::{self, BufRead, ErrorKind};
 use std::path::PathBuf;
 
-/// An upload under way.
+/// An upload in progress.
 pub struct Upload {
     /// `None` once it is durable and closed.
     file: Option<File>,
@@ -234,7 +234,7 @@ impl Upload {
         }
     }
 
-    /// News of the file.
+    /// Handles an event of the file.
     pub fn event(&mut self, kind: &EventKind, cx: &mut Context, id: usize) -> Option<Status> {
         match (kind, self.phase) {
             (EventKind::Failed(failure), _) => Some(Status::of_errno(Some(failure.errno.0))),
@@ -264,13 +264,13 @@ impl Upload {
     fn close(&mut self, cx: &mut Context) {
         if let Some(file) = self.file.take() {
             cx.connections_by_fd.remove(&file.fd());
-            // Everything is durable, or given up: there is no error left to hear.
+            // Everything is durable, or given up: no error is left to report.
             let _ = cx.timings.time(Call::Close, || file.close());
         }
     }
 
-    /// Gives it up, unless the blocking pool has it already. The file goes when it is closed: it may not
-    /// even be there before. A chunked body takes the input along: the connection ends.
+    /// Gives it up, unless the blocking pool has it already. The file is removed once it is closed:
+    /// it may not exist before. A chunked body takes the input along: the connection ends.
     pub fn abandon(&mut self, cx: &mut Context) {
         if let Some(file) = &self.file {
             cx.given_up.insert(file.fd(), self.name.clone());

@@ -1,4 +1,4 @@
-//! Calls on a file whose engine has ended say so, as waits do.
+//! Calls and waits on a file whose engine has ended return `ESHUTDOWN`.
 
 use crate::common::{Dir, TIMEOUT, errno};
 use efio_core::{Engine, OpenOptions};

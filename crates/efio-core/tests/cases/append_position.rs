@@ -1,4 +1,4 @@
-//! F89: behind an append the position is the end of the file, beside std and tokio.
+//! F89: after an append the position is the end of the file, as with std and tokio.
 
 use crate::common::fixtures::{MODES, backends};
 use crate::common::{Dir, TIMEOUT, event, ready, write_all};
@@ -42,7 +42,7 @@ fn read(engine: &Engine, file: &File) -> Vec<u8> {
     buffer.into_inner()[..n].to_vec()
 }
 
-/// Append, tell, read, in each order, with what others append in between.
+/// Append, ask for the position, read, in each order, with appends of others in between.
 #[test]
 fn as_std_has_it() {
     each_engine(|engine, path, of| {
@@ -96,7 +96,7 @@ fn as_std_has_it() {
     });
 }
 
-/// A read that has to ask where the end is blocks once, and its event brings the answer.
+/// A read that has to look for the end blocks once; after its event the call completes.
 #[test]
 fn a_read_is_notified_once() {
     each_engine(|engine, path, of| {
@@ -106,7 +106,7 @@ fn a_read_is_notified_once() {
             write_all(engine, &file, b"abc").unwrap();
             let result = file.read(&mut [0; 20]);
             if round % 2 == 0 {
-                // What is written by the same thread makes its question another one.
+                // A write of the same thread makes the pending look-up obsolete.
                 write_all(engine, &file, b"abc").unwrap();
                 _ = file.read(&mut [0; 20]);
             }
@@ -146,7 +146,7 @@ fn a_file_that_is_only_appended_to() {
     });
 }
 
-/// Whoever waits for the end of a file that never opens hears of that.
+/// A wait for the end of a file that never opens returns the error of the open.
 #[test]
 fn an_open_that_fails() {
     each_engine(|engine, path, of| {
@@ -169,7 +169,7 @@ fn an_open_that_fails() {
     });
 }
 
-/// A reader beside a thread that appends through the same descriptor is answered.
+/// A reader beside a thread that appends through the same descriptor gets its answer.
 #[test]
 fn beside_a_writer() {
     use std::sync::atomic::{AtomicBool, Ordering};
@@ -272,7 +272,7 @@ mod tasks {
         });
     }
 
-    /// By hand: nothing was started, and the position is told all the same.
+    /// By hand: `poll_complete` without `start_seek` returns the position all the same.
     #[test]
     fn completed_without_a_start() {
         each_engine(|engine, path, of| {

@@ -1,6 +1,6 @@
 //! A write reaches the file-size limit (F44), and then a callback runs with the signal mask of the
-//! program (F73): `SIGXFSZ`, which the kernel holds for the thread that submitted the write, must not
-//! end the process there.
+//! program (F73): `SIGXFSZ`, which the kernel holds for the thread that submitted the write, must
+//! not end the process there.
 
 use crate::common::child::{child_arg, limit, run_in_child};
 use crate::common::fixtures::{MODES, backends};

@@ -1,6 +1,6 @@
-//! F73, F74: what code of the program finds where the engine runs it, in a callback or behind a
-//! waker: handlers of faults run, a child that it starts has the mask of the program, and the stack
-//! is what `pthread_create(3)` gives.
+//! F73, F74: what code of the program finds where the engine runs it, in a callback or in a waker:
+//! handlers of faults run, a child that it starts has the mask of the program, and the stack is
+//! what `pthread_create(3)` gives.
 
 use crate::common::child::{child_arg, run_in_child};
 use crate::common::fixtures::backends;
@@ -33,7 +33,7 @@ extern "C" fn handler(_: i32) {
 fn handled() -> usize {
     let is_handled = |&signal: &i32| {
         let before = HANDLED.load(Ordering::Relaxed);
-        // SAFETY: the handler counts. A blocked signal waits, and is of the thread alone.
+        // SAFETY: the handler counts. A blocked signal waits, and is of this thread only.
         unsafe { libc::raise(signal) };
         HANDLED.load(Ordering::Relaxed) == before + 1
     };
@@ -66,7 +66,7 @@ fn deep(bytes: usize) -> usize {
     below + usize::from(frame[bytes % FRAME])
 }
 
-/// Three quarters of what the first thread has, which is what others have, too.
+/// Three quarters of the first thread's stack, which is the size that other threads get.
 fn most_of_the_stack() -> usize {
     let mut limit = MaybeUninit::<libc::rlimit>::uninit();
     // SAFETY: room for the answer, which is there then.

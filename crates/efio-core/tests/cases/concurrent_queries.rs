@@ -1,5 +1,5 @@
-//! Several threads, tasks and an event loop ask the same questions of one file, and each is
-//! answered (F93). Seen: of two threads in `wait_size` one waited for ever.
+//! Several threads, tasks and an event loop make the same calls on one file, and each completes
+//! (F93). The fault: of two threads that waited for the length one waited without end.
 
 use crate::common::fixtures::backends;
 use crate::common::{Dir, TIMEOUT, event};
@@ -15,12 +15,12 @@ use std::thread;
 const THREADS: usize = 3;
 const ROUNDS: usize = 100;
 
-/// Each question that a thread can ask.
+/// Each call that a thread can wait in.
 fn query_by_thread(file: &File) -> io::Result<()> {
     file.blocking(TIMEOUT).wait_open()?;
     file.blocking(TIMEOUT).wait_writable()?;
     match file.write(b"by a thread") {
-        // Another one took the room.
+        // Another thread took the room.
         Err(error) if error.kind() != ErrorKind::WouldBlock => return Err(error),
         _ => {}
     }
@@ -38,7 +38,7 @@ fn query_by_thread(file: &File) -> io::Result<()> {
     Ok(())
 }
 
-/// Each question that a task can ask. A read moves the position of all, to the end and no further.
+/// Each call that a task can poll. A read moves the shared position, to the end and no further.
 async fn query_by_task(file: &File) -> io::Result<()> {
     poll_fn(|cx| file.poll_open(cx)).await?;
     assert!(poll_fn(|cx| file.poll_write(cx, b"by a task")).await? > 0);
@@ -50,7 +50,7 @@ async fn query_by_task(file: &File) -> io::Result<()> {
     Ok(())
 }
 
-/// What an event loop can ask, once; whether it was answered.
+/// Makes each call of an event loop once; returns whether all completed.
 fn query_by_loop(file: &File) -> io::Result<bool> {
     let answered = file.len().and_then(|_| {
         let mut file = file;
@@ -96,7 +96,7 @@ fn query_all(backend: BackendKind) {
         for _ in 0..2 * THREADS {
             all_done
                 .recv_timeout(2 * TIMEOUT)
-                .expect("somebody waits for ever");
+                .expect("a call waits without end");
         }
     });
     file.wait_closed(Some(TIMEOUT)).unwrap();
@@ -109,7 +109,7 @@ fn every_query_is_answered() {
     }
 }
 
-/// Two event loops, say: each asks for the size by itself.
+/// Two event loops, say: each asks for the length by itself.
 #[test]
 fn two_threads_that_wait_for_the_size_are_both_answered() {
     for &backend in backends() {
@@ -139,7 +139,7 @@ fn refused(engine: &Engine, dir: &Dir, bytes: &[u8]) -> File {
     file
 }
 
-/// One gets the bytes, and all are answered.
+/// One caller gets the bytes, and every call completes.
 #[test]
 fn every_call_for_unwritten_bytes_is_answered() {
     for &backend in backends() {

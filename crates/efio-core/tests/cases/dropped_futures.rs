@@ -29,7 +29,7 @@ fn save(engine: &Engine, path: &Path, bytes: &[u8]) {
     file.wait_closed(Some(TIMEOUT)).unwrap();
 }
 
-/// Opens that were dropped cut nothing off of what is written and synced behind them.
+/// Opens that were dropped truncate nothing that is written and synced after them.
 #[test]
 fn a_dropped_open_truncates_nothing_later() {
     let dir = Dir::new();
@@ -47,8 +47,8 @@ fn a_dropped_open_truncates_nothing_later() {
     assert!(std::fs::read(&path).unwrap() == bytes, "later");
 }
 
-/// A file that nobody opens again keeps what it had, if the open was withdrawn in time; the engine has
-/// not taken it up in its callback.
+/// A file that is not opened again keeps its contents if the open was cancelled in time: the engine
+/// was in its callback and had not started it.
 #[test]
 fn an_open_that_is_cancelled_in_time_changes_nothing() {
     use std::sync::{Arc, Mutex, Weak};
@@ -60,7 +60,7 @@ fn an_open_that_is_cancelled_in_time_changes_nothing() {
     let inside = Arc::clone(&owner);
     let target = path.clone();
     let callback = move |_| {
-        // The engine's own thread: it looks at none of these opens before this is over.
+        // The engine's own thread: it starts none of these opens before this callback returns.
         if let Some(engine) = inside.lock().unwrap().upgrade() {
             drop_pending(AsyncFile::open(&engine, &target, &new()));
         }

@@ -1,4 +1,4 @@
-//! F66: `Duration::MAX` is for ever in each place that takes a time.
+//! F66: `Duration::MAX` means no timeout wherever a duration is taken.
 
 use crate::common::{Dir, TIMEOUT};
 use efio_core::log::{LogOptions, WhenBehind};
@@ -28,7 +28,7 @@ fn an_interval_of_an_engine_never_ends() {
         let file = engine.open(dir.join("file"), &writing()).unwrap();
         file.blocking(None).wait_open().unwrap();
         file.write(b"accepted").unwrap();
-        // The driver has heard of the bytes once it has made a size of them.
+        // The driver has seen the bytes once it has answered with a size.
         assert_eq!(file.blocking(TIMEOUT).len().unwrap(), 8);
         file.write(b", too").unwrap();
         file.wait_closed(Some(TIMEOUT)).unwrap();

@@ -1,5 +1,5 @@
-//! F60: an open to which the kernel says `EAGAIN` is tried again or waited for. It ends, and while it
-//! has not it is pending, which no error says.
+//! F60: an open that the kernel answers with `EAGAIN` is retried or waited for. It completes, and
+//! until then it is pending, which is not an error.
 
 use crate::common::fixtures::backends;
 use crate::common::{Dir, TIMEOUT, skip};
@@ -40,15 +40,15 @@ fn an_open_beneath_goes_well_while_others_rename() {
     });
 }
 
-/// Takes a lease on the file at `path` that forbids others to open it, in this process, which no
-/// longer hears of it when they do.
+/// Takes a lease on the file at `path` that holds every other open of it. This process ignores the
+/// signal that such an open sends.
 fn lease(path: &std::path::Path) -> Option<fs::File> {
     let file = fs::File::options()
         .read(true)
         .write(true)
         .open(path)
         .unwrap();
-    // SAFETY: plain values; the disposition of a signal that nobody here uses, and a lease on a
+    // SAFETY: plain values; the disposition of a signal that is not used here, and a lease on a
     // descriptor of ours.
     let result = unsafe {
         libc::signal(libc::SIGIO, libc::SIG_IGN);
@@ -62,7 +62,7 @@ fn lease(path: &std::path::Path) -> Option<fs::File> {
 }
 
 /// open(2) sleeps until the lease is given back. Here the open is pending for so long, keeps its
-/// place, and holds up nobody: there is one worker.
+/// place, and delays no other: there is one worker.
 #[test]
 fn an_open_of_a_leased_file_waits_and_nobody_else_does() {
     let dir = Dir::new();
@@ -85,7 +85,10 @@ fn an_open_of_a_leased_file_waits_and_nobody_else_does() {
             let other = engine.open(path, &options).unwrap();
             other.blocking(TIMEOUT).wait_open().unwrap();
             let pending = file.open_status();
-            assert!(!pending.expect("pending is no error"), "the lease is there");
+            assert!(
+                !pending.expect("pending is not an error"),
+                "the lease is there"
+            );
         }
         let events: Vec<_> = engine.events().drain().collect();
         assert!(
@@ -102,7 +105,7 @@ fn an_open_of_a_leased_file_waits_and_nobody_else_does() {
     }
 }
 
-/// An engine that ends meanwhile says what it has not written.
+/// An engine that ends meanwhile reports what it has not written.
 #[test]
 fn a_pending_open_does_not_hold_up_a_shutdown() {
     let dir = Dir::new();

@@ -2,7 +2,7 @@
 //! descriptor: edges (mio, tokio's `AsyncFd`, EPOLLET, EPOLLONESHOT, the crate polling) and levels.
 //! None misses an event (F82): a wait that runs into its timeout while events are available failed.
 //!
-//! `EFIO_EVENTS=10000000` takes that many in all; the gate takes fewer.
+//! `EFIO_EVENTS=10000000` takes that many in all; CI takes fewer.
 
 use crate::common::fixtures::backends;
 use crate::common::{Dir, TIMEOUT};
@@ -25,12 +25,12 @@ const READS: u64 = 2;
 
 /// A way to wait for the event descriptor.
 trait Loop {
-    /// Waits, has all events taken, and gets ready for the next wait. Whether the wait ended by a
+    /// Waits, takes all events, and prepares the next wait. Returns whether the wait ended by a
     /// wake-up.
     fn turn(&mut self, take: &mut dyn FnMut()) -> bool;
 }
 
-/// mio, which asks for edges.
+/// mio, which is edge-triggered.
 struct Mio(mio::Poll, mio::Events);
 
 impl Mio {
@@ -53,7 +53,7 @@ impl Loop for Mio {
     }
 }
 
-/// The event queue as tokio wants it.
+/// The event queue as `AsyncFd` needs it.
 struct Queue<'a>(&'a EventQueue);
 
 impl AsRawFd for Queue<'_> {
@@ -116,7 +116,7 @@ impl<'a> Epoll<'a> {
         // SAFETY: no pointers; the result is checked.
         let set = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
         assert!(set >= 0);
-        // SAFETY: it was just made, and nobody else knows it.
+        // SAFETY: it was just made, and has no other owner.
         let set = unsafe { OwnedFd::from_raw_fd(set) };
         let queue = queue.as_fd();
         let epoll = Self { set, queue, flags };
@@ -167,7 +167,7 @@ impl Loop for Poll<'_> {
     }
 }
 
-/// The crate polling, which async-io and smol stand on.
+/// The crate polling, the base of async-io and smol.
 struct Polling<'a> {
     poller: polling::Poller,
     events: polling::Events,

@@ -21,8 +21,9 @@ fn read(engine: &Engine, path: &Path, mode: IoMode, from: u64) -> Vec<u8> {
     read_all(engine, &file, 50_000).unwrap()
 }
 
-/// F63, F87: files that a program makes up, with direct IO: sizes of 0, too small and too large, reads
-/// that are short. They are read as read(2) reads them, by workers, and the statistics say so.
+/// F63, F87: files that a program makes up, with direct IO: sizes of 0, too small and too large,
+/// reads that are short. They are read as read(2) reads them, by workers, and the statistics say
+/// so.
 #[test]
 fn made_up_files_are_read_to_their_ends() {
     let content = pattern(300_001);
@@ -144,8 +145,8 @@ fn the_end_is_one_of_when_the_consumer_arrives() {
                     .events(false)
                     .clone();
                 let file = engine.open(&path, &options.io_mode(mode)).unwrap();
-                // What it holds, and where it ends, is known by then.
-                // Where nobody tells it without waiting, a read of an empty file asks the driver.
+                // What it holds, and where it ends, is known by then. Where the caller cannot see
+                // it without waiting, a read of an empty file asks the driver.
                 while (len > 0 || !PORTABLE)
                     && !engine.file(file.fd()).readiness().unwrap().readable
                 {

@@ -1,8 +1,8 @@
-//! F88: whoever waits for bytes to be written, or asks how long a file is, is answered while others
-//! write on: its mark is that of its call.
+//! F88: a wait for bytes to be written, and a call for the length of a file, complete while others
+//! write on: what counts is the mark at the time of the call.
 //!
-//! Writers take no break until everybody is answered, and the file has bytes that the kernel does
-//! not have at every look, so that "nothing is pending" never comes.
+//! Writers do not pause until every call has completed, so at any time the file has bytes that the
+//! kernel lacks, and "nothing is pending" never comes.
 
 use crate::common::{Dir, TIMEOUT};
 use efio_core::{BackendKind, Engine, EventKind, File, IoMode, OpenOptions};
@@ -114,11 +114,11 @@ fn tasks_are_answered() {
             }
         };
         let in_time = runtime.block_on(async { tokio::time::timeout(TIMEOUT, all).await });
-        in_time.expect("a task that waits for ever");
+        in_time.expect("a task that waits without end");
     });
 }
 
-/// Who writes after a question that was not answered means the new bytes as well.
+/// A caller that writes after a call that would block gets a length that counts the new bytes.
 #[test]
 fn an_own_write_belongs_to_the_next_answer() {
     let (dir, engine) = (Dir::new(), Engine::new().unwrap());
@@ -127,12 +127,12 @@ fn an_own_write_belongs_to_the_next_answer() {
     file.blocking(TIMEOUT).wait_open().unwrap();
     for round in 0..200u64 {
         assert_eq!(file.write(b"abc").unwrap(), 3);
-        // Given up, whatever it says.
+        // Dropped, whatever it returned.
         let _ = (&file).flush();
         let _ = file.len();
         assert_eq!(file.write(b"defg").unwrap(), 4);
         let accepted = (round + 1) * 7;
-        // Without an event: looks until it is answered.
+        // Without an event: repeats the call until it completes.
         while let Err(error) = (&file).flush() {
             assert_eq!(error.kind(), ErrorKind::WouldBlock);
             thread::yield_now();

@@ -1,5 +1,5 @@
-//! F68: a process forks while other threads are inside efio, whose locks stay taken in the child for
-//! ever. Every call there ends all the same, refused with `ESHUTDOWN`, and so does every drop.
+//! F68: a process forks while other threads are inside efio, whose locks stay taken in the child
+//! for ever. Every call there ends all the same, refused with `ESHUTDOWN`, and so does every drop.
 
 use crate::common::fixtures::backends;
 use crate::common::{Dir, TIMEOUT};
@@ -18,7 +18,7 @@ enum End {
     Signal(i32),
 }
 
-/// A child that says by its status whether `work` held; `SIGALRM` ends one that hangs.
+/// Runs `work` in a child, whose exit status is the result; `SIGALRM` ends one that hangs.
 fn in_child(work: impl FnOnce() -> bool) -> End {
     // SAFETY: the child calls efio, which takes no lock in a child, and leaves by `_exit`.
     match unsafe { libc::fork() } {
@@ -88,7 +88,7 @@ fn a_log_of_four_threads() {
     assert!(!text.contains("child"));
 }
 
-/// Every lock there is, is taken by somebody at some of the forks.
+/// Each of the engine's locks is held by some thread at some of the forks.
 #[test]
 fn files_of_busy_threads() {
     const FORKS: usize = 40;
@@ -110,7 +110,7 @@ fn files_of_busy_threads() {
                 let own = open(&engine, &dir, "own");
                 let buffer = engine.buffer(1 << 20).ok();
                 in_child(|| {
-                    // What gives memory back, or asks the driver for something.
+                    // Drops that free memory or send the driver a command.
                     drop((own, buffer));
                     all_refused(&engine, &kept, &dir)
                 })
@@ -150,7 +150,7 @@ fn use_all(engine: &Engine, dir: &Dir, name: &str, kept: &File) {
     let _ = file.wait_closed(Some(TIMEOUT));
 }
 
-/// In the child: each call says `ESHUTDOWN`.
+/// In the child: each call returns `ESHUTDOWN`.
 fn all_refused(engine: &Engine, file: &File, dir: &Dir) -> bool {
     let (fd, some) = (file.fd(), Some(TIMEOUT));
     let answered = engine.stats().stray_completions == 0 && engine.events().try_next().is_none();

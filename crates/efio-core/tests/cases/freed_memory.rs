@@ -1,5 +1,6 @@
-//! Memory that the program gives back wakes who waits for memory at once, though no op ends and no
-//! call tells the engine (F94). Seen as a wake-up at the engine's next look, up to 100 ms later.
+//! Memory that the program frees wakes a waiter at once, though no op completes and no call
+//! notifies the engine (F94). The fault showed as a wake-up at the engine's next poll, up to 100 ms
+//! later.
 
 use crate::common::fixtures::backends;
 use crate::common::{Dir, TIMEOUT};
@@ -9,8 +10,8 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// The engine's own looks are 100 ms apart. By chance one of them comes in so short a time, but not
-/// in most rounds.
+/// The engine polls every 100 ms. By chance one poll falls into so short a time, but not in most
+/// rounds.
 const AT_ONCE: Duration = Duration::from_millis(20);
 const ROUNDS: u32 = 15;
 
@@ -38,7 +39,7 @@ fn woken_after(engine: &Engine, file: &File, wait: impl Fn(&File) + Sync) -> Dur
             Instant::now()
         });
         ready.wait();
-        // Until it waits, and the engine sleeps: turns follow one another at its own looks alone.
+        // Until it waits, and the engine sleeps: its turns come from its own polls only.
         let begin = Instant::now();
         let mut turns = engine.stats().turns;
         let mut since = Instant::now();

@@ -1,5 +1,5 @@
-//! The documented loop, level-triggered: it waits until the event descriptor is readable, then takes
-//! events until none is left. The control of the edge-triggered cases (F82).
+//! The documented loop, level-triggered: it waits until the event descriptor is readable, then
+//! takes events until none is left. The control for the edge-triggered cases (F82).
 
 use crate::common::fixtures::backends;
 use crate::common::{Dir, TIMEOUT, readable};

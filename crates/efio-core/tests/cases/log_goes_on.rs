@@ -1,4 +1,4 @@
-//! A log after trouble, and beside writers that take no break: it ends, and says what is missing.
+//! A log after failures, and beside writers that do not pause: it ends, and counts what is missing.
 
 use crate::common::{Dir, TIMEOUT, errno, mount};
 use efio_core::log::{LogOptions, LogWriter, WhenBehind};
@@ -101,7 +101,7 @@ fn after_a_full_disk_it_goes_on() {
     }
 }
 
-/// `Drop` says that it took the lines that found no room.
+/// With `Drop`, lines that found no room were accepted: returns how many of those are missing.
 fn dropped_as_ok(when_behind: WhenBehind, taken: &[u64], lines: &[&str]) -> u64 {
     match when_behind {
         WhenBehind::Drop => taken.len() as u64 - lines.len() as u64,
@@ -209,7 +209,8 @@ fn it_ends_beside_writers() {
     }
 }
 
-/// F88: a panic that is caught waits for what was taken before it, and not for what others log on.
+/// F88: a caught panic waits for the lines accepted before it, and not for those that others log
+/// later.
 #[test]
 fn a_caught_panic_waits_for_no_writer() {
     const PANICS: usize = 10;
@@ -239,7 +240,7 @@ fn a_caught_panic_waits_for_no_writer() {
                 let _ = catch_unwind(|| panic!("as planned, and caught"));
                 let len = fs::metadata(&path).unwrap().len();
                 assert!(len >= taken, "{len} bytes of {taken}");
-                // Whoever waits for the writers waits for five seconds each time, fifty together.
+                // Waiting for the writers would take five seconds each time, fifty together.
                 let took = start.elapsed();
                 assert!(took < Duration::from_secs(20), "{took:?}");
             }

@@ -1,13 +1,13 @@
 //! Programs that showed faults in use, as tests: one file for each, named after what it does, with
-//! the number of its fault (`F82`) in its text. This runs them all, those of the other crates with
-//! them:
+//! the number of its fault (`F82`) in its text. This command runs all of them, also those of the
+//! other crates:
 //!
 //! ```text
 //! cargo test --workspace --features efio-core/tokio --test cases
 //! ```
 //!
 //! A case runs on every backend that starts here, waits for states and never for the clock (only
-//! [`TIMEOUT`](common::TIMEOUT) ends a hang), and says `SKIPPED` and why where it cannot run.
+//! [`TIMEOUT`](common::TIMEOUT) ends a hang), and prints `SKIPPED` and why where it cannot run.
 
 #[path = "../common/mod.rs"]
 mod common;

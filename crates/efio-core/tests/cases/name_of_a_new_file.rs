@@ -1,5 +1,5 @@
-//! F62, F90: the name of a new file. Its directory is the one that got the name, wherever it is by the
-//! first sync; and whatever becomes of it, the bytes are durable and the file lives.
+//! F62, F90: the name of a new file. Its directory is the one that got the name, wherever it is by
+//! the first sync; and whatever becomes of it, the bytes are durable and the file lives.
 
 use crate::common::child::{child_arg, deny, limit, run_in_child};
 use crate::common::fixtures::backends;
@@ -23,7 +23,8 @@ fn create(engine: &Engine, path: impl AsRef<Path>) -> File {
     file
 }
 
-/// Syncs the file, which has to live: it takes more bytes. What is known of its name.
+/// Syncs the file, which has to work afterwards: it takes more bytes. Returns the state of its
+/// name.
 fn sync(file: &File) -> NameState {
     let mark = file.sync().unwrap();
     file.blocking(TIMEOUT).wait_synced(mark).unwrap();
@@ -109,13 +110,13 @@ fn the_name_is_where_the_links_lead() {
     std::os::unix::fs::symlink("file", dir.join("files/next")).unwrap();
     let engine = start(BackendKind::Pool);
     let file = create(&engine, dir.join("links/first"));
-    // Who has no more than the link could not find it now.
+    // With the link only, the directory could not be found any more.
     fs::remove_dir_all(dir.join("links")).unwrap();
     assert_eq!(sync(&file), NameState::Durable);
     assert!(dir.join("files/file").exists());
 }
 
-/// What the directory's fsync says: nothing of it harms the file. The data is synced by another call.
+/// No error of the directory's fsync harms the file. The data is synced by another call.
 #[cfg(target_os = "linux")]
 #[test]
 fn an_error_of_the_directory_is_reported_and_harms_nothing() {
@@ -138,7 +139,7 @@ fn an_error_of_the_directory_is_reported_and_harms_nothing() {
         let file = create(&engine, &path);
         assert_eq!(sync(&file), NameState::Unknown(Errno(errno)));
         assert_eq!(sync(&file), NameState::Unknown(Errno(errno)));
-        assert_eq!(engine.stats().names_unknown, 1, "told once");
+        assert_eq!(engine.stats().names_unknown, 1, "counted once");
         close(file, "hello\nmore\nmore\n", Some(path));
     }
 }
@@ -157,14 +158,14 @@ fn without_a_descriptor_the_name_waits_and_the_bytes_do_not() {
     set_soft(spare.as_raw_fd() as u64 + 1);
     drop(spare);
     let file = create(&engine, &path);
-    assert_eq!(sync(&file), NameState::Pending, "told, and tried again");
+    assert_eq!(sync(&file), NameState::Pending, "reported, and retried");
     set_soft(64);
     assert_eq!(sync(&file), NameState::Durable);
     close(file, "hello\nmore\nmore\n", Some(path));
 }
 
 fn set_soft(most: u64) {
-    // SAFETY: plain values; a limit of this process, which exists for one test alone.
+    // SAFETY: plain values; a limit of this process, which exists for one test only.
     unsafe {
         let mut limit: libc::rlimit = std::mem::zeroed();
         libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit);
@@ -173,7 +174,7 @@ fn set_soft(most: u64) {
     }
 }
 
-/// Directories that are held are given up for files, and found again.
+/// Descriptors of directories are given up for files, and opened again.
 #[test]
 fn directories_do_not_cost_a_file_its_descriptor() {
     if child_arg().is_none() {
@@ -244,7 +245,7 @@ fn another_user_by_the_first_sync() {
         mode & 0o001 == 0
     };
     if dir.path().ancestors().skip(1).any(closed) {
-        return skip("another user: a directory above is closed to him");
+        return skip("another user: a parent directory denies access");
     }
     let set = |path: &Path, mode| {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
@@ -256,7 +257,7 @@ fn another_user_by_the_first_sync() {
     set(&dir.join("dropbox"), 0o1733);
     let engine = start(BackendKind::Pool);
     let file = create(&engine, dir.join("private/file"));
-    // SAFETY: identities of this process, which exists for one test alone.
+    // SAFETY: identities of this process, which exists for one test only.
     if unsafe { libc::setgid(NOBODY) | libc::setuid(NOBODY) } != 0 {
         return skip("another user: only root becomes one");
     }

@@ -78,7 +78,7 @@ fn saved_twice() {
     }
 }
 
-/// A file that was not there is found and read as it was written, before anybody waited for its open.
+/// A new file is found and read as it was written, before its open was waited for.
 #[test]
 fn read_behind_its_close() {
     let dir = Dir::new();
@@ -95,7 +95,7 @@ fn read_behind_its_close() {
     });
 }
 
-/// It is known by what it is, not by its name.
+/// A file is identified by device and inode, not by its name.
 #[test]
 fn by_another_name() {
     let dir = Dir::new();
@@ -119,7 +119,7 @@ fn by_another_name() {
     });
 }
 
-/// What is appended and what is written at an offset come behind it as well, and `O_EXCL` sees the file.
+/// Appends and writes at an offset are ordered after the close too, and `O_EXCL` sees the file.
 #[test]
 fn in_every_mode() {
     let dir = Dir::new();

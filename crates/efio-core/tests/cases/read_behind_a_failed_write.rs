@@ -1,5 +1,5 @@
 //! F92: a read waits for the bytes that its own file accepted before it. When the kernel refuses
-//! them, the read gets the error of the write, whoever asks, and once it has asked.
+//! them, the read gets the error of the write, by whatever call, and at its first call.
 
 use crate::common::child::{child_arg, limit, run_in_child};
 use crate::common::fixtures::backends;
@@ -79,7 +79,7 @@ const ASKING: [(&str, Ask); 5] = [
     }),
 ];
 
-/// Calls, and calls again after each event that says so: a few times, for it never spins.
+/// Calls, and calls again after each event: a few times, as it must not spin.
 fn by_events(
     engine: &Engine,
     file: &File,
@@ -95,5 +95,5 @@ fn by_events(
             result => return result,
         }
     }
-    panic!("it is told to come back, and finds nothing: without end");
+    panic!("it is notified, and finds nothing: without end");
 }

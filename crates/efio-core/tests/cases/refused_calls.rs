@@ -2,7 +2,7 @@
 //! `EINVAL`, as containers and sandboxes do. Another call stands in, or there is a clean error: the
 //! right bytes or none, no panic, no hang.
 //!
-//! A trace of the program says which calls there are, so that none is forgotten that comes later.
+//! A trace of the program lists the calls, so that no later one is forgotten.
 
 use crate::common::child::{child_arg, child_command, deny};
 use crate::common::{Dir, TIMEOUT, pattern, skip};
@@ -17,7 +17,7 @@ use std::{env, fs, thread};
 
 const TEST: &str = "refused_calls::what_is_refused_has_a_stand_in_or_a_clean_error";
 
-/// Tells the program its directory.
+/// The variable with the program's directory.
 const PLACE: &str = "EFIO_TEST_PLACE";
 
 /// Exit codes of the program. Nothing has to be printed for them.
@@ -25,7 +25,7 @@ const RIGHT: i32 = 10;
 const CLEAN_ERROR: i32 = 11;
 const NO_FILTER: i32 = 12;
 
-/// What nobody reads or writes files without: refused, there is an error that says so.
+/// Calls without which files cannot be read or written: refused, there is an error that says so.
 const NEEDED: [&str; 8] = [
     "openat",
     "close",
@@ -37,7 +37,7 @@ const NEEDED: [&str; 8] = [
     "write",
 ];
 
-/// The process itself, its threads or its C library end without it, whoever uses it.
+/// Calls without which the process, its threads or its C library end, whatever the program.
 const BEYOND_US: [&str; 10] = [
     // The C library ends each thread without it; std panics at EINVAL.
     "rseq",
@@ -174,7 +174,7 @@ fn try_out(number: i64, name: &str, errno: i32) -> Option<String> {
     }
 }
 
-/// The program: says by its exit code how it went.
+/// The program: its exit code is the result.
 fn child(what: &str) {
     let (number, errno) = what.split_once(' ').unwrap();
     let (number, errno): (i64, i32) = (number.parse().unwrap(), errno.parse().unwrap());

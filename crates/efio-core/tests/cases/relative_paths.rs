@@ -1,5 +1,5 @@
-//! F72: a relative path is opened as such, as `std` does, and begins at the working directory of the
-//! call.
+//! F72: a relative path is opened as such, as `std` does, and begins at the working directory of
+//! the call.
 
 use crate::common::child::{child_arg, run_in_child};
 use crate::common::{Dir, PORTABLE, TIMEOUT, skip};
@@ -53,7 +53,7 @@ fn a_parent_that_may_not_be_searched() {
     set(".", 0o733);
     set("..", 0o700);
     let engine = Engine::new().unwrap();
-    // SAFETY: identities of this process, which exists for one test alone.
+    // SAFETY: identities of this process, which exists for one test only.
     if unsafe { libc::setgid(65_534) | libc::setuid(65_534) } != 0 {
         skip("another user: only root becomes one");
     }
@@ -83,7 +83,7 @@ fn the_directory_is_that_of_the_call() {
         file.blocking(TIMEOUT).wait_open().unwrap();
         assert!(dir.join(&format!("{}/{number}", number % 3)).exists());
     }
-    // Removed meanwhile: as open(2) says.
+    // Removed meanwhile: the error of open(2).
     let home = dir.join("removed");
     fs::create_dir(&home).unwrap();
     env::set_current_dir(&home).unwrap();

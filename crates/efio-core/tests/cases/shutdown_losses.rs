@@ -1,5 +1,5 @@
-//! F84: what a full disk did not take while the shutdown drained it is in the report, with its error
-//! and where the loss begins: for files that were left open, closed, or dropped.
+//! F84: what a full disk did not take while the shutdown drained it is in the report, with its
+//! error and where the loss begins: for files that were left open, closed, or dropped.
 
 use crate::common::fixtures::backends;
 use crate::common::mount::memory;
@@ -70,7 +70,7 @@ fn a_loss_is_in_the_report() {
     }
 }
 
-/// With a callback, which hears of it during the shutdown: as well.
+/// The same with a callback that gets the event during the shutdown.
 #[test]
 fn a_loss_that_the_callback_gets_is_in_the_report() {
     let Some(mount) = memory(ROOM) else { return };
@@ -83,13 +83,14 @@ fn a_loss_that_the_callback_gets_is_in_the_report() {
     }
 }
 
-/// What somebody heard of before is not told again; what nobody did is, however long ago it was.
+/// A failure that was delivered before is not reported again; one that was not is, however long ago
+/// it happened.
 #[test]
 fn a_failure_is_reported_until_it_was_delivered() {
     let dir = crate::common::Dir::new();
     let path = dir.join("no/such/directory");
     for how in [
-        "nobody",
+        "undelivered",
         "event",
         "call",
         "close_wait",
@@ -122,7 +123,8 @@ fn a_failure_is_reported_until_it_was_delivered() {
             "close_wait" => drop(file.wait_closed(Some(TIMEOUT)).unwrap_err()),
             _ => {
                 drop(file);
-                // Behind it in the driver's queue, and answered when that is closed: there is one place.
+                // After it in the driver's queue, and answered when that is closed: the table has
+                // one slot.
                 while engine.open(&path, &new()).is_err() {
                     std::thread::yield_now();
                 }

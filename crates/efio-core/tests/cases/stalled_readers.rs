@@ -11,7 +11,7 @@ use std::path::Path;
 use std::time::Duration;
 
 const MIB: usize = 1 << 20;
-/// Bytes that a reader takes before it stops.
+/// Bytes that a reader takes before it stalls.
 const TAKEN: usize = 5 * MIB / 2;
 const LENGTH: usize = 24 * MIB;
 
@@ -55,7 +55,7 @@ fn stalled(engine: &Engine, path: &Path, content: &[u8], count: usize) -> Vec<Fi
         file
     };
     let files = (0..count).map(open).collect();
-    // Until their consumers have been idle for long enough: the engine looks at that by itself.
+    // Until the engine's timer has found their consumers idle for long enough.
     std::thread::sleep(Duration::from_millis(400));
     files
 }

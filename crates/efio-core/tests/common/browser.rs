@@ -1,5 +1,5 @@
-//! Chromium without a window, told what to do over its DevTools protocol: JSON texts with a NUL
-//! behind each, through a pair of pipes.
+//! Headless Chromium, driven over its DevTools protocol: JSON texts, each with a trailing NUL,
+//! through a pair of pipes.
 
 use serde_json::{Value, json};
 use std::collections::VecDeque;
@@ -18,7 +18,7 @@ pub struct Browser {
     answers: BufReader<UnixStream>,
     session: Option<String>,
     last_id: u64,
-    /// Events that nobody has asked for yet.
+    /// Events that were not taken yet.
     events: VecDeque<Value>,
 }
 
@@ -33,7 +33,7 @@ fn installed() -> Option<PathBuf> {
 }
 
 impl Browser {
-    /// `None`, said aloud, where there is no browser.
+    /// Starts the browser; prints a skip and returns `None` where there is none.
     pub fn start(profile: &Path) -> Option<Self> {
         let Some(program) = installed() else {
             super::skip("chromium is not installed");
@@ -160,7 +160,7 @@ impl Browser {
         self.call("DOM.setFileInputFiles", params);
     }
 
-    /// Drags files of the desktop over an element; they hang there until they are dropped.
+    /// Drags files of the desktop over an element; they stay there until they are dropped.
     pub fn drag(&mut self, step: &str, selector: &str, files: &[PathBuf]) {
         let place = self.eval(&format!(
             "(() => {{ const box = document.querySelector('{selector}').getBoundingClientRect();
@@ -171,7 +171,7 @@ impl Browser {
         self.call("Input.dispatchDragEvent", params);
     }
 
-    /// Clicks on what asks back, and says yes.
+    /// Clicks on an element that opens a dialog, and confirms it.
     pub fn click_and_confirm(&mut self, selector: &str) -> String {
         // The click returns when the dialog is answered.
         self.eval(&format!(

@@ -1,33 +1,34 @@
-//! Tests that need a process of their own, for a limit, a filter, or to be killed: the test runs its
-//! own binary again, with its own name.
+//! Tests that need a process of their own, for a limit, a filter, or to be killed: the test runs
+//! its own binary again, with its own name.
 
 use super::skip;
 use std::process::Command;
 
 const MARK: &str = "EFIO_TEST_CHILD";
 
-/// What the parent said, if this is a child.
+/// The argument that the parent passed, if this process is a child.
 pub fn child_arg() -> Option<String> {
     std::env::var(MARK).ok()
 }
 
-/// This binary again, for the test called `test`, which then is [`child_arg`] `what`.
+/// Returns the command that runs this binary for the test called `test`, with `what` as its
+/// [`child_arg`].
 pub fn child_command(test: &str, what: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
         .args(["--exact", test, "--nocapture", "--test-threads=1"])
-        // What is denied to a child is denied to the backend that it would have by itself.
+        // A child's limits are for the backend that it chooses by itself.
         .env_remove("EFIO_BACKEND")
         .env(MARK, what);
     command
 }
 
-/// Runs a child to its end, which must be a good one; passes its skips on.
+/// Runs a child, which must succeed, and prints its skips.
 pub fn run_in_child(test: &str, what: &str) {
     run_child(&mut child_command(test, what), test);
 }
 
-/// The same for a child that was made by [`child_command`].
+/// Does the same for a command made by [`child_command`].
 pub fn run_child(child: &mut Command, test: &str) {
     let output = child.output().unwrap();
     let (out, err) = (
@@ -46,19 +47,19 @@ pub fn run_child(child: &mut Command, test: &str) {
     }
 }
 
-/// Lowers a limit of this process, for good. C libraries do not agree on the type of its number.
+/// Lowers a limit of this process permanently. C libraries do not agree on the type of its number.
 pub fn limit(resource: i32, most: u64) {
     let limit = libc::rlimit {
         rlim_cur: most,
         rlim_max: most,
     };
-    // SAFETY: a limit of this process, which exists for one test alone.
+    // SAFETY: a limit of this process, which exists for one test only.
     let result = unsafe { libc::setrlimit(resource as _, &raw const limit) };
     assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
 }
 
-/// From now on `call` fails with `errno`, in every thread of this process and for good; `false`, said
-/// aloud, where filters are not to be had.
+/// Makes `call` fail with `errno` from now on, in every thread of this process. Prints a skip and
+/// returns `false` where filters are not available.
 pub fn deny(call: libc::c_long, errno: i32) -> bool {
     let step = |code: u32, [jt, jf]: [u8; 2], k: u32| libc::sock_filter {
         code: code as u16,
@@ -86,7 +87,7 @@ pub fn deny(call: libc::c_long, errno: i32) -> bool {
         filter: steps.as_mut_ptr(),
     };
     // SAFETY: a filter that lives through the call; both calls take plain values otherwise, and the
-    // process exists for one test alone.
+    // process exists for one test only.
     let result = unsafe {
         libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
         libc::syscall(

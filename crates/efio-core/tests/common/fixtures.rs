@@ -1,4 +1,4 @@
-//! What a test runs on: each backend that is to be had here, each io mode, each file system.
+//! What a test runs on: each backend that is available here, each io mode, each file system.
 
 use super::mount::{Kind, Mount, memory};
 use super::skip;
@@ -16,7 +16,7 @@ pub const MODES: [IoMode; 4] = [
     IoMode::Auto,
 ];
 
-/// The backends that start here. io_uring that does not is a skip, said aloud once.
+/// The backends that start here. Prints one skip if io_uring does not.
 pub fn backends() -> &'static [BackendKind] {
     static BACKENDS: OnceLock<Vec<BackendKind>> = OnceLock::new();
     BACKENDS.get_or_init(|| {

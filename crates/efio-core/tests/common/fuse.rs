@@ -2,7 +2,7 @@
 //! itself, so that no library and no helper program is needed, only the right to mount.
 //!
 //! ```text
-//!  File system ── /NAME ──► contents (may change), size that is told, direct IO or not
+//!  File system ── /NAME ──► contents (may change), reported size, direct IO or not
 //!  kernel ── request ──► serve ── reply ──► kernel
 //! ```
 
@@ -21,7 +21,7 @@ use std::thread::JoinHandle;
 #[derive(Clone, Default)]
 pub struct Made {
     pub content: Vec<u8>,
-    /// The size that it is said to have.
+    /// The size that the kernel is given.
     pub size: u64,
     /// Reads and writes go to the program as they are (`FOPEN_DIRECT_IO`).
     pub direct_io: bool,
@@ -39,7 +39,7 @@ pub struct Fuse {
 }
 
 impl Fuse {
-    /// Mounts one; `None`, said aloud, where that is not to be had.
+    /// Mounts one; prints a skip and returns `None` where that is not possible.
     pub fn new(files: &[(&str, Made)]) -> Option<Self> {
         let dir = Dir::new();
         let device = File::options().read(true).write(true).open("/dev/fuse");
@@ -82,7 +82,7 @@ impl Fuse {
         self.dir.join(name)
     }
 
-    /// Changes a file behind the kernel's back.
+    /// Changes a file without the kernel's knowledge.
     pub fn change(&self, name: &str, change: impl FnOnce(&mut Made)) {
         change(self.files.lock().unwrap().get_mut(name).unwrap());
     }
@@ -98,7 +98,7 @@ impl Drop for Fuse {
         let place = CString::new(self.dir.path().as_os_str().as_bytes()).unwrap();
         // SAFETY: a string that lives through the call.
         unsafe { libc::umount2(place.as_ptr(), libc::MNT_DETACH) };
-        // The device says ENODEV once the last file of it is closed, which may be later.
+        // The device returns ENODEV once the last file of it is closed, which may be later.
         drop(self.server.take());
     }
 }
@@ -157,7 +157,7 @@ fn serve(mut device: File, files: &Files) {
         reply.extend(error.to_ne_bytes());
         reply.extend(unique.to_ne_bytes());
         reply.extend(body);
-        // Refused when whoever asked was interrupted.
+        // Refused when the request was interrupted.
         let _ = device.write(&reply);
     }
 }
@@ -183,7 +183,7 @@ fn answer(code: u32, node: u64, body: &[u8], files: &Files) -> Result<Vec<u8>, i
             let number = number.ok_or(libc::ENOENT)?;
             let made = files.values().nth(number).ok_or(libc::ENOENT)?;
             out.extend((number as u64 + 2).to_ne_bytes());
-            // Generation and how long names and attributes hold: not at all.
+            // Generation, and how long names and attributes are valid: not at all.
             out.resize(40, 0);
             out.extend(attributes(number as u64 + 2, Some(made)));
         }

@@ -18,25 +18,24 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-/// Far longer than anything here takes, on a machine whose processors and disk others want as well:
-/// running into it is a hang.
+/// Far longer than anything here takes, even on a busy machine: running into it is a hang.
 pub const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Whether the library was built with the system layer of other Unix systems: without direct IO, and
-/// without reads of what the kernel has in memory.
+/// Whether the library was built with the system layer of other Unix systems: without direct IO,
+/// and without reads of what the kernel has in memory.
 pub const PORTABLE: bool = cfg!(any(efio_portable, not(target_os = "linux")));
 
-/// Says that something could not be tested here, and why. Once for each reason, and past the harness,
-/// which keeps what a test prints to itself.
+/// Prints that something could not be tested here, and why. Once for each reason, and directly to
+/// stderr, as the test harness captures what a test prints.
 pub fn skip(why: &str) {
     static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     if SAID.lock().unwrap().insert(why.to_owned()) {
-        // Without a place to say it the test goes on all the same.
+        // Where stderr is closed the test goes on all the same.
         let _ = writeln!(io::stderr(), "\nSKIPPED: {why}");
     }
 }
 
-/// A directory that goes with the test.
+/// A directory that is removed at the end of the test.
 pub struct Dir(PathBuf);
 
 impl Dir {

@@ -1,9 +1,9 @@
 //! File systems of our own, each on a loop device over a sparse file, or in memory.
 //!
 //! A file system is mounted, its root is opened, and at once it is taken out of the tree again
-//! (`umount -l`): it lives as long as somebody has a descriptor in it, and its paths go through
-//! `/proc/PID/fd`. So nothing is left behind, not even by a test that is killed: the kernel takes the
-//! mount and its loop device away with the last descriptor.
+//! (`umount -l`): it lives as long as there is a descriptor in it, and its paths go through
+//! `/proc/PID/fd`. So nothing is left behind, not even by a test that is killed: the kernel takes
+//! the mount and its loop device away with the last descriptor.
 
 use super::{Dir, TIMEOUT, skip};
 use std::fs::File;
@@ -50,8 +50,8 @@ pub struct Mount {
 }
 
 impl Mount {
-    /// A new file system of `bytes` on a loop device; `None`, said aloud, where that is not to be
-    /// had.
+    /// Makes a file system of `bytes` on a loop device; prints a skip and returns `None` where that
+    /// is not possible.
     pub fn new(kind: Kind, bytes: u64) -> Option<Self> {
         let dir = Dir::new();
         let image = dir.join("image");
@@ -93,12 +93,12 @@ impl Mount {
         Ok(())
     }
 
-    /// Lets go of the file system and waits until the kernel did as well.
+    /// Unmounts the file system and waits until the kernel has released it.
     pub fn unmount(&mut self) {
         self.root = None;
         let deadline = Instant::now() + TIMEOUT;
         while loop_device_of(&self.image) {
-            assert!(Instant::now() < deadline, "somebody still uses it");
+            assert!(Instant::now() < deadline, "it is still in use");
             std::thread::yield_now();
         }
     }
@@ -142,8 +142,8 @@ impl Mount {
 /// `FIFREEZE` of `<linux/fs.h>`.
 const FREEZE: libc::c_ulong = 0xc004_5877;
 
-/// A frozen file system. Another process thaws it when this is dropped, and also when this process is
-/// killed, or waits for the disk for longer than a test takes.
+/// A frozen file system. Another process thaws it when this is dropped, and also when this process
+/// is killed, or waits for the disk longer than a test takes.
 pub struct Frozen {
     thaw: Child,
 }
@@ -203,7 +203,7 @@ fn loop_device_of(image: &Path) -> bool {
     })
 }
 
-/// Runs a program in silence; what it says when it fails.
+/// Runs a program without output; on failure returns its stderr as the error.
 pub fn run(command: &mut Command) -> io::Result<()> {
     let output = command.stdin(Stdio::null()).output()?;
     if output.status.success() {

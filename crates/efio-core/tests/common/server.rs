@@ -1,4 +1,4 @@
-//! The example server as a process, and what a client says to it.
+//! The example server as a process, and a client for it.
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -148,7 +148,7 @@ impl Answer {
     }
 }
 
-/// Uploads under way, or left behind.
+/// Counts the uploads in progress or left behind.
 pub fn uploads(root: &Path) -> usize {
     std::fs::read_dir(root.join(".efio-uploads"))
         .unwrap()

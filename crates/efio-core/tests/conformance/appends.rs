@@ -9,7 +9,7 @@ use std::process::Stdio;
 
 const LINES: usize = 1500;
 
-/// Nobody's line is lost, torn or written over, and each one's lines keep their order.
+/// No line is lost, torn or overwritten, and each writer's lines keep their order.
 pub fn two_processes_append(fixture: &Fixture) {
     let path = fixture.join("log");
     let what = format!(
@@ -36,7 +36,7 @@ pub fn two_processes_append(fixture: &Fixture) {
     }
 }
 
-/// The other process.
+/// Runs the other process, if this is it.
 pub fn run_if_child() {
     let Some(what) = child_arg() else { return };
     let mut what = what.lines();

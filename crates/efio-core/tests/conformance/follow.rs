@@ -1,4 +1,4 @@
-//! F17: a reader behind a writer, as `tail -f` does it.
+//! F17: a reader that follows a writer, as `tail -f` does.
 
 use crate::common::fixtures::{Fixture, reading};
 use crate::common::{TIMEOUT, pattern, ready};

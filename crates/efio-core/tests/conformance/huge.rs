@@ -16,7 +16,7 @@ pub fn a_file_is_longer_than_four_gib(fixture: &Fixture) {
         write_all(&engine, &file, &pattern(9000 + number)).unwrap();
     }
     for (number, &at) in places.iter().enumerate().skip(3) {
-        // To the end of the file: behind 5 GiB from the last place, else across it.
+        // To the end of the file: past 5 GiB from the last place, else across it.
         file.set_position(at).unwrap();
         let head = pattern(9000 + number);
         let mut got = vec![0; head.len()];

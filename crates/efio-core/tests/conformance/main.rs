@@ -1,5 +1,5 @@
-//! One suite for every combination: {io_uring, pool} × {Direct, Uncached, Cached, Auto} on each file
-//! system that is to be had. What must come out is written once: it is the same everywhere.
+//! One suite for every combination: {io_uring, pool} × {Direct, Uncached, Cached, Auto} on each
+//! file system that is available. The expectation is written once: it is the same everywhere.
 
 #[path = "../common/mod.rs"]
 mod common;

@@ -1,4 +1,4 @@
-//! Ten thousand files at once, or `EFIO_FILES`; a thousand where nobody said.
+//! `EFIO_FILES` files at once, a thousand by default.
 
 use crate::common::fixtures::{Fixture, both};
 use crate::common::{TIMEOUT, readable, ready, skip, write_all};
@@ -26,7 +26,7 @@ pub fn many_files_are_open_at_once(fixture: &Fixture) {
     for (number, file) in files.iter().enumerate() {
         write_all(&engine, file, &content(number)).unwrap();
     }
-    // F39: far more reads at a time than a ring has places for.
+    // F39: far more reads at a time than a ring has entries.
     for file in &files {
         file.set_position(0).unwrap();
         let _ = file.read(&mut [0; 9]);
@@ -37,7 +37,11 @@ pub fn many_files_are_open_at_once(fixture: &Fixture) {
         let n = ready(&engine, file.fd(), || file.read(&mut *buffer.borrow_mut())).unwrap();
         assert_eq!(buffer.borrow()[..n], content(number), "file {number}");
     }
-    assert_eq!(descriptors(fixture), count, "one of the kernel's for each");
+    assert_eq!(
+        descriptors(fixture),
+        count,
+        "one kernel descriptor for each"
+    );
     drop(files);
     wait(&engine, count, |kind| match kind {
         EventKind::Closed { error } => {
@@ -79,8 +83,8 @@ fn descriptors(fixture: &Fixture) -> usize {
         .count()
 }
 
-/// How many, or what this process may have: a file takes one descriptor of the kernel's, whatever its
-/// mode.
+/// How many, or what this process may have: a file takes one descriptor of the kernel's, whatever
+/// its mode.
 fn allowed() -> usize {
     let mut limit = libc::rlimit {
         rlim_cur: 0,

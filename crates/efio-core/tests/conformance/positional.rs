@@ -1,4 +1,5 @@
-//! Reads and writes at offsets, many in flight, in any order with cuts of the file and with the stream.
+//! Reads and writes at offsets, many in flight, in any order with cuts of the file and with the
+//! stream.
 
 use crate::common::fixtures::{Fixture, both};
 use crate::common::{closed, event, pattern, write_all};
@@ -11,11 +12,12 @@ const DEPTH: usize = 16;
 const ROUNDS: u64 = 250;
 /// Where ops begin.
 const SPAN: usize = 500_000;
-/// How long the file is. No op ends behind it: which of two that run together makes a file longer first
-/// is left open.
+/// How long the file is. No op ends after it: which of two concurrent ops extends a file first is
+/// unspecified.
 const LEN: usize = 700_001;
 
-/// What an op must come to, known when it is asked for: each sees what was asked for before it.
+/// The expected result of an op, known when it is submitted: each sees what was submitted before
+/// it.
 enum Expected {
     Written(usize),
     Read(Vec<u8>),
@@ -78,7 +80,8 @@ impl Player<'_> {
     }
 
     fn stream(&mut self, at: usize, bytes: &[u8]) {
-        // Waiting for room drops other events, so nothing may be in flight that is waited for later.
+        // Waiting for room drops other events, so nothing may be in flight that is waited for
+        // later.
         while !self.flying.is_empty() {
             self.land_one();
         }
@@ -116,7 +119,7 @@ impl Player<'_> {
         self.model[at..end].copy_from_slice(bytes);
     }
 
-    /// Memory, for which something in flight may have to land first.
+    /// Allocates a buffer, for which an op in flight may have to complete first.
     fn buffer(&mut self, len: usize) -> Buffer {
         loop {
             match self.engine.buffer(len) {
@@ -145,7 +148,7 @@ impl Player<'_> {
         match self
             .flying
             .remove(&token)
-            .expect("asked for, and told once")
+            .expect("submitted, and completed once")
         {
             Expected::Written(len) => assert_eq!(result, Ok(len), "write {token}"),
             Expected::Read(bytes) => {

@@ -57,7 +57,7 @@ pub fn writes_of_every_size_follow_each_other(fixture: &Fixture) {
         write_all(&engine, &file, &bytes(20 << 20)[at..at + len]).unwrap();
         at += len;
         if len % 3 == 0 {
-            // What is open goes to disk as it is, and the next write goes on behind it.
+            // The open page goes to disk as it is, and the next write continues after it.
             file.sync().unwrap();
         }
     }

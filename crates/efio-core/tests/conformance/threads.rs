@@ -1,4 +1,4 @@
-//! F50: one descriptor in the hands of several threads, and a thread that takes the events.
+//! F50: one descriptor shared by several threads, and a thread that takes the events.
 
 use crate::common::closed;
 use crate::common::fixtures::{Fixture, both};
@@ -9,8 +9,8 @@ const LINES: usize = 600;
 /// Divides no page.
 const LINE: usize = 100;
 
-/// Calls happen one after the other: no byte is lost or doubled, whoever reads, seeks, syncs and looks
-/// meanwhile.
+/// Calls happen one after the other: no byte is lost or doubled, whichever thread reads, seeks, syncs and
+/// looks meanwhile.
 pub fn threads_share_a_descriptor(fixture: &Fixture) {
     let path = fixture.join("file");
     let engine = fixture.engine();

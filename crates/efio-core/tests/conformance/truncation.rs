@@ -5,8 +5,8 @@ use crate::common::{pattern, read_all, ready};
 use std::cell::RefCell;
 use std::os::unix::fs::FileExt;
 
-/// A reader in the middle of the old content gets old bytes, then the end; from the start on it gets
-/// what is there now, and no byte of before.
+/// A reader in the middle of the old content gets old bytes, then the end; from the start on it
+/// gets what is there now, and no byte of before.
 pub fn a_file_is_cut_under_its_reader(fixture: &Fixture) {
     const OLD: usize = 3_000_000;
     let path = fixture.join("file");

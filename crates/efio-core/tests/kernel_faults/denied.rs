@@ -7,7 +7,7 @@ use efio_core::{BackendKind, Engine};
 use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 
-/// F41: io_uring is denied in each of the ways that containers and administrators know: the engine
+/// F41: io_uring is denied by each of the means of containers and administrators: the engine
 /// works all the same, on the pool, and asking for io_uring is refused by name.
 #[test]
 fn without_io_uring_all_goes_on() {
@@ -48,7 +48,7 @@ fn round_trips(dir: &Dir, backend: BackendKind) {
     }
 }
 
-/// Becomes a user to whom the limits apply, in a directory that is his.
+/// Becomes a user to whom the limits apply, in a directory that the user owns.
 fn become_nobody(dir: &Dir) {
     const NOBODY: u32 = 65_534;
     for path in dir.path().ancestors() {
@@ -65,15 +65,15 @@ fn become_nobody(dir: &Dir) {
             std::fs::set_permissions(path, permissions).unwrap();
         }
     }
-    // SAFETY: identities of this process, which exists for one test alone.
+    // SAFETY: identities of this process, which exists for one test only.
     let result = unsafe { libc::setgid(NOBODY) | libc::setuid(NOBODY) };
     if result != 0 {
         skip("another user: only root becomes one; the limits are tried as this one");
     }
 }
 
-/// F40: a thread that cannot be started is an error of the start, with the kernel's words, and leaves
-/// nothing behind.
+/// F40: a thread that cannot be started is an error of the start, with the kernel's words, and
+/// leaves nothing behind.
 #[test]
 fn a_thread_that_cannot_start_fails_the_start() {
     if child_arg().is_none() {

@@ -6,8 +6,8 @@ use crate::common::{Dir, closed, event, ready, write_all};
 use efio_core::{Engine, Errno, EventKind, File};
 use std::cell::RefCell;
 
-/// The open that finds none fails with EMFILE; the files that are open go on; and once some are closed
-/// the next ones open. Again and again, so that none leaks on the way.
+/// The open that finds none fails with EMFILE; the files that are open go on; and once some are
+/// closed the next ones open. Repeated, so that a leak shows.
 #[test]
 fn emfile_is_reported_and_overcome() {
     if child_arg().is_none() {
@@ -64,7 +64,7 @@ impl Limit {
             rlim_cur: soft,
             rlim_max: self.0.rlim_max,
         };
-        // SAFETY: a limit of this process, which exists for this test alone.
+        // SAFETY: a limit of this process, which exists for this test only.
         let result = unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) };
         assert_eq!(result, 0);
     }

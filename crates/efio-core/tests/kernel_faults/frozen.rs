@@ -1,5 +1,5 @@
-//! F45: the disk hangs. A frozen file system holds every write, open for writing and sync until it is
-//! thawed.
+//! F45: the disk hangs. A frozen file system holds every write, open for writing and sync until it
+//! is thawed.
 
 use crate::common::fixtures::{Fixture, MODES, backends, both, create};
 use crate::common::mount::{Kind, Mount};
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 /// processor too. One that does wait takes until the disk is thawed, which is later.
 const AT_ONCE: Duration = Duration::from_secs(20);
 
-/// Makes a call and sees that it returns at once.
+/// Makes a call and checks that it returns at once.
 fn at_once<R>(what: &str, call: impl FnOnce() -> R) -> R {
     let start = Instant::now();
     let result = call();
@@ -36,8 +36,8 @@ fn each(check: impl Fn(&Fixture, &Mount)) {
     }
 }
 
-/// Every call of a live caller returns at once; a file elsewhere goes on; the shutdown ends at its
-/// deadline and says what is left.
+/// Every call returns at once; a file elsewhere goes on; the shutdown ends at its deadline and
+/// reports what is left.
 #[test]
 fn a_disk_that_hangs_holds_up_nobody() {
     const DEADLINE: Duration = Duration::from_millis(300);
@@ -82,7 +82,7 @@ fn a_disk_that_hangs_holds_up_nobody() {
     });
 }
 
-/// What the frozen disk holds at the deadline completes all the same, each op once.
+/// Ops that the frozen disk holds at the deadline complete all the same, each once.
 #[test]
 fn a_shutdown_completes_what_a_hung_disk_has() {
     each(|fixture, mount| {
@@ -96,7 +96,7 @@ fn a_shutdown_completes_what_a_hung_disk_has() {
         let frozen = mount.freeze();
         let buffer = || engine.buffer(8192).unwrap();
         file.write_at(0, buffer(), 0).unwrap();
-        // In the place of the first, which it waits for.
+        // Overlaps the first, which it waits for.
         file.write_at(4096, buffer(), 1).unwrap();
         file.read_at(0, buffer(), 2).unwrap();
         let report = engine.shutdown(Duration::from_millis(200)).unwrap();
@@ -116,7 +116,7 @@ fn a_shutdown_completes_what_a_hung_disk_has() {
     });
 }
 
-/// How many bytes a file takes until it says "would block", each call at once.
+/// How many bytes a file takes until it returns "would block", each call at once.
 fn write_until_blocked(file: &File) -> u64 {
     let bytes = pattern(300_000);
     let deadline = Instant::now() + TIMEOUT;
@@ -131,7 +131,7 @@ fn write_until_blocked(file: &File) -> u64 {
     }
 }
 
-/// A file on another disk is written as ever.
+/// A file on another disk is written as usual.
 fn elsewhere(engine: &efio_core::Engine) {
     let dir = crate::common::Dir::new();
     let file = engine.open(dir.join("file"), &create()).unwrap();
@@ -142,7 +142,7 @@ fn elsewhere(engine: &efio_core::Engine) {
     assert!(fs::read(dir.join("file")).unwrap() == pattern(50_000));
 }
 
-/// F45: once the disk is back, what hung goes on as if nothing had been.
+/// F45: once the disk is back, what hung goes on, and nothing is lost.
 #[test]
 fn a_disk_that_comes_back_loses_nothing() {
     each(|fixture, mount| {
@@ -174,8 +174,8 @@ fn descriptors(mount: &Mount) -> usize {
         .count()
 }
 
-/// F12: a file that is closed while its write is in flight keeps its kernel descriptor until the write
-/// is over. F13: a file that is dropped before its open came through is closed once it did.
+/// F12: a file that is closed while its write is in flight keeps its kernel descriptor until the
+/// write is over. F13: a file that is dropped before its open came through is closed once it did.
 #[test]
 fn kernel_descriptors_close_after_the_last_completion() {
     each(|fixture, mount| {

@@ -17,7 +17,7 @@ const KILLS: usize = 40;
 /// What the child writes, over and over: no power of two, so that a repeated page shows.
 const PERIOD: usize = 1_000_003;
 
-/// The marks of the child, in a file that both map: its last words.
+/// The marks of the child, in a file that both processes use.
 struct Marks(File);
 
 impl Marks {
@@ -38,8 +38,8 @@ impl Marks {
     }
 }
 
-/// The file is a prefix of what was accepted, at least as long as `written` said; nobody who looked in
-/// between saw a length that was not written.
+/// The file is a prefix of what was accepted, at least as long as `written`; at no time did it have
+/// a length that was not written.
 #[test]
 fn a_killed_process_leaves_a_prefix() {
     if let Some(what) = child_arg() {
@@ -63,7 +63,7 @@ fn a_killed_process_leaves_a_prefix() {
     );
 }
 
-/// Starts a child, kills it at a random moment, and looks at what it left: its length.
+/// Starts a child, kills it at a random moment, and checks the file that it left. Returns its length.
 fn kill_one(dir: &Dir, what: &str, seed: u64, bytes: &[u8]) -> usize {
     let marks = Marks(File::create_new(dir.join("marks")).unwrap());
     marks.set(Marks::ACCEPTED, 0);
@@ -91,7 +91,7 @@ fn kill_one(dir: &Dir, what: &str, seed: u64, bytes: &[u8]) -> usize {
     // After so many bytes, and not after some time: then they are as many on a busy machine.
     let end = fastrand::Rng::with_seed(seed).u64(..4 * PERIOD as u64);
     while marks.get(Marks::ACCEPTED) < end {
-        assert!(Instant::now() < deadline, "the child stands: {what}");
+        assert!(Instant::now() < deadline, "the child stalls: {what}");
         let len = fs::metadata(&path).unwrap().len();
         let accepted = marks.get(Marks::ACCEPTED);
         assert!(len <= accepted, "{what}: {len} seen, {accepted} accepted");
@@ -113,7 +113,7 @@ fn kill_one(dir: &Dir, what: &str, seed: u64, bytes: &[u8]) -> usize {
     there.len()
 }
 
-/// The child: writes for ever, and says how far it is.
+/// The child: writes until it is killed, and records its marks.
 fn write_until_killed(what: &str) {
     let what: Vec<_> = what.lines().collect();
     let [dir, backend, mode, append] = what[..] else {

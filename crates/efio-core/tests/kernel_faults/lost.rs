@@ -1,4 +1,5 @@
-//! F30: the kernel loses bytes that it took, says so to one fsync, and to the next that all is well.
+//! F30: the kernel loses bytes that it took, says so to one fsync, and to the next that all is
+//! well.
 
 use crate::common::fixtures::{Fixture, backends, create};
 use crate::common::mount::{Kind, Mount, memory};
@@ -6,7 +7,7 @@ use crate::common::{Dir, TIMEOUT, closed, errno, event, pattern, write_all};
 use efio_core::{EventKind, IoMode};
 
 /// A loop device over a tmpfs that has no room for it: what the page cache took cannot be written
-/// back. efio says so to the sync, to every later one, and to the close.
+/// back. efio reports it to the sync, to every later one, and to the close.
 #[test]
 fn a_sync_that_failed_once_fails_for_ever() {
     for &backend in backends() {
@@ -39,7 +40,7 @@ fn sync_fails_for_ever(fixture: &Fixture) {
         unreachable!()
     };
     assert!(mark.is_err() || [libc::EIO, libc::ENOSPC].contains(&failure.errno.0));
-    // The kernel has forgotten it by now, and would say that all is well.
+    // The kernel has cleared its error by now: a plain fsync would succeed.
     let kernel = || {
         let file = std::fs::OpenOptions::new().write(true).open(&path)?;
         file.sync_data()
@@ -47,7 +48,7 @@ fn sync_fails_for_ever(fixture: &Fixture) {
     let forgot = (0..4).any(|_| kernel().is_ok());
     assert!(
         forgot,
-        "{fixture}: the kernel still knows, and this shows nothing"
+        "{fixture}: the kernel kept its error, and this shows nothing"
     );
     for _ in 0..3 {
         assert_eq!(errno(file.sync()), failure.errno.0, "{fixture}");

@@ -1,6 +1,6 @@
-//! Faults that the real kernel can be made to have, each named by its number in the list that
-//! `docs/TESTING.md` ends with. What needs root, a loop device or a filter says SKIPPED where it is not
-//! to be had.
+//! Faults that the real kernel can be made to have, each named by its number in the table of
+//! `docs/TESTING.md`. What needs root, a loop device or a filter prints SKIPPED where that is not
+//! available.
 
 #[path = "../common/mod.rs"]
 mod common;

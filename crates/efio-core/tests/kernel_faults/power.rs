@@ -1,6 +1,6 @@
-//! F34, F35: the power goes. `FS_IOC_SHUTDOWN` stops a file system at once, with its journal as it is
-//! on the device; the next mount recovers from there, as after a power cut of a disk that keeps what it
-//! was sent.
+//! F34, F35: the power goes. `FS_IOC_SHUTDOWN` stops a file system at once, with its journal as it
+//! is on the device; the next mount recovers from there, as after a power cut of a disk that keeps
+//! what it was sent.
 
 use crate::common::fixtures::{Fixture, MODES, backends, create};
 use crate::common::mount::{Kind, Mount};
@@ -21,7 +21,7 @@ const OLD: usize = 3_000_000;
 
 /// What is true of the file before the cut.
 struct Before {
-    /// The mark of the last `Synced` that was told before.
+    /// The mark of the last `Synced` event before the cut.
     durable: usize,
     accepted: usize,
 }
@@ -69,7 +69,7 @@ fn cut(mount: &mut Mount, kind: Kind, backend: BackendKind, mode: IoMode, round:
     );
     // Of what was not synced a byte is the one that was written, or was never written.
     let odd = (durable..there.len()).find(|&at| there[at] != bytes()[at] && there[at] != 0);
-    assert_eq!(odd, None, "a byte that nobody wrote");
+    assert_eq!(odd, None, "a byte that was never written");
     assert!(read("old").unwrap() == pattern(OLD), "another file differs");
     std::fs::remove_dir_all(mount.join("").join(&below)).unwrap();
 }
@@ -80,7 +80,7 @@ fn sync_all(mount: &Mount) {
     assert_eq!(unsafe { libc::syncfs(mount.root().as_raw_fd()) }, 0);
 }
 
-/// Writes and syncs until the power goes, and sees that efio does not take that for a success.
+/// Writes and syncs until the power goes, and checks that efio does not report that as a success.
 fn write_until_the_cut(fixture: &Fixture, mount: &Mount, round: u64) -> Before {
     let interval = Duration::from_millis(5);
     let engine = fixture.builder().flush_interval(interval).start().unwrap();
@@ -127,8 +127,8 @@ fn write_until_the_cut(fixture: &Fixture, mount: &Mount, round: u64) -> Before {
                 });
             let durable_before = synced.max().unwrap_or(durable);
             // While it shuts down, ext4 lets an fdatasync succeed that comes too late (a program of
-            // two threads and no efio shows the same). Who is told so after the cut is not there any
-            // more in a real one.
+            // two threads and no efio shows the same). In a real power
+            // cut no caller is left to see that.
             if !cutting.load(Ordering::SeqCst) {
                 durable = durable_before;
             }

@@ -1,4 +1,4 @@
-//! The process around the engine: fork, exec, umask, and somebody who closes what is not his.
+//! The process around the engine: fork, exec, umask, and code that closes descriptors of others.
 
 use crate::common::child::{child_arg, run_in_child};
 use crate::common::fixtures::{Fixture, MODES, backends, both, create};
@@ -11,7 +11,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-/// F51: in a forked child every call fails cleanly, whatever is under way, and so do the drops; the
+/// F51: in a forked child every call fails cleanly, whatever is in flight, and so do the drops; the
 /// parent's files hold what the parent wrote.
 #[test]
 fn a_forked_child_disturbs_nobody() {
@@ -61,7 +61,8 @@ fn child_is_refused(engine: &Engine, file: &File) -> bool {
         && engine.events().try_next().is_none()
 }
 
-/// F56: a program that is started inherits no descriptor of the engine: no file, no eventfd, no ring.
+/// F56: a program that is started inherits no descriptor of the engine: no file, no eventfd, no
+/// ring.
 #[test]
 fn exec_leaks_no_descriptor() {
     let dir = Dir::new();
@@ -97,13 +98,14 @@ fn exec_leaks_no_descriptor() {
     }
 }
 
-/// F59: files get their permissions by the umask, which nobody touches, in a process of its own.
+/// F59: files get their permissions by the umask, which efio does not change. In a process of its
+/// own.
 #[test]
 fn the_umask_stays_as_it_is() {
     if child_arg().is_none() {
         return run_in_child("process::the_umask_stays_as_it_is", "");
     }
-    // SAFETY: a property of this process, which exists for this test alone.
+    // SAFETY: a property of this process, which exists for this test only.
     unsafe { libc::umask(0o027) };
     let dir = Dir::new();
     for &backend in backends() {
@@ -147,9 +149,9 @@ fn umask() -> String {
     line.split_whitespace().nth(1).unwrap().to_owned()
 }
 
-/// F14: somebody closes the kernel's descriptors of a file behind our back, and opens others that get
-/// their numbers: the file is poisoned, and the others are neither written, cut nor closed. In a process
-/// of its own: threads beside it would lose theirs.
+/// F14: other code closes the kernel's descriptors of a file, and opens files that get their
+/// numbers: the file fails, and the others are neither written, truncated nor closed. In a process
+/// of its own: other tests would lose theirs.
 #[test]
 fn a_descriptor_closed_by_others_fails_the_file() {
     if child_arg().is_none() {
@@ -160,13 +162,13 @@ fn a_descriptor_closed_by_others_fails_the_file() {
         for mode in MODES {
             for taken in [false, true] {
                 let fixture = Fixture::new("disk", backend, mode, dir.path().to_owned());
-                closed_behind_our_back(&fixture, taken);
+                close_by_others(&fixture, taken);
             }
         }
     }
 }
 
-fn closed_behind_our_back(fixture: &Fixture, taken: bool) {
+fn close_by_others(fixture: &Fixture, taken: bool) {
     let engine = fixture.engine();
     let path = fixture.join("file");
     let file = engine.open(&path, &create()).unwrap();
@@ -180,7 +182,7 @@ fn closed_behind_our_back(fixture: &Fixture, taken: bool) {
         })
         .collect();
     write_all(&engine, &file, &pattern(1 << 20)).unwrap();
-    // Either call may be the first to hear of it.
+    // Either call may be the first to notice.
     let _ = file.sync();
     event(&engine, |event| matches!(event.kind, EventKind::Failed(_)));
     assert_eq!(errno(file.sync()), libc::EBADF, "{fixture}");
@@ -190,7 +192,7 @@ fn closed_behind_our_back(fixture: &Fixture, taken: bool) {
     assert_eq!(closed(&engine, fd).unwrap_err().0, libc::EBADF);
     for mut victim in victims {
         let len = victim.metadata().expect("it is still open").len();
-        assert_eq!(len, 0, "{fixture}: somebody else's file was written");
+        assert_eq!(len, 0, "{fixture}: another file was written");
         victim.write_all(b"fine").unwrap();
     }
 }
@@ -203,8 +205,8 @@ fn close_all_of(path: &Path) -> Vec<i32> {
         .map(|entry| entry.file_name().to_string_lossy().parse().unwrap())
         .collect();
     for &fd in &numbers {
-        // SAFETY: not ours to close, which is what this is about; whoever has it learns of it from
-        // the kernel.
+        // SAFETY: closes a descriptor of another owner, which is what this test is about; the owner
+        // gets `EBADF` from the kernel.
         assert_eq!(unsafe { libc::close(fd) }, 0);
     }
     assert!(!numbers.is_empty());

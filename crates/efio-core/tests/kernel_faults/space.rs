@@ -7,8 +7,9 @@ use crate::common::{Dir, TIMEOUT, closed, errno, event, pattern, skip, write_all
 use efio_core::{EventKind, Failure};
 use std::process::Command;
 
-/// Writes more than there is room for: the file is poisoned with `expected`, holds an exact prefix up
-/// to the offset that the failure names, and every later call says the same. Returns that offset.
+/// Writes more than there is room for: the file fails with `expected`, holds an exact prefix up to
+/// the offset that the failure names, and every later call returns the same error. Returns that
+/// offset.
 fn runs_out(fixture: &Fixture, len: usize, expected: i32) -> u64 {
     let engine = fixture.engine();
     let path = fixture.join("file");

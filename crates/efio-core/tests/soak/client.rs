@@ -1,5 +1,6 @@
-//! The ways to use a file: by events of a loop or a callback, as a task, or by waiting on a thread. Each call
-//! comes back with its answer, and tells the watchdog meanwhile what it waits for.
+//! One client interface for every way to use a file: by events of a loop or a callback, as a task,
+//! or by waiting on a thread. Each call returns its result, and meanwhile the watchdog sees what it
+//! waits for.
 
 use crate::session::Session;
 use crate::tracker::{Call, CallTracker};
@@ -12,14 +13,14 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-/// How an actor learns that it can go on.
+/// How an actor is notified that it can go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WaitMode {
     /// Waits on its own thread.
     Thread,
-    /// Is told by events, in a loop.
+    /// Gets events in a loop.
     Loop,
-    /// Is told by events, on the engine's own thread.
+    /// Gets events in a callback, on the engine's own thread.
     Callback,
     /// Has a waker.
     Task,
@@ -39,7 +40,7 @@ pub struct Client {
     chance: Mutex<Rng>,
 }
 
-/// Whether the answer is "not yet".
+/// Whether the result is "would block".
 fn would_block<R>(result: &io::Result<R>) -> bool {
     matches!(result, Err(error) if error.kind() == ErrorKind::WouldBlock)
 }
@@ -85,7 +86,7 @@ impl Client {
         (chance.u8(..8) == 0).then(|| Duration::from_micros(chance.u64(..2000)))
     }
 
-    /// Waits on this thread; again when it was for too short.
+    /// Waits on this thread, and again without a timeout if the first one expired.
     fn wait<R>(
         &self,
         call: Call,
@@ -147,7 +148,7 @@ impl Client {
         }
     }
 
-    /// Opens a file; the kernel may not have by then.
+    /// Opens a file; the open may be pending when this returns.
     pub fn open(&self, path: &Path, options: &OpenOptions) -> io::Result<File> {
         let _guard = self.tracker.begin(Call::Now("open"), None);
         let open = || self.session.with(|engine| engine.open(path, options));
@@ -323,7 +324,7 @@ impl Client {
         }
     }
 
-    /// Gives the file up without waiting for anything.
+    /// Drops the file without waiting for anything.
     pub fn let_go(&self, file: File) {
         if self.wait_mode.has_events() {
             self.session.dispatcher.forget(file.fd());
@@ -358,7 +359,7 @@ impl Client {
     }
 }
 
-/// The events that say that a size can be asked for again.
+/// The events after which a size can be asked for again.
 fn is_for_size(kind: &EventKind) -> bool {
     use EventKind::{Opened, Readable, Writable};
     matches!(kind, Opened | Readable | Writable)

@@ -1,5 +1,5 @@
-//! One file in the hands of several: writers that never stop while others ask whether all is written
-//! (F88), several that ask the same at once (F93), and readers that share a position (F50).
+//! One file shared by several: writers that never stop while others ask whether all is written
+//! (F88), several that make the same call at once (F93), and readers that share a position (F50).
 
 use crate::client::{Client, WaitMode};
 use crate::session::Session;
@@ -11,19 +11,19 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// A writer's bytes go round through these, three bits higher stands who wrote them.
+/// A writer's bytes count modulo this number; the upper three bits are the writer's number.
 const ROUND: u64 = 29;
 
-/// How much is written at most: behind it only drops, but never nothing.
+/// How much is written in large calls; after that a byte at a time, so that writing never stops.
 const MOST: u64 = 64 << 20;
 
 /// A file that many write to.
 pub struct ContendedFile {
     file: File,
     path: PathBuf,
-    /// What each writer has been told was accepted.
+    /// How many bytes each writer's calls accepted.
     accepted: Vec<AtomicU64>,
-    /// Who still asks: writers go on until nobody does.
+    /// Queriers that still run: writers go on until there is none.
     queriers: AtomicUsize,
 }
 
@@ -47,12 +47,12 @@ impl ContendedFile {
         })
     }
 
-    /// Before the first of them runs.
+    /// Sets the number of queriers before the first of them runs.
     pub fn expect_queriers(&self, queriers: usize) {
         self.queriers.store(queriers, Ordering::SeqCst);
     }
 
-    /// Writes for as long as anybody asks.
+    /// Writes as long as a querier runs.
     pub async fn write(self: Arc<Self>, client: Client, number: usize, seed: u64) {
         let mut random = Rng::with_seed(seed);
         let pause = [0, 20, 50, 200][random.usize(..4)];
@@ -85,7 +85,7 @@ impl ContendedFile {
         }
     }
 
-    /// Asks, and looks at each answer.
+    /// Makes queries and checks each result.
     pub async fn query(self: Arc<Self>, client: Client, seed: u64) {
         let mut random = Rng::with_seed(seed);
         loop {
@@ -130,7 +130,8 @@ impl ContendedFile {
         Ok(())
     }
 
-    /// After everything was written: each byte that was accepted, once, and in the order of its writer.
+    /// Checks, once everything was written, that the file holds each accepted byte once and in the
+    /// order of its writer.
     pub fn check(&self, session: &Session) {
         let bytes = std::fs::read(&self.path).unwrap();
         session
@@ -158,7 +159,7 @@ impl ContendedFile {
     }
 }
 
-/// A file that several read with one position: each byte is given out once.
+/// A file that several read with one position: each byte is returned once.
 pub struct SharedReaders {
     file: File,
     len: usize,
@@ -201,7 +202,7 @@ impl SharedReaders {
         self.left.fetch_sub(1, Ordering::SeqCst);
     }
 
-    /// Bytes that were given out: cells that follow each other.
+    /// Checks that the returned bytes are consecutive cells, and records them.
     fn note(&self, client: &Client, bytes: &[u8]) {
         let cell = |at: usize| u64::from_ne_bytes(bytes[8 * at..8 * at + 8].try_into().unwrap());
         assert_eq!(bytes.len() % 8, 0, "{}", client.tracker.name);
@@ -224,7 +225,7 @@ impl SharedReaders {
         given.push((first, first + count as u64));
     }
 
-    /// If all readers came to the end.
+    /// Checks that every byte was returned once, if all readers reached the end.
     pub fn check(&self) {
         if self.left.load(Ordering::SeqCst) > 0 {
             return;

@@ -1,4 +1,5 @@
-//! Where events go: each to the one task that waits for it, whoever takes them from the engine.
+//! Dispatches events: each goes to the one task that waits for it, whichever thread takes it from
+//! the engine.
 
 use efio_core::{Completed, Event, EventKind, Fd, File};
 use std::collections::{HashMap, VecDeque};
@@ -9,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Wake, Waker};
 
-/// The events that nobody has asked for yet, and who waits for the next one.
+/// The events that were not taken yet, and the waker of the task that waits for the next one.
 struct EventQueue<T> {
     items: VecDeque<T>,
     waker: Option<Waker>,
@@ -58,7 +59,7 @@ impl Dispatcher {
         self.0.lock().unwrap()
     }
 
-    /// Opens a file whose events are wanted, before the first of them can come.
+    /// Opens a file and makes its queue before its first event can come.
     pub fn open(&self, open: impl FnOnce() -> io::Result<File>) -> io::Result<File> {
         let mut queues = self.lock();
         let file = open()?;
@@ -66,7 +67,7 @@ impl Dispatcher {
         Ok(file)
     }
 
-    /// An event of the engine. Those that nobody wants are dropped.
+    /// Queues an event of the engine for its task. Events of files without a queue are dropped.
     pub fn deliver(&self, event: Event) {
         let mut queues = self.lock();
         match event.kind {
@@ -92,7 +93,7 @@ impl Dispatcher {
         .await
     }
 
-    /// No events of the file are wanted any more.
+    /// Drops the file's queue: its further events are dropped.
     pub fn forget(&self, fd: Fd) {
         self.lock().files.remove(&fd);
     }
@@ -108,7 +109,7 @@ impl Dispatcher {
         completed
     }
 
-    /// The engine has ended: completions that did not come will not come.
+    /// Wakes all tasks: the engine has ended, and no further completion will come.
     pub fn wake_all(&self) {
         let mut queues = self.lock();
         let files = queues.files.values_mut().map(|queue| &mut queue.waker);
@@ -138,7 +139,7 @@ impl Wake for Task {
     }
 }
 
-/// Runs the tasks of an event loop, or of a callback, on whatever thread calls it.
+/// Runs the tasks of an event loop, or of a callback, on the calling thread.
 #[derive(Default)]
 pub struct Executor {
     queue: Mutex<VecDeque<Arc<Task>>>,

@@ -1,5 +1,5 @@
 //! A thread that waits for the engine's event descriptor in an epoll set, and for nothing else: a
-//! wake-up that is lost leaves everybody on this loop standing.
+//! lost wake-up stalls every actor of this loop.
 
 use crate::session::Session;
 use std::io;
@@ -32,7 +32,7 @@ struct Set {
 
 impl Set {
     fn new(events: OwnedFd, trigger: Trigger) -> Self {
-        // SAFETY: takes no memory; a result that is no error is a descriptor that nobody else owns.
+        // SAFETY: takes no memory; a result that is no error is a descriptor without another owner.
         let epoll = unsafe {
             let fd = libc::epoll_create1(libc::EPOLL_CLOEXEC);
             assert!(fd >= 0, "{}", io::Error::last_os_error());
@@ -58,7 +58,7 @@ impl Set {
         assert_eq!(result, 0, "{}", io::Error::last_os_error());
     }
 
-    /// Whether the descriptor was reported within a moment.
+    /// Returns whether the descriptor was reported within 50 ms.
     fn wait(&self) -> bool {
         let mut event = libc::epoll_event { events: 0, u64: 0 };
         // SAFETY: an open descriptor, and room for one event.
@@ -67,8 +67,8 @@ impl Set {
     }
 }
 
-/// Runs the tasks of the session until the engine is gone. Takes events when the descriptor is reported
-/// and at no other time, and then until none is left.
+/// Runs the tasks of the session until the engine is gone. Takes events only when the descriptor is
+/// reported, and then until none is left.
 pub fn run(session: &Session, trigger: Trigger) {
     let set = Set::new(session.event_descriptor(), trigger);
     while !session.is_ending() {

@@ -1,6 +1,5 @@
-//! What goes wrong on purpose: files that reach a limit or fill a disk, with somebody who reads or asks
-//! behind the write that fails (F92, F21), a disk that hangs now and then (F45), readers that stop
-//! (F83).
+//! Injected faults: files that reach a limit or fill a disk, with a read or another call after the
+//! write that fails (F92, F21), a disk that hangs now and then (F45), readers that stall (F83).
 
 use crate::client::Client;
 use crate::session::Session;
@@ -98,7 +97,7 @@ async fn overrun_once(client: &Client, path: &Path, end: End, random: &mut Rng) 
         Ok(()) => panic!("{}: {accepted} bytes, and no error", client.tracker.name),
     }
     FAILURES.fetch_add(1, Ordering::Relaxed);
-    let failure = file.failure()?.expect("it was told");
+    let failure = file.failure()?.expect("it was reported");
     assert_eq!(failure.errno, Errno(end.errno()));
     let lost = take_unwritten(client, &file).await?;
     let closed = client.close(file, false).await;
@@ -123,7 +122,8 @@ async fn take_unwritten(client: &Client, file: &File) -> io::Result<Vec<efio_cor
     }
 }
 
-/// What is on the disk and what came back are all the bytes, and where one ends the other begins.
+/// Checks that the bytes on the disk and those that came back are all the bytes, without gap or
+/// overlap.
 fn check(
     client: &Client,
     path: &Path,
@@ -153,7 +153,7 @@ fn check(
     std::fs::remove_file(path)
 }
 
-/// Reads a little of each of some files, and then no more, with whatever was read ahead.
+/// Reads a little of each of some files, and then stalls while read-ahead holds memory.
 pub async fn stop_reading(client: Client, path: PathBuf, files: usize) {
     let result = hold(&client, &path, files).await;
     client.end(result);

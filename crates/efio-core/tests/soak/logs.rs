@@ -1,4 +1,4 @@
-//! A log with several writers, one who flushes, and an end in the middle of it (F88).
+//! A log with several writers and one thread that flushes, closed while they write (F88).
 
 use crate::session::Session;
 use crate::tracker::Call;
@@ -15,7 +15,7 @@ type Work = Box<dyn FnOnce() + Send>;
 /// Flushes that may time out one after the other: each gives up after a second by itself.
 const TIMEOUTS: u32 = 5;
 
-/// What the threads of a log do.
+/// Returns the work of a log's threads.
 pub fn log(session: &Arc<Session>, path: &Path, name: &str, seed: u64) -> Vec<Work> {
     let mut random = Rng::with_seed(seed);
     let interval = Duration::from_millis(random.u64(1..200));
@@ -26,7 +26,7 @@ pub fn log(session: &Arc<Session>, path: &Path, name: &str, seed: u64) -> Vec<Wo
     let writers = random.u64(1..4);
     let pause = Duration::from_micros([0, 50, 500][random.usize(..3)]);
     let is_over = Arc::new(AtomicBool::new(false));
-    // The last line of each that was taken.
+    // The number of the last line that each writer's log call accepted.
     let taken = Arc::new(Mutex::new(vec![0; writers as usize]));
     let mut works: Vec<Work> = Vec::new();
     for writer in 0..writers {
@@ -43,14 +43,14 @@ pub fn log(session: &Arc<Session>, path: &Path, name: &str, seed: u64) -> Vec<Wo
                     Err(error) => panic!("log writer {writer}: {error}"),
                 }
                 std::thread::sleep(pause);
-                // The disk is to keep up.
+                // Lets the disk keep up.
                 if number % 1000 == 0 {
                     std::thread::sleep(Duration::from_millis(1));
                 }
             }
         }));
     }
-    let tracker = session.trackers.add(format!("{name}: who flushes"));
+    let tracker = session.trackers.add(format!("{name}: flusher"));
     let (session, path) = (Arc::clone(session), path.to_owned());
     works.push(Box::new(move || {
         let mut late = 0;
@@ -81,7 +81,7 @@ pub fn log(session: &Arc<Session>, path: &Path, name: &str, seed: u64) -> Vec<Wo
     works
 }
 
-/// The lines of each writer in their order, as many as were taken.
+/// Checks that each writer's lines are in order, and as many as were accepted.
 fn check(session: &Session, path: &Path, taken: &[u64], lines: u64) {
     let text = std::fs::read_to_string(path).unwrap();
     session

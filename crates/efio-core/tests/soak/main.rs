@@ -1,5 +1,5 @@
-//! Real threads on a real disk: seeded random walks over the public calls, beside models that know every
-//! byte, and a watchdog that says what everybody waits for when somebody stands still.
+//! Real threads on a real disk: seeded random walks over the public calls, beside models that know
+//! every byte, and a watchdog that prints what each actor waits for when one stalls.
 //!
 //! ```text
 //!  seed ─► scenario: one engine with small limits ─► actors ─► end, quiet or in the middle
@@ -11,12 +11,13 @@
 //!           └ log        lines by several threads, flushed and ended   (logs.rs)
 //! ```
 //!
-//! An actor lives on a thread that waits, as a task of tokio, in a loop over epoll (by level, by edge,
-//! or one shot at a time), or in the engine's callback (`client.rs`).
+//! An actor is a thread that waits, a task of tokio, a task in a loop over epoll (level-triggered,
+//! edge-triggered or one-shot), or a task in the engine's callback (`client.rs`).
 //!
 //! `EFIO_SOAK_SECONDS=3600` makes it longer than 5 s. A fault prints the seed of its scenario, and
-//! `EFIO_SOAK_SEED=N` plays that scenario again and again: the same actors with the same plans, as well as
-//! threads can. `EFIO_SOAK_ONLY=contended,log` leaves the other actors out, `EFIO_SOAK_SHOW=1` names each scenario.
+//! `EFIO_SOAK_SEED=N` repeats that scenario: the same actors with the same plans, as far as threads
+//! allow. `EFIO_SOAK_ONLY=contended,log` leaves the other actors out, `EFIO_SOAK_SHOW=1` prints
+//! each scenario.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -38,7 +39,7 @@ use common::mount::{Kind, Mount, memory};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
-/// What all scenarios share.
+/// What all scenarios share: directories, disks and tokio's runtime.
 pub struct Harness {
     dir: Dir,
     /// A disk that can be frozen.

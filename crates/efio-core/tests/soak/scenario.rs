@@ -18,7 +18,7 @@ use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Which actors there can be.
+/// The kinds of actors.
 pub const KINDS: [&str; 6] = [
     "walkers",
     "contended",
@@ -33,11 +33,11 @@ pub const KINDS: [&str; 6] = [
 enum Ending {
     /// The actors finish, then the engine is shut down.
     Quiet,
-    /// The engine is shut down in the middle of everything.
+    /// The engine is shut down while the actors run.
     Sudden(Duration),
 }
 
-/// What runs somewhere and comes to an end.
+/// An actor on a thread or on tokio's runtime.
 enum Running {
     Thread(JoinHandle<()>),
     Task(tokio::task::JoinHandle<()>),
@@ -56,7 +56,7 @@ pub struct Scenario<'a> {
     frozen: bool,
 }
 
-/// Plays a scenario; how many bytes were compared.
+/// Runs a scenario; returns how many bytes were compared.
 pub fn run(harness: &Harness, seed: u64, is_wanted: &dyn Fn(&str) -> bool) -> u64 {
     let mut random = Rng::with_seed(seed);
     let frozen = harness.disk.is_some() && is_wanted("frozen") && random.u8(..4) == 0;
@@ -67,7 +67,7 @@ pub fn run(harness: &Harness, seed: u64, is_wanted: &dyn Fn(&str) -> bool) -> u6
     };
     std::fs::create_dir(&dir).unwrap();
     let (dispatcher, executor) = <(Arc<Dispatcher>, Arc<Executor>)>::default();
-    let mut title = format!("EFIO_SOAK_SEED={seed} plays it again: ");
+    let mut title = format!("EFIO_SOAK_SEED={seed} repeats it: ");
     let engine = start(
         &mut random,
         trigger.is_none(),
@@ -166,7 +166,7 @@ fn start(
         .read_ahead(read_ahead)
         .workers(workers);
     if is_callback {
-        // The tasks own what owns the engine, which owns this.
+        // Weak: the tasks own the session, which owns the engine, which owns this callback.
         let (dispatcher, executor): (Weak<Dispatcher>, Weak<Executor>) =
             (Arc::downgrade(dispatcher), Arc::downgrade(executor));
         builder = builder.on_event(move |event| {
@@ -179,7 +179,7 @@ fn start(
     builder.start().unwrap()
 }
 
-/// Ends the scenario, and looks at what is on the disk.
+/// Ends the scenario, and checks what is on the disk.
 fn end(harness: &Harness, session: &Arc<Session>, ending: Ending, running: Vec<Running>) {
     let tracker = session.trackers.add("the scenario".into());
     let (timeout, running) = match ending {
@@ -221,7 +221,7 @@ fn join(harness: &Harness, tracker: &Arc<CallTracker>, running: Vec<Running>) {
     }
 }
 
-/// Each file holds what was accepted, unless the report says that it may not.
+/// Checks that each file holds what was accepted, unless the report names it.
 fn check_records(session: &Session, report: &ShutdownReport) {
     let is_left = |fd: &Fd| report.unfinished.iter().any(|(left, _)| left == fd);
     for record in &*session.records.lock().unwrap() {
@@ -260,7 +260,7 @@ impl Scenario<'_> {
         }
     }
 
-    /// One of the ways that this engine allows.
+    /// Draws a wait mode that this engine allows.
     fn wait_mode(&mut self) -> WaitMode {
         match self.random.u8(..3) {
             0 => WaitMode::Thread,
@@ -301,7 +301,7 @@ impl Scenario<'_> {
         self.spawn(wait_mode, walker.run());
     }
 
-    /// Several writers and several who ask.
+    /// Spawns several writers and several queriers of one file.
     fn contended(&mut self) {
         let name = self.name("contended");
         let (writers, queriers) = (self.random.usize(1..4), self.random.usize(2..5));
@@ -325,7 +325,7 @@ impl Scenario<'_> {
         }
     }
 
-    /// Several readers of one file.
+    /// Spawns several readers of one file.
     fn share(&mut self) {
         let name = self.name("shared");
         let readers = self.random.usize(2..4);

@@ -1,4 +1,4 @@
-//! What the actors of a scenario share: one engine, its events, the directory, and what is counted.
+//! What the actors of a scenario share: one engine, its events, the directory, and counters.
 
 use crate::dispatch::{Dispatcher, Executor};
 use crate::tracker::CallTrackers;
@@ -9,12 +9,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Instant;
 
-/// What a file has to hold in the end.
+/// What a file must hold in the end.
 pub struct Record {
     pub path: PathBuf,
-    /// Each byte that was accepted, at its place.
+    /// Each accepted byte, at its offset.
     pub bytes: Vec<u8>,
-    /// The descriptors that wrote it: if one of them was left unfinished, nobody knows.
+    /// The descriptors that wrote it: if one of them was left unfinished, the contents are unknown.
     pub fds: Vec<Fd>,
 }
 
@@ -69,7 +69,7 @@ impl Session {
         self.engine.read().unwrap().as_ref().map(call)
     }
 
-    /// As `with`, for who must not wait.
+    /// As `with`, without waiting for the lock.
     pub fn try_with<R>(&self, call: impl FnOnce(&Engine) -> R) -> Option<R> {
         self.engine.try_read().ok()?.as_ref().map(call)
     }
@@ -80,7 +80,7 @@ impl Session {
         fd.unwrap().unwrap()
     }
 
-    /// Takes the engine away, in the middle of everything or at the end.
+    /// Takes the engine away, while actors run or at the end.
     pub fn take_engine(&self) -> Engine {
         self.ending.store(true, Ordering::SeqCst);
         self.engine.write().unwrap().take().unwrap()
@@ -116,12 +116,12 @@ impl Session {
         self.certain.load(Ordering::SeqCst)
     }
 
-    /// A name for a positional call, once.
+    /// Returns an unused token for a positional call.
     pub fn token(&self) -> u64 {
         self.tokens.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// `seen` has to be what was written.
+    /// Panics unless `seen` is what was written.
     pub fn compare(&self, what: impl Fn() -> String, seen: &[u8], expected: &[u8]) {
         self.compared
             .fetch_add(seen.len() as u64, Ordering::Relaxed);

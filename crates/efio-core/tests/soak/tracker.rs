@@ -1,4 +1,4 @@
-//! Who is inside which call, and since when: what the watchdog looks at.
+//! Which actor is inside which call, and since when: the watchdog's input.
 
 use efio_core::Fd;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,13 +19,13 @@ pub enum Call {
     Close,
     /// A positional call, by its token.
     Completion(u64),
-    /// The end of the engine, which knows its own deadline.
+    /// The end of the engine, which has its own deadline.
     Shutdown,
-    /// For something of the test itself.
+    /// A wait of the test itself.
     Internal,
 }
 
-/// What an actor is doing.
+/// The call that an actor is in.
 #[derive(Clone, Copy, Debug)]
 pub struct CurrentCall {
     pub call: Call,
@@ -33,7 +33,7 @@ pub struct CurrentCall {
     pub since: Instant,
     /// How often it was woken in this call and found nothing.
     pub wakeups: u32,
-    /// Tells this call from the next one.
+    /// Distinguishes this call from the next one.
     pub number: u64,
 }
 
@@ -59,13 +59,13 @@ impl CallTracker {
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = current;
     }
 
-    /// Says what is being done until the guard is dropped.
+    /// Records a call until the guard is dropped.
     pub fn begin(self: &Arc<Self>, call: Call, fd: Option<Fd>) -> CallGuard {
         self.set(Some((call, fd)));
         CallGuard(Arc::clone(self))
     }
 
-    /// Woken, and not ready yet.
+    /// Counts a wake-up after which the call is still pending.
     pub fn woken(&self) {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(current) = current.as_mut() {
@@ -73,7 +73,7 @@ impl CallTracker {
         }
     }
 
-    /// What is being done; `None` when nothing is, or when it changes at this moment.
+    /// Returns the current call; `None` outside of any, or while it changes.
     pub fn current_call(&self) -> Option<CurrentCall> {
         *self.current.try_lock().ok()?
     }

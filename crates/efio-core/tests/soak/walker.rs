@@ -1,4 +1,5 @@
-//! One file in the hands of one actor, who knows each byte of it: a random walk over every call.
+//! One file that a single actor uses, with a model of each of its bytes: a random walk over every
+//! call.
 
 use crate::client::Client;
 use crate::session::Record;
@@ -10,7 +11,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-/// What a positional call must come to.
+/// A pending positional call, and its expected result.
 struct Asked {
     token: u64,
     at: usize,
@@ -107,7 +108,7 @@ impl Walker {
             .create(true)
             .truncate(truncate)
             .prefetch(random.bool())
-            // Who lives by events has to get them.
+            // A client that waits for events has to get them.
             .events(self.client.wait_mode.has_events() || random.bool())
             .io_mode(MODES[random.usize(..4)]);
         let waits = random.u8(..4) != 0;
@@ -199,7 +200,7 @@ impl Walker {
             self.position
         };
         put(&mut record.bytes, at, &self.buffer[..n]);
-        // Where the position is after an append is not ours to say here.
+        // The position after an append is another test's matter: set it.
         let end = record.bytes.len();
         drop(record);
         self.position += n;
@@ -283,7 +284,7 @@ impl Walker {
         self.client
             .now("truncate", file, || file.set_len(len as u64))?;
         self.record().bytes.resize(len, 0);
-        // Behind the end a write would leave a hole.
+        // After the end a write would leave a hole.
         let to = self.position.min(len);
         self.position = to;
         file.set_position(to as u64)
@@ -368,7 +369,7 @@ impl Walker {
         Ok(())
     }
 
-    /// What may be asked at any time, and changes nothing.
+    /// Makes the calls that are allowed at any time and change nothing.
     fn look(&mut self, file: &File) -> io::Result<()> {
         self.client.now("look", file, || {
             let marks = file.progress()?;
@@ -390,8 +391,8 @@ impl Walker {
         })
     }
 
-    /// Closes the file and looks at what is on the disk; or lets go of it, and the next open finds it as
-    /// if the close had ended (F85).
+    /// Closes the file and checks what is on the disk; or drops it, and the next open finds it as
+    /// if the close had completed (F85).
     async fn close(&mut self, file: File) -> io::Result<()> {
         if self.random.u8(..3) == 0 {
             self.client.let_go(file);

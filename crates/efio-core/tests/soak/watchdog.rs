@@ -1,9 +1,9 @@
-//! Sees who stands still: says what everybody waits for, and ends the process.
+//! Detects stalls: prints what each actor waits for, and ends the process.
 //!
-//! A wait is a fault when what it waits for has come [`DUE`] ago and it is not over. Whether it has come is
-//! read from the state of the file: its marks, its failure, what a call would find. So a slow disk, or a
-//! busy machine, is no fault. What no state tells of may take [`LONGEST`]. Time on a frozen disk does not
-//! count.
+//! A wait is a fault when its condition has held for [`DUE`] and the wait has not ended. The
+//! condition is read from the state of the file: its marks, its failure, what a call would find. So
+//! a slow disk or a busy machine is no fault. A wait without such a state may take [`LONGEST`].
+//! Time on a frozen disk does not count.
 
 use crate::session::Session;
 use crate::tracker::{Call, CurrentCall};
@@ -11,14 +11,14 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How soon a call returns that must not wait, and a wait ends whose reason has come.
+/// How soon a call must return that must not wait, and a wait must end whose condition holds.
 const DUE: Duration = Duration::from_secs(8);
-/// How long anything may take.
+/// How long any wait may take.
 const LONGEST: Duration = Duration::from_secs(90);
-/// Wake-ups for nothing in one wait: beyond is a loop that spins.
+/// Spurious wake-ups in one wait: more are a loop that spins.
 const SPIN: u32 = 20_000;
 
-/// The scenario that is on, and what replays it.
+/// The current scenario, and its title with the seed.
 static WATCHED: Mutex<Option<(Arc<Session>, String)>> = Mutex::new(None);
 
 pub fn watch(session: Option<(&Arc<Session>, String)>) {
@@ -34,12 +34,12 @@ fn watched() -> std::sync::MutexGuard<'static, Option<(Arc<Session>, String)>> {
 /// What was seen of a call so far.
 struct Seen {
     number: u64,
-    /// What was accepted when it was first seen: whatever it waits for is below.
+    /// What was accepted when it was first seen: the wait's mark is at most this.
     accepted: Option<u64>,
     due: Option<(Instant, String)>,
 }
 
-/// Begins to watch: this process ends when anybody stands still, and when anything panics.
+/// Starts the watchdog: this process ends when an actor stalls, and when anything panics.
 pub fn start() {
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
@@ -90,7 +90,7 @@ fn look(session: &Session, all: &mut HashMap<String, Seen>) {
             continue;
         }
         if current.wakeups > SPIN {
-            fault("it is told to go on, again and again, and finds nothing");
+            fault("it is woken again and again, and finds nothing");
         }
         if is_frozen || current.call == Call::Internal {
             seen.due = None;
@@ -111,7 +111,7 @@ fn look(session: &Session, all: &mut HashMap<String, Seen>) {
     }
 }
 
-/// Why a wait should be over.
+/// Why a wait should have ended.
 fn due(session: &Session, current: &CurrentCall, seen: &mut Seen) -> Option<String> {
     if session.is_over() {
         return Some("the engine has been gone".into());
@@ -148,13 +148,13 @@ fn due(session: &Session, current: &CurrentCall, seen: &mut Seen) -> Option<Stri
             }
             _ => false,
         };
-        why.then(|| format!("what it waits for has come, {below} were accepted and now {marks:?},"))
+        why.then(|| format!("its condition holds, {below} were accepted and now {marks:?},"))
     })?
 }
 
-/// Says what everybody waits for, and ends the process.
+/// Prints what each actor waits for, and ends the process.
 pub fn give_up(why: &str) -> ! {
-    // Should a lock be held for good, this comes to its end all the same.
+    // Ends the process even if a lock is never released.
     std::thread::spawn(|| {
         std::thread::sleep(Duration::from_secs(5));
         std::process::abort();

@@ -1,4 +1,4 @@
-//! From a request to its response: what a blocking pool is asked, and what comes of the answer.
+//! From a request to its response: the job for the blocking pool, and what follows from its answer.
 
 use super::{Connection, Flow, State};
 use crate::blocking::{Answer, Job};
@@ -26,7 +26,7 @@ impl Connection {
                 return self.refuse(Status::BodyTooLarge, cx);
             }
             (Method::Put, _) => Job::CheckTarget(path),
-            // Nobody needs a body there, and it would have to be read to get at what follows.
+            // These methods need no body, and it would have to be read to reach the next request.
             _ if request.body != Body::Length(0) => return self.refuse(Status::BodyTooLarge, cx),
             (Method::Options, _) => {
                 Head::new(Status::NoContent, self.keep_alive)
