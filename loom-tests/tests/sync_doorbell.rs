@@ -1,5 +1,5 @@
-//! `Doorbell`: a ring before, during or after falling asleep is never lost, and the sleeper sees what
-//! the ringer wrote before it. A lost wake-up is a deadlock, which loom reports.
+//! `Doorbell`: a ring before, during or after falling asleep is never lost, and the sleeper sees
+//! what the ringer wrote before it. A lost wake-up is a deadlock, which loom reports.
 #![cfg(loom)]
 
 use efio_sync::{Alarm, Doorbell, Parker};
