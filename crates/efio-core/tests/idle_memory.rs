@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Dir, PORTABLE, TIMEOUT, skip};
+use common::{Dir, TIMEOUT};
 use efio_core::sim::{SimOptions, Simulation};
 use efio_core::{Config, Engine, File, OpenOptions};
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -76,9 +76,6 @@ const IDLE: usize = 512;
 
 #[test]
 fn a_file_that_is_open_costs_little_used_or_not() {
-    if PORTABLE {
-        return skip("on other systems an idle file costs about 1 KiB");
-    }
     let _alone = ALONE.lock().unwrap();
     let read = OpenOptions::new().read(true);
     assert!(per_file("read, never used", &read, |_, _| {}) <= IDLE);
@@ -99,12 +96,17 @@ fn a_file_that_is_open_costs_little_used_or_not() {
     assert!(used <= IDLE);
 }
 
+/// What the engine's own queues may grow by meanwhile: a burst of completions, which depends on the
+/// scheduler, takes a segment or two, however many files there are.
+const QUEUES: usize = 16 << 10;
+
 /// Bytes that each of `KERNEL_FILES` files has beyond `before` once the driver has freed what it
 /// can: at most `most`, or what is left long after.
 fn at_rest(before: usize, most: usize) -> usize {
     let deadline = Instant::now() + TIMEOUT;
     loop {
-        let bytes = HEAP.load(Ordering::Relaxed).saturating_sub(before) / KERNEL_FILES;
+        let held = HEAP.load(Ordering::Relaxed);
+        let bytes = held.saturating_sub(before + QUEUES) / KERNEL_FILES;
         if bytes <= most || Instant::now() > deadline {
             return bytes;
         }

@@ -298,6 +298,8 @@ impl SimStore {
             durable: bytes.to_vec(),
             current: bytes.to_vec(),
             name_durable: true,
+            // The open that wrote it; no later one has this number.
+            opens: BTreeMap::from([(0, SimOpen::default())]),
             ..SimInode::default()
         };
         let path = CString::new(path).expect("a path without NUL");
