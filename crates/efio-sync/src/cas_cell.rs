@@ -93,12 +93,12 @@ impl<T: ?Sized> CasCell<T> {
         unsafe { &mut *core::ptr::from_mut(value.deref()) }
     }
 
-    /// `custody` is of our lock.
+    /// `lock` is the guard of our lock.
     #[inline(always)]
-    fn guard<'a>(&'a self, custody: CasGuard<'a>) -> CasCellGuard<'a, T> {
+    fn guard<'a>(&'a self, lock: CasGuard<'a>) -> CasCellGuard<'a, T> {
         CasCellGuard {
             value: self.value.get_mut(),
-            custody,
+            lock,
         }
     }
 }
@@ -122,28 +122,28 @@ impl<T: ?Sized> fmt::Debug for CasCell<T> {
 pub struct CasCellGuard<'a, T: ?Sized> {
     // Fields drop in this order: the access ends before the lock opens.
     value: MutPtr<T>,
-    custody: CasGuard<'a>,
+    lock: CasGuard<'a>,
 }
 
 // SAFETY: a shared guard gives `&T` and the tag.
 unsafe impl<T: ?Sized + Sync> Sync for CasCellGuard<'_, T> {}
-// SAFETY: it gives `&mut T`; custody belongs to the tag, not to a thread.
+// SAFETY: it gives `&mut T`; the tag holds the lock, not to a thread.
 unsafe impl<T: ?Sized + Send> Send for CasCellGuard<'_, T> {}
 
 impl<T: ?Sized> CasCellGuard<'_, T> {
     /// The tag that holds the cell.
     #[inline]
     pub fn tag(&self) -> NonZeroU32 {
-        self.custody.tag()
+        self.lock.tag()
     }
 
     /// As [`CasGuard::hand_over`]; [`CasCell::adopt`] gets the guard.
     #[inline]
     pub fn hand_over(self, new_tag: NonZeroU32) {
-        let Self { value, custody } = self;
+        let Self { value, lock } = self;
         // The access ends here, before the lock can be anybody else's.
         let _ = { value };
-        custody.hand_over(new_tag);
+        lock.hand_over(new_tag);
     }
 }
 

@@ -15,14 +15,14 @@ use crate::shim::tuning::PARK_LIMIT;
 
 /// One atomic word that holds the tag of its owner: 0 when free.
 ///
-/// What a tag means is the caller's business: a thread, a task, an operation. Custody belongs to
-/// the tag, so a guard may move to another thread, and custody to another tag.
+/// The caller decides what a tag means: a thread, a task, an operation. The tag holds the lock, so
+/// a guard may move to another thread, and the lock to another tag.
 ///
 /// | `holder` | `offered` | meaning | next |
 /// |---|---|---|---|
 /// | 0 | 0 | free | `try_acquire(a)` → a, 0 |
 /// | a | 0 | held through a guard | drop → 0, 0 · `hand_over(b)` → b, b |
-/// | b | b | b's, but nobody has the guard yet | `adopt(b)` → b, 0 |
+/// | b | b | held by b, which has no guard yet | `adopt(b)` → b, 0 |
 ///
 /// - Fairness: none; a waiter may be passed over any number of times. Each release wakes one of
 ///   those that sleep, which then has to compete like everybody else.
@@ -57,7 +57,7 @@ use crate::shim::tuning::PARK_LIMIT;
 /// ```
 pub struct CasLock {
     holder: AtomicU32,
-    /// The tag that custody was handed to, until it is adopted.
+    /// The tag that the lock was handed to, until it is adopted.
     offered: AtomicU32,
     parking: Parking,
 }
@@ -125,8 +125,8 @@ impl CasLock {
 
     /// The guard of a lock that was [handed over](CasGuard::hand_over) to `tag`.
     ///
-    /// `None` if custody was not handed to `tag`, or somebody has adopted it already: of several
-    /// who ask with the same tag, one gets the guard.
+    /// `None` if the lock was not handed to `tag`, or was adopted already: of several calls with the
+    /// same tag, one gets the guard.
     #[inline]
     pub fn adopt(&self, tag: NonZeroU32) -> Option<CasGuard<'_>> {
         // Acquire pairs with the Release store of `hand_over`.
@@ -151,7 +151,7 @@ impl fmt::Debug for CasLock {
     }
 }
 
-/// Custody of a [`CasLock`]; released when dropped.
+/// Holds a [`CasLock`]; releases it when dropped.
 #[must_use = "the lock is released when the guard is dropped"]
 pub struct CasGuard<'a> {
     lock: &'a CasLock,
@@ -164,7 +164,7 @@ impl CasGuard<'_> {
         self.lock.holder().expect("a guarded lock has a holder")
     }
 
-    /// Passes custody to `new_tag` without a gap: nobody can take the lock in between. Its owner
+    /// Hands the lock to `new_tag` without a gap: nobody can take the lock in between. Its owner
     /// gets the guard from [`CasLock::adopt`]; until then the lock stays closed, so do not hand it
     /// to a tag that will not ask. Everything written before is visible to whoever adopts it.
     #[inline]

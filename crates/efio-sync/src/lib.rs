@@ -3,7 +3,7 @@
 //! | | for | waits by | order |
 //! |---|---|---|---|
 //! | [`SpinLock`] | a few instructions on shared data | spinning, then yielding | none |
-//! | [`CasLock`], [`CasCell`] | custody that has a name and can be handed over | spinning, then sleeping | none |
+//! | [`CasLock`], [`CasCell`] | a holder with a tag, which can hand the lock over | spinning, then sleeping | none |
 //! | [`McsLock`] | data that nobody may be kept from | spinning on a line of one's own, then yielding | first come, first served |
 //! | [`RwSpinLock`] | data that is mostly read | spinning, then yielding | writers before readers |
 //! | [`Doorbell`] | waking a thread that waits for work | sleeping where the sleeper likes | – |

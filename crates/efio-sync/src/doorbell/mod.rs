@@ -21,7 +21,7 @@ use crate::shim::atomic::{AtomicU32, Ordering};
 
 /// The sleeper is looking for work, or will before it sleeps.
 const AWAKE: u32 = 0;
-/// There is news that the sleeper has not looked at.
+/// It was rung, and the sleeper has not checked yet.
 const RUNG: u32 = 1;
 /// The sleeper sleeps, or is about to: it must be woken.
 const ASLEEP: u32 = 2;
@@ -80,14 +80,14 @@ impl<A: Alarm + ?Sized> Alarm for crate::shim::Arc<A> {
 /// use std::sync::atomic::{AtomicU32, Ordering};
 ///
 /// static BELL: Doorbell<Parker> = Doorbell::new(Parker::new());
-/// static NEWS: AtomicU32 = AtomicU32::new(0);
+/// static WORK: AtomicU32 = AtomicU32::new(0);
 ///
 /// let ringer = std::thread::spawn(|| {
-///     NEWS.store(1, Ordering::Relaxed);
+///     WORK.store(1, Ordering::Relaxed);
 ///     BELL.ring();
 /// });
 /// assert!(BELL.wait(None));
-/// assert_eq!(NEWS.load(Ordering::Relaxed), 1);
+/// assert_eq!(WORK.load(Ordering::Relaxed), 1);
 /// ringer.join().unwrap();
 /// ```
 pub struct Doorbell<A> {
@@ -139,7 +139,7 @@ impl<A> Doorbell<A> {
         self.state.swap(AWAKE, Ordering::Acquire) == RUNG
     }
 
-    /// Whether there is news for the sleeper; out of date when it returns.
+    /// Returns whether it was rung; out of date when it returns.
     #[inline]
     pub fn is_rung(&self) -> bool {
         self.state.load(Ordering::Relaxed) == RUNG
@@ -147,7 +147,7 @@ impl<A> Doorbell<A> {
 }
 
 impl<A: Alarm> Doorbell<A> {
-    /// Tells the sleeper to look again. `true`: it slept, and was woken by us (a system call).
+    /// Wakes the sleeper, or makes its next `arm` fail. `true`: it slept, and was woken by us (a system call).
     ///
     /// Everything written before is visible to the sleeper when it looks.
     #[inline]
