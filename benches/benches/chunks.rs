@@ -185,7 +185,7 @@ impl Lane for Locked {
     }
 }
 
-/// How many buffers may be under way when they are handed over.
+/// How many buffers may be in flight when they are handed over.
 const IN_FLIGHT: usize = 256;
 
 /// Writes one buffer again and again, without copying it.

@@ -149,7 +149,7 @@ fn closed(engine: &Engine, file: File) {
     }
 }
 
-/// Waits for news and drops them; how long that took.
+/// Waits for events and drops them; how long that took.
 fn wait(engine: &Engine) -> Duration {
     let start = Instant::now();
     wait_for_event(engine);

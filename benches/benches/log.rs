@@ -5,8 +5,8 @@
 //! ```
 //!
 //! Each candidate logs lines of 100 bytes as fast as it takes them, into a file of its own, and must
-//! not lose one. Mean and worst are of the call that takes the line; the end, which waits for what
-//! is behind, is told apart.
+//! not lose one. Mean and worst are of the call that takes the line; the end, which waits for
+//! pending lines, is measured separately.
 
 use efio_benches::interleave::{Candidate, Reference, Rounds, Spread, Table};
 use efio_core::log::{LogOptions, WhenBehind};

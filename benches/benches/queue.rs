@@ -197,7 +197,7 @@ fn entries(shape: &Shape) -> Vec<interleave::Candidate<'_, usize>> {
     entries
 }
 
-/// Who pushes and who pops.
+/// How many threads push and pop.
 struct Shape {
     name: &'static str,
     /// 0: the queue stays empty, and one thread pops.

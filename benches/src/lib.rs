@@ -1,5 +1,5 @@
 //! Shared parts of the benchmarks: how candidates are measured beside each other, and what a
-//! comparison leaves behind. The peers themselves are known to the benches and binaries alone.
+//! comparison results in. Only the benches and binaries know the peers.
 
 pub mod catalog;
 pub mod interleave;

@@ -1,4 +1,4 @@
-//! What the benches of the primitives leave behind: one JSON file, which `report` makes a table of.
+//! The results of the benches of the primitives: one JSON file, which `report` makes a table of.
 //!
 //! With the path of a file in the variable `EFIO_PRIMITIVES` each bench puts its comparisons there,
 //! beside those of the others.
@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 pub struct Record {
     /// By their titles.
     pub comparisons: BTreeMap<String, Comparison>,
-    /// Operations that were measured alone, by criterion.
+    /// Operations that were measured by themselves, by criterion.
     #[serde(default)]
     pub singles: BTreeMap<String, Single>,
 }

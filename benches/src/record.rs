@@ -1,4 +1,4 @@
-//! What a comparison leaves behind: one JSON file that `compare` writes and `report` reads.
+//! The result of a comparison: one JSON file that `compare` writes and `report` reads.
 
 use crate::saved;
 use hdrhistogram::Histogram;
@@ -72,7 +72,7 @@ impl Measurement {
     }
 }
 
-/// What calls are told apart by: the names in [`Figures::kinds`].
+/// The kinds of calls: the names in [`Figures::kinds`].
 pub const KINDS: [&str; 4] = ["open", "read", "write", "end"];
 
 /// What was measured in a turn.
@@ -96,7 +96,7 @@ pub struct Figures {
     pub device: (u64, u64),
     /// How long single calls or operations took; what they are is the scenario's to say.
     pub latency: Option<Latency>,
-    /// The same for each kind of call, where they were told apart.
+    /// The same for each kind of call, where they were separated.
     #[serde(default)]
     pub kinds: BTreeMap<String, Latency>,
     /// Those calls during which the thread kept its processor, where that was looked at.

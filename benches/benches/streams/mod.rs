@@ -49,20 +49,20 @@ pub fn run<L: Lane>(Work { block, total }: Work) -> f64 {
         theirs.wait();
         for _ in 0..total / block {
             let mut rest = &source[..];
-            let mut timeout = Patience::new();
+            let mut backoff = Backoff::new();
             while !rest.is_empty() {
                 match L::put(&mut writer, rest) {
-                    0 => timeout.wait(),
+                    0 => backoff.wait(),
                     count => {
                         rest = &rest[count..];
-                        timeout = Patience::new();
+                        backoff = Backoff::new();
                     }
                 }
             }
         }
-        let mut timeout = Patience::new();
+        let mut backoff = Backoff::new();
         while !L::flush(&mut writer) {
-            timeout.wait();
+            backoff.wait();
         }
         writer
     });
@@ -73,13 +73,13 @@ pub fn run<L: Lane>(Work { block, total }: Work) -> f64 {
         let begun = Instant::now();
         for _ in 0..total / block {
             let mut filled = 0;
-            let mut timeout = Patience::new();
+            let mut backoff = Backoff::new();
             while filled < block {
                 match L::take(&mut reader, &mut buffer[filled..]) {
-                    0 => timeout.wait(),
+                    0 => backoff.wait(),
                     count => {
                         filled += count;
-                        timeout = Patience::new();
+                        backoff = Backoff::new();
                     }
                 }
             }
@@ -94,9 +94,9 @@ pub fn run<L: Lane>(Work { block, total }: Work) -> f64 {
 }
 
 /// Spins a little, then lets others run.
-struct Patience(u32);
+struct Backoff(u32);
 
-impl Patience {
+impl Backoff {
     fn new() -> Self {
         Self(0)
     }

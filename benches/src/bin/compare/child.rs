@@ -42,7 +42,7 @@ pub fn turn(options: &Options, number: usize) -> io::Result<()> {
     Ok(())
 }
 
-/// Looks at what the turn left behind.
+/// Checks the files that the turn wrote, and what is cached.
 fn finish(case: &Case, sampler: Sampler) -> io::Result<Answer> {
     let (steal, mut figures) = sampler.finish();
     for path in case.paths()? {

@@ -1,17 +1,17 @@
 //! What the files hold: bytes of which each place in each file is known, so that a lost, torn or
 //! misplaced block is seen.
 //!
-//! Every page of 4 KiB begins with a word made of the file and the page; the rest is noise that
-//! repeats after 64 KiB. Making and checking bytes is a copy and a comparison in the cache.
+//! Every page of 4 KiB begins with a word made of the file and the page; the rest are pseudo-random
+//! bytes that repeat after 64 KiB. Making and checking bytes is a copy and a comparison in the cache.
 
 use std::sync::LazyLock;
 
 const PAGE: usize = 4096;
-const NOISE: usize = 64 << 10;
+const PERIOD: usize = 64 << 10;
 const WORD: usize = 8;
 
 static BASE: LazyLock<Vec<u8>> = LazyLock::new(|| {
-    let words = (0..NOISE as u64 / 8).flat_map(|word| mix(word).to_le_bytes());
+    let words = (0..PERIOD as u64 / 8).flat_map(|word| mix(word).to_le_bytes());
     words.collect()
 });
 
@@ -28,7 +28,7 @@ pub fn fill(file: u64, offset: u64, bytes: &mut [u8]) {
     debug_assert_eq!(offset % PAGE as u64, 0, "a page begins here");
     for (index, page) in bytes.chunks_mut(PAGE).enumerate() {
         let at = offset + (index * PAGE) as u64;
-        let base = at as usize % NOISE;
+        let base = at as usize % PERIOD;
         page.copy_from_slice(&BASE[base..base + page.len()]);
         page[..WORD].copy_from_slice(&head(file, at));
     }
@@ -39,7 +39,7 @@ pub fn check(file: u64, mut offset: u64, mut bytes: &[u8]) -> bool {
     while !bytes.is_empty() {
         let within = offset as usize % PAGE;
         let (part, rest) = bytes.split_at(bytes.len().min(PAGE - within));
-        let base = offset as usize % NOISE;
+        let base = offset as usize % PERIOD;
         let in_head = WORD.saturating_sub(within).min(part.len());
         let head = head(file, offset - within as u64);
         if part[..in_head] != head[within.min(WORD)..][..in_head]
@@ -79,7 +79,7 @@ mod tests {
         let mut bytes = vec![0; 4096];
         fill(3, 8192, &mut bytes);
         assert!(!check(4, 8192, &bytes));
-        assert!(!check(3, 8192 + NOISE as u64, &bytes));
+        assert!(!check(3, 8192 + PERIOD as u64, &bytes));
         bytes[4095] ^= 1;
         assert!(!check(3, 8192, &bytes));
     }

@@ -4,10 +4,10 @@ use crate::summary::{Case, Row};
 use crate::tables::{figure, heading, line, name};
 use efio_benches::record::{Figures, KINDS, Latency};
 
-/// The table after that of all calls; empty where they were not told apart.
+/// The table after that of all calls; empty where they were not separated.
 pub fn table(case: &Case<'_>) -> String {
-    let told = |row: &&Row<'_>| row.figures().any(|figures| !figures.kinds.is_empty());
-    let rows: Vec<_> = case.rows.iter().filter(told).collect();
+    let separated = |row: &&Row<'_>| row.figures().any(|figures| !figures.kinds.is_empty());
+    let rows: Vec<_> = case.rows.iter().filter(separated).collect();
     if rows.is_empty() {
         return String::new();
     }

@@ -8,7 +8,7 @@ pub const OURS: &str = "efio";
 /// What is possible: a bare ring without a library.
 pub const LIMIT: &str = "limit";
 /// Numbers of files that stand for the growth in what shows all scenarios at once.
-const TELLING: [usize; 2] = [1_000, 10_000];
+const LISTED: [usize; 2] = [1_000, 10_000];
 
 /// A scenario with so many files.
 pub struct Case<'a> {
@@ -61,8 +61,9 @@ pub fn cases(record: &Record) -> Vec<Case<'_>> {
 
 /// The cases of a table of all scenarios.
 pub fn headline<'c, 'a>(cases: &'c [Case<'a>]) -> impl Iterator<Item = &'c Case<'a>> {
-    let tells = |case: &&Case<'_>| case.scenario.files.len() == 1 || TELLING.contains(&case.files);
-    cases.iter().filter(tells)
+    let is_listed =
+        |case: &&Case<'_>| case.scenario.files.len() == 1 || LISTED.contains(&case.files);
+    cases.iter().filter(is_listed)
 }
 
 impl<'a> Case<'a> {

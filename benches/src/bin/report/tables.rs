@@ -48,7 +48,7 @@ fn note(scenario: &str) -> Option<&'static str> {
              not done."
         }
         "growth-log" => {
-            "Read both figures together. ns/line counts the caller's calls alone; a peer whose buffer takes \
+            "Read both figures together. ns/line counts only the caller's calls; a peer whose buffer takes \
              all that a file gets (60 KB of a thousand files, 6 KB of ten thousand) writes after that clock \
              has stopped. Durable is from the first line to the end of the sync of the file system."
         }
@@ -61,8 +61,8 @@ fn note(scenario: &str) -> Option<&'static str> {
              were deleted within minutes before; nothing is deleted during a run."
         }
         "stall" => {
-            "A tick that is late tells what the loop's thread did beside its calls: the system calls that a \
-             runtime makes while it waits."
+            "A late tick shows what the loop's thread did beside its calls: the system calls that a runtime \
+             makes while it waits."
         }
         _ => return None,
     })
@@ -81,7 +81,7 @@ fn method(machine: &Machine, cases: &[Case<'_>]) -> String {
         .and_then(|figures| figures.note.split(';').next())
         .unwrap_or("");
     let uring = match rows().any(|row| row.peer == "efio-uring") {
-        true => "its lines tell how far two turns of one program lie apart",
+        true => "its lines show how far two turns of one program lie apart",
         false => "has no lines of its own",
     };
     let versions: BTreeSet<&str> = rows().flat_map(Row::versions).collect();

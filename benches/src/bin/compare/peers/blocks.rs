@@ -1,5 +1,5 @@
 //! Streams over blocks: what a program builds around positional reads and writes. As many blocks as
-//! the peer likes are under way at once; the caller takes from and puts into them without a copy.
+//! the peer likes are in flight at once; the caller takes from and puts into them without a copy.
 
 use super::pool::Pool;
 use super::{CALL, Demand, Peer, Places, Reader, Work, Writer};
@@ -17,7 +17,7 @@ use std::task::Poll;
 pub struct Shape {
     /// Bytes of a block.
     pub block: usize,
-    /// Blocks of a file under way at once.
+    /// Blocks of a file in flight at once.
     pub depth: usize,
     /// A block goes out when it is full; if not, after each call.
     pub gathers: bool,
@@ -195,7 +195,7 @@ impl<D: Disk> Peer for Blocks<D> {
 
 type Flight<T> = Pin<Box<MaybeDone<LocalBoxFuture<'static, io::Result<T>>>>>;
 
-/// Begins an operation: it is under way from its first poll on.
+/// Begins an operation: it is in flight from its first poll on.
 async fn begin<T: 'static>(operation: impl Future<Output = io::Result<T>> + 'static) -> Flight<T> {
     let mut flight = Box::pin(maybe_done(Box::pin(operation) as LocalBoxFuture<'_, _>));
     poll_fn(|cx| {
@@ -282,7 +282,7 @@ impl<D: Disk> Reader for BlockReader<D> {
     }
 }
 
-/// Gathers blocks and writes behind.
+/// Gathers blocks and writes them in the background.
 pub struct BlockWriter<D: Disk> {
     store: Rc<Store<D>>,
     file: Rc<D::File>,

@@ -43,18 +43,18 @@ pub struct Efio<C> {
 struct Shared {
     engine: Engine,
     waiting: RefCell<HashMap<Fd, Waiting>>,
-    /// Reads at places that are under way, by token.
+    /// Positional reads in flight, by token.
     reads: RefCell<HashMap<u64, (Waker, Option<Completed>)>>,
     next_token: Cell<u64>,
-    /// What a call reads into or writes from: a file has one only while it needs it.
+    /// Buffers of calls: a file has one only while it needs it.
     spare: RefCell<Vec<Vec<u8>>>,
 }
 
-/// A file's task, and what it was told since it looked last.
+/// A file's task, and what happened since it looked last.
 #[derive(Default)]
 struct Waiting {
     waker: Option<Waker>,
-    news: bool,
+    notified: bool,
     closed: Option<Option<Errno>>,
 }
 
@@ -71,7 +71,7 @@ impl Shared {
                 continue;
             }
             let file = waiting.entry(event.fd).or_default();
-            file.news = true;
+            file.notified = true;
             if let EventKind::Closed { error } = event.kind {
                 file.closed = Some(error);
             }
@@ -102,12 +102,12 @@ impl Shared {
         spare.unwrap_or_else(|| vec![0; CALL])
     }
 
-    /// Until there is an event of this file.
-    async fn news(&self, fd: Fd) {
+    /// Waits for an event of this file.
+    async fn next_event(&self, fd: Fd) {
         poll_fn(|cx| {
             let mut waiting = self.waiting.borrow_mut();
             let file = waiting.entry(fd).or_default();
-            if std::mem::take(&mut file.news) {
+            if std::mem::take(&mut file.notified) {
                 return Poll::Ready(());
             }
             file.waker = Some(cx.waker().clone());
@@ -124,7 +124,9 @@ impl Shared {
     ) -> io::Result<T> {
         loop {
             match call() {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.news(fd).await,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.next_event(fd).await
+                }
                 result => return result,
             }
         }
@@ -137,7 +139,7 @@ impl Shared {
                 self.waiting.borrow_mut().remove(&fd);
                 return error.map_or(Ok(()), |errno| Err(errno.into()));
             }
-            self.news(fd).await;
+            self.next_event(fd).await;
         }
     }
 }
@@ -233,7 +235,7 @@ impl Reader for EfioReader {
             match self.file.read(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.spent();
-                    self.shared.news(self.file.fd()).await;
+                    self.shared.next_event(self.file.fd()).await;
                 }
                 result => {
                     let len = result?;
@@ -279,7 +281,7 @@ impl Writer for EfioWriter {
 
     async fn opened(&mut self) -> io::Result<()> {
         while !self.file.open_status()? {
-            self.shared.news(self.file.fd()).await;
+            self.shared.next_event(self.file.fd()).await;
         }
         Ok(())
     }

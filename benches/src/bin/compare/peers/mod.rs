@@ -1,4 +1,4 @@
-//! Who is compared, behind one seam: a peer reads and writes streams, or reads at places. What a
+//! The peers, under one interface: a peer reads and writes streams, or reads at places. What a
 //! scenario does is written once against [`Peer`]; a peer that moves blocks is only a [`Disk`](blocks::Disk).
 
 pub mod blocks;
@@ -84,13 +84,13 @@ pub trait Reader {
 
 /// Writes one file.
 pub trait Writer {
-    /// Waits until the kernel has opened the file, if that goes on behind the caller.
+    /// Waits until the kernel has opened the file, if that goes on in the background.
     async fn opened(&mut self) -> io::Result<()> {
         Ok(())
     }
     /// Appends `len` bytes, at most 64 KiB, that `fill` makes where the peer wants them.
     async fn put(&mut self, len: usize, fill: impl FnOnce(&mut [u8])) -> io::Result<()>;
-    /// Appends a line that the caller has made already, at most 64 KiB. Whoever has room for it copies
+    /// Appends a line that the caller has made already, at most 64 KiB. A peer that has room for it copies
     /// it and is done. A future inside this one, awaited beside the copy, stores its arguments one by
     /// one and loads two at once, and that load waits until the stores before it are in the cache: those
     /// of a line into cold memory too, 100 ns of a line in many files.
@@ -103,7 +103,7 @@ pub trait Writer {
 
 /// Reads one file at places.
 pub trait Places {
-    /// Passes `len` bytes at `offset` to `look`; several reads may be under way at once.
+    /// Passes `len` bytes at `offset` to `look`; several reads may be in flight at once.
     async fn read_at(&self, offset: u64, len: usize, look: impl FnOnce(&[u8])) -> io::Result<()>;
 }
 

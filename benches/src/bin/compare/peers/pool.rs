@@ -1,4 +1,4 @@
-//! The blocks of all files of a peer: so many and no more. Who finds none waits until one comes back.
+//! The blocks of all files of a peer: a fixed number. A file that finds none waits until one comes back.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -7,7 +7,7 @@ use std::task::{Poll, Waker};
 
 /// Blocks of one length, for one thread.
 ///
-/// Who waits for one must hold none that only itself could give back: it ends what it has under way
+/// A file that waits for one must hold none that only it could give back: it ends what it has in flight
 /// first.
 pub struct Pool<B> {
     spare: RefCell<Vec<B>>,

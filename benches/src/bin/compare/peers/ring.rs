@@ -44,8 +44,8 @@ struct State {
 
 enum Slot {
     Free,
-    Flying(Waker),
-    Landed(i32),
+    InFlight(Waker),
+    Complete(i32),
 }
 
 /// A part of the region.
@@ -57,7 +57,7 @@ pub struct Block {
 
 impl AsRef<[u8]> for Block {
     fn as_ref(&self) -> &[u8] {
-        // SAFETY: within the region, initialised, and this block's alone.
+        // SAFETY: within the region, initialised, and used only by this block.
         unsafe { slice::from_raw_parts(self.shared.region.start().add(self.start), self.len) }
     }
 }
@@ -86,15 +86,15 @@ impl State {
 
     fn reap(&mut self, bell: &Wakeup) -> io::Result<()> {
         let mut woken = Vec::new();
-        let landed: Vec<cqueue::Entry> = self.ring.completion().collect();
-        for entry in landed {
+        let completions: Vec<cqueue::Entry> = self.ring.completion().collect();
+        for entry in completions {
             if entry.user_data() == BELL {
                 bell.silence();
                 self.listen(bell)?;
                 continue;
             }
             let slot = &mut self.slots[entry.user_data() as usize];
-            if let Slot::Flying(waker) = std::mem::replace(slot, Slot::Landed(entry.result())) {
+            if let Slot::InFlight(waker) = std::mem::replace(slot, Slot::Complete(entry.result())) {
                 woken.push(waker);
             }
         }
@@ -112,8 +112,8 @@ impl Shared {
     /// Runs one operation. What the entry points to has to live until the end of this future, and
     /// the future has to be driven to its end.
     async fn operate(&self, entry: squeue::Entry, at_once: bool) -> io::Result<i32> {
-        let mut flying = None;
-        let result = poll_fn(|cx| self.poll(cx, &mut flying, &entry, at_once)).await?;
+        let mut in_flight = None;
+        let result = poll_fn(|cx| self.poll(cx, &mut in_flight, &entry, at_once)).await?;
         if result < 0 {
             return Err(io::Error::from_raw_os_error(-result));
         }
@@ -123,18 +123,18 @@ impl Shared {
     fn poll(
         &self,
         cx: &Context<'_>,
-        flying: &mut Option<usize>,
+        in_flight: &mut Option<usize>,
         entry: &squeue::Entry,
         at_once: bool,
     ) -> Poll<io::Result<i32>> {
         let state = &mut *self.state.borrow_mut();
-        let Some(index) = *flying else {
+        let Some(index) = *in_flight else {
             let index = state.free.pop().unwrap_or_else(|| {
                 state.slots.push(Slot::Free);
                 state.slots.len() - 1
             });
-            *flying = Some(index);
-            state.slots[index] = Slot::Flying(cx.waker().clone());
+            *in_flight = Some(index);
+            state.slots[index] = Slot::InFlight(cx.waker().clone());
             state.push(&entry.clone().user_data(index as u64))?;
             if at_once {
                 state.ring.submit()?;
@@ -142,13 +142,13 @@ impl Shared {
             return Poll::Pending;
         };
         match &mut state.slots[index] {
-            Slot::Landed(result) => {
+            Slot::Complete(result) => {
                 let result = *result;
                 state.slots[index] = Slot::Free;
                 state.free.push(index);
                 Poll::Ready(Ok(result))
             }
-            Slot::Flying(waker) => {
+            Slot::InFlight(waker) => {
                 waker.clone_from(cx.waker());
                 Poll::Pending
             }

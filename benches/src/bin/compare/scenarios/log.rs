@@ -43,8 +43,8 @@ impl Lines {
         let (mut bytes, mut starts) = (Vec::new(), vec![0]);
         for number in 0..DIFFERENT {
             let len = 100 + mix(number) % 101;
-            let letter = |at: u64| b'a' + (mix((number << 8) | at) % 26) as u8;
-            bytes.extend((1..len).map(letter));
+            let character = |at: u64| b'a' + (mix((number << 8) | at) % 26) as u8;
+            bytes.extend((1..len).map(character));
             bytes.push(b'\n');
             starts.push(bytes.len());
         }

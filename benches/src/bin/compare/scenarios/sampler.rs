@@ -50,7 +50,7 @@ impl Sampler {
         }
     }
 
-    /// Tells calls apart by their kind, and those in which the thread lost its processor from the
+    /// Separates calls by their kind, and those in which the thread lost its processor from the
     /// others. It costs a system call before each.
     pub fn watch(&mut self) {
         let watch = Watch {

@@ -43,7 +43,7 @@ pub async fn read<P: Peer>(peer: &P, case: &Case, sampler: &mut Sampler) -> io::
             let path = case.in_path(file);
             let mut reader = peer.reader(&path).await?;
             let mut offset = 0;
-            // Who serves files knows their lengths.
+            // A server of files knows their lengths.
             while offset < len {
                 let bytes = reader.next().await?;
                 if bytes.is_empty() || !pattern::check(file as u64, offset, bytes) {
