@@ -202,7 +202,7 @@ mod tests {
     use futures::executor::block_on;
 
     #[test]
-    fn calls_are_told_apart() {
+    fn calls_are_separated() {
         let mut sampler = Sampler::new(Path::new("."));
         sampler.watch();
         block_on(sampler.held(Kind::Read, async {}));
