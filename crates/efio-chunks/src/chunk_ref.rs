@@ -142,9 +142,10 @@ impl<'a, C: Chunk> Iterator for ChunkRefs<'a, C> {
                     };
                     self.position = Position::Done;
                     match link.get() {
-                        // SAFETY: linked nodes are alive until the reader steps past them.
                         Next::Node(next) => {
-                            self.position = Position::At(next, unsafe { (*next).begin })
+                            // SAFETY: linked nodes are alive until the reader steps past them.
+                            let begin = unsafe { (*next).begin };
+                            self.position = Position::At(next, begin);
                         }
                         Next::End(end) => self.end = Some(end),
                         Next::Nothing => {}
