@@ -4,8 +4,8 @@
 #![no_main]
 
 use arbitrary::Arbitrary;
-use efio_core::sim::{SimOptions, Simulation};
-use efio_core::{Buffer, Config, Fd, File, IoMode, OpenOptions};
+use efio_core::sim::{Config, SimOptions, Simulation};
+use efio_core::{Buffer, Fd, File, IoMode, OpenOptions};
 use libfuzzer_sys::fuzz_target;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;

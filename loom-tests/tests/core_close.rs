@@ -28,7 +28,7 @@ fn a_close_against_the_completion_of_a_write_ends_the_file_once() {
         settle(&mut driver, Duration::ZERO);
         assert_eq!(driver.backend_mut().bytes, b"x");
         assert_eq!(driver.backend_mut().closed, 1);
-        let closed = EventKind::Closed { error: None };
+        let closed = EventKind::Closed { result: Ok(()) };
         assert_eq!(events(&shared), [EventKind::Synced { upto: 1 }, closed]);
         assert_eq!(shared.pool.used(), 0, "a page leaked");
         let options = OpenOptions::new().read(true);
@@ -53,7 +53,7 @@ fn a_close_against_the_completion_of_a_read_returns_its_page() {
         settle(&mut driver, Duration::ZERO);
         assert_eq!(driver.backend_mut().closed, 1);
         let mut seen = events(&shared);
-        assert_eq!(seen.pop(), Some(EventKind::Closed { error: None }));
+        assert_eq!(seen.pop(), Some(EventKind::Closed { result: Ok(()) }));
         assert!(seen.is_empty() || seen == [EventKind::Readable]);
         assert_eq!(shared.pool.used(), 0, "a page leaked");
     });

@@ -106,7 +106,7 @@ fn a_call_comes_before_the_close_or_is_refused() {
                 assert!(driver.backend_mut().bytes.is_empty());
             }
         }
-        assert_eq!(events(&shared), [EventKind::Closed { error: None }]);
+        assert_eq!(events(&shared), [EventKind::Closed { result: Ok(()) }]);
     });
 }
 

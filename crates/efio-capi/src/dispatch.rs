@@ -173,7 +173,7 @@ impl Dispatch {
         };
         self.update(number as c_int, descriptor, &event.kind);
         let closed = match event.kind {
-            EventKind::Closed { error } => Some(error.map_or(Ok(()), Err)),
+            EventKind::Closed { result } => Some(result),
             _ => None,
         };
         // Relaxed: see `watch`.
@@ -205,8 +205,8 @@ impl Dispatch {
                     self.caller.enqueue(number, Operation::Open as c_int);
                 }
             }
-            EventKind::Closed { error } => {
-                let is_reported = descriptor.close_done(error.map_or(Ok(()), Err));
+            EventKind::Closed { result } => {
+                let is_reported = descriptor.close_done(result);
                 self.change();
                 if is_reported {
                     self.caller.enqueue(number, Operation::Close as c_int);

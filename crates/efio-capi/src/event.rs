@@ -120,8 +120,8 @@ pub fn queued_event(
     event.kind = match kind {
         EventKind::Opened => Kind::Opened,
         EventKind::Readable => Kind::Readable,
-        EventKind::Closed { error } => {
-            event.error = error.map_or(0, |errno| errno.0);
+        EventKind::Closed { result } => {
+            event.error = result.err().map_or(0, |errno| errno.0);
             Kind::Closed
         }
         EventKind::Synced { upto } => {

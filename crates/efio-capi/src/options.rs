@@ -1,7 +1,8 @@
 //! Options of the engine, set before it starts.
 
 use crate::ffi::error;
-use efio_core::{BackendKind, Builder, Config, Engine, IoMode};
+use efio_core::sim::Config;
+use efio_core::{BackendKind, Builder, Engine, IoMode};
 use std::ffi::c_int;
 use std::io;
 use std::time::Duration;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 /// How a file's bytes go between memory and disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum IoMode {
     /// The engine chooses: Direct where the file system offers it, Uncached for what is appended,
     /// and the page cache elsewhere and for little: a file of less than 64 KiB, a log that grows
@@ -25,6 +26,7 @@ pub enum IoMode {
 
 /// Which backend does the system calls.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum BackendKind {
     /// What the environment variable `EFIO_BACKEND` says, `pool` or `uring`; without it io_uring
     /// where the kernel allows it, the thread pool elsewhere. [`Engine::backend`] tells which.

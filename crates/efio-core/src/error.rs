@@ -36,6 +36,8 @@ impl fmt::Display for Errno {
     }
 }
 
+impl std::error::Error for Errno {}
+
 impl From<Errno> for io::Error {
     fn from(errno: Errno) -> Self {
         Self::from_raw_os_error(errno.0)
@@ -58,6 +60,7 @@ impl From<&io::Error> for Errno {
 
 /// A positional op that was refused at once, with the buffer that it was given.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct SubmitError {
     /// Why.
     pub error: io::Error,
@@ -102,8 +105,37 @@ impl Failure {
     pub const NOTHING_LOST: u64 = u64::MAX;
 }
 
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.offset {
+            Self::NOTHING_LOST => write!(f, "{}; no accepted byte is lost", self.errno),
+            offset => write!(f, "{}; bytes from offset {offset} may be lost", self.errno),
+        }
+    }
+}
+
+impl std::error::Error for Failure {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.errno)
+    }
+}
+
 impl From<Failure> for io::Error {
     fn from(failure: Failure) -> Self {
         failure.errno.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_says_what_is_lost() {
+        let errno = Errno(libc::EIO);
+        let text = |offset| Failure { errno, offset }.to_string();
+        assert_eq!(text(7), format!("{errno}; bytes from offset 7 may be lost"));
+        let nothing = text(Failure::NOTHING_LOST);
+        assert_eq!(nothing, format!("{errno}; no accepted byte is lost"));
     }
 }

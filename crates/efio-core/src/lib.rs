@@ -64,7 +64,7 @@ pub use aio::AsyncFile;
 pub use backend::BackendInfo;
 pub use blocking::Blocking;
 pub use caller::Unwritten;
-pub use config::{BackendKind, Config, IoMode};
+pub use config::{BackendKind, IoMode};
 pub use driver::ShutdownReport;
 pub use engine::{Builder, Engine};
 pub use error::{Errno, Failure, SubmitError};
@@ -75,7 +75,7 @@ pub use file_ref::FileRef;
 pub use mode_status::ModeReason;
 pub use options::OpenOptions;
 pub use page::Buffer;
-pub use stats::{FileStats, NameState, Stats};
+pub use stats::{BytesByMode, DriverStats, FileStats, NameState, Stats};
 pub use transfer::copy;
 
 pub use efio_bstream as bstream;

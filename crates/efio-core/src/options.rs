@@ -16,6 +16,7 @@ use std::sync::Arc;
 /// # let _ = (upload, log);
 /// ```
 #[derive(Clone, Debug)]
+#[must_use = "options do nothing until a file is opened with them"]
 pub struct OpenOptions {
     pub(crate) read: bool,
     write: bool,

@@ -94,7 +94,7 @@ impl Shared {
     /// The command, if there is no memory to queue it.
     pub fn try_command(&self, command: Command) -> Result<(), Command> {
         if self.inbox.send(command)? {
-            self.counters.doorbell_calls.add(1);
+            self.counters.driver.doorbell_calls.add(1);
         }
         Ok(())
     }
@@ -120,7 +120,7 @@ impl Shared {
             .push(command)
             .map_err(PushError::into_inner)?;
         if self.inbox.doorbell().ring() {
-            self.counters.doorbell_calls.add(1);
+            self.counters.driver.doorbell_calls.add(1);
         }
         Ok(())
     }
@@ -129,7 +129,7 @@ impl Shared {
     #[inline]
     pub fn request(&self, index: u32, slot: &Slot, bits: Requests) {
         if self.inbox.request(index, slot, bits) {
-            self.counters.doorbell_calls.add(1);
+            self.counters.driver.doorbell_calls.add(1);
         }
     }
 

@@ -1,10 +1,11 @@
 //! An engine over a simulated disk, driven step by step: no thread, no clock, one seed.
 
+pub use crate::config::Config;
+
 pub use crate::backend::{Foreign, SimDisk, SimInode, SimMemory, SimOpen, SimOptions, SimStore};
 
 use crate::backend::Memory;
 use crate::command::Command;
-use crate::config::Config;
 use crate::driver::{Driver, ShutdownReport};
 use crate::engine::Engine;
 use crate::event::Event;

@@ -10,27 +10,88 @@ use crate::mode_status::ModeReason;
 use crate::op::CacheMode;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+/// Bytes, by the way that they took between memory and disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BytesByMode {
+    /// Past the page cache.
+    pub direct: u64,
+    /// Through the page cache without staying there.
+    pub uncached: u64,
+    /// Through the page cache.
+    pub cached: u64,
+}
+
+impl BytesByMode {
+    /// Bytes by all ways together.
+    pub fn total(&self) -> u64 {
+        self.direct + self.buffered()
+    }
+
+    /// Bytes through the page cache, whether they stay there or not.
+    pub fn buffered(&self) -> u64 {
+        self.uncached + self.cached
+    }
+
+    pub(crate) fn of(&mut self, cache_mode: CacheMode) -> &mut u64 {
+        match cache_mode {
+            CacheMode::Direct => &mut self.direct,
+            CacheMode::Uncached => &mut self.uncached,
+            CacheMode::Cached => &mut self.cached,
+        }
+    }
+}
+
+/// The live counters behind [`BytesByMode`].
+#[derive(Default)]
+pub struct ByteCounters {
+    direct: Counter,
+    uncached: Counter,
+    cached: Counter,
+}
+
+impl ByteCounters {
+    /// Counts `bytes` more.
+    pub fn add(&self, cache_mode: CacheMode, bytes: u64) {
+        let counter = match cache_mode {
+            CacheMode::Direct => &self.direct,
+            CacheMode::Uncached => &self.uncached,
+            CacheMode::Cached => &self.cached,
+        };
+        counter.add(bytes);
+    }
+
+    /// All of them, each read once.
+    pub fn get(&self) -> BytesByMode {
+        BytesByMode {
+            direct: self.direct.get(),
+            uncached: self.uncached.get(),
+            cached: self.cached.get(),
+        }
+    }
+}
+
 macro_rules! counters {
     (
         $(#[$of:meta])* $stats:ident, $(#[$live:meta])* $counters:ident:
-        $($(#[$doc:meta])* $name:ident,)*
+        $($(#[$doc:meta])* $name:ident: $value:ident of $counter:ident,)*
     ) => {
         $(#[$of])*
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         #[non_exhaustive]
         pub struct $stats {
-            $($(#[$doc])* pub $name: u64,)*
+            $($(#[$doc])* pub $name: $value,)*
         }
 
         $(#[$live])*
         #[derive(Default)]
         pub struct $counters {
-            $($(#[$doc])* pub $name: Counter,)*
+            $($(#[$doc])* pub $name: $counter,)*
         }
 
         impl $counters {
             /// All of them, each read once.
-            pub fn snapshot(&self) -> $stats {
+            pub fn get(&self) -> $stats {
                 $stats { $($name: self.$name.get(),)* }
             }
         }
@@ -42,73 +103,79 @@ counters! {
     Stats,
     /// The live counters behind [`Stats`].
     Counters:
+    /// Bytes read.
+    read: BytesByMode of ByteCounters,
+    /// Bytes written.
+    written: BytesByMode of ByteCounters,
     /// Reads that were answered at once, bytes or the end of file.
-    reads_served,
+    reads_served: u64 of Counter,
     /// Reads that found nothing and said "would block".
-    reads_blocked,
-    /// Writes that found no room and said "would block".
-    writes_blocked,
-    /// Bytes read past the page cache.
-    read_direct,
-    /// Bytes read through the page cache.
-    read_buffered,
+    reads_blocked: u64 of Counter,
     /// Reads that callers answered themselves from the page cache, with one system call.
-    reads_from_cache,
-    /// Bytes written past the page cache.
-    written_direct,
-    /// Bytes written through the page cache.
-    written_buffered,
+    reads_from_cache: u64 of Counter,
+    /// Writes that found no room and said "would block".
+    writes_blocked: u64 of Counter,
     /// Read, write and sync operations submitted to the backend.
-    ops,
+    ops: u64 of Counter,
     /// Syncs that succeeded.
-    syncs,
-    /// Routes that the kernel refused, so that another one was taken, and files whose mode could
-    /// not be had.
-    fallbacks,
+    syncs: u64 of Counter,
+    /// IO modes that the kernel refused, so that another one was taken, and files whose mode was
+    /// not available.
+    fallbacks: u64 of Counter,
     /// Files that were opened to go past the page cache.
-    opened_direct,
+    opened_direct: u64 of Counter,
     /// Files that were opened to go through the page cache without staying there.
-    opened_uncached,
+    opened_uncached: u64 of Counter,
     /// Files that were opened to go through the page cache.
-    opened_cached,
+    opened_cached: u64 of Counter,
     /// Files whose reads and writes worker threads make, with io_uring too: those of FUSE file
     /// systems, of which the ring of Linux brings wrong bytes.
-    opened_on_workers,
+    opened_on_workers: u64 of Counter,
     /// Bytes that were read ahead and never consumed.
-    read_ahead_wasted,
+    read_ahead_wasted: u64 of Counter,
     /// Writes to the kernel that began because pages were full.
-    flushes_full,
+    flushes_full: u64 of Counter,
     /// Flushes of a file that were due by the interval.
-    flushes_interval,
+    flushes_interval: u64 of Counter,
     /// Flushes for a sync.
-    flushes_sync,
+    flushes_sync: u64 of Counter,
     /// Flushes that a caller asked for, or that a read had to wait for.
-    flushes_asked,
+    flushes_asked: u64 of Counter,
     /// Flushes for a close that found bytes unwritten.
-    flushes_close,
-    /// Completions that belonged to no op, late or duplicate; dropped.
-    stray_completions,
-    /// Times a caller had to wake the driver with a system call.
-    doorbell_calls,
+    flushes_close: u64 of Counter,
     /// Panics of the event callback, or of the code behind a waker, that were caught.
-    callback_panics,
-    /// Turns of the driver's loop.
-    turns,
-    /// Reads and writes that went through the ring of the io_uring backend.
-    ring_ops,
-    /// Of those, the ones whose memory is not registered with the ring: writes of several pages,
-    /// and all of them where the kernel allows no more locked memory.
-    ring_unregistered,
-    /// Times the io_uring backend entered the kernel to submit, to wait, or both.
-    ring_enters,
+    callback_panics: u64 of Counter,
     /// Kinds of system calls that this process may not make and that another one stands in for, of
     /// all engines; [`Engine::refused_calls`](crate::Engine::refused_calls) names them.
-    calls_refused,
-    /// New files whose bytes became durable, but whether their name is, nobody knows: their directory
-    /// could not be synced. See [`FileStats::name`].
-    names_unknown,
-    /// Rings that the kernel refused under way (1 at most): the worker threads do everything since.
-    rings_lost,
+    calls_refused: u64 of Counter,
+    /// New files whose bytes became durable while nobody knows whether their name did: their
+    /// directory could not be synced. See [`FileStats::name`].
+    names_unknown: u64 of Counter,
+    /// What the engine's thread did, for those who tune or debug it.
+    driver: DriverStats of DriverCounters,
+}
+
+counters! {
+    /// The internals of an engine: its thread, its ring and its doorbell.
+    DriverStats,
+    /// The live counters behind [`DriverStats`].
+    DriverCounters:
+    /// Turns of the driver's loop.
+    turns: u64 of Counter,
+    /// Times a caller had to wake the driver with a system call.
+    doorbell_calls: u64 of Counter,
+    /// Completions that belonged to no op, late or duplicate; dropped.
+    stray_completions: u64 of Counter,
+    /// Reads and writes that went through the ring of the io_uring backend.
+    ring_ops: u64 of Counter,
+    /// Of those, the ones whose memory is not registered with the ring: writes of several pages,
+    /// and all of them where the kernel allows no more locked memory.
+    ring_unregistered: u64 of Counter,
+    /// Times the io_uring backend entered the kernel to submit, to wait, or both.
+    ring_enters: u64 of Counter,
+    /// Rings that the kernel refused while in use (1 at most): the worker threads do everything
+    /// since.
+    rings_lost: u64 of Counter,
 }
 
 /// What was done for one file so far.
@@ -133,18 +200,10 @@ pub struct FileStats {
     pub reads_from_cache: u64,
     /// Writes that found no room and said "would block".
     pub writes_blocked: u64,
-    /// Bytes read past the page cache.
-    pub read_direct: u64,
-    /// Bytes read through the page cache without staying there.
-    pub read_uncached: u64,
-    /// Bytes read through the page cache.
-    pub read_cached: u64,
-    /// Bytes written past the page cache.
-    pub written_direct: u64,
-    /// Bytes written through the page cache without staying there.
-    pub written_uncached: u64,
-    /// Bytes written through the page cache.
-    pub written_cached: u64,
+    /// Bytes read.
+    pub read: BytesByMode,
+    /// Bytes written.
+    pub written: BytesByMode,
     /// Bytes that were read ahead and never consumed.
     pub read_ahead_wasted: u64,
     /// Routes that the kernel refused, so that another one was taken, and 1 more if the mode asked
@@ -206,22 +265,6 @@ impl Counters {
         };
         counter.add(1);
     }
-
-    /// Bytes that were read.
-    pub fn read(&self, cache_mode: CacheMode, bytes: u64) {
-        match cache_mode {
-            CacheMode::Direct => self.read_direct.add(bytes),
-            CacheMode::Uncached | CacheMode::Cached => self.read_buffered.add(bytes),
-        }
-    }
-
-    /// Bytes that were written.
-    pub fn written(&self, cache_mode: CacheMode, bytes: u64) {
-        match cache_mode {
-            CacheMode::Direct => self.written_direct.add(bytes),
-            CacheMode::Uncached | CacheMode::Cached => self.written_buffered.add(bytes),
-        }
-    }
 }
 
 impl FileStats {
@@ -231,33 +274,15 @@ impl FileStats {
             &mut self.reads_blocked,
             &mut self.reads_from_cache,
             &mut self.writes_blocked,
-            &mut self.read_direct,
-            &mut self.read_uncached,
-            &mut self.read_cached,
-            &mut self.written_direct,
-            &mut self.written_uncached,
-            &mut self.written_cached,
+            &mut self.read.direct,
+            &mut self.read.uncached,
+            &mut self.read.cached,
+            &mut self.written.direct,
+            &mut self.written.uncached,
+            &mut self.written.cached,
             &mut self.read_ahead_wasted,
             &mut self.fallbacks,
         ]
-    }
-
-    /// The bytes that were read by `route`.
-    pub(crate) fn read(&mut self, cache_mode: CacheMode) -> &mut u64 {
-        match cache_mode {
-            CacheMode::Direct => &mut self.read_direct,
-            CacheMode::Uncached => &mut self.read_uncached,
-            CacheMode::Cached => &mut self.read_cached,
-        }
-    }
-
-    /// The bytes that were written by `route`.
-    pub(crate) fn written(&mut self, cache_mode: CacheMode) -> &mut u64 {
-        match cache_mode {
-            CacheMode::Direct => &mut self.written_direct,
-            CacheMode::Uncached => &mut self.written_uncached,
-            CacheMode::Cached => &mut self.written_cached,
-        }
     }
 }
 

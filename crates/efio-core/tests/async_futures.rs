@@ -36,7 +36,7 @@ fn a_file_through_the_traits_of_futures() {
             .await
             .unwrap();
         assert!(std::fs::read(dir.join("file")).unwrap() == bytes);
-        file.sync_data().await.unwrap();
+        file.sync().await.unwrap();
 
         assert_eq!(seek(&mut file, SeekFrom::Start(0)).await.unwrap(), 0);
         let mut seen: Vec<u8> = Vec::new();

@@ -54,7 +54,7 @@ fn tokios_utilities_work() {
         file.write_all(&bytes).await.unwrap();
         file.flush().await.unwrap();
         assert!(std::fs::read(dir.join("file")).unwrap() == bytes);
-        file.sync_all().await.unwrap();
+        file.sync().await.unwrap();
         assert_eq!(
             file.get_ref().progress().unwrap().durable,
             bytes.len() as u64
@@ -331,7 +331,7 @@ fn a_random_workload_sees_what_tokios_file_shows() {
                         let to = SeekFrom::Current(back.max(-(at as i64)));
                         assert_eq!(file.seek(to).await.unwrap(), other.seek(to).await.unwrap());
                         if random.bool() {
-                            file.sync_data().await.unwrap();
+                            file.sync().await.unwrap();
                         }
                     }
                 }
@@ -364,7 +364,7 @@ fn many_tasks_copy_at_once() {
                 let mut source = AsyncFile::open(&engine, &from, &reading()).await.unwrap();
                 let mut target = AsyncFile::open(&engine, &to, &both()).await.unwrap();
                 copy(&mut source, &mut target).await.unwrap();
-                target.sync_all().await.unwrap();
+                target.sync().await.unwrap();
                 target.shutdown().await.unwrap();
                 assert!(std::fs::read(&to).unwrap() == bytes);
             }));

@@ -59,7 +59,7 @@ fn the_backend_asked_for_is_the_one_that_works() {
         .unwrap();
     assert_eq!(engine.backend().kind, BackendKind::Pool);
     works(&engine);
-    assert_eq!(engine.stats().ring_ops, 0);
+    assert_eq!(engine.stats().driver.ring_ops, 0);
     if has_uring() {
         let engine = Engine::builder()
             .backend(BackendKind::Uring)
@@ -68,8 +68,11 @@ fn the_backend_asked_for_is_the_one_that_works() {
         assert_eq!(engine.backend().kind, BackendKind::Uring);
         works(&engine);
         let stats = engine.stats();
-        assert!(stats.ring_ops > 0 && stats.ring_enters > 0, "{stats:?}");
-        assert_eq!(stats.rings_lost, 0);
+        assert!(
+            stats.driver.ring_ops > 0 && stats.driver.ring_enters > 0,
+            "{stats:?}"
+        );
+        assert_eq!(stats.driver.rings_lost, 0);
     }
 }
 
@@ -110,7 +113,7 @@ fn what_a_system_has_not_is_replaced_and_counted() {
         });
         let stats = file.stats().unwrap();
         assert_eq!(stats.fallbacks, fallbacks, "{mode:?}");
-        assert_eq!(stats.written_cached, bytes.len() as u64, "{mode:?}");
+        assert_eq!(stats.written.cached, bytes.len() as u64, "{mode:?}");
         assert!(std::fs::read(&path).unwrap() == bytes, "{mode:?}");
     }
 }
@@ -197,7 +200,7 @@ fn a_ring_that_is_lost_is_replaced_by_the_workers() {
         assert!(read_all(&engine, &file, 100_000).unwrap() == bytes);
         drop(file);
         works(&engine);
-        assert_eq!(engine.stats().rings_lost, 1);
+        assert_eq!(engine.stats().driver.rings_lost, 1);
         let report = engine.shutdown(Duration::from_secs(10)).unwrap();
         assert!(report.is_clean());
     }
@@ -229,8 +232,8 @@ fn without_locked_memory_buffers_are_not_registered() {
         let file = engine.open("/proc/self/exe", &options).unwrap();
         assert!(!read_all(&engine, &file, 1 << 20).unwrap().is_empty());
         let stats = engine.stats();
-        assert!(stats.ring_ops > 0);
-        assert_eq!(stats.ring_unregistered, stats.ring_ops);
+        assert!(stats.driver.ring_ops > 0);
+        assert_eq!(stats.driver.ring_unregistered, stats.driver.ring_ops);
     }
 }
 

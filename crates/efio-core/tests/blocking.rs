@@ -3,8 +3,8 @@
 mod common;
 
 use common::{Dir, TIMEOUT};
-use efio_core::sim::Simulation;
-use efio_core::{Config, Engine, EventKind, File, IoMode, OpenOptions, SimOptions};
+use efio_core::sim::{Config, Simulation};
+use efio_core::{Engine, EventKind, File, IoMode, OpenOptions, SimOptions};
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};

@@ -3,8 +3,8 @@
 mod common;
 
 use common::{Dir, TIMEOUT};
-use efio_core::sim::Simulation;
-use efio_core::{Config, Engine, Event, EventKind, Fd, File, OpenOptions, SimOptions};
+use efio_core::sim::{Config, Simulation};
+use efio_core::{Engine, Event, EventKind, Fd, File, OpenOptions, SimOptions};
 use std::io::ErrorKind;
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
@@ -40,7 +40,7 @@ fn events_come_in_order_and_not_into_the_queue() {
     assert_eq!((opened.fd, opened.kind), (fd, EventKind::Opened));
     assert_eq!(next().kind, EventKind::Synced { upto: 5 });
     file.close().unwrap();
-    assert_eq!(next().kind, EventKind::Closed { error: None });
+    assert_eq!(next().kind, EventKind::Closed { result: Ok(()) });
     assert!(engine.events().try_next().is_none());
     assert!(engine.shutdown(TIMEOUT).unwrap().is_clean());
     assert!(
@@ -122,7 +122,7 @@ fn a_callback_uses_files_and_the_engine() {
                         copy.files.lock().unwrap().1 = Some(file);
                         copy.go_on();
                     }
-                    EventKind::Closed { error } => done.send(error).unwrap(),
+                    EventKind::Closed { result } => done.send(result).unwrap(),
                     _ => drop(copy.go_on()),
                 }
             })
@@ -131,7 +131,7 @@ fn a_callback_uses_files_and_the_engine() {
     let from = engine.open(dir.join("from"), &OpenOptions::new().read(true));
     copy.files.lock().unwrap().0 = Some(from.unwrap());
     copy.engine.set(Arc::downgrade(&engine)).unwrap();
-    assert_eq!(copied.recv_timeout(TIMEOUT).unwrap(), None);
+    assert_eq!(copied.recv_timeout(TIMEOUT).unwrap(), Ok(()));
     assert!(std::fs::read(dir.join("to")).unwrap() == bytes);
 }
 
@@ -166,13 +166,13 @@ fn a_panicking_callback_is_counted_and_the_others_go_on() {
     while closed.len() < 2 {
         let event = receiver.recv_timeout(TIMEOUT).unwrap();
         match event.kind {
-            EventKind::Closed { error } => closed.push((event.fd, error)),
+            EventKind::Closed { result } => closed.push((event.fd, result)),
             EventKind::Synced { .. } => synced.push(event.fd),
             _ => {}
         }
     }
     closed.sort_by_key(|&(fd, _)| fd);
-    assert_eq!(closed, [(bad, None), (good, None)]);
+    assert_eq!(closed, [(bad, Ok(())), (good, Ok(()))]);
     assert_eq!(synced, [good]);
     assert_eq!(engine.stats().callback_panics, 1);
 }
@@ -209,7 +209,7 @@ fn the_end_of_the_engine_in_its_callback() {
         assert_eq!(opened.kind, EventKind::Opened);
         assert_eq!(errno, by_shutdown.then_some(libc::EDEADLK));
         let (closed, _) = receiver.recv_timeout(TIMEOUT).unwrap();
-        assert_eq!(closed.kind, EventKind::Closed { error: None });
+        assert_eq!(closed.kind, EventKind::Closed { result: Ok(()) });
         assert!(
             receiver.recv_timeout(TIMEOUT).is_err(),
             "the driver is gone"
@@ -287,7 +287,7 @@ fn a_simulation_delivers_at_the_end_of_a_turn() {
     }
     let kinds = kinds.lock().unwrap();
     assert_eq!(kinds[0], EventKind::Opened);
-    assert_eq!(kinds.last(), Some(&EventKind::Closed { error: None }));
+    assert_eq!(kinds.last(), Some(&EventKind::Closed { result: Ok(()) }));
     assert!(kinds.contains(&EventKind::Writable), "it was held back");
     assert!(simulation.engine().events().try_next().is_none());
     assert_eq!(

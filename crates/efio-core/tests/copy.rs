@@ -53,7 +53,7 @@ fn copies_are_identical_and_leave_no_pages() {
     let backends = backends().iter().map(|backend| match backend {
         BackendKind::Uring => "uring",
         BackendKind::Pool => "pool",
-        BackendKind::Auto => "auto",
+        _ => "auto",
     });
     let modes = ["direct", "uncached", "cached", "auto"];
     for (mode, backend) in backends

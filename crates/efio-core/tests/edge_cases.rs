@@ -3,10 +3,8 @@
 mod common;
 
 use common::errno;
-use efio_core::sim::{SimOptions, Simulation};
-use efio_core::{
-    Completed, Config, Errno, EventKind, Failure, Fd, File, OpenOptions, Progress, Unwritten,
-};
+use efio_core::sim::{Config, SimOptions, Simulation};
+use efio_core::{Completed, Errno, EventKind, Failure, Fd, File, OpenOptions, Progress, Unwritten};
 use std::io::ErrorKind;
 use std::time::Duration;
 
@@ -172,6 +170,7 @@ fn ops_of_a_hung_disk_complete_at_the_deadline() {
             token,
             result,
             buffer,
+            ..
         } in done
         {
             // The third waits for the second, which overlaps it.
@@ -248,7 +247,7 @@ fn a_close_that_syncs_emits_only_closed() {
     file.write(b"durable").unwrap();
     file.close_sync().unwrap();
     harness.settle();
-    assert_eq!(harness.events, [(fd, EventKind::Closed { error: None })]);
+    assert_eq!(harness.events, [(fd, EventKind::Closed { result: Ok(()) })]);
 
     // A sync that was requested before still gets its event.
     let file = harness.open(&writing());

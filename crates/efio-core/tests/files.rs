@@ -582,8 +582,8 @@ fn the_counters_show_what_happened() {
     }
     assert_eq!(total, 5000);
     let stats = file.stats().unwrap();
-    assert_eq!(stats.written_cached, 5000);
-    assert_eq!(stats.written_direct + stats.written_uncached, 0);
+    assert_eq!(stats.written.cached, 5000);
+    assert_eq!(stats.written.direct + stats.written.uncached, 0);
     assert!(
         stats.reads_served >= 3,
         "two with bytes and the end of file"
@@ -592,7 +592,7 @@ fn the_counters_show_what_happened() {
     assert_eq!(whole.reads_served, stats.reads_served);
     assert_eq!(whole.reads_blocked, stats.reads_blocked);
     assert_eq!(whole.reads_from_cache, stats.reads_from_cache);
-    assert_eq!(whole.written_buffered, 5000);
+    assert_eq!(whole.written.buffered(), 5000);
     assert!(whole.flushes_sync >= 1);
     assert_eq!((whole.flushes_full, whole.flushes_close), (0, 0));
 

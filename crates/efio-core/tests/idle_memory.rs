@@ -4,8 +4,8 @@
 mod common;
 
 use common::{Dir, TIMEOUT};
-use efio_core::sim::{SimOptions, Simulation};
-use efio_core::{Config, Engine, File, OpenOptions};
+use efio_core::sim::{Config, SimOptions, Simulation};
+use efio_core::{Engine, File, OpenOptions};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -7,8 +7,8 @@ mod common;
 
 use common::child::{child_arg, run_in_child};
 use common::{Dir, TIMEOUT, errno, event, skip};
-use efio_core::sim::{SimOptions, Simulation};
-use efio_core::{Config, Engine, EventKind, File, OpenOptions};
+use efio_core::sim::{Config, SimOptions, Simulation};
+use efio_core::{Engine, EventKind, File, OpenOptions};
 use std::io::Write;
 use std::time::Duration;
 
@@ -72,7 +72,7 @@ fn as_many_files_as_the_limit_are_open_and_work() {
         let closed = event(&engine, |event| {
             matches!(event.kind, EventKind::Closed { .. })
         });
-        assert_eq!(closed.kind, EventKind::Closed { error: None });
+        assert_eq!(closed.kind, EventKind::Closed { result: Ok(()) });
     }
     for name in 0..NAMES {
         let whole = std::fs::read(dir.join(&format!("{name}"))).unwrap();

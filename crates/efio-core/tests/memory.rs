@@ -1,9 +1,9 @@
 //! How the budget is shared, and what happens when it is short: in virtual time, over a
 //! simulated disk.
 
-use efio_core::sim::{SimOptions, Simulation};
+use efio_core::sim::{Config, SimOptions, Simulation};
 use efio_core::transfer::{SendFile, Step};
-use efio_core::{Config, EventKind, File, IoMode, OpenOptions};
+use efio_core::{EventKind, File, IoMode, OpenOptions};
 use std::cell::RefCell;
 use std::io::{self, ErrorKind, Write};
 use std::time::Duration;

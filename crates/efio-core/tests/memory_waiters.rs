@@ -4,8 +4,8 @@
 mod common;
 
 use common::{Dir, event};
-use efio_core::sim::Simulation;
-use efio_core::{Config, Engine, EventKind, File, OpenOptions, SimOptions};
+use efio_core::sim::{Config, Simulation};
+use efio_core::{Engine, EventKind, File, OpenOptions, SimOptions};
 use std::fmt::Display;
 use std::io::ErrorKind;
 use std::time::Duration;

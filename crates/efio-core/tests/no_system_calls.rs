@@ -89,7 +89,7 @@ fn many_calls(planted: bool) {
     HOLD.store(true, Ordering::Release);
     let gate = engine.open(dir.join("gate"), &options).unwrap();
     until("the driver is held", || HELD.load(Ordering::Acquire));
-    let rung = engine.stats().doorbell_calls;
+    let rung = engine.stats().driver.doorbell_calls;
     let files = Arc::new((read, written, content));
     let theirs = Arc::clone(&files);
     // The thread has no way to end: that would be a system call.
@@ -133,7 +133,11 @@ fn many_calls(planted: bool) {
         DONE.load(Ordering::Acquire) >= FINISHED
     });
     match DONE.load(Ordering::Acquire) {
-        FINISHED => assert_eq!(engine.stats().doorbell_calls, rung, "the driver was awake"),
+        FINISHED => assert_eq!(
+            engine.stats().driver.doorbell_calls,
+            rung,
+            "the driver was awake"
+        ),
         NO_FILTER => common::skip("a seccomp filter"),
         _ => panic!("a call failed, or read what is not in the file"),
     }
@@ -162,7 +166,7 @@ fn warm_up(read: &File, written: &File) -> usize {
     written.blocking(TIMEOUT).flush().unwrap();
     until("all is read ahead that will be needed", || {
         let stats = read.stats().unwrap();
-        let arrived = stats.read_direct + stats.read_uncached + stats.read_cached;
+        let arrived = stats.read.total();
         arrived as usize >= got + READS * SIZE
     });
     got

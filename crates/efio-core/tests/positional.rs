@@ -45,13 +45,14 @@ fn read_at(engine: &Engine, file: &File, offset: u64, len: usize) -> Result<Vec<
         result,
         buffer,
         token,
+        ..
     } = completed(engine);
     assert_eq!((token, buffer.len()), (99, len));
     result.map(|n| buffer[..n].to_vec())
 }
 
 fn refusal(result: Result<(), SubmitError>, len: usize) -> i32 {
-    let SubmitError { error, buffer } = result.unwrap_err();
+    let SubmitError { error, buffer, .. } = result.unwrap_err();
     assert_eq!(buffer.len(), len, "the buffer comes back");
     error.raw_os_error().unwrap()
 }
@@ -159,8 +160,8 @@ fn a_close_waits_for_positional_ops() {
                 seen[completed.token as usize] += 1;
                 false
             }
-            EventKind::Closed { error } => {
-                assert_eq!((event.fd, *error), (fd, None));
+            EventKind::Closed { result } => {
+                assert_eq!((event.fd, *result), (fd, Ok(())));
                 true
             }
             _ => false,

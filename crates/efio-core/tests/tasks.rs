@@ -2,8 +2,8 @@
 
 mod common;
 
-use efio_core::sim::Simulation;
-use efio_core::{Config, EventKind, File, OpenOptions, SimOptions};
+use efio_core::sim::{Config, Simulation};
+use efio_core::{EventKind, File, OpenOptions, SimOptions};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -155,7 +155,7 @@ fn an_ordinary_file_serves_tasks_and_the_queue() {
     assert_eq!(task.woken(), 1);
 
     pending(file.poll_close(&mut task.cx()));
-    assert_eq!(harness.settle(), [EventKind::Closed { error: None }]);
+    assert_eq!(harness.settle(), [EventKind::Closed { result: Ok(()) }]);
     assert_eq!(task.woken(), 1);
 }
 

@@ -311,9 +311,9 @@ fn closed(engine: &Engine, dst: Fd, src: Fd) -> io::Result<()> {
     while open > 0 {
         wait(engine);
         for event in engine.events().drain() {
-            if let EventKind::Closed { error } = event.kind {
+            if let EventKind::Closed { result: closed } = event.kind {
                 open -= i32::from(event.fd == dst || event.fd == src);
-                if let (true, Some(errno)) = (event.fd == dst, error) {
+                if let (true, Err(errno)) = (event.fd == dst, closed) {
                     result = Err(errno.into());
                 }
             }

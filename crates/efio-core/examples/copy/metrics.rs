@@ -108,10 +108,10 @@ impl Metrics {
         self.writes.print("write");
         println!(
             "direct: {} read, {} written; buffered: {} read, {} written; {} fallbacks",
-            stats.read_direct,
-            stats.written_direct,
-            stats.read_buffered,
-            stats.written_buffered,
+            stats.read.direct,
+            stats.written.direct,
+            stats.read.buffered(),
+            stats.written.buffered(),
             stats.fallbacks
         );
     }

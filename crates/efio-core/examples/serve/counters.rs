@@ -68,10 +68,10 @@ pub fn event(cx: &Context, connections: usize, marks: (u64, u64, u64)) -> String
         ("durable_total", (counters.durable + durable) as f64),
         ("pages_resident", counters.pages.0 as f64),
         ("pages_total", counters.pages.1 as f64),
-        ("read_direct", stats.read_direct as f64),
-        ("read_buffered", stats.read_buffered as f64),
-        ("written_direct", stats.written_direct as f64),
-        ("written_buffered", stats.written_buffered as f64),
+        ("read_direct", stats.read.direct as f64),
+        ("read_buffered", stats.read.buffered() as f64),
+        ("written_direct", stats.written.direct as f64),
+        ("written_buffered", stats.written.buffered() as f64),
         ("fallbacks", stats.fallbacks as f64),
     ];
     let mut event = String::from("data: {");

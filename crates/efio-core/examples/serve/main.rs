@@ -230,10 +230,10 @@ fn end(context: Context, timeout: Duration) -> io::Result<bool> {
     );
     println!(
         "direct: {} read, {} written; buffered: {} read, {} written; {} fallbacks",
-        stats.read_direct,
-        stats.written_direct,
-        stats.read_buffered,
-        stats.written_buffered,
+        stats.read.direct,
+        stats.written.direct,
+        stats.read.buffered(),
+        stats.written.buffered(),
         stats.fallbacks
     );
     println!("{timings}");

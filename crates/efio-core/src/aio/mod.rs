@@ -26,7 +26,7 @@ use std::task::{Context, Poll, ready};
 /// futures, each behind its feature. It works on any runtime, with one thread or several.
 ///
 /// - A **write** is ready as soon as the bytes are in memory. **Flush** is ready when the kernel has
-///   them all; [`sync_data`](Self::sync_data) when they are durable.
+///   them all; [`sync`](Self::sync) when they are durable.
 /// - **Shutdown** (close, in futures) closes the file and brings its first error. A file that is
 ///   dropped instead is written and closed in the background, and its error is lost.
 /// - **`AsyncBufRead`** copies nothing: it shows the pages that the disk filled.
@@ -43,7 +43,7 @@ use std::task::{Context, Poll, ready};
 /// | [`open`](Self::open) | withdrawn: nothing is cut off later; the file may have been made |
 /// | read, `fill_buf` | nothing: the bytes are there for the next one |
 /// | write | nothing; once it was ready its bytes are accepted and stay so |
-/// | flush, [`sync_data`](Self::sync_data), [`sync_all`](Self::sync_all) | what was accepted goes to disk all the same |
+/// | flush, [`sync`](Self::sync) | what was accepted goes to disk all the same |
 /// | seek | nothing: the position is where it was |
 /// | shutdown, close | goes on in the background |
 /// | the file itself | written and closed in the background; opens behind it wait for that |
@@ -61,7 +61,7 @@ use std::task::{Context, Poll, ready};
 ///     let options = OpenOptions::new().write(true).create(true);
 ///     let mut file = AsyncFile::open(engine, path, &options).await?;
 ///     file.write_all(b"hello").await?;
-///     file.sync_all().await?;
+///     file.sync().await?;
 ///     file.shutdown().await
 /// }
 /// ```
@@ -108,24 +108,18 @@ impl AsyncFile {
         Ok(Self::from(file))
     }
 
-    /// Makes every byte accepted so far durable, and with it whatever it takes to read them back:
-    /// the length, and the name of a new file.
+    /// Makes every byte accepted so far durable, and returns the durable mark that was reached, as
+    /// [`Blocking::sync`](crate::Blocking::sync) does. What it takes to read the bytes back is
+    /// durable too: the length, and the name of a new file. Times and owners may not be: that is
+    /// between `sync_data` and `sync_all` of [`std::fs::File`].
     ///
     /// # Errors
     ///
-    /// The file's failure, if there was one: a failed sync is never tried again.
-    pub async fn sync_data(&self) -> io::Result<()> {
+    /// The file's failure, if there was one: a failed sync is never retried.
+    pub async fn sync(&self) -> io::Result<u64> {
         let mark = self.file.sync()?;
-        poll_fn(|cx| self.file.poll_sync(cx, mark)).await
-    }
-
-    /// The same: efio syncs what the bytes need, and does not wait for times and owners.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`sync_data`](Self::sync_data).
-    pub async fn sync_all(&self) -> io::Result<()> {
-        self.sync_data().await
+        poll_fn(|cx| self.file.poll_sync(cx, mark)).await?;
+        Ok(mark)
     }
 
     /// Takes back the accepted bytes that the kernel did not take, after the file has failed; see

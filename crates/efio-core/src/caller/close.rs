@@ -171,7 +171,7 @@ impl Shared {
 
     /// Returns the counters of the engine.
     pub fn stats(&self) -> Stats {
-        let mut stats = self.counters.snapshot();
+        let mut stats = self.counters.get();
         stats.calls_refused = refused::count().into();
         let open = self.table.iter();
         stats.reads_served += open.map(|slot| slot.reads_served.get()).sum::<u64>();

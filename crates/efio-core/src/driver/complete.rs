@@ -29,7 +29,7 @@ impl<B: Backend> Driver<B> {
     fn complete(&mut self, completion: Completion<B::File>) {
         let Completion { id, outcome, block } = completion;
         let Some((index, purpose)) = self.ops.remove(id) else {
-            self.shared.counters.stray_completions.add(1);
+            self.shared.counters.driver.stray_completions.add(1);
             return;
         };
         self.with_file(index, |driver, slot, file| {
@@ -101,8 +101,8 @@ impl<B: Backend> Driver<B> {
         };
         if let Some(cache_mode) = file.incoming().plan.cache_mode_of(number) {
             let bytes = result.unwrap_or(0) as u64;
-            self.shared.counters.read(cache_mode, bytes);
-            slot.count(bytes, |stats| stats.read(cache_mode));
+            self.shared.counters.read.add(cache_mode, bytes);
+            slot.count(bytes, |stats| stats.read.of(cache_mode));
         }
         // The memory of a cancelled run returns to the pool here.
         drop(file.incoming().plan.handle_read(number, block, result));
@@ -125,8 +125,8 @@ impl<B: Backend> Driver<B> {
         let action = match outcome {
             Outcome::Done(n) => {
                 if let Some(cache_mode) = cache_mode {
-                    self.shared.counters.written(cache_mode, n as u64);
-                    slot.count(n as u64, |stats| stats.written(cache_mode));
+                    self.shared.counters.written.add(cache_mode, n as u64);
+                    slot.count(n as u64, |stats| stats.written.of(cache_mode));
                 }
                 file.outgoing().wrote(n);
                 file.write().handle_written(n as u64)

@@ -140,7 +140,7 @@ impl<B: Backend> Driver<B> {
         let shared = Arc::clone(&self.shared);
         let _driving = CurrentDriver::of(&shared);
         self.now = now;
-        self.shared.counters.turns.add(1);
+        self.shared.counters.driver.turns.add(1);
         let had_updates = self.drain_inbox();
         self.fire_timers();
         self.resume_paused();
@@ -433,9 +433,8 @@ impl<B: Backend> Driver<B> {
         self.shared.table.release(file.fd.index());
         let waker = std::mem::take(&mut file.close_sender).send(result);
         self.outbox.wakers.extend(waker);
-        let error = result.err();
-        trace::closed(file.fd, error);
-        self.emit(file, EventKind::Closed { error });
+        trace::closed(file.fd, result.err());
+        self.emit(file, EventKind::Closed { result });
     }
 
     fn submit(&mut self, index: u32, purpose: Purpose, op: Op<B::File>) {

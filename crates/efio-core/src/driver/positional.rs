@@ -148,12 +148,12 @@ impl<B: Backend> Driver<B> {
         let counters = &self.shared.counters;
         match kind {
             Kind::Read => {
-                counters.read(cache_mode, bytes);
-                slot.count(bytes, |stats| stats.read(cache_mode));
+                counters.read.add(cache_mode, bytes);
+                slot.count(bytes, |stats| stats.read.of(cache_mode));
             }
             Kind::Write => {
-                counters.written(cache_mode, bytes);
-                slot.count(bytes, |stats| stats.written(cache_mode));
+                counters.written.add(cache_mode, bytes);
+                slot.count(bytes, |stats| stats.written.of(cache_mode));
             }
             Kind::Truncate => {}
         }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 /// How a shutdown went.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ShutdownReport {
     /// Files with unwritten bytes, and for each how many bytes were accepted and not written:
     ///

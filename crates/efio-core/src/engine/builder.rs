@@ -20,6 +20,7 @@ use std::{fmt, io};
 /// # drop(engine); Ok(()) }
 /// ```
 #[derive(Clone, Default)]
+#[must_use = "a builder does nothing until it starts an engine"]
 pub struct Builder {
     config: Config,
     callback: Option<Callback>,

@@ -55,7 +55,7 @@ pub enum EventKind {
     /// The file is closed and its descriptor free. The last event of a file.
     Closed {
         /// The first error of the file, if there was one: an accepted byte may be lost.
-        error: Option<Errno>,
+        result: Result<(), Errno>,
     },
     /// The open, a write or a sync failed: the file accepts no more bytes. Once per file.
     Failed(Failure),
@@ -63,6 +63,7 @@ pub enum EventKind {
 
 /// A positional read or write that is over. Each comes exactly once.
 #[derive(Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Completed {
     /// What the caller named it.
     pub token: u64,

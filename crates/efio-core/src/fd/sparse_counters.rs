@@ -106,9 +106,9 @@ mod tests {
     fn a_counter_that_wraps_to_zero_takes_no_memory() {
         let mut counters = SparseCounters::default();
         counters.add(u64::MAX, |stats| &mut stats.fallbacks);
-        counters.add(7, |stats| &mut stats.read_direct);
+        counters.add(7, |stats| &mut stats.read.direct);
         counters.add(1, |stats| &mut stats.fallbacks);
         assert_eq!((counters.all().fallbacks, counters.values.len()), (0, 1));
-        assert_eq!(counters.all().read_direct, 7);
+        assert_eq!(counters.all().read.direct, 7);
     }
 }

@@ -5,6 +5,7 @@ use efio_sync::shim::atomic::{AtomicU64, Ordering};
 /// How many of a file's bytes have reached each stage, counted from the first byte accepted through
 /// the descriptor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Progress {
     /// `write` copied them: they will be written in this order.
     pub accepted: u64,

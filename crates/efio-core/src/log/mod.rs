@@ -36,6 +36,7 @@ use std::time::Duration;
 
 /// What happens to a line when the disk is so far behind that there is no room for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum WhenBehind {
     /// Its writer waits for room, at most for this time. Then the line is dropped and counted, and
     /// the writer gets `TimedOut`.
@@ -64,6 +65,7 @@ pub enum WhenBehind {
 /// # Ok(()) }
 /// ```
 #[derive(Clone, Debug)]
+#[must_use = "options do nothing until a log is opened with them"]
 pub struct LogOptions {
     memory: usize,
     when_behind: WhenBehind,

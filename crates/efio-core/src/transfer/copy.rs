@@ -38,6 +38,7 @@ use std::io::{self, ErrorKind};
 /// # Ok(()) }
 /// ```
 #[derive(Debug)]
+#[must_use = "a transfer moves nothing until it is stepped"]
 pub struct CopyFile {
     left: Left,
     /// Bytes that were read, and that the target has not accepted yet.

@@ -41,6 +41,7 @@ const STEP: usize = 32 << 10;
 /// # Ok(()) }
 /// ```
 #[derive(Debug)]
+#[must_use = "a transfer moves nothing until it is stepped"]
 pub struct ReceiveFile {
     left: Left,
     in_socket: Duration,

@@ -43,6 +43,7 @@ const PAGES: usize = 16;
 /// # Ok(()) }
 /// ```
 #[derive(Debug)]
+#[must_use = "a transfer moves nothing until it is stepped"]
 pub struct SendFile {
     left: Left,
     in_target: Duration,

@@ -71,7 +71,7 @@ fn made_up_files_are_read_to_their_ends() {
         }
         let stats = engine.stats();
         if !PORTABLE {
-            assert_eq!(stats.ring_ops, 0, "{backend:?}");
+            assert_eq!(stats.driver.ring_ops, 0, "{backend:?}");
             assert!(stats.opened_on_workers > 0);
         }
     }
@@ -152,9 +152,7 @@ fn the_end_is_one_of_when_the_consumer_arrives() {
                 {
                     std::thread::yield_now();
                 }
-                let settled = |stats: efio_core::FileStats| {
-                    stats.read_direct + stats.read_uncached + stats.read_cached >= len as u64
-                };
+                let settled = |stats: efio_core::FileStats| stats.read.total() >= len as u64;
                 let begun = std::time::Instant::now();
                 while !settled(file.stats().unwrap()) && begun.elapsed() < TIMEOUT {
                     std::thread::yield_now();

@@ -153,7 +153,8 @@ fn use_all(engine: &Engine, dir: &Dir, name: &str, kept: &File) {
 /// In the child: each call returns `ESHUTDOWN`.
 fn all_refused(engine: &Engine, file: &File, dir: &Dir) -> bool {
     let (fd, some) = (file.fd(), Some(TIMEOUT));
-    let answered = engine.stats().stray_completions == 0 && engine.events().try_next().is_none();
+    let answered =
+        engine.stats().driver.stray_completions == 0 && engine.events().try_next().is_none();
     answered
         && refused(engine.open(dir.join("child"), &OpenOptions::new().read(true)))
         && refused(engine.buffer(4096))

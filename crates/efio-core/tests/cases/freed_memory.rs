@@ -41,11 +41,11 @@ fn woken_after(engine: &Engine, file: &File, wait: impl Fn(&File) + Sync) -> Dur
         ready.wait();
         // Until it waits, and the engine sleeps: its turns come from its own polls only.
         let begin = Instant::now();
-        let mut turns = engine.stats().turns;
+        let mut turns = engine.stats().driver.turns;
         let mut since = Instant::now();
         while since.elapsed() < Duration::from_millis(30) && begin.elapsed() < TIMEOUT {
             thread::sleep(Duration::from_millis(1));
-            let now = engine.stats().turns;
+            let now = engine.stats().driver.turns;
             if now != turns {
                 (turns, since) = (now, Instant::now());
             }

@@ -4,8 +4,8 @@
 
 use crate::common::fixtures::backends;
 use crate::common::{Dir, TIMEOUT, pattern};
-use efio_core::sim::{SimOptions, Simulation};
-use efio_core::{BackendKind, Config, Engine, File, IoMode, OpenOptions};
+use efio_core::sim::{Config, SimOptions, Simulation};
+use efio_core::{BackendKind, Engine, File, IoMode, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::path::Path;
 use std::time::Duration;

@@ -99,7 +99,7 @@ pub fn closed(engine: &Engine, fd: Fd) -> Result<(), Errno> {
         event.fd == fd && matches!(event.kind, EventKind::Closed { .. })
     });
     match event.kind {
-        EventKind::Closed { error } => error.map_or(Ok(()), Err),
+        EventKind::Closed { result } => result,
         _ => unreachable!(),
     }
 }

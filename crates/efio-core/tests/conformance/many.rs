@@ -44,8 +44,8 @@ pub fn many_files_are_open_at_once(fixture: &Fixture) {
     );
     drop(files);
     wait(&engine, count, |kind| match kind {
-        EventKind::Closed { error } => {
-            assert!(error.is_none(), "{error:?}");
+        EventKind::Closed { result } => {
+            assert_eq!(*result, Ok(()));
             true
         }
         _ => false,

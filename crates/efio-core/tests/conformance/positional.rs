@@ -141,6 +141,7 @@ impl Player<'_> {
             token,
             result,
             buffer,
+            ..
         }) = event.kind
         else {
             unreachable!()

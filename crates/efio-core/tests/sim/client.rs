@@ -4,8 +4,8 @@ use super::opening::user_data;
 use super::oracle::{Named, Oracle};
 use super::payload::payload;
 use super::steps::{PATHS, Plan, Step};
-use efio_core::sim::{CancelsOpen, Foreign, SimInode, SimOptions, SimStore};
-use efio_core::{Config, Engine, Event, EventKind, Failure, Fd, File};
+use efio_core::sim::{CancelsOpen, Config, Foreign, SimInode, SimOptions, SimStore};
+use efio_core::{Engine, Event, EventKind, Failure, Fd, File};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// A file that the client opened and whose `Closed` is still pending.
@@ -235,11 +235,12 @@ impl Client {
                 return self.take_unwritten(at as u8);
             }
         }
-        let EventKind::Closed { error } = event.kind else {
+        let EventKind::Closed { result } = event.kind else {
             return;
         };
         if !open.is_overtaken {
-            open.oracle.closed(error, open.close_sync, inode.as_deref());
+            open.oracle
+                .closed(result, open.close_sync, inode.as_deref());
         }
         let content = |inode: &SimInode| inode.left_by(open.oracle.number).to_vec();
         let content = inode.as_deref().map(content);

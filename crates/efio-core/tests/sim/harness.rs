@@ -192,7 +192,7 @@ impl<'a> Harness<'a> {
         let before = self.simulation.engine().stats();
         self.read_to_the_end(index);
         let after = self.simulation.engine().stats();
-        let read = |stats: Stats| stats.read_direct + stats.read_buffered;
+        let read = |stats: Stats| stats.read.total();
         let (ops, bytes) = (after.ops - before.ops, read(after) - read(before));
         let config = &self.plan.config;
         let page = (config.read_ahead() / 2).clamp(4096, config.first_read);

@@ -445,12 +445,12 @@ impl Oracle {
     }
 
     /// Checks the file at its `Closed` event.
-    pub fn closed(&mut self, error: Option<Errno>, durable: bool, inode: Option<&SimInode>) {
+    pub fn closed(&mut self, result: Result<(), Errno>, durable: bool, inode: Option<&SimInode>) {
         let first = self.failed.map(|failure| failure.errno);
         let close_failed = inode.and_then(|inode| inode.open(self.number));
         let close_failed = close_failed.is_some_and(|open| open.close_failed);
         let expected = first.or(close_failed.then_some(Errno(libc::EIO)));
-        assert_eq!(error, expected, "close returns the first error");
+        assert_eq!(result.err(), expected, "close returns the first error");
         if !self.opened {
             return;
         }

@@ -1,7 +1,7 @@
 //! The calls of a client, and the events around it, as data: so a plan can be replayed and shrunk.
 
-use efio_core::sim::{Foreign, SimOptions};
-use efio_core::{Config, IoMode};
+use efio_core::IoMode;
+use efio_core::sim::{Config, Foreign, SimOptions};
 
 /// The most files open at once.
 pub const FILES: u32 = 5;

@@ -6,8 +6,8 @@
 
 use super::payload::{self, LONGEST};
 use super::steps::{Closing, FILES, Opening, PATHS, Plan, Step};
-use efio_core::sim::{Foreign, SimOptions};
-use efio_core::{Config, IoMode};
+use efio_core::IoMode;
+use efio_core::sim::{Config, Foreign, SimOptions};
 use fastrand::Rng;
 use std::time::Duration;
 

@@ -313,13 +313,13 @@ impl Client {
                 if let Some(error) = begun.err().filter(is_stale) {
                     return Err(error);
                 }
-                let error = loop {
-                    if let EventKind::Closed { error } = self.session.dispatcher.event(fd).await {
-                        break error;
+                let result = loop {
+                    if let EventKind::Closed { result } = self.session.dispatcher.event(fd).await {
+                        break result;
                     }
                 };
                 self.session.dispatcher.forget(fd);
-                error.map_or(Ok(()), |errno| Err(errno.into()))
+                result.map_err(io::Error::from)
             }
         }
     }

@@ -55,7 +55,7 @@ struct Shared {
 struct Waiting {
     waker: Option<Waker>,
     notified: bool,
-    closed: Option<Option<Errno>>,
+    closed: Option<Result<(), Errno>>,
 }
 
 impl Shared {
@@ -72,8 +72,8 @@ impl Shared {
             }
             let file = waiting.entry(event.fd).or_default();
             file.notified = true;
-            if let EventKind::Closed { error } = event.kind {
-                file.closed = Some(error);
+            if let EventKind::Closed { result } = event.kind {
+                file.closed = Some(result);
             }
             if let Some(waker) = file.waker.take() {
                 waker.wake();
@@ -135,9 +135,9 @@ impl Shared {
     async fn closed(&self, fd: Fd) -> io::Result<()> {
         loop {
             let closed = self.waiting.borrow().get(&fd).and_then(|file| file.closed);
-            if let Some(error) = closed {
+            if let Some(result) = closed {
                 self.waiting.borrow_mut().remove(&fd);
-                return error.map_or(Ok(()), |errno| Err(errno.into()));
+                return result.map_err(io::Error::from);
             }
             self.next_event(fd).await;
         }

@@ -122,11 +122,11 @@ impl Bench {
         file
     }
 
-    /// Closes `file`, and returns the error of its close.
-    fn close(&mut self, file: File) -> Option<Errno> {
+    /// Closes `file`, and returns the result of its close.
+    fn close(&mut self, file: File) -> Result<(), Errno> {
         drop(file);
         self.event(|kind| match kind {
-            EventKind::Closed { error } => Some(error),
+            EventKind::Closed { result } => Some(result),
             _ => None,
         })
     }
@@ -147,7 +147,7 @@ fn a_worker_that_panics_fails_only_its_op() {
     let error = bench.read(&hurt, &mut buf).unwrap_err();
     assert_eq!(error.raw_os_error(), Some(libc::EIO));
     bench.panics.store(false, Ordering::Relaxed);
-    assert_eq!(bench.close(hurt), None, "a read lost nothing");
+    assert_eq!(bench.close(hurt), Ok(()), "a read lost nothing");
 
     let whole = bench.open(&path);
     let mut all = Vec::new();

@@ -101,7 +101,7 @@ impl UringBackend {
     /// Enters the kernel, and abandons the ring if the kernel refuses it.
     fn enter(&mut self, wait: bool, timeout: Option<Duration>) {
         self.deferred_turns = 0;
-        self.counters.ring_enters.add(1);
+        self.counters.driver.ring_enters.add(1);
         match self.ring.enter(wait, timeout) {
             EnterResult::Done => {}
             // Completions are available, or the doorbell ends the pause.
@@ -120,7 +120,7 @@ impl UringBackend {
     /// disk that hangs.
     fn abandon_ring(&mut self) {
         self.refused = true;
-        self.counters.rings_lost.add(1);
+        self.counters.driver.rings_lost.add(1);
         let taken = self.ring.taken();
         for request in self.in_flight.take_unsubmitted(taken) {
             self.workers.begin(request);
@@ -134,7 +134,7 @@ impl UringBackend {
                 DOORBELL => self.doorbell_poll.on_notified(&entry),
                 op => match self.in_flight.complete(op, entry.result()) {
                     Some(completion) => take(completion),
-                    None => self.counters.stray_completions.add(1),
+                    None => self.counters.driver.stray_completions.add(1),
                 },
             }
         }
@@ -179,8 +179,11 @@ impl Backend for UringBackend {
             .push(&mut self.ring, &mut self.buffers, request);
         match pushed {
             Ok(fixed) => {
-                self.counters.ring_ops.add(1);
-                self.counters.ring_unregistered.add(u64::from(!fixed));
+                self.counters.driver.ring_ops.add(1);
+                self.counters
+                    .driver
+                    .ring_unregistered
+                    .add(u64::from(!fixed));
                 if large {
                     self.enter(false, None);
                 }
