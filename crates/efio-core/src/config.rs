@@ -29,7 +29,7 @@ pub enum IoMode {
 #[non_exhaustive]
 pub enum BackendKind {
     /// What the environment variable `EFIO_BACKEND` says, `pool` or `uring`; without it io_uring
-    /// where the kernel allows it, the thread pool elsewhere. [`Engine::backend`] tells which.
+    /// where the kernel allows it, the thread pool elsewhere. [`Engine::backend`] says which.
     ///
     /// [`Engine::backend`]: crate::Engine::backend
     #[default]
@@ -73,7 +73,7 @@ pub struct Config {
     pub workers: usize,
     /// How long a dropped engine may take to write what it accepted.
     pub drop_deadline: Duration,
-    /// Whether a failure that the callback was told of is one that somebody heard of.
+    /// Whether a failure that the callback received counts as reported.
     pub callback_reports_failures: bool,
 }
 

@@ -120,6 +120,19 @@ impl File {
         self.shared.write_vectored(self.fd, bufs, Notify::Event)
     }
 
+    /// Returns the position of the next read or write, in bytes from the start. After an append that is
+    /// the end of the file, which only the kernel knows.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` after an append, until the kernel has every accepted byte and has been asked; a
+    /// [`Readable`](crate::EventKind::Readable) event follows. `EBADF` when closed, or the file's
+    /// failure.
+    pub fn position(&self) -> io::Result<u64> {
+        self.shared
+            .seek_from(self.fd, SeekFrom::Current(0), Notify::Event)
+    }
+
     /// Moves the position of the next read or write to `position` bytes from the start. In append
     /// mode writes go to the end all the same, and behind one the position is the end of the file,
     /// as the kernel has it when a read or a seek from there looks for it.
@@ -345,7 +358,7 @@ impl Write for &File {
 
 /// From the start or from the position at once; from the end as [`File::len`] does: `WouldBlock`, and
 /// an event follows. Behind an append the position is the end of the file: then a seek from it, and
-/// `stream_position`, may be told `WouldBlock` as a read is; a Readable event follows, of a file
+/// `stream_position`, may fail with `WouldBlock` as a read does; a Readable event follows, of a file
 /// that is not open for reading too.
 impl Seek for &File {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {

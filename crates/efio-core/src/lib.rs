@@ -1,18 +1,18 @@
 //! Asynchronous file IO for event loops: a read that memory can satisfy returns at once, else
-//! "would block" and an event follows; a write is a memcpy, and goes to disk behind the caller's
-//! back with its errors kept.
+//! "would block" and an event follows; a write is a memcpy, and goes to disk in the background with
+//! its errors kept.
 //!
 //! ```text
 //!  caller thread(s)                        driver thread                       kernel
 //!  write ─memcpy─► open page ┐
-//!         (chunk stream)     ├─► attention queue ─► Driver ─ plans ─ ops ─► Backend
+//!         (chunk stream)     ├─► requests        ─► Driver ─ plans ─ ops ─► Backend
 //!  read ◄─memcpy── pages ◄───┘      (MPMC)             │                      │
 //!         (chunk stream)                               ◄───── completions ────┘
 //!  events ◄── eventfd ◄── event queue (MPMC) ◄──────── ┘
 //! ```
 //!
 //! Begin with [`Engine`]. A file is opened with [`OpenOptions`] and used through a [`File`] or its
-//! number, an [`Fd`]; what became ready is told by the [`EventQueue`], whose descriptor any event
+//! number, an [`Fd`]; what became ready is in the [`EventQueue`], whose descriptor any event
 //! loop can poll. [`Progress`] shows how far the bytes of a file have come: accepted, written,
 //! durable.
 //!

@@ -58,14 +58,12 @@ impl OpenOptions {
     }
 
     /// The file can be read.
-    #[must_use]
     pub fn read(mut self, read: bool) -> Self {
         self.read = read;
         self
     }
 
     /// The file can be written.
-    #[must_use]
     pub fn write(mut self, write: bool) -> Self {
         self.write = write;
         self
@@ -73,14 +71,12 @@ impl OpenOptions {
 
     /// Each write goes to where the file ends at that moment, also when others append to it. What
     /// one call accepted reaches the kernel in one piece, unless 8 MiB and more are waiting.
-    #[must_use]
     pub fn append(mut self, append: bool) -> Self {
         self.append = append;
         self
     }
 
     /// The file loses what it held. Needs `write`.
-    #[must_use]
     pub fn truncate(mut self, truncate: bool) -> Self {
         self.truncate = truncate;
         self
@@ -88,35 +84,30 @@ impl OpenOptions {
 
     /// The file is made if it is not there. Needs `write` or `append`. Only then its first sync
     /// makes the name durable too: that of a file which was there is not ours to care for.
-    #[must_use]
     pub fn create(mut self, create: bool) -> Self {
         self.create = create;
         self
     }
 
     /// The file must not be there yet (`O_EXCL`). Needs `write` or `append`.
-    #[must_use]
     pub fn create_new(mut self, create_new: bool) -> Self {
         self.create_new = create_new;
         self
     }
 
     /// Permissions of a new file, before the umask; 0o666 unless set.
-    #[must_use]
     pub fn mode(mut self, mode: u32) -> Self {
         self.mode = mode;
         self
     }
 
     /// How the bytes travel; the engine's choice unless set.
-    #[must_use]
     pub fn io_mode(mut self, io_mode: IoMode) -> Self {
         self.io_mode = Some(io_mode);
         self
     }
 
     /// Reading ahead begins with the open instead of the first read.
-    #[must_use]
     pub fn prefetch(mut self, prefetch: bool) -> Self {
         self.prefetch = prefetch;
         self
@@ -125,7 +116,6 @@ impl OpenOptions {
     /// Whether the file sends events; it does unless set to `false`. Without them it belongs to tasks
     /// and to calls that wait: they are woken, and nothing of the file goes to the queue or the
     /// callback. Only the completion of a positional call does, because it carries a buffer.
-    #[must_use]
     pub fn events(mut self, events: bool) -> Self {
         self.wakers = !events;
         self
@@ -134,7 +124,6 @@ impl OpenOptions {
     /// The path is relative to `directory` and may not leave it, whatever `..` and symbolic links
     /// it goes through: `openat2(2)` with `RESOLVE_BENEATH`, or component by component where that
     /// does not exist.
-    #[must_use]
     pub fn beneath(mut self, directory: impl Into<OwnedFd>) -> Self {
         self.beneath = Some(Arc::new(directory.into()));
         self
@@ -162,7 +151,6 @@ impl OpenOptions {
     /// # std::fs::remove_file(path)?;
     /// # Ok(()) }
     /// ```
-    #[must_use]
     pub fn user_data(mut self, user_data: u64) -> Self {
         self.user_data = user_data;
         self

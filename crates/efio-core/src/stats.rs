@@ -1,6 +1,6 @@
 //! Counters of an engine and of each of its files.
 //!
-//! What happens on the path of every read is counted per file alone, by the caller that has custody:
+//! What happens on the path of every read is counted only per file, by the caller that holds its lock:
 //! a load and a store. The engine's figure is the sum over its files and what closed ones left. The
 //! other figures of a file have memory only once there is something to count.
 
@@ -23,7 +23,7 @@ pub struct BytesByMode {
 }
 
 impl BytesByMode {
-    /// Bytes by all ways together.
+    /// Bytes by all cache modes together.
     pub fn total(&self) -> u64 {
         self.direct + self.buffered()
     }
@@ -206,7 +206,7 @@ pub struct FileStats {
     pub written: BytesByMode,
     /// Bytes that were read ahead and never consumed.
     pub read_ahead_wasted: u64,
-    /// Routes that the kernel refused, so that another one was taken, and 1 more if the mode asked
+    /// Cache modes that the kernel refused, so that another one was used, and 1 more if the mode asked
     /// for could not be had.
     pub fallbacks: u64,
 }

@@ -40,7 +40,7 @@ use std::task::{Context, Poll, ready};
 ///
 /// | dropped | what has happened |
 /// |---|---|
-/// | [`open`](Self::open) | withdrawn: nothing is cut off later; the file may have been made |
+/// | [`open`](Self::open) | cancelled: nothing is truncated later; the file may have been made |
 /// | read, `fill_buf` | nothing: the bytes are there for the next one |
 /// | write | nothing; once it was ready its bytes are accepted and stay so |
 /// | flush, [`sync`](Self::sync) | what was accepted goes to disk all the same |
@@ -85,7 +85,7 @@ impl AsyncFile {
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it is ready, the open is withdrawn: the file is not cut off, unless that was
+    /// Dropped before it is ready, the open is cancelled: the file is not truncated, unless that was
     /// under way, and then every later open of the file through this engine comes behind it. It may
     /// have been made, because an `open(2)` that has begun cannot be called back.
     ///
@@ -103,7 +103,7 @@ impl AsyncFile {
         let fd = shared.open_while(path.as_ref(), &options, wanted)?;
         let file = File::new(Arc::clone(shared), fd);
         // Dropped before the file, and so before its close.
-        let _withdraws = CancelsOpen(token);
+        let _cancels = CancelsOpen(token);
         poll_fn(|cx| file.poll_open(cx)).await?;
         Ok(Self::from(file))
     }
@@ -190,7 +190,7 @@ impl AsyncFile {
     }
 }
 
-/// Withdraws an open when it is dropped; once the file is open, that changes nothing.
+/// Cancels an open when it is dropped; once the file is open, that changes nothing.
 struct CancelsOpen(Arc<OpenToken>);
 
 impl Drop for CancelsOpen {

@@ -38,35 +38,30 @@ impl fmt::Debug for Builder {
 
 impl Builder {
     /// Which backend makes the system calls.
-    #[must_use]
     pub fn backend(mut self, backend: BackendKind) -> Self {
         self.config.backend = backend;
         self
     }
 
     /// The io mode of files that do not name one.
-    #[must_use]
     pub fn io_mode(mut self, io_mode: IoMode) -> Self {
         self.config.io_mode = io_mode;
         self
     }
 
     /// Bytes of page memory for all files together; 64 MiB unless set, at least 4 MiB.
-    #[must_use]
     pub fn memory_budget(mut self, bytes: usize) -> Self {
         self.config.memory_budget = bytes;
         self
     }
 
     /// How long accepted bytes may stay in memory; 1 s unless set.
-    #[must_use]
     pub fn flush_interval(mut self, interval: Duration) -> Self {
         self.config.flush_interval = interval;
         self
     }
 
     /// How many files may be open at once; 65 536 unless set.
-    #[must_use]
     pub fn max_files(mut self, files: u32) -> Self {
         self.config.max_files = files;
         self
@@ -74,14 +69,12 @@ impl Builder {
 
     /// Bytes that one file may have accepted and not yet written; a quarter of the budget
     /// unless set.
-    #[must_use]
     pub fn write_behind(mut self, bytes: usize) -> Self {
         self.config.write_behind = Some(bytes);
         self
     }
 
     /// Bytes that one file may read ahead; an eighth of the budget unless set.
-    #[must_use]
     pub fn read_ahead(mut self, bytes: usize) -> Self {
         self.config.read_ahead = Some(bytes);
         self
@@ -89,14 +82,12 @@ impl Builder {
 
     /// The smallest page that a stream uses: a power of two from 4 KiB to 2 MiB; 4 KiB unless set.
     /// Streams begin with it and grow. Smaller ones serve when memory is short.
-    #[must_use]
     pub fn page_min(mut self, bytes: usize) -> Self {
         self.config.page_min = bytes;
         self
     }
 
     /// The largest page that a stream uses: a power of two from 4 KiB to 2 MiB; 2 MiB unless set.
-    #[must_use]
     pub fn page_max(mut self, bytes: usize) -> Self {
         self.config.page_max = bytes;
         self
@@ -104,21 +95,18 @@ impl Builder {
 
     /// Bytes of the first read when reading ahead begins: a power of two from 4 KiB to 2 MiB;
     /// 64 KiB unless set.
-    #[must_use]
     pub fn first_read(mut self, bytes: usize) -> Self {
         self.config.first_read = bytes;
         self
     }
 
     /// What the names of the engine's threads begin with, 1 to 8 bytes; `efio` unless set.
-    #[must_use]
     pub fn thread_name(mut self, name: impl Into<String>) -> Self {
         self.config.thread_name = name.into();
         self
     }
 
     /// Worker threads, of both backends; 4 unless set.
-    #[must_use]
     pub fn workers(mut self, workers: usize) -> Self {
         self.config.workers = workers;
         self
@@ -126,17 +114,15 @@ impl Builder {
 
     /// How long an engine that is dropped without shutdown may take to write what it accepted;
     /// 10 s unless set.
-    #[must_use]
     pub fn drop_deadline(mut self, deadline: Duration) -> Self {
         self.config.drop_deadline = deadline;
         self
     }
 
-    /// For a callback that only files what it hears: the report of the shutdown names a failure all
+    /// For a callback that only records its events: the report of the shutdown names a failure all
     /// the same. `true` unless set.
-    #[must_use]
-    pub fn callback_reports_failures(mut self, hears: bool) -> Self {
-        self.config.callback_reports_failures = hears;
+    pub fn callback_reports_failures(mut self, reports: bool) -> Self {
+        self.config.callback_reports_failures = reports;
         self
     }
 
@@ -165,16 +151,15 @@ impl Builder {
     ///
     /// # fn main() -> std::io::Result<()> {
     /// # let path = std::env::temp_dir().join(format!("efio-on-event-{}", std::process::id()));
-    /// let (news, heard) = channel();
+    /// let (sender, events) = channel();
     /// let engine = Engine::builder()
-    ///     .on_event(move |event| drop(news.send(event)))
+    ///     .on_event(move |event| drop(sender.send(event)))
     ///     .start()?;
     /// let file = engine.open(&path, &OpenOptions::new().write(true).create(true))?;
-    /// let first = heard.recv().expect("the engine is there");
+    /// let first = events.recv().expect("the engine is there");
     /// assert_eq!((first.fd, first.kind), (file.fd(), EventKind::Opened));
     /// # std::fs::remove_file(path) }
     /// ```
-    #[must_use]
     pub fn on_event(mut self, callback: impl Fn(Event) + Send + Sync + 'static) -> Self {
         self.callback = Some(Arc::new(callback));
         self
@@ -187,7 +172,6 @@ impl Builder {
     ///
     /// A [`Waker`](std::task::Waker) is woken with the signals blocked in any case. A process that
     /// it starts by [`std::process::Command`] has an empty mask all the same.
-    #[must_use]
     pub fn keep_signals_blocked(mut self, keep: bool) -> Self {
         self.keeps_signals_blocked = keep;
         self

@@ -45,7 +45,7 @@ impl DriverThread {
         Ok((Self { report, thread }, backend))
     }
 
-    /// Waits for the end of a driver that was told to shut down.
+    /// Waits for the end of a driver that is shutting down.
     pub fn wait(self) -> io::Result<ShutdownReport> {
         let report = self.report.recv().map_err(|_| died())?;
         if report.is_clean() {
@@ -62,14 +62,14 @@ fn died() -> io::Error {
 }
 
 /// The life of the driver thread: it makes the backend, because a ring belongs to the thread that
-/// made it, and tells how that went; then it drives.
+/// made it, and reports how that went; then it drives.
 fn driver_main(
     shared: Arc<Shared>,
     program: Program,
     started: &SyncSender<io::Result<BackendInfo>>,
     report: &SyncSender<ShutdownReport>,
 ) {
-    // The crew inherits it.
+    // The workers inherit it.
     sys::wake_without_preempting();
     let bell = Arc::clone(shared.inbox.doorbell());
     let selected = backend::start(&shared.config, bell, Arc::clone(&shared.counters));

@@ -1,8 +1,8 @@
-//! Events: what became ready, and the ways by which the news reaches whoever waits for it.
+//! Events: what became ready, and how whoever waits for it is notified.
 //!
 //! ```text
 //!                 ┌─ queue.rs: at once, for any thread to take; an eventfd says that some wait
-//!  driver ── tell ┤
+//!  driver ── emit ┤
 //!     │           └─ sink.rs: kept until the turn is over, then handed to the callback in order
 //!     └───── wake ── sink.rs: wakers out of the slot, woken at the end of the turn as well
 //! ```

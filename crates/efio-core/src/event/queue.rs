@@ -19,14 +19,14 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 ///   wake-up misses none. One that stops earlier has to come back for the rest by itself.
 ///
 /// Do not read or write the descriptor. A wake-up may find no event, when another thread took it
-/// or this one took it while it was announced.
+/// or this one took it while it was being signalled.
 ///
 /// Several threads may take events; each event is given out once. Readable and Writable are
 /// edge-triggered per file: one event after a call said "would block". An event may turn out to
 /// be stale, when somebody else used the file in between; the call then says "would block" again.
 ///
 /// The directory `examples` has loops that run, each a page long: `loop_mio` and `loop_polling`
-/// register the queue, `loop_epoll` is told by the callback, `serve` is a whole server.
+/// register the queue, `loop_epoll` is notified by the callback, `serve` is a whole server.
 ///
 /// ```
 /// use efio_core::{Engine, EventKind, OpenOptions};
@@ -58,13 +58,13 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 pub struct EventQueue {
     queue: SignalledQueue<Event, EventFd>,
     /// A forked child must not take what is the parent's.
-    birthplace: ForkGuard,
+    fork_guard: ForkGuard,
 }
 
 impl EventQueue {
-    pub(crate) fn new(birthplace: ForkGuard) -> io::Result<Self> {
+    pub(crate) fn new(fork_guard: ForkGuard) -> io::Result<Self> {
         let queue = SignalledQueue::new(EventFd::new()?);
-        Ok(Self { queue, birthplace })
+        Ok(Self { queue, fork_guard })
     }
 
     pub(crate) fn push(&self, event: Event) {
@@ -80,7 +80,7 @@ impl EventQueue {
     /// again: the descriptor is cleared by the call that returns `None`.
     /// In a forked child there are no events.
     pub fn try_next(&self) -> Option<Event> {
-        if self.birthplace.is_child() {
+        if self.fork_guard.is_child() {
             return None;
         }
         self.queue.next()

@@ -90,21 +90,18 @@ impl LogOptions {
     }
 
     /// Sets how many bytes may wait for the disk: 2 MiB or more.
-    #[must_use]
     pub fn memory(mut self, bytes: usize) -> Self {
         self.memory = bytes;
         self
     }
 
     /// Sets what happens to a line that finds no room.
-    #[must_use]
     pub fn when_behind(mut self, when_behind: WhenBehind) -> Self {
         self.when_behind = when_behind;
         self
     }
 
     /// Sets how long a line may stay in this process before it is written to the kernel.
-    #[must_use]
     pub fn flush_interval(mut self, interval: Duration) -> Self {
         self.flush_interval = interval;
         self
