@@ -1,9 +1,9 @@
 //! A lock that knows its holder by tag, and can be handed over.
 //!
-//! Releasing is a plain store, although waiters sleep: whether there are any is a second word, and
-//! that the store is not overtaken by the look at that word is left to the waiter, who runs a
-//! barrier on all processors before it sleeps (see `parking.rs`). So an uncontended acquire and
-//! release is one read-modify-write, where a mutex with its waiters in the same word takes two.
+//! Releasing is a plain store, although waiters sleep: a second word says whether there are any.
+//! The load of that word must not overtake the store. The waiter ensures that: it runs a barrier on
+//! all processors before it sleeps (see `parking.rs`). So an uncontended acquire and release is one
+//! read-modify-write, where a mutex with its waiters in the same word takes two.
 
 use core::fmt;
 use core::num::NonZeroU32;
@@ -25,19 +25,19 @@ use crate::shim::tuning::PARK_LIMIT;
 /// | b | b | held by b, which has no guard yet | `adopt(b)` → b, 0 |
 ///
 /// - Fairness: none; a waiter may be passed over any number of times. Each release wakes one of
-///   those that sleep, which then has to compete like everybody else.
-/// - Progress: `try_acquire`, `hand_over` and `adopt` are wait-free. `acquire` is blocking: it spins
-///   and yields for some tens of microseconds, then sleeps in the kernel.
+///   those that sleep, which then competes like any other thread.
+/// - Progress: `try_acquire`, `hand_over` and `adopt` are wait-free. `acquire` is blocking: it
+///   spins and yields for some tens of microseconds, then sleeps in the kernel.
 /// - Cost: 16 bytes; one exchange and one store uncontended: 2.2 ns where std's mutex takes 4.5 and
 ///   parking_lot's 5.1. Going to sleep costs two system calls (membarrier, futex), a release while
-///   somebody sleeps one.
+///   a waiter sleeps one.
 /// - Wins as [`SpinLock`](crate::SpinLock) does, and where a holder may be away for long: waiters
 ///   sleep. Against parking_lot's mutex: 0.44 times the time per operation uncontended, 0.5 to 0.9
 ///   with 2, 4 and 8 threads on two cores.
 /// - Loses against a mutex that parks at once when sections last longer than the spinning, about
 ///   50 µs, and the processor time of the waiters matters.
 /// - Elsewhere than on Linux a release pays a full barrier; without `std`, waiters spin for ever.
-///   Where a seccomp filter forbids membarrier(2), a sleeper looks again every millisecond.
+///   Where a seccomp filter forbids membarrier(2), a sleeper checks again every millisecond.
 ///
 /// It is not re-entrant: `acquire` with the tag that holds the lock waits like any other. A panic
 /// releases it; there is no poisoning. A guard that is leaked leaves it held for ever.
@@ -64,18 +64,18 @@ pub struct CasLock {
 
 impl CasLock {
     const_unless_loom! {
-        /// A free lock.
+        /// Returns a free lock.
         #[inline]
         pub const fn new() -> Self {
             Self { holder: AtomicU32::new(0), offered: AtomicU32::new(0), parking: Parking::new() }
         }
     }
 
-    /// Takes the lock for `tag` if it is free.
+    /// Attempts to take the lock for `tag`.
     ///
     /// # Errors
     ///
-    /// The tag of the holder. It may have let go meanwhile.
+    /// The tag of the holder, which may have released the lock meanwhile.
     #[inline(always)]
     pub fn try_acquire(&self, tag: NonZeroU32) -> Result<CasGuard<'_>, NonZeroU32> {
         // Acquire pairs with the Release store of the guard's drop.
@@ -117,16 +117,16 @@ impl CasLock {
         }
     }
 
-    /// The tag of the holder; out of date when it returns.
+    /// Returns the tag of the holder; out of date when it returns.
     #[inline]
     pub fn holder(&self) -> Option<NonZeroU32> {
         NonZeroU32::new(self.holder.load(Ordering::Relaxed))
     }
 
-    /// The guard of a lock that was [handed over](CasGuard::hand_over) to `tag`.
+    /// Returns the guard of a lock that was [handed over](CasGuard::hand_over) to `tag`.
     ///
-    /// `None` if the lock was not handed to `tag`, or was adopted already: of several calls with the
-    /// same tag, one gets the guard.
+    /// `None` if the lock was not handed to `tag`, or was adopted already: of several calls with
+    /// the same tag, one gets the guard.
     #[inline]
     pub fn adopt(&self, tag: NonZeroU32) -> Option<CasGuard<'_>> {
         // Acquire pairs with the Release store of `hand_over`.
@@ -158,15 +158,15 @@ pub struct CasGuard<'a> {
 }
 
 impl CasGuard<'_> {
-    /// The tag that holds the lock.
+    /// Returns the tag that holds the lock.
     #[inline]
     pub fn tag(&self) -> NonZeroU32 {
         self.lock.holder().expect("a guarded lock has a holder")
     }
 
-    /// Hands the lock to `new_tag` without a gap: nobody can take the lock in between. Its owner
-    /// gets the guard from [`CasLock::adopt`]; until then the lock stays closed, so do not hand it
-    /// to a tag that will not ask. Everything written before is visible to whoever adopts it.
+    /// Hands the lock to `new_tag` without a gap: no thread can take the lock in between. The guard
+    /// comes from [`CasLock::adopt`]; until then the lock stays closed, so do not hand it to a tag
+    /// for which no thread calls that. Everything written before is visible to the adopter.
     #[inline]
     pub fn hand_over(self, new_tag: NonZeroU32) {
         let lock = self.lock;

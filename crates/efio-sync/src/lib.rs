@@ -4,7 +4,7 @@
 //! |---|---|---|---|
 //! | [`SpinLock`] | a few instructions on shared data | spinning, then yielding | none |
 //! | [`CasLock`], [`CasCell`] | a holder with a tag, which can hand the lock over | spinning, then sleeping | none |
-//! | [`McsLock`] | data that nobody may be kept from | spinning on a line of one's own, then yielding | first come, first served |
+//! | [`McsLock`] | data that no thread may starve for | spinning on its own cache line, then yielding | first come, first served |
 //! | [`RwSpinLock`] | data that is mostly read | spinning, then yielding | writers before readers |
 //! | [`Doorbell`] | waking a thread that waits for work | sleeping where the sleeper likes | – |
 //!

@@ -9,15 +9,15 @@ use efio_sync::{Doorbell, EventFd, Parker, Sleep};
 /// A ringer publishes each number and rings; the sleeper may only sleep when it has seen all.
 fn every_number_arrives(bell: &Doorbell<impl Sleep + Sync>) {
     const LAST: u32 = if cfg!(miri) { 20 } else { 20_000 };
-    let news = AtomicU32::new(0);
+    let published = AtomicU32::new(0);
     thread::scope(|scope| {
         scope.spawn(|| {
             for number in 1..=LAST {
-                news.store(number, Ordering::Relaxed);
+                published.store(number, Ordering::Relaxed);
                 bell.ring();
             }
         });
-        while news.load(Ordering::Relaxed) < LAST {
+        while published.load(Ordering::Relaxed) < LAST {
             assert!(bell.wait(None));
         }
     });

@@ -1,4 +1,4 @@
-//! Each lock under real threads: no increment is lost, and custody means what it says.
+//! Each lock under real threads: no increment is lost, and only its holder uses the data.
 
 use std::mem;
 use std::num::NonZeroU32;
@@ -73,7 +73,7 @@ fn cas_lock_names_its_holder() {
 }
 
 #[test]
-fn handed_over_custody_is_adopted_once() {
+fn a_lock_that_is_handed_over_is_adopted_once() {
     let cell = CasCell::new(1);
     let mut guard = cell.acquire(tag(1));
     *guard += 1;

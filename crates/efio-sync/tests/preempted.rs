@@ -1,6 +1,6 @@
-//! The holder of a lock is taken off the processor (F49): whoever waits spins for a bounded time, and
-//! then lets others run, or sleeps. The waiter here shares the only processor that the holder may use,
-//! so each moment that it spins is one that the holder does not get.
+//! The holder of a lock is taken off the processor (F49): a waiter spins for a bounded time, and
+//! then lets others run, or sleeps. The waiter here shares the only processor that the holder may
+//! use, so each moment that it spins is one that the holder does not get.
 #![cfg(target_os = "linux")]
 
 use std::num::NonZeroU32;
@@ -71,7 +71,7 @@ const MOST: Duration = Duration::from_millis(10);
 const ME: NonZeroU32 = NonZeroU32::new(1).unwrap();
 
 #[test]
-fn who_waits_for_a_holder_that_does_not_run_lets_it_run() {
+fn a_waiter_lets_a_preempted_holder_run() {
     let spin = SpinLock::new(());
     let mcs = McsLock::new(());
     let shared = RwSpinLock::new(());

@@ -95,7 +95,7 @@ fn cas_cell(turns: u64) {
     assert_eq!(*cell.acquire(tag(0)), turns * u64::from(THREADS));
 }
 
-/// Custody goes round: each thread adopts what it is handed and hands it to the next.
+/// The lock goes round: each thread adopts it and hands it to the next.
 fn hand_over(turns: u64) {
     let cell = Arc::new(CasCell::new(0));
     cell.acquire(tag(0)).hand_over(tag(0));
@@ -113,7 +113,7 @@ fn hand_over(turns: u64) {
             *count += 1;
             count.hand_over(tag((number + 1) % THREADS));
         }
-        // The others still go round: nobody lets go before all are through.
+        // The lock still goes round: no thread releases it before all are through.
     });
     assert_eq!(*cell.adopt(tag(0)).unwrap(), rounds * u64::from(THREADS));
 }
@@ -172,25 +172,25 @@ fn rw_spin_lock(turns: u64) {
 }
 
 /// What several ringers write, plain memory in cells of their own, and how far each one is.
-struct Letters(
+struct Payload(
     [CasCell<u64>; THREADS as usize],
     [AtomicU64; THREADS as usize],
 );
 
 fn doorbell<S: Sleep + Send + Sync + 'static>(turns: u64, bell: Doorbell<S>) {
     let turns = turns / 10;
-    let letters = Letters(
+    let values = Payload(
         [const { CasCell::new(0) }; 4],
         [const { AtomicU64::new(0) }; 4],
     );
-    let shared = Arc::new((bell, letters));
+    let shared = Arc::new((bell, values));
     let ringers: Vec<_> = (0..THREADS)
         .map(|number| {
             let shared = Arc::clone(&shared);
             thread::spawn(move || {
-                let (bell, Letters(letters, sent)) = &*shared;
+                let (bell, Payload(values, sent)) = &*shared;
                 for turn in 1..=turns {
-                    *letters[number as usize].acquire(tag(number)) = turn;
+                    *values[number as usize].acquire(tag(number)) = turn;
                     // Relaxed: that it is seen is the doorbell's work.
                     sent[number as usize].store(turn, Ordering::Relaxed);
                     bell.ring();
@@ -198,7 +198,7 @@ fn doorbell<S: Sleep + Send + Sync + 'static>(turns: u64, bell: Doorbell<S>) {
             })
         })
         .collect();
-    let (bell, Letters(letters, sent)) = &*shared;
+    let (bell, Payload(values, sent)) = &*shared;
     let all_sent = || {
         sent.iter()
             .all(|sent| sent.load(Ordering::Relaxed) == turns)
@@ -209,7 +209,7 @@ fn doorbell<S: Sleep + Send + Sync + 'static>(turns: u64, bell: Doorbell<S>) {
     for ringer in ringers {
         ringer.join().unwrap();
     }
-    for letter in letters {
-        assert_eq!(*letter.acquire(tag(0)), turns);
+    for value in values {
+        assert_eq!(*value.acquire(tag(0)), turns);
     }
 }

@@ -15,9 +15,9 @@ use crate::shim::platform::WakeFd;
 /// [`clear`](Self::clear) when it was readable. A ringer may write just after the sleeper has
 /// awoken for another reason; the next sleep then ends at once, which does no harm.
 ///
-/// It can stand in an edge-triggered set too: whoever finds the sleeper armed writes, so each sleep
-/// that a ring follows has an edge of its own. Clear it all the same: a pipe that nobody empties is
-/// full one day, and has no edges then.
+/// It can be in an edge-triggered set too: a ringer that finds the sleeper armed writes, so each
+/// sleep that a ring follows has an edge of its own. Clear it all the same: a pipe that is never
+/// emptied becomes full, and has no edges then.
 ///
 /// ```
 /// use efio_sync::{Doorbell, EventFd};
@@ -39,7 +39,7 @@ pub struct EventFd {
 }
 
 impl EventFd {
-    /// A fresh descriptor, not readable.
+    /// Returns a fresh descriptor, not readable.
     ///
     /// # Errors
     ///
@@ -48,17 +48,17 @@ impl EventFd {
         Ok(Self { fd: WakeFd::new()? })
     }
 
-    /// Makes it unreadable again. Says whether it was readable.
+    /// Makes it unreadable again. Returns whether it was readable.
     pub fn clear(&self) -> bool {
         self.fd.clear()
     }
 
-    /// Waits until it is readable, at most `timeout` (`None`: for ever). Says whether it is; an
+    /// Waits until it is readable, at most `timeout` (`None`: for ever). Returns whether it is; an
     /// interrupting signal makes it return early. Does not clear it.
     ///
-    /// Should somebody have closed it by its number, the wait ends, and there is a new one: see
-    /// [`repair`](Self::repair). That is found out after as long as the wait has lasted by then, a
-    /// minute at most.
+    /// If other code closed it by its number, the wait ends, and there is a new descriptor: see
+    /// [`repair`](Self::repair). The wait checks for that when it has lasted twice as long as at
+    /// the check before, and at least once a minute.
     pub fn wait(&self, timeout: Option<Duration>) -> bool {
         let mut left = timeout;
         let mut watch = Watch::default();
@@ -67,7 +67,7 @@ impl EventFd {
             match self.poll(part) {
                 // A signal.
                 None => return false,
-                // The number is nobody's.
+                // No file has the number.
                 Some(revents) if revents & libc::POLLNVAL != 0 => {
                     self.repair();
                     return false;
@@ -78,8 +78,8 @@ impl EventFd {
                         return false;
                     }
                 }
-                // A regular file, which may have the number by now, is always readable: it is not to be
-                // taken for a wake-up, nor cleared.
+                // A regular file, which may have the number by now, is always readable: that is no
+                // wake-up, and must not be cleared.
                 Some(revents) => return revents != 0 && !self.repair(),
             }
         }
@@ -97,20 +97,20 @@ impl EventFd {
         (count >= 0).then_some(poll.revents)
     }
 
-    /// Makes a new descriptor if the number is not this one's any more, because somebody closed it
-    /// behind our back, and says whether it did. For the sleeper, which then waits for the new
-    /// number. Always `false` where the system cannot tell.
+    /// Makes a new descriptor if other code closed this one by its number, and returns whether it
+    /// did. For the sleeper, which then waits for the new number. Always `false` where the system
+    /// has no mark for it.
     ///
-    /// A ringer finds that out by itself, and writes nothing to a descriptor that is another's: the
-    /// sleeper has to look now and then.
+    /// A ringer checks by itself, and writes nothing to the descriptor of another file: the sleeper
+    /// has to check from time to time.
     pub fn repair(&self) -> bool {
         self.fd.repair()
     }
 }
 
-/// How long a sleeper may sleep before it looks whether its descriptor is still there: a tenth of a
-/// second first, then as long as it has slept so far, and a minute at most. Who sleeps for an hour
-/// looks 70 times.
+/// How long a sleeper may sleep before it checks that its descriptor is still there: a tenth of a
+/// second first, then twice as long each time, and a minute at most. A sleep of an hour has about
+/// 70 checks.
 #[derive(Debug)]
 struct Watch {
     next: Duration,

@@ -1,4 +1,4 @@
-//! One sleeper, many ringers: a wake-up that costs a system call only when somebody sleeps.
+//! One sleeper, many ringers: a wake-up that costs a system call only when the sleeper sleeps.
 
 cfg_if::cfg_if! {
     if #[cfg(feature = "std")] {
@@ -147,9 +147,10 @@ impl<A> Doorbell<A> {
 }
 
 impl<A: Alarm> Doorbell<A> {
-    /// Wakes the sleeper, or makes its next `arm` fail. `true`: it slept, and was woken by us (a system call).
+    /// Wakes the sleeper, or makes its next `arm` fail. Returns `true` if it slept and this call
+    /// woke it (a system call).
     ///
-    /// Everything written before is visible to the sleeper when it looks.
+    /// Everything written before is visible to the sleeper when it checks.
     #[inline]
     pub fn ring(&self) -> bool {
         // Release pairs with the Acquire of `disarm`.

@@ -48,9 +48,10 @@ mod tests {
     /// The picture of the module, many times over: never do both sides miss the other's write.
     #[test]
     fn one_of_two_sides_sees_the_other() {
-        // The sides set out after every combination of two delays, so that in some rounds the write
-        // of each is on its way while the other looks. (Without the system call in `heavy`, 42 rounds
-        // failed on a machine that was idle otherwise; none when the two shared a core.)
+        // The sides start after every combination of two delays, so that in some rounds the write
+        // of each is in its store buffer while the other loads. (Without the system call in
+        // `heavy`, 42 rounds failed on a machine that was idle otherwise; none when the two shared
+        // a core.)
         const DELAYS: u32 = if cfg!(miri) { 6 } else { 128 };
         const ROUNDS: u32 = DELAYS * DELAYS;
         let delay = |steps: u32| (0..steps).for_each(|step| _ = std::hint::black_box(step));

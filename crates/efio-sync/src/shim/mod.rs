@@ -1,7 +1,7 @@
 //! The one place where the workspace chooses between the real primitives, loom's and shuttle's.
 //!
-//! Every crate of efio takes its atomics, cells, `Arc` and spin hints from here, so that the
-//! models in `loom-tests/` and the schedules in `shuttle-tests/` run the code that ships. Build with
+//! Every crate of efio takes its atomics, cells, `Arc` and spin hints from here, so that the models
+//! in `loom-tests/` and the schedules in `shuttle-tests/` run the code that ships. Build with
 //! `RUSTFLAGS="--cfg loom"` or `"--cfg shuttle"` for their versions, which also need the feature of
 //! the same name: `loom-tests` and `shuttle-tests` turn it on. Not part of the public API.
 //!
@@ -64,7 +64,10 @@ cfg_if::cfg_if! {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! const_unless_loom {
-    ($($(#[$attr:meta])* $vis:vis const fn $name:ident($($arg:ident: $ty:ty),* $(,)?) -> $ret:ty $body:block)*) => {
+    ($(
+        $(#[$attr:meta])*
+        $vis:vis const fn $name:ident($($arg:ident: $ty:ty),* $(,)?) -> $ret:ty $body:block
+    )*) => {
         $(
             #[cfg(not(loom))]
             $(#[$attr])*

@@ -1,10 +1,10 @@
-//! Telling the processor what will be written soon.
+//! A hint to the processor: which memory will be written soon.
 
 /// Bytes that travel between caches and memory at once.
 const LINE: usize = 64;
 
-/// Has `BYTES` bytes from `address` on brought near, so that stores to them need not wait for memory.
-/// A hint: it changes nothing, and any address will do.
+/// Prefetches `BYTES` bytes from `address` on for writing, so that stores to them need not wait for
+/// memory. A hint: it changes nothing, and any address will do.
 #[inline(always)]
 pub fn prefetch_for_write<const BYTES: usize>(address: *const u8) {
     for at in (0..BYTES).step_by(LINE) {

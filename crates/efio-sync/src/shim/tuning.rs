@@ -1,5 +1,5 @@
-//! How long to spin. Under loom and shuttle every turn of a waiting loop is a schedule to explore, so
-//! there each wait is as short as it can be.
+//! How long to spin. Under loom and shuttle every turn of a waiting loop is a schedule to explore,
+//! so there each wait is as short as it can be.
 
 const MODEL: bool = cfg!(any(loom, shuttle));
 

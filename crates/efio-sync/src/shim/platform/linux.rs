@@ -73,16 +73,16 @@ pub fn heavy_barrier() -> bool {
 
 /// A non-blocking, close-on-exec eventfd.
 ///
-/// A program may close it by its number, `closefrom(3)` as a daemon, and get the number for a file of
-/// its own. So the number is one of the last below 1024, which select(2) still takes and few programs
-/// reach; the file behind it has a mark, and is looked at before anything is written to it or it is
-/// closed. Both are rare; nothing else that efio does with it changes another file, unless that got
-/// the number since the last write.
+/// A program may close it by its number, for example with `closefrom(3)` as a daemon, and get the
+/// number for a file of its own. So the number is one of the last below 1024, which select(2) still
+/// takes and few programs reach. The file has a mark, which is checked before anything is written
+/// to it and before it is closed. Both are rare; nothing else that efio does with it changes
+/// another file, unless that got the number since the last write.
 #[derive(Debug)]
 pub struct WakeFd {
     fd: AtomicI32,
-    /// What `F_GETSIG` says of it: a number that no file has unless somebody gives it one, and that
-    /// means nothing without `O_ASYNC`. 0: the kernel took none, and it cannot be told.
+    /// What `F_GETSIG` returns for it: a number that no file has unless a program sets it, and that
+    /// means nothing without `O_ASYNC`. 0: the kernel took none, and a loss cannot be detected.
     mark: libc::c_int,
 }
 
@@ -107,14 +107,14 @@ impl WakeFd {
         })
     }
 
-    /// Whether somebody closed it, and the number is another file's, or nobody's.
+    /// Returns whether other code closed it, so that the number is another file's, or free.
     pub fn is_lost(&self) -> bool {
         // SAFETY: no pointers; whatever the number names now is asked for a number.
         self.mark != 0 && unsafe { libc::fcntl(self.as_raw_fd(), F_GETSIG) } != self.mark
     }
 
-    /// A new one in the place of one that is lost; whether there is one. The sleeper's, while nobody
-    /// waits for it.
+    /// Puts a new descriptor in the place of one that is lost; returns whether it did. Only the
+    /// sleeper calls it, while no thread waits for the descriptor.
     pub fn repair(&self) -> bool {
         if !self.is_lost() {
             return false;
@@ -122,7 +122,8 @@ impl WakeFd {
         let Ok(fd) = fresh() else { return false };
         // SAFETY: no pointers, and a descriptor of ours.
         unsafe { libc::fcntl(fd, F_SETSIG, self.mark) };
-        // Release: pairs with the load in `as_raw_fd`. Who still has the old number finds it lost.
+        // Release: pairs with the load in `as_raw_fd`. A thread that still has the old number finds
+        // it lost.
         self.fd.store(fd, Ordering::Release);
         true
     }
@@ -159,7 +160,7 @@ impl WakeFd {
 impl Drop for WakeFd {
     fn drop(&mut self) {
         if !self.is_lost() {
-            // SAFETY: the descriptor is ours, and nobody uses it any more.
+            // SAFETY: the descriptor is ours, and no thread uses it any more.
             unsafe { libc::close(*self.fd.get_mut()) };
         }
     }
@@ -177,7 +178,7 @@ fn fresh() -> io::Result<RawFd> {
     if high < 0 {
         return Ok(low);
     }
-    // SAFETY: ours, and known to nobody else.
+    // SAFETY: ours, and no other code has its number.
     unsafe { libc::close(low) };
     Ok(high)
 }
@@ -195,8 +196,8 @@ fn last_numbers() -> RawFd {
 
 impl AsFd for WakeFd {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        // SAFETY: open as long as it is not lost; whoever uses the number of a lost one gets what it
-        // names by then, as with any number that somebody else closed.
+        // SAFETY: open as long as it is not lost; a user of the number of a lost one gets what it
+        // names by then, as with any number that other code closed.
         unsafe { BorrowedFd::borrow_raw(self.as_raw_fd()) }
     }
 }

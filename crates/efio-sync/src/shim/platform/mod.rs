@@ -1,8 +1,8 @@
-//! What the crate asks of the operating system. The only place that names one.
+//! What the crate needs from the operating system. The only place that names one.
 //!
 //! | | Linux, Android | another `std` target | without `std` |
 //! |---|---|---|---|
-//! | `futex_wait`, `futex_wake_one` | futex(2) | a table of mutex and condvar | a spin hint, nothing |
+//! | `futex_wait`, `futex_wake_one` | futex(2) | mutexes and condvars | a spin hint, nothing |
 //! | `light_barrier` | compiler fence | fence | nothing |
 //! | `heavy_barrier` | membarrier(2) | fence | nothing |
 //! | `yield_now` | sched_yield(2) | `std::thread::yield_now` | a spin hint |
@@ -10,7 +10,7 @@
 //!
 //! `--cfg efio_portable` gives Linux what another target gets, so that it can be tested there.
 //!
-//! Whoever waits without `std` never sleeps, so there is nobody to wake and no wake-up to lose.
+//! Without `std` a waiter never sleeps, so there is no thread to wake and no wake-up to lose.
 
 cfg_if::cfg_if! {
     if #[cfg(all(

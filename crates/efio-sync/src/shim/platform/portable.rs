@@ -83,7 +83,7 @@ pub mod pipe {
             Ok(Self { reader, writer })
         }
 
-        /// Nobody can tell here.
+        /// Always `false`: the ends of a pipe have no mark to check.
         pub fn repair(&self) -> bool {
             false
         }
