@@ -109,7 +109,7 @@ pub enum FrameError {
     BadTrailer,
     /// A frame or chunk is larger than the limit.
     FrameTooLarge,
-    /// A chunk header, all trailers together, or these and all extensions, are longer than the limit.
+    /// A chunk header, all trailers together, or these and all extensions, exceed the limit.
     HeaderTooLong,
 }
 

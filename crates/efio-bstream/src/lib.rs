@@ -1,13 +1,15 @@
 //! Buffered streams over byte chunks: Read, BufRead and Write with limits and framing.
 //!
 //! ```text
-//!  Write ─► BufferedWriter ─ Framing ─► ByteWriter ══ chunks ══► ChunkReader ─► BufferedReader ─► Read, BufRead
-//!                                           ▲                         │   └───► FrameReader ─ Deframing ─► …
-//!                              Source ──────┘ fill_from      drain_to └──────► Sink
+//! Write ─► BufferedWriter ─ Framing ─┐                     ┌─► BufferedReader ─► Read, BufRead
+//!                                    ▼                     │
+//!                            ByteWriter ══ chunks ══► ChunkReader ─► FrameReader ─ Deframing ─► …
+//!                                    ▲                     │
+//! Source ───────────────── fill_from ┘                     └─► drain_to ─► Sink
 //! ```
 //!
 //! Nothing here blocks: an open stream that is empty, or full, is `WouldBlock`, and the hooks of
-//! [`efio_chunks::Options`] tell when to come back. A closed one is end of file.
+//! [`efio_chunks::Options`] notify when to try again. A closed one is end of file.
 
 #![forbid(unsafe_code)]
 

@@ -13,7 +13,7 @@ pub trait Source {
     /// end. `room` is not empty; what is in it has no meaning.
     ///
     /// # Errors
-    /// `WouldBlock` if there is nothing now; `Interrupted` is tried again; anything else goes to the
+    /// `WouldBlock` if there is nothing now; `Interrupted` is retried; anything else goes to the
     /// caller.
     fn read_from_source(&mut self, room: &mut [u8]) -> io::Result<usize>;
 }
@@ -89,7 +89,7 @@ pub fn fill_from(writer: &mut ByteWriter, source: &mut impl Source) -> io::Resul
 /// them, unless the sink would block after some.
 ///
 /// # Errors
-/// The sink's, if nothing went before it, and else on the next call; `WriteZero` if it takes nothing.
+/// The sink's, on the next call if some bytes went before it; `WriteZero` if it takes nothing.
 pub fn drain_to<C: Chunk>(reader: &mut ChunkReader<C>, sink: &mut impl Sink) -> io::Result<usize> {
     let mut total = 0;
     loop {
@@ -121,8 +121,8 @@ fn retry(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
 
 /// A [`BufferedReader`] with a source behind it: reads from the source when the stream is empty.
 ///
-/// At the end of the source it reads as end of file, and asks the source again the next time: a file
-/// that grew meanwhile reads on.
+/// At the end of the source it reads as end of file. The next call reads from the source again: a
+/// file that grew meanwhile reads on.
 ///
 /// ```
 /// use std::io::BufRead;
@@ -150,13 +150,13 @@ impl<S: Source> SourceReader<S> {
         }
     }
 
-    /// The reader, for its limit. By itself it does not ask the source: where nothing was read ahead
-    /// it would block, also at the end of the source.
+    /// Returns the reader, for its limit. By itself it does not read from the source: where nothing
+    /// was read ahead it returns `WouldBlock`, also at the end of the source.
     pub fn reader_mut(&mut self) -> &mut BufferedReader<efio_chunks::Buffer> {
         &mut self.reader
     }
 
-    /// The source, and what was read from it but not from here.
+    /// Returns the source, and what was read from it but not from here.
     pub fn into_parts(self) -> (S, ByteReader) {
         (self.source, self.reader.into_inner())
     }
@@ -195,9 +195,9 @@ impl<S: Source> BufRead for SourceReader<S> {
 /// [`threshold`](Self::new) bytes are there.
 ///
 /// [`finish`](Self::finish) it when all is written. Dropping it before flushes what it has, as
-/// `BufWriter` does, but does not end the framing: whoever reads it can tell that it was not done.
-/// What cannot be passed on then (the sink fails, or does not take it now, or the thread panics and
-/// nothing is tried) is lost, and the [handler](Self::on_drop_error) gets to know.
+/// `BufWriter` does, but does not end the framing: the reader sees that it was not finished. What
+/// cannot be passed on then (the sink fails, or does not take it now, or the thread panics and
+/// nothing is attempted) is lost, and the [handler](Self::on_drop_error) gets the error.
 pub struct SinkWriter<K: Sink, F: crate::Framing = crate::Plain> {
     writer: BufferedWriter<F>,
     reader: ByteReader,
@@ -212,7 +212,7 @@ impl<K: Sink, F: crate::Framing> SinkWriter<K, F> {
     pub fn new(sink: K, framing: F, threshold: usize) -> Self {
         let (writer, reader) = efio_chunks::byte_stream();
         let mut writer = BufferedWriter::framed(writer, framing);
-        // Its stream ends here, so we tell.
+        // Its stream ends here: the handler of this writer reports what is lost.
         writer.on_drop_error(|_| {});
         Self {
             writer,
@@ -239,17 +239,17 @@ impl<K: Sink, F: crate::Framing> SinkWriter<K, F> {
         self.sink.flush_sink()
     }
 
-    /// The sink. What was not flushed has not arrived there.
+    /// Returns the sink, which has received only what was flushed.
     pub fn get_ref(&self) -> &K {
         &self.sink
     }
 
-    /// How many bytes have not been passed on.
+    /// Returns how many bytes have not been passed on.
     pub fn pending(&self) -> usize {
         self.writer.pending() + self.reader.len()
     }
 
-    /// All that is in the stream to the sink.
+    /// Writes all that is in the stream to the sink.
     fn pass_on(&mut self) -> io::Result<()> {
         while !self.reader.is_empty() {
             drain_to(&mut self.reader, &mut self.sink)?;

@@ -12,17 +12,17 @@ use crate::framing::{Framing, Plain};
 /// Writes into a byte stream through `std::io`.
 ///
 /// Without a framing bytes go straight into the stream and are visible to the reader at once. With
-/// one they are collected, and each [`flush`](Write::flush), or [`capacity`](Self::framed_with) bytes
-/// of payload, make a frame, which is handed over without being copied again.
+/// one they are collected, and each [`flush`](Write::flush), or [`capacity`](Self::framed_with)
+/// bytes of payload, make a frame, which is handed over without being copied again.
 ///
-/// - The stream is full: [`WouldBlock`](io::ErrorKind::WouldBlock). What `write` has accepted before
-///   is kept; `flush` and `finish` may be called again.
+/// - The stream is full: [`WouldBlock`](io::ErrorKind::WouldBlock). What `write` has accepted
+///   before is kept; `flush` and `finish` may be called again.
 /// - The reader is gone: `BrokenPipe`.
 ///
-/// Call [`finish`](Self::finish) to end the stream and to learn whether that went well. Dropping the
-/// writer tries to finish. If that fails, or if the thread is panicking, the stream is given up
-/// instead, so that the reader finds an error in place of a clean end, and what went wrong is passed
-/// to the [handler](Self::on_drop_error): nothing is lost in silence.
+/// Call [`finish`](Self::finish) to end the stream and to see whether that succeeded. Dropping the
+/// writer attempts to finish. If that fails, or if the thread is panicking, the stream is aborted
+/// instead: the reader finds an error in place of a clean end, and the error is passed to the
+/// [handler](Self::on_drop_error). Nothing is lost in silence.
 ///
 /// ```
 /// use std::io::Write;
@@ -54,7 +54,7 @@ pub struct BufferedWriter<F: Framing = Plain> {
 
 pub(crate) type DropHandler = Box<dyn FnMut(io::Error) + Send>;
 
-/// Payload per frame, unless told otherwise.
+/// Payload per frame by default.
 const CAPACITY: usize = 16 << 10;
 
 /// What is reserved for a frame at once; a longer one grows.
@@ -64,8 +64,8 @@ const RESERVE: usize = 1 << 20;
 /// into a buffer of its own: the large one is used again, and a full stream holds no unused memory.
 const COPY: usize = 8 << 10;
 
-/// What becomes of an error when a writer is dropped, unless told otherwise. Not `eprintln!`, which
-/// panics when standard error is broken: a panic in a drop while unwinding ends the process.
+/// Reports an error of a writer that is dropped, by default. Not `eprintln!`, which panics when
+/// standard error is broken: a panic in a drop while unwinding ends the process.
 pub(crate) fn report(error: &io::Error) {
     _ = writeln!(io::stderr(), "efio-bstream: stream given up: {error}");
 }

@@ -128,7 +128,7 @@ impl Shown {
     }
 }
 
-/// As with std's `BufWriter` nothing is lost; and who reads can tell (F77) that it was not done.
+/// As with std's `BufWriter` nothing is lost, and the reader sees (F77) that it was not finished.
 #[test]
 fn a_sink_writer_that_is_dropped_flushes() {
     let shown = Shown::new(1000);
@@ -155,14 +155,14 @@ fn a_sink_writer_that_is_dropped_flushes() {
     drop(writer);
     assert_eq!(shown.text(), "d\r\norder 1 paid\n\r\n0\r\n\r\n");
 
-    // What is lost is told.
-    let heard = Arc::new(Mutex::new(None));
-    let handler = heard.clone();
+    // The handler gets the error when bytes are lost.
+    let reported = Arc::new(Mutex::new(None));
+    let handler = reported.clone();
     let mut writer = SinkWriter::new(Shown::new(5), Plain, 65536);
     writer.on_drop_error(move |error| *handler.lock().unwrap() = Some(error.kind()));
     writeln!(writer, "order 1 paid").unwrap();
     drop(writer);
-    assert_eq!(*heard.lock().unwrap(), Some(ErrorKind::WouldBlock));
+    assert_eq!(*reported.lock().unwrap(), Some(ErrorKind::WouldBlock));
 }
 
 /// F65: the end of a file is what the source says now.
@@ -206,8 +206,8 @@ fn task(owned: Option<AsyncWriter>) -> Waker {
     }))
 }
 
-/// F81: the task that polled first owns the writer, gave the reader away and was cancelled: only the
-/// waker holds it, which the next poll replaces.
+/// F81: the task that polled first owns the writer, gave the reader away and was cancelled: only
+/// the waker holds it, which the next poll replaces.
 #[test]
 fn a_replaced_waker_may_own_the_writer() {
     let (writer, mut reader): (_, AsyncReader<_>) = async_stream(1024);
@@ -226,7 +226,7 @@ fn a_replaced_waker_may_own_the_writer() {
     assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
 }
 
-/// F77: the reader of a writer that was cancelled can tell it from one that was done.
+/// F77: the reader sees whether its writer was cancelled or finished.
 #[test]
 fn a_cancelled_writer_does_not_look_finished() {
     let waker = task(None);

@@ -369,7 +369,7 @@ fn good_extensions_are_skipped() {
     }
 }
 
-/// What pads a body is limited over all of it: extensions, blanks, zeros before the digits, trailers.
+/// One limit covers all that pads a body: extensions, blanks, zeros before the digits, trailers.
 #[test]
 fn all_padding_together_is_limited() {
     const LIMIT: usize = 16 << 10;

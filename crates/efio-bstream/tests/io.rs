@@ -20,7 +20,7 @@ fn drain(reader: &mut ByteReader) -> Vec<u8> {
 }
 
 #[test]
-fn a_reader_tells_empty_from_closed_from_given_up() {
+fn a_reader_distinguishes_empty_closed_and_aborted() {
     let (mut writer, reader) = byte_stream();
     let mut reader = BufferedReader::new(reader);
     let mut buf = [0; 8];
@@ -137,15 +137,15 @@ fn a_writer_dropped_in_trouble_says_so_on_both_sides() {
     assert_eq!(drain(&mut reader), b"1\r\nx\r\n0\r\n\r\n");
     assert!(reader.is_closed() && !reader.is_aborted());
 
-    // Full: the rest is lost, and everybody hears of it.
-    let heard = Arc::new(Mutex::new(None));
+    // Full: the rest is lost, and both sides get an error.
+    let reported = Arc::new(Mutex::new(None));
     let (writer, mut reader) = bounded_byte_stream(1);
     let mut writer = BufferedWriter::framed(writer, Chunked);
-    let handler = heard.clone();
+    let handler = reported.clone();
     writer.on_drop_error(move |error| *handler.lock().unwrap() = Some(error.kind()));
     writer.write_frame("abc").unwrap();
     drop(writer);
-    assert_eq!(*heard.lock().unwrap(), Some(ErrorKind::WouldBlock));
+    assert_eq!(*reported.lock().unwrap(), Some(ErrorKind::WouldBlock));
     assert_eq!(drain(&mut reader), b"3\r\n");
     assert!(reader.is_aborted());
 

@@ -86,9 +86,9 @@ impl<C: Chunk> AsyncReader<C> {
 
 /// The writing end for a task: `AsyncWrite`.
 ///
-/// [`close`](Self::close) it (`poll_close`, `poll_shutdown`) when all is written. One that is dropped
-/// before, with a task that was cancelled, say, was not done: it gives the stream up, and the reader
-/// finds `UnexpectedEof` in the place of the end.
+/// [`close`](Self::close) it (`poll_close`, `poll_shutdown`) when all is written. One that is
+/// dropped before, for example with a task that was cancelled, aborts the stream: the reader finds
+/// `UnexpectedEof` in the place of the end.
 #[derive(Debug)]
 pub struct AsyncWriter {
     /// `None` once closed.
