@@ -78,13 +78,13 @@ impl<T: ?Sized> CasCell<T> {
         self.lock.adopt(tag).map(|guard| self.guard(guard))
     }
 
-    /// The tag of the holder; out of date when it returns.
+    /// Returns the tag of the holder; out of date when it returns.
     #[inline]
     pub fn holder(&self) -> Option<NonZeroU32> {
         self.lock.holder()
     }
 
-    /// The value, without the lock: the borrow shows that nobody else can have it.
+    /// Returns the value without locking: `&mut self` shows that no other reference to it exists.
     #[inline]
     pub fn get_mut(&mut self) -> &mut T {
         let value = self.value.get_mut();

@@ -1,4 +1,4 @@
-//! A lock that knows its holder by tag, and can be handed over.
+//! A lock whose holder has a tag, and which can be handed over.
 //!
 //! Releasing is a plain store, although waiters sleep: a second word says whether there are any.
 //! The load of that word must not overtake the store. The waiter ensures that: it runs a barrier on
@@ -31,7 +31,7 @@ use crate::shim::tuning::PARK_LIMIT;
 /// - Cost: 16 bytes; one exchange and one store uncontended: 2.2 ns where std's mutex takes 4.5 and
 ///   parking_lot's 5.1. Going to sleep costs two system calls (membarrier, futex), a release while
 ///   a waiter sleeps one.
-/// - Wins as [`SpinLock`](crate::SpinLock) does, and where a holder may be away for long: waiters
+/// - Wins as [`SpinLock`](crate::SpinLock) does, and where a holder may take long: waiters
 ///   sleep. Against parking_lot's mutex: 0.44 times the time per operation uncontended, 0.5 to 0.9
 ///   with 2, 4 and 8 threads on two cores.
 /// - Loses against a mutex that parks at once when sections last longer than the spinning, about

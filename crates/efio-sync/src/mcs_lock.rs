@@ -31,9 +31,9 @@ use crate::{Backoff, CachePadded};
 
 /// What the neighbours in the queue see of a node.
 struct Waiter {
-    /// The one behind us; null while nobody is, or while it is still linking itself.
+    /// The next node; null while there is none, or while it is still linking itself.
     next: AtomicPtr<Waiter>,
-    /// Cleared by the one before us when it is our turn.
+    /// Cleared by the previous holder when it is our turn.
     waiting: AtomicBool,
 }
 
@@ -53,7 +53,7 @@ impl RawMcsLock {
     unsafe fn lock(&self, waiter: &Waiter) {
         waiter.next.store(ptr::null_mut(), Ordering::Relaxed);
         waiter.waiting.store(true, Ordering::Relaxed);
-        // Release: whoever comes next links itself to an initialised node. Acquire: the same for us
+        // Release: the next thread links itself to an initialised node. Acquire: the same for us
         // and the one before; and if there is none, pairs with the Release exchange of `unlock`.
         let before = self
             .tail
@@ -82,7 +82,7 @@ impl RawMcsLock {
         let mut turns = 0;
         // Acquire pairs with the Release store in `pass_on`.
         while waiter.waiting.load(Ordering::Acquire) {
-            // No backoff: nobody else reads this line, so looking often disturbs nobody.
+            // No backoff: no other thread reads this line, so frequent loads disturb none.
             if turns < HINT_LIMIT {
                 turns += 1;
                 hint::spin_loop();
@@ -92,7 +92,7 @@ impl RawMcsLock {
         }
     }
 
-    /// Takes the lock if nobody is in the queue.
+    /// Takes the lock if the queue is empty.
     ///
     /// # Safety
     ///
@@ -107,7 +107,7 @@ impl RawMcsLock {
             .is_ok()
     }
 
-    /// Lets the next one in. Nobody refers to `waiter` when it returns.
+    /// Passes the lock to the next node. No other thread refers to `waiter` when it returns.
     ///
     /// # Safety
     ///
@@ -126,13 +126,13 @@ impl RawMcsLock {
         {
             return;
         }
-        // SAFETY: there is one behind us, since it is linked or the tail is not us.
+        // SAFETY: a node is queued after ours, since it is linked or the tail is not ours.
         unsafe { Self::pass_on(waiter) }
     }
 
     /// # Safety
     ///
-    /// Somebody is in the queue behind `waiter`, which holds the lock.
+    /// A node is in the queue after `waiter`, which holds the lock.
     #[cold]
     #[inline(never)]
     unsafe fn pass_on(waiter: &Waiter) {
@@ -212,15 +212,15 @@ impl fmt::Debug for McsNode<'_> {
     }
 }
 
-/// A value that one thread at a time may use, in the order in which they asked.
+/// A value that one thread at a time may use, in the order in which they arrived.
 ///
 /// - Fairness: first come, first served, from the one atomic swap with which a thread enters.
 /// - Progress: blocking. With n threads a waiter is served after at most n − 1 others. But each of
-///   those has to be running when its turn comes: one that the scheduler has taken away holds up
-///   everybody behind it.
+///   those has to be running when its turn comes: one that the scheduler has preempted delays all
+///   that are queued after it.
 /// - Cost: one swap and one exchange uncontended, 4.6 ns where parking_lot's mutex takes 5.1 and a
 ///   ticket lock 2.1. Waiters spin on their own cache line, then yield. No allocation.
-/// - Wins when nobody may starve and sections are long: 0.5 times the time of parking_lot's
+/// - Wins when no thread may starve and sections are long: 0.5 times the time of parking_lot's
 ///   `FairMutex`, with microsecond sections and more threads than cores.
 /// - Loses when sections are short. Every hand-over moves the lock to another core: 216 ns per
 ///   operation with two threads on two cores, where locks that let the last holder in again take
@@ -300,7 +300,7 @@ impl<T: ?Sized> McsLock<T> {
         let node: &'a McsNode<'lock> = node.into_ref().get_ref();
         node.release();
         // SAFETY: the node is pinned, so it stays where it is until it is dropped, and its
-        // destructor calls `unlock` if nobody has done so before.
+        // destructor calls `unlock` unless that has happened before.
         unsafe { self.raw.lock(&node.waiter) }
         node.held.set(Some(&self.raw));
         McsGuard {
@@ -309,7 +309,7 @@ impl<T: ?Sized> McsLock<T> {
         }
     }
 
-    /// The lock if nobody holds it or waits for it.
+    /// Attempts to take the lock: fails if a thread holds it or waits for it.
     #[inline]
     pub fn try_lock<'a, 'lock>(
         &'lock self,
@@ -327,13 +327,13 @@ impl<T: ?Sized> McsLock<T> {
         })
     }
 
-    /// Whether somebody holds the lock; out of date when it returns.
+    /// Returns whether the lock is held; out of date when it returns.
     #[inline]
     pub fn is_locked(&self) -> bool {
         !self.raw.tail.load(Ordering::Relaxed).is_null()
     }
 
-    /// The value, without locking: the borrow shows that nobody else can have it.
+    /// Returns the value without locking: `&mut self` shows that no other reference to it exists.
     #[inline]
     pub fn get_mut(&mut self) -> &mut T {
         let value = self.value.get_mut();
@@ -356,7 +356,7 @@ impl<T: ?Sized> fmt::Debug for McsLock<T> {
     }
 }
 
-/// Access to the value of an [`McsLock`]; lets the next one in when dropped.
+/// Access to the value of an [`McsLock`]; passes the lock to the next waiter when dropped.
 ///
 /// It stays with the thread that waited, since its node is there:
 ///
@@ -380,8 +380,8 @@ pub struct McsGuard<'a, 'lock, T: ?Sized> {
 unsafe impl<T: ?Sized + Sync> Sync for McsGuard<'_, '_, T> {}
 
 impl<T: ?Sized> McsGuard<'_, '_, T> {
-    /// Whether somebody waits behind this guard. Once true it stays so: the one who waits is served
-    /// before anybody who asks later, be it the thread that has the guard now.
+    /// Returns whether a thread waits for this guard's drop. Once true it stays so: that thread
+    /// gets the lock before any that comes later, the one that has the guard now included.
     #[inline]
     pub fn has_waiter(&self) -> bool {
         let Release(node, lock) = &self.release;

@@ -1,27 +1,28 @@
 //! Where waiters sleep when spinning no longer pays.
 //!
-//! An event count: a waiter registers, looks once more, and sleeps; whoever may have made the
-//! waited-for thing true calls [`notify`](Parking::notify), which costs a load when nobody sleeps.
+//! An event count: a waiter registers, checks its condition once more, and sleeps. A thread that
+//! may have made the condition true calls [`notify`](Parking::notify), which costs one load when
+//! no waiter sleeps.
 //!
 //! ```text
 //!   waiter                              notifier
 //!   ticket = read `tickets`             write what waiters wait for
 //!   sleepers += 1                       light barrier
 //!   heavy barrier                       sleepers == 0? done
-//!   look: come true? done               sleepers -= 1, tickets += 1
+//!   condition true? done                sleepers -= 1, tickets += 1
 //!   sleep while tickets == ticket       wake one sleeper
 //! ```
 //!
-//! No wake-up is lost. Either the notifier sees the registration or the waiter sees the write: that
-//! is what the pair of barriers says. When the notifier takes a registration away, it changes
-//! `tickets`, so whoever registered before does not fall asleep any more, and the one who sleeps is
-//! woken: there are never more sleepers than registrations and wakes on their way. There may be
-//! fewer, since a waiter who finds it true after registering leaves its registration behind: it
-//! costs a later notifier one idle wake.
+//! No wake-up is lost. The pair of barriers ensures that the notifier sees the registration or the
+//! waiter sees the write. A notifier that removes a registration changes `tickets`: a waiter that
+//! registered before no longer falls asleep, and one that sleeps is woken. So there are never more
+//! sleepers than registrations and pending wakes. There may be fewer: a waiter that finds its
+//! condition true after it registered leaves its registration, which costs a later notifier one
+//! idle wake.
 //!
-//! A sleep may also end for no reason: by a signal, or because it was timed. The waiter, which will
-//! register again, then takes a registration back if `tickets` shows that no notifier did, so that
-//! they do not pile up: the count stays below the number of waiters and of those left behind.
+//! A sleep may also end without a wake: by a signal, or at its timeout. The waiter, which will
+//! register again, then removes a registration if `tickets` shows that no notifier did. So they do
+//! not accumulate: the count stays below the number of waiters and of registrations that were left.
 
 use core::time::Duration;
 
@@ -59,7 +60,7 @@ impl Parking {
     #[cold]
     #[inline(never)]
     fn wake_one(&self) {
-        // Acquire pairs with the Release of `wait`: the waiter whose registration we take away has
+        // Acquire pairs with the Release of `wait`: the waiter whose registration we remove has
         // read its ticket before, so it has the old one when we change it.
         let taken = self
             .sleepers
@@ -67,15 +68,15 @@ impl Parking {
                 sleepers.checked_sub(1)
             });
         if taken.is_ok() {
-            // Release pairs with the Acquire load of `wait`: whoever reads the new ticket has all
-            // that was written before, and registers after we have counted.
+            // Release pairs with the Acquire load of `wait`: a waiter that reads the new ticket
+            // sees all that was written before, and registers after we have counted.
             self.tickets.fetch_add(1, Ordering::Release);
             self.tickets.wake_one();
         }
     }
 
-    /// Sleeps until a [`notify`](Self::notify), unless `look` gives something before. May return
-    /// `None` for no reason.
+    /// Sleeps until a [`notify`](Self::notify), unless `look` returns a value before. May return
+    /// `None` spuriously.
     pub(crate) fn wait<R>(&self, look: impl FnOnce() -> Option<R>) -> Option<R> {
         let ticket = self.tickets.load(Ordering::Acquire);
         // Release pairs with the Acquire of `wake_one`, see there.
@@ -85,7 +86,7 @@ impl Parking {
         if found.is_none() {
             self.tickets
                 .wait(ticket, if seen_by_all { None } else { Some(BLIND_SLEEP) });
-            // Relaxed: whoever was woken sees what was written before the wake.
+            // Relaxed: a woken thread sees what was written before the wake.
             if self.tickets.load(Ordering::Relaxed) == ticket {
                 self.take_back();
             }
@@ -93,8 +94,8 @@ impl Parking {
         found
     }
 
-    /// Nobody woke us: one registration less. Should a notifier be about to change the ticket, then
-    /// it wakes one of those that still sleep.
+    /// Removes a registration after a sleep that no notifier ended. If a notifier is about to
+    /// change the ticket, then it wakes one of those that still sleep.
     #[cold]
     fn take_back(&self) {
         _ = self
@@ -111,9 +112,9 @@ mod tests {
 
     use super::*;
 
-    /// F76: sleeps that end for no reason leave nothing behind that could pile up.
+    /// F76: sleeps that end without a wake leave no registrations that could accumulate.
     #[test]
-    fn a_sleep_that_nobody_ended_is_not_counted() {
+    fn a_sleep_that_ends_without_a_wake_is_not_counted() {
         const ROUNDS: u32 = 20;
         let parking = Parking::new();
         let looks = AtomicU32::new(0);
@@ -126,7 +127,7 @@ mod tests {
                 thread::yield_now();
             }
         });
-        // That of the last look, which found something.
+        // That of the last check, which found a value.
         assert!(parking.sleepers.load(Ordering::Relaxed) <= 1);
     }
 }

@@ -45,14 +45,14 @@ impl RawRwSpinLock {
     pub const MAX_READERS: u32 = readers(u32::MAX);
 
     const_unless_loom! {
-        /// An open lock.
+        /// Returns an open lock.
         #[inline]
         pub const fn new() -> Self {
             Self { state: AtomicU32::new(0) }
         }
     }
 
-    /// Whether the caller now holds the lock for reading. Not with
+    /// Attempts to take the lock for reading; returns whether it did. Fails with
     /// [`MAX_READERS`](Self::MAX_READERS) readers.
     #[inline]
     pub fn try_read(&self) -> bool {
@@ -76,7 +76,7 @@ impl RawRwSpinLock {
         }
     }
 
-    /// Whether the caller now holds the upgradable lock.
+    /// Attempts to take the upgradable lock; returns whether it did.
     #[inline]
     pub fn try_upgradable_read(&self) -> bool {
         self.try_add(WRITER | WAITING | UPGRADABLE, UPGRADABLE)
@@ -90,10 +90,10 @@ impl RawRwSpinLock {
         }
     }
 
-    /// Whether the caller now holds the lock for writing.
+    /// Attempts to take the lock for writing; returns whether it did.
     #[inline]
     pub fn try_write(&self) -> bool {
-        // Acquire pairs with the Release of whoever let go, readers included.
+        // Acquire pairs with the Release of each unlock, those of readers included.
         self.state
             .compare_exchange(0, WRITER, Ordering::Acquire, Ordering::Relaxed)
             .is_ok()
@@ -107,7 +107,7 @@ impl RawRwSpinLock {
         }
     }
 
-    /// Whether the caller's upgradable lock is now one for writing.
+    /// Attempts to make the caller's upgradable lock one for writing; returns whether it did.
     ///
     /// # Safety
     ///
@@ -116,7 +116,7 @@ impl RawRwSpinLock {
     pub unsafe fn try_upgrade(&self) -> bool {
         let mut state = self.state.load(Ordering::Relaxed);
         while state & !WAITING == UPGRADABLE {
-            // Acquire pairs with the Release of the readers that let go.
+            // Acquire pairs with the Release of the readers that have left.
             match self.state.compare_exchange_weak(
                 state,
                 WRITER,
@@ -143,7 +143,7 @@ impl RawRwSpinLock {
         }
     }
 
-    /// Lets go of a lock for reading.
+    /// Releases a lock for reading.
     ///
     /// # Safety
     ///
@@ -154,7 +154,7 @@ impl RawRwSpinLock {
         self.state.fetch_sub(READER, Ordering::Release);
     }
 
-    /// Lets go of the upgradable lock.
+    /// Releases the upgradable lock.
     ///
     /// # Safety
     ///
@@ -165,14 +165,14 @@ impl RawRwSpinLock {
         self.state.fetch_sub(UPGRADABLE, Ordering::Release);
     }
 
-    /// Lets go of the lock for writing.
+    /// Releases the lock for writing.
     ///
     /// # Safety
     ///
     /// The caller holds it and does not use the data afterwards.
     #[inline]
     pub unsafe fn unlock_write(&self) {
-        // Release pairs with the Acquire of everybody who gets in next.
+        // Release pairs with the Acquire of each thread that gets in next.
         self.state.fetch_sub(WRITER, Ordering::Release);
     }
 
@@ -221,13 +221,13 @@ impl RawRwSpinLock {
         }
     }
 
-    /// Whether somebody holds the lock in any way; out of date when it returns.
+    /// Returns whether the lock is held in any way; out of date when it returns.
     #[inline]
     pub fn is_locked(&self) -> bool {
         self.state.load(Ordering::Relaxed) & !WAITING != 0
     }
 
-    /// Whether somebody holds the lock for writing; out of date when it returns.
+    /// Returns whether the lock is held for writing; out of date when it returns.
     #[inline]
     pub fn is_locked_exclusive(&self) -> bool {
         self.state.load(Ordering::Relaxed) & WRITER != 0
@@ -255,12 +255,12 @@ impl RawRwSpinLock {
         false
     }
 
-    /// For a writer that has to wait, and holds `own` (0 or UPGRADABLE): enters, or sees to it that
-    /// no new reader does.
+    /// For a writer that has to wait, and holds `own` (0 or UPGRADABLE): enters, or keeps new
+    /// readers out.
     fn try_enter(&self, own: u32) -> bool {
         let state = self.state.load(Ordering::Relaxed);
         if state & !WAITING == own {
-            // Acquire pairs with the Release of whoever let go, readers included.
+            // Acquire pairs with the Release of each unlock, those of readers included.
             return self
                 .state
                 .compare_exchange(state, WRITER, Ordering::Acquire, Ordering::Relaxed)
@@ -349,7 +349,7 @@ mod tests {
         }
     }
 
-    /// The upgradable lock is no reader: it is to be had beside as many as there can be.
+    /// The upgradable lock is no reader: it is available beside the largest number of them.
     #[test]
     fn an_upgradable_reader_is_not_counted() {
         let lock = full();

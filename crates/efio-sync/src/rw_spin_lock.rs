@@ -60,7 +60,7 @@ impl<T> RwSpinLock<T> {
 }
 
 impl<T: ?Sized> RwSpinLock<T> {
-    /// Waits to read. Do not ask again while you hold a guard: a writer that waits in between
+    /// Waits to read. Do not call it again while you hold a guard: a writer that waits in between
     /// holds the second read back, and the first holds the writer back.
     ///
     /// # Panics
@@ -72,7 +72,7 @@ impl<T: ?Sized> RwSpinLock<T> {
         self.read_guard()
     }
 
-    /// A guard to read, if no writer is inside or waits, and fewer than 2²⁹ − 1 readers are inside.
+    /// Attempts to read: `None` if a writer is inside or waits, or 2²⁹ − 1 readers are inside.
     #[inline]
     pub fn try_read(&self) -> Option<RwSpinReadGuard<'_, T>> {
         self.raw.try_read().then(|| self.read_guard())
@@ -85,7 +85,7 @@ impl<T: ?Sized> RwSpinLock<T> {
         self.write_guard()
     }
 
-    /// A guard to write, if nobody is inside or waits to write.
+    /// Attempts to write: `None` if any thread is inside or a writer waits.
     #[inline]
     pub fn try_write(&self) -> Option<RwSpinWriteGuard<'_, T>> {
         self.raw.try_write().then(|| self.write_guard())
@@ -99,7 +99,8 @@ impl<T: ?Sized> RwSpinLock<T> {
         self.upgradable_guard()
     }
 
-    /// An upgradable guard, if no writer is inside or waits and nobody else has one.
+    /// Attempts to read with the right to upgrade: `None` if a writer is inside or waits, or another
+    /// thread has that right.
     #[inline]
     pub fn try_upgradable_read(&self) -> Option<RwSpinUpgradableGuard<'_, T>> {
         self.raw
@@ -107,7 +108,7 @@ impl<T: ?Sized> RwSpinLock<T> {
             .then(|| self.upgradable_guard())
     }
 
-    /// The value, without locking: the borrow shows that nobody else can have it.
+    /// Returns the value without locking: `&mut self` shows that no other reference to it exists.
     #[inline]
     pub fn get_mut(&mut self) -> &mut T {
         let value = self.value.get_mut();
@@ -115,7 +116,7 @@ impl<T: ?Sized> RwSpinLock<T> {
         unsafe { &mut *core::ptr::from_mut(value.deref()) }
     }
 
-    /// For whoever just got in to read.
+    /// Returns the guard of a thread that just got in to read.
     #[inline(always)]
     fn read_guard(&self) -> RwSpinReadGuard<'_, T> {
         RwSpinReadGuard {
@@ -124,7 +125,7 @@ impl<T: ?Sized> RwSpinLock<T> {
         }
     }
 
-    /// For whoever just got in to write.
+    /// Returns the guard of a thread that just got in to write.
     #[inline(always)]
     fn write_guard(&self) -> RwSpinWriteGuard<'_, T> {
         RwSpinWriteGuard {
@@ -134,7 +135,7 @@ impl<T: ?Sized> RwSpinLock<T> {
         }
     }
 
-    /// For whoever just got in to read with the right to upgrade.
+    /// Returns the guard of a thread that just got in to read with the right to upgrade.
     #[inline(always)]
     fn upgradable_guard(&self) -> RwSpinUpgradableGuard<'_, T> {
         RwSpinUpgradableGuard {
@@ -226,8 +227,8 @@ impl<'a, T: ?Sized> RwSpinWriteGuard<'a, T> {
 }
 
 impl<'a, T: ?Sized> RwSpinUpgradableGuard<'a, T> {
-    /// Waits for the other readers to leave, and writes. Nobody else writes in between, so what was
-    /// read is still true.
+    /// Waits for the other readers to leave, and writes. No other thread writes in between, so what
+    /// was read is still true.
     #[inline]
     pub fn upgrade(self) -> RwSpinWriteGuard<'a, T> {
         let Self { value, hold, lock } = self;
@@ -242,7 +243,7 @@ impl<'a, T: ?Sized> RwSpinUpgradableGuard<'a, T> {
     ///
     /// # Errors
     ///
-    /// The guard itself, when somebody reads.
+    /// The guard itself, when another thread reads.
     #[inline]
     pub fn try_upgrade(self) -> Result<RwSpinWriteGuard<'a, T>, Self> {
         let Self { value, hold, lock } = self;
@@ -256,7 +257,7 @@ impl<'a, T: ?Sized> RwSpinUpgradableGuard<'a, T> {
         }
     }
 
-    /// Reads on, and leaves the right to upgrade to somebody else.
+    /// Reads on, and leaves the right to upgrade to other threads.
     ///
     /// # Panics
     ///
@@ -265,7 +266,7 @@ impl<'a, T: ?Sized> RwSpinUpgradableGuard<'a, T> {
     pub fn downgrade(self) -> RwSpinReadGuard<'a, T> {
         let Self { value, hold, lock } = self;
         let _ = { value };
-        // SAFETY: the hold is the upgradable one. Should this panic it still is, and is let go of.
+        // SAFETY: the hold is the upgradable one. If this panics it still is, and is released.
         unsafe { lock.raw.downgrade_upgradable() }
         core::mem::forget(hold);
         lock.read_guard()
@@ -277,7 +278,7 @@ impl<T: ?Sized> Deref for RwSpinReadGuard<'_, T> {
 
     #[inline(always)]
     fn deref(&self) -> &T {
-        // SAFETY: nobody writes for as long as the guard lives.
+        // SAFETY: no thread writes for as long as the guard lives.
         unsafe { self.value.deref() }
     }
 }
@@ -287,7 +288,7 @@ impl<T: ?Sized> Deref for RwSpinUpgradableGuard<'_, T> {
 
     #[inline(always)]
     fn deref(&self) -> &T {
-        // SAFETY: nobody writes for as long as the guard lives.
+        // SAFETY: no thread writes for as long as the guard lives.
         unsafe { self.value.deref() }
     }
 }
@@ -297,7 +298,7 @@ impl<T: ?Sized> Deref for RwSpinWriteGuard<'_, T> {
 
     #[inline(always)]
     fn deref(&self) -> &T {
-        // SAFETY: nobody else is inside for as long as the guard lives.
+        // SAFETY: no other thread is inside for as long as the guard lives.
         unsafe { self.value.deref() }
     }
 }
@@ -305,7 +306,7 @@ impl<T: ?Sized> Deref for RwSpinWriteGuard<'_, T> {
 impl<T: ?Sized> DerefMut for RwSpinWriteGuard<'_, T> {
     #[inline(always)]
     fn deref_mut(&mut self) -> &mut T {
-        // SAFETY: nobody else is inside for as long as the guard lives, and `&mut self`.
+        // SAFETY: no other thread is inside for as long as the guard lives, and `&mut self`.
         unsafe { self.value.deref() }
     }
 }
@@ -378,7 +379,7 @@ mod tests {
         assert!(lock.try_read().is_none() && lock.try_write().is_none());
         assert!(catch_unwind(AssertUnwindSafe(|| drop(lock.read()))).is_err());
         // The one that panicked let go of the upgradable lock.
-        drop(lock.try_upgradable_read().expect("nobody has it"));
+        drop(lock.try_upgradable_read().expect("it is free"));
         assert_eq!(std::format!("{lock:?}"), "RwSpinLock { value: <locked> }");
         drop(reader);
         assert_eq!(*lock.upgradable_read().downgrade(), "text");

@@ -56,7 +56,7 @@ assert_impl_all!(RwSpinUpgradableGuard<'static, u8>: Send, Sync);
 assert_not_impl_any!(RwSpinUpgradableGuard<'static, Moves>: Send, Sync);
 assert_not_impl_any!(RwSpinUpgradableGuard<'static, Shows>: Send);
 
-// The node of an MCS guard is the thread's own: its owner alone lets go with it, and it is pinned.
+// The node of an MCS guard is the thread's own: only its owner releases with it, and it is pinned.
 assert_not_impl_any!(McsGuard<'static, 'static, u8>: Send);
 assert_not_impl_any!(McsGuard<'static, 'static, Moves>: Sync);
 assert_not_impl_any!(McsNode<'static>: Sync, Unpin);

@@ -1,4 +1,4 @@
-//! Faults that were found by use, each as the program that showed it. Some show under Miri alone
+//! Faults that were found by use, each as the program that showed it. Some show only under Miri
 //! (`.ci/miri`).
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -166,7 +166,7 @@ fn mcs_guard_that_is_leaked_lets_the_next_one_in() {
     lock.with(|count| assert_eq!(*count, 2));
 }
 
-/// Whoever waits when the holder lets go is served before the holder gets in again.
+/// A thread that waits when the holder releases the lock gets it before the holder does again.
 #[test]
 fn mcs_lock_is_first_come_first_served() {
     let lock = McsLock::new(0);
@@ -211,7 +211,7 @@ fn rw_spin_lock_loses_no_increment_and_no_reader_sees_a_half() {
 }
 
 #[test]
-fn rw_spin_lock_lets_in_whom_its_table_says() {
+fn rw_spin_lock_follows_its_table() {
     let lock = RwSpinLock::new(());
     let read = lock.read();
     assert!(lock.try_read().is_some());

@@ -69,7 +69,7 @@ impl<A: Alarm + ?Sized> Alarm for crate::shim::Arc<A> {
 /// rings that were absorbed.
 ///
 /// - Progress: `ring` is wait-free: one swap, and if the sleeper sleeps, the system call of the
-///   [`Alarm`]; other rings until the sleeper has looked are absorbed.
+///   [`Alarm`]; other rings until the sleeper has checked are absorbed.
 /// - Cost: 2.2 ns to ring a sleeper that is awake, where a write to an eventfd takes 256.
 ///
 /// **One sleeper at a time** calls `arm`, `disarm` and `wait`. With two nothing is undefined, but
@@ -97,27 +97,28 @@ pub struct Doorbell<A> {
 
 impl<A> Doorbell<A> {
     const_unless_loom! {
-        /// A doorbell whose sleeper is awake.
+        /// Returns a doorbell whose sleeper is awake.
         #[inline]
         pub const fn new(alarm: A) -> Self {
             Self { state: AtomicU32::new(AWAKE), alarm }
         }
     }
 
-    /// The way in which the sleeper is woken.
+    /// Returns the alarm that wakes the sleeper.
     #[inline]
     pub fn alarm(&self) -> &A {
         &self.alarm
     }
 
-    /// Sleeper: about to sleep. `false`: it was rung since the last look; look again instead.
+    /// Sleeper: arms the bell before it sleeps. `false`: it was rung since the last check; check for
+    /// work again instead.
     ///
     /// Everything that a ringer wrote before a `ring` that makes this `false` is visible after it.
     #[inline]
     #[must_use = "on `false` the sleeper must not sleep"]
     pub fn arm(&self) -> bool {
-        // The exchange can only fail on RUNG: the sleeper alone sets the other two. Release is not
-        // needed: the ringer learns nothing but that we sleep.
+        // The exchange can only fail on RUNG: only the sleeper sets the other two. Release is not
+        // needed: the ringer reads only that we sleep.
         if self
             .state
             .compare_exchange(AWAKE, ASLEEP, Ordering::Relaxed, Ordering::Relaxed)
@@ -129,7 +130,7 @@ impl<A> Doorbell<A> {
         false
     }
 
-    /// Sleeper: awake again, for whatever reason. Says whether it was rung.
+    /// Sleeper: awake again, for whatever reason. Returns whether it was rung.
     ///
     /// Everything that a ringer wrote before that `ring` is visible afterwards.
     #[inline]

@@ -19,7 +19,7 @@ pub struct Parker {
 
 impl Parker {
     const_unless_loom! {
-        /// A parker that nobody has woken.
+        /// Returns a parker that has not been woken.
         #[inline]
         pub const fn new() -> Self {
             Self { token: Futex::new(QUIET) }
@@ -35,7 +35,8 @@ impl Default for Parker {
 
 impl Alarm for Parker {
     fn wake(&self) {
-        // Release pairs with the Acquire swaps of `sleep`. If it is there already, its waker wakes.
+        // Release pairs with the Acquire swaps of `sleep`. If the token is set already, the thread
+        // that set it wakes.
         if self.token.swap(WOKEN, Ordering::Release) == QUIET {
             self.token.wake_one();
         }

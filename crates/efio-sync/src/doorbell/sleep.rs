@@ -7,7 +7,7 @@ use crate::shim::deadline::Deadline;
 
 /// An [`Alarm`] that the sleeper can wait for.
 pub trait Sleep: Alarm {
-    /// Sleeps until [`wake`](Alarm::wake), at most `timeout`. May return early for no reason.
+    /// Sleeps until [`wake`](Alarm::wake), at most `timeout`. May return early, spuriously.
     fn sleep(&self, timeout: Option<Duration>);
 }
 
@@ -24,8 +24,8 @@ impl<S: Sleep + ?Sized> Sleep for crate::shim::Arc<S> {
 }
 
 impl<S: Sleep> Doorbell<S> {
-    /// Sleeper: waits until it is rung, at most `timeout` (`None`: for ever). Says whether it was
-    /// rung; a ring since the last look ends the wait at once.
+    /// Sleeper: waits until it is rung, at most `timeout` (`None`: for ever). Returns whether it
+    /// was rung; a ring since the last check ends the wait at once.
     ///
     /// Everything that a ringer wrote before its `ring` is visible when this returns `true`.
     pub fn wait(&self, timeout: Option<Duration>) -> bool {

@@ -7,7 +7,7 @@
 //!            read B               read A
 //! ```
 //!
-//! If [`heavy`] says `true`, at least one of the two reads sees the other side's write.
+//! If [`heavy`] returns `true`, at least one of the two reads sees the other side's write.
 
 /// The side that runs often. Pairs with [`heavy`].
 #[inline(always)]

@@ -57,7 +57,7 @@ impl<T: ?Sized> ConstPtr<T> {
     ///
     /// # Safety
     ///
-    /// The cell is alive, and nobody writes to it while the reference lives.
+    /// The cell is alive, and no thread writes to it while the reference lives.
     #[inline(always)]
     pub unsafe fn deref(&self) -> &T {
         // SAFETY: the caller's promise.

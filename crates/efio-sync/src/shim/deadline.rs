@@ -1,5 +1,5 @@
-//! Deadlines: the one place where a time that somebody gave becomes a moment. `Duration::MAX`, and
-//! whatever else no `Instant` holds, is for ever.
+//! Deadlines: the one place where a timeout becomes an `Instant`. `Duration::MAX`, and any other
+//! timeout that no `Instant` can hold, is for ever.
 
 use std::time::{Duration, Instant};
 

@@ -109,7 +109,7 @@ impl WakeFd {
 
     /// Returns whether other code closed it, so that the number is another file's, or free.
     pub fn is_lost(&self) -> bool {
-        // SAFETY: no pointers; whatever the number names now is asked for a number.
+        // SAFETY: no pointers; the call reads a number of whatever file has the descriptor now.
         self.mark != 0 && unsafe { libc::fcntl(self.as_raw_fd(), F_GETSIG) } != self.mark
     }
 
@@ -140,7 +140,7 @@ impl WakeFd {
         {}
     }
 
-    /// Makes the descriptor unreadable. Says whether it was readable.
+    /// Makes the descriptor unreadable. Returns whether it was readable.
     pub fn clear(&self) -> bool {
         let mut count = [0u8; 8];
         loop {

@@ -74,7 +74,7 @@ pub mod pipe {
             if unsafe { libc::pipe(fds.as_mut_ptr()) } < 0 {
                 return Err(io::Error::last_os_error());
             }
-            // SAFETY: fresh descriptors that nobody else knows.
+            // SAFETY: fresh descriptors, whose numbers no other code has.
             let [reader, writer] = fds.map(|fd| unsafe { OwnedFd::from_raw_fd(fd) });
             for fd in [&reader, &writer] {
                 set(fd, libc::F_GETFL, libc::F_SETFL, libc::O_NONBLOCK)?;
@@ -97,7 +97,7 @@ pub mod pipe {
             {}
         }
 
-        /// Makes the descriptor unreadable. Says whether it was readable.
+        /// Makes the descriptor unreadable. Returns whether it was readable.
         pub fn clear(&self) -> bool {
             let mut bytes = [0u8; 64];
             let mut readable = false;
