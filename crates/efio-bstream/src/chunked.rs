@@ -72,12 +72,12 @@ fn put_hex(mut value: u64, space: &mut [u8]) -> usize {
     digits
 }
 
-/// Reads chunks. Strict: what the grammar does not allow is an error, so that nobody on the way can
+/// Reads chunks. Strict: what the grammar does not allow is an error, so that no intermediary can
 /// have read it differently. Chunk extensions are skipped, trailers collected.
 ///
-/// Two things differ from the grammar, in favour of what others do: blanks between a size and the
-/// end of its line are taken, which some senders pad it with; bytes above 127 in a quoted string of
-/// an extension are not, which nobody sends.
+/// Two things differ from the grammar, as in other implementations: blanks between a size and the
+/// end of its line are accepted, because some senders pad it so; bytes above 127 in a quoted string
+/// of an extension are not, because no sender uses them.
 #[derive(Debug, Clone)]
 pub struct ChunkedDecoder {
     state: State,
@@ -122,26 +122,27 @@ enum State {
 /// Where in an extension.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
-    /// Behind the semicolon, before the name.
+    /// After the semicolon, before the name.
     Start,
     Name,
-    /// White space behind the name: an equals sign or another extension follows.
+    /// White space after the name: an equals sign or another extension follows.
     NameEnd,
-    /// Behind the equals sign, before the value.
+    /// After the equals sign, before the value.
     Equals,
     Value,
     /// Within a quoted string.
     Quoted,
-    /// Behind a backslash in it.
+    /// After a backslash in it.
     Escaped,
-    /// Behind its last quote.
+    /// After its last quote.
     QuotedEnd,
-    /// White space behind the value: another extension follows.
+    /// White space after the value: another extension follows.
     ValueEnd,
 }
 
 impl Place {
-    /// The place behind `byte`, if it may come here. The end of the extension is not ours.
+    /// Returns the place after `byte`, if that may come here. Does not handle the end of the
+    /// extension.
     fn step(self, byte: u8) -> Option<Self> {
         use Place::*;
         let is_blank = matches!(byte, b' ' | b'\t');
@@ -162,14 +163,14 @@ impl Place {
         })
     }
 
-    /// Whether the line may end here.
+    /// Returns whether the line may end here.
     fn may_end(self) -> bool {
         matches!(self, Self::Name | Self::Value | Self::QuotedEnd)
     }
 }
 
 /// Bytes of all extensions and trailers together, as in hyper: without a limit a sender could keep
-/// the reader busy for ever with a body that has next to no bytes.
+/// the reader busy for ever with a body of almost no bytes.
 const EXTRAS: usize = 16 << 10;
 
 /// Digits of a size that is not padded.
@@ -202,17 +203,17 @@ impl ChunkedDecoder {
         }
     }
 
-    /// The trailer lines so far, as they came, each with its CR LF.
+    /// Returns the trailer lines so far, as they came, each with its CR LF.
     pub fn trailers(&self) -> &[u8] {
         &self.trailers
     }
 
-    /// Whether the last chunk and the trailers were read.
+    /// Returns whether the last chunk and the trailers were read.
     pub fn is_done(&self) -> bool {
         self.state == State::Done
     }
 
-    /// One byte that is not payload.
+    /// Handles one byte that is not payload; returns the next state.
     fn byte(&mut self, byte: u8) -> Result<State, FrameError> {
         use State::*;
         let state = match (self.state, byte) {

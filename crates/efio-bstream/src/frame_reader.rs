@@ -30,13 +30,13 @@ enum At {
     Frame,
     /// At the end of a frame.
     EndOfFrame,
-    /// Behind the last frame.
+    /// After the last frame.
     End,
     /// The input is broken.
     Broken(crate::FrameError),
 }
 
-/// What `advance` came to.
+/// What `advance` found.
 enum Found {
     Payload(usize),
     EndOfFrame,
@@ -53,7 +53,8 @@ impl<C: Chunk, D: Deframing> FrameReader<C, D> {
         }
     }
 
-    /// Goes on to the next frame, over what is left of the current one. False at the end of input.
+    /// Goes on to the next frame and skips what is left of the current one. `false` at the end of
+    /// the input.
     ///
     /// # Errors
     /// `WouldBlock` while the start of the next frame has not arrived; call again.
@@ -74,17 +75,17 @@ impl<C: Chunk, D: Deframing> FrameReader<C, D> {
         Ok(true)
     }
 
-    /// The machine, for what it knows: trailers, say.
+    /// Returns the state machine, for example to get its trailers.
     pub fn deframing(&self) -> &D {
         &self.deframing
     }
 
-    /// The stream, to arm it for example.
+    /// Returns the stream, for example to arm it.
     pub fn get_mut(&mut self) -> &mut ChunkReader<C> {
         &mut self.inner
     }
 
-    /// The stream with everything behind what was read.
+    /// Returns the stream with everything after what was read.
     pub fn into_inner(self) -> ChunkReader<C> {
         self.inner
     }
@@ -118,7 +119,7 @@ impl<C: Chunk, D: Deframing> FrameReader<C, D> {
         self.inner.consume(count);
     }
 
-    /// What it means that there is no input.
+    /// Returns what an empty stream means: the end, an error, or `WouldBlock`.
     fn input_ended(&self) -> io::Result<()> {
         if self.deframing.may_end() && (self.inner.is_closed() && !self.inner.is_aborted()) {
             return Ok(());

@@ -12,19 +12,19 @@ use std::io;
 /// The writer's side of a framing: what goes before and after the payload.
 ///
 /// The space for both is kept in the buffer that collects the payload, so a frame is handed over
-/// in one piece without being copied again. The prefix space is for the largest header; a smaller
+/// as one buffer without being copied again. The prefix space is for the largest header; a smaller
 /// one is put at its end.
 pub trait Framing {
     /// Bytes kept before the payload.
     const PREFIX: usize;
 
-    /// Bytes kept behind the payload.
+    /// Bytes kept after the payload.
     const SUFFIX: usize;
 
     /// Whether there is nothing to add, so that bytes need not be collected at all.
     const TRANSPARENT: bool = false;
 
-    /// The longest payload of a frame.
+    /// Returns the longest payload of a frame.
     fn max_payload(&self) -> u64 {
         u64::MAX
     }
@@ -41,7 +41,7 @@ pub trait Framing {
         suffix: &mut [u8],
     ) -> io::Result<(usize, usize)>;
 
-    /// What follows the last frame.
+    /// Returns what follows the last frame.
     fn finish(&mut self) -> Vec<u8> {
         Vec::new()
     }
@@ -61,20 +61,20 @@ impl Framing for Plain {
     }
 }
 
-/// The reader's side of a framing: a machine that is shown the bytes from where it stands and says
-/// what they are. It is incremental: it can be shown any number of bytes, down to one, at a time.
+/// The reader's side of a framing: a state machine that gets the bytes from its position on and
+/// returns what they are. It is incremental: it can get any number of bytes at a time, down to one.
 pub trait Deframing {
-    /// What the first of the bytes are. If there are none it says whether an end is reached
+    /// Returns what the first of the bytes are. Without any it returns an end that is reached
     /// already, and otherwise `Skip(0)` or `Payload(0)`.
     ///
     /// # Errors
-    /// If they cannot be. The machine is then of no further use.
+    /// If the framing does not allow them. The machine cannot be used any more.
     fn step(&mut self, input: &[u8]) -> Result<Step, FrameError>;
 
-    /// `count` bytes of the payload that the last step has shown were taken.
+    /// Accounts for `count` bytes that were taken from the payload that the last step returned.
     fn take(&mut self, count: usize);
 
-    /// Leaves the end of a frame behind, so that the next one can start.
+    /// Goes on past the end of a frame, so that the next one can start.
     fn next_frame(&mut self) {}
 
     /// Whether the input may end here.
@@ -84,10 +84,10 @@ pub trait Deframing {
 /// What a [`Deframing`] found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// That many bytes belong to the framing: skip them and ask again.
+    /// That many bytes belong to the framing: skip them and call again.
     Skip(usize),
-    /// That many bytes are payload. Take as many of them as you like, say
-    /// [so](Deframing::take), and ask again.
+    /// That many bytes are payload. Take any number of them, report it to
+    /// [`take`](Deframing::take), and call again.
     Payload(usize),
     /// A frame is complete, before the first of the bytes.
     EndOfFrame,

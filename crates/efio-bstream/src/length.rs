@@ -4,8 +4,8 @@ use std::io;
 
 use crate::framing::{Deframing, FrameError, Framing, Step};
 
-/// Frames of a big-endian length of 1, 2, 4 or 8 bytes and as many bytes of payload. It is its own
-/// reader's side.
+/// Frames of a big-endian length of 1, 2, 4 or 8 bytes and as many bytes of payload. The type is
+/// both the [`Framing`] and the [`Deframing`].
 ///
 /// ```
 /// use std::io::{Read, Write};
@@ -38,7 +38,7 @@ pub struct LengthPrefix {
 
 #[derive(Debug, Clone, Copy)]
 enum State {
-    /// Before a frame, until the caller asks for it.
+    /// Before a frame, until the caller goes on to it.
     Between,
     /// That many bytes of the length are known.
     Header(usize, u64),
@@ -77,8 +77,8 @@ impl LengthPrefix {
         }
     }
 
-    /// The payload of the current frame that was not read yet; `None` before its header was read
-    /// and between frames.
+    /// Returns how much payload of the current frame was not read yet; `None` before its header was
+    /// read and between frames.
     pub fn left(&self) -> Option<u64> {
         match self.state {
             State::Payload(left) => Some(left),

@@ -10,10 +10,10 @@ use efio_chunks::{Chunk, ChunkReader};
 /// - Bytes are there: they are read.
 /// - The stream is open but empty: [`WouldBlock`](io::ErrorKind::WouldBlock).
 /// - The writer closed it: end of file, `Ok(0)`.
-/// - The writer [gave it up](efio_chunks::ChunkWriter::abort): `UnexpectedEof`, after the bytes.
+/// - The writer [aborted](efio_chunks::ChunkWriter::abort) it: `UnexpectedEof`, after the bytes.
 ///
 /// With a [limit](Self::set_limit) it reads as end of file after that many bytes, and what follows
-/// stays in the stream for the next reader: a request's body on a connection, say.
+/// stays in the stream for the next reader: for example a request's body on a connection.
 ///
 /// ```
 /// use std::io::{BufRead, Read};
@@ -38,7 +38,7 @@ use efio_chunks::{Chunk, ChunkReader};
 #[derive(Debug)]
 pub struct BufferedReader<C: Chunk> {
     inner: ChunkReader<C>,
-    /// How many bytes it may still give.
+    /// How many bytes may still be read.
     left: Option<u64>,
     consumes_rest: bool,
 }
@@ -66,23 +66,23 @@ impl<C: Chunk> BufferedReader<C> {
         self.left = limit;
     }
 
-    /// How many bytes of the limit are left.
+    /// Returns how many bytes of the limit are left.
     pub fn limit(&self) -> Option<u64> {
         self.left
     }
 
-    /// Whether [`finish`](Self::finish) drops what is left up to the limit, or the end of the
-    /// stream where there is none. Off at first.
+    /// Sets whether [`finish`](Self::finish) drops what is left up to the limit, or the end of the
+    /// stream where there is none. Off by default.
     pub fn set_consume_rest(&mut self, yes: bool) {
         self.consumes_rest = yes;
     }
 
-    /// Ends this reader's part of the stream. If so [set](Self::set_consume_rest) drops the rest
-    /// of it, otherwise it does nothing.
+    /// Ends this reader's part of the stream. If so [set](Self::set_consume_rest), it drops the
+    /// rest of that part, otherwise it does nothing.
     ///
     /// # Errors
     /// `WouldBlock` if the rest has not all arrived: what has is dropped, call again for more.
-    /// `UnexpectedEof` if the stream was given up, or closed before the limit.
+    /// `UnexpectedEof` if the stream was aborted, or closed before the limit.
     pub fn finish(&mut self) -> io::Result<()> {
         if self.consumes_rest {
             self.consume_rest().map(drop)
@@ -115,30 +115,30 @@ impl<C: Chunk> BufferedReader<C> {
         }
     }
 
-    /// How many bytes can be read at once without running into the end of what is there.
+    /// Returns how many bytes can be read now, within the limit.
     pub fn available(&self) -> usize {
         self.cap(self.inner.len())
     }
 
-    /// The stream. Consuming from it does not count towards the limit.
+    /// Returns the stream. Consuming from it does not count towards the limit.
     pub fn get_ref(&self) -> &ChunkReader<C> {
         &self.inner
     }
 
-    /// The stream, to arm it for example.
+    /// Returns the stream, for example to arm it.
     pub fn get_mut(&mut self) -> &mut ChunkReader<C> {
         &mut self.inner
     }
 
-    /// The stream with everything that was not read.
+    /// Returns the stream with everything that was not read.
     pub fn into_inner(self) -> ChunkReader<C> {
         self.inner
     }
 
-    /// `count`, or the limit if that is less.
+    /// Returns `count`, or the limit if that is less.
     fn cap(&self, count: usize) -> usize {
         match self.left {
-            // It is less than a usize then.
+            // Then it fits a usize.
             Some(left) if left < count as u64 => left as usize,
             _ => count,
         }
@@ -150,7 +150,7 @@ impl<C: Chunk> BufferedReader<C> {
         }
     }
 
-    /// What it means that there is nothing to read.
+    /// Returns what an empty stream means: its end, an error, or `WouldBlock`.
     fn nothing(&self) -> io::Result<()> {
         if self.inner.is_aborted() {
             Err(io::Error::new(

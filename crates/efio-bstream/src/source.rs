@@ -1,4 +1,4 @@
-//! What can stand behind a stream: anything that gives bytes, anything that takes them.
+//! What a stream can be connected to: anything that gives bytes, anything that takes them.
 
 use std::io::{self, BufRead, IoSlice, Read, Write};
 
@@ -102,7 +102,7 @@ pub fn drain_to<C: Chunk>(reader: &mut ChunkReader<C>, sink: &mut impl Sink) -> 
         match retry(|| sink.write_to_sink(&slices[..filled])) {
             Ok(0) if total == 0 => return Err(io::ErrorKind::WriteZero.into()),
             Ok(0) => return Ok(total),
-            // Not more than it was shown, should it say so.
+            // Not more than it was shown, even if it returns more.
             Ok(count) => total += reader.consume(count.min(shown)),
             Err(_) if total != 0 => return Ok(total),
             Err(error) => return Err(error),
@@ -119,7 +119,7 @@ fn retry(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
     }
 }
 
-/// A [`BufferedReader`] with a source behind it: reads from the source when the stream is empty.
+/// A [`BufferedReader`] over a source: reads from the source when the stream is empty.
 ///
 /// At the end of the source it reads as end of file. The next call reads from the source again: a
 /// file that grew meanwhile reads on.
@@ -189,7 +189,7 @@ impl<S: Source> BufRead for SourceReader<S> {
     }
 }
 
-/// A [`BufferedWriter`] with a sink behind it: `flush` writes to the sink.
+/// A [`BufferedWriter`] over a sink: `flush` writes to the sink.
 ///
 /// What is written collects in memory until it is flushed or more than
 /// [`threshold`](Self::new) bytes are there.
@@ -223,8 +223,8 @@ impl<K: Sink, F: crate::Framing> SinkWriter<K, F> {
         }
     }
 
-    /// What to do with the error when the writer is dropped and bytes are lost. At first it goes to
-    /// standard error.
+    /// Sets the handler of the error when the writer is dropped and bytes are lost. By default the
+    /// error goes to standard error.
     pub fn on_drop_error(&mut self, handler: impl FnMut(io::Error) + Send + 'static) {
         self.on_drop_error = Box::new(handler);
     }

@@ -45,9 +45,9 @@ pub struct BufferedWriter<F: Framing = Plain> {
     frame: Vec<u8>,
     /// Payload per frame.
     capacity: usize,
-    /// Finished pieces that a full stream did not take yet, and where in them the bytes start.
+    /// Finished buffers that a full stream did not take yet, and where in them the bytes start.
     backlog: VecDeque<(Buffer, usize)>,
-    /// Whether what follows the last frame is in the backlog or out.
+    /// Whether what follows the last frame is in the backlog or in the stream.
     ended: bool,
     on_drop_error: DropHandler,
 }
@@ -106,8 +106,8 @@ impl<F: Framing> BufferedWriter<F> {
         }
     }
 
-    /// What to do with the error when the writer is dropped unfinished and cannot finish by itself.
-    /// At first it goes to standard error.
+    /// Sets the handler of the error when the writer is dropped unfinished and cannot finish by
+    /// itself. By default the error goes to standard error.
     pub fn on_drop_error(&mut self, handler: impl FnMut(io::Error) + Send + 'static) {
         self.on_drop_error = Box::new(handler);
     }
@@ -115,7 +115,8 @@ impl<F: Framing> BufferedWriter<F> {
     /// Hands `payload` over as a frame of its own, of any size, without copying it. What was
     /// written before is flushed first, as a frame.
     ///
-    /// If the stream is full it waits in the writer, and [`flush`](Write::flush) goes on with it.
+    /// If the stream is full the frame stays in the writer, and [`flush`](Write::flush) goes on
+    /// with it.
     ///
     /// # Errors
     /// `BrokenPipe`, or `WouldBlock` with nothing done if the writer has a backlog already;
@@ -126,10 +127,10 @@ impl<F: Framing> BufferedWriter<F> {
         self.end_frame()?;
         let payload = payload.into();
         let (mut prefix, mut suffix) = (vec![0; F::PREFIX], vec![0; F::SUFFIX]);
-        let (before, behind) = self
+        let (before, after) = self
             .framing
             .frame(payload.as_slice(), &mut prefix, &mut suffix)?;
-        suffix.truncate(behind);
+        suffix.truncate(after);
         self.backlog.push_back((prefix.into(), F::PREFIX - before));
         self.backlog.push_back((payload, 0));
         self.backlog.push_back((suffix.into(), 0));
@@ -139,8 +140,8 @@ impl<F: Framing> BufferedWriter<F> {
         }
     }
 
-    /// Flushes, writes what the framing wants at the end, and closes the stream. Once that has gone
-    /// well, calling it again does nothing.
+    /// Flushes, writes what the framing has after the last frame, and closes the stream. Once that
+    /// has succeeded, calling it again does nothing.
     ///
     /// # Errors
     /// `WouldBlock` if the stream is full: call again. `BrokenPipe` if the reader is gone.
@@ -160,19 +161,19 @@ impl<F: Framing> BufferedWriter<F> {
         Ok(())
     }
 
-    /// Gives the stream up: the reader gets what was flushed, and then an error.
+    /// Aborts the stream: the reader gets what was flushed, and then an error.
     pub fn abort(mut self) {
         if let Some(inner) = self.inner.take() {
             inner.abort();
         }
     }
 
-    /// The stream, to arm it for example; `None` once finished.
+    /// Returns the stream, for example to arm it; `None` once finished.
     pub fn get_mut(&mut self) -> Option<&mut ByteWriter> {
         self.inner.as_mut()
     }
 
-    /// How many bytes it has accepted that are not in the stream yet, framing not counted.
+    /// Returns how many accepted bytes are not in the stream yet, framing not counted.
     pub fn pending(&self) -> usize {
         let backlog = self
             .backlog
@@ -191,18 +192,18 @@ impl<F: Framing> BufferedWriter<F> {
         let (prefix, rest) = self.frame.split_at_mut(F::PREFIX);
         let (payload, suffix) = rest.split_at_mut(collected - F::PREFIX);
         match self.framing.frame(payload, prefix, suffix) {
-            Ok((before, behind)) => {
+            Ok((before, after)) => {
                 let begin = F::PREFIX - before;
-                self.frame.truncate(collected + behind);
+                self.frame.truncate(collected + after);
                 let len = self.frame.len();
-                let piece = if len <= COPY && 2 * len < self.frame.capacity() {
+                let frame = if len <= COPY && 2 * len < self.frame.capacity() {
                     let copy = self.frame[begin..].to_vec();
                     self.frame.clear();
                     (copy.into(), 0)
                 } else {
                     (mem::take(&mut self.frame).into(), begin)
                 };
-                self.backlog.push_back(piece);
+                self.backlog.push_back(frame);
                 Ok(())
             }
             Err(error) => {
@@ -232,7 +233,7 @@ impl<F: Framing> BufferedWriter<F> {
         }
     }
 
-    /// Straight into the stream.
+    /// Copies bytes straight into the stream.
     fn append(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.drain_backlog()?;
         self.check_open()?;
@@ -243,7 +244,7 @@ impl<F: Framing> BufferedWriter<F> {
         }
     }
 
-    /// Nothing goes behind what follows the last frame.
+    /// Fails once the framing has ended: nothing follows that.
     fn check_open(&self) -> io::Result<()> {
         if self.ended {
             Err(io::ErrorKind::BrokenPipe.into())
@@ -260,7 +261,7 @@ impl<F: Framing> BufferedWriter<F> {
         }
     }
 
-    /// Into the frame that is being collected.
+    /// Copies bytes into the frame that is being collected.
     fn collect(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.drain_backlog()?;
         self.check_open()?;
@@ -276,7 +277,7 @@ impl<F: Framing> BufferedWriter<F> {
         }
         let room = F::PREFIX + self.capacity - self.frame.len();
         let count = bytes.len().min(room);
-        // And for what comes behind.
+        // And for the suffix.
         self.frame
             .try_reserve(count + F::SUFFIX)
             .map_err(|_| io::ErrorKind::OutOfMemory)?;
@@ -293,7 +294,7 @@ impl<F: Framing> BufferedWriter<F> {
     }
 }
 
-/// The stream took nothing: finds out why, or gets it in after all.
+/// Appends again after the stream took nothing, or returns the reason why it did.
 fn append_again(inner: &mut ByteWriter, bytes: &[u8]) -> io::Result<usize> {
     if inner.is_reader_gone() {
         return Err(io::ErrorKind::BrokenPipe.into());
@@ -301,7 +302,7 @@ fn append_again(inner: &mut ByteWriter, bytes: &[u8]) -> io::Result<usize> {
     if inner.allowance(1) == 0 {
         return Err(io::ErrorKind::WouldBlock.into());
     }
-    // There is room, perhaps only since a moment ago; it can only grow.
+    // There is room, perhaps since after the last append; it can only grow.
     match inner.append(bytes) {
         0 if inner.is_reader_gone() => Err(io::ErrorKind::BrokenPipe.into()),
         0 => Err(io::ErrorKind::OutOfMemory.into()),

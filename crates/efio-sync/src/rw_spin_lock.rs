@@ -99,8 +99,8 @@ impl<T: ?Sized> RwSpinLock<T> {
         self.upgradable_guard()
     }
 
-    /// Attempts to read with the right to upgrade: `None` if a writer is inside or waits, or another
-    /// thread has that right.
+    /// Attempts to read with the right to upgrade: `None` if a writer is inside or waits, or
+    /// another thread has that right.
     #[inline]
     pub fn try_upgradable_read(&self) -> Option<RwSpinUpgradableGuard<'_, T>> {
         self.raw

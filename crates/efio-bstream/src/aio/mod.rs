@@ -1,5 +1,5 @@
-//! Streams between tasks. The ends know their tasks' wakers; the io traits of futures and tokio are
-//! thin layers over the polls here, each behind its feature.
+//! Streams between tasks. Each end holds its task's waker; the io traits of futures and tokio are
+//! thin layers over the polls here, each with its feature.
 
 #[cfg(feature = "futures-io")]
 mod futures;
@@ -14,7 +14,7 @@ use efio_chunks::{Buffer, ByteWriter, Chunk, ChunkReader, Options, TaskWaker};
 
 use crate::reader::BufferedReader;
 
-/// A bounded byte stream whose two ends belong to tasks, of any runtime.
+/// Makes a bounded byte stream whose two ends belong to tasks, of any runtime.
 pub fn async_stream(max_bytes: usize) -> (AsyncWriter, AsyncReader<Buffer>) {
     let (readable, writable) = (Arc::new(TaskWaker::new()), Arc::new(TaskWaker::new()));
     let options = Options::new().max_bytes(max_bytes);
@@ -36,7 +36,7 @@ pub struct AsyncReader<C: Chunk> {
 }
 
 impl<C: Chunk> AsyncReader<C> {
-    /// `waker` is the one that the stream has as its
+    /// Makes the end for a task. `waker` is the one that the stream has as its
     /// [`on_readable`](Options::on_readable) hook.
     pub fn new(inner: ChunkReader<C>, waker: Arc<TaskWaker>) -> Self {
         Self {
@@ -45,12 +45,12 @@ impl<C: Chunk> AsyncReader<C> {
         }
     }
 
-    /// The reader without the task, for its limit.
+    /// Returns the reader without the task, for its limit.
     pub fn get_mut(&mut self) -> &mut BufferedReader<C> {
         &mut self.inner
     }
 
-    /// Bytes that are there, none at end of file; pending until there are any.
+    /// Returns the available bytes, none at end of file; pending until there are any.
     ///
     /// # Errors
     /// As for [`BufferedReader`], but never `WouldBlock`.
@@ -97,7 +97,7 @@ pub struct AsyncWriter {
 }
 
 impl AsyncWriter {
-    /// `waker` is the one that the stream has as its
+    /// Makes the end for a task. `waker` is the one that the stream has as its
     /// [`on_writable`](Options::on_writable) hook.
     pub fn new(inner: ByteWriter, waker: Arc<TaskWaker>) -> Self {
         Self {
@@ -106,7 +106,7 @@ impl AsyncWriter {
         }
     }
 
-    /// The stream, to push buffers without a copy; `None` once closed.
+    /// Returns the stream, to push buffers without a copy; `None` once closed.
     pub fn get_mut(&mut self) -> Option<&mut ByteWriter> {
         self.inner.as_mut()
     }
@@ -147,7 +147,7 @@ impl AsyncWriter {
         }
     }
 
-    /// Says that all is written: the reader finds the end of file. Calling it again does nothing.
+    /// Closes the stream: the reader finds the end of file. Calling it again does nothing.
     pub fn close(&mut self) {
         if let Some(inner) = self.inner.take() {
             inner.close();

@@ -110,8 +110,8 @@ impl<A> Doorbell<A> {
         &self.alarm
     }
 
-    /// Sleeper: arms the bell before it sleeps. `false`: it was rung since the last check; check for
-    /// work again instead.
+    /// Sleeper: arms the bell before it sleeps. `false`: it was rung since the last check; check
+    /// for work again instead.
     ///
     /// Everything that a ringer wrote before a `ring` that makes this `false` is visible after it.
     #[inline]
