@@ -13,8 +13,8 @@ use efio_bstream::{
 };
 use efio_chunks::{Buffer, bounded_byte_stream, byte_stream};
 
-/// F75: a writer that is dropped while its thread panics reports to a standard error that nobody
-/// reads any more. The process lives on.
+/// F75: a writer that is dropped while its thread panics reports to a standard error whose reader
+/// is gone. The process goes on.
 #[test]
 #[cfg_attr(miri, ignore = "it starts no processes")]
 fn reporting_to_a_broken_stderr_does_not_abort() {
@@ -165,7 +165,7 @@ fn a_sink_writer_that_is_dropped_flushes() {
     assert_eq!(*reported.lock().unwrap(), Some(ErrorKind::WouldBlock));
 }
 
-/// F65: the end of a file is what the source says now.
+/// F65: each read at the end of a file reads from the source again.
 #[test]
 fn a_source_that_grows_reads_on() {
     /// Gives what is there, and the end whenever there is nothing.

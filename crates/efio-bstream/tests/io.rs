@@ -313,7 +313,7 @@ fn fill_and_drain_move_bytes_without_a_detour() {
     );
 }
 
-/// Room that appears between a failed append and the question why it failed is not an error.
+/// Room that appears between a failed append and the check of its reason is not an error.
 #[test]
 fn two_threads_at_the_bound() {
     const TOTAL: usize = if cfg!(miri) { 100 } else { 10_000 };

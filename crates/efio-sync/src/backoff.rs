@@ -1,4 +1,4 @@
-//! How to wait for something that another thread is about to do.
+//! How to wait for another thread that is about to make progress.
 
 use core::cell::Cell;
 use core::fmt;
@@ -11,7 +11,7 @@ use crate::shim::{hint, yield_now};
 /// ```text
 ///   step     0 1 2 3 4 5 6 │ 7 8 9 10 │ 11 …
 ///   spin     2^step hints  │ 2^6 hints each
-///   snooze   2^step hints  │ yields   │ yields, is_completed() says true: block instead
+///   snooze   2^step hints  │ yields   │ yields, is_completed() is true: block instead
 /// ```
 ///
 /// [`spin`](Self::spin) is for a retry after a lost race: another thread made progress.
@@ -43,13 +43,13 @@ impl Backoff {
         Self { step: Cell::new(0) }
     }
 
-    /// Back to the shortest wait.
+    /// Goes back to the shortest wait.
     #[inline]
     pub fn reset(&self) {
         self.step.set(0);
     }
 
-    /// Waits a moment, busy, longer each time up to a limit.
+    /// Spins briefly, longer each time up to a limit.
     #[inline]
     pub fn spin(&self) {
         let step = self.step.get().min(SPIN_LIMIT);
@@ -61,7 +61,7 @@ impl Backoff {
         }
     }
 
-    /// Waits a moment: busy at first, then by giving the processor to another thread.
+    /// Waits briefly: spins at first, later yields the processor to another thread.
     #[inline]
     pub fn snooze(&self) {
         let step = self.step.get();
@@ -77,7 +77,7 @@ impl Backoff {
         }
     }
 
-    /// Whether it has waited so long that blocking the thread would be better.
+    /// Returns whether it has waited so long that blocking the thread would be better.
     #[inline]
     pub fn is_completed(&self) -> bool {
         self.step.get() > YIELD_LIMIT

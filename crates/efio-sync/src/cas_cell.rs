@@ -7,8 +7,8 @@ use core::ops::{Deref, DerefMut};
 use crate::shim::cell::{MutPtr, UnsafeCell};
 use crate::{CasGuard, CasLock};
 
-/// A value that the holder of a [`CasLock`] may use. What is said there about fairness, progress
-/// and cost holds here.
+/// A value that the holder of a [`CasLock`] may use. Fairness, progress and cost are those of the
+/// lock.
 ///
 /// ```
 /// use efio_sync::CasCell;
@@ -38,7 +38,7 @@ unsafe impl<T: ?Sized + Send> Send for CasCell<T> {}
 
 impl<T> CasCell<T> {
     const_unless_loom! {
-        /// A free cell around `value`.
+        /// Returns a free cell around `value`.
         #[inline]
         pub const fn new(value: T) -> Self {
             Self { lock: CasLock::new(), value: UnsafeCell::new(value) }
@@ -53,11 +53,11 @@ impl<T> CasCell<T> {
 }
 
 impl<T: ?Sized> CasCell<T> {
-    /// Takes the cell for `tag` if it is free.
+    /// Attempts to take the cell for `tag`.
     ///
     /// # Errors
     ///
-    /// The tag of the holder. It may have let go meanwhile.
+    /// The tag of the holder, which may have released the cell meanwhile.
     #[inline(always)]
     pub fn try_acquire(&self, tag: NonZeroU32) -> Result<CasCellGuard<'_, T>, NonZeroU32> {
         match self.lock.try_acquire(tag) {
@@ -93,7 +93,7 @@ impl<T: ?Sized> CasCell<T> {
         unsafe { &mut *core::ptr::from_mut(value.deref()) }
     }
 
-    /// `lock` is the guard of our lock.
+    /// Makes the guard of the cell from that of its lock.
     #[inline(always)]
     fn guard<'a>(&'a self, lock: CasGuard<'a>) -> CasCellGuard<'a, T> {
         CasCellGuard {
@@ -127,11 +127,11 @@ pub struct CasCellGuard<'a, T: ?Sized> {
 
 // SAFETY: a shared guard gives `&T` and the tag.
 unsafe impl<T: ?Sized + Sync> Sync for CasCellGuard<'_, T> {}
-// SAFETY: it gives `&mut T`; the tag holds the lock, not to a thread.
+// SAFETY: it gives `&mut T`; a tag holds the lock, not a thread.
 unsafe impl<T: ?Sized + Send> Send for CasCellGuard<'_, T> {}
 
 impl<T: ?Sized> CasCellGuard<'_, T> {
-    /// The tag that holds the cell.
+    /// Returns the tag that holds the cell.
     #[inline]
     pub fn tag(&self) -> NonZeroU32 {
         self.lock.tag()
@@ -141,7 +141,7 @@ impl<T: ?Sized> CasCellGuard<'_, T> {
     #[inline]
     pub fn hand_over(self, new_tag: NonZeroU32) {
         let Self { value, lock } = self;
-        // The access ends here, before the lock can be anybody else's.
+        // The access ends here, before another thread can get the lock.
         let _ = { value };
         lock.hand_over(new_tag);
     }

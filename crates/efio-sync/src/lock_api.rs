@@ -47,7 +47,7 @@ unsafe impl RawMutex for RawSpinLock {
     }
 }
 
-// SAFETY: readers or one writer; acquire when taken, release when let go; by any thread.
+// SAFETY: readers or one writer; acquire when taken, release when released; by any thread.
 unsafe impl RawRwLock for RawRwSpinLock {
     #[allow(clippy::declare_interior_mutable_const, reason = "lock_api wants it")]
     const INIT: Self = Self::new();
@@ -141,8 +141,8 @@ unsafe impl RawRwLockUpgrade for RawRwSpinLock {
 unsafe impl RawRwLockUpgradeDowngrade for RawRwSpinLock {
     #[inline]
     unsafe fn downgrade_upgradable(&self) {
-        // SAFETY: the caller's promise is the same. Should it panic, the caller's guard still holds
-        // the upgradable lock, and lets go of it.
+        // SAFETY: the caller's promise is the same. If it panics, the caller's guard still holds
+        // the upgradable lock, and releases it.
         unsafe { Self::downgrade_upgradable(self) }
     }
 

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! A node lies on the stack of the thread that waits with it, and its neighbours write to it. So it
-//! must stay where it is until it is out of the queue. Two things see to that. It is pinned, which
+//! must stay where it is until it is out of the queue. Two things ensure that. It is pinned, which
 //! means that its memory is not reused before its destructor has run; and its destructor takes it
 //! out of the queue if that has not happened yet. A guard that is leaked (`mem::forget`) thus keeps
 //! the lock closed until the node goes out of scope, and not longer. The lock outlives the node
@@ -152,8 +152,8 @@ impl RawMcsLock {
     }
 }
 
-/// A thread's place in the queue of an [`McsLock`], for the guard form
-/// [`McsLock::lock`]. It may be used again and again, for one lock at a time.
+/// A thread's place in the queue of an [`McsLock`], for the guard form [`McsLock::lock`]. It may be
+/// used any number of times, for one lock at a time.
 pub struct McsNode<'lock> {
     // Padded: the owner spins on it while its neighbours work.
     waiter: CachePadded<Waiter>,
@@ -164,7 +164,7 @@ pub struct McsNode<'lock> {
 
 impl McsNode<'_> {
     const_unless_loom! {
-        /// A node that is in no queue.
+        /// Returns a node that is in no queue.
         #[inline]
         pub const fn new() -> Self {
             Self {
@@ -263,7 +263,7 @@ unsafe impl<T: ?Sized + Send> Send for McsLock<T> {}
 
 impl<T> McsLock<T> {
     const_unless_loom! {
-        /// An open lock around `value`.
+        /// Returns an open lock around `value`.
         #[inline]
         pub const fn new(value: T) -> Self {
             Self {
@@ -281,7 +281,7 @@ impl<T> McsLock<T> {
 }
 
 impl<T: ?Sized> McsLock<T> {
-    /// Waits for its turn, runs `f` on the value, lets the next one in (also when `f` panics).
+    /// Waits for its turn, runs `f` on the value, passes the lock on (also when `f` panics).
     ///
     /// The node lies in the frame of this call, out of reach of `f`.
     #[inline]
@@ -290,7 +290,7 @@ impl<T: ?Sized> McsLock<T> {
         f(&mut self.lock(node))
     }
 
-    /// Waits for its turn in the queue with `node`. The next one is let in when the guard is
+    /// Waits for its turn in the queue with `node`. The lock is passed on when the guard is
     /// dropped; if the guard is leaked, when the node is dropped or used again.
     #[inline]
     pub fn lock<'a, 'lock>(
@@ -309,7 +309,7 @@ impl<T: ?Sized> McsLock<T> {
         }
     }
 
-    /// Attempts to take the lock: fails if a thread holds it or waits for it.
+    /// Attempts to take the lock: `None` if a thread holds it or waits for it.
     #[inline]
     pub fn try_lock<'a, 'lock>(
         &'lock self,

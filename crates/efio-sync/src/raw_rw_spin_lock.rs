@@ -282,7 +282,7 @@ impl RawRwSpinLock {
     }
 }
 
-/// The number of readers in a state.
+/// Returns the number of readers in a state.
 const fn readers(state: u32) -> u32 {
     state / READER
 }

@@ -205,7 +205,7 @@ impl<'a, T: ?Sized> RwSpinWriteGuard<'a, T> {
     #[inline]
     pub fn downgrade(self) -> RwSpinReadGuard<'a, T> {
         let Self { value, hold, lock } = self;
-        // Our writing ends here, before anybody else may read.
+        // The write access ends here, before other threads may read.
         let _ = { value };
         core::mem::forget(hold);
         // SAFETY: the hold was the one for writing.
@@ -217,7 +217,7 @@ impl<'a, T: ?Sized> RwSpinWriteGuard<'a, T> {
     #[inline]
     pub fn downgrade_to_upgradable(self) -> RwSpinUpgradableGuard<'a, T> {
         let Self { value, hold, lock } = self;
-        // Our writing ends here, before anybody else may read.
+        // The write access ends here, before other threads may read.
         let _ = { value };
         core::mem::forget(hold);
         // SAFETY: the hold was the one for writing.

@@ -18,14 +18,14 @@ pub struct RawSpinLock {
 
 impl RawSpinLock {
     const_unless_loom! {
-        /// An open lock.
+        /// Returns an open lock.
         #[inline]
         pub const fn new() -> Self {
             Self { locked: AtomicBool::new(false) }
         }
     }
 
-    /// Whether the calling thread now holds the lock.
+    /// Attempts to take the lock; returns whether the calling thread now holds it.
     #[inline(always)]
     pub fn try_lock(&self) -> bool {
         // Acquire pairs with the Release store of `unlock`: what the last holder wrote is visible.
@@ -129,7 +129,7 @@ unsafe impl<T: ?Sized + Send> Send for SpinLock<T> {}
 
 impl<T> SpinLock<T> {
     const_unless_loom! {
-        /// An open lock around `value`.
+        /// Returns an open lock around `value`.
         #[inline]
         pub const fn new(value: T) -> Self {
             Self { raw: RawSpinLock::new(), value: UnsafeCell::new(value) }
@@ -151,7 +151,7 @@ impl<T: ?Sized> SpinLock<T> {
         self.guard()
     }
 
-    /// The lock if it is open now.
+    /// Attempts to take the lock: `None` if it is held.
     #[inline]
     pub fn try_lock(&self) -> Option<SpinLockGuard<'_, T>> {
         self.raw.try_lock().then(|| self.guard())

@@ -1,9 +1,9 @@
-//! Times as the kernel takes them.
+//! Times as the kernel accepts them.
 
 use core::time::Duration;
 
-/// The longest time that the kernel is asked to wait in one call: 68 years, which its own
-/// arithmetic holds whatever the clock says.
+/// The longest wait in one call of the kernel: 68 years, which does not overflow its arithmetic,
+/// whatever the clock shows.
 const LONGEST_WAIT: Duration = Duration::from_secs(i32::MAX as u64);
 
 /// Seconds and nanoseconds of `time`, as the kernel's timespecs have them.

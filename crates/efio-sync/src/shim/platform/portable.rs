@@ -102,7 +102,7 @@ pub mod pipe {
             let mut bytes = [0u8; 64];
             let mut readable = false;
             loop {
-                // SAFETY: as many writable bytes as said. EAGAIN means that the pipe is empty.
+                // SAFETY: `bytes.len()` writable bytes. EAGAIN means that the pipe is empty.
                 let read = unsafe {
                     libc::read(
                         self.reader.as_raw_fd(),
