@@ -1,7 +1,6 @@
 //! Options of the engine, set before it starts.
 
 use crate::ffi::error;
-use efio_core::sim::Config;
 use efio_core::{BackendKind, Builder, Engine, IoMode};
 use std::ffi::c_int;
 use std::io;
@@ -57,9 +56,13 @@ pub enum Mode {
     Cached = 3,
 }
 
+/// How many files may be open at once unless that is set, as for [`Builder::max_files`].
+const MAX_FILES: u32 = 65_536;
+
 /// The options of the next engine.
 pub struct Options {
-    config: Config,
+    builder: Builder,
+    max_files: u32,
     durable_close: bool,
 }
 
@@ -67,14 +70,15 @@ impl Options {
     /// The defaults.
     pub fn new() -> Self {
         Self {
-            config: Config::default(),
+            builder: Engine::builder().max_files(MAX_FILES),
+            max_files: MAX_FILES,
             durable_close: true,
         }
     }
 
     /// The number of files that may be open at once.
     pub fn max_files(&self) -> u32 {
-        self.config.max_files
+        self.max_files
     }
 
     /// Whether a close makes the file durable.
@@ -84,16 +88,7 @@ impl Options {
 
     /// Returns a builder of an engine with the options.
     pub fn builder(&self) -> Builder {
-        let config = &self.config;
-        Engine::builder()
-            .backend(config.backend)
-            .io_mode(config.io_mode)
-            .memory_budget(config.memory_budget)
-            .flush_interval(config.flush_interval)
-            .max_files(config.max_files)
-            .write_behind(config.write_behind())
-            .read_ahead(config.read_ahead())
-            .workers(config.workers)
+        self.builder.clone()
     }
 
     /// Sets an option.
@@ -102,30 +97,32 @@ impl Options {
     ///
     /// `EINVAL` for an unknown option, and for a value that the option cannot have.
     pub fn set(&mut self, option: c_int, value: u64) -> io::Result<()> {
-        let config = &mut self.config;
         let size = || usize::try_from(value).map_err(|_| error(libc::EINVAL));
-        match option {
-            o if o == OptionId::Backend as c_int => config.backend = backend(value)?,
-            o if o == OptionId::Mode as c_int => config.io_mode = mode(value)?,
-            o if o == OptionId::MemoryBudget as c_int => config.memory_budget = size()?,
+        let builder = self.builder.clone();
+        self.builder = match option {
+            o if o == OptionId::Backend as c_int => builder.backend(backend(value)?),
+            o if o == OptionId::Mode as c_int => builder.io_mode(mode(value)?),
+            o if o == OptionId::MemoryBudget as c_int => builder.memory_budget(size()?),
             o if o == OptionId::FlushIntervalMs as c_int => {
-                config.flush_interval = Duration::from_millis(value);
+                builder.flush_interval(Duration::from_millis(value))
             }
             o if o == OptionId::MaxFiles as c_int => {
-                config.max_files = u32::try_from(value).map_err(|_| error(libc::EINVAL))?;
+                self.max_files = u32::try_from(value).map_err(|_| error(libc::EINVAL))?;
+                builder.max_files(self.max_files)
             }
-            o if o == OptionId::WriteBehind as c_int => config.write_behind = Some(size()?),
-            o if o == OptionId::ReadAhead as c_int => config.read_ahead = Some(size()?),
-            o if o == OptionId::Workers as c_int => config.workers = size()?,
+            o if o == OptionId::WriteBehind as c_int => builder.write_behind(size()?),
+            o if o == OptionId::ReadAhead as c_int => builder.read_ahead(size()?),
+            o if o == OptionId::Workers as c_int => builder.workers(size()?),
             o if o == OptionId::DurableClose as c_int => {
                 self.durable_close = match value {
                     0 => false,
                     1 => true,
                     _ => return Err(error(libc::EINVAL)),
                 };
+                builder
             }
             _ => return Err(error(libc::EINVAL)),
-        }
+        };
         Ok(())
     }
 }
