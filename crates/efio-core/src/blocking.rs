@@ -64,6 +64,21 @@ impl File {
     ///
     /// The first error of the file; `EBADF` when it was closed by its number before; those of
     /// [`blocking`](Self::blocking).
+    ///
+    /// ```
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let path = std::env::temp_dir().join(format!("efio-wait-closed-{}", std::process::id()));
+    /// # std::fs::write(&path, b"hello")?;
+    /// # let engine = Engine::new()?;
+    /// let file = engine.open(&path, &OpenOptions::new().write(true))?;
+    /// file.write(b"HELLO")?;
+    /// file.wait_closed(Duration::from_secs(10))?; // returns the first error, if there is one
+    /// assert_eq!(std::fs::read(&path)?, b"HELLO");
+    /// # drop(engine);
+    /// # std::fs::remove_file(path) }
+    /// ```
     pub fn wait_closed(mut self, timeout: impl Into<Option<Duration>>) -> io::Result<()> {
         let shared = Arc::clone(&self.shared);
         shared.block_on(timeout.into(), |waker| self.poll_closed(waker))
@@ -85,6 +100,22 @@ impl Blocking<'_> {
     /// # Errors
     ///
     /// The error of the open; `EBADF` when closed; those of [`File::blocking`].
+    ///
+    /// ```
+    /// use std::io::ErrorKind;
+    ///
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let path = std::env::temp_dir().join(format!("efio-wait-open-{}", std::process::id()));
+    /// # std::fs::write(&path, b"hello")?;
+    /// # let engine = Engine::new()?;
+    /// let file = engine.open(path.join("nowhere"), &OpenOptions::new().read(true))?;
+    /// let refused = file.blocking(Duration::from_secs(10)).wait_open().unwrap_err();
+    /// assert_eq!(refused.kind(), ErrorKind::NotADirectory); // `path` is a file
+    /// # drop(engine);
+    /// # std::fs::remove_file(path) }
+    /// ```
     pub fn wait_open(&self) -> io::Result<()> {
         self.wait(|shared, waker| shared.poll_open(self.file.fd, waker))
     }
@@ -95,6 +126,22 @@ impl Blocking<'_> {
     /// # Errors
     ///
     /// `EBADF` when closed, or not open for reading; those of [`File::blocking`].
+    ///
+    /// ```
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let name = format!("efio-wait-readable-{}", std::process::id());
+    /// # let path = std::env::temp_dir().join(name);
+    /// # std::fs::write(&path, b"hello")?;
+    /// # let engine = Engine::new()?;
+    /// let file = engine.open(&path, &OpenOptions::new().read(true))?;
+    /// file.blocking(Duration::from_secs(10)).wait_readable()?;
+    /// let mut buf = [0; 16];
+    /// assert!(file.read(&mut buf)? > 0); // answered at once
+    /// # drop(engine);
+    /// # std::fs::remove_file(path) }
+    /// ```
     pub fn wait_readable(&self) -> io::Result<()> {
         self.wait(|shared, waker| shared.poll_readable(self.file.fd, waker))
     }
@@ -105,6 +152,21 @@ impl Blocking<'_> {
     /// # Errors
     ///
     /// `EBADF` when closed, or not open for writing; those of [`File::blocking`].
+    ///
+    /// ```
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let name = format!("efio-wait-writable-{}", std::process::id());
+    /// # let path = std::env::temp_dir().join(name);
+    /// # std::fs::write(&path, b"hello")?;
+    /// # let engine = Engine::new()?;
+    /// let file = engine.open(&path, &OpenOptions::new().write(true))?;
+    /// file.blocking(Duration::from_secs(10)).wait_writable()?;
+    /// assert!(file.write(b"HELLO")? > 0); // answered at once
+    /// # drop(engine);
+    /// # std::fs::remove_file(path) }
+    /// ```
     pub fn wait_writable(&self) -> io::Result<()> {
         self.wait(|shared, waker| shared.poll_writable(self.file.fd, waker))
     }
@@ -114,6 +176,20 @@ impl Blocking<'_> {
     /// # Errors
     ///
     /// Those of [`File::len`] and [`File::blocking`].
+    ///
+    /// ```
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let path = std::env::temp_dir().join(format!("efio-blocking-len-{}", std::process::id()));
+    /// # std::fs::write(&path, b"hello")?;
+    /// # let engine = Engine::new()?;
+    /// let file = engine.open(&path, &OpenOptions::new().write(true))?;
+    /// file.write(b"HELLO, WORLD")?;
+    /// assert_eq!(file.blocking(Duration::from_secs(10)).len()?, 12);
+    /// # drop(engine);
+    /// # std::fs::remove_file(path) }
+    /// ```
     #[expect(
         clippy::len_without_is_empty,
         reason = "the length is a question to the kernel"
@@ -127,6 +203,21 @@ impl Blocking<'_> {
     /// # Errors
     ///
     /// Those of [`File::poll_flush`] and [`File::blocking`].
+    ///
+    /// ```
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let path = std::env::temp_dir().join(format!("efio-flush-{}", std::process::id()));
+    /// # std::fs::write(&path, b"hello")?;
+    /// # let engine = Engine::new()?;
+    /// let file = engine.open(&path, &OpenOptions::new().write(true))?;
+    /// file.write(b"HELLO")?;
+    /// file.blocking(Duration::from_secs(10)).flush()?;
+    /// assert_eq!(std::fs::read(&path)?, b"HELLO");
+    /// # drop(engine);
+    /// # std::fs::remove_file(path) }
+    /// ```
     pub fn flush(&self) -> io::Result<()> {
         self.wait(|shared, waker| shared.poll_flush(self.file.fd, waker))
     }
@@ -136,6 +227,23 @@ impl Blocking<'_> {
     /// # Errors
     ///
     /// Those of [`File::sync`] and [`File::blocking`].
+    ///
+    /// ```
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let name = format!("efio-blocking-sync-{}", std::process::id());
+    /// # let path = std::env::temp_dir().join(name);
+    /// # std::fs::write(&path, b"hello")?;
+    /// # let engine = Engine::new()?;
+    /// let file = engine.open(&path, &OpenOptions::new().write(true))?;
+    /// file.write(b"HELLO")?;
+    /// let mark = file.blocking(Duration::from_secs(10)).sync()?;
+    /// assert_eq!(mark, 5);
+    /// assert!(file.progress()?.durable >= mark);
+    /// # drop(engine);
+    /// # std::fs::remove_file(path) }
+    /// ```
     pub fn sync(&self) -> io::Result<u64> {
         let mark = self.file.sync()?;
         self.wait_synced(mark)?;
@@ -148,6 +256,22 @@ impl Blocking<'_> {
     /// # Errors
     ///
     /// Those of [`File::poll_sync`] and [`File::blocking`].
+    ///
+    /// ```
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let path = std::env::temp_dir().join(format!("efio-wait-synced-{}", std::process::id()));
+    /// # std::fs::write(&path, b"hello")?;
+    /// # let engine = Engine::new()?;
+    /// let file = engine.open(&path, &OpenOptions::new().write(true))?;
+    /// file.write(b"HELLO")?;
+    /// let mark = file.sync()?; // returns at once
+    /// file.blocking(Duration::from_secs(10)).wait_synced(mark)?;
+    /// assert!(file.progress()?.durable >= mark);
+    /// # drop(engine);
+    /// # std::fs::remove_file(path) }
+    /// ```
     pub fn wait_synced(&self, mark: u64) -> io::Result<()> {
         self.wait(|shared, waker| shared.poll_sync(self.file.fd, mark, waker))
     }
@@ -158,11 +282,32 @@ impl Blocking<'_> {
     /// # Errors
     ///
     /// Those of [`File::take_unwritten`] and [`File::blocking`].
+    ///
+    /// ```
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let name = format!("efio-take-unwritten-{}", std::process::id());
+    /// # let path = std::env::temp_dir().join(name);
+    /// # std::fs::write(&path, b"hello")?;
+    /// # let engine = Engine::new()?;
+    /// let options = OpenOptions::new().write(true).create(true);
+    /// let file = engine.open(path.join("nowhere"), &options)?;
+    /// let accepted = file.write(b"hello").unwrap_or(0); // none if it has failed already
+    /// let blocking = file.blocking(Duration::from_secs(10));
+    /// blocking.wait_open().unwrap_err(); // `path` is no directory
+    /// let lost: usize = blocking.take_unwritten()?.iter().map(|range| range.bytes.len()).sum();
+    /// assert_eq!(lost, accepted);
+    /// # drop(engine);
+    /// # std::fs::remove_file(path) }
+    /// ```
     pub fn take_unwritten(&self) -> io::Result<Vec<Unwritten>> {
         self.call(|shared, notify| shared.take_unwritten_for(self.file.fd, notify))
     }
 }
 
+/// A read waits for the first byte, not for all: in mid-file it may return fewer bytes than asked
+/// for, although the file goes on. `read_exact` and `read_to_end` read until they have them all.
 impl Read for Blocking<'_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         self.call(|shared, notify| shared.read_for(self.file.fd, buf, notify))

@@ -40,6 +40,21 @@ impl File {
 
     /// Returns the descriptor: what events name the file by, and what
     /// [`Engine::file`](crate::Engine::file) takes.
+    ///
+    /// ```
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let path = std::env::temp_dir().join(format!("efio-fd-{}", std::process::id()));
+    /// # std::fs::write(&path, b"hello")?;
+    /// # let engine = Engine::new()?;
+    /// let file = engine.open(&path, &OpenOptions::new().read(true))?;
+    /// let fd = file.fd(); // for the user data of an event loop, say
+    /// engine.file(fd).blocking(Duration::from_secs(10)).wait_open()?;
+    /// assert!(file.open_status()?);
+    /// # drop(engine);
+    /// # std::fs::remove_file(path) }
+    /// ```
     pub fn fd(&self) -> Fd {
         self.fd
     }
@@ -50,11 +65,42 @@ impl File {
     /// # Errors
     ///
     /// `EBADF` when closed.
+    ///
+    /// ```
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let path = std::env::temp_dir().join(format!("efio-readiness-{}", std::process::id()));
+    /// # std::fs::write(&path, b"hello")?;
+    /// # let engine = Engine::new()?;
+    /// let file = engine.open(&path, &OpenOptions::new().read(true))?;
+    /// file.blocking(Duration::from_secs(10)).wait_readable()?;
+    /// let ready = file.readiness()?;
+    /// assert!(ready.readable && !ready.writable); // it is open for reading
+    /// # drop(engine);
+    /// # std::fs::remove_file(path) }
+    /// ```
     pub fn readiness(&self) -> io::Result<Readiness> {
         self.shared.poll(self.fd)
     }
 
     /// Gives up the handle: the file stays open under its number, until somebody closes that.
+    ///
+    /// ```
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let path = std::env::temp_dir().join(format!("efio-into-fd-{}", std::process::id()));
+    /// # std::fs::write(&path, b"hello")?;
+    /// # let engine = Engine::new()?;
+    /// let file = engine.open(&path, &OpenOptions::new().write(true))?;
+    /// let fd = file.into_fd();
+    /// assert_eq!(engine.file(fd).write(b"HELLO")?, 5);
+    /// engine.file(fd).wait_closed(Duration::from_secs(10))?;
+    /// assert_eq!(std::fs::read(&path)?, b"HELLO");
+    /// # drop(engine);
+    /// # std::fs::remove_file(path) }
+    /// ```
     pub fn into_fd(self) -> Fd {
         let mut this = ManuallyDrop::new(self);
         drop(this.closing.take());
@@ -67,11 +113,30 @@ impl File {
     /// `buf.len()`; 0 at the end of file, which is where the kernel says that it is now: a file
     /// that grows reads on. Bytes that this descriptor wrote before are seen.
     ///
+    /// A read in mid-file may be short: it copies what is in memory, which may be fewer bytes than
+    /// asked for, although the file goes on. Only 0 means the end of file.
+    ///
     /// # Errors
     ///
     /// `WouldBlock`: nothing is in memory; a [`Readable`](crate::EventKind::Readable) event
     /// follows. `EBADF`: closed, or not open for reading. An error of the disk comes behind the
     /// bytes before it; the next read tries again. After a failed open, its error.
+    ///
+    /// ```
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let path = std::env::temp_dir().join(format!("efio-read-{}", std::process::id()));
+    /// # std::fs::write(&path, b"hello")?;
+    /// # let engine = Engine::new()?;
+    /// let file = engine.open(&path, &OpenOptions::new().read(true))?;
+    /// file.blocking(Duration::from_secs(10)).wait_readable()?; // a loop waits for the event
+    /// let mut buf = [0; 16];
+    /// let count = file.read(&mut buf)?;
+    /// assert!(count > 0 && b"hello".starts_with(&buf[..count])); // it may be short
+    /// # drop(engine);
+    /// # std::fs::remove_file(path) }
+    /// ```
     pub fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
         self.shared.read(self.fd, buf)
     }
@@ -82,6 +147,30 @@ impl File {
     /// # Errors
     ///
     /// Those of [`read`](Self::read).
+    ///
+    /// ```
+    /// use std::io::ErrorKind::WouldBlock;
+    ///
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let path = std::env::temp_dir().join(format!("efio-available-{}", std::process::id()));
+    /// # std::fs::write(&path, b"hello")?;
+    /// # let (sender, events) = std::sync::mpsc::channel();
+    /// # let engine = Engine::builder()
+    /// #     .on_event(move |event| drop(sender.send(event)))
+    /// #     .start()?;
+    /// # let file = engine.open(&path, &OpenOptions::new().read(true))?;
+    /// let count = loop {
+    ///     match file.available() {
+    ///         Err(error) if error.kind() == WouldBlock => drop(events.recv()), // then again
+    ///         count => break count?,
+    ///     }
+    /// };
+    /// assert!((1..=5).contains(&count)); // bytes that the next read finds in memory
+    /// # drop(engine);
+    /// # std::fs::remove_file(path) }
+    /// ```
     pub fn available(&self) -> io::Result<usize> {
         self.shared.available_for(self.fd, Notify::Event)
     }
@@ -96,6 +185,21 @@ impl File {
     /// [`Writable`](crate::EventKind::Writable) event follows. `EBADF`: closed, or not open for
     /// writing. `EINVAL`: the position would leave the range of file offsets. After a failure, its
     /// error, whatever is written.
+    ///
+    /// ```
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let path = std::env::temp_dir().join(format!("efio-write-{}", std::process::id()));
+    /// # std::fs::write(&path, b"hello")?;
+    /// # let engine = Engine::new()?;
+    /// let file = engine.open(&path, &OpenOptions::new().write(true))?;
+    /// assert_eq!(file.write(b"HELLO")?, 5); // a memcpy
+    /// file.blocking(Duration::from_secs(10)).flush()?; // waits until the kernel has them
+    /// assert_eq!(std::fs::read(&path)?, b"HELLO");
+    /// # drop(engine);
+    /// # std::fs::remove_file(path) }
+    /// ```
     pub fn write(&self, buf: &[u8]) -> io::Result<usize> {
         self.shared.write(self.fd, buf)
     }
@@ -106,6 +210,27 @@ impl File {
     /// # Errors
     ///
     /// Those of [`read`](Self::read).
+    ///
+    /// ```
+    /// use std::io::IoSliceMut;
+    ///
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let name = format!("efio-read-vectored-{}", std::process::id());
+    /// # let path = std::env::temp_dir().join(name);
+    /// # std::fs::write(&path, b"hello")?;
+    /// # let engine = Engine::new()?;
+    /// # let file = engine.open(&path, &OpenOptions::new().read(true))?;
+    /// file.blocking(Duration::from_secs(10)).wait_readable()?;
+    /// let (mut head, mut rest) = ([0; 2], [0; 3]);
+    /// let mut bufs = [IoSliceMut::new(&mut head), IoSliceMut::new(&mut rest)];
+    /// let count = file.read_vectored(&mut bufs)?;
+    /// assert!((1..=5).contains(&count)); // it may be short
+    /// assert!(b"he".starts_with(&head[..count.min(2)]));
+    /// # drop(engine);
+    /// # std::fs::remove_file(path) }
+    /// ```
     pub fn read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
         self.shared.read_vectored(self.fd, bufs, Notify::Event)
     }
@@ -116,6 +241,25 @@ impl File {
     /// # Errors
     ///
     /// Those of [`write`](Self::write).
+    ///
+    /// ```
+    /// use std::io::IoSlice;
+    ///
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let name = format!("efio-write-vectored-{}", std::process::id());
+    /// # let path = std::env::temp_dir().join(name);
+    /// # std::fs::write(&path, b"hello")?;
+    /// # let engine = Engine::new()?;
+    /// let file = engine.open(&path, &OpenOptions::new().write(true))?;
+    /// let line = [IoSlice::new(b"one "), IoSlice::new(b"line\n")];
+    /// assert_eq!(file.write_vectored(&line)?, 9);
+    /// file.blocking(Duration::from_secs(10)).flush()?;
+    /// assert_eq!(std::fs::read(&path)?, b"one line\n");
+    /// # drop(engine);
+    /// # std::fs::remove_file(path) }
+    /// ```
     pub fn write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         self.shared.write_vectored(self.fd, bufs, Notify::Event)
     }
@@ -128,6 +272,21 @@ impl File {
     /// `WouldBlock` after an append, until the kernel has every accepted byte and has been asked; a
     /// [`Readable`](crate::EventKind::Readable) event follows. `EBADF` when closed, or the file's
     /// failure.
+    ///
+    /// ```
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let path = std::env::temp_dir().join(format!("efio-position-{}", std::process::id()));
+    /// # std::fs::write(&path, b"hello")?;
+    /// # let engine = Engine::new()?;
+    /// let file = engine.open(&path, &OpenOptions::new().write(true))?;
+    /// assert_eq!(file.position()?, 0);
+    /// file.write(b"HE")?;
+    /// assert_eq!(file.position()?, 2);
+    /// # drop(engine);
+    /// # std::fs::remove_file(path) }
+    /// ```
     pub fn position(&self) -> io::Result<u64> {
         self.shared
             .seek_from(self.fd, SeekFrom::Current(0), Notify::Event)
@@ -140,6 +299,22 @@ impl File {
     /// # Errors
     ///
     /// `EINVAL` beyond the range of file offsets, `EBADF` when closed.
+    ///
+    /// ```
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let path = std::env::temp_dir().join(format!("efio-set-position-{}", std::process::id()));
+    /// # std::fs::write(&path, b"hello")?;
+    /// # let engine = Engine::new()?;
+    /// let file = engine.open(&path, &OpenOptions::new().write(true))?;
+    /// file.set_position(1)?;
+    /// file.write(b"E")?;
+    /// file.blocking(Duration::from_secs(10)).flush()?;
+    /// assert_eq!(std::fs::read(&path)?, b"hEllo");
+    /// # drop(engine);
+    /// # std::fs::remove_file(path) }
+    /// ```
     pub fn set_position(&self, position: u64) -> io::Result<()> {
         self.shared.seek(self.fd, position)
     }
@@ -155,6 +330,30 @@ impl File {
     /// [`Writable`](crate::EventKind::Writable) while it gets the bytes,
     /// [`Readable`](crate::EventKind::Readable) when it has answered. The error of the open, or the
     /// file's failure. `EBADF` when closed.
+    ///
+    /// ```
+    /// use std::io::ErrorKind::WouldBlock;
+    ///
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let path = std::env::temp_dir().join(format!("efio-len-{}", std::process::id()));
+    /// # std::fs::write(&path, b"hello")?;
+    /// # let (sender, events) = std::sync::mpsc::channel();
+    /// # let engine = Engine::builder()
+    /// #     .on_event(move |event| drop(sender.send(event)))
+    /// #     .start()?;
+    /// # let file = engine.open(&path, &OpenOptions::new().read(true))?;
+    /// let len = loop {
+    ///     match file.len() {
+    ///         Err(error) if error.kind() == WouldBlock => drop(events.recv()), // then again
+    ///         len => break len?,
+    ///     }
+    /// };
+    /// assert_eq!(len, 5);
+    /// # drop(engine);
+    /// # std::fs::remove_file(path) }
+    /// ```
     #[expect(
         clippy::len_without_is_empty,
         reason = "the length is a question to the kernel"
@@ -177,6 +376,30 @@ impl File {
     /// The buffer comes back with the reason. `EBADF`: closed, or not open for reading. `EINVAL`:
     /// the range is not one of file offsets. The file's failure, if the open failed or bytes
     /// accepted before will not be written. All other errors come with the event.
+    ///
+    /// ```
+    /// use efio_core::EventKind;
+    ///
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let path = std::env::temp_dir().join(format!("efio-read-at-{}", std::process::id()));
+    /// # std::fs::write(&path, b"hello")?;
+    /// # let (sender, events) = std::sync::mpsc::channel();
+    /// # let engine = Engine::builder()
+    /// #     .on_event(move |event| drop(sender.send(event)))
+    /// #     .start()?;
+    /// # let file = engine.open(&path, &OpenOptions::new().read(true))?;
+    /// file.read_at(1, engine.buffer(3)?, 7)?;
+    /// let completed = events.iter().find_map(|event| match event.kind {
+    ///     EventKind::Completed(completed) => Some(completed),
+    ///     _ => None,
+    /// });
+    /// let completed = completed.expect("it completes");
+    /// assert_eq!((completed.token, &completed.buffer[..]), (7, &b"ell"[..]));
+    /// # drop(engine);
+    /// # std::fs::remove_file(path) }
+    /// ```
     pub fn read_at(&self, offset: u64, buffer: Buffer, token: u64) -> Result<(), SubmitError> {
         self.shared.read_at(self.fd, offset, buffer, token)
     }
@@ -194,6 +417,23 @@ impl File {
     /// The buffer comes back with the reason. `EBADF`: closed, or not open for writing. `EINVAL`:
     /// the range is not one of file offsets, or the file was opened to append. After a failure, its
     /// error. All other errors come with the event.
+    ///
+    /// ```
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let path = std::env::temp_dir().join(format!("efio-write-at-{}", std::process::id()));
+    /// # std::fs::write(&path, b"hello")?;
+    /// # let engine = Engine::new()?;
+    /// let file = engine.open(&path, &OpenOptions::new().write(true))?;
+    /// let mut buffer = engine.buffer(3)?;
+    /// buffer.copy_from_slice(b"ELL");
+    /// file.write_at(1, buffer, 7)?; // an event brings the buffer back
+    /// file.blocking(Duration::from_secs(10)).flush()?;
+    /// assert_eq!(std::fs::read(&path)?, b"hELLo");
+    /// # drop(engine);
+    /// # std::fs::remove_file(path) }
+    /// ```
     pub fn write_at(&self, offset: u64, buffer: Buffer, token: u64) -> Result<(), SubmitError> {
         self.shared.write_at(self.fd, offset, buffer, token)
     }
@@ -208,6 +448,21 @@ impl File {
     ///
     /// `EBADF`: closed, or not open for writing. `EINVAL`: no file can be that long. After a
     /// failure, its error.
+    ///
+    /// ```
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let path = std::env::temp_dir().join(format!("efio-set-len-{}", std::process::id()));
+    /// # std::fs::write(&path, b"hello")?;
+    /// # let engine = Engine::new()?;
+    /// let file = engine.open(&path, &OpenOptions::new().write(true))?;
+    /// file.set_len(2)?;
+    /// file.blocking(Duration::from_secs(10)).flush()?; // waits for it
+    /// assert_eq!(std::fs::read(&path)?, b"he");
+    /// # drop(engine);
+    /// # std::fs::remove_file(path) }
+    /// ```
     pub fn set_len(&self, len: u64) -> io::Result<()> {
         self.shared.truncate(self.fd, len)
     }
@@ -221,6 +476,22 @@ impl File {
     ///
     /// The file's failure, if there was one: a failed sync is never tried again. `EBADF` when
     /// closed.
+    ///
+    /// ```
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let path = std::env::temp_dir().join(format!("efio-sync-{}", std::process::id()));
+    /// # std::fs::write(&path, b"hello")?;
+    /// # let engine = Engine::new()?;
+    /// let file = engine.open(&path, &OpenOptions::new().write(true))?;
+    /// file.write(b"HELLO")?;
+    /// let mark = file.sync()?; // a `Synced` event follows
+    /// file.blocking(Duration::from_secs(10)).wait_synced(mark)?; // or the thread waits
+    /// assert!(file.progress()?.durable >= mark);
+    /// # drop(engine);
+    /// # std::fs::remove_file(path) }
+    /// ```
     pub fn sync(&self) -> io::Result<u64> {
         self.shared.sync(self.fd)
     }
@@ -230,6 +501,22 @@ impl File {
     /// # Errors
     ///
     /// `EBADF` when closed.
+    ///
+    /// ```
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let path = std::env::temp_dir().join(format!("efio-progress-{}", std::process::id()));
+    /// # std::fs::write(&path, b"hello")?;
+    /// # let engine = Engine::new()?;
+    /// let file = engine.open(&path, &OpenOptions::new().write(true))?;
+    /// file.write(b"HELLO")?;
+    /// let progress = file.progress()?;
+    /// assert_eq!(progress.accepted, 5);
+    /// assert!(progress.durable <= progress.written && progress.written <= progress.accepted);
+    /// # drop(engine);
+    /// # std::fs::remove_file(path) }
+    /// ```
     pub fn progress(&self) -> io::Result<Progress> {
         self.shared.progress(self.fd)
     }
@@ -240,6 +527,21 @@ impl File {
     /// # Errors
     ///
     /// The error of the open; `EBADF` when closed.
+    ///
+    /// ```
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let path = std::env::temp_dir().join(format!("efio-open-status-{}", std::process::id()));
+    /// # std::fs::write(&path, b"hello")?;
+    /// # let engine = Engine::new()?;
+    /// let file = engine.open(&path, &OpenOptions::new().read(true))?;
+    /// let is_open = file.open_status()?; // `false` while the open is pending
+    /// file.blocking(Duration::from_secs(10)).wait_open()?;
+    /// assert!(file.open_status()?);
+    /// # drop(engine);
+    /// # std::fs::remove_file(path) }
+    /// ```
     pub fn open_status(&self) -> io::Result<bool> {
         self.shared.open_status(self.fd)
     }
@@ -249,6 +551,24 @@ impl File {
     /// # Errors
     ///
     /// `EBADF` when closed.
+    ///
+    /// ```
+    /// use efio_core::IoMode;
+    ///
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let path = std::env::temp_dir().join(format!("efio-file-stats-{}", std::process::id()));
+    /// # std::fs::write(&path, b"hello")?;
+    /// # let engine = Engine::new()?;
+    /// let file = engine.open(&path, &OpenOptions::new().read(true))?;
+    /// file.blocking(Duration::from_secs(10)).wait_open()?;
+    /// let stats = file.stats()?;
+    /// assert_ne!(stats.mode, IoMode::Auto); // the engine has chosen
+    /// println!("{:?}, because of {:?}", stats.mode, stats.mode_reason);
+    /// # drop(engine);
+    /// # std::fs::remove_file(path) }
+    /// ```
     pub fn stats(&self) -> io::Result<FileStats> {
         self.shared.file_stats(self.fd)
     }
@@ -258,6 +578,24 @@ impl File {
     /// # Errors
     ///
     /// `EBADF` when closed.
+    ///
+    /// ```
+    /// use efio_core::Errno;
+    ///
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let path = std::env::temp_dir().join(format!("efio-failure-{}", std::process::id()));
+    /// # std::fs::write(&path, b"hello")?;
+    /// # let engine = Engine::new()?;
+    /// let options = OpenOptions::new().write(true).create(true);
+    /// let file = engine.open(path.join("nowhere"), &options)?;
+    /// let refused = file.blocking(Duration::from_secs(10)).wait_open().unwrap_err();
+    /// let failure = file.failure()?.expect("`path` is no directory");
+    /// assert_eq!(failure.errno, Errno::from(refused));
+    /// # drop(engine);
+    /// # std::fs::remove_file(path) }
+    /// ```
     pub fn failure(&self) -> io::Result<Option<Failure>> {
         self.shared.failure(self.fd)
     }
@@ -277,6 +615,24 @@ impl File {
     /// `EINVAL`: the file has not failed. `WouldBlock`: a write is still in flight; a
     /// [`Writable`](crate::EventKind::Writable) event follows when it has ended. `ENOMEM`: no memory for the copy,
     /// nothing was taken. `EBADF`: closed, or not open for writing.
+    ///
+    /// ```
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let path = std::env::temp_dir().join(format!("efio-unwritten-{}", std::process::id()));
+    /// # std::fs::write(&path, b"hello")?;
+    /// # let engine = Engine::new()?;
+    /// let options = OpenOptions::new().write(true).create(true);
+    /// let file = engine.open(path.join("nowhere"), &options)?;
+    /// let accepted = file.write(b"hello").unwrap_or(0); // none if it has failed already
+    /// file.blocking(Duration::from_secs(10)).wait_open().unwrap_err(); // `path` is no directory
+    /// let ranges = file.take_unwritten()?;
+    /// let saved: Vec<u8> = ranges.into_iter().flat_map(|range| range.bytes).collect();
+    /// assert_eq!(saved, b"hello"[..accepted]);
+    /// # drop(engine);
+    /// # std::fs::remove_file(path) }
+    /// ```
     pub fn take_unwritten(&self) -> io::Result<Vec<Unwritten>> {
         self.shared.take_unwritten_for(self.fd, Notify::Event)
     }
@@ -313,6 +669,22 @@ impl File {
     ///
     /// The file's failure, if it is known already. The descriptor is closed in any case. `EBADF`
     /// when the number was closed before.
+    ///
+    /// ```
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let path = std::env::temp_dir().join(format!("efio-close-{}", std::process::id()));
+    /// # std::fs::write(&path, b"hello")?;
+    /// # let engine = Engine::new()?;
+    /// let file = engine.open(&path, &OpenOptions::new().write(true))?;
+    /// file.write(b"HELLO")?;
+    /// let fd = file.fd();
+    /// file.close()?; // the bytes are written in the background
+    /// assert!(engine.file(fd).write(b"stale").is_err());
+    /// # drop(engine);
+    /// # std::fs::remove_file(path) }
+    /// ```
     pub fn close(self) -> io::Result<()> {
         self.shared.close(self.fd, false)
     }
@@ -323,12 +695,35 @@ impl File {
     /// # Errors
     ///
     /// As for [`close`](Self::close).
+    ///
+    /// ```
+    /// use efio_core::EventKind;
+    ///
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let path = std::env::temp_dir().join(format!("efio-close-sync-{}", std::process::id()));
+    /// # std::fs::write(&path, b"hello")?;
+    /// # let (sender, events) = std::sync::mpsc::channel();
+    /// # let engine = Engine::builder()
+    /// #     .on_event(move |event| drop(sender.send(event)))
+    /// #     .start()?;
+    /// let file = engine.open(&path, &OpenOptions::new().write(true))?;
+    /// file.write(b"HELLO")?;
+    /// file.close_sync()?;
+    /// let last = events.iter().find(|event| matches!(event.kind, EventKind::Closed { .. }));
+    /// let last = last.expect("it closes");
+    /// assert_eq!(last.kind, EventKind::Closed { result: Ok(()) }); // every byte is durable
+    /// # drop(engine);
+    /// # std::fs::remove_file(path) }
+    /// ```
     pub fn close_sync(self) -> io::Result<()> {
         self.shared.close(self.fd, true)
     }
 }
 
-/// In the non-blocking sense: `WouldBlock`, and an event follows.
+/// In the non-blocking sense: `WouldBlock`, and an event follows. A read in mid-file may return
+/// fewer bytes than asked for, although the file goes on; see [`File::read`].
 impl Read for &File {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         self.shared.read(self.fd, buf)
@@ -366,7 +761,7 @@ impl Seek for &File {
     }
 }
 
-/// As for `&File`.
+/// As for `&File`: a read in mid-file may be short.
 impl Read for File {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         self.shared.read(self.fd, buf)

@@ -34,6 +34,21 @@ impl<'engine> FileRef<'engine> {
     /// # Errors
     ///
     /// Those of [`File::close`]; `EBADF` for a number that is stale.
+    ///
+    /// ```
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let path = std::env::temp_dir().join(format!("efio-ref-close-{}", std::process::id()));
+    /// # std::fs::write(&path, b"hello")?;
+    /// # let engine = Engine::new()?;
+    /// let fd = engine.open(&path, &OpenOptions::new().write(true))?.into_fd();
+    /// engine.file(fd).write(b"HELLO")?;
+    /// engine.file(fd).close()?;
+    /// assert!(engine.file(fd).progress().is_err()); // the number is stale
+    /// # drop(engine);
+    /// # std::fs::remove_file(path) }
+    /// ```
     pub fn close(self) -> io::Result<()> {
         self.file.shared.close(self.file.fd, false)
     }
@@ -43,6 +58,22 @@ impl<'engine> FileRef<'engine> {
     /// # Errors
     ///
     /// Those of [`File::close_sync`]; `EBADF` for a number that is stale.
+    ///
+    /// ```
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let name = format!("efio-ref-close-sync-{}", std::process::id());
+    /// # let path = std::env::temp_dir().join(name);
+    /// # std::fs::write(&path, b"hello")?;
+    /// # let engine = Engine::new()?;
+    /// let fd = engine.open(&path, &OpenOptions::new().write(true))?.into_fd();
+    /// engine.file(fd).write(b"HELLO")?;
+    /// engine.file(fd).close_sync()?; // a `Closed` event without an error: it is durable
+    /// assert!(engine.file(fd).progress().is_err());
+    /// # drop(engine);
+    /// # std::fs::remove_file(path) }
+    /// ```
     pub fn close_sync(self) -> io::Result<()> {
         self.file.shared.close(self.file.fd, true)
     }
@@ -52,6 +83,22 @@ impl<'engine> FileRef<'engine> {
     /// # Errors
     ///
     /// Those of [`File::wait_closed`]; `EBADF` for a number that is stale.
+    ///
+    /// ```
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let name = format!("efio-ref-wait-closed-{}", std::process::id());
+    /// # let path = std::env::temp_dir().join(name);
+    /// # std::fs::write(&path, b"hello")?;
+    /// # let engine = Engine::new()?;
+    /// let fd = engine.open(&path, &OpenOptions::new().write(true))?.into_fd();
+    /// engine.file(fd).write(b"HELLO")?;
+    /// engine.file(fd).wait_closed(Duration::from_secs(10))?;
+    /// assert_eq!(std::fs::read(&path)?, b"HELLO");
+    /// # drop(engine);
+    /// # std::fs::remove_file(path) }
+    /// ```
     pub fn wait_closed(self, timeout: impl Into<Option<Duration>>) -> io::Result<()> {
         self.file
             .shared

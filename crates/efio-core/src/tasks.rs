@@ -17,15 +17,51 @@ impl File {
     /// # Errors
     ///
     /// The error of the open; `EBADF` when closed, `ESHUTDOWN` when the engine ended.
+    ///
+    /// ```
+    /// use futures::executor::block_on;
+    /// use std::future::poll_fn;
+    ///
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let path = std::env::temp_dir().join(format!("efio-poll-open-{}", std::process::id()));
+    /// # std::fs::write(&path, b"hello")?;
+    /// # let engine = Engine::new()?;
+    /// let file = engine.open(&path, &OpenOptions::new().read(true))?;
+    /// block_on(poll_fn(|cx| file.poll_open(cx)))?;
+    /// assert!(file.open_status()?);
+    /// # drop(engine);
+    /// # std::fs::remove_file(path) }
+    /// ```
     pub fn poll_open(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.shared.poll_open(self.fd, cx.waker())
     }
 
-    /// [`read`](Self::read) for a task.
+    /// [`read`](Self::read) for a task. Like that, it may return fewer bytes than asked for in
+    /// mid-file, although the file goes on.
     ///
     /// # Errors
     ///
     /// Those of [`read`](Self::read), but for `WouldBlock`.
+    ///
+    /// ```
+    /// use futures::executor::block_on;
+    /// use std::future::poll_fn;
+    ///
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let path = std::env::temp_dir().join(format!("efio-poll-read-{}", std::process::id()));
+    /// # std::fs::write(&path, b"hello")?;
+    /// # let engine = Engine::new()?;
+    /// let file = engine.open(&path, &OpenOptions::new().read(true))?;
+    /// let mut buf = [0; 16];
+    /// let count = block_on(poll_fn(|cx| file.poll_read(cx, &mut buf)))?;
+    /// assert!(count > 0 && b"hello".starts_with(&buf[..count])); // it may be short
+    /// # drop(engine);
+    /// # std::fs::remove_file(path) }
+    /// ```
     pub fn poll_read(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         self.shared.poll_read(self.fd, cx, buf)
     }
@@ -35,6 +71,27 @@ impl File {
     /// # Errors
     ///
     /// Those of [`read`](Self::read), but for `WouldBlock`.
+    ///
+    /// ```
+    /// use futures::executor::block_on;
+    /// use std::future::poll_fn;
+    /// use std::io::IoSliceMut;
+    ///
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let name = format!("efio-poll-read-vec-{}", std::process::id());
+    /// # let path = std::env::temp_dir().join(name);
+    /// # std::fs::write(&path, b"hello")?;
+    /// # let engine = Engine::new()?;
+    /// let file = engine.open(&path, &OpenOptions::new().read(true))?;
+    /// let (mut head, mut rest) = ([0; 2], [0; 3]);
+    /// let mut bufs = [IoSliceMut::new(&mut head), IoSliceMut::new(&mut rest)];
+    /// let count = block_on(poll_fn(|cx| file.poll_read_vectored(cx, &mut bufs)))?;
+    /// assert!((1..=5).contains(&count)); // it may be short
+    /// # drop(engine);
+    /// # std::fs::remove_file(path) }
+    /// ```
     pub fn poll_read_vectored(
         &self,
         cx: &mut Context<'_>,
@@ -48,6 +105,24 @@ impl File {
     /// # Errors
     ///
     /// Those of [`write`](Self::write), but for `WouldBlock`.
+    ///
+    /// ```
+    /// use futures::executor::block_on;
+    /// use std::future::poll_fn;
+    ///
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let path = std::env::temp_dir().join(format!("efio-poll-write-{}", std::process::id()));
+    /// # std::fs::write(&path, b"hello")?;
+    /// # let engine = Engine::new()?;
+    /// let file = engine.open(&path, &OpenOptions::new().write(true))?;
+    /// assert_eq!(block_on(poll_fn(|cx| file.poll_write(cx, b"HELLO")))?, 5);
+    /// block_on(poll_fn(|cx| file.poll_flush(cx)))?;
+    /// assert_eq!(std::fs::read(&path)?, b"HELLO");
+    /// # drop(engine);
+    /// # std::fs::remove_file(path) }
+    /// ```
     pub fn poll_write(&self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.shared.poll_write(self.fd, cx, buf)
     }
@@ -57,6 +132,27 @@ impl File {
     /// # Errors
     ///
     /// Those of [`write`](Self::write), but for `WouldBlock`.
+    ///
+    /// ```
+    /// use futures::executor::block_on;
+    /// use std::future::poll_fn;
+    /// use std::io::IoSlice;
+    ///
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let name = format!("efio-poll-write-vec-{}", std::process::id());
+    /// # let path = std::env::temp_dir().join(name);
+    /// # std::fs::write(&path, b"hello")?;
+    /// # let engine = Engine::new()?;
+    /// let file = engine.open(&path, &OpenOptions::new().write(true))?;
+    /// let line = [IoSlice::new(b"one "), IoSlice::new(b"line\n")];
+    /// assert_eq!(block_on(poll_fn(|cx| file.poll_write_vectored(cx, &line)))?, 9);
+    /// block_on(poll_fn(|cx| file.poll_flush(cx)))?;
+    /// assert_eq!(std::fs::read(&path)?, b"one line\n");
+    /// # drop(engine);
+    /// # std::fs::remove_file(path) }
+    /// ```
     pub fn poll_write_vectored(
         &self,
         cx: &mut Context<'_>,
@@ -70,6 +166,23 @@ impl File {
     /// # Errors
     ///
     /// Those of [`len`](Self::len), but for `WouldBlock`.
+    ///
+    /// ```
+    /// use futures::executor::block_on;
+    /// use std::future::poll_fn;
+    ///
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let path = std::env::temp_dir().join(format!("efio-poll-len-{}", std::process::id()));
+    /// # std::fs::write(&path, b"hello")?;
+    /// # let engine = Engine::new()?;
+    /// let file = engine.open(&path, &OpenOptions::new().write(true))?;
+    /// file.write(b"HELLO, WORLD")?;
+    /// assert_eq!(block_on(poll_fn(|cx| file.poll_len(cx)))?, 12);
+    /// # drop(engine);
+    /// # std::fs::remove_file(path) }
+    /// ```
     pub fn poll_len(&self, cx: &mut Context<'_>) -> Poll<io::Result<u64>> {
         let notify = Notify::Waker(cx.waker());
         let size = self.shared.size_for(self.fd, notify);
@@ -82,6 +195,24 @@ impl File {
     /// # Errors
     ///
     /// The file's failure, if there was one. `EBADF` when closed.
+    ///
+    /// ```
+    /// use futures::executor::block_on;
+    /// use std::future::poll_fn;
+    ///
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let path = std::env::temp_dir().join(format!("efio-poll-flush-{}", std::process::id()));
+    /// # std::fs::write(&path, b"hello")?;
+    /// # let engine = Engine::new()?;
+    /// let file = engine.open(&path, &OpenOptions::new().write(true))?;
+    /// file.write(b"HELLO")?;
+    /// block_on(poll_fn(|cx| file.poll_flush(cx)))?;
+    /// assert_eq!(file.progress()?.written, 5);
+    /// # drop(engine);
+    /// # std::fs::remove_file(path) }
+    /// ```
     pub fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.shared.poll_flush(self.fd, cx.waker())
     }
@@ -93,6 +224,25 @@ impl File {
     ///
     /// The file's failure, if there was one. `EINVAL` for a mark beyond what was accepted, `EBADF`
     /// when closed.
+    ///
+    /// ```
+    /// use futures::executor::block_on;
+    /// use std::future::poll_fn;
+    ///
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let path = std::env::temp_dir().join(format!("efio-poll-sync-{}", std::process::id()));
+    /// # std::fs::write(&path, b"hello")?;
+    /// # let engine = Engine::new()?;
+    /// let file = engine.open(&path, &OpenOptions::new().write(true))?;
+    /// file.write(b"HELLO")?;
+    /// let mark = file.sync()?;
+    /// block_on(poll_fn(|cx| file.poll_sync(cx, mark)))?;
+    /// assert!(file.progress()?.durable >= mark);
+    /// # drop(engine);
+    /// # std::fs::remove_file(path) }
+    /// ```
     pub fn poll_sync(&self, cx: &mut Context<'_>, mark: u64) -> Poll<io::Result<()>> {
         self.shared.poll_sync(self.fd, mark, cx.waker())
     }
@@ -103,6 +253,27 @@ impl File {
     /// # Errors
     ///
     /// Those of [`take_unwritten`](Self::take_unwritten), but for `WouldBlock`.
+    ///
+    /// ```
+    /// use futures::executor::block_on;
+    /// use std::future::poll_fn;
+    ///
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let name = format!("efio-poll-unwritten-{}", std::process::id());
+    /// # let path = std::env::temp_dir().join(name);
+    /// # std::fs::write(&path, b"hello")?;
+    /// # let engine = Engine::new()?;
+    /// # let options = OpenOptions::new().write(true).create(true);
+    /// # let file = engine.open(path.join("nowhere"), &options)?;
+    /// let accepted = file.write(b"hello").unwrap_or(0); // none if it has failed already
+    /// block_on(poll_fn(|cx| file.poll_open(cx))).unwrap_err(); // `path` is no directory
+    /// let ranges = block_on(poll_fn(|cx| file.poll_unwritten(cx)))?;
+    /// assert_eq!(ranges.iter().map(|range| range.bytes.len()).sum::<usize>(), accepted);
+    /// # drop(engine);
+    /// # std::fs::remove_file(path) }
+    /// ```
     pub fn poll_unwritten(&self, cx: &mut Context<'_>) -> Poll<io::Result<Vec<Unwritten>>> {
         let notify = Notify::Waker(cx.waker());
         let unwritten = self.shared.take_unwritten_for(self.fd, notify);
@@ -116,6 +287,24 @@ impl File {
     ///
     /// The first error of the file. `EBADF` when it was closed by other means before, `ESHUTDOWN`
     /// when the engine ended and left it unwritten.
+    ///
+    /// ```
+    /// use futures::executor::block_on;
+    /// use std::future::poll_fn;
+    ///
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let path = std::env::temp_dir().join(format!("efio-poll-close-{}", std::process::id()));
+    /// # std::fs::write(&path, b"hello")?;
+    /// # let engine = Engine::new()?;
+    /// let mut file = engine.open(&path, &OpenOptions::new().write(true))?;
+    /// file.write(b"HELLO")?;
+    /// block_on(poll_fn(|cx| file.poll_close(cx)))?;
+    /// assert_eq!(std::fs::read(&path)?, b"HELLO");
+    /// # drop(engine);
+    /// # std::fs::remove_file(path) }
+    /// ```
     pub fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.poll_closed(cx.waker())
     }

@@ -6,6 +6,8 @@ use std::io::{self, IoSlice, IoSliceMut, SeekFrom};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+/// A read in mid-file may return fewer bytes than asked for, although the file goes on, as that of
+/// [`File::read`](crate::File::read).
 impl AsyncRead for AsyncFile {
     fn poll_read(
         self: Pin<&mut Self>,

@@ -92,6 +92,25 @@ impl AsyncFile {
     /// # Errors
     ///
     /// Those of [`Engine::open`], and what the kernel says.
+    ///
+    /// ```
+    /// use efio_core::AsyncFile;
+    ///
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let path = std::env::temp_dir().join(format!("efio-async-open-{}", std::process::id()));
+    /// # std::fs::write(&path, b"hello")?;
+    /// # let engine = Engine::new()?;
+    /// # futures::executor::block_on(async {
+    /// let options = OpenOptions::new().write(true);
+    /// let file = AsyncFile::open(&engine, &path, &options).await?;
+    /// assert!(file.get_ref().open_status()?);
+    /// # Ok::<(), std::io::Error>(())
+    /// # })?;
+    /// # drop(engine);
+    /// # std::fs::remove_file(path) }
+    /// ```
     pub async fn open(
         engine: &Engine,
         path: impl AsRef<Path>,
@@ -116,6 +135,27 @@ impl AsyncFile {
     /// # Errors
     ///
     /// The file's failure, if there was one: a failed sync is never retried.
+    ///
+    /// ```
+    /// use efio_core::AsyncFile;
+    ///
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let path = std::env::temp_dir().join(format!("efio-async-sync-{}", std::process::id()));
+    /// # std::fs::write(&path, b"hello")?;
+    /// # let engine = Engine::new()?;
+    /// # futures::executor::block_on(async {
+    /// # let options = OpenOptions::new().write(true);
+    /// # let file = AsyncFile::open(&engine, &path, &options).await?;
+    /// file.get_ref().write(b"HELLO")?; // or `write_all` of tokio or futures
+    /// let mark = file.sync().await?;
+    /// assert!(file.get_ref().progress()?.durable >= mark);
+    /// # Ok::<(), std::io::Error>(())
+    /// # })?;
+    /// # drop(engine);
+    /// # std::fs::remove_file(path) }
+    /// ```
     pub async fn sync(&self) -> io::Result<u64> {
         let mark = self.file.sync()?;
         poll_fn(|cx| self.file.poll_sync(cx, mark)).await?;
@@ -128,16 +168,81 @@ impl AsyncFile {
     /// # Errors
     ///
     /// Those of [`File::poll_unwritten`].
+    ///
+    /// ```
+    /// use efio_core::AsyncFile;
+    /// use std::future::poll_fn;
+    ///
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let name = format!("efio-async-unwritten-{}", std::process::id());
+    /// # let path = std::env::temp_dir().join(name);
+    /// # std::fs::write(&path, b"hello")?;
+    /// # let engine = Engine::new()?;
+    /// # futures::executor::block_on(async {
+    /// # let options = OpenOptions::new().write(true).create(true);
+    /// let file = AsyncFile::from(engine.open(path.join("nowhere"), &options)?);
+    /// let accepted = file.get_ref().write(b"hello").unwrap_or(0); // none if it has failed already
+    /// poll_fn(|cx| file.get_ref().poll_open(cx)).await.unwrap_err(); // `path` is no directory
+    /// let ranges = file.take_unwritten().await?;
+    /// assert_eq!(ranges.iter().map(|range| range.bytes.len()).sum::<usize>(), accepted);
+    /// # Ok::<(), std::io::Error>(())
+    /// # })?;
+    /// # drop(engine);
+    /// # std::fs::remove_file(path) }
+    /// ```
     pub async fn take_unwritten(&self) -> io::Result<Vec<Unwritten>> {
         poll_fn(|cx| self.file.poll_unwritten(cx)).await
     }
 
     /// The file, for the calls that are the same for everybody: progress, failure, statistics.
+    ///
+    /// ```
+    /// use efio_core::AsyncFile;
+    ///
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let name = format!("efio-async-get-ref-{}", std::process::id());
+    /// # let path = std::env::temp_dir().join(name);
+    /// # std::fs::write(&path, b"hello")?;
+    /// # let engine = Engine::new()?;
+    /// # futures::executor::block_on(async {
+    /// let options = OpenOptions::new().write(true);
+    /// let file = AsyncFile::open(&engine, &path, &options).await?;
+    /// assert_eq!(file.get_ref().failure()?, None);
+    /// println!("{:?}", file.get_ref().stats()?);
+    /// # Ok::<(), std::io::Error>(())
+    /// # })?;
+    /// # drop(engine);
+    /// # std::fs::remove_file(path) }
+    /// ```
     pub fn get_ref(&self) -> &File {
         &self.file
     }
 
     /// The file without the io traits.
+    ///
+    /// ```
+    /// use efio_core::AsyncFile;
+    ///
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let path = std::env::temp_dir().join(format!("efio-async-inner-{}", std::process::id()));
+    /// # std::fs::write(&path, b"hello")?;
+    /// # let engine = Engine::new()?;
+    /// # futures::executor::block_on(async {
+    /// let options = OpenOptions::new().write(true);
+    /// let file = AsyncFile::open(&engine, &path, &options).await?;
+    /// let file = file.into_inner();
+    /// assert_eq!(file.write(b"HELLO")?, 5);
+    /// # Ok::<(), std::io::Error>(())
+    /// # })?;
+    /// # drop(engine);
+    /// # std::fs::remove_file(path) }
+    /// ```
     pub fn into_inner(self) -> File {
         self.file
     }

@@ -7,6 +7,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncSeek, AsyncWrite, ReadBuf};
 
+/// A read in mid-file may return fewer bytes than asked for, although the file goes on, as that of
+/// [`File::read`](crate::File::read).
 impl AsyncRead for AsyncFile {
     fn poll_read(
         self: Pin<&mut Self>,

@@ -38,30 +38,94 @@ impl fmt::Debug for Builder {
 
 impl Builder {
     /// Which backend makes the system calls.
+    ///
+    /// ```
+    /// use efio_core::BackendKind;
+    ///
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// let engine = Engine::builder().backend(BackendKind::Pool).start()?;
+    /// assert_eq!(engine.backend().kind, BackendKind::Pool);
+    /// # drop(engine);
+    /// # Ok(()) }
+    /// ```
     pub fn backend(mut self, backend: BackendKind) -> Self {
         self.config.backend = backend;
         self
     }
 
     /// The io mode of files that do not name one.
+    ///
+    /// ```
+    /// use efio_core::IoMode;
+    ///
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let path = std::env::temp_dir().join(format!("efio-io-mode-{}", std::process::id()));
+    /// # std::fs::write(&path, b"hello")?;
+    /// let engine = Engine::builder().io_mode(IoMode::Cached).start()?;
+    /// let file = engine.open(&path, &OpenOptions::new().read(true))?;
+    /// file.blocking(Duration::from_secs(10)).wait_open()?;
+    /// assert_eq!(file.stats()?.mode, IoMode::Cached);
+    /// # drop(engine);
+    /// # std::fs::remove_file(path) }
+    /// ```
     pub fn io_mode(mut self, io_mode: IoMode) -> Self {
         self.config.io_mode = io_mode;
         self
     }
 
     /// Bytes of page memory for all files together; 64 MiB unless set, at least 4 MiB.
+    ///
+    /// ```
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// let engine = Engine::builder().memory_budget(8 << 20).start()?; // 8 MiB
+    /// let refused = Engine::builder().memory_budget(1 << 20).start();
+    /// assert!(refused.is_err()); // less than 4 MiB
+    /// # drop(engine);
+    /// # Ok(()) }
+    /// ```
     pub fn memory_budget(mut self, bytes: usize) -> Self {
         self.config.memory_budget = bytes;
         self
     }
 
     /// How long accepted bytes may stay in memory; 1 s unless set.
+    ///
+    /// ```
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// let engine = Engine::builder().flush_interval(Duration::from_millis(100)).start()?;
+    /// let refused = Engine::builder().flush_interval(Duration::ZERO).start();
+    /// assert!(refused.is_err()); // a sync writes at once
+    /// # drop(engine);
+    /// # Ok(()) }
+    /// ```
     pub fn flush_interval(mut self, interval: Duration) -> Self {
         self.config.flush_interval = interval;
         self
     }
 
     /// How many files may be open at once; 65 536 unless set.
+    ///
+    /// ```
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let path = std::env::temp_dir().join(format!("efio-max-files-{}", std::process::id()));
+    /// # std::fs::write(&path, b"hello")?;
+    /// let engine = Engine::builder().max_files(1).start()?;
+    /// let options = OpenOptions::new().read(true);
+    /// let only = engine.open(&path, &options)?;
+    /// assert!(engine.open(&path, &options).is_err()); // EMFILE
+    /// # drop(engine);
+    /// # std::fs::remove_file(path) }
+    /// ```
     pub fn max_files(mut self, files: u32) -> Self {
         self.config.max_files = files;
         self
@@ -69,12 +133,34 @@ impl Builder {
 
     /// Bytes that one file may have accepted and not yet written; a quarter of the budget
     /// unless set.
+    ///
+    /// ```
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// let engine = Engine::builder().write_behind(256 << 10).start()?; // 256 KiB
+    /// let refused = Engine::builder().write_behind(1).start();
+    /// assert!(refused.is_err()); // less than 4 KiB
+    /// # drop(engine);
+    /// # Ok(()) }
+    /// ```
     pub fn write_behind(mut self, bytes: usize) -> Self {
         self.config.write_behind = Some(bytes);
         self
     }
 
     /// Bytes that one file may read ahead; an eighth of the budget unless set.
+    ///
+    /// ```
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// let engine = Engine::builder().read_ahead(1 << 20).start()?; // 1 MiB
+    /// let refused = Engine::builder().read_ahead(1).start();
+    /// assert!(refused.is_err()); // less than 4 KiB
+    /// # drop(engine);
+    /// # Ok(()) }
+    /// ```
     pub fn read_ahead(mut self, bytes: usize) -> Self {
         self.config.read_ahead = Some(bytes);
         self
@@ -82,12 +168,34 @@ impl Builder {
 
     /// The smallest page that a stream uses: a power of two from 4 KiB to 2 MiB; 4 KiB unless set.
     /// Streams begin with it and grow. Smaller ones serve when memory is short.
+    ///
+    /// ```
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// let engine = Engine::builder().page_min(16 << 10).start()?; // 16 KiB
+    /// let refused = Engine::builder().page_min(5000).start();
+    /// assert!(refused.is_err()); // no power of two
+    /// # drop(engine);
+    /// # Ok(()) }
+    /// ```
     pub fn page_min(mut self, bytes: usize) -> Self {
         self.config.page_min = bytes;
         self
     }
 
     /// The largest page that a stream uses: a power of two from 4 KiB to 2 MiB; 2 MiB unless set.
+    ///
+    /// ```
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// let engine = Engine::builder().page_max(64 << 10).start()?; // 64 KiB
+    /// let refused = Engine::builder().page_max(5000).start();
+    /// assert!(refused.is_err()); // no power of two
+    /// # drop(engine);
+    /// # Ok(()) }
+    /// ```
     pub fn page_max(mut self, bytes: usize) -> Self {
         self.config.page_max = bytes;
         self
@@ -95,18 +203,51 @@ impl Builder {
 
     /// Bytes of the first read when reading ahead begins: a power of two from 4 KiB to 2 MiB;
     /// 64 KiB unless set.
+    ///
+    /// ```
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// let engine = Engine::builder().first_read(128 << 10).start()?; // 128 KiB
+    /// let refused = Engine::builder().first_read(5000).start();
+    /// assert!(refused.is_err()); // no power of two
+    /// # drop(engine);
+    /// # Ok(()) }
+    /// ```
     pub fn first_read(mut self, bytes: usize) -> Self {
         self.config.first_read = bytes;
         self
     }
 
     /// What the names of the engine's threads begin with, 1 to 8 bytes; `efio` unless set.
+    ///
+    /// ```
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// let engine = Engine::builder().thread_name("log").start()?;
+    /// let refused = Engine::builder().thread_name("too long a name").start();
+    /// assert!(refused.is_err()); // more than 8 bytes
+    /// # drop(engine);
+    /// # Ok(()) }
+    /// ```
     pub fn thread_name(mut self, name: impl Into<String>) -> Self {
         self.config.thread_name = name.into();
         self
     }
 
     /// Worker threads, of both backends; 4 unless set.
+    ///
+    /// ```
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// let engine = Engine::builder().workers(2).start()?;
+    /// let refused = Engine::builder().workers(0).start();
+    /// assert!(refused.is_err()); // at least one
+    /// # drop(engine);
+    /// # Ok(()) }
+    /// ```
     pub fn workers(mut self, workers: usize) -> Self {
         self.config.workers = workers;
         self
@@ -114,6 +255,20 @@ impl Builder {
 
     /// How long an engine that is dropped without shutdown may take to write what it accepted;
     /// 10 s unless set.
+    ///
+    /// ```
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let name = format!("efio-drop-deadline-{}", std::process::id());
+    /// # let path = std::env::temp_dir().join(name);
+    /// # std::fs::write(&path, b"hello")?;
+    /// let engine = Engine::builder().drop_deadline(Duration::from_secs(30)).start()?;
+    /// engine.open(&path, &OpenOptions::new().write(true))?.write(b"HELLO")?;
+    /// drop(engine); // waits for 30 s at most
+    /// assert_eq!(std::fs::read(&path)?, b"HELLO");
+    /// # std::fs::remove_file(path) }
+    /// ```
     pub fn drop_deadline(mut self, deadline: Duration) -> Self {
         self.config.drop_deadline = deadline;
         self
@@ -121,6 +276,19 @@ impl Builder {
 
     /// For a callback that only records its events: the report of the shutdown names a failure all
     /// the same. `true` unless set.
+    ///
+    /// ```
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// let engine = Engine::builder()
+    ///     .on_event(|event| println!("{event:?}")) // handles no failure
+    ///     .callback_reports_failures(false)
+    ///     .start()?;
+    /// let report = engine.shutdown(Duration::from_secs(10))?;
+    /// assert!(report.failed.is_empty(), "{report:?}"); // nothing failed
+    /// # Ok(()) }
+    /// ```
     pub fn callback_reports_failures(mut self, reports: bool) -> Self {
         self.config.callback_reports_failures = reports;
         self
@@ -172,6 +340,18 @@ impl Builder {
     ///
     /// A [`Waker`](std::task::Waker) is woken with the signals blocked in any case. A process that
     /// it starts by [`std::process::Command`] has an empty mask all the same.
+    ///
+    /// ```
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// let engine = Engine::builder()
+    ///     .on_event(|event| println!("{event:?}")) // starts no process
+    ///     .keep_signals_blocked(true)
+    ///     .start()?;
+    /// # drop(engine);
+    /// # Ok(()) }
+    /// ```
     pub fn keep_signals_blocked(mut self, keep: bool) -> Self {
         self.keeps_signals_blocked = keep;
         self
@@ -185,6 +365,20 @@ impl Builder {
     /// `EFIO_BACKEND` that names no backend; [`io::ErrorKind::Unsupported`] for a backend that was
     /// asked for and is not to be had, and where an eventfd cannot be used; what the kernel says when
     /// it refuses memory, descriptors or threads.
+    ///
+    /// ```
+    /// use std::io::ErrorKind;
+    ///
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// let engine = Engine::builder().workers(2).start()?;
+    /// let error = Engine::builder().workers(0).start().err().expect("out of range");
+    /// assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    /// assert_eq!(error.to_string(), "workers is 0; it must be from 1 to 1024");
+    /// # drop(engine);
+    /// # Ok(()) }
+    /// ```
     pub fn start(self) -> io::Result<Engine> {
         let shared = Shared::new(self.config)?;
         let (driver, backend) =

@@ -67,6 +67,17 @@ impl Engine {
     /// # Errors
     ///
     /// What [`Builder::start`] says.
+    ///
+    /// ```
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// let engine = Engine::new()?;
+    /// assert_eq!(engine.stats().callback_panics, 0);
+    /// println!("{}", engine.backend().reason);
+    /// # drop(engine);
+    /// # Ok(()) }
+    /// ```
     pub fn new() -> io::Result<Self> {
         Self::builder().start()
     }
@@ -90,6 +101,17 @@ impl Engine {
     }
 
     /// An engine to be configured.
+    ///
+    /// ```
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// let builder = Engine::builder().thread_name("log").workers(2);
+    /// let engine = builder.start()?;
+    /// assert_eq!(engine.events().try_next(), None);
+    /// # drop(engine);
+    /// # Ok(()) }
+    /// ```
     pub fn builder() -> Builder {
         Builder::default()
     }
@@ -114,28 +136,106 @@ impl Engine {
     /// directory, and `ESPIPE` for anything else that is not a regular file. None of them is
     /// `EAGAIN`: while another process holds a lease on the file the open is pending, for 90 s at
     /// most; then it fails with `EBUSY`.
+    ///
+    /// ```
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let path = std::env::temp_dir().join(format!("efio-open-{}", std::process::id()));
+    /// # let engine = Engine::new()?;
+    /// let options = OpenOptions::new().write(true).create(true);
+    /// let file = engine.open(&path, &options)?; // returns at once
+    /// file.write(b"hello")?; // accepted meanwhile
+    /// file.blocking(Duration::from_secs(10)).wait_open()?;
+    /// assert!(path.exists());
+    /// # drop(engine);
+    /// # std::fs::remove_file(path) }
+    /// ```
     pub fn open(&self, path: impl AsRef<Path>, options: &OpenOptions) -> io::Result<File> {
         let fd = self.shared.open(path.as_ref(), options)?;
         Ok(File::new(Arc::clone(&self.shared), fd))
     }
 
     /// What became ready.
+    ///
+    /// ```
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let path = std::env::temp_dir().join(format!("efio-events-{}", std::process::id()));
+    /// # std::fs::write(&path, b"hello")?;
+    /// # let engine = Engine::new()?;
+    /// # let mut poll = mio::Poll::new()?;
+    /// # let queue = std::os::fd::AsRawFd::as_raw_fd(engine.events());
+    /// # let mut source = mio::unix::SourceFd(&queue);
+    /// # poll.registry().register(&mut source, mio::Token(0), mio::Interest::READABLE)?;
+    /// # let mut ready = mio::Events::with_capacity(16);
+    /// let file = engine.open(&path, &OpenOptions::new().read(true))?;
+    /// poll.poll(&mut ready, None)?; // `engine.events()` is registered with it
+    /// for event in engine.events().drain() {
+    ///     assert_eq!(event.fd, file.fd());
+    /// }
+    /// # drop(engine);
+    /// # std::fs::remove_file(path) }
+    /// ```
     pub fn events(&self) -> &EventQueue {
         &self.shared.events
     }
 
     /// Who makes the system calls, and why it is that one.
+    ///
+    /// ```
+    /// use efio_core::BackendKind;
+    ///
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let engine = Engine::new()?;
+    /// let backend = engine.backend();
+    /// println!("{:?}: {}", backend.kind, backend.reason);
+    /// assert_ne!(backend.kind, BackendKind::Auto); // it is one or the other
+    /// # drop(engine);
+    /// # Ok(()) }
+    /// ```
     pub fn backend(&self) -> &BackendInfo {
         &self.backend
     }
 
     /// What the engine has done so far.
+    ///
+    /// ```
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let path = std::env::temp_dir().join(format!("efio-stats-{}", std::process::id()));
+    /// # std::fs::write(&path, b"hello")?;
+    /// # let engine = Engine::new()?;
+    /// let file = engine.open(&path, &OpenOptions::new().read(true))?;
+    /// file.blocking(Duration::from_secs(10)).wait_readable()?;
+    /// let stats = engine.stats();
+    /// println!("{} bytes read with {} operations", stats.read.total(), stats.ops);
+    /// assert_eq!(stats.written.total(), 0);
+    /// # drop(engine);
+    /// # std::fs::remove_file(path) }
+    /// ```
     pub fn stats(&self) -> Stats {
         self.shared.stats()
     }
 
     /// System calls that this process may not make, as in a container or sandbox, and that another
     /// one stood in for, in any engine so far. Without `statx` there is no direct IO.
+    ///
+    /// ```
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let engine = Engine::new()?;
+    /// for call in engine.refused_calls() {
+    ///     println!("{call} is not allowed here");
+    /// }
+    /// # drop(engine);
+    /// # Ok(()) }
+    /// ```
     pub fn refused_calls(&self) -> Vec<&'static str> {
         refused::names()
     }
@@ -155,11 +255,8 @@ impl Engine {
     /// assert_eq!(engine.file(fd).write(b"hello")?, 5);
     /// engine.file(fd).close()?;
     /// assert!(engine.file(fd).write(b"stale").is_err());
-    /// # std::fs::remove_file(path).or_else(|error| match error.kind() {
-    /// #     std::io::ErrorKind::NotFound => Ok(()), // not yet opened
-    /// #     _ => Err(error),
-    /// # })?;
-    /// # Ok(()) }
+    /// # drop(engine);
+    /// # std::fs::remove_file(path) }
     /// ```
     pub fn file(&self, fd: Fd) -> FileRef<'_> {
         FileRef::new(&self.shared, fd)
@@ -172,6 +269,19 @@ impl Engine {
     ///
     /// `EINVAL` for no bytes or more than [`Buffer::MAX_LEN`], `EAGAIN` when the budget is used up,
     /// `ENOMEM` when the kernel refuses memory.
+    ///
+    /// ```
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let engine = Engine::new()?;
+    /// let mut buffer = engine.buffer(5000)?;
+    /// assert!(buffer.iter().all(|&byte| byte == 0));
+    /// buffer[..5].copy_from_slice(b"hello");
+    /// assert_eq!((buffer.len(), buffer.capacity()), (5000, 8192));
+    /// # drop(engine);
+    /// # Ok(()) }
+    /// ```
     pub fn buffer(&self, len: usize) -> io::Result<Buffer> {
         self.shared.buffer(len)
     }
@@ -190,6 +300,21 @@ impl Engine {
     ///
     /// `EDEADLK` in a callback of this engine, which waits for nobody: the engine then ends in the
     /// background. `EIO` when the driver died, which would be a bug of efio.
+    ///
+    /// ```
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let path = std::env::temp_dir().join(format!("efio-shutdown-{}", std::process::id()));
+    /// # std::fs::write(&path, b"hello")?;
+    /// # let engine = Engine::new()?;
+    /// let file = engine.open(&path, &OpenOptions::new().write(true))?;
+    /// file.write(b"HELLO")?;
+    /// let report = engine.shutdown(Duration::from_secs(10))?;
+    /// assert!(report.is_clean(), "{report:?}");
+    /// assert_eq!(std::fs::read(&path)?, b"HELLO");
+    /// # std::fs::remove_file(path) }
+    /// ```
     pub fn shutdown(mut self, timeout: Duration) -> io::Result<ShutdownReport> {
         self.stop(timeout)
     }

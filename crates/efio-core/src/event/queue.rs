@@ -79,6 +79,27 @@ impl EventQueue {
     /// Takes the oldest event; `None` when none is available. Take events until then before waiting
     /// again: the descriptor is cleared by the call that returns `None`.
     /// In a forked child there are no events.
+    ///
+    /// ```
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let path = std::env::temp_dir().join(format!("efio-try-next-{}", std::process::id()));
+    /// # std::fs::write(&path, b"hello")?;
+    /// # let engine = Engine::new()?;
+    /// # let mut poll = mio::Poll::new()?;
+    /// # let queue = std::os::fd::AsRawFd::as_raw_fd(engine.events());
+    /// # let mut source = mio::unix::SourceFd(&queue);
+    /// # poll.registry().register(&mut source, mio::Token(0), mio::Interest::READABLE)?;
+    /// # let mut ready = mio::Events::with_capacity(16);
+    /// let file = engine.open(&path, &OpenOptions::new().read(true))?;
+    /// poll.poll(&mut ready, None)?; // the queue is registered with it
+    /// while let Some(event) = engine.events().try_next() {
+    ///     assert_eq!(event.fd, file.fd());
+    /// }
+    /// # drop(engine);
+    /// # std::fs::remove_file(path) }
+    /// ```
     pub fn try_next(&self) -> Option<Event> {
         if self.fork_guard.is_child() {
             return None;
@@ -87,6 +108,29 @@ impl EventQueue {
     }
 
     /// All events that wait now, oldest first; ends when [`try_next`](Self::try_next) gives `None`.
+    ///
+    /// ```
+    /// use efio_core::EventKind;
+    ///
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let path = std::env::temp_dir().join(format!("efio-drain-{}", std::process::id()));
+    /// # std::fs::write(&path, b"hello")?;
+    /// # let engine = Engine::new()?;
+    /// # let mut poll = mio::Poll::new()?;
+    /// # let queue = std::os::fd::AsRawFd::as_raw_fd(engine.events());
+    /// # let mut source = mio::unix::SourceFd(&queue);
+    /// # poll.registry().register(&mut source, mio::Token(0), mio::Interest::READABLE)?;
+    /// # let mut ready = mio::Events::with_capacity(16);
+    /// let file = engine.open(&path, &OpenOptions::new().read(true))?;
+    /// poll.poll(&mut ready, None)?; // the queue is registered with it
+    /// let kinds: Vec<EventKind> = engine.events().drain().map(|event| event.kind).collect();
+    /// println!("{kinds:?}"); // [Opened]
+    /// assert!(engine.events().try_next().is_none());
+    /// # drop(engine);
+    /// # std::fs::remove_file(path) }
+    /// ```
     pub fn drain(&self) -> impl Iterator<Item = Event> + '_ {
         std::iter::from_fn(|| self.try_next())
     }

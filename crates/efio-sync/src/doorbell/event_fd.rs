@@ -23,14 +23,16 @@ use crate::shim::platform::WakeFd;
 /// use efio_sync::{Doorbell, EventFd};
 ///
 /// let bell = Doorbell::new(EventFd::new()?);
-/// if bell.arm() {
-///     // Here: poll `bell.alarm()` together with the sockets, until one of them is ready.
-///     # bell.ring();
-///     bell.alarm().wait(None);
-///     if bell.disarm() {
-///         bell.alarm().clear();
-///     }
-/// }
+/// std::thread::scope(|scope| {
+///     scope.spawn(|| bell.ring());
+///     if bell.arm() {
+///         // Sleeps in poll(2). A loop polls `bell.alarm()` there together with its sockets.
+///         bell.alarm().wait(None);
+///         if bell.disarm() {
+///             bell.alarm().clear();
+///         }
+///     } // else it was rung before
+/// });
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Debug)]
