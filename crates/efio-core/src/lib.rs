@@ -18,6 +18,9 @@
 //!
 //! The crates below are re-exported: [`sync`], [`queue`], [`chunks`], [`bstream`].
 
+// What only tasks, the simulation and the models use is looked at where these are built.
+#![cfg_attr(not(feature = "__sim"), allow(dead_code))]
+
 #[cfg(any(feature = "futures-io", feature = "tokio"))]
 mod aio;
 mod backend;
@@ -51,11 +54,14 @@ pub mod transfer;
 mod workdir;
 
 /// The protocols between caller and driver, for the loom models. Not part of the stable API.
+#[cfg(feature = "__sim")]
 #[doc(hidden)]
 pub mod model;
 /// An engine over a simulated disk, for tests. Not part of the stable API.
+#[cfg(feature = "__sim")]
 #[doc(hidden)]
 pub mod sim;
+#[cfg(feature = "__sim")]
 #[doc(hidden)]
 pub use sim::SimOptions;
 

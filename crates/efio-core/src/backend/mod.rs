@@ -14,6 +14,7 @@
 
 mod pool;
 mod select;
+#[cfg(feature = "__sim")]
 mod sim;
 mod work_queue;
 
@@ -39,6 +40,7 @@ cfg_if::cfg_if! {
 
 pub use pool::PoolBackend;
 pub use select::{BackendInfo, Selected, start};
+#[cfg(feature = "__sim")]
 pub use sim::{Foreign, Memory, SimDisk, SimInode, SimMemory, SimOpen, SimOptions, SimStore};
 pub use uring::UringBackend;
 pub use work_queue::WorkQueue;

@@ -36,6 +36,7 @@ impl BackendInfo {
         }
     }
 
+    #[cfg(feature = "__sim")]
     /// The backend of an engine over a simulated disk.
     pub(crate) fn simulated() -> Self {
         Self::new(BackendKind::Auto, "a simulated disk")

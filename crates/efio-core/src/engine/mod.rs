@@ -91,6 +91,7 @@ impl Engine {
         }
     }
 
+    #[cfg(feature = "__sim")]
     /// The caller's side alone; somebody else drives.
     pub(crate) fn without_driver(shared: Arc<Shared>) -> Self {
         Self {
