@@ -57,8 +57,11 @@ impl Client {
         let state = &self.paths[usize::from(open.path)];
         let inode = self.store.inode(&path(open.path));
         let inode = inode.expect("an opened file exists");
+        let record = lock(&inode).open(open.oracle.number).cloned();
         let Some(found) = lock(&inode).found_by(open.oracle.number) else {
-            let has_effects = open.truncates || open.oracle.accepted() > 0;
+            // In a file that it made there was nothing to truncate.
+            let truncates = open.truncates && !record.is_some_and(|record| record.made);
+            let has_effects = truncates || open.oracle.accepted() > 0;
             assert!(open.file.is_none() && !has_effects, "overtaken (F85)");
             open.is_overtaken = true;
             return;
