@@ -41,6 +41,9 @@ pub struct PathState {
     pub last: Option<Oracle>,
     /// The number of that open, or of the last one before the engine began.
     pub number: u32,
+    /// The kernel completed an open of it that the engine never reported: the file may be new, and
+    /// its name not durable.
+    pub is_touched: bool,
 }
 
 /// Calls the engine, from outside and from inside callbacks.

@@ -27,7 +27,9 @@ impl Harness<'_> {
                 let inode = inode.expect("an opened file exists");
                 open.oracle.holds_a_prefix(&inode);
                 state.record(content.clone(), open.oracle);
-            } else if is_known.is_none() && is_alone {
+            } else if is_known.is_some() {
+                state.is_touched = true;
+            } else if is_alone {
                 assert!(content == state.content, "an open that had no effect");
             }
             state.content = content;
@@ -55,9 +57,10 @@ impl Harness<'_> {
             let content = inode.map(|inode| lock(&inode).current().to_vec());
             match state.last.take().filter(|_| !touched.contains(&number)) {
                 Some(oracle) => oracle.survives(content.as_deref()),
-                None if touched.contains(&number) => {}
+                None if touched.contains(&number) || state.is_touched => {}
                 None => assert!(content == state.content, "a file that was never opened"),
             }
+            state.is_touched = false;
             state.content = content;
         }
     }
