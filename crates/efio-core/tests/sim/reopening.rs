@@ -58,7 +58,10 @@ impl Client {
         let inode = self.store.inode(&path(open.path));
         let inode = inode.expect("an opened file exists");
         let record = lock(&inode).open(open.oracle.number).cloned();
-        let Some(found) = lock(&inode).found_by(open.oracle.number) else {
+        // What a cancelled open found empty before it waited, others may have filled meanwhile.
+        let is_stale = open.is_cancelled && lock(&inode).is_passed(open.oracle.number);
+        let found = lock(&inode).found_by(open.oracle.number);
+        let Some(found) = found.filter(|_| !is_stale) else {
             // In a file that it made there was nothing to truncate.
             let truncates = open.truncates && !record.is_some_and(|record| record.made);
             let has_effects = truncates || open.oracle.accepted() > 0;

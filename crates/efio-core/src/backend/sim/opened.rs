@@ -63,7 +63,7 @@ impl SimInode {
     }
 
     /// Whether an op of a later open has used the file already.
-    fn is_passed(&self, number: u32) -> bool {
+    pub fn is_passed(&self, number: u32) -> bool {
         let mut later = self.opens.range(number + 1..);
         later.any(|(_, open)| open.before.is_some())
     }
