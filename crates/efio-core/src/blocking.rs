@@ -342,12 +342,6 @@ impl Shared {
     /// Closes the file of this number and waits until that is done.
     pub(crate) fn close_and_wait(&self, fd: Fd, timeout: Option<Duration>) -> io::Result<()> {
         let mut closing = None;
-        self.block_on(timeout, |waker| {
-            let answer = match &closing {
-                Some(answer) => answer,
-                None => closing.insert(self.close_with_result(fd)?),
-            };
-            self.poll_oneshot(answer, waker)
-        })
+        self.block_on(timeout, |waker| self.poll_closed(fd, &mut closing, waker))
     }
 }

@@ -283,6 +283,19 @@ pub enum Outcome<F> {
     NotYet(Box<OpenSpec>),
 }
 
+impl<F> Outcome<F> {
+    /// Returns how many bytes an op moved that neither opens nor syncs a file.
+    pub fn transferred(&self) -> Result<usize, Errno> {
+        match self {
+            Self::Done(n) => Ok(*n),
+            Self::Failed(errno) => Err(*errno),
+            Self::Opened(..) | Self::Synced(_) | Self::NotYet(_) => {
+                unreachable!("a read or a write opens nothing")
+            }
+        }
+    }
+}
+
 /// The completion of an op.
 #[derive(Debug)]
 pub struct Completion<F> {

@@ -310,10 +310,6 @@ impl File {
     }
 
     pub(crate) fn poll_closed(&mut self, waker: &Waker) -> Poll<io::Result<()>> {
-        let answer = match &mut self.closing {
-            Some(answer) => answer,
-            none => none.insert(self.shared.close_with_result(self.fd)?),
-        };
-        self.shared.poll_oneshot(answer, waker)
+        self.shared.poll_closed(self.fd, &mut self.closing, waker)
     }
 }

@@ -117,6 +117,20 @@ impl Shared {
         }))
     }
 
+    /// Closes the file on the first poll, which sets `closing`. Ready once it is closed.
+    pub fn poll_closed(
+        &self,
+        fd: Fd,
+        closing: &mut Option<Receiver<()>>,
+        waker: &Waker,
+    ) -> Poll<io::Result<()>> {
+        let receiver = match closing {
+            Some(receiver) => receiver,
+            none => none.insert(self.close_with_result(fd)?),
+        };
+        self.poll_oneshot(receiver, waker)
+    }
+
     /// Polls a result from the driver. Ready once the driver has sent it.
     pub fn poll_oneshot<T: Copy>(
         &self,

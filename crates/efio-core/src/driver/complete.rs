@@ -85,13 +85,7 @@ impl<B: Backend> Driver<B> {
         outcome: Outcome<B::File>,
         block: Option<Block>,
     ) {
-        let result = match outcome {
-            Outcome::Done(n) => Ok(n),
-            Outcome::Failed(errno) => Err(errno),
-            Outcome::Opened(..) | Outcome::Synced(_) | Outcome::NotYet(_) => {
-                unreachable!("a read opens nothing")
-            }
-        };
+        let result = outcome.transferred();
         let Some(block) = block else {
             // The memory was lost with its op (F54); an error without memory ends the run.
             let errno = result.err().unwrap_or(Errno(libc::EIO));

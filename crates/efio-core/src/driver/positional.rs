@@ -133,13 +133,7 @@ impl<B: Backend> Driver<B> {
         outcome: Outcome<B::File>,
         block: Option<Block>,
     ) {
-        let result = match outcome {
-            Outcome::Done(n) => Ok(n),
-            Outcome::Failed(errno) => Err(errno),
-            Outcome::Opened(..) | Outcome::Synced(_) | Outcome::NotYet(_) => {
-                unreachable!("a positional op opens nothing")
-            }
-        };
+        let result = outcome.transferred();
         let Some(positional) = &mut file.positional else {
             unreachable!("the plan stays")
         };

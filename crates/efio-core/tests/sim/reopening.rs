@@ -57,12 +57,13 @@ impl Client {
         let state = &self.paths[usize::from(open.path)];
         let inode = self.store.inode(&path(open.path));
         let inode = inode.expect("an opened file exists");
-        let record = lock(&inode).open(open.oracle.number).cloned();
         // What a cancelled open found empty before it waited, others may have filled meanwhile.
         let is_stale = open.is_cancelled && lock(&inode).is_passed(open.oracle.number);
         let found = lock(&inode).found_by(open.oracle.number);
         let Some(found) = found.filter(|_| !is_stale) else {
             // In a file that it made there was nothing to truncate.
+            let inode = lock(&inode);
+            let record = inode.open(open.oracle.number);
             let truncates = open.truncates && !record.is_some_and(|record| record.made);
             let has_effects = truncates || open.oracle.accepted() > 0;
             assert!(open.file.is_none() && !has_effects, "overtaken (F85)");
