@@ -1,8 +1,8 @@
 //! One turn: one peer, one scenario, a process of its own.
 
-use crate::Options;
 use crate::measure::cache;
-use crate::scenarios::{Case, Sampler};
+use crate::options::Options;
+use crate::scenarios::{self, Case, Sampler};
 use efio_benches::record::Figures;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -24,8 +24,8 @@ pub fn turn(options: &Options, number: usize) -> io::Result<()> {
         scenario,
         files,
         quick: options.quick,
-        input: crate::runner::input_dir(options, scenario, files),
-        output: crate::runner::output_dir(options, (scenario, files), peer, number),
+        input: options.input_dir(scenario, files),
+        output: options.output_dir((scenario, files), peer, number),
     };
     many_descriptors();
     // The caches were dropped, and parts of this program with them.
@@ -50,7 +50,7 @@ fn finish(case: &Case, sampler: Sampler) -> io::Result<Answer> {
         figures.resident.0 += resident;
         figures.resident.1 += pages;
     }
-    case.verify()?;
+    scenarios::verify(case)?;
     Ok(Answer::Done {
         steal,
         figures: Box::new(figures),

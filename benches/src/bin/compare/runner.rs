@@ -2,9 +2,10 @@
 
 use crate::child::Answer;
 use crate::measure::{cache, system};
+use crate::memory;
+use crate::options::Options;
 use crate::peers::Entry;
 use crate::scenarios::Case;
-use crate::{Options, memory};
 use efio_benches::catalog::Scenario;
 use efio_benches::record::{Measurement, Outcome, Record};
 use std::fs::{self, File};
@@ -21,35 +22,6 @@ const STEAL: f64 = 0.1;
 const REPEATS: usize = 3;
 /// A turn that takes longer is ended, and has failed.
 const TIMEOUT: Duration = Duration::from_secs(40);
-
-/// Where the files to read are: the same for all peers.
-pub fn input_dir(options: &Options, scenario: &Scenario, files: usize) -> PathBuf {
-    let kind = match scenario.name {
-        "random" => "read",
-        other => other,
-    };
-    let size = if options.quick && kind == scenario.name {
-        "-quick"
-    } else {
-        ""
-    };
-    options.dir.join(format!("in-{kind}-{files}{size}"))
-}
-
-/// Where the files of a turn go that are written.
-pub fn output_dir(
-    options: &Options,
-    case: (&Scenario, usize),
-    peer: &Entry,
-    turn: usize,
-) -> PathBuf {
-    let (scenario, files) = case;
-    let turn = format!("{}-{turn}", peer.name);
-    options
-        .dir
-        .join(format!("out-{}-{files}", scenario.name))
-        .join(turn)
-}
 
 /// Runs all that the options ask for.
 pub fn all(options: &Options) -> io::Result<()> {
@@ -73,7 +45,7 @@ pub fn all(options: &Options) -> io::Result<()> {
                 scenario,
                 files,
                 quick: options.quick,
-                input: input_dir(options, scenario, files),
+                input: options.input_dir(scenario, files),
                 output: PathBuf::new(),
             };
             one(options, case, &mut record)?;
@@ -130,7 +102,7 @@ fn turn(options: &Options, case: &mut Case, peer: &Entry, round: usize) -> io::R
     case.prepare()?;
     for repeats in 0.. {
         let number = round * (REPEATS + 1) + repeats;
-        case.output = output_dir(options, (case.scenario, case.files), peer, number);
+        case.output = options.output_dir((case.scenario, case.files), peer, number);
         let (steal, outcome) = match process(options, case, peer, number)? {
             Answer::Done { steal, figures } => (steal, Outcome::Done(figures)),
             Answer::Absent(why) => (0.0, Outcome::Absent(why)),

@@ -1,7 +1,8 @@
-//! The tables of a scenario that is measured with ever more files: a column for each number of them.
+//! The tables of a scenario that is measured with ever more files: a column for each number of
+//! them.
 
+use crate::markdown::{heading, line, name, ratio, shown};
 use crate::summary::{Case, OURS, Row, count};
-use crate::tables::{heading, line, name, ratio, shown};
 
 /// Its figures, what efio is in comparison, and what it costs.
 pub fn tables(cases: &[&Case<'_>]) -> String {

@@ -1,7 +1,7 @@
 //! All scenarios in one table: efio beside the best peer of each, and beside the limit.
 
+use crate::markdown::{figure, heading, line, ratio};
 use crate::summary::{Case, LIMIT, OURS, Spread, headline};
-use crate::tables::{figure, heading, line, ratio};
 use efio_benches::catalog::HELD;
 
 /// The rows of the short table.

@@ -1,7 +1,7 @@
 //! A scenario's calls, apart by what they are for.
 
+use crate::markdown::{figure, heading, line, name};
 use crate::summary::{Case, Row};
-use crate::tables::{figure, heading, line, name};
 use efio_benches::record::{Figures, KINDS, Latency};
 
 /// The table after that of all calls; empty where they were not separated.

@@ -10,6 +10,7 @@
 mod growth;
 mod headline;
 mod kinds;
+mod markdown;
 mod plots;
 mod primitives;
 mod summary;

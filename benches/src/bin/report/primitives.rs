@@ -1,6 +1,6 @@
 //! The primitives in one table, from what their benches measured.
 
-use crate::tables::{figure, heading, line};
+use crate::markdown::{figure, heading, line};
 use efio_benches::primitives::{Comparison, Record, Row};
 
 /// What a line shows: how it is called, whose figure it is, and in which comparison.

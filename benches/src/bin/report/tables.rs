@@ -1,6 +1,7 @@
 //! The tables, and what has to be known to read them.
 
-use crate::summary::{Case, OURS, Row, Spread};
+use crate::markdown::{figure, heading, line, name, ratio, shown};
+use crate::summary::{Case, OURS, Row};
 use crate::{growth, kinds};
 use efio_benches::catalog::SCENARIOS;
 use efio_benches::record::{Figures, Machine};
@@ -207,62 +208,10 @@ fn cells(case: &Case<'_>, row: &Row<'_>, late: bool, width: usize) -> String {
     line(&cells)
 }
 
-/// efio's own stand out.
-pub fn name(peer: &str) -> String {
-    match peer.starts_with(OURS) {
-        true => format!("**{peer}**"),
-        false => peer.to_owned(),
-    }
-}
-
-/// A ratio with its spread.
-pub fn ratio(spread: Spread) -> String {
-    let Spread {
-        least,
-        median,
-        greatest,
-    } = spread;
-    format!("{median:.2} ({least:.2} … {greatest:.2})")
-}
-
 fn at(times: &[(f64, f64)], ranks: &[f64]) -> String {
     let one = |rank: &f64| {
         let found = times.iter().find(|(at, _)| *at >= rank - 1e-9);
         found.map_or("–".to_owned(), |&(_, micros)| figure(micros))
     };
     ranks.iter().map(one).collect::<Vec<_>>().join(" / ")
-}
-
-/// A figure with its spread.
-pub fn shown(spread: Spread) -> String {
-    let Spread {
-        least,
-        median,
-        greatest,
-    } = spread;
-    format!(
-        "{} ({} … {})",
-        figure(median),
-        figure(least),
-        figure(greatest)
-    )
-}
-
-/// Three digits, or all before the point.
-pub fn figure(value: f64) -> String {
-    match value.abs() {
-        v if v >= 99.95 => format!("{value:.0}"),
-        v if v >= 9.995 => format!("{value:.1}"),
-        _ => format!("{value:.2}"),
-    }
-}
-
-/// The first two lines of a table.
-pub fn heading(heads: &[String]) -> String {
-    line(heads) + &line(&vec!["---".to_owned(); heads.len()])
-}
-
-/// A line of a table.
-pub fn line(cells: &[String]) -> String {
-    format!("| {} |\n", cells.join(" | "))
 }

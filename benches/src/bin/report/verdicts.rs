@@ -1,8 +1,8 @@
 //! Where efio is not first, and where it is not near what is possible: from the figures.
 
 use crate::headline::place;
+use crate::markdown::{figure, ratio};
 use crate::summary::{Case, LIMIT, OURS};
-use crate::tables::{figure, ratio};
 
 /// Below this fraction of the bare ring efio is not near what is possible.
 const NEAR: f64 = 0.95;

@@ -2,7 +2,7 @@
 //! the peer likes are in flight at once; the caller takes from and puts into them without a copy.
 
 use super::pool::Pool;
-use super::{CALL, Demand, Peer, Places, Reader, Work, Writer};
+use crate::peer::{CALL, Demand, Peer, Places, Reader, Work, Writer};
 use futures::future::{LocalBoxFuture, MaybeDone, maybe_done, poll_fn};
 use std::collections::VecDeque;
 use std::future::Future;

@@ -1,6 +1,6 @@
 //! efio itself: one engine, its event queue polled by the loop beside everything else.
 
-use super::{CALL, Demand, Peer, Places, Reader, Writer};
+use crate::peer::{CALL, Demand, Peer, Places, Reader, Writer};
 use crate::wakeup::{self, Wakeup};
 use efio_core::{BackendKind, Buffer, Completed, Engine, Errno, EventKind, Fd, File, OpenOptions};
 use std::cell::{Cell, RefCell};

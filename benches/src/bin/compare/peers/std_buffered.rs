@@ -1,6 +1,6 @@
 //! std's `BufWriter`: it can only write.
 
-use super::{CALL, Demand, Peer, Places, Reader, Writer};
+use crate::peer::{CALL, Demand, Peer, Places, Reader, Writer};
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;

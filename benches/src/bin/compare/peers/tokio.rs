@@ -1,6 +1,6 @@
 //! `tokio::fs` on a runtime of one thread, with its pool of blocking threads.
 
-use super::{CALL, Demand, Peer, Places, Reader, Work, Writer};
+use crate::peer::{CALL, Demand, Peer, Places, Reader, Work, Writer};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! tracing-appender's `non_blocking`, set to lose no line: it can only write.
 
 use super::std_buffered::Never;
-use super::{Demand, Peer, Work, Writer};
+use crate::peer::{Demand, Peer, Work, Writer};
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;

@@ -1,17 +1,16 @@
 //! The same work over ever more open files.
 
+use super::case::{Case, Set};
 use super::latency::{pour, read as read_one};
 use super::log::{self, line};
-use super::sampler::{give_way, holding};
-use super::{Case, Sampler, Set, together};
+use super::sampler::{Sampler, give_way, holding, together};
 use crate::measure::cache::sync_file_system;
-use crate::peers::{Peer, Writer};
+use crate::peer::{Peer, Writer};
 use futures::future::try_join_all;
 use std::cell::Cell;
 use std::io;
 use std::time::Duration;
 
-pub const LINES: u64 = 400_000;
 const BATCH: u64 = 200;
 
 pub async fn read<P: Peer>(peer: &P, case: &Case, sampler: &mut Sampler) -> io::Result<()> {
@@ -47,7 +46,7 @@ pub async fn write<P: Peer>(peer: &P, case: &Case, sampler: &mut Sampler) -> io:
 }
 
 pub async fn log<P: Peer>(peer: &P, case: &Case, sampler: &mut Sampler) -> io::Result<()> {
-    let lines = case.scaled(LINES);
+    let lines = case.lines();
     let opens = (0..case.files).map(|file| async move { peer.writer(&case.out_path(file)).await });
     let mut writers = try_join_all(opens).await?;
     for writer in &mut writers {

@@ -1,10 +1,10 @@
 //! One loop thread serves readers and writers at once, while a tick wants to be noticed.
 
-use super::sampler::give_way;
+use super::case::{Case, Set, wrong};
+use super::sampler::{Kind, Sampler, give_way, together};
 use super::timer::Timer;
-use super::{Case, Kind, Sampler, Set, together, wrong};
 use crate::pattern;
-use crate::peers::{CALL, Peer, Reader, Writer};
+use crate::peer::{CALL, Peer, Reader, Writer};
 use futures::future::{Either, LocalBoxFuture, select};
 use std::io;
 use std::pin::pin;

@@ -1,16 +1,16 @@
 //! Lines of a log: first as many as a busy server makes, then as many as the peer can take.
 //!
 //! What a line costs its caller is measured while the disk keeps up: 200 lines, made beforehand, at
-//! each tick of 1 kHz and looked at just before, so that they are as near as lines that were formatted
-//! just now. On every other tick each call is timed by itself, which costs more than some of
-//! the calls; the mean is that of the other ticks. Then the lines come at once, and all are made
+//! each tick of 1 kHz and looked at just before, so that they are as near as lines that were
+//! formatted just now. On every other tick each call is timed by itself, which costs more than some
+//! of the calls; the mean is that of the other ticks. Then the lines come at once, and all are made
 //! durable.
 
-use super::sampler::holding;
+use super::case::{Case, FLOOD, LINES_PER_TICK, TICKS, wrong};
+use super::sampler::{Kind, Sampler, holding};
 use super::timer::Timer;
-use super::{Case, Kind, Sampler, wrong};
 use crate::pattern::mix;
-use crate::peers::{Peer, Writer};
+use crate::peer::{Peer, Writer};
 use std::cell::Cell;
 use std::fs;
 use std::hint::black_box;
@@ -19,14 +19,9 @@ use std::ops::Range;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-const TICKS: u64 = 1000;
-const LINES_PER_TICK: u64 = 200;
-const FLOOD: u64 = 2_000_000;
-pub const LINES_IN_ALL: u64 = TICKS * LINES_PER_TICK + FLOOD;
-/// Bytes of a line, about.
-pub const LINE: u64 = 150;
-/// Lines repeat after so many. A program has formatted its line just now: together they fit the caches
-/// of a core. Their number is odd and so are their bytes, so a page that is lost or misplaced is seen.
+/// Lines repeat after so many. A program has formatted its line just now: together they fit the
+/// caches of a core. Their number is odd and so are their bytes, so a page that is lost or misplaced
+/// is seen.
 const DIFFERENT: u64 = 251;
 
 /// All lines, one after the other.
@@ -62,7 +57,8 @@ pub fn bytes(numbers: Range<u64>) -> u64 {
     numbers.map(|number| line(number).len() as u64).sum()
 }
 
-/// Leaves these lines in the cache, as formatting them would have done. It belongs before the clock.
+/// Leaves these lines in the cache, as formatting them would have done. It belongs before the
+/// clock.
 pub fn format(numbers: Range<u64>) {
     const CACHE_LINE: usize = 64;
     for number in numbers {
@@ -125,10 +121,7 @@ async fn each<W: Writer>(writer: &mut W, lines: Range<u64>, sampler: &Sampler) -
 
 /// Whether each file holds its lines.
 pub fn verify(case: &Case) -> io::Result<()> {
-    let total = match case.scenario.name {
-        "log" => case.scaled(TICKS) * LINES_PER_TICK + case.scaled(FLOOD),
-        _ => case.scaled(super::growth::LINES),
-    };
+    let total = case.lines();
     for file in 0..case.files {
         let path = case.out_path(file);
         let bytes = fs::read(&path)?;

@@ -1,8 +1,9 @@
 //! Reads of a page here and there, 64 at once.
 
-use super::{Case, Sampler, Set, together, wrong};
+use super::case::{Case, Set, wrong};
+use super::sampler::{Sampler, together};
 use crate::pattern::{self, mix};
-use crate::peers::{Peer, Places};
+use crate::peer::{Peer, Places};
 use std::cell::Cell;
 use std::io;
 use std::time::Instant;

@@ -2,6 +2,7 @@
 
 use crate::measure::system::{Snapshot, peak_memory};
 use efio_benches::record::{Figures, KINDS, Latency};
+use futures::stream::{FuturesUnordered, TryStreamExt};
 use hdrhistogram::Histogram;
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
@@ -194,6 +195,16 @@ pub async fn give_way() {
         Poll::Pending
     })
     .await;
+}
+
+/// Does all of it at once. Each part is polled only when it was woken, as a task of its own would
+/// be: some runtimes keep one waker for each poll of an operation.
+pub async fn together<F>(parts: impl Iterator<Item = F>) -> io::Result<()>
+where
+    F: Future<Output = io::Result<()>>,
+{
+    let parts: FuturesUnordered<F> = parts.collect();
+    parts.try_collect().await
 }
 
 #[cfg(test)]

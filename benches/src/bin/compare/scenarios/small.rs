@@ -1,9 +1,10 @@
 //! Many small files, 64 of them at once.
 
-use super::{Case, Sampler, Set, wrong};
+use super::case::{Case, Set, wrong};
+use super::sampler::Sampler;
 use crate::measure::cache::sync_file_system;
 use crate::pattern;
-use crate::peers::{Peer, Reader, Writer};
+use crate::peer::{Peer, Reader, Writer};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use std::io;
 use std::time::Instant;

@@ -1,8 +1,9 @@
 //! One file, from its begin to its end.
 
-use super::{Case, Kind, Sampler, Set, wrong};
+use super::case::{Case, Set, wrong};
+use super::sampler::{Kind, Sampler};
 use crate::pattern;
-use crate::peers::{CALL, Peer, Reader, Writer};
+use crate::peer::{CALL, Peer, Reader, Writer};
 use std::io;
 
 pub async fn read<P: Peer>(peer: &P, case: &Case, sampler: &mut Sampler) -> io::Result<()> {

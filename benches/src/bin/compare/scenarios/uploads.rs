@@ -1,9 +1,10 @@
-//! Many uploads at once: pieces as they come off a network, in turn, and each file durable at its end.
+//! Many uploads at once: pieces as they come off a network, in turn, and each file durable at its
+//! end.
 
-use super::sampler::give_way;
-use super::{Case, Sampler, Set, together};
+use super::case::{Case, Set};
+use super::sampler::{Sampler, give_way, together};
 use crate::pattern;
-use crate::peers::{Peer, Writer};
+use crate::peer::{Peer, Writer};
 use std::io;
 use std::time::Instant;
 

@@ -1,8 +1,10 @@
 //! Bars: every peer's figure as a multiple of the bare ring's.
 
-use super::{ACCENT, Area, Drawn, FAINT, INK, Kind, Picture, WIDTH, color, name_style, text};
+use super::picture::{
+    ACCENT, Area, Drawing, Drawn, FAINT, INK, Picture, WIDTH, color, name_style, text,
+};
+use crate::markdown::figure;
 use crate::summary::{Case, LIMIT, OURS, Spread};
-use crate::tables::figure;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
@@ -39,12 +41,12 @@ pub fn of(case: &Case<'_>) -> Option<Picture> {
         name: case.scenario.name.to_owned(),
         title: format!("{}: as a multiple of a bare ring", case.scenario.title),
         size: (WIDTH, 92 + STEP as u32 * bars.len() as u32),
-        kind: Kind::Bars(Bars(bars)),
+        drawing: Box::new(Bars(bars)),
     })
 }
 
-impl Bars {
-    pub fn draw(&self, area: &Area<'_>) -> Drawn {
+impl Drawing for Bars {
+    fn draw(&self, area: &Area<'_>, _: (u32, u32)) -> Drawn {
         let most = self.0.iter().map(|bar| bar.ratio.greatest);
         let most = most.fold(1.0, f64::max);
         let across = |ratio: f64| LEFT + (f64::from(RIGHT - LEFT) * ratio / most) as i32;

@@ -1,7 +1,8 @@
 //! Lines: distributions of times, and figures over ever more files.
 
-use super::{
-    Area, Drawn, FAINT, INK, Kind, Picture, RULE, WIDTH, color, name_style, text, thousands, ticks,
+use super::picture::{
+    Area, Drawing, Drawn, FAINT, INK, Picture, RULE, WIDTH, color, name_style, text, thousands,
+    ticks,
 };
 use crate::summary::{Case, LIMIT, OURS};
 use efio_benches::record::{Figures, Latency};
@@ -56,7 +57,7 @@ pub fn distribution(
         name: format!("{}{suffix}", case.scenario.name),
         title: format!("{}: {what}", case.scenario.title),
         size: (WIDTH, 470),
-        kind: Kind::Lines(Lines {
+        drawing: Box::new(Lines {
             across: "fraction of all that took no longer",
             up: "µs; lower is better".to_owned(),
             nines: true,
@@ -98,7 +99,7 @@ pub fn growth(cases: &[&Case<'_>]) -> Option<Picture> {
         name: first.scenario.name.to_owned(),
         title: first.scenario.title.to_owned(),
         size: (WIDTH, 520),
-        kind: Kind::Lines(Lines {
+        drawing: Box::new(Lines {
             across: "files open at once",
             up: format!(
                 "{}; {better} is better; efio's spread is marked",
@@ -135,8 +136,8 @@ impl Frame {
     }
 }
 
-impl Lines {
-    pub fn draw(&self, area: &Area<'_>, size: (u32, u32)) -> Drawn {
+impl Drawing for Lines {
+    fn draw(&self, area: &Area<'_>, size: (u32, u32)) -> Drawn {
         let frame = self.frame(size);
         self.axes(area, &frame)?;
         let mut names = Vec::new();
@@ -166,7 +167,9 @@ impl Lines {
         }
         name_lines(area, names, &frame)
     }
+}
 
+impl Lines {
     fn frame(&self, size: (u32, u32)) -> Frame {
         let points = || self.lines.iter().flat_map(|line| &line.points);
         let ends = |pick: fn(&(f64, f64)) -> f64| {

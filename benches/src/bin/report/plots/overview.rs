@@ -1,7 +1,9 @@
-//! All scenarios in one picture: a line for each, and on it everyone as a multiple of the bare ring.
+//! All scenarios in one picture: a line for each, and on it everyone as a multiple of the bare
+//! ring.
 
-use super::{
-    ACCENT, Area, COLORS, Drawn, FAINT, INK, Kind, Picture, RULE, WIDTH, bold, color, text, ticks,
+use super::picture::{
+    ACCENT, Area, COLORS, Drawing, Drawn, FAINT, INK, Picture, RULE, WIDTH, bold, color, text,
+    ticks,
 };
 use crate::summary::{Case, LIMIT, OURS, Spread, headline};
 use plotters::prelude::*;
@@ -39,12 +41,12 @@ pub fn of(cases: &[Case<'_>]) -> Option<Picture> {
         title: "How good everyone is, as a multiple of a bare ring (further right is better)"
             .to_owned(),
         size: (WIDTH, (TOP + STEP * lines.len() as i32 + 34) as u32),
-        kind: Kind::Overview(Overview(lines)),
+        drawing: Box::new(Overview(lines)),
     })
 }
 
-impl Overview {
-    pub fn draw(&self, area: &Area<'_>) -> Drawn {
+impl Drawing for Overview {
+    fn draw(&self, area: &Area<'_>, _: (u32, u32)) -> Drawn {
         let medians = || {
             let peers = self.0.iter().flat_map(|line| &line.peers);
             peers.map(|(_, ratio)| ratio.median)
