@@ -16,17 +16,15 @@ use core::ptr;
 use efio_sync::shim::atomic::AtomicPtr;
 use efio_sync::shim::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
-use crate::node::Node;
-
 const WAITING: usize = 1;
 const CLOSED: usize = 2;
 const ABORTED: usize = 3;
 
-/// What follows a node.
+/// What follows a node `N`.
 #[derive(Debug)]
-pub(crate) enum Next<C> {
+pub(crate) enum Next<N> {
     Nothing,
-    Node(*mut Node<C>),
+    Node(*mut N),
     End(End),
 }
 
@@ -37,18 +35,18 @@ pub(crate) enum End {
     Aborted = ABORTED as isize,
 }
 
-/// The link of a node; see the module.
+/// The link of a node `N`; see the module.
 #[derive(Debug)]
-pub(crate) struct Link<C>(AtomicPtr<Node<C>>);
+pub(crate) struct Link<N>(AtomicPtr<N>);
 
-impl<C> Link<C> {
+impl<N> Link<N> {
     pub(crate) fn new() -> Self {
         Self(AtomicPtr::new(ptr::null_mut()))
     }
 
     /// Reader: returns what comes next, with everything that the writer did before it linked it.
     #[inline]
-    pub(crate) fn get(&self) -> Next<C> {
+    pub(crate) fn get(&self) -> Next<N> {
         // Acquire: pairs with the Release in `set`; the node's fields are plain memory.
         let next = self.0.load(Acquire);
         match next.addr() {
@@ -60,7 +58,7 @@ impl<C> Link<C> {
     }
 
     /// Writer, once per link: links the next node. With `watched` returns whether the reader waits.
-    pub(crate) fn set(&self, node: *mut Node<C>, watched: bool) -> bool {
+    pub(crate) fn set(&self, node: *mut N, watched: bool) -> bool {
         if watched {
             // Release: pairs with `get`. Acquire: pairs with `request_wakeup`.
             self.0.swap(node, AcqRel).addr() == WAITING

@@ -50,7 +50,7 @@ impl Extent {
 pub(crate) struct Node<C> {
     /// An [`Extent`]; its owner is the writer.
     published: Watched,
-    pub(crate) next: Link<C>,
+    pub(crate) next: Link<Node<C>>,
     /// Where in the chunk the stream's bytes start. Constant.
     pub(crate) begin: usize,
     /// Shared by both sides until sealed, then only the reader's; initialised until it takes it.
@@ -145,7 +145,7 @@ pub(crate) struct Returned {
 
 #[derive(Debug)]
 struct Cold<C> {
-    first: Link<C>,
+    first: Link<Node<C>>,
     /// Which ends were dropped.
     gone: AtomicU8,
     /// The position of a reader that was dropped first; the writer frees from there.
@@ -186,7 +186,7 @@ impl<C> Shared<C> {
     }
 
     #[inline]
-    pub(crate) fn first(&self) -> &Link<C> {
+    pub(crate) fn first(&self) -> &Link<Node<C>> {
         &self.cold.0.first
     }
 

@@ -322,7 +322,7 @@ impl<C: Chunk> ChunkReader<C> {
     }
 
     /// Returns the link after the current node.
-    fn link(&self) -> &Link<C> {
+    fn link(&self) -> &Link<Node<C>> {
         if self.node.is_null() {
             self.shared().first()
         } else {

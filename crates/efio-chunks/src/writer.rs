@@ -252,7 +252,7 @@ impl<C: Chunk> ChunkWriter<C> {
 
     /// Returns the link after `node`. The writer may set it once, and then never touches `node`
     /// again.
-    fn link_after(&self, node: *mut Node<C>) -> &Link<C> {
+    fn link_after(&self, node: *mut Node<C>) -> &Link<Node<C>> {
         if node.is_null() {
             self.shared().first()
         } else {
