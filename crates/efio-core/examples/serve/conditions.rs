@@ -2,49 +2,8 @@
 
 use crate::request::{Method, Request, trim};
 use crate::response::Status;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-/// A version of a file. The name changes with every upload, which makes a new inode, and with every
-/// change of time or size that another program makes.
-#[derive(Clone, Debug)]
-pub struct Version {
-    pub etag: String,
-    pub modified: SystemTime,
-    pub size: u64,
-}
-
-impl Version {
-    pub fn new(inode: u64, size: u64, seconds: i64, nanos: i64) -> Self {
-        let since = Duration::new(seconds.max(0) as u64, nanos as u32);
-        Self {
-            etag: format!("\"{inode:x}-{size:x}-{:x}\"", since.as_nanos()),
-            modified: UNIX_EPOCH + since,
-            size,
-        }
-    }
-
-    pub fn last_modified(&self) -> String {
-        httpdate::fmt_http_date(self.modified)
-    }
-
-    /// `If-Range`: a resumed download goes on only in the very same version. A date counts
-    /// only once its second is over: a change within that second does not show in it.
-    fn is_named_by(&self, validator: &str) -> bool {
-        if validator.starts_with('"') {
-            return validator == self.etag;
-        }
-        let is_old = SystemTime::now()
-            .duration_since(self.modified)
-            .is_ok_and(|age| age > Duration::from_secs(2));
-        is_old && validator == self.last_modified()
-    }
-
-    fn is_listed_in(&self, list: &str) -> bool {
-        list.split(',')
-            .map(trim)
-            .any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == self.etag)
-    }
-}
+use crate::root::Version;
+use std::time::{Duration, SystemTime};
 
 /// What to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +17,7 @@ pub struct Part {
 pub fn choose(request: &Request, version: &Version) -> Part {
     let part = |status, from, len| Part { status, from, len };
     let unchanged = match (&request.if_none_match, &request.if_modified_since) {
-        (Some(list), _) => version.is_listed_in(list),
+        (Some(list), _) => is_listed(version, list),
         (None, Some(date)) => *date == version.last_modified(),
         (None, None) => false,
     };
@@ -70,7 +29,7 @@ pub fn choose(request: &Request, version: &Version) -> Part {
         .range
         .as_ref()
         .filter(|_| request.method == Method::Get);
-    let holds = |validator: &String| version.is_named_by(validator);
+    let holds = |validator: &String| is_named(version, validator);
     let (Some(range), true) = (range, request.if_range.as_ref().is_none_or(holds)) else {
         return all;
     };
@@ -79,6 +38,24 @@ pub fn choose(request: &Request, version: &Version) -> Part {
         Range::Part(from, len) => part(Status::PartialContent, from, len),
         Range::Outside => part(Status::RangeNotSatisfiable, 0, 0),
     }
+}
+
+/// `If-Range`: a resumed download goes on only in the very same version. A date counts only once its
+/// second is over: a change within that second does not show in it.
+fn is_named(version: &Version, validator: &str) -> bool {
+    if validator.starts_with('"') {
+        return validator == version.etag;
+    }
+    let is_old = SystemTime::now()
+        .duration_since(version.modified)
+        .is_ok_and(|age| age > Duration::from_secs(2));
+    is_old && validator == version.last_modified()
+}
+
+fn is_listed(version: &Version, list: &str) -> bool {
+    list.split(',')
+        .map(trim)
+        .any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == version.etag)
 }
 
 #[derive(Debug, PartialEq, Eq)]

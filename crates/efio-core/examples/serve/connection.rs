@@ -10,6 +10,7 @@ mod answers;
 
 use crate::context::{Context, LEAST_SPEED};
 use crate::download::Download;
+use crate::flow::Flow;
 use crate::input::Input;
 use crate::request::{self, Request};
 use crate::response::Status;
@@ -24,20 +25,6 @@ use std::time::{Duration, Instant};
 const TURN: usize = 256 << 10;
 /// How long, and for how many bytes, a refused client may go on sending.
 const LINGER: (Duration, u64) = (Duration::from_secs(5), 64 << 20);
-
-/// How a step went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Flow {
-    Moved(usize),
-    /// Until the client sends more.
-    WaitReadable,
-    /// Until it takes more.
-    WaitWritable,
-    /// Until an event of efio or an answer of a blocking pool.
-    WaitDisk,
-    Done,
-    Close,
-}
 
 /// Whether a connection goes on.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -1,10 +1,11 @@
 //! A download: the pages that were read, written to the socket.
 
-use crate::conditions::{self, Part, Version};
-use crate::connection::Flow;
+use crate::conditions::{self, Part};
 use crate::context::Context;
+use crate::flow::Flow;
 use crate::request::{Method, Request};
 use crate::response::{Head, Status};
+use crate::root::Version;
 use crate::timing::{Call, Stopwatch};
 use efio_core::transfer::{SendFile, Step};
 use efio_core::{File, OpenOptions};

@@ -20,9 +20,11 @@ mod connection;
 mod context;
 mod counters;
 mod download;
+mod flow;
 mod histogram;
 mod input;
 mod json;
+mod metrics;
 mod page;
 #[path = "../copy/page_cache.rs"]
 #[allow(dead_code, reason = "dropping pages is the copy's")]

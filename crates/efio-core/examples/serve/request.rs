@@ -1,6 +1,7 @@
 //! Requests: what a head says, checked before anything is done.
 
 use crate::response::Status;
+use crate::root::OURS;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -177,7 +178,7 @@ fn decode(path: &str) -> Result<(PathBuf, bool), Status> {
         if is_riddle {
             return Err(Status::BadRequest);
         }
-        if name.starts_with(crate::root::OURS.as_bytes()) {
+        if name.starts_with(OURS.as_bytes()) {
             return Err(Status::NotFound);
         }
         decoded.push(OsStr::from_bytes(&name));

@@ -1,7 +1,6 @@
 //! The directory that is served: every name is resolved beneath it by the kernel, whatever `..` and
 //! symbolic links it goes through. All of this may wait for a disk: it runs on the blocking pool.
 
-use crate::conditions::Version;
 use std::ffi::{CStr, CString, OsStr};
 use std::fs;
 use std::io;
@@ -9,6 +8,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The directory of uploads in progress; no other name may begin like it.
 pub const OURS: &str = ".efio-uploads";
@@ -23,6 +23,30 @@ pub struct Root {
 pub enum Found {
     File(OwnedFd, Version),
     Directory,
+}
+
+/// A version of a file. The name changes with every upload, which makes a new inode, and with every
+/// change of time or size that another program makes.
+#[derive(Clone, Debug)]
+pub struct Version {
+    pub etag: String,
+    pub modified: SystemTime,
+    pub size: u64,
+}
+
+impl Version {
+    pub fn new(inode: u64, size: u64, seconds: i64, nanos: i64) -> Self {
+        let since = Duration::new(seconds.max(0) as u64, nanos as u32);
+        Self {
+            etag: format!("\"{inode:x}-{size:x}-{:x}\"", since.as_nanos()),
+            modified: UNIX_EPOCH + since,
+            size,
+        }
+    }
+
+    pub fn last_modified(&self) -> String {
+        httpdate::fmt_http_date(self.modified)
+    }
 }
 
 /// An entry of a directory.

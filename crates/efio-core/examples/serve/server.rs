@@ -3,7 +3,7 @@
 use crate::blocking::{Answer, Job};
 use crate::connection::{Connection, Fate};
 use crate::context::Context;
-use crate::counters;
+use crate::metrics;
 use crate::page;
 use crate::signals::Signals;
 use crate::timing::{Call, Stopwatch};
@@ -274,7 +274,7 @@ impl Server {
             let (accepted, written, durable) = connection.marks(&mut self.cx);
             marks = (marks.0 + accepted, marks.1 + written, marks.2 + durable);
         }
-        let event = counters::event(&self.cx, self.connections.len(), marks);
+        let event = metrics::event(&self.cx, self.connections.len(), marks);
         for id in watchers {
             if let Some(connection) = self.connections.get_mut(&id) {
                 connection.show(event.as_bytes());

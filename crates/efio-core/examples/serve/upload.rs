@@ -7,8 +7,8 @@
 //! ```
 
 use crate::blocking::Job;
-use crate::connection::Flow;
 use crate::context::Context;
+use crate::flow::Flow;
 use crate::input::{Frames, Input};
 use crate::request::Body;
 use crate::response::Status;

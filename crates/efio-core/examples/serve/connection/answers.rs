@@ -1,14 +1,14 @@
 //! From a request to its response: the job for the blocking pool, and what follows from its answer.
 
-use super::{Connection, Flow, State};
+use super::{Connection, State};
 use crate::blocking::{Answer, Job};
-use crate::conditions::Version;
 use crate::context::Context;
 use crate::download;
+use crate::flow::Flow;
 use crate::page;
 use crate::request::{Body, Method, Request, View};
 use crate::response::{self, Head, Status};
-use crate::root::Found;
+use crate::root::{Found, Version};
 use crate::upload::Upload;
 use std::io;
 use std::os::fd::OwnedFd;
