@@ -57,13 +57,10 @@ impl ModeStatus {
     }
 
     /// Returns the status after the kernel refused a cache mode; `left` are those that remain.
-    pub fn with(self, left: IoCaps) -> Self {
-        let mode = match left {
-            IoCaps { dio_align: 1.., .. } => IoMode::Direct,
-            IoCaps {
-                buffered: CacheMode::Cached,
-                ..
-            } => IoMode::Cached,
+    pub fn with(self, left: IoCaps, append: bool) -> Self {
+        let mode = match left.written {
+            _ if left.dio_align > 0 && !append => IoMode::Direct,
+            CacheMode::Cached => IoMode::Cached,
             _ => IoMode::Uncached,
         };
         let why = match self.mode {
@@ -140,18 +137,23 @@ mod tests {
             };
             assert_eq!(ModeStatus::from_code(on_workers.code()), on_workers);
         }
-        let left = |dio_align, buffered| IoCaps {
+        let left = |dio_align, mode| IoCaps {
             dio_align,
-            buffered,
+            buffered: mode,
+            written: mode,
         };
         let direct = ModeStatus::at_open(Auto, false, 4096);
         // Its unaligned ends stay in the cache; the rest bypasses it as before.
-        assert_eq!(direct.with(left(4096, CacheMode::Cached)), direct);
-        let refused = direct.with(left(0, CacheMode::Uncached));
+        assert_eq!(direct.with(left(4096, CacheMode::Cached), false), direct);
+        let refused = direct.with(left(0, CacheMode::Uncached), false);
         assert_eq!((refused.mode, refused.why), (Uncached, DirectRefused));
-        let cached = refused.with(left(0, CacheMode::Cached));
+        let cached = refused.with(left(0, CacheMode::Cached), false);
         assert_eq!((cached.mode, cached.why), (Cached, UncachedRefused));
-        assert_eq!(cached.with(left(0, CacheMode::Cached)), cached);
+        assert_eq!(cached.with(left(0, CacheMode::Cached), false), cached);
+        // Appends are never direct, whatever the reads are.
+        let append =
+            ModeStatus::at_open(Auto, true, 4096).with(left(4096, CacheMode::Cached), true);
+        assert_eq!((append.mode, append.why), (Cached, UncachedRefused));
         assert_eq!(ModeStatus::from_code(cached.code()), cached);
         assert_eq!(ModeStatus::default().code(), 0);
     }

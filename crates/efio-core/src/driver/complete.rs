@@ -6,10 +6,10 @@ use super::ops::Purpose;
 use crate::backend::Backend;
 use crate::error::{Errno, Failure};
 use crate::event::EventKind;
-use crate::fd::{CallerState, DRIVER, Fd, Interest, Slot};
+use crate::fd::{CallerState, DRIVER, Interest, Slot};
 use crate::op::{Completion, NameSync, Outcome};
 use crate::page::Block;
-use crate::plan::{ErrorAction, IoCaps, Step};
+use crate::plan::Step;
 use crate::stats::NameState;
 use crate::trace;
 use efio_sync::CasCellGuard;
@@ -27,7 +27,11 @@ impl<B: Backend> Driver<B> {
     }
 
     fn complete(&mut self, completion: Completion<B::File>) {
-        let Completion { id, outcome, block } = completion;
+        let Completion {
+            id,
+            mut outcome,
+            block,
+        } = completion;
         let Some((index, purpose)) = self.ops.remove(id) else {
             self.shared.counters.driver.stray_completions.add(1);
             return;
@@ -35,6 +39,13 @@ impl<B: Backend> Driver<B> {
         self.with_file(index, |driver, slot, file| {
             file.busy -= u32::from(purpose != Purpose::Open);
             driver.note_retry(file, purpose, &outcome);
+            if let Outcome::Failed(errno) = &mut outcome {
+                let has_memory = block.is_some() || purpose == Purpose::Write;
+                if has_memory && driver.fell_back(slot, file, purpose, *errno) {
+                    // The plan submits the op again.
+                    *errno = Errno(libc::EAGAIN);
+                }
+            }
             match (purpose, outcome) {
                 (Purpose::Open, outcome) => driver.on_open(slot, file, outcome),
                 (Purpose::Read(number), outcome) => {
@@ -100,15 +111,12 @@ impl<B: Backend> Driver<B> {
         }
         // The memory of a cancelled run returns to the pool here.
         drop(file.incoming().plan.handle_read(number, block, result));
-        let progress = file.publish_read(slot);
-        if progress.fell_back {
-            self.on_fallback(slot, file.fd, file.incoming().plan.io_caps());
-        }
+        let has_data = file.publish_read(slot);
         if file.incoming().plan.is_over() {
             // The timer parks the file once its bytes are consumed.
             self.set_timer(file);
         }
-        if progress.has_data {
+        if has_data {
             self.list_reader(slot, file);
             self.notify_reader(slot, file);
         }
@@ -116,7 +124,7 @@ impl<B: Backend> Driver<B> {
 
     fn on_write(&mut self, slot: &Slot, file: &mut OpenFile<B::File>, outcome: Outcome<B::File>) {
         let cache_mode = file.write().cache_mode_in_flight();
-        let action = match outcome {
+        let result = match outcome {
             Outcome::Done(n) => {
                 if let Some(cache_mode) = cache_mode {
                     self.shared.counters.written.add(cache_mode, n as u64);
@@ -131,7 +139,7 @@ impl<B: Backend> Driver<B> {
             }
         };
         slot.marks.set_written(file.written());
-        self.apply_write_error(slot, file, action);
+        self.apply_write_error(slot, file, result);
         if slot.failure().is_some() {
             let caller = slot.caller.acquire(DRIVER);
             hand_over_unwritten(slot, file, caller);
@@ -146,8 +154,8 @@ impl<B: Backend> Driver<B> {
     fn on_sync(&mut self, slot: &Slot, file: &mut OpenFile<B::File>, outcome: Outcome<B::File>) {
         match outcome {
             Outcome::Failed(errno) => {
-                let action = file.write().handle_sync_error(errno.as_failure());
-                self.apply_write_error(slot, file, action);
+                let result = file.write().handle_sync_error(errno.as_failure());
+                self.apply_write_error(slot, file, result);
             }
             outcome => {
                 let name = match outcome {
@@ -203,37 +211,43 @@ impl<B: Backend> Driver<B> {
         hand_over_unwritten(slot, file, caller);
     }
 
-    /// Reports that the kernel refused a mode: the file continues with the `left` ones.
-    pub(super) fn on_fallback(&self, slot: &Slot, fd: Fd, left: IoCaps) {
-        self.shared.counters.fallbacks.add(1);
-        slot.count(1, |stats| &mut stats.fallbacks);
-        slot.set_mode_status(slot.mode_status().with(left));
-        trace::fell_back(fd);
+    /// Returns whether the kernel refused the cache mode of the op with `errno`. If so, the file
+    /// goes on without that mode (F28). Ops that were refused together count once.
+    fn fell_back(
+        &self,
+        slot: &Slot,
+        file: &mut OpenFile<B::File>,
+        purpose: Purpose,
+        errno: Errno,
+    ) -> bool {
+        let before = file.io_caps;
+        let cache_mode = file.cache_mode_of(purpose);
+        let is_refused = cache_mode.is_some_and(|mode| file.io_caps.refuse(mode, errno));
+        if file.io_caps != before {
+            self.shared.counters.fallbacks.add(1);
+            slot.count(1, |stats| &mut stats.fallbacks);
+            slot.set_mode_status(slot.mode_status().with(file.io_caps, file.appends()));
+            trace::fell_back(file.fd);
+        }
+        is_refused
     }
 
-    /// Applies what a plan decided about an error of a write or sync.
+    /// Fails the file, if a plan says that a write or sync has failed for good.
     pub(super) fn apply_write_error(
         &mut self,
         slot: &Slot,
         file: &mut OpenFile<B::File>,
-        action: ErrorAction,
+        result: Result<(), Failure>,
     ) {
-        match action {
-            ErrorAction::Retry => {}
-            ErrorAction::FellBack => {
-                self.on_fallback(slot, file.fd, file.write().io_caps());
-            }
-            ErrorAction::Failed(mut failure) => {
-                if slot.failure().is_none() {
-                    self.fail(slot, file, &mut failure);
-                    file.life.handle_error(failure.errno);
-                    trace::failed(file.fd, &failure);
-                    self.emit(file, EventKind::Failed(failure));
-                    self.on_failure_emitted(file);
-                    self.notify_all(slot, file);
-                    self.answer_sizes(slot, file);
-                }
-            }
+        let Err(mut failure) = result else { return };
+        if slot.failure().is_none() {
+            self.fail(slot, file, &mut failure);
+            file.life.handle_error(failure.errno);
+            trace::failed(file.fd, &failure);
+            self.emit(file, EventKind::Failed(failure));
+            self.on_failure_emitted(file);
+            self.notify_all(slot, file);
+            self.answer_sizes(slot, file);
         }
     }
 }

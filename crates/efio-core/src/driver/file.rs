@@ -3,7 +3,7 @@
 //! An idle file has neither streams nor plans: [`Outgoing`] and [`Incoming`] are created when there
 //! is something to write or read, and [`OpenFile::park`] drops them again.
 
-use super::incoming::{Incoming, NoMemory, Progress};
+use super::incoming::{Incoming, NoMemory};
 use super::ops::Purpose;
 use super::outgoing::Outgoing;
 use crate::caller::Lost;
@@ -59,7 +59,7 @@ pub struct OpenFile<F> {
     read: ParkedRead,
     /// Reads, writes and truncations at an offset, from the first one on.
     pub positional: Option<Box<Positional<Block>>>,
-    /// What positional ops may use.
+    /// The cache modes that it has.
     pub io_caps: IoCaps,
     /// Sequenced ops that the plan has, modulo 2^32.
     sequenced_ops: u32,
@@ -101,10 +101,7 @@ impl<F> OpenFile<F> {
             incoming: None,
             read: ParkedRead::new(),
             positional: None,
-            io_caps: IoCaps {
-                buffered: CacheMode::Cached,
-                dio_align: 0,
-            },
+            io_caps: IoCaps::CACHED,
             sequenced_ops: 0,
             busy: 0,
             syncs_seen: 0,
@@ -134,33 +131,21 @@ impl<F> OpenFile<F> {
 
     /// Takes the kernel's file, and gives the plans what is known of it.
     pub fn on_opened(&mut self, kernel: Arc<F>, facts: FileFacts) {
-        let buffered = match self.io_mode {
-            IoMode::Direct | IoMode::Uncached => CacheMode::Uncached,
-            IoMode::Auto if facts.dio_align > 0 => CacheMode::Uncached,
-            IoMode::Auto | IoMode::Cached => CacheMode::Cached,
-        };
-        let written = if self.io_mode == IoMode::Auto && self.append {
-            CacheMode::Uncached
-        } else {
-            buffered
-        };
-        let new = facts.is_new;
         match &mut self.outgoing {
-            Some(outgoing) => outgoing.plan.handle_opened(written, facts.dio_align, new),
-            None => self.written.opened(written, facts.dio_align, new),
+            Some(outgoing) => outgoing.plan.handle_opened(facts.is_new),
+            None => self.written.opened(facts.is_new),
         }
-        match &mut self.incoming {
-            Some(incoming) => incoming
-                .plan
-                .handle_opened(buffered, facts.dio_align, facts.size),
-            None => self.read.opened(buffered, facts.dio_align, facts.size),
-        }
-        self.io_caps = IoCaps {
-            buffered,
-            dio_align: facts.dio_align,
-        };
+        self.on_resized(facts.size);
+        self.io_caps = IoCaps::at_open(self.io_mode, self.append, facts.dio_align);
         self.kernel = Some(kernel);
         self.life.handle_opened();
+    }
+
+    fn on_resized(&mut self, size: u64) {
+        match &mut self.incoming {
+            Some(incoming) => incoming.plan.handle_resized(size),
+            None => self.read.resized(size),
+        }
     }
 
     /// Returns the write side, unparked.
@@ -288,10 +273,10 @@ impl<F> OpenFile<F> {
             // the inbox.
             return None;
         }
-        let (limit, file) = (self.limit(), self.kernel()?);
+        let (limit, io_caps, file) = (self.limit(), self.io_caps, self.kernel()?);
         let outgoing = self.outgoing();
         outgoing.collect(slot, accepted.min(limit));
-        let range = outgoing.plan.poll_write(outgoing.pending()?)?;
+        let range = outgoing.plan.poll_write(outgoing.pending()?, io_caps)?;
         let WriteRange {
             offset, cache_mode, ..
         } = range;
@@ -338,10 +323,7 @@ impl<F> OpenFile<F> {
     pub fn on_sequenced_op(&mut self, kind: Kind, offset: u64) {
         self.write().handle_positional(offset);
         if kind == Kind::Truncate {
-            match &mut self.incoming {
-                Some(incoming) => incoming.plan.handle_resized(offset),
-                None => self.read.resized(offset),
-            }
+            self.on_resized(offset);
         }
         let written = self.written();
         let settled = self
@@ -386,11 +368,13 @@ impl<F> OpenFile<F> {
         self.kernel.as_ref().filter(|_| self.may_read)
     }
 
-    /// Returns whether a call may read from the page cache by itself.
-    pub fn reads_cached(&self) -> bool {
-        match &self.incoming {
-            Some(incoming) => incoming.plan.is_cached(),
-            None => self.read.is_cached(),
+    /// Returns the mode of an op in flight that transfers bytes.
+    pub fn cache_mode_of(&self, purpose: Purpose) -> Option<CacheMode> {
+        match purpose {
+            Purpose::Read(number) => self.incoming.as_ref()?.plan.cache_mode_of(number),
+            Purpose::Write => self.outgoing.as_ref()?.plan.cache_mode_in_flight(),
+            Purpose::Positional(key) => Some(self.positional.as_ref()?.kind_and_cache_mode(key).1),
+            _ => None,
         }
     }
 
@@ -413,7 +397,7 @@ impl<F> OpenFile<F> {
         if self.life.is_draining() || written < incoming.after {
             return Ok(None);
         }
-        let Some((read, block)) = incoming.poll_read(pool)? else {
+        let Some((read, block)) = incoming.poll_read(pool, self.io_caps)? else {
             return Ok(None);
         };
         let ReadRequest {
@@ -437,9 +421,9 @@ impl<F> OpenFile<F> {
     }
 
     /// See [`Incoming::publish_read`].
-    pub fn publish_read(&mut self, slot: &Slot) -> Progress {
+    pub fn publish_read(&mut self, slot: &Slot) -> bool {
         let incoming = self.incoming.as_mut();
-        incoming.map_or_else(Progress::default, |incoming| incoming.publish_read(slot))
+        incoming.is_some_and(|incoming| incoming.publish_read(slot))
     }
 
     /// Cancels read-ahead: the caller closed the file.

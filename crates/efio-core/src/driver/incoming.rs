@@ -3,7 +3,7 @@
 
 use crate::fd::Slot;
 use crate::page::{Block, Page, PagePool};
-use crate::plan::{Delivered, ParkedRead, ReadAhead, ReadLimits, ReadRequest};
+use crate::plan::{Delivered, IoCaps, ParkedRead, ReadAhead, ReadLimits, ReadRequest};
 use efio_chunks::ChunkWriter;
 use std::sync::Arc;
 use std::time::Duration;
@@ -67,9 +67,10 @@ impl Incoming {
     pub fn poll_read(
         &mut self,
         pool: &Arc<PagePool>,
+        io_caps: IoCaps,
     ) -> Result<Option<(ReadRequest, Block)>, NoMemory> {
         let share = self.share(pool);
-        let Some(mut read) = self.plan.poll_read(share) else {
+        let Some(mut read) = self.plan.poll_read(share, io_caps) else {
             return Ok(None);
         };
         let block = if read.len as u64 <= share {
@@ -87,9 +88,9 @@ impl Incoming {
     }
 
     /// Publishes the completed reads to the consumer, in file order. Returns whether the consumer
-    /// has new data or a new end, and whether the kernel refused a mode.
-    pub fn publish_read(&mut self, slot: &Slot) -> Progress {
-        let mut progress = Progress::default();
+    /// has new data or a new end.
+    pub fn publish_read(&mut self, slot: &Slot) -> bool {
+        let mut has_data = false;
         while let Some(delivery) = self.plan.poll_delivery() {
             match delivery {
                 Delivered::Data {
@@ -103,16 +104,15 @@ impl Incoming {
                         continue;
                     };
                     // Fails when the reader is dropped: the page returns to the pool.
-                    progress.has_data |= stream.push(page).is_ok();
+                    has_data |= stream.push(page).is_ok();
                 }
                 Delivered::End(result) => {
                     slot.end_run(self.plan.epoch(), result);
-                    progress.has_data = true;
+                    has_data = true;
                 }
-                Delivered::FellBack => progress.fell_back = true,
             }
         }
-        progress
+        has_data
     }
 }
 
@@ -135,12 +135,3 @@ fn share(pool: &PagePool) -> u64 {
 
 /// There was no page for a read.
 pub struct NoMemory;
-
-/// What [`Incoming::publish_read`] did.
-#[derive(Default)]
-pub struct Progress {
-    /// The consumer has new data or a new end.
-    pub has_data: bool,
-    /// The kernel refused a mode, and the run starts again with another.
-    pub fell_back: bool,
-}

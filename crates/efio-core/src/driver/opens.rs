@@ -373,7 +373,7 @@ impl<B: Backend> Driver<B> {
             let mut caller = slot.caller.acquire(DRIVER);
             if caller.generation == file.fd.generation() {
                 caller.kernel = kernel;
-                caller.reads_now = file.reads_cached();
+                caller.reads_now = file.io_caps.reads_cached();
             }
         }
         slot.set_open_state(OpenState::Open);

@@ -10,7 +10,7 @@ use crate::event::{Completed, EventKind};
 use crate::fd::Slot;
 use crate::op::{Op, Outcome};
 use crate::page::{Block, Buffer};
-use crate::plan::{After, Finished, Kind, Next, Transfer};
+use crate::plan::{Finished, Kind, Next, Transfer};
 use std::sync::Arc;
 
 impl<B: Backend> Driver<B> {
@@ -151,12 +151,8 @@ impl<B: Backend> Driver<B> {
             }
             Kind::Truncate => {}
         }
-        match positional.handle_completed(key, block, result, &mut file.io_caps) {
-            After::Again => {}
-            After::FellBack => {
-                self.on_fallback(slot, file.fd, file.io_caps);
-            }
-            After::Finished(finished) => self.finish_positional(slot, file, finished),
+        if let Some(finished) = positional.handle_completed(key, block, result) {
+            self.finish_positional(slot, file, finished);
         }
     }
 
@@ -188,11 +184,10 @@ impl<B: Backend> Driver<B> {
                 self.answer_sizes(slot, file);
             }
             Err(errno) => {
-                let action = file
-                    .write()
-                    .handle_positional_error(errno, offset + len_done as u64);
+                let unwritten = offset + len_done as u64;
+                let result = file.write().handle_positional_error(errno, unwritten);
                 // The file is marked as failed before the event of the op.
-                self.apply_write_error(slot, file, action);
+                self.apply_write_error(slot, file, result);
                 self.emit_completed(file, finished);
             }
         }

@@ -20,7 +20,7 @@ mod write_behind;
 
 pub use io_caps::IoCaps;
 pub use lifecycle::{Lifecycle, Step};
-pub use positional::{After, Asked, Finished, Kind, Next, Positional, Transfer};
+pub use positional::{Asked, Finished, Kind, Next, Positional, Transfer};
 pub use precedence::{Precedence, Ticket};
 pub use read_ahead::{Delivered, ParkedRead, ReadAhead, ReadLimits, ReadRequest};
-pub use write_behind::{ErrorAction, ParkedWrite, Pending, WriteBehind, WriteRange};
+pub use write_behind::{ParkedWrite, Pending, WriteBehind, WriteRange};

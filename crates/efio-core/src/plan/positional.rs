@@ -23,7 +23,7 @@
 mod calls;
 mod sequence;
 
-pub use calls::{After, Asked, Finished, Kind, Next, Transfer};
+pub use calls::{Asked, Finished, Kind, Next, Transfer};
 
 use super::IoCaps;
 use crate::error::Errno;
@@ -216,46 +216,43 @@ impl<M> Positional<M> {
         (entry.asked.kind, entry.cache_mode)
     }
 
-    /// Handles the completion of a transfer, with its memory unless that was lost.
+    /// Handles the completion of a transfer, with its memory unless that was lost. `None`: the op
+    /// is not complete, and [`poll_op`](Self::poll_op) submits the remaining bytes.
     pub fn handle_completed(
         &mut self,
         key: u32,
         memory: Option<M>,
         result: Result<usize, Errno>,
-        io_caps: &mut IoCaps,
-    ) -> After<M> {
+    ) -> Option<Finished<M>> {
         let entry = self.entries[key as usize].as_mut().expect(ENTERED);
         entry.asked.memory = memory;
         let lost = entry.asked.memory.is_none();
         let Asked { kind, len, .. } = entry.asked;
-        match (kind, result) {
-            (Kind::Truncate, Ok(_)) => After::Finished(self.finish(key, Ok(()))),
+        let result = match (kind, result) {
+            (Kind::Truncate, Ok(_)) => Ok(()),
             (_, Err(errno)) if errno.is_transient() && (kind == Kind::Truncate || !lost) => {
                 self.resubmit.push_back(key);
-                After::Again
+                return None;
             }
-            (_, Err(errno)) if !lost && io_caps.refuse(entry.cache_mode, errno) => {
-                self.resubmit.push_back(key);
-                After::FellBack
-            }
-            (_, Err(errno)) => After::Finished(self.finish(key, Err(errno))),
-            (Kind::Read, Ok(0)) => After::Finished(self.finish(key, Ok(()))),
+            (_, Err(errno)) => Err(errno),
+            (Kind::Read, Ok(0)) => Ok(()),
             // A write of 0 bytes is an error of the device.
-            (Kind::Write, Ok(0)) => After::Finished(self.finish(key, Err(Errno(libc::EIO)))),
+            (Kind::Write, Ok(0)) => Err(Errno(libc::EIO)),
             (_, Ok(n)) => {
                 entry.len_done += n;
                 let ended =
                     kind == Kind::Read && entry.cache_mode == CacheMode::Direct && n % SECTOR != 0;
                 if entry.len_done >= len || ended {
-                    After::Finished(self.finish(key, Ok(())))
+                    Ok(())
                 } else if lost {
-                    After::Finished(self.finish(key, Err(Errno(libc::EIO))))
+                    Err(Errno(libc::EIO))
                 } else {
                     self.resubmit.push_back(key);
-                    After::Again
+                    return None;
                 }
             }
-        }
+        };
+        Some(self.finish(key, result))
     }
 
     fn finish(&mut self, key: u32, result: Result<(), Errno>) -> Finished<M> {

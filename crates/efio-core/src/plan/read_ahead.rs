@@ -69,18 +69,12 @@ pub enum Delivered<P> {
     },
     /// No more for now: the end of the file, or an error after the bytes delivered so far.
     End(Result<(), Errno>),
-    /// The kernel refused the mode of the request; another one follows. Counted as a fallback.
-    FellBack,
 }
 
 /// The read side of one file; `P` is the memory of a request.
 #[derive(Debug)]
 pub struct ReadAhead<P> {
     limits: ReadLimits,
-    /// Alignment of direct reads; 1 when there are none.
-    dio_align: u64,
-    /// The mode of reads that are not direct.
-    buffered: CacheMode,
     /// The file's size when it was opened, or the end found since.
     size_hint: u64,
     epoch: u32,
@@ -111,8 +105,6 @@ impl<P> ReadAhead<P> {
     pub fn new(limits: ReadLimits) -> Self {
         Self {
             limits,
-            dio_align: 1,
-            buffered: CacheMode::Cached,
             size_hint: 0,
             epoch: 0,
             running: false,
@@ -128,15 +120,7 @@ impl<P> ReadAhead<P> {
         }
     }
 
-    /// Handles the open of the file, which is about `size` bytes long. `dio_align` is 0 without
-    /// direct IO; `buffered` is the mode of all reads then.
-    pub fn handle_opened(&mut self, buffered: CacheMode, dio_align: u32, size: u64) {
-        self.buffered = buffered;
-        self.dio_align = u64::from(dio_align).max(1);
-        self.size_hint = size;
-    }
-
-    /// Handles a truncation of the file to `size` bytes.
+    /// Handles the open of the file, or a truncation: it is about `size` bytes long.
     pub fn handle_resized(&mut self, size: u64) {
         self.size_hint = size;
     }
@@ -144,11 +128,6 @@ impl<P> ReadAhead<P> {
     /// Returns the epoch of the current run.
     pub fn epoch(&self) -> u32 {
         self.epoch
-    }
-
-    /// Returns whether reads go through the page cache and leave their pages there.
-    pub fn is_cached(&self) -> bool {
-        self.dio_align == 1 && self.buffered == CacheMode::Cached
     }
 
     /// Starts a run at `offset`; results that the last run has in flight are discarded.
@@ -200,20 +179,9 @@ impl<P> ReadAhead<P> {
     /// are smaller.
     ///
     /// A window of 8 MiB takes requests of 2 MiB; in a share of 200 KiB they are 64 KiB.
-    pub fn poll_read(&self, share: u64) -> Option<ReadRequest> {
-        if !self.running {
-            return None;
-        }
+    pub fn poll_read(&self, share: u64, io_caps: IoCaps) -> Option<ReadRequest> {
         let share = share.max(UNIT_BYTES as u64);
-        // Beyond the known size one request at a time probes where the file ends now.
-        let probes_the_end = self.next >= self.size_hint;
-        let ahead = self.next - self.delivered + self.delivered_in_run - self.consumed_in_run;
-        let has_room = if probes_the_end || self.exact {
-            self.requests.is_empty()
-        } else {
-            ahead < self.window.min(share)
-        };
-        if !has_room {
+        if !self.has_room(share) {
             return None;
         }
         if self.exact {
@@ -223,20 +191,19 @@ impl<P> ReadAhead<P> {
                 offset,
                 len,
                 order: 0,
-                cache_mode: self.buffered,
+                cache_mode: io_caps.buffered,
             });
         }
-        let offset = self.next - self.next % self.dio_align;
-        let len = if probes_the_end {
+        let (dio_align, cache_mode) = match io_caps.dio_align {
+            0 => (1, io_caps.buffered),
+            dio_align => (u64::from(dio_align), CacheMode::Direct),
+        };
+        let offset = self.next - self.next % dio_align;
+        let len = if self.probes_the_end() {
             (UNIT_BYTES << self.limits.first_order).min(self.request_bytes(share) as usize)
         } else {
-            let rest = (self.size_hint - offset).div_ceil(self.dio_align) * self.dio_align;
+            let rest = (self.size_hint - offset).div_ceil(dio_align) * dio_align;
             rest.min(self.request_bytes(share)) as usize
-        };
-        let cache_mode = if self.dio_align > 1 {
-            CacheMode::Direct
-        } else {
-            self.buffered
         };
         Some(ReadRequest {
             number: self.numbers,
@@ -247,9 +214,24 @@ impl<P> ReadAhead<P> {
         })
     }
 
+    /// Beyond the known size one request at a time probes where the file ends now.
+    fn probes_the_end(&self) -> bool {
+        self.next >= self.size_hint
+    }
+
+    fn has_room(&self, share: u64) -> bool {
+        let ahead = self.next - self.delivered + self.unconsumed();
+        self.running
+            && if self.exact || self.probes_the_end() {
+                self.requests.is_empty()
+            } else {
+                ahead < self.window.min(share)
+            }
+    }
+
     /// Returns whether a share of the memory is less than what the run would use.
     pub fn is_short_of(&self, share: u64) -> bool {
-        share < self.window.min(self.earned()) && self.poll_read(u64::MAX).is_some()
+        share < self.window.min(self.earned()) && self.has_room(u64::MAX)
     }
 
     /// Returns how many bytes ahead are not too many for a consumer that may stop at any time: at
@@ -330,7 +312,6 @@ impl<P> ReadAhead<P> {
     /// | `n` ≤ `skip`, a multiple of [`SECTOR`] | short, or the end: probe exactly here, buffered |
     /// | `n` ≤ `skip`, otherwise | the end of the file |
     /// | transient error | request the bytes again |
-    /// | refused mode | request the bytes in another mode |
     /// | other error | the error, after the bytes before it |
     pub fn poll_delivery(&mut self) -> Option<Delivered<P>> {
         loop {
@@ -362,36 +343,9 @@ impl<P> ReadAhead<P> {
                     return Some(self.end(Ok(())));
                 }
                 Err(errno) if errno.is_transient() => self.restart_at(self.delivered),
-                Err(errno) if self.fall_back(read.cache_mode, errno) => {
-                    return Some(Delivered::FellBack);
-                }
                 Err(errno) => return Some(self.end(Err(errno))),
             }
         }
-    }
-
-    /// Returns the modes that are left.
-    pub fn io_caps(&self) -> IoCaps {
-        IoCaps {
-            buffered: self.buffered,
-            dio_align: if self.dio_align > 1 {
-                self.dio_align as u32
-            } else {
-                0
-            },
-        }
-    }
-
-    /// Switches to another mode if `errno` means that the kernel does not support this one for the
-    /// file. Returns whether it does mean that.
-    fn fall_back(&mut self, cache_mode: CacheMode, errno: Errno) -> bool {
-        match (cache_mode, errno.0) {
-            (CacheMode::Direct, libc::EINVAL) => self.dio_align = 1,
-            (CacheMode::Uncached, libc::EOPNOTSUPP) => self.buffered = CacheMode::Cached,
-            _ => return false,
-        }
-        self.restart_at(self.delivered);
-        true
     }
 
     fn deliver_some(&mut self, len: u64, short: bool) {
@@ -449,31 +403,41 @@ mod tests {
         most_order: SLAB_ORDER,
     };
 
-    fn plan(size: u64, dio_align: u32) -> ReadAhead<()> {
+    const CACHED: IoCaps = IoCaps::CACHED;
+    const DIRECT: IoCaps = IoCaps {
+        dio_align: 4096,
+        ..CACHED
+    };
+
+    fn plan(size: u64) -> ReadAhead<()> {
         let mut plan = ReadAhead::new(LIMITS);
-        plan.handle_opened(CacheMode::Cached, dio_align, size);
+        plan.handle_resized(size);
         plan
     }
 
-    fn next_read(plan: &mut ReadAhead<()>) -> ReadRequest {
-        let read = plan.poll_read(u64::MAX).expect("a read to submit");
+    fn next_read(plan: &mut ReadAhead<()>, io_caps: IoCaps) -> ReadRequest {
+        let read = plan.poll_read(u64::MAX, io_caps).expect("a read to submit");
         plan.submitted(read);
         read
     }
 
     #[test]
     fn requests_grow_and_stop_at_the_window() {
-        let mut plan = plan(1 << 30, 4096);
-        assert_eq!(plan.poll_read(u64::MAX), None, "no run yet");
+        let mut plan = plan(1 << 30);
+        assert_eq!(plan.poll_read(u64::MAX, DIRECT), None, "no run yet");
         plan.start(1, 0);
         plan.handle_demand();
-        let first = next_read(&mut plan);
+        let first = next_read(&mut plan, DIRECT);
         assert_eq!(
             (first.offset, first.len, first.cache_mode),
             (0, 65_536, CacheMode::Direct)
         );
-        assert_eq!(next_read(&mut plan).offset, 65_536);
-        assert_eq!(plan.poll_read(u64::MAX), None, "the window is two requests");
+        assert_eq!(next_read(&mut plan, DIRECT).offset, 65_536);
+        assert_eq!(
+            plan.poll_read(u64::MAX, DIRECT),
+            None,
+            "the window is two requests"
+        );
         plan.handle_read(first.number, (), Ok(65_536));
         assert!(matches!(
             plan.poll_delivery(),
@@ -485,38 +449,46 @@ mod tests {
             })
         ));
         assert_eq!(plan.poll_delivery(), None);
-        assert_eq!(next_read(&mut plan).len, 262_144, "the stream earned more");
+        assert_eq!(
+            next_read(&mut plan, DIRECT).len,
+            262_144,
+            "the stream earned more"
+        );
     }
 
     /// F83: when memory is short the window narrows, down to a page at a time.
     #[test]
     fn a_small_share_narrows_the_window() {
-        let mut plan = plan(1 << 30, 4096);
+        let mut plan = plan(1 << 30);
         plan.start(1, 0);
         plan.order = SLAB_ORDER;
         plan.window = plan.bounded(0);
-        assert_eq!(plan.poll_read(u64::MAX).unwrap().len, 2 << 20);
+        assert_eq!(plan.poll_read(u64::MAX, DIRECT).unwrap().len, 2 << 20);
         assert_eq!(plan.earned(), 128 << 10, "nothing was taken yet");
         assert!(!plan.is_short_of(128 << 10) && plan.is_short_of(100 << 10));
         for len in [65_536, 65_536, 65_536] {
-            let read = plan.poll_read(140 << 10).unwrap();
+            let read = plan.poll_read(140 << 10, DIRECT).unwrap();
             assert_eq!(read.len, len);
             plan.submitted(read);
         }
-        assert_eq!(plan.poll_read(140 << 10), None, "the share is used up");
+        assert_eq!(
+            plan.poll_read(140 << 10, DIRECT),
+            None,
+            "the share is used up"
+        );
         plan.start(2, 0);
-        let read = plan.poll_read(0).unwrap();
+        let read = plan.poll_read(0, DIRECT).unwrap();
         assert_eq!(read.len, UNIT_BYTES, "a stalled reader gets a page");
         plan.submitted(read);
-        assert_eq!(plan.poll_read(0), None);
+        assert_eq!(plan.poll_read(0, DIRECT), None);
     }
 
     /// Completions in the wrong order are delivered in the right one.
     #[test]
     fn order_is_kept() {
-        let mut plan = plan(1 << 20, 0);
+        let mut plan = plan(1 << 20);
         plan.start(1, 0);
-        let (first, second) = (next_read(&mut plan), next_read(&mut plan));
+        let (first, second) = (next_read(&mut plan, CACHED), next_read(&mut plan, CACHED));
         plan.handle_read(second.number, (), Ok(second.len));
         assert_eq!(plan.poll_delivery(), None);
         plan.handle_read(first.number, (), Ok(first.len));
@@ -531,9 +503,9 @@ mod tests {
     /// F16: a short read in the middle of the file is not its end.
     #[test]
     fn a_short_read_is_continued() {
-        let mut plan = plan(200_000, 0);
+        let mut plan = plan(200_000);
         plan.start(1, 0);
-        let (first, second) = (next_read(&mut plan), next_read(&mut plan));
+        let (first, second) = (next_read(&mut plan, CACHED), next_read(&mut plan, CACHED));
         plan.handle_read(first.number, (), Ok(1000));
         assert!(matches!(
             plan.poll_delivery(),
@@ -544,30 +516,34 @@ mod tests {
             Some(()),
             "after a gap: void"
         );
-        assert_eq!(next_read(&mut plan).offset, 1000);
+        assert_eq!(next_read(&mut plan, CACHED).offset, 1000);
     }
 
     /// F17: the end is where the kernel reads 0 bytes, also after an unaligned size.
     #[test]
     fn the_end_is_what_the_kernel_says_now() {
-        let mut plan = plan(5000, 4096);
+        let mut plan = plan(5000);
         plan.start(1, 0);
-        let read = next_read(&mut plan);
+        let read = next_read(&mut plan, DIRECT);
         assert_eq!((read.offset, read.len), (0, 8192));
         plan.handle_read(read.number, (), Ok(5000));
         assert!(matches!(
             plan.poll_delivery(),
             Some(Delivered::Data { len: 5000, .. })
         ));
-        let probe = next_read(&mut plan);
+        let probe = next_read(&mut plan, DIRECT);
         assert_eq!(probe.offset, 4096);
-        assert_eq!(plan.poll_read(u64::MAX), None, "one probe at a time");
+        assert_eq!(
+            plan.poll_read(u64::MAX, DIRECT),
+            None,
+            "one probe at a time"
+        );
         plan.handle_read(probe.number, (), Ok(904));
         assert_eq!(plan.poll_delivery(), Some(Delivered::End(Ok(()))));
-        assert_eq!(plan.poll_read(u64::MAX), None);
+        assert_eq!(plan.poll_read(u64::MAX, DIRECT), None);
         // The file grew; the consumer reads again.
         plan.handle_demand();
-        let probe = next_read(&mut plan);
+        let probe = next_read(&mut plan, DIRECT);
         plan.handle_read(probe.number, (), Ok(1000));
         let delivery = plan.poll_delivery();
         assert!(matches!(
@@ -585,13 +561,13 @@ mod tests {
     /// end.
     #[test]
     fn an_uncertain_end_is_probed_exactly() {
-        let mut plan = plan(0, 4096);
+        let mut plan = plan(0);
         plan.start(1, 1024);
-        let read = next_read(&mut plan);
+        let read = next_read(&mut plan, DIRECT);
         assert_eq!((read.offset, read.cache_mode), (0, CacheMode::Direct));
         plan.handle_read(read.number, (), Ok(512));
         assert_eq!(plan.poll_delivery(), None);
-        let read = next_read(&mut plan);
+        let read = next_read(&mut plan, DIRECT);
         assert_eq!((read.offset, read.cache_mode), (1024, CacheMode::Cached));
         plan.handle_read(read.number, (), Ok(0));
         assert_eq!(plan.poll_delivery(), Some(Delivered::End(Ok(()))));
@@ -600,9 +576,9 @@ mod tests {
     /// F15: what was read before the error is delivered, then the error, never an end of file.
     #[test]
     fn an_error_follows_the_bytes_before_it() {
-        let mut plan = plan(1 << 20, 0);
+        let mut plan = plan(1 << 20);
         plan.start(1, 0);
-        let (first, second) = (next_read(&mut plan), next_read(&mut plan));
+        let (first, second) = (next_read(&mut plan, CACHED), next_read(&mut plan, CACHED));
         plan.handle_read(second.number, (), Err(Errno(libc::EIO)));
         plan.handle_read(first.number, (), Ok(first.len));
         assert!(matches!(plan.poll_delivery(), Some(Delivered::Data { .. })));
@@ -615,32 +591,26 @@ mod tests {
     /// F18: what an old run had in flight never fills the new one.
     #[test]
     fn a_seek_voids_what_is_in_flight() {
-        let mut plan = plan(1 << 20, 0);
+        let mut plan = plan(1 << 20);
         plan.start(1, 0);
-        let old = next_read(&mut plan);
+        let old = next_read(&mut plan, CACHED);
         plan.start(2, 500_000);
         assert_eq!(plan.handle_read(old.number, (), Ok(old.len)), Some(()));
         assert_eq!(plan.poll_delivery(), None);
-        assert_eq!(next_read(&mut plan).offset, 500_000);
+        assert_eq!(next_read(&mut plan, CACHED).offset, 500_000);
     }
 
-    /// F28: direct reads that the kernel refuses.
+    /// F28: the driver passes a refused mode on as a transient error.
     #[test]
-    fn refused_modes_fall_back() {
-        let mut plan = ReadAhead::<()>::new(LIMITS);
-        plan.handle_opened(CacheMode::Uncached, 4096, 100);
+    fn a_refused_read_is_requested_in_another_mode() {
+        let mut plan = plan(100);
         plan.start(1, 10);
-        for (cache_mode, errno) in [
-            (CacheMode::Direct, libc::EINVAL),
-            (CacheMode::Uncached, libc::EOPNOTSUPP),
-        ] {
-            let read = next_read(&mut plan);
-            assert_eq!(read.cache_mode, cache_mode);
-            plan.handle_read(read.number, (), Err(Errno(errno)));
-            assert_eq!(plan.poll_delivery(), Some(Delivered::FellBack));
-        }
-        let read = next_read(&mut plan);
-        assert_eq!((read.cache_mode, read.offset), (CacheMode::Cached, 10));
+        let read = next_read(&mut plan, DIRECT);
+        assert_eq!((read.offset, read.cache_mode), (0, CacheMode::Direct));
+        plan.handle_read(read.number, (), Err(Errno(libc::EAGAIN)));
+        assert_eq!(plan.poll_delivery(), None);
+        let read = next_read(&mut plan, IoCaps::CACHED);
+        assert_eq!((read.offset, read.cache_mode), (10, CacheMode::Cached));
     }
 
     proptest! {
@@ -654,13 +624,14 @@ mod tests {
             dio_align in prop::sample::select(vec![0u32, 512, 4096]),
             choices in prop::collection::vec(any::<u16>(), 1..60),
         ) {
-            let mut plan = plan(hint, dio_align);
+            let io_caps = IoCaps { dio_align, ..CACHED };
+            let mut plan = plan(hint);
             plan.start(7, start);
             let mut in_flight: Vec<ReadRequest> = Vec::new();
             let mut at = start;
             let mut picks = choices.iter().cycle();
             for _ in 0..10_000 {
-                while let Some(read) = plan.poll_read(u64::MAX) {
+                while let Some(read) = plan.poll_read(u64::MAX, io_caps) {
                     plan.submitted(read);
                     in_flight.push(read);
                 }
@@ -682,7 +653,6 @@ mod tests {
                             prop_assert_eq!(result, Ok(()));
                             ended = true;
                         }
-                        Delivered::FellBack => unreachable!(),
                     }
                 }
                 plan.handle_consumed(at - start);

@@ -59,17 +59,6 @@ pub struct WriteRange {
     pub cache_mode: CacheMode,
 }
 
-/// What an error means for the file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ErrorAction {
-    /// Submit again: nothing is lost.
-    Retry,
-    /// Submit again in another mode: the kernel refused this one. Counted as a fallback.
-    FellBack,
-    /// The file has failed for good.
-    Failed(Failure),
-}
-
 /// The write side of one file.
 #[derive(Debug)]
 pub struct WriteBehind {
@@ -78,10 +67,6 @@ pub struct WriteBehind {
     due: u64,
     in_flight: Option<WriteRange>,
     failure: Option<Failure>,
-    /// Alignment of direct writes; 0 when there are none.
-    dio_align: u64,
-    /// The mode of writes that are not direct.
-    buffered: CacheMode,
     append: bool,
     max_write: u64,
     /// A file that has fewer bytes than this when it is first written goes to the page cache.
@@ -118,8 +103,6 @@ impl WriteBehind {
             due: 0,
             in_flight: None,
             failure: None,
-            dio_align: 0,
-            buffered: CacheMode::Cached,
             append,
             max_write: max_write as u64,
             small: 0,
@@ -127,11 +110,8 @@ impl WriteBehind {
         }
     }
 
-    /// Handles the open of the file. `dio_align` is 0 without direct IO; `buffered` is the mode of
-    /// all other writes. The first sync of a new file syncs its directory entry too.
-    pub fn handle_opened(&mut self, buffered: CacheMode, dio_align: u32, is_new: bool) {
-        self.buffered = buffered;
-        self.dio_align = if self.append { 0 } else { u64::from(dio_align) };
+    /// Handles the open of the file. The first sync of a new file syncs its directory entry too.
+    pub fn handle_opened(&mut self, is_new: bool) {
         self.sync.name_pending = is_new;
     }
 
@@ -184,7 +164,7 @@ impl WriteBehind {
     }
 
     /// Handles the failure of a sequenced op; `offset` is that of its first unwritten byte.
-    pub fn handle_positional_error(&mut self, errno: Errno, offset: u64) -> ErrorAction {
+    pub fn handle_positional_error(&mut self, errno: Errno, offset: u64) -> Result<(), Failure> {
         self.fail(errno, self.failure_offset(offset))
     }
 
@@ -199,22 +179,22 @@ impl WriteBehind {
     }
 
     /// Returns the next write, if enough bytes are pending or they are due.
-    pub fn poll_write(&mut self, ready: Pending) -> Option<WriteRange> {
+    pub fn poll_write(&mut self, ready: Pending, io_caps: IoCaps) -> Option<WriteRange> {
         if self.in_flight.is_some() || self.failure.is_some() || ready.len == 0 {
             return None;
         }
         let forced = ready.complete || self.due > self.written;
-        let range = self.write_range(ready, forced)?;
+        let range = self.write_range(ready, forced, io_caps)?;
         self.in_flight = Some(range);
         Some(range)
     }
 
-    fn write_range(&self, ready: Pending, forced: bool) -> Option<WriteRange> {
+    fn write_range(&self, ready: Pending, forced: bool, io_caps: IoCaps) -> Option<WriteRange> {
         let Pending { offset, len, .. } = ready;
         let buffered = |len: u64| WriteRange {
             offset,
             len: len.min(self.max_write),
-            cache_mode: self.buffered,
+            cache_mode: io_caps.written,
         };
         if self.append && len < self.small {
             // The next append goes to the same page of the cache, so it should stay there.
@@ -225,7 +205,8 @@ impl WriteBehind {
                 cache_mode,
             });
         }
-        if self.dio_align == 0 {
+        let dio_align = u64::from(io_caps.dio_align);
+        if self.append || dio_align == 0 {
             return Some(buffered(len));
         }
         if self.written == 0 && len < self.small {
@@ -236,12 +217,12 @@ impl WriteBehind {
                 cache_mode,
             });
         }
-        let into_block = offset % self.dio_align;
+        let into_block = offset % dio_align;
         if into_block != 0 {
-            let head = self.dio_align - into_block;
+            let head = dio_align - into_block;
             return (len >= head || forced).then(|| buffered(len.min(head)));
         }
-        let body = len.min(self.max_write) / self.dio_align * self.dio_align;
+        let body = len.min(self.max_write) / dio_align * dio_align;
         if body > 0 {
             return Some(WriteRange {
                 offset,
@@ -252,22 +233,14 @@ impl WriteBehind {
         forced.then(|| buffered(len))
     }
 
-    /// Returns the modes that are left.
-    pub fn io_caps(&self) -> IoCaps {
-        IoCaps {
-            buffered: self.buffered,
-            dio_align: self.dio_align as u32,
-        }
-    }
-
     /// Returns the mode of the write in flight.
     pub fn cache_mode_in_flight(&self) -> Option<CacheMode> {
         self.in_flight.map(|range| range.cache_mode)
     }
 
     /// Handles the completion of the write in flight with `n` bytes. 0 bytes are an error of the
-    /// device.
-    pub fn handle_written(&mut self, n: u64) -> ErrorAction {
+    /// device, with which the file fails.
+    pub fn handle_written(&mut self, n: u64) -> Result<(), Failure> {
         let range = self.in_flight.take().expect("a write was in flight");
         debug_assert!(n <= range.len);
         if n == 0 {
@@ -276,24 +249,17 @@ impl WriteBehind {
         self.written += n;
         let from = self.sync.unsynced_from.get_or_insert(range.offset);
         *from = (*from).min(range.offset);
-        ErrorAction::Retry
+        Ok(())
     }
 
-    /// Handles the failure of the write in flight.
-    pub fn handle_write_error(&mut self, errno: Errno) -> ErrorAction {
+    /// Handles the failure of the write in flight. `Ok`: it is submitted again, and nothing is
+    /// lost.
+    pub fn handle_write_error(&mut self, errno: Errno) -> Result<(), Failure> {
         let range = self.in_flight.take().expect("a write was in flight");
-        match (range.cache_mode, errno.0) {
-            _ if errno.is_transient() => ErrorAction::Retry,
-            (CacheMode::Direct, libc::EINVAL) => {
-                self.dio_align = 0;
-                ErrorAction::FellBack
-            }
-            (CacheMode::Uncached, libc::EOPNOTSUPP) => {
-                self.buffered = CacheMode::Cached;
-                ErrorAction::FellBack
-            }
-            _ => self.fail(errno, range.offset),
+        if errno.is_transient() {
+            return Ok(());
         }
+        self.fail(errno, range.offset)
     }
 
     /// Handles the failure of the open: everything that was accepted is lost.
@@ -337,7 +303,7 @@ impl WriteBehind {
 
     /// Handles the failure of the sync in flight. It is not retried unless the kernel did not start
     /// it (`EINTR`): the kernel drops the error and the dirty pages (F30).
-    pub fn handle_sync_error(&mut self, errno: Errno) -> ErrorAction {
+    pub fn handle_sync_error(&mut self, errno: Errno) -> Result<(), Failure> {
         self.sync.running.take().expect("a sync was in flight");
         let covered_from = self.sync.syncing_from.take();
         let lowest = match (covered_from, self.sync.unsynced_from) {
@@ -346,7 +312,7 @@ impl WriteBehind {
         };
         if errno.0 == libc::EINTR {
             self.sync.unsynced_from = lowest;
-            return ErrorAction::Retry;
+            return Ok(());
         }
         self.fail(errno, lowest.unwrap_or(Failure::NOTHING_LOST))
     }
@@ -371,9 +337,8 @@ impl WriteBehind {
         if self.append { self.written } else { offset }
     }
 
-    fn fail(&mut self, errno: Errno, offset: u64) -> ErrorAction {
-        let failure = *self.failure.get_or_insert(Failure { errno, offset });
-        ErrorAction::Failed(failure)
+    fn fail(&mut self, errno: Errno, offset: u64) -> Result<(), Failure> {
+        Err(*self.failure.get_or_insert(Failure { errno, offset }))
     }
 }
 
@@ -390,9 +355,15 @@ mod tests {
         }
     }
 
+    const DIRECT: IoCaps = IoCaps {
+        dio_align: 4096,
+        buffered: CacheMode::Uncached,
+        written: CacheMode::Uncached,
+    };
+
     fn direct() -> WriteBehind {
         let mut plan = WriteBehind::new(false, 8 << 20);
-        plan.handle_opened(CacheMode::Uncached, 4096, false);
+        plan.handle_opened(false);
         plan
     }
 
@@ -400,41 +371,41 @@ mod tests {
     fn small_files_go_to_the_page_cache_and_large_ones_do_not() {
         let mut plan = direct();
         plan.cache_below(65_536);
-        assert_eq!(plan.poll_write(ready(0, 65_535)), None, "not due");
-        let range = plan.poll_write(ready(0, 65_536)).unwrap();
+        assert_eq!(plan.poll_write(ready(0, 65_535), DIRECT), None, "not due");
+        let range = plan.poll_write(ready(0, 65_536), DIRECT).unwrap();
         assert_eq!((range.len, range.cache_mode), (65_536, CacheMode::Direct));
 
         let mut plan = direct();
         plan.cache_below(65_536);
         plan.flush(10_000);
-        let range = plan.poll_write(ready(0, 10_000)).unwrap();
+        let range = plan.poll_write(ready(0, 10_000), DIRECT).unwrap();
         assert_eq!((range.len, range.cache_mode), (10_000, CacheMode::Cached));
-        plan.handle_written(10_000);
+        plan.handle_written(10_000).unwrap();
         // From here on it is like any other.
-        let range = plan.poll_write(ready(10_000, 100_000)).unwrap();
+        let range = plan.poll_write(ready(10_000, 100_000), DIRECT).unwrap();
         assert_eq!((range.len, range.cache_mode), (2288, CacheMode::Uncached));
     }
 
     #[test]
     fn small_appends_go_to_the_page_cache_and_large_ones_do_not() {
         let mut plan = WriteBehind::new(true, 8 << 20);
-        plan.handle_opened(CacheMode::Uncached, 4096, false);
+        plan.handle_opened(false);
         plan.cache_below(65_536);
         for (len, cache_mode) in [
             (200, CacheMode::Cached),
             (65_536, CacheMode::Uncached),
             (1, CacheMode::Cached),
         ] {
-            let range = plan.poll_write(ready(0, len)).unwrap();
+            let range = plan.poll_write(ready(0, len), DIRECT).unwrap();
             assert_eq!((range.len, range.cache_mode), (len, cache_mode));
-            plan.handle_written(len);
+            plan.handle_written(len).unwrap();
         }
     }
 
     #[test]
     fn whole_blocks_go_direct_and_the_tail_waits_until_it_is_due() {
         let mut plan = direct();
-        let range = plan.poll_write(ready(0, 10_000)).unwrap();
+        let range = plan.poll_write(ready(0, 10_000), DIRECT).unwrap();
         assert_eq!(
             range,
             WriteRange {
@@ -444,14 +415,14 @@ mod tests {
             }
         );
         assert_eq!(
-            plan.poll_write(ready(8192, 1808)),
+            plan.poll_write(ready(8192, 1808), DIRECT),
             None,
             "one write in flight"
         );
-        plan.handle_written(8192);
-        assert_eq!(plan.poll_write(ready(8192, 1808)), None, "not due");
+        plan.handle_written(8192).unwrap();
+        assert_eq!(plan.poll_write(ready(8192, 1808), DIRECT), None, "not due");
         plan.flush(10_000);
-        let range = plan.poll_write(ready(8192, 1808)).unwrap();
+        let range = plan.poll_write(ready(8192, 1808), DIRECT).unwrap();
         assert_eq!(
             range,
             WriteRange {
@@ -460,9 +431,9 @@ mod tests {
                 cache_mode: CacheMode::Uncached
             }
         );
-        plan.handle_written(1808);
+        plan.handle_written(1808).unwrap();
         // The next write fills the block exactly, and the one after it is direct again.
-        let range = plan.poll_write(ready(10_000, 100_000)).unwrap();
+        let range = plan.poll_write(ready(10_000, 100_000), DIRECT).unwrap();
         assert_eq!(
             range,
             WriteRange {
@@ -477,79 +448,54 @@ mod tests {
     #[test]
     fn a_short_write_goes_on_and_then_fails_at_the_exact_offset() {
         let mut plan = direct();
-        plan.poll_write(ready(0, 8192)).unwrap();
-        assert_eq!(plan.handle_written(512), ErrorAction::Retry);
-        let range = plan.poll_write(ready(512, 7680)).unwrap();
+        plan.poll_write(ready(0, 8192), DIRECT).unwrap();
+        assert_eq!(plan.handle_written(512), Ok(()));
+        let range = plan.poll_write(ready(512, 7680), DIRECT).unwrap();
         assert_eq!((range.offset, range.len), (512, 3584));
         let failure = Failure {
             errno: Errno(libc::ENOSPC),
             offset: 512,
         };
-        assert_eq!(
-            plan.handle_write_error(Errno(libc::ENOSPC)),
-            ErrorAction::Failed(failure)
-        );
+        assert_eq!(plan.handle_write_error(Errno(libc::ENOSPC)), Err(failure));
         assert_eq!(plan.written(), 512);
-        assert_eq!(plan.poll_write(ready(512, 7680)), None, "failed");
+        assert_eq!(plan.poll_write(ready(512, 7680), DIRECT), None, "failed");
         assert!(plan.is_drained(8192));
     }
 
-    /// F24, F28.
+    /// F24; F28: the driver passes a refused mode on as a transient error.
     #[test]
-    fn only_transient_errors_and_refused_modes_are_retried() {
+    fn only_transient_errors_are_retried() {
         let mut plan = direct();
-        plan.poll_write(ready(0, 4096)).unwrap();
-        assert_eq!(
-            plan.handle_write_error(Errno(libc::EAGAIN)),
-            ErrorAction::Retry
-        );
-        plan.poll_write(ready(0, 4096)).unwrap();
-        assert_eq!(
-            plan.handle_write_error(Errno(libc::EINVAL)),
-            ErrorAction::FellBack
-        );
-        let range = plan.poll_write(ready(0, 4096)).unwrap();
-        assert_eq!(range.cache_mode, CacheMode::Uncached);
-        assert_eq!(
-            plan.handle_write_error(Errno(libc::EOPNOTSUPP)),
-            ErrorAction::FellBack
-        );
-        assert_eq!(
-            plan.poll_write(ready(0, 4096)).unwrap().cache_mode,
-            CacheMode::Cached
-        );
-        assert!(matches!(
-            plan.handle_write_error(Errno(libc::EIO)),
-            ErrorAction::Failed(_)
-        ));
+        plan.poll_write(ready(0, 4096), DIRECT).unwrap();
+        assert_eq!(plan.handle_write_error(Errno(libc::EAGAIN)), Ok(()));
+        let range = plan.poll_write(ready(0, 4096), IoCaps::CACHED).unwrap();
+        assert_eq!(range.cache_mode, CacheMode::Cached);
+        assert!(plan.handle_write_error(Errno(libc::EIO)).is_err());
     }
 
     /// F31: a sync waits for the writes before it; F30: it is not retried.
     #[test]
     fn sync_follows_the_writes_and_fails_for_good() {
         let mut plan = direct();
-        plan.handle_opened(CacheMode::Uncached, 4096, true);
+        plan.handle_opened(true);
         plan.sync(4096);
         assert_eq!(plan.poll_sync(), None, "nothing is written yet");
-        plan.poll_write(ready(0, 4096)).unwrap();
+        plan.poll_write(ready(0, 4096), DIRECT).unwrap();
         assert_eq!(plan.poll_sync(), None, "the write is in flight");
-        plan.handle_written(4096);
+        plan.handle_written(4096).unwrap();
         assert_eq!(plan.poll_sync(), Some(true));
         assert_eq!(plan.poll_sync(), None, "it runs");
         assert_eq!(plan.handle_synced(false), (4096, true));
 
         plan.sync(8192);
-        plan.poll_write(ready(4096, 4096)).unwrap();
-        plan.handle_written(4096);
+        plan.poll_write(ready(4096, 4096), DIRECT).unwrap();
+        plan.handle_written(4096).unwrap();
         assert_eq!(plan.poll_sync(), Some(false), "the name is durable by now");
         let failure = Failure {
             errno: Errno(libc::EIO),
             offset: 4096,
         };
-        assert_eq!(
-            plan.handle_sync_error(Errno(libc::EIO)),
-            ErrorAction::Failed(failure)
-        );
+        assert_eq!(plan.handle_sync_error(Errno(libc::EIO)), Err(failure));
         plan.sync(8192);
         assert_eq!(plan.poll_sync(), None);
     }
@@ -558,24 +504,24 @@ mod tests {
     #[test]
     fn later_syncs_put_none_off() {
         let mut plan = direct();
-        plan.handle_opened(CacheMode::Cached, 0, false);
-        plan.poll_write(ready(0, 100)).unwrap();
+        plan.handle_opened(false);
+        plan.poll_write(ready(0, 100), IoCaps::CACHED).unwrap();
         plan.sync(100);
         plan.sync(200);
-        plan.handle_written(100);
+        plan.handle_written(100).unwrap();
         plan.poll_sync().expect("all of the first is written");
-        plan.poll_write(ready(100, 200)).unwrap();
+        plan.poll_write(ready(100, 200), IoCaps::CACHED).unwrap();
         plan.sync(300);
         assert_eq!(plan.handle_synced(false), (100, true));
-        plan.handle_written(100);
+        plan.handle_written(100).unwrap();
         plan.sync(400);
         assert_eq!(
             plan.poll_sync(),
             None,
             "the second and the third wait together"
         );
-        plan.poll_write(ready(200, 100)).unwrap();
-        plan.handle_written(100);
+        plan.poll_write(ready(200, 100), IoCaps::CACHED).unwrap();
+        plan.handle_written(100).unwrap();
         plan.poll_sync().expect("all of the third is written");
         assert_eq!(plan.handle_synced(false), (300, true));
         assert!(!plan.syncs_are_answered(), "the fourth is not");
@@ -584,7 +530,7 @@ mod tests {
     #[test]
     fn a_sync_of_nothing_still_syncs_the_new_name() {
         let mut plan = direct();
-        plan.handle_opened(CacheMode::Uncached, 4096, true);
+        plan.handle_opened(true);
         plan.sync(0);
         assert_eq!(plan.poll_sync(), Some(true));
         assert_eq!(plan.handle_synced(false), (0, true));
@@ -595,27 +541,21 @@ mod tests {
     fn a_sync_that_covers_nothing_of_ours_loses_nothing() {
         for append in [false, true] {
             let mut plan = WriteBehind::new(append, 8 << 20);
-            plan.handle_opened(CacheMode::Cached, 0, false);
+            plan.handle_opened(false);
             plan.sync(100);
-            plan.poll_write(ready(0, 100)).unwrap();
-            plan.handle_written(100);
+            plan.poll_write(ready(0, 100), IoCaps::CACHED).unwrap();
+            plan.handle_written(100).unwrap();
             plan.poll_sync().unwrap();
             plan.handle_synced(false);
             plan.sync(100);
             plan.poll_sync().unwrap();
-            assert_eq!(
-                plan.handle_sync_error(Errno(libc::EINTR)),
-                ErrorAction::Retry
-            );
+            assert_eq!(plan.handle_sync_error(Errno(libc::EINTR)), Ok(()));
             plan.poll_sync().unwrap();
             let failure = Failure {
                 errno: Errno(libc::EIO),
                 offset: Failure::NOTHING_LOST,
             };
-            assert_eq!(
-                plan.handle_sync_error(Errno(libc::EIO)),
-                ErrorAction::Failed(failure)
-            );
+            assert_eq!(plan.handle_sync_error(Errno(libc::EIO)), Err(failure));
         }
     }
 
@@ -628,10 +568,10 @@ mod tests {
         plan.sync(4096);
         plan.sync_silently(8192);
         assert_eq!(plan.handle_synced(false), (0, true));
-        plan.poll_write(ready(0, 4096)).unwrap();
-        plan.handle_written(4096);
-        plan.poll_write(ready(4096, 4096)).unwrap();
-        plan.handle_written(4096);
+        plan.poll_write(ready(0, 4096), DIRECT).unwrap();
+        plan.handle_written(4096).unwrap();
+        plan.poll_write(ready(4096, 4096), DIRECT).unwrap();
+        plan.handle_written(4096).unwrap();
         plan.poll_sync().unwrap();
         assert_eq!(
             plan.handle_synced(false),
@@ -649,17 +589,17 @@ mod tests {
         #[test]
         fn writes_cover_everything(start in 0u64..20_000, len in 1u64..100_000, dio_align in prop::sample::select(vec![0u32, 512, 4096]), max in 4096usize..50_000) {
             let mut plan = WriteBehind::new(false, max);
-            plan.handle_opened(CacheMode::Cached, dio_align, false);
+            let io_caps = IoCaps { dio_align, ..IoCaps::CACHED };
             plan.flush(len);
             let mut at = start;
             while at < start + len {
-                let range = plan.poll_write(ready(at, start + len - at)).unwrap();
+                let range = plan.poll_write(ready(at, start + len - at), io_caps).unwrap();
                 prop_assert_eq!(range.offset, at);
                 prop_assert!(range.len > 0 && range.len <= start + len - at && range.len <= max as u64);
                 if range.cache_mode == CacheMode::Direct {
                     prop_assert_eq!((range.offset % u64::from(dio_align), range.len % u64::from(dio_align)), (0, 0));
                 }
-                plan.handle_written(range.len);
+                prop_assert_eq!(plan.handle_written(range.len), Ok(()));
                 at += range.len;
             }
             prop_assert_eq!(plan.written(), len);

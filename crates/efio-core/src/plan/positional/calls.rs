@@ -71,17 +71,6 @@ pub struct Transfer<M> {
     pub memory: Option<M>,
 }
 
-/// What a completion means for its op.
-#[derive(Debug, PartialEq, Eq)]
-pub enum After<M> {
-    /// The op continues: [`poll_op`](super::Positional::poll_op) submits the remaining bytes.
-    Again,
-    /// The same in another mode: the kernel refused this one. Counted as a fallback.
-    FellBack,
-    /// The op is complete.
-    Finished(Finished<M>),
-}
-
 /// A completed op.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Finished<M> {

@@ -4,12 +4,13 @@ use super::*;
 use proptest::prelude::*;
 
 const BUFFERED: IoCaps = IoCaps {
-    buffered: CacheMode::Uncached,
     dio_align: 0,
+    buffered: CacheMode::Uncached,
+    written: CacheMode::Uncached,
 };
 const DIRECT: IoCaps = IoCaps {
-    buffered: CacheMode::Uncached,
     dio_align: 4096,
+    ..BUFFERED
 };
 const EIO: Errno = Errno(libc::EIO);
 
@@ -32,24 +33,21 @@ fn submitted(next: Option<Next<u64>>) -> Transfer<u64> {
     }
 }
 
-fn finished(after: After<u64>) -> Finished<u64> {
-    match after {
-        After::Finished(finished) => finished,
-        other => panic!("not complete: {other:?}"),
-    }
+fn finished(end: Option<Finished<u64>>) -> Finished<u64> {
+    end.expect("not complete")
 }
 
 /// The first write fails while the second waits for it, and the read waits for the second.
 #[test]
 fn a_read_waits_for_a_cancelled_write() {
     let mut plan = Positional::new();
-    let mut io_caps = BUFFERED;
+    let io_caps = BUFFERED;
     plan.push(asked(Kind::Write, 0, 0, 100, 1));
     plan.push(asked(Kind::Write, 100, 50, 100, 2));
     plan.push(asked(Kind::Read, 200, 120, 10, 3));
     let first = submitted(plan.poll_op(0, None, io_caps));
     assert_eq!(plan.poll_op(0, None, io_caps), None);
-    let failed = finished(plan.handle_completed(first.key, Some(1), Err(EIO), &mut io_caps));
+    let failed = finished(plan.handle_completed(first.key, Some(1), Err(EIO)));
     assert_eq!((failed.token, failed.result), (1, Err(EIO)));
     for token in [2, 3] {
         match plan.poll_op(0, Some(EIO), io_caps) {
@@ -69,10 +67,7 @@ fn short_transfers_continue_and_change_their_cache_mode() {
         (first.cache_mode, first.start, first.len),
         (CacheMode::Direct, 0, 8192)
     );
-    assert_eq!(
-        plan.handle_completed(first.key, Some(7), Ok(512), &mut io_caps),
-        After::Again
-    );
+    assert_eq!(plan.handle_completed(first.key, Some(7), Ok(512)), None);
     let rest = submitted(plan.poll_op(0, None, io_caps));
     assert_eq!(
         (rest.cache_mode, rest.offset),
@@ -82,24 +77,19 @@ fn short_transfers_continue_and_change_their_cache_mode() {
     assert_eq!((rest.start, rest.len, rest.memory), (512, 7680, Some(7)));
     // F24.
     for errno in [libc::EINTR, libc::EAGAIN] {
-        let again = plan.handle_completed(rest.key, Some(7), Err(Errno(errno)), &mut io_caps);
-        assert_eq!(again, After::Again);
+        let again = plan.handle_completed(rest.key, Some(7), Err(Errno(errno)));
+        assert_eq!(again, None);
         assert_eq!(submitted(plan.poll_op(0, None, io_caps)).start, 512);
     }
-    // F28.
-    let refused = Err(Errno(libc::EOPNOTSUPP));
-    assert_eq!(
-        plan.handle_completed(rest.key, Some(7), refused, &mut io_caps),
-        After::FellBack
-    );
+    // F28: the driver passes a refused mode on as a transient error.
+    io_caps = IoCaps::CACHED;
+    let refused = Err(Errno(libc::EAGAIN));
+    assert_eq!(plan.handle_completed(rest.key, Some(7), refused), None);
     let rest = submitted(plan.poll_op(0, None, io_caps));
     assert_eq!(rest.cache_mode, CacheMode::Cached);
-    assert_eq!(
-        plan.handle_completed(rest.key, Some(7), Ok(100), &mut io_caps),
-        After::Again
-    );
+    assert_eq!(plan.handle_completed(rest.key, Some(7), Ok(100)), None);
     let rest = submitted(plan.poll_op(0, None, io_caps));
-    let end = finished(plan.handle_completed(rest.key, Some(7), Ok(0), &mut io_caps));
+    let end = finished(plan.handle_completed(rest.key, Some(7), Ok(0)));
     assert_eq!(
         (end.len_done, end.result, end.token),
         (612, Ok(()), 7),
@@ -112,7 +102,7 @@ fn short_transfers_continue_and_change_their_cache_mode() {
 #[test]
 fn an_error_ends_the_op_and_the_file() {
     let mut plan = Positional::new();
-    let mut io_caps = BUFFERED;
+    let io_caps = BUFFERED;
     plan.push(asked(Kind::Write, 0, 1000, 100, 1));
     plan.push(asked(Kind::Write, 100, 500, 100, 2));
     plan.push(asked(Kind::Write, 200, 550, 100, 3));
@@ -126,9 +116,9 @@ fn an_error_ends_the_op_and_the_file() {
         None,
         "the third overlaps the second"
     );
-    plan.handle_completed(first.key, Some(1), Ok(30), &mut io_caps);
+    plan.handle_completed(first.key, Some(1), Ok(30));
     let first = submitted(plan.poll_op(0, None, io_caps));
-    let end = finished(plan.handle_completed(first.key, Some(1), Err(EIO), &mut io_caps));
+    let end = finished(plan.handle_completed(first.key, Some(1), Err(EIO)));
     assert_eq!((end.offset, end.len_done, end.result), (1000, 30, Err(EIO)));
     assert_eq!(plan.lowest_pending(), Some(500), "in flight or waiting");
     let Some(Next::Finish(third)) = plan.poll_op(0, Some(EIO), io_caps) else {
@@ -138,10 +128,10 @@ fn an_error_ends_the_op_and_the_file() {
         (third.token, third.result, third.memory),
         (3, Err(EIO), Some(3))
     );
-    let end = finished(plan.handle_completed(second.key, Some(2), Ok(100), &mut io_caps));
+    let end = finished(plan.handle_completed(second.key, Some(2), Ok(100)));
     assert_eq!(end.result, Ok(()));
     assert_eq!(plan.settle(0), 0, "nothing after the failed one is written");
-    finished(plan.handle_completed(read.key, Some(4), Ok(100), &mut io_caps));
+    finished(plan.handle_completed(read.key, Some(4), Ok(100)));
     assert!(plan.is_idle());
 }
 
@@ -149,15 +139,14 @@ fn an_error_ends_the_op_and_the_file() {
 #[test]
 fn an_op_that_cannot_continue_fails() {
     let mut plan = Positional::new();
-    let mut io_caps = BUFFERED;
+    let io_caps = BUFFERED;
     plan.push(asked(Kind::Write, 0, 0, 10, 1));
     plan.push(asked(Kind::Read, 10, 50, 10, 2));
     let write = submitted(plan.poll_op(0, None, io_caps));
     let read = submitted(plan.poll_op(0, None, io_caps));
-    let end = finished(plan.handle_completed(write.key, Some(1), Ok(0), &mut io_caps));
+    let end = finished(plan.handle_completed(write.key, Some(1), Ok(0)));
     assert_eq!(end.result, Err(EIO));
-    let end =
-        finished(plan.handle_completed(read.key, None, Err(Errno(libc::EINTR)), &mut io_caps));
+    let end = finished(plan.handle_completed(read.key, None, Err(Errno(libc::EINTR))));
     assert_eq!((end.result, end.memory), (Err(Errno(libc::EINTR)), None));
 }
 
@@ -165,7 +154,7 @@ fn an_op_that_cannot_continue_fails() {
 #[test]
 fn ops_and_stream_bytes_keep_their_order() {
     let mut plan = Positional::new();
-    let mut io_caps = BUFFERED;
+    let io_caps = BUFFERED;
     plan.push(asked(Kind::Read, 100, 0, 10, 1));
     plan.push(asked(Kind::Write, 100, 0, 10, 2));
     plan.push(asked(Kind::Write, 110, 90, 10, 3));
@@ -180,11 +169,11 @@ fn ops_and_stream_bytes_keep_their_order() {
         None,
         "2 overlaps the read, 4 waits for the stream"
     );
-    finished(plan.handle_completed(third.key, Some(3), Ok(10), &mut io_caps));
+    finished(plan.handle_completed(third.key, Some(3), Ok(10)));
     assert_eq!(plan.settle(100), 100, "2 is not done");
-    finished(plan.handle_completed(read.key, Some(1), Ok(10), &mut io_caps));
+    finished(plan.handle_completed(read.key, Some(1), Ok(10)));
     let second = submitted(plan.poll_op(100, None, io_caps));
-    finished(plan.handle_completed(second.key, Some(2), Ok(10), &mut io_caps));
+    finished(plan.handle_completed(second.key, Some(2), Ok(10)));
     assert_eq!(plan.settle(100), 120);
     assert_eq!(plan.limit(), 200);
     assert_eq!(plan.poll_op(120, None, io_caps), None);
@@ -194,13 +183,13 @@ fn ops_and_stream_bytes_keep_their_order() {
 #[test]
 fn a_truncation_runs_alone() {
     let mut plan = Positional::new();
-    let mut io_caps = BUFFERED;
+    let io_caps = BUFFERED;
     plan.push(asked(Kind::Read, 0, 0, 10, 1));
     plan.push(asked(Kind::Truncate, 0, 5, 0, 0));
     plan.push(asked(Kind::Read, 1, 0, 10, 2));
     let read = submitted(plan.poll_op(0, None, io_caps));
     assert_eq!(plan.poll_op(0, None, io_caps), None);
-    finished(plan.handle_completed(read.key, Some(1), Ok(10), &mut io_caps));
+    finished(plan.handle_completed(read.key, Some(1), Ok(10)));
     let truncate = submitted(plan.poll_op(0, None, io_caps));
     assert_eq!((truncate.kind, truncate.offset), (Kind::Truncate, 5));
     assert_eq!(
@@ -209,12 +198,9 @@ fn a_truncation_runs_alone() {
         "the second read has to see it"
     );
     let transient = Err(Errno(libc::EINTR));
-    assert_eq!(
-        plan.handle_completed(truncate.key, None, transient, &mut io_caps),
-        After::Again
-    );
+    assert_eq!(plan.handle_completed(truncate.key, None, transient), None);
     let truncate = submitted(plan.poll_op(0, None, io_caps));
-    finished(plan.handle_completed(truncate.key, None, Ok(0), &mut io_caps));
+    finished(plan.handle_completed(truncate.key, None, Ok(0)));
     assert_eq!(plan.settle(0), 1);
     assert_eq!(submitted(plan.poll_op(1, None, io_caps)).memory, Some(2));
 }
@@ -356,9 +342,7 @@ impl Model {
             }
         };
         let plan = self.plan.as_mut().unwrap();
-        if let After::Finished(end) =
-            plan.handle_completed(transfer.key, transfer.memory, result, &mut { BUFFERED })
-        {
+        if let Some(end) = plan.handle_completed(transfer.key, transfer.memory, result) {
             assert_eq!(end.result, Ok(()));
             if end.kind != Kind::Truncate {
                 assert!(

@@ -1,8 +1,6 @@
 //! The state that is kept of an idle write side until the next write.
 
 use super::WriteBehind;
-use crate::op::CacheMode;
-
 /// No offset.
 const NONE: u64 = u64::MAX;
 
@@ -12,8 +10,6 @@ pub struct ParkedWrite {
     written: u64,
     /// The lowest offset written since the last sync.
     unsynced_from: u64,
-    dio_align: u32,
-    buffered: CacheMode,
     name_pending: bool,
 }
 
@@ -23,16 +19,12 @@ impl ParkedWrite {
         Self {
             written: 0,
             unsynced_from: NONE,
-            dio_align: 0,
-            buffered: CacheMode::Cached,
             name_pending: false,
         }
     }
 
     /// Handles the open of the file; see [`WriteBehind::handle_opened`].
-    pub fn opened(&mut self, buffered: CacheMode, dio_align: u32, is_new: bool) {
-        self.buffered = buffered;
-        self.dio_align = dio_align;
+    pub fn opened(&mut self, is_new: bool) {
         self.name_pending = is_new;
     }
 
@@ -53,9 +45,6 @@ impl WriteBehind {
         Some(ParkedWrite {
             written: self.written,
             unsynced_from: self.sync.unsynced_from.unwrap_or(NONE),
-            // It came as a `u32`.
-            dio_align: self.dio_align as u32,
-            buffered: self.buffered,
             name_pending: self.sync.name_pending,
         })
     }
@@ -63,7 +52,7 @@ impl WriteBehind {
     /// Restores the state in a new plan.
     pub fn unpark(&mut self, parked: ParkedWrite) {
         self.written = parked.written;
-        self.handle_opened(parked.buffered, parked.dio_align, parked.name_pending);
+        self.handle_opened(parked.name_pending);
         self.sync.unsynced_from = (parked.unsynced_from != NONE).then_some(parked.unsynced_from);
     }
 }
@@ -73,7 +62,7 @@ mod tests {
     use super::super::Pending;
     use super::*;
     use crate::error::Errno;
-    use crate::plan::ErrorAction;
+    use crate::plan::IoCaps;
 
     const EIO: Errno = Errno(libc::EIO);
 
@@ -85,7 +74,7 @@ mod tests {
 
     fn opened(append: bool) -> WriteBehind {
         let mut parked = ParkedWrite::new();
-        parked.opened(CacheMode::Uncached, 4096, true);
+        parked.opened(true);
         unparked(append, parked)
     }
 
@@ -96,9 +85,9 @@ mod tests {
             len,
             complete: true,
         };
-        assert!(plan.poll_write(ready).is_some());
+        assert!(plan.poll_write(ready, IoCaps::CACHED).is_some());
         assert_eq!(plan.park(), None, "a write is in flight");
-        assert_eq!(plan.handle_written(len), ErrorAction::Retry);
+        assert_eq!(plan.handle_written(len), Ok(()));
     }
 
     #[test]
@@ -111,7 +100,7 @@ mod tests {
         assert_eq!(plan.park(), None, "a sync is asked for");
         assert_eq!(plan.poll_sync(), Some(true), "the name is not durable yet");
         assert_eq!(plan.park(), None, "a sync is in flight");
-        let ErrorAction::Failed(failure) = plan.handle_sync_error(EIO) else {
+        let Err(failure) = plan.handle_sync_error(EIO) else {
             panic!("a failed sync fails the file");
         };
         assert_eq!(failure.offset, 700, "from before it was parked");
@@ -129,7 +118,7 @@ mod tests {
         let mut plan = unparked(true, plan.park().expect("nothing to do"));
         plan.sync(15);
         assert_eq!(plan.poll_sync(), Some(false), "the name is durable");
-        let ErrorAction::Failed(failure) = plan.handle_sync_error(EIO) else {
+        let Err(failure) = plan.handle_sync_error(EIO) else {
             panic!("a failed sync fails the file");
         };
         assert_eq!(failure.offset, 10, "what is durable");
