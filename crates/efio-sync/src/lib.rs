@@ -27,9 +27,15 @@
 #[cfg(feature = "alloc")]
 extern crate alloc;
 
-#[doc(hidden)]
 #[macro_use]
+#[cfg(feature = "__shim")]
+#[doc(hidden)]
 pub mod shim;
+// Of parts of it only the crates above make use.
+#[macro_use]
+#[cfg(not(feature = "__shim"))]
+#[allow(dead_code, unused_imports)]
+mod shim;
 
 mod backoff;
 mod cache_padded;

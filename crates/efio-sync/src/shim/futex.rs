@@ -29,7 +29,7 @@ impl Deref for Futex {
 cfg_if::cfg_if! {
     if #[cfg(any(loom, shuttle))] {
         impl Futex {
-            crate::const_unless_loom! {
+            const_unless_loom! {
                 /// A word with value `value`.
                 pub const fn new(value: u32) -> Self {
                     Self {

@@ -3,7 +3,8 @@
 //! Every crate of efio takes its atomics, cells, `Arc` and spin hints from here, so that the models
 //! in `loom-tests/` and the schedules in `shuttle-tests/` run the code that ships. Build with
 //! `RUSTFLAGS="--cfg loom"` or `"--cfg shuttle"` for their versions, which also need the feature of
-//! the same name: `loom-tests` and `shuttle-tests` turn it on. Not part of the public API.
+//! the same name: `loom-tests` and `shuttle-tests` turn it on. The crates above ask for the feature
+//! `__shim`; without it this is private.
 //!
 //! ```text
 //!             locks and doorbell of this crate · efio-queue · efio-chunks · efio-core
@@ -17,6 +18,25 @@
 compile_error!("--cfg loom needs the feature `loom` of efio-sync");
 #[cfg(all(shuttle, not(loom), not(feature = "shuttle")))]
 compile_error!("--cfg shuttle needs the feature `shuttle` of efio-sync");
+
+/// Declares functions that are `const` except under loom, whose atomics have no `const fn new`.
+#[cfg_attr(feature = "__shim", macro_export, doc(hidden))]
+macro_rules! const_unless_loom {
+    ($(
+        $(#[$attr:meta])*
+        $vis:vis const fn $name:ident($($arg:ident: $ty:ty),* $(,)?) -> $ret:ty $body:block
+    )*) => {
+        $(
+            #[cfg(not(loom))]
+            $(#[$attr])*
+            $vis const fn $name($($arg: $ty),*) -> $ret $body
+
+            #[cfg(loom)]
+            $(#[$attr])*
+            $vis fn $name($($arg: $ty),*) -> $ret $body
+        )*
+    };
+}
 
 pub mod barrier;
 #[cfg(feature = "std")]
@@ -56,26 +76,4 @@ cfg_if::cfg_if! {
         pub use alloc::sync::Arc;
         pub use platform::yield_now;
     }
-}
-
-/// Declares functions that are `const` except under loom, whose atomics have no `const fn new`.
-///
-/// Not part of the public API.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! const_unless_loom {
-    ($(
-        $(#[$attr:meta])*
-        $vis:vis const fn $name:ident($($arg:ident: $ty:ty),* $(,)?) -> $ret:ty $body:block
-    )*) => {
-        $(
-            #[cfg(not(loom))]
-            $(#[$attr])*
-            $vis const fn $name($($arg: $ty),*) -> $ret $body
-
-            #[cfg(loom)]
-            $(#[$attr])*
-            $vis fn $name($($arg: $ty),*) -> $ret $body
-        )*
-    };
 }
