@@ -29,7 +29,7 @@ fn locks(criterion: &mut Criterion) {
     });
     group.bench_function("RwSpinLock write", |bench| bench.iter(|| *rw.write() += 1));
     let bell = Doorbell::new(Parker::new());
-    group.bench_function("Doorbell ring, awake", |bench| bench.iter(|| bell.ring()));
+    group.bench_function("Doorbell ring, awake", |bench| bench.iter(|| bell.notify()));
     group.finish();
 }
 

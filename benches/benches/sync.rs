@@ -217,7 +217,7 @@ impl Bench {
             "doorbell ring of a sleeper that is awake",
             vec![
                 Candidate::ours("Doorbell", move |slice| {
-                    repeat(|| _ = black_box(bell.ring()), slice)
+                    repeat(|| _ = black_box(bell.notify()), slice)
                 }),
                 Candidate::rival("eventfd write", move |slice| repeat(|| fd.wake(), slice)),
                 Candidate::rival("Thread::unpark", move |slice| {
@@ -231,7 +231,7 @@ impl Bench {
                 Candidate::ours("Doorbell<Parker>", |slice| {
                     ping_pong(
                         || Doorbell::new(Parker::new()),
-                        |bell| _ = bell.ring(),
+                        |bell| _ = bell.notify(),
                         |bell| _ = bell.wait(None),
                         slice,
                     )
@@ -239,7 +239,7 @@ impl Bench {
                 Candidate::ours("Doorbell<EventFd>", |slice| {
                     ping_pong(
                         || Doorbell::new(EventFd::new().expect("an eventfd")),
-                        |bell| _ = bell.ring(),
+                        |bell| _ = bell.notify(),
                         |bell| _ = bell.wait(None),
                         slice,
                     )

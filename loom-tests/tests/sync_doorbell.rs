@@ -44,7 +44,7 @@ fn a_ring_ends_the_wait_and_publishes() {
             let shared = Arc::clone(&shared);
             thread::spawn(move || {
                 shared.1.write();
-                shared.0.ring();
+                shared.0.notify();
             })
         };
         assert!(shared.0.wait(None));
@@ -69,7 +69,7 @@ fn rings_that_are_absorbed_publish_too() {
                 shared.1[number].write();
                 // Relaxed: says that the payload is written, orders nothing.
                 flags[number].store(true, Ordering::Relaxed);
-                shared.0.ring();
+                shared.0.notify();
             })
         });
         // The last wait may return once for both rings: then both payloads have to be visible.
@@ -97,9 +97,9 @@ fn no_ring_is_lost_between_the_check_and_the_sleep() {
             let shared = Arc::clone(&shared);
             thread::spawn(move || {
                 shared.1.store(true, Ordering::Relaxed);
-                shared.0.ring();
+                shared.0.notify();
                 // Whether it is absorbed or not, it must do no harm.
-                shared.0.ring();
+                shared.0.notify();
             })
         };
         while !shared.1.load(Ordering::Relaxed) {
@@ -176,7 +176,7 @@ fn an_edge_ends_each_sleep_that_a_ring_follows() {
                     shared.1[number].write();
                     // Relaxed: says that the payload is written, orders nothing.
                     flags[number].store(true, Ordering::Relaxed);
-                    shared.0.ring();
+                    shared.0.notify();
                 }
             })
         };

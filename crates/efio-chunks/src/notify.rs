@@ -73,6 +73,6 @@ impl Notify for TaskWaker {
 
 impl<A: Alarm + Send + Sync> Notify for Doorbell<A> {
     fn notify(&self) {
-        self.ring();
+        Self::notify(self);
     }
 }

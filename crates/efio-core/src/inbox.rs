@@ -60,7 +60,7 @@ impl<A: Alarm> Inbox<A> {
     /// The command, if there is no memory to queue it.
     pub fn send(&self, command: Command) -> Result<bool, Command> {
         self.queue.push(command).map_err(PushError::into_inner)?;
-        Ok(self.doorbell.ring())
+        Ok(self.doorbell.notify())
     }
 
     /// Queues a file whose requests can wait until a polling driver checks the inbox.
@@ -69,7 +69,7 @@ impl<A: Alarm> Inbox<A> {
         // SeqCst: pairs with the fence in `leave_poll`. Of "push, read `polling`" here and "clear
         // `polling`, check the queue" there, one reads after the other wrote.
         fence(Ordering::SeqCst);
-        !self.polling.load(Ordering::Relaxed) && self.doorbell.ring()
+        !self.polling.load(Ordering::Relaxed) && self.doorbell.notify()
     }
 
     fn push(&self, index: u32) {
@@ -91,7 +91,7 @@ impl<A: Alarm> Inbox<A> {
         // been notified.
         before.is_deferrable() && {
             self.push(index);
-            self.doorbell.ring()
+            self.doorbell.notify()
         }
     }
 

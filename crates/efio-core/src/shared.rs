@@ -119,7 +119,7 @@ impl Shared {
         self.positional
             .push(command)
             .map_err(PushError::into_inner)?;
-        if self.inbox.doorbell().ring() {
+        if self.inbox.doorbell().notify() {
             self.counters.driver.doorbell_calls.add(1);
         }
         Ok(())

@@ -134,7 +134,7 @@ impl Simulation {
     pub fn is_overslept(&self) -> bool {
         let missing = self.driver.watched_memory();
         let is_back = missing.is_some_and(|missing| self.memory_used() + missing <= self.used);
-        is_back && !self.shared.inbox.doorbell().is_rung()
+        is_back && !self.shared.inbox.doorbell().is_notified()
     }
 
     /// Hangs the disk until [`stop_faults`](Self::stop_faults) (F45).

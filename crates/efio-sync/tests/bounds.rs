@@ -78,5 +78,5 @@ fn everything_is_made_at_compile_time() {
     assert_eq!(*SPIN.lock() + *RW.read(), 5);
     assert!(CAS.holder().is_none() && CELL.holder().is_none());
     assert!(!MCS.is_locked());
-    assert!(!BELL.ring());
+    assert!(!BELL.notify());
 }

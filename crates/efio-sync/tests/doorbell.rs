@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use efio_sync::{Doorbell, EventFd, Parker, Sleep};
 
-/// A ringer publishes each number and rings; the sleeper may only sleep when it has seen all.
+/// A notifier publishes each number and notifies; the sleeper may only sleep when it has seen all.
 fn every_number_arrives(bell: &Doorbell<impl Sleep + Sync>) {
     const LAST: u32 = if cfg!(miri) { 20 } else { 20_000 };
     let published = AtomicU32::new(0);
@@ -14,7 +14,7 @@ fn every_number_arrives(bell: &Doorbell<impl Sleep + Sync>) {
         scope.spawn(|| {
             for number in 1..=LAST {
                 published.store(number, Ordering::Relaxed);
-                bell.ring();
+                bell.notify();
             }
         });
         while published.load(Ordering::Relaxed) < LAST {
@@ -38,11 +38,11 @@ fn event_fd_loses_no_ring() {
 #[test]
 fn ring_wakes_only_a_sleeper() {
     let bell = Doorbell::new(EventFd::new().unwrap());
-    assert!(!bell.ring());
-    assert!(!bell.arm(), "it was rung before");
+    assert!(!bell.notify());
+    assert!(!bell.arm(), "it was notified before");
     assert!(bell.arm());
-    assert!(bell.ring());
-    assert!(!bell.ring(), "absorbed");
+    assert!(bell.notify());
+    assert!(!bell.notify(), "absorbed");
     assert!(bell.alarm().wait(Some(Duration::ZERO)));
     assert!(bell.disarm());
     assert!(bell.alarm().clear());
@@ -57,7 +57,7 @@ fn wait_ends_at_its_timeout() {
         let begin = Instant::now();
         assert!(!bell.wait(Some(Duration::from_millis(20))));
         assert!(begin.elapsed() >= Duration::from_millis(20));
-        assert!(!bell.ring(), "awake again");
+        assert!(!bell.notify(), "awake again");
         assert!(bell.wait(Some(Duration::from_secs(60))));
     }
     wait(&Doorbell::new(Parker::new()));

@@ -193,7 +193,7 @@ fn doorbell<S: Sleep + Send + Sync + 'static>(turns: u64, bell: Doorbell<S>) {
                     *values[number as usize].acquire(tag(number)) = turn;
                     // Relaxed: that it is seen is the doorbell's work.
                     sent[number as usize].store(turn, Ordering::Relaxed);
-                    bell.ring();
+                    bell.notify();
                 }
             })
         })

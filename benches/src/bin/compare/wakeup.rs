@@ -8,7 +8,7 @@ use std::thread::{self, ThreadId};
 
 /// What a loop is woken by.
 pub struct Wakeup {
-    rung: AtomicBool,
+    notified: AtomicBool,
     owner: ThreadId,
     event: OwnedFd,
 }
@@ -23,7 +23,7 @@ impl Wakeup {
             }
         };
         Ok(Arc::new(Self {
-            rung: AtomicBool::new(true),
+            notified: AtomicBool::new(true),
             owner: thread::current().id(),
             event,
         }))
@@ -33,17 +33,17 @@ impl Wakeup {
         Arc::clone(self).into()
     }
 
-    /// Whether somebody rang since the last call.
+    /// Whether somebody notified it since the last call.
     pub fn take(&self) -> bool {
         // Relaxed would lose what the waker wrote before: Acquire pairs with the Release in `wake`.
-        self.rung.swap(false, Ordering::AcqRel)
+        self.notified.swap(false, Ordering::AcqRel)
     }
 
-    pub fn is_rung(&self) -> bool {
-        self.rung.load(Ordering::Acquire)
+    pub fn is_notified(&self) -> bool {
+        self.notified.load(Ordering::Acquire)
     }
 
-    /// Readable after a ring from another thread.
+    /// Readable after a notification from another thread.
     pub fn fd(&self) -> RawFd {
         self.event.as_raw_fd()
     }
@@ -62,7 +62,7 @@ impl Wake for Wakeup {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        let silent = !self.rung.swap(true, Ordering::AcqRel);
+        let silent = !self.notified.swap(true, Ordering::AcqRel);
         if silent && thread::current().id() != self.owner {
             let one = 1u64;
             // SAFETY: eight bytes to write from. A full counter is readable as well.

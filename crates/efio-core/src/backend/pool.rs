@@ -259,7 +259,7 @@ impl Shared {
     /// Notifies the driver if there are completions that it was not notified of.
     fn notify_driver(&self, unreported: &mut usize) {
         if std::mem::take(unreported) > 0 {
-            self.driver.ring();
+            self.driver.notify();
         }
     }
 }

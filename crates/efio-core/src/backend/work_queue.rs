@@ -125,7 +125,7 @@ impl<T> WorkQueue<T> {
             // Release: pairs with the exchange in `on_task`, which then sees the pushed task.
             // Acquire: pairs with the swap in `next`.
             if worker.state.swap(UNLISTED, Ordering::AcqRel) == IDLE {
-                worker.doorbell.ring();
+                worker.doorbell.notify();
                 return true;
             }
         }
@@ -214,7 +214,7 @@ impl<T> WorkQueue<T> {
         // Release: pairs with the load in `next`.
         self.stop.store(true, Ordering::Release);
         for worker in &self.workers {
-            worker.doorbell.ring();
+            worker.doorbell.notify();
         }
     }
 }

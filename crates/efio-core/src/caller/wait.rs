@@ -16,11 +16,11 @@ struct Sleeper(Doorbell<Parker>);
 
 impl Wake for Sleeper {
     fn wake(self: Arc<Self>) {
-        self.0.ring();
+        self.0.notify();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.0.ring();
+        self.0.notify();
     }
 }
 

@@ -295,7 +295,7 @@ impl PagePool {
         let watch = slabs.watch.take_if(|watch| used <= watch.used_at_most);
         drop(guard);
         if let Some(watch) = watch {
-            watch.doorbell.ring();
+            watch.doorbell.notify();
         }
     }
 }

@@ -82,7 +82,7 @@ impl<T, Q: Queue<T>, A: Alarm> Sender<T, Q, A> {
     /// As the queue's `push`; closed also when the receiver was dropped.
     pub fn send(&self, value: T) -> Result<(), PushError<T>> {
         self.shared.queue.push(value)?;
-        self.shared.bell.ring();
+        self.shared.bell.notify();
         Ok(())
     }
 
@@ -95,7 +95,7 @@ impl<T, Q: Queue<T>, A: Alarm> Sender<T, Q, A> {
         let before = items.len();
         let outcome = self.shared.queue.push_batch(items);
         if items.len() < before {
-            self.shared.bell.ring();
+            self.shared.bell.notify();
         }
         outcome
     }
@@ -104,7 +104,7 @@ impl<T, Q: Queue<T>, A: Alarm> Sender<T, Q, A> {
     /// receiver still gets what was sent before.
     pub fn close(&self) -> bool {
         let closed = self.shared.queue.close();
-        self.shared.bell.ring();
+        self.shared.bell.notify();
         closed
     }
 

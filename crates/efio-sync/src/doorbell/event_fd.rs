@@ -12,26 +12,26 @@ use crate::shim::platform::WakeFd;
 ///
 /// The sleeper waits for it beside its other descriptors (poll, epoll, an io_uring poll or read),
 /// between [`arm`](super::Doorbell::arm) and [`disarm`](super::Doorbell::disarm), and calls
-/// [`clear`](Self::clear) when it was readable. A ringer may write just after the sleeper has
+/// [`clear`](Self::clear) when it was readable. A notifier may write just after the sleeper has
 /// awoken for another reason; the next sleep then ends at once, which does no harm.
 ///
-/// It can be in an edge-triggered set too: a ringer that finds the sleeper armed writes, so each
-/// sleep that a ring follows has an edge of its own. Clear it all the same: a pipe that is never
-/// emptied becomes full, and has no edges then.
+/// It can be in an edge-triggered set too: a notifier that finds the sleeper armed writes, so each
+/// sleep that a notification follows has an edge of its own. Clear it all the same: a pipe that is
+/// never emptied becomes full, and has no edges then.
 ///
 /// ```
 /// use efio_sync::{Doorbell, EventFd};
 ///
 /// let bell = Doorbell::new(EventFd::new()?);
 /// std::thread::scope(|scope| {
-///     scope.spawn(|| bell.ring());
+///     scope.spawn(|| bell.notify());
 ///     if bell.arm() {
 ///         // Sleeps in poll(2). A loop polls `bell.alarm()` there together with its sockets.
 ///         bell.alarm().wait(None);
 ///         if bell.disarm() {
 ///             bell.alarm().clear();
 ///         }
-///     } // else it was rung before
+///     } // else it was notified before
 /// });
 /// # Ok::<(), std::io::Error>(())
 /// ```
@@ -103,8 +103,8 @@ impl EventFd {
     /// did. For the sleeper, which then waits for the new number. Always `false` where the system
     /// has no mark for it.
     ///
-    /// A ringer checks by itself, and writes nothing to the descriptor of another file: the sleeper
-    /// has to check from time to time.
+    /// A notifier checks by itself, and writes nothing to the descriptor of another file: the
+    /// sleeper has to check from time to time.
     pub fn repair(&self) -> bool {
         self.fd.repair()
     }

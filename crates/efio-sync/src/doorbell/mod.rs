@@ -1,4 +1,4 @@
-//! One sleeper, many ringers: a wake-up that costs a system call only when the sleeper sleeps.
+//! One sleeper, many notifiers: a wake-up that costs a system call only when the sleeper sleeps.
 
 cfg_if::cfg_if! {
     if #[cfg(feature = "std")] {
@@ -21,8 +21,8 @@ use crate::shim::atomic::{AtomicU32, Ordering};
 
 /// The sleeper is looking for work, or will before it sleeps.
 const AWAKE: u32 = 0;
-/// It was rung, and the sleeper has not checked yet.
-const RUNG: u32 = 1;
+/// It was notified, and the sleeper has not checked yet.
+const NOTIFIED: u32 = 1;
 /// The sleeper sleeps, or is about to: it must be woken.
 const ASLEEP: u32 = 2;
 
@@ -45,35 +45,35 @@ impl<A: Alarm + ?Sized> Alarm for crate::shim::Arc<A> {
     }
 }
 
-/// Wakes one sleeper, which may be rung by many threads.
+/// Wakes one sleeper, which many threads may notify.
 ///
-/// | state | `ring` | `arm` | `disarm` |
+/// | state | `notify` | `arm` | `disarm` |
 /// |---|---|---|---|
-/// | awake | → rung, `false` | → asleep, `true` | stays, `false` |
-/// | rung | stays, `false` | → awake, `false` | → awake, `true` |
-/// | asleep | → rung, wakes, `true` | (not called) | → awake, `false` |
+/// | awake | → notified, `false` | → asleep, `true` | stays, `false` |
+/// | notified | stays, `false` | → awake, `false` | → awake, `true` |
+/// | asleep | → notified, wakes, `true` | (not called) | → awake, `false` |
 ///
 /// The sleeper looks for work, and when there is none it arms the bell and sleeps:
 ///
 /// ```text
-///   sleeper                              ringer
+///   sleeper                              notifier
 ///   loop {                               write the work
-///       do all work that is there        ring()
+///       do all work that is there        notify()
 ///       if arm() { sleep; disarm() }
 ///   }
 /// ```
 ///
-/// No ring is lost: one before `arm` makes it return `false`, one after it wakes, and both change
-/// the same word, so there is nothing in between. Whatever a ringer wrote before its `ring` is
-/// visible when `arm` has returned `false` or `disarm` or [`wait`](Self::wait) `true`, also for
-/// rings that were absorbed.
+/// No notification is lost: one before `arm` makes it return `false`, one after it wakes, and both
+/// change the same word, so there is nothing in between. Whatever a notifier wrote before its
+/// `notify` is visible when `arm` has returned `false` or `disarm` or [`wait`](Self::wait) `true`,
+/// also for notifications that were absorbed.
 ///
-/// - Progress: `ring` is wait-free: one swap, and if the sleeper sleeps, the system call of the
-///   [`Alarm`]; other rings until the sleeper has checked are absorbed.
-/// - Cost: 2.2 ns to ring a sleeper that is awake, where a write to an eventfd takes 256.
+/// - Progress: `notify` is wait-free: one swap, and if the sleeper sleeps, the system call of the
+///   [`Alarm`]; others are absorbed until the sleeper has checked.
+/// - Cost: 2.2 ns to notify a sleeper that is awake, where a write to an eventfd takes 256.
 ///
 /// **One sleeper at a time** calls `arm`, `disarm` and `wait`. With two nothing is undefined, but
-/// one may take the ring that the other sleeps for.
+/// one may take the notification that the other sleeps for.
 ///
 /// ```
 /// use efio_sync::{Doorbell, Parker};
@@ -82,13 +82,13 @@ impl<A: Alarm + ?Sized> Alarm for crate::shim::Arc<A> {
 /// static BELL: Doorbell<Parker> = Doorbell::new(Parker::new());
 /// static WORK: AtomicU32 = AtomicU32::new(0);
 ///
-/// let ringer = std::thread::spawn(|| {
+/// let notifier = std::thread::spawn(|| {
 ///     WORK.store(1, Ordering::Relaxed);
-///     BELL.ring();
+///     BELL.notify();
 /// });
 /// assert!(BELL.wait(None));
 /// assert_eq!(WORK.load(Ordering::Relaxed), 1);
-/// ringer.join().unwrap();
+/// notifier.join().unwrap();
 /// ```
 pub struct Doorbell<A> {
     state: AtomicU32,
@@ -110,15 +110,16 @@ impl<A> Doorbell<A> {
         &self.alarm
     }
 
-    /// Sleeper: arms the bell before it sleeps. `false`: it was rung since the last check; check
-    /// for work again instead.
+    /// Sleeper: arms the bell before it sleeps. `false`: it was notified since the last check;
+    /// check for work again instead.
     ///
-    /// Everything that a ringer wrote before a `ring` that makes this `false` is visible after it.
+    /// Everything that a notifier wrote before a `notify` that makes this `false` is visible after
+    /// it.
     #[inline]
     #[must_use = "on `false` the sleeper must not sleep"]
     pub fn arm(&self) -> bool {
-        // The exchange can only fail on RUNG: only the sleeper sets the other two. Release is not
-        // needed: the ringer reads only that we sleep.
+        // The exchange can only fail on NOTIFIED: only the sleeper sets the other two. Release is
+        // not needed: the notifier reads only that we sleep.
         if self
             .state
             .compare_exchange(AWAKE, ASLEEP, Ordering::Relaxed, Ordering::Relaxed)
@@ -130,20 +131,20 @@ impl<A> Doorbell<A> {
         false
     }
 
-    /// Sleeper: awake again, for whatever reason. Returns whether it was rung.
+    /// Sleeper: awake again, for whatever reason. Returns whether it was notified.
     ///
-    /// Everything that a ringer wrote before that `ring` is visible afterwards.
+    /// Everything that a notifier wrote before that `notify` is visible afterwards.
     #[inline]
     pub fn disarm(&self) -> bool {
-        // Acquire pairs with the Release of `ring`. Rings in between are read-modify-writes, so
+        // Acquire pairs with the Release of `notify`. Others in between are read-modify-writes, so
         // they continue its release sequence: all of them are seen, not just the last.
-        self.state.swap(AWAKE, Ordering::Acquire) == RUNG
+        self.state.swap(AWAKE, Ordering::Acquire) == NOTIFIED
     }
 
-    /// Returns whether it was rung; out of date when it returns.
+    /// Returns whether it was notified; out of date when it returns.
     #[inline]
-    pub fn is_rung(&self) -> bool {
-        self.state.load(Ordering::Relaxed) == RUNG
+    pub fn is_notified(&self) -> bool {
+        self.state.load(Ordering::Relaxed) == NOTIFIED
     }
 }
 
@@ -153,9 +154,9 @@ impl<A: Alarm> Doorbell<A> {
     ///
     /// Everything written before is visible to the sleeper when it checks.
     #[inline]
-    pub fn ring(&self) -> bool {
+    pub fn notify(&self) -> bool {
         // Release pairs with the Acquire of `disarm`.
-        if self.state.swap(RUNG, Ordering::Release) != ASLEEP {
+        if self.state.swap(NOTIFIED, Ordering::Release) != ASLEEP {
             return false;
         }
         self.wake();
@@ -172,7 +173,7 @@ impl<A: fmt::Debug> fmt::Debug for Doorbell<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match self.state.load(Ordering::Relaxed) {
             AWAKE => "awake",
-            RUNG => "rung",
+            NOTIFIED => "notified",
             _ => "asleep",
         };
         f.debug_struct("Doorbell")

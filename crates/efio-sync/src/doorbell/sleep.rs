@@ -24,10 +24,10 @@ impl<S: Sleep + ?Sized> Sleep for crate::shim::Arc<S> {
 }
 
 impl<S: Sleep> Doorbell<S> {
-    /// Sleeper: waits until it is rung, at most `timeout` (`None`: for ever). Returns whether it
-    /// was rung; a ring since the last check ends the wait at once.
+    /// Sleeper: waits until it is notified, at most `timeout` (`None`: for ever). Returns whether
+    /// it was notified; a notification since the last check ends the wait at once.
     ///
-    /// Everything that a ringer wrote before its `ring` is visible when this returns `true`.
+    /// Everything that a notifier wrote before its `notify` is visible when this returns `true`.
     pub fn wait(&self, timeout: Option<Duration>) -> bool {
         if !self.arm() {
             return true;
@@ -36,7 +36,7 @@ impl<S: Sleep> Doorbell<S> {
         loop {
             let left = deadline.left();
             self.alarm().sleep(left);
-            if self.is_rung() || left.is_some_and(|left| left.is_zero()) {
+            if self.is_notified() || left.is_some_and(|left| left.is_zero()) {
                 return self.disarm();
             }
         }

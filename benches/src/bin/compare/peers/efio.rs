@@ -172,7 +172,7 @@ impl<C: Choice> Peer for Efio<C> {
             {
                 return value;
             }
-            if !bell.is_rung() {
+            if !bell.is_notified() {
                 wakeup::wait(&fds);
                 bell.silence();
             }

@@ -193,7 +193,7 @@ impl Shared {
                 return Ok(value);
             }
             let state = &mut *self.state.borrow_mut();
-            match state.ring.submit_and_wait(usize::from(!bell.is_rung())) {
+            match state.ring.submit_and_wait(usize::from(!bell.is_notified())) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
                 _ => state.reap(bell)?,
             }
