@@ -100,19 +100,16 @@ impl<B: Backend> Driver<B> {
         let Some(block) = block else {
             // The memory was lost with its op (F54); an error without memory ends the run.
             let errno = result.err().unwrap_or(Errno(libc::EIO));
-            slot.end_run(file.epoch(), Err(errno));
-            file.incoming().plan.stop();
+            file.incoming.handle_lost(slot, errno);
             return self.notify_reader(slot, file);
         };
-        if let Some(cache_mode) = file.incoming().plan.cache_mode_of(number) {
+        if let Some(cache_mode) = file.incoming.cache_mode_of(number) {
             let bytes = result.unwrap_or(0) as u64;
             self.shared.counters.read.add(cache_mode, bytes);
             slot.count(bytes, |stats| stats.read.of(cache_mode));
         }
-        // The memory of a cancelled run returns to the pool here.
-        drop(file.incoming().plan.handle_read(number, block, result));
-        let has_data = file.publish_read(slot);
-        if file.incoming().plan.is_over() {
+        let has_data = file.incoming.handle_read(slot, number, block, result);
+        if file.incoming.is_over() {
             // The timer parks the file once its bytes are consumed.
             self.set_timer(file);
         }
@@ -130,8 +127,7 @@ impl<B: Backend> Driver<B> {
                     self.shared.counters.written.add(cache_mode, n as u64);
                     slot.count(n as u64, |stats| stats.written.of(cache_mode));
                 }
-                file.outgoing().wrote(n);
-                file.write().handle_written(n as u64)
+                file.handle_written(n)
             }
             Outcome::Failed(errno) => file.write().handle_write_error(errno),
             Outcome::Opened(..) | Outcome::Synced(_) | Outcome::NotYet(_) => {

@@ -265,7 +265,7 @@ impl<B: Backend> Driver<B> {
         }
         self.with_file(index, |driver, slot, file| {
             // The timer parks a file that is not read or written until it fires.
-            let reads = bits.intersects(Requests::CONSUMED) && file.incoming.is_some();
+            let reads = bits.intersects(Requests::CONSUMED) && file.incoming.is_active();
             if bits.intersects(Requests::DIRTY) || reads {
                 driver.set_timer(file);
             }
@@ -290,7 +290,7 @@ impl<B: Backend> Driver<B> {
                 // The tasks that wait for the file find that it is closed.
                 driver.wake(slot, Interest::ALL);
                 file.life.handle_close();
-                file.stop_reading();
+                file.incoming.handle_close();
                 let has_backlog = u64::from(file.backlog(slot) > 0);
                 driver.shared.counters.flushes_close.add(has_backlog);
                 file.flush(accepted);
@@ -307,21 +307,17 @@ impl<B: Backend> Driver<B> {
     /// the current one.
     fn on_want_data(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) {
         let (epoch, from, after) = slot.requested_run();
-        if epoch != file.epoch() {
-            let wasted = file.incoming().plan.unconsumed();
+        if epoch != file.incoming.epoch() {
+            let wasted = file.start_run(slot, (epoch, from, after), self.now);
             self.shared.counters.read_ahead_wasted.add(wasted);
             slot.count(wasted, |stats| &mut stats.read_ahead_wasted);
             let has_backlog = u64::from(file.written() < after);
             self.shared.counters.flushes_asked.add(has_backlog);
-            file.incoming().start(slot, epoch, from, after);
-            file.incoming().seen = (0, self.now);
             file.flush(after);
-        } else if let Some(incoming) = file.incoming.as_mut().filter(|_| !slot.run_ended(epoch)) {
-            incoming.plan.handle_consumed(slot.consumed());
-            incoming.plan.handle_demand();
+        } else if !slot.run_ended(epoch) {
+            file.incoming.handle_demand(slot);
         }
-        let after = file.incoming.as_ref().map_or(0, |incoming| incoming.after);
-        if slot.failure().is_some() && file.written() < after {
+        if slot.failure().is_some() && file.written() < file.incoming.after() {
             // The bytes that the read waits for are lost: it returns the error.
             self.notify_reader(slot, file);
         }
@@ -360,7 +356,7 @@ impl<B: Backend> Driver<B> {
     fn drive(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) {
         let index = file.fd.index();
         if file.life.is_serving() && self.retries.is_paused(file.fd, self.now) {
-            slot.set_read_in_flight(file.read_in_flight());
+            slot.set_read_in_flight(file.incoming.in_flight());
             slot.set_write_in_flight(file.is_write_in_flight());
         } else if file.life.is_serving() {
             self.drive_positional(slot, file);
@@ -371,7 +367,7 @@ impl<B: Backend> Driver<B> {
                 self.submit(index, purpose, op);
             }
             self.drive_reads(slot, file);
-            slot.set_read_in_flight(file.read_in_flight());
+            slot.set_read_in_flight(file.incoming.in_flight());
             slot.set_write_in_flight(file.is_write_in_flight());
         } else if let Some(failure) = file.failure() {
             // The kernel refused to open it.
@@ -393,10 +389,10 @@ impl<B: Backend> Driver<B> {
     }
 
     fn drive_reads(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) {
-        let Some(incoming) = &mut file.incoming else {
+        if !file.incoming.is_active() {
             return;
-        };
-        incoming.plan.handle_consumed(slot.consumed());
+        }
+        file.incoming.handle_consumed(slot);
         self.reclaim_for_reader(file);
         loop {
             match file.poll_read(&self.shared.pool) {

@@ -107,7 +107,7 @@ impl<B: Backend> Driver<B> {
         file.user_data = user_data;
         if prefetch {
             if let Some(slot) = self.shared.table.get(fd.index()) {
-                file.incoming().start(slot, 1, 0, 0);
+                file.start_run(slot, (1, 0, 0), self.now);
             }
         }
         trace::opening(fd, &spec);

@@ -1,56 +1,53 @@
 //! The write side of a file in the driver: the write stream, the bytes that wait for the kernel,
-//! and the plan of its writes. It is created by the first byte, and dropped when the file is
-//! parked.
+//! and the plan of its writes. Stream and queue are created by the first byte, and dropped when the
+//! file is idle.
 
 use crate::caller::Lost;
-use crate::fd::Slot;
+use crate::error::Failure;
+use crate::fd::{CallerState, Slot};
 use crate::page::{Page, PageSlice, UNIT_BYTES};
-use crate::plan::{ParkedWrite, Pending, WriteBehind, WriteRange};
+use crate::plan::{IoCaps, Pending, WriteBehind, WriteLimits, WriteRange};
 use efio_chunks::ChunkReader;
 use std::collections::VecDeque;
 
 /// The maximum of bytes in one write.
-const MAX_WRITE: usize = 8 << 20;
+const MAX_WRITE: u64 = 8 << 20;
 /// The maximum of pages in one write: what one system call takes.
 const MAX_SLICES: usize = crate::sys::file::MAX_SLICES;
 
-/// The driver's end of the write stream, and the plan that writes it.
+/// The write side of a file.
 pub struct Outgoing {
     /// Decides what to write.
-    pub plan: WriteBehind,
+    pub plan: WriteBehind<Queue>,
+}
+
+/// The driver's end of the write stream, and what it took out of it.
+#[derive(Default)]
+pub struct Queue {
     /// From when the caller has put it in the slot.
     stream: Option<Box<ChunkReader<Page>>>,
     /// Published bytes that wait for the kernel, oldest first.
-    queue: VecDeque<PageSlice>,
-    /// Bytes moved from the write stream to the queue so far.
-    collected: u64,
-    append: bool,
+    slices: VecDeque<PageSlice>,
+    /// How many.
+    bytes: u64,
     /// The lost bytes are handed over to the caller.
     lost_taken: bool,
 }
 
 impl Outgoing {
-    /// Unparks the write side. Fewer bytes than `small` go to the page cache.
-    pub fn new(append: bool, small: Option<u64>, parked: ParkedWrite) -> Self {
-        let mut plan = WriteBehind::new(append, MAX_WRITE);
-        plan.unpark(parked);
-        if let Some(small) = small {
-            plan.cache_below(small);
-        }
+    /// Creates the write side of a file that is being opened.
+    pub fn new(append: bool) -> Self {
         Self {
-            plan,
-            stream: None,
-            queue: VecDeque::new(),
-            collected: parked.written(),
-            append,
-            lost_taken: false,
+            plan: WriteBehind::new(append),
         }
     }
 
-    /// Returns what to unpark from later, if everything that was accepted is written and no flush
-    /// or sync is pending.
-    pub fn park(&self) -> Option<ParkedWrite> {
-        self.plan.park().filter(|_| self.queue.is_empty())
+    /// Drops the queue and both ends of the stream, if no flush or sync is pending. All accepted
+    /// bytes are written.
+    pub fn park(&mut self, slot: &Slot, caller: &mut CallerState) {
+        if self.plan.park() {
+            drop((caller.writer.take(), slot.take_writes()));
+        }
     }
 
     /// Moves accepted bytes from the stream to the queue:
@@ -59,18 +56,21 @@ impl Outgoing {
     /// 2. the filled part of the open page, if it is due;
     /// 3. in append mode the filled part of the open page after a whole one: so a write ends where
     ///    a call ended, and another process that appends cannot tear a line across two pages.
-    pub fn collect(&mut self, slot: &Slot, accepted: u64) {
-        if self.stream.is_none() {
-            self.stream = slot.take_writes();
+    fn collect(&mut self, slot: &Slot, accepted: u64) {
+        let (written, due) = (self.plan.written(), self.plan.due());
+        let append = self.plan.appends();
+        let queue = self.plan.queue();
+        if queue.stream.is_none() {
+            queue.stream = slot.take_writes();
         }
-        let Some(stream) = &mut self.stream else {
+        let Some(stream) = &mut queue.stream else {
             return;
         };
-        let mut open_too = self.plan.due() > self.collected;
+        let mut open_too = due > written + queue.bytes;
         while let Some(chunk) = stream.front() {
             // The stream may be ahead of the mark, which the caller raises last.
-            let left =
-                usize::try_from(accepted.saturating_sub(self.collected)).unwrap_or(usize::MAX);
+            let left = accepted.saturating_sub(written + queue.bytes);
+            let left = usize::try_from(left).unwrap_or(usize::MAX);
             let (start, len) = (chunk.offset(), chunk.bytes().len().min(left));
             if len == 0 || !(chunk.is_sealed() || open_too) {
                 return;
@@ -78,23 +78,16 @@ impl Outgoing {
             // SAFETY: the stream published these bytes, and a stream never changes what it has
             // published; the slice keeps the page alive.
             let slice = unsafe { PageSlice::new(chunk.chunk().clone(), start, len) };
-            open_too |= self.append && chunk.is_sealed();
+            open_too |= append && chunk.is_sealed();
             stream.consume(len);
-            self.collected += len as u64;
+            queue.bytes += len as u64;
             // One slice per page, so that direct IO finds its memory aligned.
-            let slice = match self.queue.back_mut() {
+            let slice = match queue.slices.back_mut() {
                 Some(last) => last.extend(slice).err(),
                 None => Some(slice),
             };
-            self.queue.extend(slice);
+            queue.slices.extend(slice);
         }
-    }
-
-    /// Advances the stream to `mark`: sequenced ops fill the sequence up to there.
-    pub fn skip_to(&mut self, mark: u64) {
-        // After a failure everything was collected to find what is lost.
-        self.collected = self.collected.max(mark);
-        self.plan.skip_to(mark);
     }
 
     /// Returns the lowest file offset of the bytes that wait for the kernel; in append mode their
@@ -102,35 +95,65 @@ impl Outgoing {
     pub fn lowest_queued(&mut self, slot: &Slot) -> Option<u64> {
         self.plan.flush(u64::MAX);
         self.collect(slot, u64::MAX);
-        self.queue.iter().map(PageSlice::offset).min()
+        let queue = self.plan.queue();
+        queue.slices.iter().map(PageSlice::offset).min()
     }
 
     /// Takes all accepted bytes that the kernel did not take, once, after a failure and with no
     /// write in flight. The caller's end of the stream has sealed its open page.
     pub fn take_lost(&mut self, slot: &Slot) -> Option<Box<Lost>> {
-        if self.lost_taken
-            || self.plan.cache_mode_in_flight().is_some()
-            || self.plan.failure().is_none()
+        if self.plan.failure().is_none()
+            || self.plan.is_write_in_flight()
+            || std::mem::replace(&mut self.plan.queue().lost_taken, true)
         {
             return None;
         }
-        self.lost_taken = true;
         self.collect(slot, u64::MAX);
+        let queue = self.plan.queue();
+        queue.bytes = 0;
         Some(Box::new(Lost {
-            slices: std::mem::take(&mut self.queue),
+            slices: std::mem::take(&mut queue.slices),
         }))
     }
 
+    /// Returns the next write with its memory, of which the queue keeps a part of its own until the
+    /// write completes. Only the first `accepted` bytes of the stream may be written.
+    pub fn poll_write(
+        &mut self,
+        slot: &Slot,
+        accepted: u64,
+        io_caps: IoCaps,
+        small: u64,
+    ) -> Option<(WriteRange, Vec<PageSlice>)> {
+        self.collect(slot, accepted);
+        let append = self.plan.appends();
+        let pending = self.plan.queue().pending(append)?;
+        let limits = WriteLimits {
+            max_write: MAX_WRITE,
+            small,
+        };
+        let range = self.plan.poll_write(pending, io_caps, limits)?;
+        Some((range, self.plan.queue().slices(range)))
+    }
+
+    /// Handles the completion of the write in flight with `n` bytes, whose memory is released.
+    pub fn handle_written(&mut self, n: usize) -> Result<(), Failure> {
+        self.plan.queue().remove(n);
+        self.plan.handle_written(n as u64)
+    }
+}
+
+impl Queue {
     /// Returns the bytes at the head of the queue that can go in one write.
-    pub fn pending(&self) -> Option<Pending> {
-        let offset = self.queue.front()?.offset();
+    fn pending(&self, append: bool) -> Option<Pending> {
+        let offset = self.slices.front()?.offset();
         let mut len = 0;
         let mut complete = false;
-        for slice in &self.queue {
+        for slice in &self.slices {
             let end = offset + len;
             // At another offset, or a page that does not begin at a block boundary.
             let apart = slice.offset() != end || end % UNIT_BYTES as u64 != 0;
-            if !self.append && len > 0 && apart {
+            if !append && len > 0 && apart {
                 complete = true;
                 break;
             }
@@ -143,11 +166,11 @@ impl Outgoing {
         })
     }
 
-    /// Returns the memory of a write; the queue keeps it until the write completes.
-    pub fn slices(&self, range: WriteRange) -> Vec<PageSlice> {
+    /// Returns the memory of a write.
+    fn slices(&self, range: WriteRange) -> Vec<PageSlice> {
         let mut left = range.len as usize;
         let mut slices = Vec::new();
-        for slice in self.queue.iter().take(MAX_SLICES) {
+        for slice in self.slices.iter().take(MAX_SLICES) {
             let part = slice.first(slice.len().min(left));
             left -= part.len();
             slices.push(part);
@@ -158,17 +181,18 @@ impl Outgoing {
         slices
     }
 
-    /// Releases the memory of the first `n` bytes: the kernel took them.
-    pub fn wrote(&mut self, mut n: usize) {
+    /// Removes the first `n` bytes: the kernel took them.
+    fn remove(&mut self, mut n: usize) {
+        self.bytes -= n as u64;
         while n > 0 {
-            let Some(slice) = self.queue.front_mut() else {
+            let Some(slice) = self.slices.front_mut() else {
                 unreachable!("the kernel wrote more than it was given")
             };
             let part = slice.len().min(n);
             slice.advance(part);
             n -= part;
             if slice.is_empty() {
-                self.queue.pop_front();
+                self.slices.pop_front();
             }
         }
     }

@@ -80,7 +80,7 @@ impl<B: Backend> Driver<B> {
     pub(super) fn list_reader(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) {
         if !file.listed {
             file.listed = true;
-            file.incoming().seen = (slot.consumed(), self.now);
+            file.incoming.scan_consumer(slot, true, self.now);
             self.readers.active.push_back(file.fd);
         }
     }
@@ -99,10 +99,7 @@ impl<B: Backend> Driver<B> {
 
     /// Makes room for the window of a run, from idle consumers.
     pub(super) fn reclaim_for_reader(&mut self, file: &OpenFile<B::File>) {
-        let is_short = |driver: &Self| {
-            let incoming = file.incoming.as_ref();
-            incoming.is_some_and(|incoming| incoming.is_short(&driver.shared.pool))
-        };
+        let is_short = |driver: &Self| file.incoming.is_short(&driver.shared.pool);
         while !self.readers.idle.is_empty() && is_short(self) && self.reclaim_one(Some(file.fd)) {}
     }
 
@@ -155,24 +152,17 @@ impl<B: Backend> Driver<B> {
     }
 
     fn classify_consumer(&self, slot: &Slot, file: &mut OpenFile<B::File>) -> Consumer {
-        let Some(incoming) = &mut file.incoming else {
+        let is_waiting = slot.has_interest(Interest::DATA);
+        file.incoming.scan_consumer(slot, is_waiting, self.now);
+        let Some((since, is_begun)) = file.incoming.idle_since() else {
             return Consumer::Gone;
         };
-        let consumed = slot.consumed();
-        incoming.plan.handle_consumed(consumed);
-        if incoming.plan.is_stalled() {
-            return Consumer::Gone;
-        }
-        if consumed != incoming.seen.0 || slot.has_interest(Interest::DATA) {
-            incoming.seen = (consumed, self.now);
-        }
-        let is_begun = incoming.plan.is_begun();
         let limit = if is_begun {
             IDLE_AFTER
         } else {
             IDLE_AFTER_START
         };
-        if self.now.saturating_sub(incoming.seen.1) < limit {
+        if self.now.saturating_sub(since) < limit {
             return Consumer::Active;
         }
         Consumer::Idle
@@ -210,14 +200,14 @@ impl<B: Backend> Driver<B> {
         let Ok(mut caller) = slot.caller.try_acquire(DRIVER) else {
             return false;
         };
-        if caller.generation != file.fd.generation() || caller.epoch != file.epoch() {
+        if caller.generation != file.fd.generation() || caller.epoch != file.incoming.epoch() {
             // Closed, or at another position: the pages are dropped without this.
             return false;
         }
         drop_read_ahead(&mut caller);
         drop(caller);
         // The next read starts a new run at the position.
-        let wasted = file.incoming().plan.handle_reclaimed();
+        let wasted = file.incoming.handle_reclaimed();
         self.shared.counters.read_ahead_wasted.add(wasted);
         slot.count(wasted, |stats| &mut stats.read_ahead_wasted);
         // The timer parks the file if it stays idle.

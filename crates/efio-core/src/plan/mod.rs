@@ -22,5 +22,5 @@ pub use io_caps::IoCaps;
 pub use lifecycle::{Lifecycle, Step};
 pub use positional::{Asked, Finished, Kind, Next, Positional, Transfer};
 pub use precedence::{Precedence, Ticket};
-pub use read_ahead::{Delivered, ParkedRead, ReadAhead, ReadLimits, ReadRequest};
-pub use write_behind::{ParkedWrite, Pending, WriteBehind, WriteRange};
+pub use read_ahead::{Delivered, ReadAhead, ReadLimits, ReadRequest};
+pub use write_behind::{Pending, WriteBehind, WriteLimits, WriteRange};

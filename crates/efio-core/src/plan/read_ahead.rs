@@ -14,10 +14,6 @@
 //! Each run from one position has an epoch. A seek starts a new run; what the old one still has in
 //! flight finds no request when it completes (F18).
 
-mod parked;
-
-pub use parked::ParkedRead;
-
 use super::io_caps::IoCaps;
 use crate::error::Errno;
 use crate::op::CacheMode;
@@ -71,13 +67,10 @@ pub enum Delivered<P> {
     End(Result<(), Errno>),
 }
 
-/// The read side of one file; `P` is the memory of a request.
+/// The runs of one file, one after the other; `P` is the memory of a request.
 #[derive(Debug)]
 pub struct ReadAhead<P> {
     limits: ReadLimits,
-    /// The file's size when it was opened, or the end found since.
-    size_hint: u64,
-    epoch: u32,
     running: bool,
     delivered: u64,
     next: u64,
@@ -101,12 +94,10 @@ struct Requested<P> {
 }
 
 impl<P> ReadAhead<P> {
-    /// Creates the plan of a file that is being opened.
+    /// Creates the plan without a run.
     pub fn new(limits: ReadLimits) -> Self {
         Self {
             limits,
-            size_hint: 0,
-            epoch: 0,
             running: false,
             delivered: 0,
             next: 0,
@@ -120,19 +111,8 @@ impl<P> ReadAhead<P> {
         }
     }
 
-    /// Handles the open of the file, or a truncation: it is about `size` bytes long.
-    pub fn handle_resized(&mut self, size: u64) {
-        self.size_hint = size;
-    }
-
-    /// Returns the epoch of the current run.
-    pub fn epoch(&self) -> u32 {
-        self.epoch
-    }
-
     /// Starts a run at `offset`; results that the last run has in flight are discarded.
-    pub fn start(&mut self, epoch: u32, offset: u64) {
-        self.epoch = epoch;
+    pub fn start(&mut self, offset: u64) {
         self.delivered_in_run = 0;
         self.consumed_in_run = 0;
         self.order = self.limits.first_order;
@@ -174,14 +154,14 @@ impl<P> ReadAhead<P> {
         self.consumed_in_run > 0
     }
 
-    /// Returns the next read, if the window has room for one. The file may be `share` bytes ahead
-    /// of its consumer, and a page in any case: when memory is short, the window and the requests
-    /// are smaller.
+    /// Returns the next read of a file that is about `size` bytes long, if the window has room for
+    /// one. The file may be `share` bytes ahead of its consumer, and a page in any case: when memory
+    /// is short, the window and the requests are smaller.
     ///
     /// A window of 8 MiB takes requests of 2 MiB; in a share of 200 KiB they are 64 KiB.
-    pub fn poll_read(&self, share: u64, io_caps: IoCaps) -> Option<ReadRequest> {
+    pub fn poll_read(&self, share: u64, size: u64, io_caps: IoCaps) -> Option<ReadRequest> {
         let share = share.max(UNIT_BYTES as u64);
-        if !self.has_room(share) {
+        if !self.has_room(share, size) {
             return None;
         }
         if self.exact {
@@ -199,10 +179,10 @@ impl<P> ReadAhead<P> {
             dio_align => (u64::from(dio_align), CacheMode::Direct),
         };
         let offset = self.next - self.next % dio_align;
-        let len = if self.probes_the_end() {
+        let len = if self.probes_the_end(size) {
             (UNIT_BYTES << self.limits.first_order).min(self.request_bytes(share) as usize)
         } else {
-            let rest = (self.size_hint - offset).div_ceil(dio_align) * dio_align;
+            let rest = (size - offset).div_ceil(dio_align) * dio_align;
             rest.min(self.request_bytes(share)) as usize
         };
         Some(ReadRequest {
@@ -215,14 +195,14 @@ impl<P> ReadAhead<P> {
     }
 
     /// Beyond the known size one request at a time probes where the file ends now.
-    fn probes_the_end(&self) -> bool {
-        self.next >= self.size_hint
+    fn probes_the_end(&self, size: u64) -> bool {
+        self.next >= size
     }
 
-    fn has_room(&self, share: u64) -> bool {
+    fn has_room(&self, share: u64, size: u64) -> bool {
         let ahead = self.next - self.delivered + self.unconsumed();
         self.running
-            && if self.exact || self.probes_the_end() {
+            && if self.exact || self.probes_the_end(size) {
                 self.requests.is_empty()
             } else {
                 ahead < self.window.min(share)
@@ -230,8 +210,8 @@ impl<P> ReadAhead<P> {
     }
 
     /// Returns whether a share of the memory is less than what the run would use.
-    pub fn is_short_of(&self, share: u64) -> bool {
-        share < self.window.min(self.earned()) && self.has_room(u64::MAX)
+    pub fn is_short_of(&self, share: u64, size: u64) -> bool {
+        share < self.window.min(self.earned()) && self.has_room(u64::MAX, size)
     }
 
     /// Returns how many bytes ahead are not too many for a consumer that may stop at any time: at
@@ -244,6 +224,11 @@ impl<P> ReadAhead<P> {
     pub fn earned(&self) -> u64 {
         let first = (UNIT_BYTES as u64) << self.limits.first_order;
         2 * first.max(self.consumed_in_run)
+    }
+
+    /// Returns whether the current run delivers nothing more.
+    pub fn is_over(&self) -> bool {
+        !self.running
     }
 
     /// Returns whether nothing is requested and everything delivered was consumed.
@@ -304,7 +289,8 @@ impl<P> ReadAhead<P> {
         }
     }
 
-    /// Returns what the consumer gets next, in file order. A completed request of `n` bytes means:
+    /// Returns what the consumer gets next, in file order, and notes in `size` how long the file is
+    /// now. A completed request of `n` bytes means:
     ///
     /// | result | meaning |
     /// |---|---|
@@ -313,7 +299,7 @@ impl<P> ReadAhead<P> {
     /// | `n` ≤ `skip`, otherwise | the end of the file |
     /// | transient error | request the bytes again |
     /// | other error | the error, after the bytes before it |
-    pub fn poll_delivery(&mut self) -> Option<Delivered<P>> {
+    pub fn poll_delivery(&mut self, size: &mut u64) -> Option<Delivered<P>> {
         loop {
             self.requests.front()?.arrived.as_ref()?;
             let request = self.requests.pop_front()?;
@@ -324,6 +310,7 @@ impl<P> ReadAhead<P> {
                     let len = n - skip as usize;
                     let offset = self.delivered;
                     self.deliver_some(len as u64, n < read.len);
+                    *size = self.delivered.max(*size);
                     return Some(Delivered::Data {
                         memory,
                         offset,
@@ -339,7 +326,7 @@ impl<P> ReadAhead<P> {
                     self.exact = true;
                 }
                 Ok(_) => {
-                    self.size_hint = self.delivered;
+                    *size = self.delivered;
                     return Some(self.end(Ok(())));
                 }
                 Err(errno) if errno.is_transient() => self.restart_at(self.delivered),
@@ -351,7 +338,6 @@ impl<P> ReadAhead<P> {
     fn deliver_some(&mut self, len: u64, short: bool) {
         self.delivered += len;
         self.delivered_in_run += len;
-        self.size_hint = self.size_hint.max(self.delivered);
         if short {
             // This may be the end of the file: the next read from here decides it. The requests
             // after the gap are discarded.
@@ -409,38 +395,37 @@ mod tests {
         ..CACHED
     };
 
-    fn plan(size: u64) -> ReadAhead<()> {
-        let mut plan = ReadAhead::new(LIMITS);
-        plan.handle_resized(size);
-        plan
+    fn plan() -> ReadAhead<()> {
+        ReadAhead::new(LIMITS)
     }
 
-    fn next_read(plan: &mut ReadAhead<()>, io_caps: IoCaps) -> ReadRequest {
-        let read = plan.poll_read(u64::MAX, io_caps).expect("a read to submit");
+    fn next_read(plan: &mut ReadAhead<()>, size: u64, io_caps: IoCaps) -> ReadRequest {
+        let read = plan.poll_read(u64::MAX, size, io_caps);
+        let read = read.expect("a read to submit");
         plan.submitted(read);
         read
     }
 
     #[test]
     fn requests_grow_and_stop_at_the_window() {
-        let mut plan = plan(1 << 30);
-        assert_eq!(plan.poll_read(u64::MAX, DIRECT), None, "no run yet");
-        plan.start(1, 0);
+        let (mut plan, mut size) = (plan(), 1 << 30);
+        assert_eq!(plan.poll_read(u64::MAX, size, DIRECT), None, "no run yet");
+        plan.start(0);
         plan.handle_demand();
-        let first = next_read(&mut plan, DIRECT);
+        let first = next_read(&mut plan, size, DIRECT);
         assert_eq!(
             (first.offset, first.len, first.cache_mode),
             (0, 65_536, CacheMode::Direct)
         );
-        assert_eq!(next_read(&mut plan, DIRECT).offset, 65_536);
+        assert_eq!(next_read(&mut plan, size, DIRECT).offset, 65_536);
         assert_eq!(
-            plan.poll_read(u64::MAX, DIRECT),
+            plan.poll_read(u64::MAX, size, DIRECT),
             None,
             "the window is two requests"
         );
         plan.handle_read(first.number, (), Ok(65_536));
         assert!(matches!(
-            plan.poll_delivery(),
+            plan.poll_delivery(&mut size),
             Some(Delivered::Data {
                 offset: 0,
                 skip: 0,
@@ -448,9 +433,9 @@ mod tests {
                 ..
             })
         ));
-        assert_eq!(plan.poll_delivery(), None);
+        assert_eq!(plan.poll_delivery(&mut size), None);
         assert_eq!(
-            next_read(&mut plan, DIRECT).len,
+            next_read(&mut plan, size, DIRECT).len,
             262_144,
             "the stream earned more"
         );
@@ -459,41 +444,44 @@ mod tests {
     /// F83: when memory is short the window narrows, down to a page at a time.
     #[test]
     fn a_small_share_narrows_the_window() {
-        let mut plan = plan(1 << 30);
-        plan.start(1, 0);
+        let (mut plan, size) = (plan(), 1 << 30);
+        plan.start(0);
         plan.order = SLAB_ORDER;
         plan.window = plan.bounded(0);
-        assert_eq!(plan.poll_read(u64::MAX, DIRECT).unwrap().len, 2 << 20);
+        assert_eq!(plan.poll_read(u64::MAX, size, DIRECT).unwrap().len, 2 << 20);
         assert_eq!(plan.earned(), 128 << 10, "nothing was taken yet");
-        assert!(!plan.is_short_of(128 << 10) && plan.is_short_of(100 << 10));
+        assert!(!plan.is_short_of(128 << 10, size) && plan.is_short_of(100 << 10, size));
         for len in [65_536, 65_536, 65_536] {
-            let read = plan.poll_read(140 << 10, DIRECT).unwrap();
+            let read = plan.poll_read(140 << 10, size, DIRECT).unwrap();
             assert_eq!(read.len, len);
             plan.submitted(read);
         }
         assert_eq!(
-            plan.poll_read(140 << 10, DIRECT),
+            plan.poll_read(140 << 10, size, DIRECT),
             None,
             "the share is used up"
         );
-        plan.start(2, 0);
-        let read = plan.poll_read(0, DIRECT).unwrap();
+        plan.start(0);
+        let read = plan.poll_read(0, size, DIRECT).unwrap();
         assert_eq!(read.len, UNIT_BYTES, "a stalled reader gets a page");
         plan.submitted(read);
-        assert_eq!(plan.poll_read(0, DIRECT), None);
+        assert_eq!(plan.poll_read(0, size, DIRECT), None);
     }
 
     /// Completions in the wrong order are delivered in the right one.
     #[test]
     fn order_is_kept() {
-        let mut plan = plan(1 << 20);
-        plan.start(1, 0);
-        let (first, second) = (next_read(&mut plan, CACHED), next_read(&mut plan, CACHED));
+        let (mut plan, mut size) = (plan(), 1 << 20);
+        plan.start(0);
+        let (first, second) = (
+            next_read(&mut plan, size, CACHED),
+            next_read(&mut plan, size, CACHED),
+        );
         plan.handle_read(second.number, (), Ok(second.len));
-        assert_eq!(plan.poll_delivery(), None);
+        assert_eq!(plan.poll_delivery(&mut size), None);
         plan.handle_read(first.number, (), Ok(first.len));
         for expected in [first, second] {
-            let Some(Delivered::Data { offset, .. }) = plan.poll_delivery() else {
+            let Some(Delivered::Data { offset, .. }) = plan.poll_delivery(&mut size) else {
                 panic!()
             };
             assert_eq!(offset, expected.offset);
@@ -503,12 +491,15 @@ mod tests {
     /// F16: a short read in the middle of the file is not its end.
     #[test]
     fn a_short_read_is_continued() {
-        let mut plan = plan(200_000);
-        plan.start(1, 0);
-        let (first, second) = (next_read(&mut plan, CACHED), next_read(&mut plan, CACHED));
+        let (mut plan, mut size) = (plan(), 200_000);
+        plan.start(0);
+        let (first, second) = (
+            next_read(&mut plan, size, CACHED),
+            next_read(&mut plan, size, CACHED),
+        );
         plan.handle_read(first.number, (), Ok(1000));
         assert!(matches!(
-            plan.poll_delivery(),
+            plan.poll_delivery(&mut size),
             Some(Delivered::Data { len: 1000, .. })
         ));
         assert_eq!(
@@ -516,36 +507,36 @@ mod tests {
             Some(()),
             "after a gap: void"
         );
-        assert_eq!(next_read(&mut plan, CACHED).offset, 1000);
+        assert_eq!(next_read(&mut plan, size, CACHED).offset, 1000);
     }
 
     /// F17: the end is where the kernel reads 0 bytes, also after an unaligned size.
     #[test]
     fn the_end_is_what_the_kernel_says_now() {
-        let mut plan = plan(5000);
-        plan.start(1, 0);
-        let read = next_read(&mut plan, DIRECT);
+        let (mut plan, mut size) = (plan(), 5000);
+        plan.start(0);
+        let read = next_read(&mut plan, size, DIRECT);
         assert_eq!((read.offset, read.len), (0, 8192));
         plan.handle_read(read.number, (), Ok(5000));
         assert!(matches!(
-            plan.poll_delivery(),
+            plan.poll_delivery(&mut size),
             Some(Delivered::Data { len: 5000, .. })
         ));
-        let probe = next_read(&mut plan, DIRECT);
+        let probe = next_read(&mut plan, size, DIRECT);
         assert_eq!(probe.offset, 4096);
         assert_eq!(
-            plan.poll_read(u64::MAX, DIRECT),
+            plan.poll_read(u64::MAX, size, DIRECT),
             None,
             "one probe at a time"
         );
         plan.handle_read(probe.number, (), Ok(904));
-        assert_eq!(plan.poll_delivery(), Some(Delivered::End(Ok(()))));
-        assert_eq!(plan.poll_read(u64::MAX, DIRECT), None);
+        assert_eq!(plan.poll_delivery(&mut size), Some(Delivered::End(Ok(()))));
+        assert_eq!(plan.poll_read(u64::MAX, size, DIRECT), None);
         // The file grew; the consumer reads again.
         plan.handle_demand();
-        let probe = next_read(&mut plan, DIRECT);
+        let probe = next_read(&mut plan, size, DIRECT);
         plan.handle_read(probe.number, (), Ok(1000));
-        let delivery = plan.poll_delivery();
+        let delivery = plan.poll_delivery(&mut size);
         assert!(matches!(
             delivery,
             Some(Delivered::Data {
@@ -561,29 +552,35 @@ mod tests {
     /// end.
     #[test]
     fn an_uncertain_end_is_probed_exactly() {
-        let mut plan = plan(0);
-        plan.start(1, 1024);
-        let read = next_read(&mut plan, DIRECT);
+        let (mut plan, mut size) = (plan(), 0);
+        plan.start(1024);
+        let read = next_read(&mut plan, size, DIRECT);
         assert_eq!((read.offset, read.cache_mode), (0, CacheMode::Direct));
         plan.handle_read(read.number, (), Ok(512));
-        assert_eq!(plan.poll_delivery(), None);
-        let read = next_read(&mut plan, DIRECT);
+        assert_eq!(plan.poll_delivery(&mut size), None);
+        let read = next_read(&mut plan, size, DIRECT);
         assert_eq!((read.offset, read.cache_mode), (1024, CacheMode::Cached));
         plan.handle_read(read.number, (), Ok(0));
-        assert_eq!(plan.poll_delivery(), Some(Delivered::End(Ok(()))));
+        assert_eq!(plan.poll_delivery(&mut size), Some(Delivered::End(Ok(()))));
     }
 
     /// F15: what was read before the error is delivered, then the error, never an end of file.
     #[test]
     fn an_error_follows_the_bytes_before_it() {
-        let mut plan = plan(1 << 20);
-        plan.start(1, 0);
-        let (first, second) = (next_read(&mut plan, CACHED), next_read(&mut plan, CACHED));
+        let (mut plan, mut size) = (plan(), 1 << 20);
+        plan.start(0);
+        let (first, second) = (
+            next_read(&mut plan, size, CACHED),
+            next_read(&mut plan, size, CACHED),
+        );
         plan.handle_read(second.number, (), Err(Errno(libc::EIO)));
         plan.handle_read(first.number, (), Ok(first.len));
-        assert!(matches!(plan.poll_delivery(), Some(Delivered::Data { .. })));
+        assert!(matches!(
+            plan.poll_delivery(&mut size),
+            Some(Delivered::Data { .. })
+        ));
         assert_eq!(
-            plan.poll_delivery(),
+            plan.poll_delivery(&mut size),
             Some(Delivered::End(Err(Errno(libc::EIO))))
         );
     }
@@ -591,25 +588,25 @@ mod tests {
     /// F18: what an old run had in flight never fills the new one.
     #[test]
     fn a_seek_voids_what_is_in_flight() {
-        let mut plan = plan(1 << 20);
-        plan.start(1, 0);
-        let old = next_read(&mut plan, CACHED);
-        plan.start(2, 500_000);
+        let (mut plan, mut size) = (plan(), 1 << 20);
+        plan.start(0);
+        let old = next_read(&mut plan, size, CACHED);
+        plan.start(500_000);
         assert_eq!(plan.handle_read(old.number, (), Ok(old.len)), Some(()));
-        assert_eq!(plan.poll_delivery(), None);
-        assert_eq!(next_read(&mut plan, CACHED).offset, 500_000);
+        assert_eq!(plan.poll_delivery(&mut size), None);
+        assert_eq!(next_read(&mut plan, size, CACHED).offset, 500_000);
     }
 
     /// F28: the driver passes a refused mode on as a transient error.
     #[test]
     fn a_refused_read_is_requested_in_another_mode() {
-        let mut plan = plan(100);
-        plan.start(1, 10);
-        let read = next_read(&mut plan, DIRECT);
+        let (mut plan, mut size) = (plan(), 100);
+        plan.start(10);
+        let read = next_read(&mut plan, size, DIRECT);
         assert_eq!((read.offset, read.cache_mode), (0, CacheMode::Direct));
         plan.handle_read(read.number, (), Err(Errno(libc::EAGAIN)));
-        assert_eq!(plan.poll_delivery(), None);
-        let read = next_read(&mut plan, IoCaps::CACHED);
+        assert_eq!(plan.poll_delivery(&mut size), None);
+        let read = next_read(&mut plan, size, IoCaps::CACHED);
         assert_eq!((read.offset, read.cache_mode), (10, CacheMode::Cached));
     }
 
@@ -625,13 +622,13 @@ mod tests {
             choices in prop::collection::vec(any::<u16>(), 1..60),
         ) {
             let io_caps = IoCaps { dio_align, ..CACHED };
-            let mut plan = plan(hint);
-            plan.start(7, start);
+            let (mut plan, mut hint) = (plan(), hint);
+            plan.start(start);
             let mut in_flight: Vec<ReadRequest> = Vec::new();
             let mut at = start;
             let mut picks = choices.iter().cycle();
             for _ in 0..10_000 {
-                while let Some(read) = plan.poll_read(u64::MAX, io_caps) {
+                while let Some(read) = plan.poll_read(u64::MAX, hint, io_caps) {
                     plan.submitted(read);
                     in_flight.push(read);
                 }
@@ -643,7 +640,7 @@ mod tests {
                 let n = if short { (there / 2).next_multiple_of(512).min(there) } else { there };
                 plan.handle_read(read.number, (), Ok(n));
                 let mut ended = false;
-                while let Some(delivery) = plan.poll_delivery() {
+                while let Some(delivery) = plan.poll_delivery(&mut hint) {
                     match delivery {
                         Delivered::Data { offset, len, .. } => {
                             prop_assert_eq!(offset, at);
