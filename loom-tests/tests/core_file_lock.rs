@@ -58,6 +58,27 @@ fn a_write_is_not_overlooked_by_a_driver_that_stops_watching() {
     });
 }
 
+/// F19: stream bytes after a truncation are never written before it, whenever the driver looks.
+#[test]
+fn a_truncation_keeps_its_place_in_the_stream() {
+    check(2, || {
+        let (shared, mut driver) = engine(1, b"");
+        let fd = open(&shared, &mut driver);
+        shared.write(fd, b"x").unwrap();
+        settle(&mut driver, Duration::ZERO);
+        let turning = thread::spawn(move || {
+            settle(&mut driver, INTERVAL);
+            driver
+        });
+        shared.truncate(fd, 1).unwrap();
+        assert_eq!(shared.write(fd, b"y").unwrap(), 1);
+        let mut driver = turning.join().unwrap();
+        settle(&mut driver, 2 * INTERVAL);
+        assert_eq!(driver.backend_mut().bytes, b"xy");
+        assert_eq!(shared.progress(fd).unwrap().written, 3);
+    });
+}
+
 /// The driver flushes an open page while the caller appends to it: all bytes below the mark are
 /// written.
 #[test]

@@ -3,8 +3,6 @@
 use crate::fd::Fd;
 use crate::oneshot::Sender;
 use crate::op::OpenSpec;
-use crate::page::Block;
-use crate::plan::Asked;
 use std::time::Duration;
 
 /// A command for the driver.
@@ -44,14 +42,6 @@ pub enum SizeListener {
     Event,
     /// The callers that wait for something to read.
     Reader,
-}
-
-/// A positional op that a caller submits to the driver.
-pub struct AtCommand {
-    /// The file.
-    pub fd: Fd,
-    /// The op.
-    pub asked: Asked<Block>,
 }
 
 /// A file to be opened by the driver.

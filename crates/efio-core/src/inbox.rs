@@ -83,7 +83,12 @@ impl<A: Alarm> Inbox<A> {
     /// system call.
     #[inline]
     pub fn request(&self, index: u32, slot: &Slot, bits: Requests) -> bool {
-        let before = slot.request(bits);
+        self.requested(index, slot.request(bits), bits)
+    }
+
+    /// Queues a file whose `bits` were set when the word was `before`. Returns the same.
+    #[inline]
+    pub fn requested(&self, index: u32, before: Requests, bits: Requests) -> bool {
         if bits.is_deferrable() {
             return before == Requests::NONE && self.send_deferred(index);
         }

@@ -1,6 +1,6 @@
 //! The state that callers and the driver of one engine share.
 
-use crate::command::{AtCommand, Command};
+use crate::command::Command;
 use crate::config::Config;
 use crate::error::Errno;
 use crate::event::{EventQueue, catch_panic};
@@ -11,7 +11,6 @@ use crate::stats::Counters;
 use crate::sys::fork::ForkGuard;
 use crate::sys::name::Directories;
 use crate::workdir::WorkingDirectory;
-use efio_queue::{PushError, SegQueue};
 use efio_sync::shim::atomic::{AtomicBool, Ordering};
 use efio_sync::{Alarm, EventFd};
 use std::io;
@@ -27,9 +26,6 @@ pub struct Shared {
     pub pool: Arc<PagePool>,
     /// Commands for the driver.
     pub inbox: Inbox<EventFd>,
-    /// Positional ops for the driver, in the order of their sequence numbers in each file: a caller
-    /// pushes them while it holds the file's lock.
-    pub positional: SegQueue<AtCommand>,
     /// Events for the callers.
     pub events: EventQueue,
     /// Statistics.
@@ -66,7 +62,6 @@ impl Shared {
             table: FdTable::new(config.max_files),
             pool: PagePool::new(config.memory_budget, source)?,
             inbox: Inbox::new(alarm()?),
-            positional: SegQueue::new(),
             events: EventQueue::new(fork_guard)?,
             counters: Arc::default(),
             working_directory: WorkingDirectory::default(),
@@ -108,21 +103,6 @@ impl Shared {
     /// while it has less than what is free. A third one makes it 15 MiB for each, and 15 MiB free.
     pub fn share(&self) -> usize {
         self.pool.free().min(self.config.write_behind())
-    }
-
-    /// Submits a positional op to the driver.
-    ///
-    /// # Errors
-    ///
-    /// The op, if there is no memory to queue it.
-    pub fn send_at(&self, command: AtCommand) -> Result<(), AtCommand> {
-        self.positional
-            .push(command)
-            .map_err(PushError::into_inner)?;
-        if self.inbox.doorbell().notify() {
-            self.counters.driver.doorbell_calls.add(1);
-        }
-        Ok(())
     }
 
     /// Requests something of the driver for a file.

@@ -6,10 +6,9 @@
 
 use super::read::end_run;
 use super::{EBADF, EINVAL};
-use crate::command::AtCommand;
 use crate::error::{Errno, SubmitError};
 use crate::fd::{CallerState, Fd, Notify, OpenState, Requests, Slot};
-use crate::page::Buffer;
+use crate::page::{Block, Buffer};
 use crate::plan::{Asked, Kind};
 use crate::shared::Shared;
 use std::io;
@@ -99,17 +98,11 @@ impl Shared {
         fd: Fd,
         slot: &Slot,
         caller: &mut CallerState,
-        asked: Asked<crate::page::Block>,
-    ) -> Result<(), Asked<crate::page::Block>> {
-        let seq_len = asked.seq_len();
-        let (accepted, ops) = (slot.marks.accepted(), caller.sequenced_ops);
-        if seq_len > 0 {
-            caller.sequenced_ops = caller.sequenced_ops.wrapping_add(1);
-            // The mark is raised before the driver can have written anything above it. If the
-            // driver sees the mark before it has the op, the count says that an op is still in the
-            // inbox.
-            slot.set_sequenced_ops(caller.sequenced_ops);
-            slot.marks.set_accepted(accepted + seq_len);
+        asked: Asked<Block>,
+    ) -> Result<(), Asked<Block>> {
+        let is_sequenced = asked.seq_len() > 0;
+        let before = slot.put_positional(asked)?;
+        if is_sequenced {
             if caller.asked {
                 caller.set_asked(slot.void_questions(Notify::Event));
             }
@@ -118,21 +111,13 @@ impl Shared {
                 caller.seal();
             }
         }
-        if let Err(AtCommand { asked, .. }) = self.send_at(AtCommand { fd, asked }) {
-            // The lock keeps other calls from accepting anything meanwhile, and the count keeps the
-            // driver from writing beyond an op that it does not have.
-            if seq_len > 0 {
-                caller.sequenced_ops = ops;
-                slot.marks.set_accepted(accepted);
-                slot.set_sequenced_ops(ops);
-            }
-            return Err(asked);
+        let bits = Requests::POSITIONAL;
+        if self.inbox.requested(fd.index(), before, bits) {
+            self.counters.driver.doorbell_calls.add(1);
         }
-        if seq_len > 0 {
-            // The op may change what was read ahead.
-            if caller.reading && end_run(caller) {
-                self.request(fd.index(), slot, Requests::CONSUMED);
-            }
+        // The op may change what was read ahead.
+        if is_sequenced && caller.reading && end_run(caller) {
+            self.request(fd.index(), slot, Requests::CONSUMED);
         }
         Ok(())
     }

@@ -199,7 +199,7 @@ impl<B: Backend> Driver<B> {
         failure: &mut Failure,
     ) {
         let caller = slot.caller.acquire(DRIVER);
-        self.drain_positional_of(file);
+        file.take_positional(slot);
         // What was accepted after the failed write is lost too, and its offset may be lower.
         let pending = file.lowest_pending(slot);
         failure.offset = pending.map_or(failure.offset, |low| low.min(failure.offset));

@@ -9,12 +9,12 @@ use super::outgoing::{Outgoing, Queue};
 use crate::caller::Lost;
 use crate::config::{Config, IoMode};
 use crate::error::Failure;
-use crate::fd::{CallerState, Fd, Slot};
+use crate::fd::{CallerState, Fd, Requests, Slot};
 use crate::oneshot::Sender;
 use crate::op::{CacheMode, FileFacts, Op, OpenSpec};
 use crate::page::{Block, PagePool, order_for};
 use crate::plan::{
-    Asked, IoCaps, Kind, Lifecycle, Positional, ReadLimits, ReadRequest, WriteBehind, WriteRange,
+    IoCaps, Kind, Lifecycle, Positional, ReadLimits, ReadRequest, WriteBehind, WriteRange,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,8 +57,6 @@ pub struct OpenFile<F> {
     pub positional: Option<Box<Positional<Block>>>,
     /// The cache modes that it has.
     pub io_caps: IoCaps,
-    /// Sequenced ops that the plan has, modulo 2^32.
-    sequenced_ops: u32,
     /// Ops in flight.
     pub busy: u32,
     /// How many of the syncs that callers requested the plan has.
@@ -94,7 +92,6 @@ impl<F> OpenFile<F> {
             incoming: Incoming::default(),
             positional: None,
             io_caps: IoCaps::CACHED,
-            sequenced_ops: 0,
             busy: 0,
             syncs_seen: 0,
             kernel: None,
@@ -180,7 +177,7 @@ impl<F> OpenFile<F> {
     /// memory. All bytes of `caller` are written. Returns how many bytes that were read ahead are
     /// dropped with that.
     pub fn park(&mut self, slot: &Slot, caller: &mut CallerState) -> u64 {
-        slot.forget_awaited();
+        slot.park();
         self.outgoing.park(slot, caller);
         if !self.has_positional() {
             self.positional = None;
@@ -191,9 +188,8 @@ impl<F> OpenFile<F> {
     /// Returns the next write to submit.
     pub fn poll_write(&mut self, slot: &Slot) -> Option<(Purpose, Op<F>)> {
         let accepted = slot.marks.accepted();
-        if accepted == self.written() || slot.sequenced_ops() != self.sequenced_ops {
-            // Nothing to write, or a sequenced op that comes before some of the bytes is still in
-            // the inbox.
+        if accepted == self.written() || slot.has_requested(Requests::POSITIONAL) {
+            // Nothing to write, or an op that comes before some of the bytes is still in the slot.
             return None;
         }
         let (limit, file) = (self.limit(), self.kernel()?);
@@ -218,16 +214,15 @@ impl<F> OpenFile<F> {
         ))
     }
 
-    /// Adds a positional op.
-    pub fn push_positional(&mut self, asked: Asked<Block>) {
-        // Everything that was accepted before the op has to be written first.
-        self.flush(asked.seq);
-        self.sequenced_ops = self
-            .sequenced_ops
-            .wrapping_add(u32::from(asked.seq_len() > 0));
-        self.positional
-            .get_or_insert_with(|| Box::new(Positional::new()))
-            .push(asked);
+    /// Takes the positional ops that callers submitted.
+    pub fn take_positional(&mut self, slot: &Slot) {
+        slot.take_positional(|asked| {
+            // Everything that was accepted before the op has to be written first.
+            self.flush(asked.seq);
+            self.positional
+                .get_or_insert_with(|| Box::new(Positional::new()))
+                .push(asked);
+        });
     }
 
     /// Takes back a positional op that the backend never had.

@@ -30,7 +30,7 @@ pub use current::{CurrentDriver, is_driver_thread};
 pub use shutdown::ShutdownReport;
 
 use crate::backend::Backend;
-use crate::command::{AtCommand, Command};
+use crate::command::Command;
 use crate::error::Errno;
 use crate::event::{Callback, EventKind, Outbox};
 use crate::fd::{DRIVER, Fd, Interest, Requests, Slot};
@@ -69,8 +69,6 @@ pub struct Driver<B: Backend> {
     ops: OpTable,
     /// Requests that the backend had no room for.
     backlog: VecDeque<Request<B::File>>,
-    /// Positional ops whose file's open has not come out of the inbox yet.
-    unmatched: Vec<AtCommand>,
     sizes: Sizes,
     /// The order of opens and closes.
     precedence: Precedence,
@@ -105,7 +103,6 @@ impl<B: Backend> Driver<B> {
             live: 0,
             ops: OpTable::default(),
             backlog: VecDeque::new(),
-            unmatched: Vec::new(),
             sizes: Sizes::default(),
             precedence: Precedence::default(),
             openings: HashMap::new(),
@@ -237,7 +234,7 @@ impl<B: Backend> Driver<B> {
                 Command::Shutdown(timeout) => self.begin_shutdown(timeout),
             }
         }
-        self.drain_positional() || had_updates
+        had_updates
     }
 
     /// Handles the requests of every file: there was no memory to queue which file has any.
@@ -259,11 +256,10 @@ impl<B: Backend> Driver<B> {
             return;
         };
         let bits = slot.take_requests();
-        if bits.intersects(Requests::CLOSE.union(Requests::CLOSE_SYNC)) {
-            // The positional ops that were submitted before the close.
-            self.drain_positional();
-        }
         self.with_file(index, |driver, slot, file| {
+            if bits.intersects(Requests::POSITIONAL) {
+                file.take_positional(slot);
+            }
             // The timer parks a file that is not read or written until it fires.
             let reads = bits.intersects(Requests::CONSUMED) && file.incoming.is_active();
             if bits.intersects(Requests::DIRTY) || reads {

@@ -119,7 +119,6 @@ impl<B: Backend> Driver<B> {
         if self.precedence.enter(path, fd.index(), has_effects) {
             self.submit_open(fd.index());
         }
-        self.place_unmatched();
         if self.deadline.is_some() {
             self.close_for_shutdown(fd);
         }

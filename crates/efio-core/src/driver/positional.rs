@@ -4,7 +4,6 @@ use super::Driver;
 use super::file::OpenFile;
 use super::ops::Purpose;
 use crate::backend::Backend;
-use crate::command::AtCommand;
 use crate::error::Errno;
 use crate::event::{Completed, EventKind};
 use crate::fd::Slot;
@@ -14,58 +13,6 @@ use crate::plan::{Finished, Kind, Next, Transfer};
 use std::sync::Arc;
 
 impl<B: Backend> Driver<B> {
-    /// Moves the ops that callers submitted to the plans of their files. An op that arrives before
-    /// the open of its file waits in `unmatched`.
-    pub(super) fn drain_positional(&mut self) -> bool {
-        let mut had_updates = false;
-        self.place_unmatched();
-        while let Some(command) = self.shared.positional.pop() {
-            had_updates = true;
-            if let Some(unmatched) = self.place_positional(command) {
-                self.unmatched.push(unmatched);
-            }
-        }
-        had_updates
-    }
-
-    /// The same for one file, which is out of the table now.
-    pub(super) fn drain_positional_of(&mut self, file: &mut OpenFile<B::File>) {
-        while let Some(command) = self.shared.positional.pop() {
-            self.unmatched.push(command);
-        }
-        for command in std::mem::take(&mut self.unmatched) {
-            if command.fd == file.fd {
-                file.push_positional(command.asked);
-            } else {
-                self.unmatched.push(command);
-            }
-        }
-    }
-
-    /// Moves each unmatched op to its file, if that has arrived.
-    pub(super) fn place_unmatched(&mut self) {
-        for command in std::mem::take(&mut self.unmatched) {
-            if let Some(unmatched) = self.place_positional(command) {
-                self.unmatched.push(unmatched);
-            }
-        }
-    }
-
-    /// Moves the op to its file, or returns it.
-    fn place_positional(&mut self, command: AtCommand) -> Option<AtCommand> {
-        let AtCommand { fd, asked } = command;
-        let mut asked = Some(asked);
-        self.with_file(fd.index(), |driver, slot, file| {
-            if file.fd == fd {
-                if let Some(asked) = asked.take() {
-                    file.push_positional(asked);
-                    driver.drive(slot, file);
-                }
-            }
-        });
-        asked.map(|asked| AtCommand { fd, asked })
-    }
-
     /// Submits or completes every op that the plan has now.
     pub(super) fn drive_positional(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) {
         loop {

@@ -23,8 +23,6 @@ pub struct CallerState {
     pub generation: u32,
     /// The current run.
     pub epoch: u32,
-    /// How many positional ops that change the file were submitted.
-    pub sequenced_ops: u32,
     /// The order of the next page to write into.
     pub order: u8,
     /// Whether the file is open for reading.

@@ -2,11 +2,13 @@
 
 use super::interest::Interest;
 use super::questions::Questions;
+use super::requests::Requests;
 use super::slot::Slot;
 use super::sparse_counters::SparseCounters;
 use crate::caller::Lost;
 use crate::mode_status::ModeStatus;
-use crate::page::Page;
+use crate::page::{Block, Page};
+use crate::plan::Asked;
 use crate::stats::{FileStats, NameState};
 use efio_chunks::{ChunkReader, ChunkWriter};
 
@@ -25,6 +27,9 @@ struct Handoff {
     writes: Option<Box<ChunkReader<Page>>>,
     /// For the driver: its end of a new read stream.
     reads: Option<Box<ChunkWriter<Page>>>,
+    /// For the driver: positional ops in the order of the calls. The list keeps its memory until
+    /// the file is idle.
+    positional: Vec<Asked<Block>>,
     /// For callers: the bytes that were accepted and not written, after a failure.
     lost: Option<Box<Lost>>,
     /// Of callers: their questions whose answers they have not taken.
@@ -36,7 +41,8 @@ struct Handoff {
 impl Handoff {
     fn is_empty(&self) -> bool {
         let has_item = self.writes.is_some() || self.reads.is_some() || self.lost.is_some();
-        !has_item && self.questions.is_empty() && self.awaited.is_none()
+        let has_list = self.positional.capacity() > 0 || !self.questions.is_empty();
+        !has_item && !has_list && self.awaited.is_none()
     }
 }
 
@@ -97,6 +103,38 @@ impl Slot {
         self.take_handoff(|handoff| &mut handoff.reads)
     }
 
+    /// Hands the driver a positional op, and raises the accepted mark over it. Returns the request
+    /// bits that were set before, with which the caller notifies the driver. The holder of the
+    /// file's lock calls this.
+    ///
+    /// # Errors
+    ///
+    /// The op, if there is no memory to queue it.
+    pub fn put_positional(&self, asked: Asked<Block>) -> Result<Requests, Asked<Block>> {
+        let mut cold = self.cold.lock();
+        let ops = &mut cold.handoff.get_or_insert_default().positional;
+        if ops.try_reserve(1).is_err() {
+            return Err(asked);
+        }
+        // In this order, so that a driver that sees the mark has the op, or sees the bit
+        // ([`has_requested`](Self::has_requested)), or has taken the bit and waits for the lock.
+        let before = self.request(Requests::POSITIONAL);
+        let seq_len = asked.seq_len();
+        if seq_len > 0 {
+            self.marks.set_accepted(asked.seq + seq_len);
+        }
+        ops.push(asked);
+        Ok(before)
+    }
+
+    /// Passes the positional ops to `act`, in the order of the calls.
+    pub fn take_positional(&self, act: impl FnMut(Asked<Block>)) {
+        let mut cold = self.cold.lock();
+        if let Some(handoff) = &mut cold.handoff {
+            handoff.positional.drain(..).for_each(act);
+        }
+    }
+
     /// Hands callers the accepted bytes that will not be written. The holder of the file's lock
     /// calls this.
     pub fn put_lost(&self, lost: Box<Lost>) {
@@ -149,13 +187,14 @@ impl Slot {
         true
     }
 
-    /// Clears the awaited mark of an idle file, whose accepted bytes are all written: no caller
-    /// waits, but a wait that was over before it began may have left a mark. The holder of the
-    /// file's lock calls this.
-    pub fn forget_awaited(&self) {
+    /// Clears what an idle file, whose accepted bytes are all written, does not need: the memory of
+    /// the list of positional ops, and the awaited mark. No caller waits, but a wait that was over
+    /// before it began may have left a mark. The holder of the file's lock calls this.
+    pub fn park(&self) {
         let mut cold = self.cold.lock();
         if let Some(handoff) = &mut cold.handoff {
             handoff.awaited = None;
+            handoff.positional.shrink_to_fit();
             if handoff.is_empty() {
                 cold.handoff = None;
             }

@@ -6,7 +6,7 @@
 /// | request | deferrable |
 /// |---|---|
 /// | `SEALED`, `CONSUMED`, `WANT_MORE`, `WANT_SHARE` | yes: the driver takes them when an op completes |
-/// | `DIRTY`, `WANT_ROOM`, `WANT_DATA`, `SYNC`, `CLOSE`, `CLOSE_SYNC`, `FLUSH` | no |
+/// | `DIRTY`, `WANT_ROOM`, `WANT_DATA`, `SYNC`, `CLOSE`, `CLOSE_SYNC`, `FLUSH`, `POSITIONAL` | no |
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Requests(pub u32);
 
@@ -37,6 +37,8 @@ impl Requests {
     /// A write found no room because the file has its share of the memory, and a write is in
     /// flight.
     pub const WANT_SHARE: Self = Self(1 << 10);
+    /// There are positional ops in the slot.
+    pub const POSITIONAL: Self = Self(1 << 11);
 
     /// Returns the union of both sets.
     pub const fn union(self, other: Self) -> Self {

@@ -72,8 +72,6 @@ pub struct Slot {
     read_in_flight: AtomicU32,
     /// A write is in flight.
     write_in_flight: AtomicBool,
-    /// Positional changes that have places in the accepted sequence.
-    sequenced_ops: AtomicU32,
     consumed: AtomicU64,
     /// The end of a run: `epoch << 32 | 1 + errno`; 0 while it goes on. Run 7 that ended with `EIO`
     /// (5): `0x0000_0007_0000_0006`.
@@ -115,7 +113,6 @@ impl Slot {
             read_epoch: AtomicU32::new(0),
             read_in_flight: AtomicU32::new(0),
             write_in_flight: AtomicBool::new(false),
-            sequenced_ops: AtomicU32::new(0),
             consumed: AtomicU64::new(0),
             read_end: AtomicU64::new(0),
             sync_to: AtomicU64::new(0),
@@ -142,7 +139,6 @@ impl Slot {
             &self.interest,
             &self.read_epoch,
             &self.read_in_flight,
-            &self.sequenced_ops,
             &self.syncs_asked,
             &self.syncs_answered,
         ] {
@@ -206,6 +202,14 @@ impl Slot {
     pub fn has_requests(&self) -> bool {
         // Relaxed: `take_requests` synchronises.
         self.requests.load(Ordering::Relaxed) != 0
+    }
+
+    /// Whether any of `bits` is set. The bit of a positional op is, if the calling thread has read
+    /// an accepted mark above the op and has not taken the bit since.
+    #[inline]
+    pub fn has_requested(&self, bits: Requests) -> bool {
+        // Relaxed: the accepted mark publishes it.
+        Requests(self.requests.load(Ordering::Relaxed)).intersects(bits)
     }
 
     /// Takes all request bits.
@@ -374,18 +378,6 @@ impl Slot {
             0 => Ok(()),
             errno => Err(Errno(errno)),
         }
-    }
-
-    /// Sets the count of positional changes, before the accepted mark is raised over the last one.
-    pub fn set_sequenced_ops(&self, count: u32) {
-        // Relaxed: the accepted mark publishes it.
-        self.sequenced_ops.store(count, Ordering::Relaxed);
-    }
-
-    /// Returns how many positional changes there are: at least those below the accepted mark that
-    /// the calling thread has read.
-    pub fn sequenced_ops(&self) -> u32 {
-        self.sequenced_ops.load(Ordering::Relaxed)
     }
 
     /// Requests a sync up to `mark`; the request bit that follows publishes it.
