@@ -100,10 +100,13 @@ impl Shared {
         caller: &mut CallerState,
         asked: Asked<Block>,
     ) -> Result<(), Asked<Block>> {
-        let is_sequenced = asked.seq_len() > 0;
+        let (is_sequenced, kind) = (asked.seq_len() > 0, asked.kind);
         let before = slot.put_positional(asked)?;
         if is_sequenced {
-            if caller.asked {
+            if caller.asked && kind == Kind::Truncate {
+                slot.void_all_questions();
+                caller.set_asked(false);
+            } else if caller.asked {
                 caller.set_asked(slot.void_questions(Notify::Event));
             }
             if caller.append {

@@ -3,7 +3,8 @@
 //!
 //! A question belongs to the thread or task that asked, and covers what was accepted at its first
 //! call: its *mark*. So it is answered whatever others write meanwhile. A write of the same thread
-//! or task voids it, because a later call has to cover the new bytes, too.
+//! or task voids it, because a later call has to cover the new bytes, too. A truncation voids all:
+//! no later call of anybody may return the length before it.
 //!
 //! ```text
 //!  flush ─► WouldBlock (mark 100) ── others write ──► flush ─► Ok, once 100 bytes are written
@@ -210,6 +211,11 @@ impl Slot {
     pub fn void_questions(&self, notify: Notify<'_>) -> bool {
         let marks = self.marks.progress();
         self.with_questions(|questions| questions.void(notify, marks.written, marks.accepted))
+    }
+
+    /// Voids all questions: the file is truncated.
+    pub fn void_all_questions(&self) {
+        self.with_questions(|questions| questions.0.iter_mut().for_each(|kept| kept.mark = None));
     }
 }
 
