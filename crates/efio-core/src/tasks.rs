@@ -8,9 +8,13 @@ use std::task::{Context, Poll, Waker};
 
 /// For tasks of any runtime: a call that cannot be answered yet has the task woken when it can.
 /// They work on any file; with [`OpenOptions::events`](crate::OpenOptions::events) it sends no
-/// events besides. Dropping what polls them loses nothing, and nothing of it happens later: what was
-/// accepted is accepted, a byte is read only by the call that gives it out, and a flush, a sync or a
-/// close that was asked for goes on.
+/// events besides. Dropping what polls them loses nothing, and nothing of it happens later: what
+/// was accepted is accepted, a byte is read only by the call that gives it out, and a flush, a sync
+/// or a close that was asked for goes on.
+///
+/// A task is its waker. Its next poll of a flush or of the length goes on with one that was pending,
+/// dropped or not: it covers what was accepted at the first of these polls, unless the task wrote
+/// since by [`poll_write`](Self::poll_write) or the file was truncated.
 impl File {
     /// Ready once the kernel has opened the file.
     ///

@@ -3,12 +3,15 @@
 mod common;
 
 use efio_core::sim::{Config, Simulation};
-use efio_core::{EventKind, File, OpenOptions, SimOptions};
-use std::io;
+use efio_core::{AsyncFile, EventKind, File, OpenOptions, SimOptions};
+use std::future::Future;
+use std::io::{self, SeekFrom};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
+use tokio::io::{AsyncSeekExt, AsyncWriteExt};
 
 #[derive(Default)]
 struct Count(AtomicUsize);
@@ -244,4 +247,93 @@ fn a_failure_wakes_all() {
         };
         assert_eq!(error.raw_os_error(), Some(libc::EIO));
     }
+}
+
+/// Polls a future once, and drops it.
+fn once<T>(task: &Task, future: impl Future<Output = io::Result<T>>) -> Poll<io::Result<T>> {
+    pin!(future).poll(&mut task.cx())
+}
+
+/// F86: what a dropped seek found is put back to where the position is, not to where it was.
+#[test]
+fn a_dropped_seek_leaves_a_position_that_was_set_since() {
+    let mut harness = Harness::new();
+    let mut file = AsyncFile::from(harness.open(true));
+    harness.settle();
+    let task = Task::new();
+    pending(once(&task, file.seek(SeekFrom::End(0))));
+    harness.settle();
+    file.get_ref().set_position(5).unwrap();
+    assert_eq!(ready(once(&task, file.seek(SeekFrom::Current(2)))), 7);
+}
+
+/// F86, F89: the end that a dropped seek asked for is not that of a later one.
+#[test]
+fn a_seek_behind_an_append_does_not_use_the_end_that_a_dropped_one_found() {
+    let mut harness = Harness::with(SimOptions {
+        vague_sizes: true,
+        ..SimOptions::default()
+    });
+    let options = OpenOptions::new().read(true).append(true).events(false);
+    let file = harness.simulation.engine().open("/file", &options);
+    let mut file = AsyncFile::from(file.unwrap());
+    let task = Task::new();
+    file.get_ref().write(b"one").unwrap();
+    pending(once(&task, file.stream_position()));
+    harness.settle();
+    file.get_ref().write(b"two").unwrap();
+    pending(once(&task, file.stream_position()));
+    pending(once(&task, file.seek(SeekFrom::Current(-1))));
+    harness.settle();
+    let mut seek = pin!(file.seek(SeekFrom::Current(-1)));
+    pending(seek.as_mut().poll(&mut task.cx()));
+    harness.settle();
+    assert_eq!(ready(seek.as_mut().poll(&mut task.cx())), 100_005);
+    file.get_ref().write(b"three").unwrap();
+    assert_eq!(ready(once(&task, file.seek(SeekFrom::Start(7)))), 7);
+}
+
+/// F86: a flush, or a seek of futures, does not go on with a dropped one from before a write.
+#[test]
+fn a_dropped_flush_does_not_answer_a_later_one() {
+    let mut harness = Harness::new();
+    let mut file = AsyncFile::from(harness.open(true));
+    let (one, two) = (Task::new(), Task::new());
+    harness.settle();
+    file.get_ref().write(b"one").unwrap();
+    pending(once(&one, file.flush()));
+    harness.settle();
+    assert_eq!(ready(once(&two, file.write(b"two"))), 3);
+    pending(once(&one, file.flush()));
+    harness.settle();
+    file.get_ref().write(b"three").unwrap();
+    pending(once(&one, file.flush()));
+    harness.settle();
+    ready(once(&one, file.flush()));
+
+    let end = |file: &mut AsyncFile| {
+        let file = Pin::new(file);
+        futures_io::AsyncSeek::poll_seek(file, &mut one.cx(), SeekFrom::End(0))
+    };
+    pending(end(&mut file));
+    harness.settle();
+    file.get_ref().set_len(10).unwrap();
+    pending(end(&mut file));
+    harness.settle();
+    assert_eq!(ready(end(&mut file)), 10);
+}
+
+/// F86: the length that a dropped seek asked for is not that after a truncation.
+#[test]
+fn a_truncation_voids_what_was_asked_before() {
+    let mut harness = Harness::new();
+    let mut file = AsyncFile::from(harness.open(true));
+    let task = Task::new();
+    harness.settle();
+    pending(once(&task, file.seek(SeekFrom::End(0))));
+    harness.settle();
+    file.get_ref().set_len(10).unwrap();
+    pending(file.get_ref().poll_len(&mut task.cx()));
+    harness.settle();
+    assert_eq!(ready(file.get_ref().poll_len(&mut task.cx())), 10);
 }

@@ -1,6 +1,6 @@
 //! The io traits of futures.
 
-use super::AsyncFile;
+use super::{AsyncFile, Begun};
 use futures_io::{AsyncBufRead, AsyncRead, AsyncSeek, AsyncWrite};
 use std::io::{self, IoSlice, IoSliceMut, SeekFrom};
 use std::pin::Pin;
@@ -54,7 +54,7 @@ impl AsyncWrite for AsyncFile {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().other().poll_flush(cx)
+        self.get_mut().poll_written(cx)
     }
 
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -68,6 +68,12 @@ impl AsyncSeek for AsyncFile {
         cx: &mut Context<'_>,
         to: SeekFrom,
     ) -> Poll<io::Result<u64>> {
-        self.get_mut().poll_seek_to(cx, to)
+        let this = self.get_mut();
+        let (mark, is_new) = this.begin(Begun::Seek(to))?;
+        this.other();
+        this.asks_anew |= is_new;
+        let polled = this.poll_seek_to(cx, to);
+        this.begun = polled.is_pending().then_some((Begun::Seek(to), mark));
+        polled
     }
 }

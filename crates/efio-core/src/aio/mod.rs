@@ -20,6 +20,7 @@ use std::future::poll_fn;
 use std::io::{self, SeekFrom};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 /// A file for tasks: `AsyncRead`, `AsyncBufRead`, `AsyncWrite` and `AsyncSeek` of tokio and of
@@ -47,6 +48,10 @@ use std::task::{Context, Poll, ready};
 /// | seek | nothing: the position is where it was |
 /// | shutdown, close | goes on in the background |
 /// | the file itself | written and closed in the background; opens behind it wait for that |
+///
+/// The next seek of tokio waits for the answer to one that was dropped, and has its error if it
+/// went before the start of the file. A flush right behind one that was dropped goes on with that:
+/// what was written in between by the number of the file only ([`Engine::file`]) is not in it.
 ///
 /// The combinators of tokio and futures add their own: a `write_all` that is dropped may have written a
 /// part, a `read_exact` may have read one.
@@ -77,6 +82,18 @@ pub struct AsyncFile {
     before: Option<Place>,
     /// An answer that an earlier seek asked for is not for the next one.
     asks_anew: bool,
+    /// The flush, or the seek of futures, that is pending, with what was accepted at its first poll.
+    begun: Option<(Begun, u64)>,
+    /// [`get_ref`](Self::get_ref) was called: what was accepted since may be of the same caller.
+    is_lent: AtomicBool,
+}
+
+/// A call that goes on at its next poll.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Begun {
+    Flush,
+    #[cfg(feature = "futures-io")]
+    Seek(SeekFrom),
 }
 
 impl AsyncFile {
@@ -219,6 +236,8 @@ impl AsyncFile {
     /// # std::fs::remove_file(path) }
     /// ```
     pub fn get_ref(&self) -> &File {
+        // Relaxed: only the exclusive owner looks at it, which comes after this borrow.
+        self.is_lent.store(true, Ordering::Relaxed);
         &self.file
     }
 
@@ -252,7 +271,28 @@ impl AsyncFile {
         self.seeks = None;
         self.before = None;
         self.shown = None;
+        self.begun = None;
         &self.file
+    }
+
+    /// Returns the mark of the first poll of `call`, and whether this is that poll: it is unless
+    /// the call before was the same and pending. A call that was dropped looks like that, too; then
+    /// its mark holds as long as nothing was accepted through [`get_ref`](Self::get_ref) since.
+    fn begin(&mut self, call: Begun) -> io::Result<(u64, bool)> {
+        let accepted = self.file.progress()?.accepted;
+        let is_lent = std::mem::take(self.is_lent.get_mut());
+        let goes_on =
+            |&(begun, mark): &(Begun, u64)| begun == call && (mark == accepted || !is_lent);
+        let begun = self.begun.filter(goes_on);
+        Ok((begun.map_or(accepted, |(_, mark)| mark), begun.is_none()))
+    }
+
+    fn poll_written(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let (mark, _) = self.begin(Begun::Flush)?;
+        let File { shared, fd, .. } = self.other();
+        let polled = shared.polled(shared.written_for(*fd, mark, Notify::Waker(cx.waker())));
+        self.begun = polled.is_pending().then_some((Begun::Flush, mark));
+        polled
     }
 
     fn poll_copy(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
@@ -284,7 +324,7 @@ impl AsyncFile {
         let File { shared, fd, .. } = &self.file;
         let notify = Notify::Waker(cx.waker());
         if std::mem::take(&mut self.asks_anew) {
-            shared.forget_size(*fd, notify);
+            shared.forget_ends(*fd, notify);
         }
         shared.polled(shared.seek_from(*fd, to, notify))
     }
@@ -313,6 +353,8 @@ impl From<File> for AsyncFile {
             seeks: None,
             before: None,
             asks_anew: false,
+            begun: None,
+            is_lent: AtomicBool::new(false),
         }
     }
 }

@@ -55,7 +55,7 @@ impl AsyncWrite for AsyncFile {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().other().poll_flush(cx)
+        self.get_mut().poll_written(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -95,17 +95,20 @@ impl AsyncSeek for AsyncFile {
     /// The position, once the seek is over.
     fn poll_complete(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<u64>> {
         let this = self.get_mut();
+        let before = this.file.shared.place_of(this.file.fd)?;
         let Some(position) = this.seeks else {
             this.before = None;
-            return this.poll_seek_to(cx, SeekFrom::Current(0));
+            // Behind an append nobody has sought, and tokio's seek only makes sure of that.
+            return Poll::Ready(Ok(before.known().unwrap_or(0)));
         };
-        let before = this.file.shared.place_of(this.file.fd)?;
         let polled = this.poll_seek_to(cx, position);
         match &polled {
             Poll::Pending => this.before = Some(before),
             Poll::Ready(result) => {
                 this.seeks = None;
-                this.before = this.before.filter(|_| result.is_ok());
+                // Only a seek that had to wait may have been dropped. The position may have been
+                // moved since, by the number of the file.
+                this.before = this.before.filter(|_| result.is_ok()).map(|_| before);
             }
         }
         polled

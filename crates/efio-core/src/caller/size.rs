@@ -51,13 +51,12 @@ impl Shared {
         result
     }
 
-    /// Drops the pending question of `notify`: its next call asks again.
-    pub fn forget_size(&self, fd: Fd, notify: Notify<'_>) {
-        // Fails if the file is closed: the question is dropped then.
+    /// Drops the pending questions of `notify` about the size and the end: its next call asks again.
+    pub fn forget_ends(&self, fd: Fd, notify: Notify<'_>) {
+        // Fails if the file is closed: the questions are dropped then.
         let _ = self.with_file(fd, |slot, caller| {
-            Ok(caller
-                .asked
-                .then(|| slot.take_question(About::Size, notify)))
+            let take = |about| slot.take_question(about, notify);
+            Ok(caller.asked.then(|| [About::Size, About::End].map(take)))
         });
     }
 
