@@ -4,15 +4,18 @@ use super::opening::user_data;
 use super::oracle::{Named, Oracle};
 use super::payload::payload;
 use super::steps::{PATHS, Plan, Step};
+use super::tasks::Task;
 use efio_core::sim::{CancelsOpen, Config, Foreign, SimInode, SimOptions, SimStore};
-use efio_core::{Engine, Errno, Event, EventKind, Failure, Fd, File};
+use efio_core::{AsyncFile, Engine, Errno, Event, EventKind, Failure, Fd, File};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// A file that the client opened and whose `Closed` is still pending.
 pub struct Open {
     pub fd: Fd,
     /// `None` once closed by the client.
-    pub file: Option<File>,
+    pub file: Option<AsyncFile>,
+    /// The task that uses the file as well.
+    pub task: Task,
     pub path: u8,
     pub oracle: Oracle,
     pub readable: bool,
@@ -145,6 +148,8 @@ impl Client {
                 }
             }
             Step::CancelOpen => self.cancel_open(),
+            Step::Poll { file, what } => self.begin(file, what),
+            Step::PollAgain { file } => self.poll_again(file),
             Step::UseStale { which, bits } => self.use_stale(which, bits),
             Step::Interfere {
                 file,
@@ -223,7 +228,7 @@ impl Client {
         let on_disk = self.inode(number);
         let inode = on_disk.as_ref().map(|inode| lock(inode));
         let open = &mut self.files[at];
-        let stats = open.file.as_ref().and_then(|file| file.stats().ok());
+        let stats = self.engine.file(open.fd).stats().ok();
         let name = stats.map_or(Named::Closed, |stats| Named::Reported(stats.name));
         open.oracle.event(&event.kind, inode.as_deref(), name);
         if let EventKind::Failed(failure) = event.kind {
@@ -271,10 +276,10 @@ impl Client {
     /// Checks the marks of all files.
     pub fn look_at_marks(&mut self) {
         for open in &mut self.files {
-            if let Some(file) = &open.file {
+            if open.file.is_some() {
                 let inode = self.store.inode(&path(open.path));
                 let inode = inode.as_ref().map(|inode| lock(inode));
-                let marks = file.progress().unwrap();
+                let marks = self.engine.file(open.fd).progress().unwrap();
                 open.oracle.progress(marks, inode.as_deref());
             }
         }
@@ -285,7 +290,8 @@ impl Open {
     /// Returns what a call needs: handle, oracle, and whether reads and writes are allowed.
     pub fn parts(&mut self) -> Option<(&File, &mut Oracle, bool, bool)> {
         let (readable, writable) = (self.readable, self.writable);
-        Some((self.file.as_ref()?, &mut self.oracle, readable, writable))
+        let file = self.file.as_ref()?.get_ref();
+        Some((file, &mut self.oracle, readable, writable))
     }
 
     /// Whether it is open for reading.
@@ -295,7 +301,8 @@ impl Open {
 
     /// Asserts that the call failed with the failure of the file.
     pub fn assert_failure(&self, error: &std::io::Error) {
-        let failure = self.file.as_ref().and_then(|file| file.failure().unwrap());
+        let file = self.file.as_ref().map(AsyncFile::get_ref);
+        let failure = file.and_then(|file| file.failure().unwrap());
         let errno = failure.map(|failure| failure.errno.0);
         assert!(errno.is_some() && error.raw_os_error() == errno, "{error}");
     }

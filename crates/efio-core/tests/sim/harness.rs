@@ -153,6 +153,7 @@ impl<'a> Harness<'a> {
         self.simulation.stop_faults();
         self.wait_during_writes();
         self.settle();
+        self.finish_futures();
         // A reader that continues frees the memory that others wait for.
         let count = self.client().files.len();
         for index in 0..count {

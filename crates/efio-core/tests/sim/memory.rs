@@ -19,7 +19,8 @@ impl Client {
     /// Returns the memory of a file now.
     pub fn before(&self, index: usize) -> Before {
         let (used, _) = memory(&self.engine);
-        let marks = self.files[index].file.as_ref().unwrap().progress().unwrap();
+        let file = self.engine.file(self.files[index].fd);
+        let marks = file.progress().unwrap();
         let free = self.config.memory_budget - used;
         Before {
             used,

@@ -22,6 +22,7 @@ mod reopening;
 mod shrink;
 mod steps;
 mod streams;
+mod tasks;
 mod waiting;
 mod workload;
 

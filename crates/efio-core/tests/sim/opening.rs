@@ -4,8 +4,9 @@ use super::client::{Client, Open, path};
 use super::oracle::Oracle;
 use super::payload::payload;
 use super::steps::{Closing, FILES, Opening, PATHS};
+use super::tasks::{Task, drop_close};
 use efio_core::sim::open_while_wanted;
-use efio_core::{Fd, File, OpenOptions};
+use efio_core::{AsyncFile, Fd, File, OpenOptions};
 
 impl Client {
     pub fn open(&mut self, opening: &Opening) {
@@ -89,7 +90,8 @@ impl Client {
         }
         self.files.push(Open {
             fd: file.fd(),
-            file: Some(file),
+            file: Some(AsyncFile::from(file)),
+            task: Task::default(),
             path,
             oracle: Oracle::new(self.opens, content, opening.append, nameless),
             readable: opening.read,
@@ -113,10 +115,11 @@ impl Client {
                 drop(file);
                 return;
             }
-            Closing::Close => file.close(),
+            Closing::Future => return drop_close(file),
+            Closing::Close => file.into_inner().close(),
             Closing::CloseSync => {
                 open.close_sync = true;
-                file.close_sync()
+                file.into_inner().close_sync()
             }
         };
         if let Err(error) = result {

@@ -5,6 +5,8 @@ use super::payload::payload;
 use super::positional::InFlightOp;
 use efio_core::sim::{Foreign, SimInode};
 use efio_core::{Errno, EventKind, Failure, NameState, Progress};
+use std::io::SeekFrom;
+use std::ops::RangeInclusive;
 
 /// The model of a file with one descriptor.
 pub struct Oracle {
@@ -17,6 +19,13 @@ pub struct Oracle {
     past: Vec<Vec<u8>>,
     /// Its lengths before others changed it, since a read would-blocked here.
     past_ends: Vec<usize>,
+    /// The lengths since the pending future of a task began.
+    lens: RangeInclusive<usize>,
+    /// The position was the end of the file since then, and no call has set it.
+    was_at_end: bool,
+    /// The lengths since its task first asked for one of which it did not take the answer: that
+    /// answer serves its next call.
+    unfetched: Option<RangeInclusive<usize>>,
     /// A read would-blocked at this position.
     has_blocked: bool,
     /// Other processes wrote it while the client only read.
@@ -36,6 +45,9 @@ pub struct Oracle {
     creates: bool,
     /// A sync of the directory may fail.
     may_be_nameless: bool,
+    /// What a flush covers that would-blocked: the client's own writes begin it anew, not those of
+    /// its task.
+    pub flushes: Option<u64>,
     /// Counts of would-block results and of events, for each kind.
     pub readable: DueEvent,
     pub writable: DueEvent,
@@ -97,6 +109,9 @@ impl Oracle {
             content,
             past: Vec::new(),
             past_ends: Vec::new(),
+            lens: 0..=0,
+            was_at_end: false,
+            unfetched: None,
             has_blocked: false,
             is_others: false,
             position: 0,
@@ -111,6 +126,7 @@ impl Oracle {
             readable: DueEvent::default(),
             writable: DueEvent::default(),
             waits_from: None,
+            flushes: None,
             requested: None,
             reported: None,
             syncs: 0,
@@ -131,6 +147,8 @@ impl Oracle {
         if found != self.history.base() {
             self.content = self.history.rebase(found);
             self.expect_anything();
+            self.fetched_len();
+            self.asks_len();
         }
     }
 
@@ -147,6 +165,7 @@ impl Oracle {
         self.changed(Kind::Stream, at, bytes);
         self.position += bytes.len();
         self.at_end = self.history.append;
+        self.was_at_end |= self.at_end;
         self.forget_ends();
     }
 
@@ -185,6 +204,42 @@ impl Oracle {
             bytes,
         });
         self.past.clear();
+        self.note_len();
+    }
+
+    /// A future begins that may ask for the length.
+    pub fn asks_len(&mut self) {
+        self.lens = self.content.len()..=self.content.len();
+        self.was_at_end = self.at_end;
+        self.unfetched.get_or_insert_with(|| self.lens.clone());
+    }
+
+    /// The task took the answer about the length, or wrote.
+    pub fn fetched_len(&mut self) {
+        self.unfetched = None;
+    }
+
+    fn note_len(&mut self) {
+        let len = self.content.len();
+        for lens in self.unfetched.iter_mut().chain([&mut self.lens]) {
+            *lens = len.min(*lens.start())..=len.max(*lens.end());
+        }
+    }
+
+    /// Returns where a seek may go.
+    pub fn may_seek(&self, to: SeekFrom) -> RangeInclusive<i64> {
+        let (from, by) = match to {
+            SeekFrom::Start(position) => return position as i64..=position as i64,
+            SeekFrom::Current(by) if !self.was_at_end => (self.position..=self.position, by),
+            SeekFrom::Current(by) | SeekFrom::End(by) => (self.lens.clone(), by),
+        };
+        *from.start() as i64 + by..=*from.end() as i64 + by
+    }
+
+    /// Asserts that the file had this length since its task asked.
+    pub fn had_len(&mut self, len: u64) {
+        let lens = self.unfetched.take().expect("it was asked");
+        assert!(lens.contains(&(len as usize)), "{len} bytes, not {lens:?}");
     }
 
     /// `read` returned these bytes.
@@ -234,6 +289,11 @@ impl Oracle {
     /// `read` would-blocked.
     pub fn read_blocked(&mut self) {
         self.readable.would_block();
+        self.read_pends();
+    }
+
+    /// A task's read is pending.
+    pub fn read_pends(&mut self) {
         self.has_blocked = true;
     }
 
@@ -246,7 +306,7 @@ impl Oracle {
         if self.at_end || to != self.position {
             self.begin_anew();
         }
-        self.at_end = false;
+        (self.at_end, self.was_at_end) = (false, false);
         self.position = to;
     }
 
@@ -270,6 +330,7 @@ impl Oracle {
                 self.history.replace_base(&self.content);
             }
         }
+        self.note_len();
     }
 
     /// A sync was requested.

@@ -4,7 +4,8 @@ use super::client::{Client, Open};
 use super::history::{Change, Kind};
 use super::oracle::Oracle;
 use super::payload::payload;
-use efio_core::{Buffer, Completed, Errno};
+use efio_core::{Buffer, Completed, Errno, Unwritten};
+use std::io;
 
 /// A positional op in flight.
 #[derive(Debug)]
@@ -191,6 +192,7 @@ impl Client {
         match file.write_at(offset as u64, buffer, token) {
             Ok(()) => {
                 assert!(writable && !oracle.history.append);
+                oracle.flushes = None;
                 oracle.writes_at(token, offset, bytes);
             }
             Err(refused) => {
@@ -220,6 +222,7 @@ impl Client {
         match file.set_len(len as u64) {
             Ok(()) => {
                 assert!(writable);
+                oracle.flushes = None;
                 oracle.changed(Kind::Truncate, len, &[]);
                 oracle.truncations.push(len as u64);
             }
@@ -230,12 +233,20 @@ impl Client {
 
     pub fn take_unwritten(&mut self, file: u8) {
         let Some(index) = self.pick(file) else { return };
+        if let Some((file, ..)) = self.files[index].parts() {
+            let result = file.take_unwritten();
+            self.was_unwritten(index, result);
+        }
+    }
+
+    /// Checks what came back as unwritten.
+    pub fn was_unwritten(&mut self, index: usize, result: io::Result<Vec<Unwritten>>) {
         let taken = self.taken(index);
         let Some((file, oracle, _, writable)) = self.files[index].parts() else {
             return;
         };
         let failed = file.failure().unwrap().is_some();
-        match file.take_unwritten() {
+        match result {
             Ok(ranges) => {
                 assert!(failed && writable);
                 let got = ranges.into_iter().map(|range| (range.offset, range.bytes));

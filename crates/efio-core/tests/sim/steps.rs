@@ -2,6 +2,7 @@
 
 use efio_core::IoMode;
 use efio_core::sim::{Config, Foreign, SimOptions};
+use std::io::SeekFrom;
 
 /// The most files open at once.
 pub const FILES: u32 = 5;
@@ -69,6 +70,15 @@ pub enum Step {
     },
     /// The client drops the last future that opens a file.
     CancelOpen,
+    /// The task of the file drops its pending future, and polls another one.
+    Poll {
+        file: u8,
+        what: Polled,
+    },
+    /// The task of the file polls its pending future again.
+    PollAgain {
+        file: u8,
+    },
     /// Calls on a descriptor that was closed, and on one that never was.
     UseStale {
         which: u8,
@@ -114,6 +124,34 @@ pub enum Closing {
     Drop,
     Close,
     CloseSync,
+    /// The future of a close, dropped after its first poll.
+    Future,
+}
+
+/// The future of a call on an open file.
+#[derive(Clone, Copy, Debug)]
+pub enum Polled {
+    Opened,
+    Read {
+        len: u32,
+    },
+    /// Shows a page, and consumes so many bytes of it at most.
+    Show {
+        len: u32,
+    },
+    Write {
+        len: u32,
+        payload: u32,
+    },
+    Flush,
+    Sync,
+    Len,
+    TakeUnwritten,
+    /// Of tokio, or of futures.
+    Seek {
+        to: SeekFrom,
+        of_tokio: bool,
+    },
 }
 
 /// The options of an open.

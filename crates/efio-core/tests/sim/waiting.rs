@@ -4,7 +4,7 @@
 use super::client::Client;
 use super::harness::Harness;
 use super::history::{Call, Kind};
-use efio_core::Fd;
+use efio_core::{AsyncFile, Fd};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -43,6 +43,7 @@ impl Client {
     fn written_of(&self, fd: Fd, mark: u64) -> u64 {
         let mut open = self.files.iter().filter(|open| open.fd == fd);
         let file = open.next().and_then(|open| open.file.as_ref());
+        let file = file.map(AsyncFile::get_ref);
         let progress = file.and_then(|file| file.progress().ok());
         progress.map_or(mark, |progress| progress.written.min(mark))
     }
@@ -62,6 +63,7 @@ impl Client {
             return true;
         };
         let Some(file) = &open.file else { return true };
+        let file = file.get_ref();
         let mut cx = Context::from_waker(waker);
         let result: Poll<io::Result<u64>> = match about {
             About::Flush => file.poll_flush(&mut cx).map_ok(|()| u64::MAX),

@@ -5,10 +5,11 @@
 //! a slow disk.
 
 use super::payload::{self, LONGEST};
-use super::steps::{Closing, FILES, Opening, PATHS, Plan, Step};
+use super::steps::{Closing, FILES, Opening, PATHS, Plan, Polled, Step};
 use efio_core::IoMode;
 use efio_core::sim::{Config, Foreign, SimOptions};
 use fastrand::Rng;
+use std::io::SeekFrom;
 use std::time::Duration;
 
 impl Plan {
@@ -35,6 +36,13 @@ impl Plan {
             }
             if let Some(inside) = &mut inside {
                 inside.retain(Step::is_call);
+            }
+        }
+        // In a quarter of the seeds tasks drop their futures (F86).
+        if matches!(seed % 8, 5 | 7) {
+            let mut random = Rng::with_seed(seed ^ 1 << 63);
+            for steps in [Some(&mut steps), inside.as_mut()].into_iter().flatten() {
+                *steps = workload.poll_futures(std::mem::take(steps), &mut random);
             }
         }
         if random.u8(0..8) == 0 {
@@ -235,6 +243,57 @@ impl Workload {
             1 => vec![waits, dropped],
             2 => vec![dropped, Step::Open(opening)],
             _ => vec![],
+        }
+    }
+
+    /// Polls futures between the steps. Each drops the one before it.
+    fn poll_futures(&self, steps: Vec<Step>, random: &mut Rng) -> Vec<Step> {
+        let mut all = Vec::new();
+        for step in steps {
+            all.push(step);
+            for _ in 0..random.u8(0..3) {
+                let file = random.u8(0..FILES as u8);
+                all.push(match random.u8(0..3) {
+                    0 => Step::PollAgain { file },
+                    1 if random.u8(0..20) == 0 => Step::Close {
+                        file,
+                        how: Closing::Future,
+                    },
+                    _ => Step::Poll {
+                        file,
+                        what: self.future(random),
+                    },
+                });
+            }
+        }
+        all
+    }
+
+    fn future(&self, random: &mut Rng) -> Polled {
+        let len = any_size(random, self.largest_read.into()) as u32;
+        match random.u8(0..16) {
+            0 => Polled::Opened,
+            1..3 => Polled::Read { len },
+            3..5 => Polled::Show { len },
+            5 => Polled::Write {
+                len: self.write_len(random),
+                payload: random.u32(0..payload::STARTS),
+            },
+            6 => Polled::Flush,
+            7 => Polled::Sync,
+            8 => Polled::Len,
+            9 => Polled::TakeUnwritten,
+            _ => {
+                let by = i64::from(self.offset(random));
+                let by = if random.bool() { by } else { -by };
+                let to = match random.u8(0..5) {
+                    0 => SeekFrom::Start(by.unsigned_abs()),
+                    1..3 => SeekFrom::Current(by * i64::from(random.bool())),
+                    _ => SeekFrom::End(by),
+                };
+                let of_tokio = random.u8(0..4) > 0;
+                Polled::Seek { to, of_tokio }
+            }
         }
     }
 

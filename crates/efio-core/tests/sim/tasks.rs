@@ -1,0 +1,324 @@
+//! A task per file beside the calls of the client. Its futures are polled now and then, and most are
+//! dropped before they are ready, as in a `select!`: a dropped one has no effect later (F86).
+//!
+//! ```text
+//!  begin ── poll ── pending ── poll again ── ready: its effect is checked as that of the call
+//!                      └─ another one begins, or the file is closed: dropped, without an effect
+//! ```
+
+use super::client::{Client, Open};
+use super::harness::Harness;
+use super::payload::payload;
+use super::steps::Polled;
+use efio_core::{AsyncFile, File, Unwritten};
+use std::future::Future;
+use std::io::{self, SeekFrom};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker, ready};
+use tokio::io::{AsyncBufRead, AsyncRead, AsyncSeek, AsyncWrite, ReadBuf};
+
+/// A future that is polled whenever its task is woken is ready within this many turns, once the
+/// faults have stopped.
+const TURNS: u32 = 1_000;
+
+/// The task of a file, with its future that is not ready.
+#[derive(Default)]
+pub struct Task {
+    woken: Arc<Woken>,
+    pending: Option<Pending>,
+    /// A seek was dropped whose position may be negative: the next one of tokio may return that.
+    dropped_invalid: bool,
+}
+
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+/// A future that was polled and is not ready.
+struct Pending {
+    what: Polled,
+    /// What was accepted when it began, or the mark of its sync.
+    mark: u64,
+    /// A seek of tokio has started.
+    is_started: bool,
+}
+
+/// What a future returned.
+enum Output {
+    Nothing(io::Result<()>),
+    Read {
+        wants_some: bool,
+        result: io::Result<Vec<u8>>,
+    },
+    Written {
+        bytes: &'static [u8],
+        result: io::Result<usize>,
+    },
+    Len(io::Result<u64>),
+    Position(io::Result<u64>),
+    Unwritten(io::Result<Vec<Unwritten>>),
+}
+
+impl Pending {
+    /// Polls the future as tokio and futures do.
+    fn poll(
+        &mut self,
+        file: &mut AsyncFile,
+        buffer: &mut [u8],
+        cx: &mut Context<'_>,
+    ) -> Poll<Output> {
+        let mark = self.mark;
+        let file_of = AsyncFile::get_ref;
+        match self.what {
+            Polled::Opened => file_of(file).poll_open(cx).map(Output::Nothing),
+            Polled::Read { len } => {
+                let mut buf = ReadBuf::new(&mut buffer[..len as usize]);
+                let polled = AsyncRead::poll_read(Pin::new(file), cx, &mut buf);
+                polled.map(|result| Output::Read {
+                    wants_some: len > 0,
+                    result: result.map(|()| buf.filled().to_vec()),
+                })
+            }
+            Polled::Show { len } => {
+                let shown = ready!(AsyncBufRead::poll_fill_buf(Pin::new(file), cx));
+                let wants_some = shown.as_ref().is_ok_and(|bytes| bytes.is_empty());
+                let count = shown
+                    .as_ref()
+                    .map_or(0, |bytes| bytes.len().min(len as usize));
+                let result = shown.map(|bytes| bytes[..count].to_vec());
+                AsyncBufRead::consume(Pin::new(file), count);
+                Poll::Ready(Output::Read { wants_some, result })
+            }
+            Polled::Write {
+                len,
+                payload: start,
+            } => {
+                let bytes = payload(start, len as usize);
+                let polled = AsyncWrite::poll_write(Pin::new(file), cx, bytes);
+                polled.map(|result| Output::Written { bytes, result })
+            }
+            Polled::Flush => AsyncWrite::poll_flush(Pin::new(file), cx).map(Output::Nothing),
+            Polled::Sync => file_of(file).poll_sync(cx, mark).map(Output::Nothing),
+            Polled::Len => file_of(file).poll_len(cx).map(Output::Len),
+            Polled::TakeUnwritten => pin!(file.take_unwritten()).poll(cx).map(Output::Unwritten),
+            Polled::Seek { to, of_tokio: true } => self.seek(file, to, cx).map(Output::Position),
+            Polled::Seek { to, .. } => {
+                futures_io::AsyncSeek::poll_seek(Pin::new(file), cx, to).map(Output::Position)
+            }
+        }
+    }
+
+    /// Does what the future of `AsyncSeekExt::seek` does.
+    fn seek(
+        &mut self,
+        file: &mut AsyncFile,
+        to: SeekFrom,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<u64>> {
+        if !self.is_started {
+            ready!(AsyncSeek::poll_complete(Pin::new(file), cx))?;
+            AsyncSeek::start_seek(Pin::new(file), to)?;
+            self.is_started = true;
+        }
+        AsyncSeek::poll_complete(Pin::new(file), cx)
+    }
+
+    /// Whether it seeks backwards from somewhere.
+    fn is_backwards(&self) -> bool {
+        matches!(self.what, Polled::Seek { to: SeekFrom::End(by) | SeekFrom::Current(by), .. } if by < 0)
+    }
+}
+
+impl Client {
+    /// Drops the pending future of a file, and begins another one.
+    pub fn begin(&mut self, file: u8, what: Polled) {
+        let Some(index) = self.pick(file) else { return };
+        let Open {
+            oracle, task, file, ..
+        } = &mut self.files[index];
+        if let Some(dropped) = task.pending.take() {
+            task.dropped_invalid |= dropped.is_backwards();
+        }
+        let mut mark = oracle.accepted();
+        if let Polled::Sync = what {
+            // The first poll of `AsyncFile::sync` requests it.
+            let file = file.as_ref().map(AsyncFile::get_ref);
+            let Some(Ok(synced)) = file.map(File::sync) else {
+                return;
+            };
+            assert_eq!(synced, mark);
+            oracle.syncs();
+            mark = synced;
+        }
+        oracle.asks_len();
+        task.woken.0.store(true, Ordering::SeqCst);
+        task.pending = Some(Pending {
+            what,
+            mark,
+            is_started: false,
+        });
+        self.poll_on(index);
+    }
+
+    /// Polls the pending future of a file once more.
+    pub fn poll_again(&mut self, file: u8) {
+        if let Some(index) = self.pick(file) {
+            self.poll_on(index);
+        }
+    }
+
+    fn poll_on(&mut self, index: usize) {
+        let before = self.before(index);
+        let Open {
+            file: Some(file),
+            oracle,
+            task,
+            waits_for_close,
+            ..
+        } = &mut self.files[index]
+        else {
+            return;
+        };
+        if *waits_for_close && !oracle.opened && oracle.failed.is_none() {
+            // Its content is not known yet.
+            return;
+        }
+        let Some(mut pending) = task.pending.take() else {
+            return;
+        };
+        task.woken.0.store(false, Ordering::SeqCst);
+        let waker = Waker::from(Arc::clone(&task.woken));
+        let mut cx = Context::from_waker(&waker);
+        match pending.poll(file, &mut self.buffer, &mut cx) {
+            Poll::Pending => {
+                match pending.what {
+                    Polled::Sync => oracle.others_may_sync(),
+                    Polled::Read { .. } | Polled::Show { .. } => oracle.read_pends(),
+                    _ => {}
+                }
+                task.pending = Some(pending);
+            }
+            Poll::Ready(output) => self.is_ready(index, &pending, output),
+        }
+        self.assert_fair(&before);
+    }
+
+    /// Checks what a future returned.
+    fn is_ready(&mut self, index: usize, pending: &Pending, output: Output) {
+        match output {
+            Output::Read { wants_some, result } => {
+                // Showing takes nothing: behind an append the position stays at the end.
+                let is_shown = matches!(pending.what, Polled::Show { .. });
+                let stays = is_shown && self.files[index].oracle.is_at_end();
+                if !(stays && result.as_ref().is_ok_and(Vec::is_empty)) {
+                    self.was_read(index, wants_some, result);
+                }
+            }
+            Output::Written { bytes, result } => {
+                if result.as_ref().is_ok_and(|&n| n > 0) {
+                    self.files[index].oracle.fetched_len();
+                }
+                self.was_written(index, bytes, result);
+            }
+            Output::Unwritten(result) => self.was_unwritten(index, result),
+            Output::Nothing(result) => {
+                let taken = self.taken(index);
+                let open = &self.files[index];
+                let marks = open.handle().progress().unwrap();
+                match (pending.what, result) {
+                    (_, Err(error)) => open.assert_failure(&error),
+                    (Polled::Flush, _) => assert!(taken >= pending.mark, "flushed (F86, F88)"),
+                    (Polled::Sync, _) => assert!(marks.durable >= pending.mark, "synced"),
+                    _ => {}
+                }
+            }
+            Output::Len(result) => {
+                let open = &mut self.files[index];
+                match result {
+                    Ok(len) => open.oracle.had_len(len),
+                    Err(error) => open.assert_query_failure(&error),
+                }
+            }
+            Output::Position(result) => self.has_sought(index, pending, result),
+        }
+    }
+
+    fn has_sought(&mut self, index: usize, pending: &Pending, result: io::Result<u64>) {
+        let Polled::Seek { to, .. } = pending.what else {
+            unreachable!()
+        };
+        let open = &mut self.files[index];
+        let right = open.oracle.may_seek(to);
+        match result {
+            Ok(position) => {
+                let is_right = i64::try_from(position).is_ok_and(|at| right.contains(&at));
+                assert!(is_right, "{to:?} went to {position}, not {right:?} (F86)");
+                open.oracle.seek(position as usize);
+            }
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => {
+                let is_dropped = std::mem::take(&mut open.task.dropped_invalid);
+                assert!(
+                    *right.start() < 0 || is_dropped,
+                    "{to:?} within {right:?}: {error}"
+                );
+            }
+            Err(error) => open.assert_query_failure(&error),
+        }
+        open.task.dropped_invalid = false;
+    }
+}
+
+impl Open {
+    /// The file, which is open.
+    pub fn handle(&self) -> &File {
+        self.file.as_ref().expect("it is open").get_ref()
+    }
+
+    /// Asserts that a question to the kernel failed as a question can.
+    fn assert_query_failure(&self, error: &io::Error) {
+        if error.raw_os_error() != Some(libc::EIO) {
+            self.assert_failure(error);
+        }
+    }
+}
+
+impl Harness<'_> {
+    /// Polls the futures that are pending whenever their tasks are woken, until all are ready (F47).
+    pub fn finish_futures(&mut self) {
+        for _ in 0..TURNS {
+            let mut client = self.client();
+            let mut is_pending = false;
+            for index in 0..client.files.len() {
+                let Task { woken, pending, .. } = &client.files[index].task;
+                let is_open = client.files[index].file.is_some();
+                if pending.is_none() || !is_open {
+                    continue;
+                }
+                is_pending = true;
+                if woken.0.load(Ordering::SeqCst) {
+                    client.poll_on(index);
+                }
+            }
+            drop(client);
+            if !is_pending {
+                return;
+            }
+            self.turn(10);
+            self.handle_events();
+        }
+        panic!("a future that is never ready, or whose task is not woken (F47)");
+    }
+}
+
+/// Drops the future of a close after its first poll: the close goes on.
+pub fn drop_close(mut file: AsyncFile) {
+    let mut cx = Context::from_waker(Waker::noop());
+    let _ = AsyncWrite::poll_shutdown(Pin::new(&mut file), &mut cx);
+}
