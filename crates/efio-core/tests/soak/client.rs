@@ -345,6 +345,19 @@ impl Client {
         .await
     }
 
+    /// Polls a future as many times as `polls`, and drops it unless it is ready.
+    pub async fn poll_some<R>(&self, polls: u32, future: impl Future<Output = R>) -> Option<R> {
+        let mut future = std::pin::pin!(future);
+        for _ in 0..polls {
+            let polled = poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await;
+            if let Poll::Ready(result) = polled {
+                return Some(result);
+            }
+            self.yield_now().await;
+        }
+        None
+    }
+
     /// Lets the other tasks of the thread go on.
     pub async fn yield_now(&self) {
         let mut again = matches!(self.wait_mode, WaitMode::Loop | WaitMode::Task);

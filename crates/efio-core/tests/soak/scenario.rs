@@ -202,10 +202,12 @@ fn end(harness: &Harness, session: &Arc<Session>, ending: Ending, running: Vec<R
     join(harness, &tracker, running);
     session.stop();
     let is_certain = report.is_clean() || matches!(ending, Ending::Quiet);
-    // A file that is written beyond the limit of its size fails while it drains, and is reported.
+    // A file that is written beyond the limit of its size, or fills the small disk, fails while it
+    // drains, and is reported.
     let is_too_large = |fd: &Fd| {
+        let errnos = [libc::EFBIG, libc::ENOSPC].map(Errno);
         let mut failed = report.failed.iter();
-        failed.any(|(other, failure)| other == fd && failure.errno == Errno(libc::EFBIG))
+        failed.any(|(other, failure)| other == fd && errnos.contains(&failure.errno))
     };
     let mut left = report.unfinished.iter().map(|(fd, _)| fd);
     let left_others = left.any(|fd| !is_too_large(fd));

@@ -1,15 +1,16 @@
 //! One file that a single actor uses, with a model of each of its bytes: a random walk over every
-//! call.
+//! call. A task drops futures, too.
 
-use crate::client::Client;
+use crate::client::{Client, WaitMode};
 use crate::session::Record;
-use efio_core::{File, IoMode, OpenOptions};
+use efio_core::{AsyncFile, File, IoMode, OpenOptions};
 use fastrand::Rng;
 use std::collections::VecDeque;
-use std::io::{self, ErrorKind, IoSlice};
+use std::io::{self, ErrorKind, IoSlice, SeekFrom};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 
 /// A pending positional call, and its expected result.
 struct Asked {
@@ -30,6 +31,8 @@ pub struct Walker {
     most: usize,
     asked: VecDeque<Asked>,
     buffer: Vec<u8>,
+    /// The next seek of tokio may have the error of one that was dropped.
+    has_dropped_seek: bool,
 }
 
 pub const MODES: [IoMode; 4] = [
@@ -63,6 +66,7 @@ impl Walker {
             most,
             asked: VecDeque::new(),
             buffer: vec![0; 1 << 18],
+            has_dropped_seek: false,
         }
     }
 
@@ -82,17 +86,17 @@ impl Walker {
     async fn walk(&mut self) -> io::Result<()> {
         let mut is_new = true;
         while !self.client.session.is_stopping() {
-            let file = self.open(is_new).await?;
+            let mut file = AsyncFile::from(self.open(is_new).await?);
             is_new = false;
             for _ in 0..self.random.usize(1..200) {
                 if self.client.session.is_stopping() {
                     break;
                 }
-                self.step(&file).await?;
+                self.step(&mut file).await?;
                 self.client.yield_now().await;
             }
-            self.land_all(&file).await?;
-            self.close(file).await?;
+            self.land_all(file.get_ref()).await?;
+            self.close(file.into_inner()).await?;
         }
         Ok(())
     }
@@ -155,7 +159,11 @@ impl Walker {
         Some(at..end)
     }
 
-    async fn step(&mut self, file: &File) -> io::Result<()> {
+    async fn step(&mut self, file: &mut AsyncFile) -> io::Result<()> {
+        if self.client.wait_mode == WaitMode::Task && self.random.u8(..3) == 0 {
+            return self.drop_future(file).await;
+        }
+        let file = file.get_ref();
         match self.random.u8(..100) {
             0..30 => self.write(file).await,
             30..60 => self.read(file).await,
@@ -188,6 +196,11 @@ impl Walker {
         ];
         let bufs = if cut == len { &bufs[..1] } else { &bufs[..] };
         let n = self.client.write(file, bufs).await?;
+        self.was_written(file, len, n)
+    }
+
+    /// The file accepted `n` of the first `len` bytes of the buffer.
+    fn was_written(&mut self, file: &File, len: usize, n: usize) -> io::Result<()> {
         assert!(
             n > 0 && n <= len,
             "{}: wrote {n} of {len}",
@@ -214,6 +227,12 @@ impl Walker {
     async fn read(&mut self, file: &File) -> io::Result<()> {
         let len = self.amount().min(self.buffer.len());
         let n = self.client.read(file, &mut self.buffer[..len]).await?;
+        self.was_read(n);
+        Ok(())
+    }
+
+    /// A read returned the first `n` bytes of the buffer.
+    fn was_read(&mut self, n: usize) {
         let record = self.record.lock().unwrap();
         let rest = record.bytes.get(self.position..).unwrap_or_default();
         let name = || format!("{}: a read at {}", self.client.tracker.name, self.position);
@@ -229,6 +248,83 @@ impl Walker {
             .compare(name, &self.buffer[..n], expected);
         drop(record);
         self.position += n;
+    }
+
+    /// Polls a future a few times and drops it, as a `select!` does. What is dropped has no effect
+    /// later (F86): all that follows on the file is checked.
+    async fn drop_future(&mut self, file: &mut AsyncFile) -> io::Result<()> {
+        let polls = [1, 1, 2, 5][self.random.usize(..4)];
+        match self.random.u8(..12) {
+            0..6 => {
+                let (len, to) = (self.len(), self.random.usize(..=self.len()));
+                let by = |from| to as i64 - from as i64;
+                let seek = match self.random.u8(..4) {
+                    0 => SeekFrom::Start(to as u64),
+                    1 => SeekFrom::Current(by(self.position)),
+                    _ => SeekFrom::End(by(len)),
+                };
+                match self.client.poll_some(polls, file.seek(seek)).await {
+                    None => self.has_dropped_seek = true,
+                    Some(result) => {
+                        let is_dropped = std::mem::take(&mut self.has_dropped_seek);
+                        match result {
+                            // The dropped one goes before the start since the file is shorter.
+                            Err(error) if is_dropped && is_invalid(&error) => {}
+                            result => {
+                                let name = &self.client.tracker.name;
+                                assert_eq!(result?, to as u64, "{name}: {seek:?}");
+                                self.position = to;
+                            }
+                        }
+                    }
+                }
+            }
+            6..8 => {
+                let len = self.amount().min(self.buffer.len());
+                let read = file.read(&mut self.buffer[..len]);
+                if let Some(n) = self.client.poll_some(polls, read).await {
+                    self.was_read(n?);
+                }
+            }
+            8 => {
+                let most = self.amount();
+                let Some(shown) = self.client.poll_some(polls, file.fill_buf()).await else {
+                    return Ok(());
+                };
+                let shown = shown?;
+                let n = shown.len().min(most).min(self.buffer.len());
+                self.buffer[..n].copy_from_slice(&shown[..n]);
+                file.consume(n);
+                self.was_read(n);
+            }
+            9 => {
+                let most = self.most.saturating_sub(self.position.max(self.len()));
+                let len = self.amount().min(most);
+                if len == 0 {
+                    return Ok(());
+                }
+                self.land_all(file.get_ref()).await?;
+                self.random.fill(&mut self.buffer[..len]);
+                let write = file.write(&self.buffer[..len]);
+                if let Some(n) = self.client.poll_some(polls, write).await {
+                    self.was_written(file.get_ref(), len, n?)?;
+                }
+            }
+            10 => {
+                if let Some(flushed) = self.client.poll_some(polls, file.flush()).await {
+                    flushed?;
+                    let marks = file.get_ref().progress()?;
+                    let name = &self.client.tracker.name;
+                    assert_eq!(marks.written, marks.accepted, "{name}: flushed");
+                }
+            }
+            _ => {
+                if let Some(mark) = self.client.poll_some(polls, file.sync()).await {
+                    let (mark, durable) = (mark?, file.get_ref().progress()?.durable);
+                    assert!(durable >= mark, "{}", self.client.tracker.name);
+                }
+            }
+        }
         Ok(())
     }
 
@@ -408,6 +504,10 @@ impl Walker {
         }
         Ok(())
     }
+}
+
+fn is_invalid(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::EINVAL)
 }
 
 /// `bytes` at `at`, and the file as long as it then is.
