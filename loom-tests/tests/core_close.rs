@@ -3,7 +3,7 @@
 
 mod core_engine;
 
-use core_engine::{check, engine, events, open, settle};
+use core_engine::{check, close, engine, events, open, read, settle, write};
 use efio_core::{EventKind, OpenOptions};
 use loom::thread;
 use std::path::Path;
@@ -16,14 +16,14 @@ fn a_close_against_the_completion_of_a_write_ends_the_file_once() {
     check(2, || {
         let (shared, mut driver) = engine(1, b"");
         let fd = open(&shared, &mut driver);
-        shared.write(fd, b"x").unwrap();
-        shared.sync(fd).unwrap();
+        write(&shared, fd, b"x").unwrap();
+        shared.lock(fd).unwrap().sync().unwrap();
         let turning = thread::spawn(move || {
             // The write completes in here, then the sync.
             settle(&mut driver, Duration::ZERO);
             driver
         });
-        shared.close(fd, false).unwrap();
+        close(&shared, fd).unwrap();
         let mut driver = turning.join().unwrap();
         settle(&mut driver, Duration::ZERO);
         assert_eq!(driver.backend_mut().bytes, b"x");
@@ -32,7 +32,7 @@ fn a_close_against_the_completion_of_a_write_ends_the_file_once() {
         assert_eq!(events(&shared), [EventKind::Synced { upto: 1 }, closed]);
         assert_eq!(shared.pool.used(), 0, "a page leaked");
         let options = OpenOptions::new().read(true);
-        let next = shared.open(Path::new("/next"), &options).unwrap();
+        let next = shared.open(Path::new("/next"), &options, None).unwrap();
         assert_eq!(next.index(), fd.index());
     });
 }
@@ -43,12 +43,12 @@ fn a_close_against_the_completion_of_a_read_returns_its_page() {
     check(2, || {
         let (shared, mut driver) = engine(1, b"abc");
         let fd = open(&shared, &mut driver);
-        assert!(shared.read(fd, &mut [0; 3]).is_err(), "nothing was read");
+        assert!(read(&shared, fd, &mut [0; 3]).is_err(), "nothing was read");
         let turning = thread::spawn(move || {
             settle(&mut driver, Duration::ZERO);
             driver
         });
-        shared.close(fd, false).unwrap();
+        close(&shared, fd).unwrap();
         let mut driver = turning.join().unwrap();
         settle(&mut driver, Duration::ZERO);
         assert_eq!(driver.backend_mut().closed, 1);

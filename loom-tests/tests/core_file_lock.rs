@@ -4,7 +4,7 @@
 
 mod core_engine;
 
-use core_engine::{INTERVAL, Trail, check, engine, events, open, settle};
+use core_engine::{INTERVAL, Trail, check, close, engine, events, open, progress, settle, write};
 use efio_core::{EventKind, OpenOptions};
 use loom::thread;
 use std::path::Path;
@@ -18,12 +18,12 @@ fn two_callers_take_turns() {
         let fd = open(&shared, &mut driver);
         let other = {
             let shared = shared.clone();
-            thread::spawn(move || assert_eq!(shared.write(fd, b"aa").unwrap(), 2))
+            thread::spawn(move || assert_eq!(write(&shared, fd, b"aa").unwrap(), 2))
         };
-        assert_eq!(shared.write(fd, b"bb").unwrap(), 2);
+        assert_eq!(write(&shared, fd, b"bb").unwrap(), 2);
         other.join().unwrap();
-        assert_eq!(shared.progress(fd).unwrap().accepted, 4);
-        shared.close(fd, false).unwrap();
+        assert_eq!(progress(&shared, fd).accepted, 4);
+        close(&shared, fd).unwrap();
         settle(&mut driver, Duration::ZERO);
         let bytes = &driver.backend_mut().bytes;
         assert!(bytes == b"aabb" || bytes == b"bbaa");
@@ -40,7 +40,7 @@ fn a_write_is_not_overlooked_by_a_driver_that_stops_watching() {
         let fd = open(&shared, &mut driver);
         // The first interval writes it; at the end of the second the driver stops watching.
         trail.write(0, b'x');
-        shared.write(fd, b"x").unwrap();
+        write(&shared, fd, b"x").unwrap();
         settle(&mut driver, Duration::ZERO);
         settle(&mut driver, INTERVAL);
         assert_eq!(driver.backend_mut().bytes, b"x");
@@ -49,7 +49,7 @@ fn a_write_is_not_overlooked_by_a_driver_that_stops_watching() {
             driver
         });
         trail.write(1, b'y');
-        assert_eq!(shared.write(fd, b"y").unwrap(), 1);
+        assert_eq!(write(&shared, fd, b"y").unwrap(), 1);
         let mut driver = turning.join().unwrap();
         for intervals in 2..5 {
             settle(&mut driver, intervals * INTERVAL);
@@ -64,18 +64,18 @@ fn a_truncation_keeps_its_place_in_the_stream() {
     check(2, || {
         let (shared, mut driver) = engine(1, b"");
         let fd = open(&shared, &mut driver);
-        shared.write(fd, b"x").unwrap();
+        write(&shared, fd, b"x").unwrap();
         settle(&mut driver, Duration::ZERO);
         let turning = thread::spawn(move || {
             settle(&mut driver, INTERVAL);
             driver
         });
-        shared.truncate(fd, 1).unwrap();
-        assert_eq!(shared.write(fd, b"y").unwrap(), 1);
+        shared.lock(fd).unwrap().truncate(1).unwrap();
+        assert_eq!(write(&shared, fd, b"y").unwrap(), 1);
         let mut driver = turning.join().unwrap();
         settle(&mut driver, 2 * INTERVAL);
         assert_eq!(driver.backend_mut().bytes, b"xy");
-        assert_eq!(shared.progress(fd).unwrap().written, 3);
+        assert_eq!(progress(&shared, fd).written, 3);
     });
 }
 
@@ -89,19 +89,19 @@ fn a_flush_takes_what_is_below_the_mark() {
         driver.backend_mut().trail = Some(trail.clone());
         let fd = open(&shared, &mut driver);
         trail.write(0, b'x');
-        shared.write(fd, b"x").unwrap();
+        write(&shared, fd, b"x").unwrap();
         settle(&mut driver, Duration::ZERO);
         let turning = thread::spawn(move || {
             settle(&mut driver, INTERVAL);
             driver
         });
         trail.write(1, b'y');
-        assert_eq!(shared.write(fd, b"y").unwrap(), 1);
+        assert_eq!(write(&shared, fd, b"y").unwrap(), 1);
         let mut driver = turning.join().unwrap();
-        let written = shared.progress(fd).unwrap().written;
+        let written = progress(&shared, fd).written;
         assert!((1..=2).contains(&written));
         assert_eq!(driver.backend_mut().bytes, &b"xy"[..written as usize]);
-        shared.close(fd, false).unwrap();
+        close(&shared, fd).unwrap();
         settle(&mut driver, INTERVAL);
         assert_eq!(driver.backend_mut().bytes, b"xy");
     });
@@ -115,9 +115,9 @@ fn a_call_comes_before_the_close_or_is_refused() {
         let fd = open(&shared, &mut driver);
         let closing = {
             let shared = shared.clone();
-            thread::spawn(move || shared.close(fd, false).unwrap())
+            thread::spawn(move || close(&shared, fd).unwrap())
         };
-        let accepted = shared.write(fd, b"x");
+        let accepted = write(&shared, fd, b"x");
         closing.join().unwrap();
         settle(&mut driver, Duration::ZERO);
         match accepted {
@@ -140,23 +140,23 @@ fn a_stale_descriptor_never_reaches_the_next_file() {
         let late = {
             let shared = shared.clone();
             thread::spawn(move || {
-                let written = shared.write(stale, b"x").is_ok();
+                let written = write(&shared, stale, b"x").is_ok();
                 let reached = shared
-                    .progress(stale)
+                    .inspect(stale, |slot| slot.marks.progress())
                     .is_ok_and(|progress| progress.accepted > 1);
                 assert!(!reached, "marks of the next file");
                 written
             })
         };
-        shared.close(stale, false).unwrap();
+        close(&shared, stale).unwrap();
         settle(&mut driver, Duration::ZERO);
         let before = driver.backend_mut().bytes.len();
         let options = OpenOptions::new().write(true).clone();
-        let fd = shared.open(Path::new("/next"), &options).unwrap();
+        let fd = shared.open(Path::new("/next"), &options, None).unwrap();
         assert_eq!(fd.index(), stale.index());
-        assert_eq!(shared.write(fd, b"zz").unwrap(), 2);
+        assert_eq!(write(&shared, fd, b"zz").unwrap(), 2);
         let written = late.join().unwrap();
         assert_eq!(before, usize::from(written));
-        assert_eq!(shared.progress(fd).unwrap().accepted, 2);
+        assert_eq!(progress(&shared, fd).accepted, 2);
     });
 }

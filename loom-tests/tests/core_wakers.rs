@@ -4,12 +4,13 @@
 
 mod core_engine;
 
-use core_engine::{check, engine, events, open, settle};
-use efio_core::OpenOptions;
-use efio_core::model::{Interest, Notify, Slot, channel};
+use core_engine::{check, close, engine, events, open, read, settle, write};
+use efio_core::model::{Interest, Notify, Shared, Slot, channel};
+use efio_core::{Fd, OpenOptions};
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::thread;
+use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering as Plain};
 use std::task::{Poll, Wake, Waker};
@@ -28,6 +29,10 @@ impl Wake for Count {
 fn task() -> (std::sync::Arc<Count>, Waker) {
     let count = std::sync::Arc::new(Count::default());
     (count.clone(), Waker::from(count))
+}
+
+fn poll_read(shared: &Shared, fd: Fd, waker: &Waker, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+    shared.poll(fd, waker, |file, notify| file.read(buf, notify))
 }
 
 /// The protocol only: a task that returned pending is woken, or it saw what was published.
@@ -66,21 +71,20 @@ fn a_task_finds_its_data_or_is_woken() {
         let (shared, mut driver) = engine(1, b"A");
         let fd = open(&shared, &mut driver);
         // Begins the run.
-        assert!(shared.read(fd, &mut [0]).is_err());
+        assert!(read(&shared, fd, &mut [0]).is_err());
         let (count, waker) = task();
-        let mut cx = std::task::Context::from_waker(&waker);
         let turning = thread::spawn(move || {
             settle(&mut driver, Duration::ZERO);
             driver
         });
         let mut byte = [0];
-        let first = shared.poll_read(fd, &mut cx, &mut byte);
+        let first = poll_read(&shared, fd, &waker, &mut byte);
         let mut driver = turning.join().unwrap();
         settle(&mut driver, Duration::ZERO);
         if first.is_pending() {
             assert_eq!(count.0.load(Plain::SeqCst), 1, "a lost wake-up");
             assert!(matches!(
-                shared.poll_read(fd, &mut cx, &mut byte),
+                poll_read(&shared, fd, &waker, &mut byte),
                 Poll::Ready(Ok(1))
             ));
         }
@@ -95,12 +99,13 @@ fn two_tasks_are_woken_both() {
     check(2, || {
         let (shared, mut driver) = engine(1, b"");
         let fd = open(&shared, &mut driver);
-        assert_eq!(shared.write(fd, b"x").unwrap(), 1);
+        assert_eq!(write(&shared, fd, b"x").unwrap(), 1);
         let polling = [(); 2].map(|()| {
             let shared = shared.clone();
             thread::spawn(move || {
                 let (count, waker) = task();
-                (shared.poll_flush(fd, &waker).is_pending(), count)
+                let flushed = shared.poll(fd, &waker, |file, notify| file.flush(notify));
+                (flushed.is_pending(), count)
             })
         });
         settle(&mut driver, Duration::ZERO);
@@ -118,16 +123,17 @@ fn a_close_wakes_the_waiting_task() {
     check(2, || {
         let (shared, mut driver) = engine(1, b"");
         let options = OpenOptions::new().write(true);
-        let fd = shared.open(Path::new("/file"), &options).unwrap();
+        let fd = shared.open(Path::new("/file"), &options, None).unwrap();
         let closing = {
             let shared = shared.clone();
             thread::spawn(move || {
-                shared.close(fd, false).unwrap();
+                close(&shared, fd).unwrap();
                 settle(&mut driver, Duration::ZERO);
             })
         };
         let (count, waker) = task();
-        let waits = shared.poll_open(fd, &waker).is_pending();
+        let opened = shared.poll(fd, &waker, |file, notify| file.opened(notify));
+        let waits = opened.is_pending();
         closing.join().unwrap();
         assert!(!waits || count.0.load(Plain::SeqCst) > 0, "a lost wake-up");
     });
@@ -139,11 +145,12 @@ fn the_end_of_the_engine_wakes_the_waiting_tasks() {
     check(2, || {
         let (shared, driver) = engine(1, b"");
         let options = OpenOptions::new().write(true);
-        let fd = shared.open(Path::new("/file"), &options).unwrap();
+        let fd = shared.open(Path::new("/file"), &options, None).unwrap();
         let ending = thread::spawn(move || drop(driver));
         let (count, waker) = task();
-        let waits = shared.poll_open(fd, &waker).is_pending();
-        let closed = shared.close_with_result(fd).unwrap();
+        let opened = shared.poll(fd, &waker, |file, notify| file.opened(notify));
+        let waits = opened.is_pending();
+        let closed = shared.lock(fd).unwrap().close_with_result();
         let closing = shared.poll_oneshot(&closed, &waker).is_pending();
         ending.join().unwrap();
         let woken = count.0.load(Plain::SeqCst);

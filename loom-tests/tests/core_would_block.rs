@@ -4,7 +4,7 @@
 
 mod core_engine;
 
-use core_engine::{check, engine, events, open, settle};
+use core_engine::{check, engine, events, open, read, settle, write};
 use efio_core::EventKind;
 use loom::thread;
 use std::io::ErrorKind;
@@ -17,13 +17,13 @@ fn a_read_finds_its_data_or_an_event_follows() {
         let (shared, mut driver) = engine(1, b"A");
         let fd = open(&shared, &mut driver);
         // Begins the run.
-        assert!(shared.read(fd, &mut [0]).is_err());
+        assert!(read(&shared, fd, &mut [0]).is_err());
         let turning = thread::spawn(move || {
             settle(&mut driver, Duration::ZERO);
             driver
         });
         let mut byte = [0];
-        let result = shared.read(fd, &mut byte);
+        let result = read(&shared, fd, &mut byte);
         let mut driver = turning.join().unwrap();
         settle(&mut driver, Duration::ZERO);
         match result {
@@ -31,16 +31,16 @@ fn a_read_finds_its_data_or_an_event_follows() {
             Err(error) => {
                 assert_eq!(error.kind(), ErrorKind::WouldBlock);
                 assert_eq!(events(&shared), [EventKind::Readable]);
-                assert_eq!(shared.read(fd, &mut byte).unwrap(), 1);
+                assert_eq!(read(&shared, fd, &mut byte).unwrap(), 1);
             }
         }
         events(&shared);
         // A reader that arrives at the end requests it again (F65).
-        let end = shared.read(fd, &mut byte).unwrap_err();
+        let end = read(&shared, fd, &mut byte).unwrap_err();
         assert_eq!(end.kind(), ErrorKind::WouldBlock);
         settle(&mut driver, Duration::ZERO);
         assert_eq!(events(&shared), [EventKind::Readable]);
-        assert_eq!(shared.read(fd, &mut byte).unwrap(), 0);
+        assert_eq!(read(&shared, fd, &mut byte).unwrap(), 0);
     });
 }
 
@@ -50,18 +50,18 @@ fn a_write_finds_room_or_an_event_follows() {
     check(2, || {
         let (shared, mut driver) = engine(1, b"");
         let fd = open(&shared, &mut driver);
-        assert_eq!(shared.write(fd, &[0; 4096]).unwrap(), 4096);
+        assert_eq!(write(&shared, fd, &[0; 4096]).unwrap(), 4096);
         let turning = thread::spawn(move || {
             settle(&mut driver, Duration::ZERO);
             driver
         });
-        let result = shared.write(fd, b"B");
+        let result = write(&shared, fd, b"B");
         let mut driver = turning.join().unwrap();
         settle(&mut driver, Duration::ZERO);
         if let Err(error) = result {
             assert_eq!(error.kind(), ErrorKind::WouldBlock);
             assert_eq!(events(&shared), [EventKind::Writable]);
-            assert_eq!(shared.write(fd, b"B").unwrap(), 1);
+            assert_eq!(write(&shared, fd, b"B").unwrap(), 1);
         }
     });
 }

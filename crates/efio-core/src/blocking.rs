@@ -1,12 +1,10 @@
 //! Calls that wait on the calling thread, for programs and tests that have nothing else to do.
 
-use crate::caller::Unwritten;
-use crate::fd::{Fd, Notify};
+use crate::caller::{Locked, Unwritten};
+use crate::fd::Notify;
 use crate::file::File;
-use crate::shared::Shared;
 use std::io::{self, IoSlice, IoSliceMut, Read, Seek, SeekFrom, Write};
 use std::sync::Arc;
-use std::task::{Poll, Waker};
 use std::time::Duration;
 
 /// The calls of a [`File`] that wait on the calling thread; see [`File::blocking`].
@@ -86,13 +84,15 @@ impl File {
 }
 
 impl Blocking<'_> {
-    fn wait<T>(&self, poll: impl FnMut(&Shared, &Waker) -> Poll<io::Result<T>>) -> io::Result<T> {
-        self.file.shared.wait(self.file.fd, self.timeout, poll)
-    }
-
     /// Waits for a call that may say "would block".
-    fn call<T>(&self, mut call: impl FnMut(&Shared, Notify<'_>) -> io::Result<T>) -> io::Result<T> {
-        self.wait(|shared, waker| shared.polled(call(shared, Notify::Waker(waker))))
+    fn wait<T>(
+        &self,
+        mut call: impl FnMut(&mut Locked<'_>, Notify<'_>) -> io::Result<T>,
+    ) -> io::Result<T> {
+        let File { shared, fd, .. } = self.file;
+        shared.wait(*fd, self.timeout, |waker| {
+            shared.poll(*fd, waker, &mut call)
+        })
     }
 
     /// Waits until the kernel has opened the file.
@@ -117,7 +117,7 @@ impl Blocking<'_> {
     /// # std::fs::remove_file(path) }
     /// ```
     pub fn wait_open(&self) -> io::Result<()> {
-        self.wait(|shared, waker| shared.poll_open(self.file.fd, waker))
+        self.wait(|file, notify| file.opened(notify))
     }
 
     /// Waits until a read is answered at once: with bytes, with the end of file, or with an error,
@@ -143,7 +143,7 @@ impl Blocking<'_> {
     /// # std::fs::remove_file(path) }
     /// ```
     pub fn wait_readable(&self) -> io::Result<()> {
-        self.wait(|shared, waker| shared.poll_readable(self.file.fd, waker))
+        self.wait(|file, notify| file.readable(notify))
     }
 
     /// Waits until a write is answered at once: accepted in part at least, or with an error, which
@@ -168,7 +168,7 @@ impl Blocking<'_> {
     /// # std::fs::remove_file(path) }
     /// ```
     pub fn wait_writable(&self) -> io::Result<()> {
-        self.wait(|shared, waker| shared.poll_writable(self.file.fd, waker))
+        self.wait(|file, notify| file.writable(notify))
     }
 
     /// Returns how long the file is, with every byte accepted before.
@@ -195,7 +195,7 @@ impl Blocking<'_> {
         reason = "the length is a question to the kernel"
     )]
     pub fn len(&self) -> io::Result<u64> {
-        self.call(|shared, notify| shared.size_for(self.file.fd, notify))
+        self.wait(|file, notify| file.size(notify))
     }
 
     /// Waits until the kernel has every byte accepted so far. This is not [`sync`](Self::sync).
@@ -219,7 +219,7 @@ impl Blocking<'_> {
     /// # std::fs::remove_file(path) }
     /// ```
     pub fn flush(&self) -> io::Result<()> {
-        self.wait(|shared, waker| shared.poll_flush(self.file.fd, waker))
+        self.wait(|file, notify| file.flush(notify))
     }
 
     /// Makes every byte accepted so far durable, and returns the mark up to which that is so.
@@ -273,7 +273,7 @@ impl Blocking<'_> {
     /// # std::fs::remove_file(path) }
     /// ```
     pub fn wait_synced(&self, mark: u64) -> io::Result<()> {
-        self.wait(|shared, waker| shared.poll_sync(self.file.fd, mark, waker))
+        self.wait(|file, notify| file.synced(mark, notify))
     }
 
     /// Takes back what was not written, as [`File::take_unwritten`] does, after the write in flight,
@@ -302,7 +302,7 @@ impl Blocking<'_> {
     /// # std::fs::remove_file(path) }
     /// ```
     pub fn take_unwritten(&self) -> io::Result<Vec<Unwritten>> {
-        self.call(|shared, notify| shared.take_unwritten_for(self.file.fd, notify))
+        self.wait(|file, notify| file.take_unwritten(notify))
     }
 }
 
@@ -310,21 +310,21 @@ impl Blocking<'_> {
 /// for, although the file goes on. `read_exact` and `read_to_end` read until they have them all.
 impl Read for Blocking<'_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.call(|shared, notify| shared.read_for(self.file.fd, buf, notify))
+        self.wait(|file, notify| file.read(buf, notify))
     }
 
     fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        self.call(|shared, notify| shared.read_vectored(self.file.fd, bufs, notify))
+        self.wait(|file, notify| file.read_vectored(bufs, notify))
     }
 }
 
 impl Write for Blocking<'_> {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.call(|shared, notify| shared.write_for(self.file.fd, buf, notify))
+        self.wait(|file, notify| file.write(buf, notify))
     }
 
     fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.call(|shared, notify| shared.write_vectored(self.file.fd, bufs, notify))
+        self.wait(|file, notify| file.write_vectored(bufs, notify))
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -334,14 +334,6 @@ impl Write for Blocking<'_> {
 
 impl Seek for Blocking<'_> {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.call(|shared, notify| shared.seek_from(self.file.fd, to, notify))
-    }
-}
-
-impl Shared {
-    /// Closes the file of this number and waits until that is done.
-    pub(crate) fn close_and_wait(&self, fd: Fd, timeout: Option<Duration>) -> io::Result<()> {
-        let mut closing = None;
-        self.block_on(timeout, |waker| self.poll_closed(fd, &mut closing, waker))
+        self.wait(|file, notify| file.seek_from(to, notify))
     }
 }

@@ -1,10 +1,10 @@
 //! The owning handle of an open file.
 
-use crate::caller::Unwritten;
 use crate::caller::transfer::{Loan, Received};
+use crate::caller::{Locked, Unwritten};
 use crate::error::{Failure, SubmitError};
 use crate::event::Readiness;
-use crate::fd::{Fd, Notify, Progress};
+use crate::fd::{Fd, Notify, Progress, Slot};
 use crate::oneshot::Receiver;
 use crate::page::{Buffer, PageSlice};
 use crate::shared::Shared;
@@ -36,6 +36,12 @@ impl File {
             fd,
             closing: None,
         }
+    }
+
+    /// Takes the file's lock.
+    #[inline(always)]
+    pub(crate) fn lock(&self) -> io::Result<Locked<'_>> {
+        self.shared.lock(self.fd)
     }
 
     /// Returns the descriptor: what events name the file by, and what
@@ -81,7 +87,7 @@ impl File {
     /// # std::fs::remove_file(path) }
     /// ```
     pub fn readiness(&self) -> io::Result<Readiness> {
-        self.shared.poll(self.fd)
+        Ok(self.lock()?.readiness())
     }
 
     /// Gives up the handle: the file stays open under its number, until somebody closes that.
@@ -138,7 +144,7 @@ impl File {
     /// # std::fs::remove_file(path) }
     /// ```
     pub fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        self.shared.read(self.fd, buf)
+        self.lock()?.read(buf, Notify::Event)
     }
 
     /// How many bytes, at least, a read would copy at once; 0 at the end of file. Moves nothing,
@@ -172,7 +178,7 @@ impl File {
     /// # std::fs::remove_file(path) }
     /// ```
     pub fn available(&self) -> io::Result<usize> {
-        self.shared.available_for(self.fd, Notify::Event)
+        self.lock()?.available(Notify::Event)
     }
 
     /// Copies bytes into memory, from where they go to the file at the position, which moves.
@@ -201,7 +207,7 @@ impl File {
     /// # std::fs::remove_file(path) }
     /// ```
     pub fn write(&self, buf: &[u8]) -> io::Result<usize> {
-        self.shared.write(self.fd, buf)
+        self.lock()?.write(buf, Notify::Event)
     }
 
     /// Reads into one buffer after the other, as one [`read`](Self::read): as far as bytes are in
@@ -232,7 +238,7 @@ impl File {
     /// # std::fs::remove_file(path) }
     /// ```
     pub fn read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        self.shared.read_vectored(self.fd, bufs, Notify::Event)
+        self.lock()?.read_vectored(bufs, Notify::Event)
     }
 
     /// Writes one buffer after the other, as one [`write`](Self::write): nothing of another caller
@@ -261,7 +267,7 @@ impl File {
     /// # std::fs::remove_file(path) }
     /// ```
     pub fn write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.shared.write_vectored(self.fd, bufs, Notify::Event)
+        self.lock()?.write_vectored(bufs, Notify::Event)
     }
 
     /// Returns the position of the next read or write, in bytes from the start. After an append that is
@@ -288,8 +294,7 @@ impl File {
     /// # std::fs::remove_file(path) }
     /// ```
     pub fn position(&self) -> io::Result<u64> {
-        self.shared
-            .seek_from(self.fd, SeekFrom::Current(0), Notify::Event)
+        self.lock()?.seek_from(SeekFrom::Current(0), Notify::Event)
     }
 
     /// Moves the position of the next read or write to `position` bytes from the start. In append
@@ -316,7 +321,7 @@ impl File {
     /// # std::fs::remove_file(path) }
     /// ```
     pub fn set_position(&self, position: u64) -> io::Result<()> {
-        self.shared.seek(self.fd, position)
+        self.lock()?.seek(position)
     }
 
     /// How long the file is now, with every byte accepted before. Only the kernel knows, because
@@ -359,7 +364,7 @@ impl File {
         reason = "the length is a question to the kernel"
     )]
     pub fn len(&self) -> io::Result<u64> {
-        self.shared.size_for(self.fd, Notify::Event)
+        self.lock()?.size(Notify::Event)
     }
 
     /// Reads into `buffer` from `offset` on, in the background: a
@@ -401,7 +406,10 @@ impl File {
     /// # std::fs::remove_file(path) }
     /// ```
     pub fn read_at(&self, offset: u64, buffer: Buffer, token: u64) -> Result<(), SubmitError> {
-        self.shared.read_at(self.fd, offset, buffer, token)
+        match self.lock() {
+            Ok(mut file) => file.read_at(offset, buffer, token),
+            Err(error) => Err(SubmitError { error, buffer }),
+        }
     }
 
     /// Writes `buffer` at `offset`, in the background: a
@@ -435,7 +443,10 @@ impl File {
     /// # std::fs::remove_file(path) }
     /// ```
     pub fn write_at(&self, offset: u64, buffer: Buffer, token: u64) -> Result<(), SubmitError> {
-        self.shared.write_at(self.fd, offset, buffer, token)
+        match self.lock() {
+            Ok(mut file) => file.write_at(offset, buffer, token),
+            Err(error) => Err(SubmitError { error, buffer }),
+        }
     }
 
     /// Makes the file `len` bytes long, in the background: after what was accepted before, and
@@ -464,7 +475,7 @@ impl File {
     /// # std::fs::remove_file(path) }
     /// ```
     pub fn set_len(&self, len: u64) -> io::Result<()> {
-        self.shared.truncate(self.fd, len)
+        self.lock()?.truncate(len)
     }
 
     /// Asks that every byte accepted so far becomes durable, and the name of a file that the open
@@ -493,7 +504,7 @@ impl File {
     /// # std::fs::remove_file(path) }
     /// ```
     pub fn sync(&self) -> io::Result<u64> {
-        self.shared.sync(self.fd)
+        self.lock()?.sync()
     }
 
     /// How far the bytes have come.
@@ -518,7 +529,7 @@ impl File {
     /// # std::fs::remove_file(path) }
     /// ```
     pub fn progress(&self) -> io::Result<Progress> {
-        self.shared.progress(self.fd)
+        self.shared.inspect(self.fd, |slot| slot.marks.progress())
     }
 
     /// Whether the kernel has opened the file; `Ok(false)` while the open is pending. That is no
@@ -543,7 +554,7 @@ impl File {
     /// # std::fs::remove_file(path) }
     /// ```
     pub fn open_status(&self) -> io::Result<bool> {
-        self.shared.open_status(self.fd)
+        Ok(self.shared.inspect(self.fd, Slot::open_status)??)
     }
 
     /// What was done for the file so far: how its calls were answered, and which way its bytes went.
@@ -570,7 +581,7 @@ impl File {
     /// # std::fs::remove_file(path) }
     /// ```
     pub fn stats(&self) -> io::Result<FileStats> {
-        self.shared.file_stats(self.fd)
+        Ok(self.lock()?.stats())
     }
 
     /// What made the file unusable for writing, if anything did.
@@ -597,7 +608,7 @@ impl File {
     /// # std::fs::remove_file(path) }
     /// ```
     pub fn failure(&self) -> io::Result<Option<Failure>> {
-        self.shared.failure(self.fd)
+        self.shared.inspect(self.fd, Slot::report_failure)
     }
 
     /// Takes back the accepted bytes that the kernel did not take, after the file has failed: in
@@ -634,15 +645,23 @@ impl File {
     /// # std::fs::remove_file(path) }
     /// ```
     pub fn take_unwritten(&self) -> io::Result<Vec<Unwritten>> {
-        self.shared.take_unwritten_for(self.fd, Notify::Event)
+        self.lock()?.take_unwritten(Notify::Event)
+    }
+
+    /// Returns `Ok` once the kernel has the first `mark` accepted bytes; else requests a flush.
+    pub(crate) fn written(&self, mark: u64) -> io::Result<()> {
+        self.lock()?.written(mark, Notify::Event)
     }
 
     pub(crate) fn lend(&self, pages: usize, most: usize) -> io::Result<Loan> {
-        self.shared.lend(self.fd, pages, most, Notify::Event)
+        self.lock()?.lend(pages, most, Notify::Event)
     }
 
     pub(crate) fn return_loan(&self, loan: Loan, n: usize) -> io::Result<()> {
-        self.shared.return_loan(self.fd, loan, n)
+        if n == 0 {
+            return Ok(());
+        }
+        self.lock()?.return_loan(loan, n)
     }
 
     pub(crate) fn receive(
@@ -651,15 +670,15 @@ impl File {
         most: usize,
         in_socket: &mut Duration,
     ) -> io::Result<Received> {
-        self.shared.receive(self.fd, from, most, in_socket)
+        self.lock()?.receive(from, most, in_socket)
     }
 
     pub(crate) fn take_page(&self, most: usize) -> io::Result<Option<PageSlice>> {
-        self.shared.take_page(self.fd, most)
+        self.lock()?.take_page(most)
     }
 
     pub(crate) fn give_page(&self, held: &mut Option<PageSlice>) -> io::Result<usize> {
-        self.shared.give_page(self.fd, held)
+        self.lock()?.give_page(held)
     }
 
     /// Closes the file: the descriptor is stale at once, accepted bytes go to the kernel in the
@@ -686,7 +705,7 @@ impl File {
     /// # std::fs::remove_file(path) }
     /// ```
     pub fn close(self) -> io::Result<()> {
-        self.shared.close(self.fd, false)
+        self.lock()?.close(false)
     }
 
     /// Like [`close`](Self::close), but [`Closed`](crate::EventKind::Closed) without an error then
@@ -718,7 +737,7 @@ impl File {
     /// # std::fs::remove_file(path) }
     /// ```
     pub fn close_sync(self) -> io::Result<()> {
-        self.shared.close(self.fd, true)
+        self.lock()?.close(true)
     }
 }
 
@@ -726,28 +745,28 @@ impl File {
 /// fewer bytes than asked for, although the file goes on; see [`File::read`].
 impl Read for &File {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.shared.read(self.fd, buf)
+        self.lock()?.read(buf, Notify::Event)
     }
 
     fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        self.shared.read_vectored(self.fd, bufs, Notify::Event)
+        self.lock()?.read_vectored(bufs, Notify::Event)
     }
 }
 
 /// In the non-blocking sense: `WouldBlock`, and an event follows.
 impl Write for &File {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.shared.write(self.fd, buf)
+        self.lock()?.write(buf, Notify::Event)
     }
 
     fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.shared.write_vectored(self.fd, bufs, Notify::Event)
+        self.lock()?.write_vectored(bufs, Notify::Event)
     }
 
     /// Every byte accepted so far goes to the kernel now. `WouldBlock` until it has them; a
     /// Writable event follows. This is not [`sync`](File::sync).
     fn flush(&mut self) -> io::Result<()> {
-        self.shared.flush(self.fd)
+        self.lock()?.flush(Notify::Event)
     }
 }
 
@@ -757,40 +776,40 @@ impl Write for &File {
 /// that is not open for reading too.
 impl Seek for &File {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.shared.seek_from(self.fd, to, Notify::Event)
+        self.lock()?.seek_from(to, Notify::Event)
     }
 }
 
 /// As for `&File`: a read in mid-file may be short.
 impl Read for File {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.shared.read(self.fd, buf)
+        self.lock()?.read(buf, Notify::Event)
     }
 
     fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        self.shared.read_vectored(self.fd, bufs, Notify::Event)
+        self.lock()?.read_vectored(bufs, Notify::Event)
     }
 }
 
 /// As for `&File`.
 impl Write for File {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.shared.write(self.fd, buf)
+        self.lock()?.write(buf, Notify::Event)
     }
 
     fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.shared.write_vectored(self.fd, bufs, Notify::Event)
+        self.lock()?.write_vectored(bufs, Notify::Event)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.shared.flush(self.fd)
+        self.lock()?.flush(Notify::Event)
     }
 }
 
 /// As for `&File`.
 impl Seek for File {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.shared.seek_from(self.fd, to, Notify::Event)
+        self.lock()?.seek_from(to, Notify::Event)
     }
 }
 
@@ -801,8 +820,11 @@ impl Drop for File {
             std::mem::forget(self.closing.take());
             return;
         }
-        // An error comes with `Closed`.
-        self.shared.drop_file(self.fd);
+        // Fails if it is closed already, by number or by `close`. An error of the file comes with
+        // `Closed`.
+        if let Ok(mut file) = self.lock() {
+            file.end(false);
+        }
     }
 }
 

@@ -50,7 +50,7 @@ impl<'engine> FileRef<'engine> {
     /// # std::fs::remove_file(path) }
     /// ```
     pub fn close(self) -> io::Result<()> {
-        self.file.shared.close(self.file.fd, false)
+        self.file.lock()?.close(false)
     }
 
     /// Closes the file once it is durable, as [`File::close_sync`] does.
@@ -75,7 +75,7 @@ impl<'engine> FileRef<'engine> {
     /// # std::fs::remove_file(path) }
     /// ```
     pub fn close_sync(self) -> io::Result<()> {
-        self.file.shared.close(self.file.fd, true)
+        self.file.lock()?.close(true)
     }
 
     /// Closes the file and waits until that is done, as [`File::wait_closed`] does.
@@ -100,9 +100,10 @@ impl<'engine> FileRef<'engine> {
     /// # std::fs::remove_file(path) }
     /// ```
     pub fn wait_closed(self, timeout: impl Into<Option<Duration>>) -> io::Result<()> {
-        self.file
-            .shared
-            .close_and_wait(self.file.fd, timeout.into())
+        let (File { shared, fd, .. }, mut closing) = (&*self.file, None);
+        shared.block_on(timeout.into(), |waker| {
+            shared.poll_closed(*fd, &mut closing, waker)
+        })
     }
 }
 

@@ -7,9 +7,10 @@ use crate::event::{EventQueue, catch_panic};
 use crate::fd::{FdTable, Requests, Slot};
 use crate::inbox::Inbox;
 use crate::page::{KernelMemory, PagePool, SlabSource};
-use crate::stats::Counters;
+use crate::stats::{Counters, Stats};
 use crate::sys::fork::ForkGuard;
 use crate::sys::name::Directories;
+use crate::sys::refused;
 use crate::workdir::WorkingDirectory;
 use efio_sync::shim::atomic::{AtomicBool, Ordering};
 use efio_sync::{Alarm, EventFd};
@@ -152,6 +153,15 @@ impl Shared {
     pub fn is_abandoned(&self) -> bool {
         // AcqRel: pairs with `abandon`, see there.
         self.abandoned.fetch_or(false, Ordering::AcqRel)
+    }
+
+    /// Returns the counters of the engine.
+    pub fn stats(&self) -> Stats {
+        let mut stats = self.counters.get();
+        stats.calls_refused = refused::count().into();
+        let open = self.table.iter();
+        stats.reads_served += open.map(|slot| slot.reads_served.get()).sum::<u64>();
+        stats
     }
 
     /// Whether the engine was shut down.

@@ -39,7 +39,7 @@ pub fn open_while_wanted(
 ) -> io::Result<(File, CancelsOpen)> {
     let wanted = Arc::new(OpenToken::new());
     let shared = &engine.shared;
-    let fd = shared.open_while(path.as_ref(), options, Some(Arc::clone(&wanted)))?;
+    let fd = shared.open(path.as_ref(), options, Some(Arc::clone(&wanted)))?;
     Ok((File::new(Arc::clone(shared), fd), CancelsOpen(wanted)))
 }
 

@@ -1,6 +1,6 @@
 //! Files for tasks: the calls that have a waker woken instead of sending an event.
 
-use crate::caller::Unwritten;
+use crate::caller::{Locked, Unwritten};
 use crate::fd::Notify;
 use crate::file::File;
 use std::io::{self, IoSlice, IoSliceMut};
@@ -39,7 +39,7 @@ impl File {
     /// # std::fs::remove_file(path) }
     /// ```
     pub fn poll_open(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.shared.poll_open(self.fd, cx.waker())
+        self.poll(cx, |file, notify| file.opened(notify))
     }
 
     /// [`read`](Self::read) for a task. Like that, it may return fewer bytes than asked for in
@@ -67,7 +67,7 @@ impl File {
     /// # std::fs::remove_file(path) }
     /// ```
     pub fn poll_read(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        self.shared.poll_read(self.fd, cx, buf)
+        self.poll(cx, |file, notify| file.read(buf, notify))
     }
 
     /// [`read_vectored`](Self::read_vectored) for a task.
@@ -101,7 +101,7 @@ impl File {
         cx: &mut Context<'_>,
         bufs: &mut [IoSliceMut<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.shared.poll_read_vectored(self.fd, cx, bufs)
+        self.poll(cx, |file, notify| file.read_vectored(bufs, notify))
     }
 
     /// [`write`](Self::write) for a task.
@@ -128,7 +128,7 @@ impl File {
     /// # std::fs::remove_file(path) }
     /// ```
     pub fn poll_write(&self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.shared.poll_write(self.fd, cx, buf)
+        self.poll(cx, |file, notify| file.write(buf, notify))
     }
 
     /// [`write_vectored`](Self::write_vectored) for a task.
@@ -162,7 +162,7 @@ impl File {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.shared.poll_write_vectored(self.fd, cx, bufs)
+        self.poll(cx, |file, notify| file.write_vectored(bufs, notify))
     }
 
     /// [`len`](Self::len) for a task.
@@ -188,9 +188,7 @@ impl File {
     /// # std::fs::remove_file(path) }
     /// ```
     pub fn poll_len(&self, cx: &mut Context<'_>) -> Poll<io::Result<u64>> {
-        let notify = Notify::Waker(cx.waker());
-        let size = self.shared.size_for(self.fd, notify);
-        self.shared.polled(size)
+        self.poll(cx, |file, notify| file.size(notify))
     }
 
     /// Has every byte accepted so far written; ready once the kernel has them. This is not
@@ -218,7 +216,7 @@ impl File {
     /// # std::fs::remove_file(path) }
     /// ```
     pub fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.shared.poll_flush(self.fd, cx.waker())
+        self.poll(cx, |file, notify| file.flush(notify))
     }
 
     /// Ready once every byte below `mark`, which [`sync`](Self::sync) gave, is durable. Asks for
@@ -248,7 +246,7 @@ impl File {
     /// # std::fs::remove_file(path) }
     /// ```
     pub fn poll_sync(&self, cx: &mut Context<'_>, mark: u64) -> Poll<io::Result<()>> {
-        self.shared.poll_sync(self.fd, mark, cx.waker())
+        self.poll(cx, |file, notify| file.synced(mark, notify))
     }
 
     /// [`take_unwritten`](Self::take_unwritten) for a task: ready once the write in flight, if there
@@ -279,9 +277,7 @@ impl File {
     /// # std::fs::remove_file(path) }
     /// ```
     pub fn poll_unwritten(&self, cx: &mut Context<'_>) -> Poll<io::Result<Vec<Unwritten>>> {
-        let notify = Notify::Waker(cx.waker());
-        let unwritten = self.shared.take_unwritten_for(self.fd, notify);
-        self.shared.polled(unwritten)
+        self.poll(cx, |file, notify| file.take_unwritten(notify))
     }
 
     /// Closes the file as [`close`](Self::close) does; ready once it is closed, as often as it is
@@ -315,5 +311,14 @@ impl File {
 
     pub(crate) fn poll_closed(&mut self, waker: &Waker) -> Poll<io::Result<()>> {
         self.shared.poll_closed(self.fd, &mut self.closing, waker)
+    }
+
+    /// Polls a call that may say "would block".
+    pub(crate) fn poll<T>(
+        &self,
+        cx: &Context<'_>,
+        call: impl FnOnce(&mut Locked<'_>, Notify<'_>) -> io::Result<T>,
+    ) -> Poll<io::Result<T>> {
+        self.shared.poll(self.fd, cx.waker(), call)
     }
 }

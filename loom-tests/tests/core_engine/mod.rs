@@ -6,11 +6,12 @@
 #![allow(dead_code, reason = "no model uses all of it")]
 
 use efio_core::model::{
-    Backend, Completion, Config, Driver, FileFacts, FileId, Op, Outcome, Request, Shared,
+    Backend, Completion, Config, Driver, FileFacts, FileId, Notify, Op, Outcome, Request, Shared,
 };
-use efio_core::{Event, EventKind, Fd, IoMode, OpenOptions};
+use efio_core::{Event, EventKind, Fd, IoMode, OpenOptions, Progress};
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -173,13 +174,33 @@ pub fn engine(files: u32, bytes: &[u8]) -> (std::sync::Arc<Shared>, Driver<Disk>
 /// Opens the file for reading and writing, and lets the driver complete the open.
 pub fn open(shared: &Shared, driver: &mut Driver<Disk>) -> Fd {
     let options = OpenOptions::new().read(true).write(true).clone();
-    let fd = shared.open(Path::new("/file"), &options).unwrap();
+    let fd = shared.open(Path::new("/file"), &options, None).unwrap();
     settle(driver, Duration::ZERO);
     assert_eq!(
         shared.events.try_next().map(|event| event.kind),
         Some(EventKind::Opened)
     );
     fd
+}
+
+/// Writes for an event loop.
+pub fn write(shared: &Shared, fd: Fd, bytes: &[u8]) -> io::Result<usize> {
+    shared.lock(fd)?.write(bytes, Notify::Event)
+}
+
+/// Reads for an event loop.
+pub fn read(shared: &Shared, fd: Fd, buf: &mut [u8]) -> io::Result<usize> {
+    shared.lock(fd)?.read(buf, Notify::Event)
+}
+
+/// Closes the file.
+pub fn close(shared: &Shared, fd: Fd) -> io::Result<()> {
+    shared.lock(fd)?.close(false)
+}
+
+/// Returns the file's marks.
+pub fn progress(shared: &Shared, fd: Fd) -> Progress {
+    shared.inspect(fd, |slot| slot.marks.progress()).unwrap()
 }
 
 /// Turns the driver at `now` until nothing is left to do.

@@ -7,11 +7,11 @@ mod futures;
 #[cfg(feature = "tokio")]
 mod tokio;
 
-use crate::caller::Unwritten;
 use crate::caller::position::Place;
 use crate::caller::transfer::Loan;
+use crate::caller::{Locked, Unwritten};
 use crate::engine::Engine;
-use crate::fd::Notify;
+use crate::fd::{About, Notify};
 use crate::file::File;
 use crate::op::OpenToken;
 use crate::options::OpenOptions;
@@ -136,7 +136,7 @@ impl AsyncFile {
         let options = options.clone().events(false);
         let token = Arc::new(OpenToken::new());
         let (shared, wanted) = (&engine.shared, Some(Arc::clone(&token)));
-        let fd = shared.open_while(path.as_ref(), &options, wanted)?;
+        let fd = shared.open(path.as_ref(), &options, wanted)?;
         let file = File::new(Arc::clone(shared), fd);
         // Dropped before the file, and so before its close.
         let _cancels = CancelsOpen(token);
@@ -289,8 +289,8 @@ impl AsyncFile {
 
     fn poll_written(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let (mark, _) = self.begin(Begun::Flush)?;
-        let File { shared, fd, .. } = self.other();
-        let polled = shared.polled(shared.written_for(*fd, mark, Notify::Waker(cx.waker())));
+        let written = |file: &mut Locked<'_>, notify: Notify<'_>| file.written(mark, notify);
+        let polled = self.other().poll(cx, written);
         self.begun = polled.is_pending().then_some((Begun::Flush, mark));
         polled
     }
@@ -302,9 +302,8 @@ impl AsyncFile {
     /// The bytes of the page in front; none at the end of file.
     fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<&[u8]>> {
         self.other();
-        let File { shared, fd, .. } = &self.file;
-        let loan = shared.lend(*fd, 1, usize::MAX, Notify::Waker(cx.waker()));
-        let loan = self.shown.insert(ready!(shared.polled(loan))?);
+        let lend = |file: &mut Locked<'_>, notify: Notify<'_>| file.lend(1, usize::MAX, notify);
+        let loan = self.shown.insert(ready!(self.file.poll(cx, lend))?);
         Poll::Ready(Ok(front(loan)))
     }
 
@@ -316,17 +315,18 @@ impl AsyncFile {
         let count = count.min(front(&loan).len());
         // Refused when somebody read or moved the position by the number of the file meanwhile:
         // then these bytes are not the next ones any more.
-        let _ = self.file.shared.return_loan(self.file.fd, loan, count);
+        let _ = self.file.return_loan(loan, count);
     }
 
     fn poll_seek_to(&mut self, cx: &mut Context<'_>, to: SeekFrom) -> Poll<io::Result<u64>> {
         self.shown = None;
-        let File { shared, fd, .. } = &self.file;
-        let notify = Notify::Waker(cx.waker());
-        if std::mem::take(&mut self.asks_anew) {
-            shared.forget_ends(*fd, notify);
-        }
-        shared.polled(shared.seek_from(*fd, to, notify))
+        let asks_anew = std::mem::take(&mut self.asks_anew);
+        self.file.poll(cx, |file, notify| {
+            if asks_anew {
+                file.forget_questions(&[About::Size, About::End], notify);
+            }
+            file.seek_from(to, notify)
+        })
     }
 
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

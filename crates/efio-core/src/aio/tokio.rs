@@ -1,7 +1,6 @@
 //! The io traits of tokio.
 
 use super::AsyncFile;
-use crate::file::File;
 use std::io::{self, IoSlice, Seek, SeekFrom};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -73,13 +72,12 @@ impl AsyncWrite for AsyncFile {
 impl AsyncSeek for AsyncFile {
     fn start_seek(self: Pin<&mut Self>, position: SeekFrom) -> io::Result<()> {
         let this = self.get_mut();
-        let File { shared, fd, .. } = &this.file;
         if let (None, Some(before)) = (this.seeks, this.before) {
-            shared.put_back(*fd, before)?;
+            this.file.lock()?.put_back(before)?;
         }
         let takes_time = match position {
             SeekFrom::Start(_) => false,
-            SeekFrom::Current(_) => shared.place_of(*fd)?.known().is_none(),
+            SeekFrom::Current(_) => this.file.lock()?.place().known().is_none(),
             SeekFrom::End(_) => true,
         };
         this.other();
@@ -95,7 +93,7 @@ impl AsyncSeek for AsyncFile {
     /// The position, once the seek is over.
     fn poll_complete(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<u64>> {
         let this = self.get_mut();
-        let before = this.file.shared.place_of(this.file.fd)?;
+        let before = this.file.lock()?.place();
         let Some(position) = this.seeks else {
             this.before = None;
             // Behind an append nobody has sought, and tokio's seek only makes sure of that.

@@ -4,7 +4,7 @@
 use super::EINVAL;
 use crate::command::{Command, OpenCommand};
 use crate::error::Errno;
-use crate::fd::{CALLER, CallerState, Fd};
+use crate::fd::{CALLER, CallerState, Fd, RunBy};
 use crate::op::{OpenSpec, OpenToken, Truncation};
 use crate::options::OpenOptions;
 use crate::shared::Shared;
@@ -16,13 +16,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 impl Shared {
-    /// Opens `path` in the background; the descriptor can be used at once.
-    pub fn open(&self, path: &Path, options: &OpenOptions) -> io::Result<Fd> {
-        self.open_while(path, options, None)
-    }
-
-    /// Opens `path` as [`open`](Self::open) does; `token` can cancel it.
-    pub fn open_while(
+    /// Opens `path` in the background; the descriptor can be used at once. `token` can cancel the
+    /// open.
+    pub fn open(
         &self,
         path: &Path,
         options: &OpenOptions,
@@ -48,18 +44,12 @@ impl Shared {
         // A caller with a stale descriptor may take the lock and read the slot at any time.
         let mut caller = slot.caller.acquire(CALLER);
         let fd = slot.begin(index);
-        *caller = CallerState {
-            generation: fd.generation(),
-            may_read: options.read,
-            may_write: options.writes(),
-            append: options.appends(),
-            ..CallerState::default()
-        };
-        if options.prefetch && caller.may_read {
-            caller.make_reader(slot);
-            caller.reading = true;
-            caller.epoch = 1;
-            slot.request_run(caller.epoch, 0, 0);
+        caller.generation = fd.generation();
+        caller.may_read = options.read;
+        caller.may_write = options.writes();
+        caller.append = options.appends();
+        if options.prefetch && options.read {
+            caller.begin_run(slot, RunBy::Open);
         }
         drop(caller);
 
@@ -82,6 +72,7 @@ impl Shared {
         }
         Ok(fd)
     }
+
     /// Returns the path as the kernel gets it. The open runs later and on another thread, so a
     /// relative path starts at the current working directory of this call.
     fn resolve_path(

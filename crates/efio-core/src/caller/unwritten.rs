@@ -1,10 +1,9 @@
 //! After a failure: returns the accepted bytes that the kernel did not take to the caller.
 
-use super::{EAGAIN, EBADF, EINVAL};
+use super::{EAGAIN, EBADF, EINVAL, Locked};
 use crate::error::Errno;
-use crate::fd::{Fd, Interest, Notify};
+use crate::fd::{Interest, Notify};
 use crate::page::PageSlice;
-use crate::shared::Shared;
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
@@ -64,28 +63,26 @@ fn reserve<T>(items: &mut Vec<T>, more: usize) -> Result<(), Errno> {
     items.try_reserve(more).map_err(|_| Errno(libc::ENOMEM))
 }
 
-impl Shared {
-    /// Takes what was accepted through `fd` and not written, once.
-    pub fn take_unwritten_for(&self, fd: Fd, notify: Notify<'_>) -> io::Result<Vec<Unwritten>> {
-        self.with_file(fd, |slot, caller| {
-            if !caller.may_write {
-                return Err(EBADF.into());
-            }
-            if slot.report_failure().is_none() {
-                return Err(EINVAL.into());
-            }
-            let Some(mut lost) = slot.take_lost() else {
-                // The driver puts it here under the lock, and takes the bit afterwards. So this
-                // registration is not lost.
-                let _ = slot.register(Interest::FLUSHED, notify);
-                return Err(EAGAIN.into());
-            };
-            let ranges = lost.ranges();
-            if ranges.is_ok() {
-                lost.slices = VecDeque::new();
-            }
-            slot.put_lost(lost);
-            Ok(ranges?)
-        })
+impl Locked<'_> {
+    /// Takes what was accepted and not written, once.
+    pub fn take_unwritten(&mut self, notify: Notify<'_>) -> io::Result<Vec<Unwritten>> {
+        if !self.state.may_write {
+            return Err(EBADF.into());
+        }
+        if self.slot.report_failure().is_none() {
+            return Err(EINVAL.into());
+        }
+        let Some(mut lost) = self.slot.take_lost() else {
+            // The driver puts it here under the lock, and takes the bit afterwards. So this
+            // registration is not lost.
+            let _ = self.slot.register(Interest::FLUSHED, notify);
+            return Err(EAGAIN.into());
+        };
+        let ranges = lost.ranges();
+        if ranges.is_ok() {
+            lost.slices = VecDeque::new();
+        }
+        self.slot.put_lost(lost);
+        Ok(ranges?)
     }
 }

@@ -1,12 +1,15 @@
-//! Blocking calls: they sleep on the caller's thread.
+//! Polls of calls that may say "would block", and blocking calls, which sleep on the caller's
+//! thread.
 
+use super::Locked;
 use crate::driver::is_driver_thread;
 use crate::error::Errno;
 use crate::fd::{About, Fd, Interest, Notify};
+use crate::oneshot::Receiver;
 use crate::shared::Shared;
 use efio_sync::shim::deadline::Deadline;
 use efio_sync::{Doorbell, Parker};
-use std::io;
+use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::task::{Poll, Wake, Waker};
 use std::time::Duration;
@@ -45,7 +48,7 @@ impl Shared {
             }
             let left = deadline.left();
             if left.is_some_and(|left| left.is_zero()) {
-                return Err(io::ErrorKind::TimedOut.into());
+                return Err(ErrorKind::TimedOut.into());
             }
             sleeper.0.wait(left);
         }
@@ -56,15 +59,15 @@ impl Shared {
         &self,
         fd: Fd,
         timeout: Option<Duration>,
-        mut poll: impl FnMut(&Self, &Waker) -> Poll<io::Result<T>>,
+        mut poll: impl FnMut(&Waker) -> Poll<io::Result<T>>,
     ) -> io::Result<T> {
         let mut last = None;
         let result = self.block_on(timeout, |waker| {
             last.get_or_insert_with(|| waker.clone());
-            poll(self, waker)
+            poll(waker)
         });
         if let (Err(error), Some(waker)) = (&result, last) {
-            if error.kind() == io::ErrorKind::TimedOut {
+            if error.kind() == ErrorKind::TimedOut {
                 // Calls that time out again and again must not accumulate wakers.
                 self.forget_waker(fd, &waker);
             }
@@ -76,18 +79,67 @@ impl Shared {
     fn forget_waker(&self, fd: Fd, waker: &Waker) {
         if let Some(slot) = self.table.get(fd.index()) {
             slot.waiters.remove(waker, Interest::ALL);
-            let notify = Notify::Waker(waker);
-            // Fails if the file is closed: nothing is left then.
-            let _ = self.with_file(fd, |slot, caller| {
-                let flush = caller
-                    .asked
-                    .then(|| slot.take_question(About::Flush, notify));
-                let size = caller
-                    .asked
-                    .then(|| slot.take_question(About::Size, notify));
-                let end = caller.asked.then(|| slot.take_question(About::End, notify));
-                Ok((flush, size, end))
-            });
+        }
+        // Fails if the file is closed: nothing is left then.
+        if let Ok(mut file) = self.lock(fd) {
+            let all = [About::Flush, About::Size, About::End];
+            file.forget_questions(&all, Notify::Waker(waker));
+        }
+    }
+
+    /// Closes the file `fd` on the first poll, which sets `closing`. Ready once it is closed.
+    pub fn poll_closed(
+        &self,
+        fd: Fd,
+        closing: &mut Option<Receiver<()>>,
+        waker: &Waker,
+    ) -> Poll<io::Result<()>> {
+        let receiver = match closing {
+            Some(receiver) => receiver,
+            none => none.insert(self.lock(fd)?.close_with_result()),
+        };
+        self.poll_oneshot(receiver, waker)
+    }
+
+    /// Polls a result from the driver. Ready once the driver has sent it.
+    pub fn poll_oneshot<T: Copy>(
+        &self,
+        receiver: &Receiver<T>,
+        waker: &Waker,
+    ) -> Poll<io::Result<T>> {
+        if let Err(errno) = self.check_process() {
+            return Poll::Ready(Err(errno.into()));
+        }
+        let mut result = receiver.get(waker);
+        if result.is_none() && self.is_abandoned() {
+            // The driver sent its last results before it ended.
+            result = receiver.get(waker).or(Some(Err(Errno(libc::ESHUTDOWN))));
+        }
+        match result {
+            Some(result) => Poll::Ready(result.map_err(io::Error::from)),
+            None => Poll::Pending,
+        }
+    }
+
+    /// Polls a call of the file `fd`. "Would block" is `Pending`, or `ESHUTDOWN` after the driver has
+    /// ended, when no wake-up follows.
+    pub fn poll<T>(
+        &self,
+        fd: Fd,
+        waker: &Waker,
+        call: impl FnOnce(&mut Locked<'_>, Notify<'_>) -> io::Result<T>,
+    ) -> Poll<io::Result<T>> {
+        let result = self
+            .lock(fd)
+            .and_then(|mut file| call(&mut file, Notify::Waker(waker)));
+        match result {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                if self.is_abandoned() {
+                    return Poll::Ready(Err(Errno(libc::ESHUTDOWN).into()));
+                }
+                Poll::Pending
+            }
+            result => Poll::Ready(result),
         }
     }
 }

@@ -162,7 +162,7 @@ impl Incoming {
         let Some(run) = self.run.take() else {
             return 0;
         };
-        drop((caller.reader.take(), slot.take_reads()));
+        caller.drop_reader(slot);
         run.plan.unconsumed()
     }
 

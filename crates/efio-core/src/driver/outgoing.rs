@@ -46,7 +46,7 @@ impl Outgoing {
     /// bytes are written.
     pub fn park(&mut self, slot: &Slot, caller: &mut CallerState) {
         if self.plan.park() {
-            drop((caller.writer.take(), slot.take_writes()));
+            caller.drop_writer(slot);
         }
     }
 

@@ -27,7 +27,6 @@
 use super::file::OpenFile;
 use super::{Driver, MAX_POLL};
 use crate::backend::Backend;
-use crate::caller::drop_read_ahead;
 use crate::fd::{DRIVER, Fd, Interest, Slot};
 use crate::page::SLAB_BYTES;
 use std::collections::VecDeque;
@@ -204,7 +203,7 @@ impl<B: Backend> Driver<B> {
             // Closed, or at another position: the pages are dropped without this.
             return false;
         }
-        drop_read_ahead(&mut caller);
+        caller.end_run();
         drop(caller);
         // The next read starts a new run at the position.
         let wasted = file.incoming.handle_reclaimed();

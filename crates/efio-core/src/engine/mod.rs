@@ -153,7 +153,7 @@ impl Engine {
     /// # std::fs::remove_file(path) }
     /// ```
     pub fn open(&self, path: impl AsRef<Path>, options: &OpenOptions) -> io::Result<File> {
-        let fd = self.shared.open(path.as_ref(), options)?;
+        let fd = self.shared.open(path.as_ref(), options, None)?;
         Ok(File::new(Arc::clone(&self.shared), fd))
     }
 
@@ -284,7 +284,8 @@ impl Engine {
     /// # Ok(()) }
     /// ```
     pub fn buffer(&self, len: usize) -> io::Result<Buffer> {
-        self.shared.buffer(len)
+        self.shared.check_process()?;
+        Buffer::take(&self.shared.pool, len)
     }
 
     /// Closes every file, waits until all accepted bytes are written or `timeout` is over, and

@@ -10,7 +10,9 @@
 //!                                                         idle: takes the lock, drops both ends
 //! ```
 
+use super::interest::Notify;
 use super::slot::Slot;
+use crate::error::Errno;
 use crate::op::ReadNow;
 use crate::page::Page;
 use efio_chunks::{ChunkReader, ChunkWriter, unbounded};
@@ -35,19 +37,19 @@ pub struct CallerState {
     /// run serves it.
     pub at_end: bool,
     /// The driver checks this file by itself within the flush interval.
-    pub watched: bool,
+    watched: bool,
     /// There is a question that a write may void; see [`Question`](super::Question).
-    pub asked: bool,
+    asked: bool,
     /// A write has nothing to notify: `watched`, and not `asked`.
-    pub quiet: bool,
+    quiet: bool,
     /// A run of read-ahead serves `position`.
     pub reading: bool,
     /// The position of the next read or write, unless `at_end`.
     pub position: u64,
     /// The write stream, once something was written.
-    pub writer: Option<Box<ChunkWriter<Page>>>,
+    writer: Option<Box<ChunkWriter<Page>>>,
     /// The read stream, once a run has begun.
-    pub reader: Option<Box<ChunkReader<Page>>>,
+    reader: Option<Box<ChunkReader<Page>>>,
     /// The kernel's file, once open for reading: it knows where the file ends.
     pub kernel: Option<Arc<dyn ReadNow>>,
     /// Whether calls read from `kernel` what is in the page cache, as in cached mode.
@@ -68,7 +70,69 @@ pub enum RunBy {
     CallAtTheEnd,
 }
 
+/// Writing. See `caller/write.rs` for the calls.
 impl CallerState {
+    /// Checks whether a write of `len` bytes is allowed.
+    #[inline]
+    pub fn check_write(&self, slot: &Slot, len: usize) -> Result<(), Errno> {
+        if !self.may_write {
+            return Err(Errno(libc::EBADF));
+        }
+        if let Some(failure) = slot.report_failure() {
+            return Err(failure.errno);
+        }
+        let end = self.position.checked_add(len as u64);
+        if end.is_none_or(|end| end > i64::MAX as u64) {
+            return Err(Errno(libc::EINVAL));
+        }
+        Ok(())
+    }
+
+    /// Copies bytes into the open page, as far as there is room. Returns how many.
+    #[inline(always)]
+    pub fn append(&mut self, bytes: &[u8]) -> usize {
+        match &mut self.writer {
+            Some(writer) => writer.append(bytes),
+            // Without a stream yet there is no room, as in a full page.
+            None => 0,
+        }
+    }
+
+    /// Accepts `n` bytes that are in the stream: advances the position and the mark. Returns whether
+    /// the driver's interval timer has to be requested, because it is not set.
+    #[inline(always)]
+    pub fn accept(&mut self, slot: &Slot, n: usize, notify: Notify<'_>) -> bool {
+        self.position += n as u64;
+        self.at_end = self.append;
+        slot.marks.set_accepted(slot.marks.accepted() + n as u64);
+        !self.quiet && self.handle_bytes(slot, notify)
+    }
+
+    /// Voids the pending questions of `notify`, which its bytes make stale, and sets `watched`.
+    /// Returns whether that is new.
+    #[cold]
+    fn handle_bytes(&mut self, slot: &Slot, notify: Notify<'_>) -> bool {
+        self.void_questions(slot, notify);
+        let is_new = !self.watched;
+        self.set_watched(true);
+        is_new
+    }
+
+    /// Voids the pending questions of `notify`.
+    pub fn void_questions(&mut self, slot: &Slot, notify: Notify<'_>) {
+        if self.asked {
+            self.set_asked(slot.void_questions(notify));
+        }
+    }
+
+    /// Voids everybody's pending questions.
+    pub fn void_all_questions(&mut self, slot: &Slot) {
+        if self.asked {
+            slot.void_all_questions();
+            self.set_asked(false);
+        }
+    }
+
     /// Returns the write stream. A new one is created if there is none, and its other end handed to
     /// the driver.
     pub fn writer(&mut self, slot: &Slot) -> &mut ChunkWriter<Page> {
@@ -77,6 +141,16 @@ impl CallerState {
             slot.put_writes(Box::new(reader));
             Box::new(writer)
         })
+    }
+
+    /// Whether there is a write stream.
+    pub fn has_writer(&self) -> bool {
+        self.writer.is_some()
+    }
+
+    /// Drops both ends of the write stream.
+    pub fn drop_writer(&mut self, slot: &Slot) {
+        drop((self.writer.take(), slot.take_writes()));
     }
 
     /// Returns the place of the stream's next byte: its file offset, or in append mode, where only
@@ -101,29 +175,113 @@ impl CallerState {
         }
     }
 
-    /// Creates a read stream if there is none, and hands its other end to the driver.
-    pub fn make_reader(&mut self, slot: &Slot) {
-        if self.reader.is_none() {
-            let (writer, reader) = unbounded();
-            slot.put_reads(Box::new(writer));
-            self.reader = Some(Box::new(reader));
-        }
-    }
-
     /// Sets whether the driver checks this file by itself.
     pub fn set_watched(&mut self, watched: bool) {
         self.watched = watched;
         self.quiet = watched && !self.asked;
     }
 
-    /// Sets whether there are questions that a write may void.
+    /// Whether there are questions that a write may void.
+    pub fn is_asked(&self) -> bool {
+        self.asked
+    }
+
+    /// Sets whether there are such questions.
     pub fn set_asked(&mut self, asked: bool) {
         self.asked = asked;
         self.quiet = self.watched && !asked;
+    }
+}
+
+/// Reading. See `caller/read.rs` for the calls.
+impl CallerState {
+    /// Starts a run at the position. Accepted bytes are written first, so that the run reads them
+    /// (F19).
+    pub fn begin_run(&mut self, slot: &Slot, by: RunBy) {
+        // Reading moves the position: the next byte written starts a page of its own.
+        self.seal();
+        self.reader.get_or_insert_with(|| {
+            let (writer, reader) = unbounded();
+            slot.put_reads(Box::new(writer));
+            Box::new(reader)
+        });
+        self.epoch += 1;
+        self.reading = true;
+        self.run = by;
+        slot.request_run(self.epoch, self.position, slot.marks.accepted());
+    }
+
+    /// Ends the run, because the position moved, the file changed or memory is short: frees what was
+    /// read ahead. Returns whether there was anything. The next read starts a new run.
+    pub fn end_run(&mut self) -> bool {
+        self.reading = false;
+        let mut freed = false;
+        if let Some(reader) = &mut self.reader {
+            while let Some(len) = reader.front().map(|chunk| chunk.bytes().len()) {
+                reader.consume(len);
+                freed = true;
+            }
+        }
+        freed
+    }
+
+    /// Copies what is available of the current run. Returns how many bytes, and whether a page was
+    /// freed.
+    #[inline]
+    pub fn copy_out(&mut self, slot: &Slot, buf: &mut [u8]) -> (usize, bool) {
+        let Some(reader) = &mut self.reader else {
+            return (0, false);
+        };
+        let (front, page_done) = drop_stale(reader, self.epoch);
+        if front == 0 {
+            return (0, page_done);
+        }
+        let n = reader.read(buf);
+        self.advance(slot, n);
+        (n, page_done || n >= front)
+    }
+
+    /// Moves the position over `n` bytes that were taken from the run.
+    #[inline]
+    pub fn advance(&mut self, slot: &Slot, n: usize) {
+        self.position += n as u64;
+        slot.set_consumed(slot.consumed() + n as u64);
+    }
+
+    /// Drops pages of an earlier run that was in flight when the position moved (F18). Returns how
+    /// many bytes the first chunk of the current run has, and whether a page was freed.
+    pub fn drop_stale(&mut self) -> (usize, bool) {
+        let (reader, epoch) = (self.reader.as_mut(), self.epoch);
+        reader.map_or((0, false), |reader| drop_stale(reader, epoch))
+    }
+
+    /// Returns the read stream, if there is one.
+    pub fn reader(&mut self) -> Option<&mut ChunkReader<Page>> {
+        self.reader.as_deref_mut()
+    }
+
+    /// Drops both ends of the read stream.
+    pub fn drop_reader(&mut self, slot: &Slot) {
+        drop((self.reader.take(), slot.take_reads()));
     }
 
     /// Whether no read bytes are available.
     pub fn nothing_to_read(&self) -> bool {
         self.reader.as_ref().is_none_or(|reader| reader.is_empty())
     }
+}
+
+/// As [`CallerState::drop_stale`], for run `epoch`.
+#[inline]
+fn drop_stale(reader: &mut ChunkReader<Page>, epoch: u32) -> (usize, bool) {
+    let mut page_done = false;
+    while let Some(chunk) = reader.front() {
+        let len = chunk.bytes().len();
+        if chunk.chunk().epoch() == epoch {
+            return (len, page_done);
+        }
+        reader.consume(len);
+        page_done = true;
+    }
+    (0, page_done)
 }

@@ -239,6 +239,16 @@ impl Slot {
         }
     }
 
+    /// Returns whether the kernel has opened the file, or why it refused to.
+    pub fn open_status(&self) -> Result<bool, Errno> {
+        let (state, failure) = (self.open_state(), self.report_failure());
+        match state {
+            OpenState::Pending => Ok(false),
+            OpenState::Open => Ok(true),
+            OpenState::Refused => Err(failure.map_or(Errno(libc::EIO), |failure| failure.errno)),
+        }
+    }
+
     /// Sets the state of the open. Only the driver does.
     pub fn set_open_state(&self, state: OpenState) {
         // Release: pairs with `open_state`.

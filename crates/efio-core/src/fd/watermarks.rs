@@ -61,6 +61,11 @@ impl Watermarks {
         self.written.store(mark, Ordering::Release);
     }
 
+    /// Whether the kernel has every accepted byte.
+    pub fn is_all_written(&self) -> bool {
+        self.written() >= self.accepted()
+    }
+
     /// Raises the disk's mark.
     pub fn set_durable(&self, mark: u64) {
         // Release: pairs with the load in `progress`.

@@ -20,7 +20,7 @@ use super::missing::Missing;
 use crate::caller::Unwritten;
 use crate::error::Errno;
 use crate::event::{Event, EventKind};
-use crate::fd::{Fd, Notify};
+use crate::fd::Fd;
 use crate::file::File;
 use crate::options::OpenOptions;
 use crate::shared::Shared;
@@ -47,7 +47,7 @@ struct Opener {
 
 impl Opener {
     fn open(&self) -> io::Result<File> {
-        let fd = self.shared.open(&self.path, &self.options)?;
+        let fd = self.shared.open(&self.path, &self.options, None)?;
         Ok(File::new(Arc::clone(&self.shared), fd))
     }
 }
@@ -150,7 +150,7 @@ impl State {
             return Ok(true);
         };
         let in_file = mark.saturating_sub(self.before);
-        match file.shared.written_for(file.fd, in_file, Notify::Event) {
+        match file.written(in_file) {
             Ok(()) => Ok(true),
             Err(error) => match self.failed_or_full(error) {
                 error if error.kind() == ErrorKind::WouldBlock => Ok(false),
