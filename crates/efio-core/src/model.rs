@@ -7,6 +7,7 @@ pub use crate::driver::Driver;
 pub use crate::fd::{Interest, Notify, OpenState, Requests, Slot};
 pub use crate::inbox::Inbox;
 pub use crate::oneshot::channel;
-pub use crate::op::{Completion, FileFacts, FileId, Op, Outcome, Request};
+pub use crate::op::{Completion, FileFacts, FileId, Memory, Op, Outcome, Request, Transfer};
+pub use crate::page::Block;
 pub use crate::shared::Shared;
 pub use crate::signalled::{Signal, SignalledQueue};

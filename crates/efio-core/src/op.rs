@@ -9,7 +9,7 @@
 
 use crate::config::IoMode;
 use crate::error::Errno;
-use crate::page::{Block, PageSlice};
+use crate::page::Block;
 use crate::sys::name::Directories;
 use std::ffi::CString;
 use std::io;
@@ -17,8 +17,10 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 mod open_token;
+mod transfer;
 
 pub use open_token::OpenToken;
+pub use transfer::{BlockRange, Memory, Transfer};
 
 /// Identifies one op in flight; a number is never reused, so that a late or second completion finds
 /// no op.
@@ -170,48 +172,8 @@ pub enum NameSync {
 pub enum Op<F> {
     /// Opens a regular file.
     Open(Box<OpenSpec>),
-    /// Reads `len` bytes from `offset` on into `block`, from its byte `start` on.
-    Read {
-        /// The file.
-        file: Arc<F>,
-        /// How.
-        cache_mode: CacheMode,
-        /// Where in the file.
-        offset: u64,
-        /// The memory, owned by the op until its completion.
-        block: Block,
-        /// Where in the block.
-        start: usize,
-        /// How many bytes; they end inside the block.
-        len: usize,
-    },
-    /// Writes the slices one after the other from `offset` on; at the end of file for a file opened
-    /// with O_APPEND, whatever the offset.
-    Write {
-        /// The file.
-        file: Arc<F>,
-        /// How.
-        cache_mode: CacheMode,
-        /// Where in the file.
-        offset: u64,
-        /// The bytes.
-        slices: Vec<PageSlice>,
-    },
-    /// Writes `len` bytes of `block`, from its byte `start` on, at `offset`.
-    WriteBlock {
-        /// The file.
-        file: Arc<F>,
-        /// How.
-        cache_mode: CacheMode,
-        /// Where in the file.
-        offset: u64,
-        /// The memory, owned by the op until its completion.
-        block: Block,
-        /// Where in the block.
-        start: usize,
-        /// How many bytes; they end inside the block.
-        len: usize,
-    },
+    /// Reads or writes.
+    Transfer(Transfer<F>),
     /// Sets the length of the file.
     Truncate {
         /// The file.
@@ -244,17 +206,8 @@ impl<F> Op<F> {
     /// Returns the block that it owns.
     pub fn into_block(self) -> Option<Block> {
         match self {
-            Self::Read { block, .. } | Self::WriteBlock { block, .. } => Some(block),
+            Self::Transfer(transfer) => transfer.memory.into_block(),
             _ => None,
-        }
-    }
-
-    /// Returns how many bytes it transfers at most.
-    pub fn bytes(&self) -> usize {
-        match self {
-            Self::Read { len, .. } | Self::WriteBlock { len, .. } => *len,
-            Self::Write { slices, .. } => slices.iter().map(PageSlice::len).sum(),
-            _ => 0,
         }
     }
 }

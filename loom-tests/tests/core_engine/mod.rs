@@ -6,7 +6,8 @@
 #![allow(dead_code, reason = "no model uses all of it")]
 
 use efio_core::model::{
-    Backend, Completion, Config, Driver, FileFacts, FileId, Notify, Op, Outcome, Request, Shared,
+    Backend, Block, Completion, Config, Driver, FileFacts, FileId, Memory, Notify, Op, Outcome,
+    Request, Shared, Transfer,
 };
 use efio_core::{Event, EventKind, Fd, IoMode, OpenOptions, Progress};
 use loom::cell::UnsafeCell;
@@ -58,30 +59,22 @@ pub struct Disk {
     pub closed: u32,
 }
 
-impl Backend for Disk {
-    type File = ();
-
-    fn submit(&mut self, request: Request<()>) -> Result<(), Request<()>> {
-        let Request { id, op } = request;
-        let (outcome, block) = match op {
-            Op::Open(_) => (Outcome::Opened((), self.facts()), None),
-            Op::Read {
-                offset,
-                mut block,
-                len,
-                ..
-            } => {
-                let tail = &self.bytes[self.bytes.len().min(offset as usize)..];
-                let n = tail.len().min(len);
-                block.as_mut_slice()[..n].copy_from_slice(&tail[..n]);
-                (Outcome::Done(n), Some(block))
+impl Disk {
+    fn transfer(&mut self, transfer: Transfer<()>) -> (Outcome<()>, Option<Block>) {
+        let offset = transfer.offset as usize;
+        let mut memory = transfer.memory;
+        let len = match &mut memory {
+            Memory::Fill(range) => {
+                let tail = &self.bytes[self.bytes.len().min(offset)..];
+                let n = tail.len().min(range.len());
+                range.as_mut_slice()[..n].copy_from_slice(&tail[..n]);
+                n
             }
-            Op::Write { offset, slices, .. } => {
+            Memory::Slices(slices) => {
                 let incoming: Vec<u8> = slices
                     .iter()
                     .flat_map(|slice| slice.as_slice().to_vec())
                     .collect();
-                let offset = offset as usize;
                 self.bytes.truncate(offset);
                 assert_eq!(self.bytes.len(), offset, "a hole in what was accepted");
                 for (position, byte) in incoming.iter().enumerate() {
@@ -90,21 +83,27 @@ impl Backend for Disk {
                     }
                 }
                 self.bytes.extend(&incoming);
-                (Outcome::Done(incoming.len()), None)
+                incoming.len()
             }
-            Op::WriteBlock {
-                offset,
-                block,
-                start,
-                len,
-                ..
-            } => {
-                let offset = offset as usize;
-                let end = offset + len;
+            Memory::Block(range) => {
+                let end = offset + range.len();
                 self.bytes.resize(self.bytes.len().max(end), 0);
-                self.bytes[offset..end].copy_from_slice(&block.as_slice()[start..][..len]);
-                (Outcome::Done(len), Some(block))
+                self.bytes[offset..end].copy_from_slice(range.as_slice());
+                range.len()
             }
+        };
+        (Outcome::Done(len), memory.into_block())
+    }
+}
+
+impl Backend for Disk {
+    type File = ();
+
+    fn submit(&mut self, request: Request<()>) -> Result<(), Request<()>> {
+        let Request { id, op } = request;
+        let (outcome, block) = match op {
+            Op::Open(_) => (Outcome::Opened((), self.facts()), None),
+            Op::Transfer(transfer) => self.transfer(transfer),
             Op::Truncate { len, .. } => {
                 self.bytes.resize(len as usize, 0);
                 (Outcome::Done(0), None)

@@ -17,7 +17,7 @@ use super::{Backend, WorkQueue};
 use crate::config::Config;
 use crate::error::Errno;
 use crate::memory;
-use crate::op::{Completion, FileId, Op, Outcome, ReadNow, Request};
+use crate::op::{Completion, FileId, Op, Outcome, ReadNow, Request, Transfer};
 use crate::page::Block;
 use crate::sys::file::{DescriptorLease, KernelFile};
 use crate::sys::signals;
@@ -105,15 +105,7 @@ impl PoolBackend {
     /// Queues a request; there is always room.
     pub fn begin(&mut self, request: Request<KernelFile>) {
         let lease = match &request.op {
-            Op::Read {
-                file, cache_mode, ..
-            }
-            | Op::Write {
-                file, cache_mode, ..
-            }
-            | Op::WriteBlock {
-                file, cache_mode, ..
-            } => file.acquire(*cache_mode).map(Some),
+            Op::Transfer(transfer) => transfer.file.acquire(transfer.cache_mode).map(Some),
             _ => Ok(None),
         };
         let task = Task { request, lease };
@@ -269,10 +261,10 @@ fn perform(task: Task) -> Completion<KernelFile> {
     let Task { request, lease } = task;
     let Request { id, op } = request;
     catch_unwind(AssertUnwindSafe(|| {
-        let (outcome, block) = match lease {
-            Ok(Some(lease)) => transfer(op, lease),
-            Ok(None) => (other(op), None),
-            Err(error) => (failed(error), memory(op)),
+        let (outcome, block) = match (op, lease) {
+            (Op::Transfer(transfer), Ok(Some(lease))) => perform_transfer(transfer, lease),
+            (op, Err(error)) => (failed(error), op.into_block()),
+            (op, Ok(_)) => (perform_other(op), None),
         };
         Completion { id, outcome, block }
     }))
@@ -284,44 +276,20 @@ fn perform(task: Task) -> Completion<KernelFile> {
 }
 
 /// Performs a read or write.
-fn transfer(op: Op<KernelFile>, lease: DescriptorLease) -> (Outcome<KernelFile>, Option<Block>) {
-    let (result, block) = match op {
-        Op::Read {
-            file,
-            offset,
-            mut block,
-            start,
-            len,
-            ..
-        } => {
-            let _under_way = LeaseInUse(&file, lease);
-            let result = file.read(lease, offset, &mut block.as_mut_slice()[start..][..len]);
-            (result, Some(block))
-        }
-        Op::WriteBlock {
-            file,
-            offset,
-            block,
-            start,
-            len,
-            ..
-        } => {
-            let _under_way = LeaseInUse(&file, lease);
-            let result = file.write_bytes(lease, offset, &block.as_slice()[start..][..len]);
-            (result, Some(block))
-        }
-        Op::Write {
-            file,
-            offset,
-            slices,
-            ..
-        } => {
-            let _under_way = LeaseInUse(&file, lease);
-            (file.write(lease, offset, &slices), None)
-        }
-        _ => unreachable!("only a read or write has a lease"),
-    };
-    (result.map_or_else(failed, Outcome::Done), block)
+fn perform_transfer(
+    transfer: Transfer<KernelFile>,
+    lease: DescriptorLease,
+) -> (Outcome<KernelFile>, Option<Block>) {
+    let Transfer {
+        file,
+        offset,
+        mut memory,
+        ..
+    } = transfer;
+    let _in_use = LeaseInUse(&file, lease);
+    let result = file.transfer(lease, offset, &mut memory);
+    let outcome = result.map_or_else(failed, Outcome::Done);
+    (outcome, memory.into_block())
 }
 
 /// Releases the lease of a read or write when it ends, also by a panic: otherwise the file could
@@ -335,7 +303,7 @@ impl Drop for LeaseInUse<'_> {
 }
 
 /// Performs an op that transfers no bytes.
-fn other(op: Op<KernelFile>) -> Outcome<KernelFile> {
+fn perform_other(op: Op<KernelFile>) -> Outcome<KernelFile> {
     let result = match op {
         Op::Open(spec) => {
             return match KernelFile::open(&spec) {
@@ -355,19 +323,9 @@ fn other(op: Op<KernelFile>) -> Outcome<KernelFile> {
             };
         }
         Op::Close(file) => file.close(),
-        Op::Read { .. } | Op::Write { .. } | Op::WriteBlock { .. } => {
-            unreachable!("a read or write has a lease")
-        }
+        Op::Transfer(_) => unreachable!("a read or write has a lease"),
     };
     result.map_or_else(failed, |()| Outcome::Done(0))
-}
-
-/// Returns the block that the completion gives back.
-fn memory(op: Op<KernelFile>) -> Option<Block> {
-    match op {
-        Op::Read { block, .. } | Op::WriteBlock { block, .. } => Some(block),
-        _ => None,
-    }
 }
 
 fn failed(error: io::Error) -> Outcome<KernelFile> {

@@ -11,7 +11,7 @@ use crate::config::{Config, IoMode};
 use crate::error::Failure;
 use crate::fd::{CallerState, Fd, Requests, Slot};
 use crate::oneshot::Sender;
-use crate::op::{CacheMode, FileFacts, Op, OpenSpec};
+use crate::op::{BlockRange, CacheMode, FileFacts, Memory, Op, OpenSpec, Transfer};
 use crate::page::{Block, PagePool, order_for};
 use crate::plan::{
     IoCaps, Kind, Lifecycle, Positional, ReadLimits, ReadRequest, WriteBehind, WriteRange,
@@ -203,15 +203,13 @@ impl<F> OpenFile<F> {
         let WriteRange {
             offset, cache_mode, ..
         } = range;
-        Some((
-            Purpose::Write,
-            Op::Write {
-                file,
-                cache_mode,
-                offset,
-                slices,
-            },
-        ))
+        let write = Transfer {
+            file,
+            cache_mode,
+            offset,
+            memory: Memory::Slices(slices),
+        };
+        Some((Purpose::Write, Op::Transfer(write)))
     }
 
     /// Takes the positional ops that callers submitted.
@@ -333,17 +331,13 @@ impl<F> OpenFile<F> {
             cache_mode,
             ..
         } = read;
-        Ok(Some((
-            Purpose::Read(number),
-            Op::Read {
-                file: Arc::clone(file),
-                cache_mode,
-                offset,
-                block,
-                start: 0,
-                len,
-            },
-        )))
+        let transfer = Transfer {
+            file: Arc::clone(file),
+            cache_mode,
+            offset,
+            memory: Memory::Fill(BlockRange::new(block, 0, len)),
+        };
+        Ok(Some((Purpose::Read(number), Op::Transfer(transfer))))
     }
 
     /// Returns how many bytes are accepted and not yet written.

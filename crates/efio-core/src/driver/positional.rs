@@ -7,7 +7,7 @@ use crate::backend::Backend;
 use crate::error::Errno;
 use crate::event::{Completed, EventKind};
 use crate::fd::Slot;
-use crate::op::{Op, Outcome};
+use crate::op::{self, BlockRange, Memory, Op, Outcome};
 use crate::page::{Block, Buffer};
 use crate::plan::{Finished, Kind, Next, Transfer};
 use std::sync::Arc;
@@ -174,24 +174,17 @@ fn op_of<F>(transfer: Transfer<Block>, file: Arc<F>) -> Op<F> {
         memory,
         ..
     } = transfer;
-    match (kind, memory) {
-        (Kind::Read, Some(block)) => Op::Read {
-            file,
-            cache_mode,
-            offset,
-            block,
-            start,
-            len,
-        },
-        (Kind::Write, Some(block)) => Op::WriteBlock {
-            file,
-            cache_mode,
-            offset,
-            block,
-            start,
-            len,
-        },
-        (Kind::Truncate, _) => Op::Truncate { file, len: offset },
+    let range = memory.map(|block| BlockRange::new(block, start, len));
+    let memory = match (kind, range) {
+        (Kind::Read, Some(range)) => Memory::Fill(range),
+        (Kind::Write, Some(range)) => Memory::Block(range),
+        (Kind::Truncate, _) => return Op::Truncate { file, len: offset },
         (_, None) => unreachable!("bytes have memory"),
-    }
+    };
+    Op::Transfer(op::Transfer {
+        file,
+        cache_mode,
+        offset,
+        memory,
+    })
 }

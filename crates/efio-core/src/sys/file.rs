@@ -6,7 +6,7 @@ use super::name::{Before, Name};
 use super::{check, open_at, platform};
 use crate::config::IoMode;
 use crate::error::Errno;
-use crate::op::{CacheMode, FileFacts, NameSync, OpenSpec, ReadNow};
+use crate::op::{CacheMode, FileFacts, Memory, NameSync, OpenSpec, ReadNow};
 use crate::page::PageSlice;
 use std::fmt;
 use std::io;
@@ -188,53 +188,30 @@ impl KernelFile {
         self.descriptors.release(lease);
     }
 
-    /// Reads into the start of `buf`. Returns the number of bytes, 0 at or after the end of file.
+    /// Reads into the memory, or writes its bytes. Returns how many; a read returns 0 at or after
+    /// the end of file.
     ///
     /// # Errors
     ///
-    /// Those of `preadv(2)`.
-    pub fn read(&self, lease: DescriptorLease, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
-        platform::read(lease.fd, lease.flags, offset, buf)
-    }
-
-    /// Writes the slices one after the other. Returns the number of bytes written.
-    ///
-    /// # Errors
-    ///
-    /// Those of `pwritev(2)`.
-    pub fn write(
+    /// Those of `preadv(2)` and `pwritev(2)`.
+    pub fn transfer(
         &self,
         lease: DescriptorLease,
         offset: u64,
-        slices: &[PageSlice],
+        memory: &mut Memory,
     ) -> io::Result<usize> {
-        let iovs = io_vectors(slices);
-        self.check_ours(lease)?;
         let DescriptorLease { fd, flags, .. } = lease;
-        // SAFETY: the iovecs point at published bytes that the slices keep alive for the length of
-        // the call, and the kernel only reads through them.
-        unsafe { platform::write(fd, flags, self.write_offset(offset), &iovs) }
-    }
-
-    /// Writes the bytes. Returns how many were written.
-    ///
-    /// # Errors
-    ///
-    /// Those of `pwritev(2)`.
-    pub fn write_bytes(
-        &self,
-        lease: DescriptorLease,
-        offset: u64,
-        bytes: &[u8],
-    ) -> io::Result<usize> {
-        let iov = libc::iovec {
-            iov_base: bytes.as_ptr().cast_mut().cast(),
-            iov_len: bytes.len(),
+        let write = |vectors: &[libc::iovec]| {
+            self.check_ours(lease)?;
+            // SAFETY: the vectors point at bytes of `memory`, which is borrowed for the length of
+            // the call, and the kernel only reads through them.
+            unsafe { platform::write(fd, flags, self.write_offset(offset), vectors) }
         };
-        self.check_ours(lease)?;
-        let DescriptorLease { fd, flags, .. } = lease;
-        // SAFETY: one iovec over `bytes`, which the kernel only reads during the call.
-        unsafe { platform::write(fd, flags, self.write_offset(offset), &[iov]) }
+        match memory {
+            Memory::Fill(range) => platform::read(fd, flags, offset, range.as_mut_slice()),
+            Memory::Block(range) => write(&[io_vector(range.as_slice())]),
+            Memory::Slices(slices) => write(&io_vectors(slices)),
+        }
     }
 
     /// Returns the offset of a write; `None` in append mode, where writes go to the end.
@@ -335,14 +312,15 @@ fn open_first(spec: &OpenSpec, direct: bool) -> io::Result<(OwnedFd, bool)> {
 
 /// Returns the vectors of the slices, as many as fit in one system call.
 pub fn io_vectors(slices: &[PageSlice]) -> Vec<libc::iovec> {
-    let vector = |slice: &PageSlice| {
-        let bytes = slice.as_slice();
-        libc::iovec {
-            iov_base: bytes.as_ptr().cast_mut().cast(),
-            iov_len: bytes.len(),
-        }
-    };
+    let vector = |slice: &PageSlice| io_vector(slice.as_slice());
     slices.iter().take(MAX_SLICES).map(vector).collect()
+}
+
+fn io_vector(bytes: &[u8]) -> libc::iovec {
+    libc::iovec {
+        iov_base: bytes.as_ptr().cast_mut().cast(),
+        iov_len: bytes.len(),
+    }
 }
 
 impl FileId {

@@ -8,7 +8,10 @@ use crate::engine::Engine;
 use crate::error::Errno;
 use crate::event::EventKind;
 use crate::file::File;
-use crate::op::{CacheMode, Completion, FileId, Op, OpId, OpenSpec, Outcome, Request, Truncation};
+use crate::op::{
+    BlockRange, CacheMode, Completion, FileId, Memory, Op, OpId, OpenSpec, Outcome, Request,
+    Transfer, Truncation,
+};
 use crate::options::OpenOptions;
 use crate::page::{KernelMemory, PagePool, SLAB_BYTES};
 use crate::shared::Shared;
@@ -32,10 +35,12 @@ impl Backend for Sabotaged {
     type File = KernelFile;
 
     fn submit(&mut self, mut request: Request<KernelFile>) -> Result<(), Request<KernelFile>> {
-        if let Op::Read { start, block, .. } = &mut request.op {
-            if self.panics.load(Ordering::Relaxed) {
-                *start = block.len() + 1;
-            }
+        if let Op::Transfer(transfer) = request.op {
+            request.op = Op::Transfer(if self.panics.load(Ordering::Relaxed) {
+                out_of_range(transfer)
+            } else {
+                transfer
+            });
         }
         self.pool.submit(request)
     }
@@ -51,6 +56,14 @@ impl Backend for Sabotaged {
     fn wait(&mut self, timeout: Option<Duration>) {
         self.pool.wait(timeout);
     }
+}
+
+/// Moves a read to a range that begins after the end of its block.
+fn out_of_range(read: Transfer<KernelFile>) -> Transfer<KernelFile> {
+    let block = read.memory.into_block().unwrap();
+    let (start, len) = (block.len() + 1, block.len());
+    let memory = Memory::Fill(BlockRange::new(block, start, len));
+    Transfer { memory, ..read }
 }
 
 /// An engine that the test drives itself.
@@ -189,17 +202,18 @@ fn an_op_that_panics_releases_its_lease() {
     let pool = PagePool::new(SLAB_BYTES, Arc::new(KernelMemory)).unwrap();
     let block = pool.take_or_map(0).unwrap();
     let (lease, len) = (file.acquire(CacheMode::Cached).unwrap(), block.len());
-    let op = Op::Read {
+    let read = Transfer {
         file: Arc::clone(&file),
         cache_mode: CacheMode::Cached,
         offset: 0,
-        block,
-        start: len + 1,
-        len,
+        memory: Memory::Fill(BlockRange::new(block, len + 1, len)),
     };
     let id = OpId(1);
     let completion = perform(Task {
-        request: Request { id, op },
+        request: Request {
+            id,
+            op: Op::Transfer(read),
+        },
         lease: Ok(Some(lease)),
     });
     assert!(matches!(

@@ -2,8 +2,7 @@
 
 use super::kernel::SimFile;
 use super::{InFlightOp, SimDisk};
-use crate::op::{CacheMode, Op};
-use crate::page::PageSlice;
+use crate::op::{CacheMode, Memory, Op};
 use std::sync::Arc;
 
 impl SimDisk {
@@ -13,43 +12,26 @@ impl SimDisk {
     /// 2. No sync is submitted while a write of the same file is in flight (F31).
     pub(super) fn check(&self, op: &Op<SimFile>) {
         let align = u64::from(self.options.dio_align.max(1));
-        let aligned = |offset: u64, at: usize, len: usize| {
-            offset % align == 0 && at as u64 % align == 0 && len as u64 % align == 0
+        let aligned = |offset: u64, bytes: &[u8]| {
+            let (at, len) = (bytes.as_ptr() as u64, bytes.len() as u64);
+            offset % align == 0 && at % align == 0 && len % align == 0
         };
         match op {
-            Op::Read {
-                cache_mode: CacheMode::Direct,
-                offset,
-                block,
-                start,
-                len,
-                ..
-            }
-            | Op::WriteBlock {
-                cache_mode: CacheMode::Direct,
-                offset,
-                block,
-                start,
-                len,
-                ..
-            } => {
-                let at = block.as_ptr() as usize + start;
-                assert!(aligned(*offset, at, *len), "misaligned block");
-            }
-            Op::Write {
-                cache_mode: CacheMode::Direct,
-                offset,
-                slices,
-                ..
-            } => {
-                for slice in slices {
-                    let at = slice.as_slice().as_ptr() as usize;
-                    assert!(aligned(*offset, at, slice.len()), "misaligned write");
-                }
+            Op::Transfer(transfer) if transfer.cache_mode == CacheMode::Direct => {
+                let is_aligned = |bytes: &[u8]| aligned(transfer.offset, bytes);
+                let all_aligned = match &transfer.memory {
+                    Memory::Fill(range) | Memory::Block(range) => is_aligned(range.as_slice()),
+                    Memory::Slices(slices) => {
+                        slices.iter().all(|slice| is_aligned(slice.as_slice()))
+                    }
+                };
+                assert!(all_aligned, "misaligned direct IO");
             }
             Op::Sync { file, .. } => {
                 let same_file = |other: &InFlightOp| match &other.request.op {
-                    Op::Write { file: other, .. } => Arc::ptr_eq(other, file),
+                    Op::Transfer(write) => {
+                        matches!(write.memory, Memory::Slices(_)) && Arc::ptr_eq(&write.file, file)
+                    }
                     _ => false,
                 };
                 assert!(
@@ -62,21 +44,15 @@ impl SimDisk {
     }
 }
 
-/// Returns the bytes that an op writes.
-pub(super) fn parts(op: &Op<SimFile>) -> Vec<&[u8]> {
-    match op {
-        Op::Write { slices, .. } => slices.iter().map(PageSlice::as_slice).collect(),
-        Op::WriteBlock {
-            block, start, len, ..
-        } => vec![&block.as_slice()[*start..][..*len]],
-        _ => Vec::new(),
-    }
-}
-
-/// Returns the Fowler-Noll-Vo hash over words in four lanes, which is enough to see a change.
-pub(super) fn checksum(parts: &[&[u8]]) -> u64 {
+/// Returns the Fowler-Noll-Vo hash of the bytes that the op writes, over words in four lanes, which
+/// is enough to see a change.
+pub(super) fn checksum(op: &Op<SimFile>) -> u64 {
     let mix = |sum: u64, word: u64| (sum ^ word).wrapping_mul(0x0100_0000_01b3);
     let mut lanes = [0xcbf2_9ce4_8422_2325_u64, 1, 2, 3];
+    let parts = match op {
+        Op::Transfer(transfer) => transfer.memory.parts(),
+        _ => Vec::new(),
+    };
     for part in parts {
         let mut quads = part.chunks_exact(32);
         for quad in quads.by_ref() {

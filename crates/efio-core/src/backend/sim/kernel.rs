@@ -1,13 +1,14 @@
 //! How the simulated kernel performs an op, and how ops fail.
 
-use super::check::{checksum, parts};
+use super::check::checksum;
 use super::disk::{SimInode, lock};
 use super::random::Random;
 use super::{InFlightOp, SimDisk};
 use crate::config::IoMode;
 use crate::error::Errno;
 use crate::op::{
-    CacheMode, Completion, FileFacts, FileId, NameSync, Op, OpenSpec, Outcome, ReadNow, Request,
+    CacheMode, Completion, FileFacts, FileId, Memory, NameSync, Op, OpenSpec, Outcome, ReadNow,
+    Request, Transfer,
 };
 use crate::page::Block;
 use std::io;
@@ -38,7 +39,7 @@ impl SimDisk {
         let submitted = in_flight.submitted;
         let Request { id, op } = in_flight.request;
         assert_eq!(
-            checksum(&parts(&op)),
+            checksum(&op),
             in_flight.sum,
             "memory changed under a write (F27)"
         );
@@ -48,32 +49,7 @@ impl SimDisk {
         }
         let (outcome, block) = match op {
             Op::Open(spec) => (self.open(spec), None),
-            Op::Read {
-                file,
-                cache_mode,
-                offset,
-                mut block,
-                start,
-                len,
-            } => {
-                let buf = &mut block.as_mut_slice()[start..][..len];
-                (self.read(&file, cache_mode, offset, buf), Some(block))
-            }
-            Op::Write {
-                ref file,
-                cache_mode,
-                offset,
-                ..
-            } => (self.write(file, cache_mode, offset, &parts(&op)), None),
-            Op::WriteBlock {
-                ref file,
-                cache_mode,
-                offset,
-                ..
-            } => {
-                let outcome = self.write(file, cache_mode, offset, &parts(&op));
-                (outcome, op.into_block())
-            }
+            Op::Transfer(transfer) => self.transfer(transfer),
             Op::Truncate { file, len } => (self.truncate(&file, len), None),
             Op::Empty { file } => (self.empty(&file), None),
             Op::Size { file } => (self.size(&file), None),
@@ -87,13 +63,27 @@ impl SimDisk {
         Completion { id, outcome, block }
     }
 
+    fn transfer(&mut self, transfer: Transfer<SimFile>) -> (Outcome<SimFile>, Option<Block>) {
+        let Transfer {
+            file,
+            cache_mode,
+            offset,
+            mut memory,
+        } = transfer;
+        let outcome = match &mut memory {
+            Memory::Fill(range) => self.read(&file, cache_mode, offset, range.as_mut_slice()),
+            Memory::Block(_) | Memory::Slices(_) => {
+                self.write(&file, cache_mode, offset, &memory.parts())
+            }
+        };
+        (outcome, memory.into_block())
+    }
+
     /// Whether the op fails with EAGAIN because its file is busy, or becomes so.
     fn is_busy(&mut self, op: &Op<SimFile>, submitted: u64) -> bool {
         let inode = match op {
             Op::Open(spec) => self.store.find(&spec.path),
-            Op::Read { file, .. }
-            | Op::Write { file, .. }
-            | Op::WriteBlock { file, .. }
+            Op::Transfer(Transfer { file, .. })
             | Op::Truncate { file, .. }
             | Op::Empty { file }
             | Op::Size { file } => Some(Arc::clone(&file.inode)),

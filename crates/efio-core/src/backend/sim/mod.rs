@@ -33,7 +33,7 @@ pub use opened::SimOpen;
 use super::Backend;
 use crate::error::Errno;
 use crate::op::{Completion, FileId, Op, OpId, Outcome, ReadNow, Request};
-use check::{checksum, parts};
+use check::checksum;
 use disk::lock;
 use kernel::put;
 use random::Random;
@@ -123,10 +123,8 @@ impl SimDisk {
     /// and keeps the page cache.
     pub fn kill(&mut self) {
         for killed in std::mem::take(&mut self.in_flight) {
-            let (file, offset) = match &killed.request.op {
-                Op::Write { file, offset, .. } | Op::WriteBlock { file, offset, .. } => {
-                    (file, *offset)
-                }
+            let transfer = match &killed.request.op {
+                Op::Transfer(transfer) if !transfer.is_read() => transfer,
                 Op::Truncate { file, len } => {
                     if self.random.happens(500) {
                         // A length that no file has changes nothing.
@@ -142,12 +140,12 @@ impl SimDisk {
                 }
                 _ => continue,
             };
-            let parts = parts(&killed.request.op);
+            let parts = transfer.memory.parts();
             let len: usize = parts.iter().map(|part| part.len()).sum();
             let n = self.random.below(len as u64 + 1) as usize;
             if n > 0 {
                 // A file that has grown too long gets nothing more.
-                let _ = put(file, offset, &parts, n);
+                let _ = put(&transfer.file, transfer.offset, &parts, n);
             }
         }
     }
@@ -161,13 +159,8 @@ impl SimDisk {
     /// Fails all transfers that were submitted since the last turn with EAGAIN (F42).
     fn abort(&mut self, out: &mut Vec<Completion<SimFile>>) {
         let turn = self.turn;
-        let is_new = |op: &InFlightOp| {
-            op.submitted == turn
-                && matches!(
-                    op.request.op,
-                    Op::Read { .. } | Op::Write { .. } | Op::WriteBlock { .. }
-                )
-        };
+        let is_new =
+            |op: &InFlightOp| op.submitted == turn && matches!(op.request.op, Op::Transfer(_));
         while let Some(at) = self.in_flight.iter().position(is_new) {
             let Request { id, op } = self.in_flight.swap_remove(at).request;
             out.push(Completion {
@@ -187,7 +180,7 @@ impl Backend for SimDisk {
             return Err(request);
         }
         self.check(&request.op);
-        let sum = checksum(&parts(&request.op));
+        let sum = checksum(&request.op);
         let due = self.turn + 1 + self.random.below(self.options.latency.max(1));
         self.in_flight.push(InFlightOp {
             due,

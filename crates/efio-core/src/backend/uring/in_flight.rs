@@ -3,15 +3,15 @@
 use super::buffers::Buffers;
 use super::ring::Ring;
 use crate::error::Errno;
-use crate::op::{Completion, Op, Outcome, Request};
-use crate::page::PageSlice;
+use crate::op::{Completion, Memory, Op, OpId, Outcome, Request, Transfer};
 use crate::sys::file::{DescriptorLease, KernelFile, MAX_SLICES, io_vectors};
 use io_uring::squeue::Entry;
 use io_uring::{opcode, types};
 
 /// An op that was pushed and has not completed.
 pub struct InFlightOp {
-    request: Request<KernelFile>,
+    id: OpId,
+    transfer: Transfer<KernelFile>,
     /// The descriptor and flags that it uses.
     lease: DescriptorLease,
     /// The vectors of a vectored write, which the kernel reads.
@@ -51,22 +51,22 @@ impl InFlight {
     ///
     /// # Errors
     ///
-    /// The request,
+    /// The transfer,
     ///
-    /// 1. if it is neither a read nor a write,
-    /// 2. if its file has no descriptor for its cache mode, or
-    /// 3. if it is a write whose descriptor somebody else closed (F14).
+    /// 1. if its file has no descriptor for its cache mode, or
+    /// 2. if it is a write whose descriptor somebody else closed (F14).
     pub fn push(
         &mut self,
         ring: &mut Ring,
         buffers: &mut Buffers,
-        request: Request<KernelFile>,
-    ) -> Result<bool, Request<KernelFile>> {
-        let Some(lease) = lease_for(&request.op) else {
-            return Err(request);
+        id: OpId,
+        transfer: Transfer<KernelFile>,
+    ) -> Result<bool, Transfer<KernelFile>> {
+        let Some(lease) = lease_for(&transfer) else {
+            return Err(transfer);
         };
         let mut vectors = Vec::new();
-        let (entry, fixed) = entry(&request.op, lease, &mut vectors, ring, buffers);
+        let (entry, fixed) = entry(&transfer, lease, &mut vectors, ring, buffers);
         let number = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot::default());
             self.slots.len() as u32 - 1
@@ -79,7 +79,8 @@ impl InFlight {
         // leaks the memory that the kernel may still use.
         let seq = unsafe { ring.push(&entry) };
         slot.op = Some(InFlightOp {
-            request,
+            id,
+            transfer,
             lease,
             vectors,
             seq,
@@ -101,14 +102,10 @@ impl InFlight {
             Err(_) => Outcome::Failed(Errno(-result)),
         };
         op.release();
-        let block = match op.request.op {
-            Op::Read { block, .. } | Op::WriteBlock { block, .. } => Some(block),
-            _ => None,
-        };
         Some(Completion {
-            id: op.request.id,
+            id: op.id,
             outcome,
-            block,
+            block: op.transfer.memory.into_block(),
         })
     }
 
@@ -123,20 +120,17 @@ impl InFlight {
         let (mut unsubmitted, lost): (Vec<_>, Vec<_>) = ops.partition(|op| op.seq >= taken);
         self.free.clear();
         for op in lost {
-            match op.request.op {
-                Op::Read { block, .. } | Op::WriteBlock { block, .. } => {
-                    std::mem::forget(block);
-                }
-                Op::Write { slices, .. } => std::mem::forget(slices),
-                _ => {}
-            }
+            std::mem::forget(op.transfer.memory);
             // The kernel copied the vectors, and has a reference of its own to the file.
             drop(op.vectors);
         }
         unsubmitted.sort_by_key(|op| op.seq);
         let into_request = |op: InFlightOp| {
             op.release();
-            op.request
+            Request {
+                id: op.id,
+                op: Op::Transfer(op.transfer),
+            }
         };
         unsubmitted.into_iter().map(into_request).collect()
     }
@@ -145,28 +139,15 @@ impl InFlight {
 impl InFlightOp {
     /// Releases the lease of an op that the kernel does not have, or not any more.
     fn release(&self) {
-        let op = &self.request.op;
-        if let Op::Read { file, .. } | Op::Write { file, .. } | Op::WriteBlock { file, .. } = op {
-            file.release(self.lease);
-        }
+        self.transfer.file.release(self.lease);
     }
 }
 
 /// Acquires the lease of a read, or of a write whose descriptor still belongs to the file.
-fn lease_for(op: &Op<KernelFile>) -> Option<DescriptorLease> {
-    let (file, lease) = match op {
-        Op::Read {
-            file, cache_mode, ..
-        } => return file.acquire(*cache_mode).ok(),
-        Op::Write {
-            file, cache_mode, ..
-        }
-        | Op::WriteBlock {
-            file, cache_mode, ..
-        } => (file, file.acquire(*cache_mode).ok()?),
-        _ => return None,
-    };
-    if file.check_ours(lease).is_ok() {
+fn lease_for(transfer: &Transfer<KernelFile>) -> Option<DescriptorLease> {
+    let file = &transfer.file;
+    let lease = file.acquire(transfer.cache_mode).ok()?;
+    if transfer.is_read() || file.check_ours(lease).is_ok() {
         return Some(lease);
     }
     file.release(lease);
@@ -175,76 +156,41 @@ fn lease_for(op: &Op<KernelFile>) -> Option<DescriptorLease> {
 
 /// Builds the entry for a read or write, and returns whether its memory is registered.
 fn entry(
-    op: &Op<KernelFile>,
+    transfer: &Transfer<KernelFile>,
     lease: DescriptorLease,
     vectors: &mut Vec<libc::iovec>,
     ring: &Ring,
     buffers: &mut Buffers,
 ) -> (Entry, bool) {
-    let DescriptorLease { fd, flags, .. } = lease;
-    let fd = types::Fd(fd);
-    match op {
-        Op::Read {
-            offset,
-            block,
-            start,
-            len,
-            ..
-        } => {
-            let memory = block.as_ptr().wrapping_add(*start);
-            let len = *len as u32;
-            match buffers.number(ring, block.slab()) {
-                Some(number) => {
-                    let read = opcode::ReadFixed::new(fd, memory, len, number);
-                    (read.offset(*offset).rw_flags(flags).build(), true)
-                }
-                None => {
-                    let read = opcode::Read::new(fd, memory, len);
-                    (read.offset(*offset).rw_flags(flags).build(), false)
-                }
-            }
-        }
-        Op::WriteBlock {
-            offset,
-            block,
-            start,
-            len,
-            ..
-        } => {
-            let memory = block.as_ptr().wrapping_add(*start);
-            let len = *len as u32;
-            match buffers.number(ring, block.slab()) {
-                Some(number) => {
-                    let write = opcode::WriteFixed::new(fd, memory, len, number);
-                    (write.offset(*offset).rw_flags(flags).build(), true)
-                }
-                None => {
-                    let write = opcode::Write::new(fd, memory, len);
-                    (write.offset(*offset).rw_flags(flags).build(), false)
-                }
-            }
-        }
-        Op::Write { offset, slices, .. } => {
-            if let Some((slice, number)) = single_registered(slices, ring, buffers) {
-                let bytes = slice.as_slice();
-                let write = opcode::WriteFixed::new(fd, bytes.as_ptr(), bytes.len() as u32, number);
-                return (write.offset(*offset).rw_flags(flags).build(), true);
-            }
-            *vectors = io_vectors(slices);
-            debug_assert!(vectors.len() <= MAX_SLICES);
-            let write = opcode::Writev::new(fd, vectors.as_ptr(), vectors.len() as u32);
-            (write.offset(*offset).rw_flags(flags).build(), false)
-        }
-        _ => unreachable!("only a read or write has a lease"),
+    let fd = types::Fd(lease.fd);
+    macro_rules! entry {
+        ($kind:ident, $memory:expr, $len:expr $(, $number:expr)?) => {
+            opcode::$kind::new(fd, $memory, $len as u32 $(, $number)?)
+                .offset(transfer.offset)
+                .rw_flags(lease.flags)
+                .build()
+        };
     }
-}
-
-/// Returns the only slice of a write, and the number of its fixed buffer.
-fn single_registered<'a>(
-    slices: &'a [PageSlice],
-    ring: &Ring,
-    buffers: &mut Buffers,
-) -> Option<(&'a PageSlice, u16)> {
-    let [slice] = slices else { return None };
-    Some((slice, buffers.number(ring, slice.slab())?))
+    let (memory, len, slab) = match &transfer.memory {
+        Memory::Fill(range) | Memory::Block(range) => {
+            (range.as_ptr(), range.len(), range.block().slab())
+        }
+        Memory::Slices(slices) => {
+            let [slice] = &slices[..] else {
+                *vectors = io_vectors(slices);
+                debug_assert!(vectors.len() <= MAX_SLICES);
+                return (entry!(Writev, vectors.as_ptr(), vectors.len()), false);
+            };
+            let bytes = slice.as_slice();
+            (bytes.as_ptr().cast_mut(), bytes.len(), slice.slab())
+        }
+    };
+    let number = buffers.number(ring, slab);
+    let entry = match (transfer.is_read(), number) {
+        (true, Some(number)) => entry!(ReadFixed, memory, len, number),
+        (true, None) => entry!(Read, memory, len),
+        (false, Some(number)) => entry!(WriteFixed, memory, len, number),
+        (false, None) => entry!(Write, memory, len),
+    };
+    (entry, number.is_some())
 }

@@ -24,7 +24,7 @@ mod tests;
 
 use super::{Backend, PoolBackend};
 use crate::config::Config;
-use crate::op::{CacheMode, Completion, FileId, Op, ReadNow, Request};
+use crate::op::{CacheMode, Completion, FileId, Op, ReadNow, Request, Transfer};
 use crate::stats::Counters;
 use crate::sys::file::KernelFile;
 use crate::sys::retry;
@@ -167,16 +167,24 @@ impl Backend for UringBackend {
     type File = KernelFile;
 
     fn submit(&mut self, request: Request<KernelFile>) -> Result<(), Request<KernelFile>> {
-        if self.refused || !is_for_the_ring(&request.op) {
-            return self.workers.submit(request);
-        }
+        let (id, transfer) = match request {
+            Request {
+                id,
+                op: Op::Transfer(transfer),
+            } if !self.refused && is_for_the_ring(&transfer) => (id, transfer),
+            request => return self.workers.submit(request),
+        };
+        let refuse = |transfer| Request {
+            id,
+            op: Op::Transfer(transfer),
+        };
         if self.in_flight.len() + 1 >= DEPTH as usize {
-            return Err(request);
+            return Err(refuse(transfer));
         }
-        let large = request.op.bytes() >= LARGE;
+        let is_large = transfer.memory.bytes() >= LARGE;
         let pushed = self
             .in_flight
-            .push(&mut self.ring, &mut self.buffers, request);
+            .push(&mut self.ring, &mut self.buffers, id, transfer);
         match pushed {
             Ok(fixed) => {
                 self.counters.driver.ring_ops.add(1);
@@ -184,13 +192,13 @@ impl Backend for UringBackend {
                     .driver
                     .ring_unregistered
                     .add(u64::from(!fixed));
-                if large {
+                if is_large {
                     self.enter(false, None);
                 }
                 Ok(())
             }
             // The op fails on a worker, with the error of the system call.
-            Err(request) => self.workers.submit(request),
+            Err(transfer) => self.workers.submit(refuse(transfer)),
         }
     }
 
@@ -245,17 +253,8 @@ impl Backend for UringBackend {
 }
 
 /// Whether the kernel can begin the op without blocking.
-fn is_for_the_ring(op: &Op<KernelFile>) -> bool {
-    match op {
-        Op::Read { file, .. } => file.may_use_ring(),
-        Op::Write {
-            file, cache_mode, ..
-        }
-        | Op::WriteBlock {
-            file, cache_mode, ..
-        } => *cache_mode == CacheMode::Direct && file.may_use_ring(),
-        _ => false,
-    }
+fn is_for_the_ring(transfer: &Transfer<KernelFile>) -> bool {
+    (transfer.is_read() || transfer.cache_mode == CacheMode::Direct) && transfer.file.may_use_ring()
 }
 
 impl Drop for UringBackend {
