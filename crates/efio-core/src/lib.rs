@@ -46,6 +46,7 @@ mod page;
 mod plan;
 mod shared;
 mod signalled;
+mod slot_map;
 mod stats;
 mod sys;
 mod tasks;

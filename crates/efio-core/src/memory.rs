@@ -8,6 +8,7 @@
 //! Only allocations that may be large are handled like this. A few dozen bytes are allocated as
 //! everywhere in Rust: without memory for them the program aborts.
 
+use crate::slot_map::SlotMap;
 use efio_queue::SegQueue;
 use std::collections::VecDeque;
 use std::thread;
@@ -63,6 +64,12 @@ impl<T> Grow for Vec<T> {
 impl<T> Grow for VecDeque<T> {
     fn try_grow(&mut self) -> bool {
         self.try_reserve(1).is_ok()
+    }
+}
+
+impl<T> Grow for SlotMap<T> {
+    fn try_grow(&mut self) -> bool {
+        SlotMap::try_grow(self)
     }
 }
 

@@ -10,6 +10,7 @@
 use crate::config::IoMode;
 use crate::error::Errno;
 use crate::page::Block;
+use crate::slot_map::Key;
 use crate::sys::name::Directories;
 use std::ffi::CString;
 use std::io;
@@ -22,10 +23,8 @@ mod transfer;
 pub use open_token::OpenToken;
 pub use transfer::{BlockRange, Memory, Transfer};
 
-/// Identifies one op in flight; a number is never reused, so that a late or second completion finds
-/// no op.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct OpId(pub u64);
+/// Identifies one op in flight; a late or second completion finds no op.
+pub type OpId = Key;
 
 /// How an op uses the page cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -16,6 +16,7 @@ use crate::page::{Block, PagePool, order_for};
 use crate::plan::{
     IoCaps, Kind, Lifecycle, Positional, ReadLimits, ReadRequest, WriteBehind, WriteRange,
 };
+use crate::slot_map::Key;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -224,7 +225,7 @@ impl<F> OpenFile<F> {
     }
 
     /// Takes back a positional op that the backend never had.
-    pub fn take_back(&mut self, key: u32, memory: Option<Block>) {
+    pub fn take_back(&mut self, key: Key, memory: Option<Block>) {
         if let Some(positional) = &mut self.positional {
             positional.take_back(key, memory);
         }

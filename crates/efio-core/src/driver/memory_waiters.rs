@@ -139,7 +139,7 @@ impl<B: Backend> Driver<B> {
     /// not accumulate.
     fn missing(&mut self) -> usize {
         let poll_end = self.memory_waiters.last_grant.saturating_add(MAX_POLL);
-        let accumulates = self.ops.in_flight() > 0 && self.now < poll_end;
+        let accumulates = self.ops.len() > 0 && self.now < poll_end;
         if !accumulates
             || self.memory_waiters.writers.len() < 2
             || !self.memory_waiters.readers.is_empty()
@@ -246,7 +246,7 @@ impl<B: Backend> Driver<B> {
             return self.ready() >= UNIT_BYTES;
         }
         let poll_end = self.memory_waiters.last_grant.saturating_add(MAX_POLL);
-        let accumulates = self.ops.in_flight() > 0 && self.now < poll_end;
+        let accumulates = self.ops.len() > 0 && self.now < poll_end;
         let needed = if accumulates {
             self.quantum()
         } else {

@@ -38,6 +38,7 @@ use crate::memory;
 use crate::op::{Completion, Op, Request};
 use crate::plan::{Precedence, Step};
 use crate::shared::Shared;
+use crate::slot_map::SlotMap;
 use crate::sys::fork;
 use crate::sys::signals::Mask;
 use crate::trace;
@@ -46,7 +47,7 @@ use incoming::NoMemory;
 use losses::Losses;
 use memory_waiters::MemoryWaiters;
 use opens::Opening;
-use ops::{OpTable, Purpose};
+use ops::Purpose;
 use reclaim::{HighWater, Readers};
 use retry::Retries;
 use size::Sizes;
@@ -66,7 +67,8 @@ pub struct Driver<B: Backend> {
     files: Vec<Option<Box<OpenFile<B::File>>>>,
     limits: Arc<Limits>,
     live: usize,
-    ops: OpTable,
+    /// The ops in flight: of which slot's file, and what for.
+    ops: SlotMap<(u32, Purpose)>,
     /// Requests that the backend had no room for.
     backlog: VecDeque<Request<B::File>>,
     sizes: Sizes,
@@ -101,7 +103,7 @@ impl<B: Backend> Driver<B> {
             backend,
             files: Vec::new(),
             live: 0,
-            ops: OpTable::default(),
+            ops: SlotMap::default(),
             backlog: VecDeque::new(),
             sizes: Sizes::default(),
             precedence: Precedence::default(),
@@ -204,7 +206,7 @@ impl<B: Backend> Driver<B> {
             .last_completion
             .saturating_add(MAX_POLL)
             .saturating_sub(self.now);
-        if self.ops.in_flight() > 0 && !poll_left.is_zero() {
+        if self.ops.len() > 0 && !poll_left.is_zero() {
             let next = next.map_or(poll_left, |next| next.min(poll_left));
             self.shared.inbox.enter_poll();
             self.backend.wait(Some(next));
@@ -437,7 +439,7 @@ impl<B: Backend> Driver<B> {
             self.shared.counters.ops.add(1);
         }
         let request = Request {
-            id: self.ops.insert(index, purpose),
+            id: memory::grow(&mut self.ops).insert((index, purpose)),
             op,
         };
         memory::grow(&mut self.backlog).push_back(request);

@@ -10,6 +10,7 @@ use crate::fd::Slot;
 use crate::op::{self, BlockRange, Memory, Op, Outcome};
 use crate::page::{Block, Buffer};
 use crate::plan::{Finished, Kind, Next, Transfer};
+use crate::slot_map::Key;
 use std::sync::Arc;
 
 impl<B: Backend> Driver<B> {
@@ -76,7 +77,7 @@ impl<B: Backend> Driver<B> {
         &mut self,
         slot: &Slot,
         file: &mut OpenFile<B::File>,
-        key: u32,
+        key: Key,
         outcome: Outcome<B::File>,
         block: Option<Block>,
     ) {

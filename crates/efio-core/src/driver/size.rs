@@ -8,15 +8,14 @@ use crate::command::{SizeCommand, SizeListener};
 use crate::error::Errno;
 use crate::event::EventKind;
 use crate::fd::{Fd, Slot};
+use crate::memory;
 use crate::op::{Op, Outcome};
-use std::collections::HashMap;
+use crate::slot_map::{Key, SlotMap};
 
 /// Requests for a size that are not answered.
 #[derive(Default)]
 pub struct Sizes {
-    /// By the key of the op.
-    in_flight: HashMap<u32, SizeCommand>,
-    last: u32,
+    in_flight: SlotMap<SizeCommand>,
     /// Requests that wait for bytes to be written first.
     waiting: Vec<SizeCommand>,
 }
@@ -86,9 +85,7 @@ impl<B: Backend> Driver<B> {
             let errno = slot.failure().map_or(Errno(libc::EBADF), |f| f.errno);
             return self.answer_size(command, Some((slot, file)), Err(errno));
         };
-        self.sizes.last = self.sizes.last.wrapping_add(1);
-        let key = self.sizes.last;
-        self.sizes.in_flight.insert(key, command);
+        let key = memory::grow(&mut self.sizes.in_flight).insert(command);
         file.busy += 1;
         let index = file.fd.index();
         self.submit(index, Purpose::Size(key), Op::Size { file: kernel });
@@ -99,10 +96,10 @@ impl<B: Backend> Driver<B> {
         &mut self,
         slot: &Slot,
         file: &mut OpenFile<B::File>,
-        key: u32,
+        key: Key,
         outcome: Outcome<B::File>,
     ) {
-        let Some(command) = self.sizes.in_flight.remove(&key) else {
+        let Some(command) = self.sizes.in_flight.remove(key) else {
             return;
         };
         let result = match outcome {

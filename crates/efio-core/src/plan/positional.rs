@@ -28,6 +28,7 @@ pub use calls::{Asked, Finished, Kind, Next, Transfer};
 use super::IoCaps;
 use crate::error::Errno;
 use crate::op::CacheMode;
+use crate::slot_map::{Key, SlotMap};
 use sequence::Sequence;
 use std::collections::VecDeque;
 
@@ -57,12 +58,11 @@ enum Start {
 /// The positional ops of one file.
 #[derive(Debug)]
 pub struct Positional<M> {
-    entries: Vec<Option<Entry<M>>>,
-    free: Vec<u32>,
+    entries: SlotMap<Entry<M>>,
     /// Ops that are not started, in the order of the calls.
-    waiting: VecDeque<u32>,
+    waiting: VecDeque<Key>,
     /// Ops that have to be submitted again.
-    resubmit: VecDeque<u32>,
+    resubmit: VecDeque<Key>,
     /// How many ops are started and not complete, including those in `resubmit`.
     started: usize,
     tickets: u64,
@@ -73,8 +73,7 @@ impl<M> Positional<M> {
     /// Creates a plan with no ops.
     pub fn new() -> Self {
         Self {
-            entries: Vec::new(),
-            free: Vec::new(),
+            entries: SlotMap::default(),
             waiting: VecDeque::new(),
             resubmit: VecDeque::new(),
             started: 0,
@@ -93,17 +92,7 @@ impl<M> Positional<M> {
             len_done: 0,
             cache_mode: CacheMode::Cached,
         };
-        let key = match self.free.pop() {
-            Some(key) => {
-                self.entries[key as usize] = Some(entry);
-                key
-            }
-            None => {
-                self.entries.push(Some(entry));
-                self.entries.len() as u32 - 1
-            }
-        };
-        self.waiting.push_back(key);
+        self.waiting.push_back(self.entries.insert(entry));
     }
 
     /// Returns what to do next for a file that is `written` up to there and may have failed. The
@@ -143,7 +132,7 @@ impl<M> Positional<M> {
         None
     }
 
-    fn may_start(&self, key: u32, at: usize, written: u64, failure: Option<Errno>) -> Start {
+    fn may_start(&self, key: Key, at: usize, written: u64, failure: Option<Errno>) -> Start {
         let entry = self.entry(key);
         let Asked { kind, seq, .. } = entry.asked;
         if let Some(errno) = failure {
@@ -182,7 +171,7 @@ impl<M> Positional<M> {
         }
         let end = |asked: &Asked<M>| asked.offset + asked.len as u64;
         let asked = &entry.asked;
-        self.entries.iter().flatten().any(|other| {
+        self.entries.iter().any(|(_, other)| {
             let theirs = &other.asked;
             other.ticket < entry.ticket
                 && (is_sequenced || theirs.kind != Kind::Read)
@@ -191,8 +180,8 @@ impl<M> Positional<M> {
         })
     }
 
-    fn submit(&mut self, key: u32, io_caps: IoCaps) -> Next<M> {
-        let entry = self.entries[key as usize].as_mut().expect(ENTERED);
+    fn submit(&mut self, key: Key, io_caps: IoCaps) -> Next<M> {
+        let entry = self.entries.get_mut(key).expect(ENTERED);
         let asked = &mut entry.asked;
         let (offset, len) = (
             asked.offset + entry.len_done as u64,
@@ -211,7 +200,7 @@ impl<M> Positional<M> {
     }
 
     /// Returns what an op in flight does, and in which mode.
-    pub fn kind_and_cache_mode(&self, key: u32) -> (Kind, CacheMode) {
+    pub fn kind_and_cache_mode(&self, key: Key) -> (Kind, CacheMode) {
         let entry = self.entry(key);
         (entry.asked.kind, entry.cache_mode)
     }
@@ -220,11 +209,11 @@ impl<M> Positional<M> {
     /// is not complete, and [`poll_op`](Self::poll_op) submits the remaining bytes.
     pub fn handle_completed(
         &mut self,
-        key: u32,
+        key: Key,
         memory: Option<M>,
         result: Result<usize, Errno>,
     ) -> Option<Finished<M>> {
-        let entry = self.entries[key as usize].as_mut().expect(ENTERED);
+        let entry = self.entries.get_mut(key).expect(ENTERED);
         entry.asked.memory = memory;
         let lost = entry.asked.memory.is_none();
         let Asked { kind, len, .. } = entry.asked;
@@ -255,9 +244,8 @@ impl<M> Positional<M> {
         Some(self.finish(key, result))
     }
 
-    fn finish(&mut self, key: u32, result: Result<(), Errno>) -> Finished<M> {
-        let entry = self.entries[key as usize].take().expect(ENTERED);
-        self.free.push(key);
+    fn finish(&mut self, key: Key, result: Result<(), Errno>) -> Finished<M> {
+        let entry = self.entries.remove(key).expect(ENTERED);
         self.started -= 1;
         let Entry {
             asked, len_done, ..
@@ -286,7 +274,7 @@ impl<M> Positional<M> {
 
     /// Returns the lowest file offset that an incomplete sequenced op has not written.
     pub fn lowest_pending(&self) -> Option<u64> {
-        let ops = self.entries.iter().flatten();
+        let ops = self.entries.iter().map(|(_, entry)| entry);
         ops.filter(|entry| entry.asked.kind != Kind::Read)
             .map(|entry| entry.asked.offset + entry.len_done as u64)
             .min()
@@ -298,8 +286,8 @@ impl<M> Positional<M> {
     }
 
     /// Takes back a transfer that the backend never had: it has to be submitted again.
-    pub fn take_back(&mut self, key: u32, memory: Option<M>) {
-        let entry = self.entries[key as usize].as_mut().expect(ENTERED);
+    pub fn take_back(&mut self, key: Key, memory: Option<M>) {
+        let entry = self.entries.get_mut(key).expect(ENTERED);
         entry.asked.memory = memory;
         self.resubmit.push_back(key);
     }
@@ -314,12 +302,12 @@ impl<M> Positional<M> {
 
     /// Completes one op that the kernel holds, without its memory. No completion of it may follow.
     pub fn give_up(&mut self, errno: Errno) -> Option<Finished<M>> {
-        let key = self.entries.iter().position(Option::is_some)?;
-        Some(self.finish(key as u32, Err(errno)))
+        let (key, _) = self.entries.iter().next()?;
+        Some(self.finish(key, Err(errno)))
     }
 
-    fn entry(&self, key: u32) -> &Entry<M> {
-        self.entries[key as usize].as_ref().expect(ENTERED)
+    fn entry(&self, key: Key) -> &Entry<M> {
+        self.entries.get(key).expect(ENTERED)
     }
 }
 

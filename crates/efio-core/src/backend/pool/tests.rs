@@ -208,7 +208,7 @@ fn an_op_that_panics_releases_its_lease() {
         offset: 0,
         memory: Memory::Fill(BlockRange::new(block, len + 1, len)),
     };
-    let id = OpId(1);
+    let id = OpId::from_bits(1);
     let completion = perform(Task {
         request: Request {
             id,

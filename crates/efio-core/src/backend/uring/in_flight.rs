@@ -4,6 +4,7 @@ use super::buffers::Buffers;
 use super::ring::Ring;
 use crate::error::Errno;
 use crate::op::{Completion, Memory, Op, OpId, Outcome, Request, Transfer};
+use crate::slot_map::{Key, SlotMap};
 use crate::sys::file::{DescriptorLease, KernelFile, MAX_SLICES, io_vectors};
 use io_uring::squeue::Entry;
 use io_uring::{opcode, types};
@@ -20,31 +21,15 @@ pub struct InFlightOp {
     seq: u64,
 }
 
-/// All ops in flight. The `user_data` of an op is its slot number and the slot's use count, so that
-/// a second completion finds nothing (F43):
-///
-/// ```text
-///  63        32 31         0
-///  ┌───────────┬────────────┐
-///  │   uses    │  slot      │      third use of slot 7: 0x0000_0003_0000_0007
-///  └───────────┴────────────┘
-/// ```
+/// All ops in flight. The `user_data` of an op is its key, so that a second completion finds nothing
+/// (F43).
 #[derive(Default)]
-pub struct InFlight {
-    slots: Vec<Slot>,
-    free: Vec<u32>,
-}
-
-#[derive(Default)]
-struct Slot {
-    uses: u32,
-    op: Option<InFlightOp>,
-}
+pub struct InFlight(SlotMap<InFlightOp>);
 
 impl InFlight {
     /// Returns how many ops are in flight.
     pub fn len(&self) -> usize {
-        self.slots.len() - self.free.len()
+        self.0.len()
     }
 
     /// Pushes a read or write, and returns whether its memory is registered.
@@ -67,36 +52,24 @@ impl InFlight {
         };
         let mut vectors = Vec::new();
         let (entry, fixed) = entry(&transfer, lease, &mut vectors, ring, buffers);
-        let number = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Slot::default());
-            self.slots.len() as u32 - 1
-        });
-        let slot = &mut self.slots[number as usize];
-        slot.uses = slot.uses.wrapping_add(1);
-        let entry = entry.user_data(u64::from(slot.uses) << 32 | u64::from(number));
-        // SAFETY: the op owns the memory and holds the file, and the vectors do not move with it.
-        // It stays in its slot until the completion; at the end of the ring, `take_unsubmitted`
-        // leaks the memory that the kernel may still use.
-        let seq = unsafe { ring.push(&entry) };
-        slot.op = Some(InFlightOp {
+        let key = self.0.insert(InFlightOp {
             id,
             transfer,
             lease,
             vectors,
-            seq,
+            seq: ring.pushed(),
         });
+        let entry = entry.user_data(key.to_bits());
+        // SAFETY: the op owns the memory and holds the file, and the vectors do not move with it.
+        // It stays in its slot until the completion; at the end of the ring, `take_unsubmitted`
+        // leaks the memory that the kernel may still use.
+        unsafe { ring.push(&entry) };
         Ok(fixed)
     }
 
     /// Completes the op with this `user_data`; `None` if no such op is in flight.
     pub fn complete(&mut self, user_data: u64, result: i32) -> Option<Completion<KernelFile>> {
-        let (uses, number) = ((user_data >> 32) as u32, user_data as u32);
-        let slot = self.slots.get_mut(number as usize)?;
-        if slot.uses != uses {
-            return None;
-        }
-        let op = slot.op.take()?;
-        self.free.push(number);
+        let op = self.0.remove(Key::from_bits(user_data))?;
         let outcome = match usize::try_from(result) {
             Ok(n) => Outcome::Done(n),
             Err(_) => Outcome::Failed(Errno(-result)),
@@ -116,9 +89,8 @@ impl InFlight {
     /// With `taken` 2 and ops of the sequence numbers 0, 2 and 3 in flight, op 0 is leaked, and the
     /// requests of 2 and 3 are returned.
     pub fn take_unsubmitted(&mut self, taken: u64) -> Vec<Request<KernelFile>> {
-        let ops = self.slots.drain(..).filter_map(|slot| slot.op);
+        let ops = std::mem::take(&mut self.0).into_values();
         let (mut unsubmitted, lost): (Vec<_>, Vec<_>) = ops.partition(|op| op.seq >= taken);
-        self.free.clear();
         for op in lost {
             std::mem::forget(op.transfer.memory);
             // The kernel copied the vectors, and has a reference of its own to the file.

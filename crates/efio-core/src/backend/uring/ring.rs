@@ -66,19 +66,17 @@ impl Ring {
         Ok(Self { io, pushed: 0 })
     }
 
-    /// Adds an entry for the next [`enter`](Self::enter), and returns the number of entries before
-    /// it.
+    /// Adds an entry for the next [`enter`](Self::enter).
     ///
     /// # Safety
     ///
     /// The memory and the descriptor that the entry names must stay as they are until its
     /// completion, or until the ring is dropped without having [`taken`](Self::taken) it.
-    pub unsafe fn push(&mut self, entry: &Entry) -> u64 {
+    pub unsafe fn push(&mut self, entry: &Entry) {
         // SAFETY: the caller's promise.
         let pushed = unsafe { self.io.submission().push(entry) };
         pushed.expect("the queue has a place for each op that may be in flight");
         self.pushed += 1;
-        self.pushed - 1
     }
 
     /// Returns how many entries were pushed.

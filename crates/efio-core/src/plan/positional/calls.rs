@@ -2,6 +2,7 @@
 
 use crate::error::Errno;
 use crate::op::CacheMode;
+use crate::slot_map::Key;
 
 /// What an op does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +57,7 @@ pub enum Next<M> {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Transfer<M> {
     /// To be given back with the completion.
-    pub key: u32,
+    pub key: Key,
     /// What to do.
     pub kind: Kind,
     /// File offset of the first byte, or the new length.
