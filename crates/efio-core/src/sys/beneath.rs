@@ -15,7 +15,7 @@
 //! So whatever is moved or replaced meanwhile, each step starts from a directory that was reached
 //! from the root downwards.
 
-use super::{descriptor, platform, retry};
+use super::{open_plain, platform};
 use std::collections::VecDeque;
 use std::ffi::{CStr, CString};
 use std::io;
@@ -109,10 +109,7 @@ fn leads_out() -> io::Error {
 }
 
 fn open_at(directory: BorrowedFd<'_>, name: &CStr, flags: i32, mode: u32) -> io::Result<OwnedFd> {
-    retry(|| {
-        // SAFETY: an open descriptor and a NUL-terminated name.
-        descriptor(unsafe { libc::openat(directory.as_raw_fd(), name.as_ptr(), flags, mode) })
-    })
+    open_plain(directory.as_raw_fd(), name, flags, mode)
 }
 
 /// Returns the target of the symbolic link `name`; `None` for anything else.

@@ -225,8 +225,7 @@ impl KernelFile {
     ///
     /// Those of `ftruncate(2)`.
     pub fn truncate(&self, len: u64) -> io::Result<()> {
-        self.descriptors.check(self.descriptors.first())?;
-        truncate(self.descriptors.first(), len)
+        truncate(self.checked()?, len)
     }
 
     /// Returns the size of the file.
@@ -235,8 +234,7 @@ impl KernelFile {
     ///
     /// Those of `statx(2)` or `fstat(2)`.
     pub fn size(&self) -> io::Result<usize> {
-        self.descriptors.check(self.descriptors.first())?;
-        let size = platform::file_info(self.descriptors.first())?.size;
+        let size = platform::file_info(self.checked()?)?.size;
         usize::try_from(size).map_err(|_| io::Error::from_raw_os_error(libc::EOVERFLOW))
     }
 
@@ -253,8 +251,7 @@ impl KernelFile {
     ///
     /// Those of `fdatasync(2)`. The data does not depend on the name.
     pub fn sync(&self, name_too: bool) -> io::Result<Option<NameSync>> {
-        self.descriptors.check(self.descriptors.first())?;
-        platform::sync_data(self.descriptors.first())?;
+        platform::sync_data(self.checked()?)?;
         let name = || self.name.lock().unwrap_or_else(PoisonError::into_inner);
         let taken = if name_too { name().take() } else { None };
         let Some(pending) = taken else {
@@ -275,6 +272,13 @@ impl KernelFile {
     /// closing it, for a descriptor that belongs to another file by now.
     pub fn close(self) -> io::Result<()> {
         self.descriptors.close()
+    }
+
+    /// Returns the descriptor for all but reads and writes, which still is this file.
+    fn checked(&self) -> io::Result<RawFd> {
+        let fd = self.descriptors.first();
+        self.descriptors.check(fd)?;
+        Ok(fd)
     }
 
     /// Checks that the descriptor of `lease` still is this file (F14).

@@ -36,6 +36,7 @@ pub mod name;
 pub mod refused;
 pub mod signals;
 pub mod socket;
+mod stat;
 
 cfg_if::cfg_if! {
     if #[cfg(all(target_os = "linux", not(efio_portable)))] {

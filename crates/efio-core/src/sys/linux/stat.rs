@@ -3,7 +3,7 @@
 use crate::page::{SLAB_BYTES, UNIT_BYTES};
 use crate::sys::file::{FileId, FileInfo, FileSystem};
 use crate::sys::refused::{self, Call};
-use crate::sys::{check, retry};
+use crate::sys::{check, retry, stat};
 use std::ffi::CStr;
 use std::io;
 use std::mem::MaybeUninit;
@@ -17,7 +17,7 @@ use std::os::fd::RawFd;
 pub fn file_id(fd: RawFd) -> io::Result<FileId> {
     let flags = libc::AT_EMPTY_PATH | libc::AT_STATX_DONT_SYNC;
     let answer = statx(fd, c"", flags, libc::STATX_INO).map(|answer| to_file_id(&answer));
-    refused::or_else(Call::Statx, answer, || Ok(stat(fd, c"", 0)?.1))
+    refused::or_else(Call::Statx, answer, || stat::file_id(fd))
 }
 
 /// Returns the identity of the file `path` in the directory `at`: the target of a symbolic link
@@ -30,7 +30,7 @@ pub fn file_id_at(at: RawFd, path: &CStr, follow: bool) -> io::Result<FileId> {
     let nofollow = if follow { 0 } else { libc::AT_SYMLINK_NOFOLLOW };
     let flags = nofollow | libc::AT_STATX_DONT_SYNC;
     let answer = statx(at, path, flags, libc::STATX_INO).map(|answer| to_file_id(&answer));
-    refused::or_else(Call::Statx, answer, || Ok(stat(at, path, nofollow)?.1))
+    refused::or_else(Call::Statx, answer, || stat::file_id_at(at, path, follow))
 }
 
 /// Returns the identity of this thread's working directory, and its mount.
@@ -61,16 +61,7 @@ pub fn file_info(fd: RawFd) -> io::Result<FileInfo> {
         dio_align: dio_align(&answer),
         identity: to_file_id(&answer),
     });
-    refused::or_else(Call::Statx, answer, || {
-        let (answer, identity) = stat(fd, c"", 0)?;
-        Ok(FileInfo {
-            kind: answer.st_mode & libc::S_IFMT,
-            size: answer.st_size as u64,
-            // Only statx reports the alignment.
-            dio_align: 0,
-            identity,
-        })
-    })
+    refused::or_else(Call::Statx, answer, || stat::file_info(fd))
 }
 
 /// `FUSE_SUPER_MAGIC` of `<linux/magic.h>`.
@@ -115,42 +106,12 @@ fn statx(fd: RawFd, path: &CStr, flags: i32, wanted: u32) -> io::Result<libc::st
     Ok(unsafe { answer.assume_init() })
 }
 
-/// Makes the older calls: `fstat(2)` for an empty path, `fstatat(2)` otherwise.
-#[allow(
-    clippy::unnecessary_cast,
-    reason = "the types differ between processors"
-)]
-fn stat(fd: RawFd, path: &CStr, flags: i32) -> io::Result<(libc::stat, FileId)> {
-    let mut answer = MaybeUninit::<libc::stat>::uninit();
-    retry(|| {
-        // SAFETY: a NUL-terminated path, and room for the answer; any number may be asked about.
-        check(unsafe {
-            if path.is_empty() {
-                libc::fstat(fd, answer.as_mut_ptr())
-            } else {
-                libc::fstatat(fd, path.as_ptr(), answer.as_mut_ptr(), flags)
-            }
-        })
-    })?;
-    // SAFETY: the call succeeded and filled it.
-    let answer = unsafe { answer.assume_init() };
-    let (major, minor) = (libc::major(answer.st_dev), libc::minor(answer.st_dev));
-    let identity = FileId {
-        device: device(major, minor),
-        inode: answer.st_ino as u64,
-    };
-    Ok((answer, identity))
-}
-
 fn to_file_id(answer: &libc::statx) -> FileId {
     FileId {
-        device: device(answer.stx_dev_major, answer.stx_dev_minor),
+        // As fstat(2) numbers it.
+        device: libc::makedev(answer.stx_dev_major, answer.stx_dev_minor),
         inode: answer.stx_ino,
     }
-}
-
-fn device(major: u32, minor: u32) -> u64 {
-    u64::from(major) << 32 | u64::from(minor)
 }
 
 /// Returns the alignment of direct IO: that of the file system, but at least the 4 KiB of a cache
@@ -182,8 +143,9 @@ mod tests {
     fn the_older_calls_return_the_same_identity() {
         let file = std::fs::File::open(std::env::current_exe().unwrap()).unwrap();
         let fd = std::os::fd::AsRawFd::as_raw_fd(&file);
-        assert!(file_id(fd).unwrap() == stat(fd, c"", 0).unwrap().1);
-        let root = file_id_at(libc::AT_FDCWD, c"/", true).unwrap();
-        assert!(root == stat(libc::AT_FDCWD, c"/", 0).unwrap().1);
+        assert_eq!(file_id(fd).unwrap(), stat::file_id(fd).unwrap());
+        let id_at = |by: fn(_, _, _) -> _| by(libc::AT_FDCWD, c"/", true);
+        let root: FileId = id_at(file_id_at).unwrap();
+        assert_eq!(root, id_at(stat::file_id_at).unwrap());
     }
 }

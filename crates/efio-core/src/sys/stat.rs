@@ -1,7 +1,7 @@
-//! The properties of an open file: fstat(2).
+//! The properties of files by fstat(2): on systems without statx(2), and where it is refused.
 
-use crate::sys::file::{FileId, FileInfo, FileSystem};
-use crate::sys::{check, retry};
+use super::file::{FileId, FileInfo};
+use super::{check, retry};
 use std::ffi::CStr;
 use std::io;
 use std::mem::MaybeUninit;
@@ -24,46 +24,33 @@ pub fn file_id(fd: RawFd) -> io::Result<FileId> {
 /// Those of `fstatat(2)`.
 pub fn file_id_at(at: RawFd, path: &CStr, follow: bool) -> io::Result<FileId> {
     let flags = if follow { 0 } else { libc::AT_SYMLINK_NOFOLLOW };
-    let mut answer = MaybeUninit::<libc::stat>::uninit();
-    retry(|| {
-        // SAFETY: a NUL-terminated path, and room for the answer; any number may be asked about.
-        check(unsafe { libc::fstatat(at, path.as_ptr(), answer.as_mut_ptr(), flags) })
-    })?;
-    // SAFETY: fstatat succeeded and filled it.
-    Ok(to_file_id(unsafe { answer.assume_init_ref() }))
+    // SAFETY: a NUL-terminated path, and room for the answer; any number may be asked about.
+    let answer = stat(|answer| unsafe { libc::fstatat(at, path.as_ptr(), answer, flags) })?;
+    Ok(to_file_id(&answer))
 }
 
-/// Returns the identity of this thread's working directory, and 0 for its mount, which is unknown.
-///
-/// # Errors
-///
-/// Those of `fstatat(2)`.
-pub fn working_directory() -> io::Result<(FileId, u64)> {
-    Ok((file_id_at(libc::AT_FDCWD, c".", true)?, 0))
-}
-
-/// Returns `Other`: the kind of file system makes no difference here.
-pub fn file_system(_fd: RawFd) -> FileSystem {
-    FileSystem::Other
-}
-
-/// Returns the properties of `fd`. There is no direct IO.
+/// Returns the properties of `fd`. The alignment of direct IO is unknown: only statx reports it.
 ///
 /// # Errors
 ///
 /// Those of `fstat(2)`.
 pub fn file_info(fd: RawFd) -> io::Result<FileInfo> {
-    let mut answer = MaybeUninit::<libc::stat>::uninit();
     // SAFETY: room for the answer; any number may be asked about.
-    retry(|| check(unsafe { libc::fstat(fd, answer.as_mut_ptr()) }))?;
-    // SAFETY: fstat succeeded and filled it.
-    let answer = unsafe { answer.assume_init() };
+    let answer = stat(|answer| unsafe { libc::fstat(fd, answer) })?;
     Ok(FileInfo {
         kind: answer.st_mode & libc::S_IFMT,
         size: answer.st_size as u64,
         dio_align: 0,
         identity: to_file_id(&answer),
     })
+}
+
+/// Makes `call`, which fills the answer when it succeeds.
+fn stat(mut call: impl FnMut(*mut libc::stat) -> i32) -> io::Result<libc::stat> {
+    let mut answer = MaybeUninit::uninit();
+    retry(|| check(call(answer.as_mut_ptr())))?;
+    // SAFETY: the call succeeded and filled it.
+    Ok(unsafe { answer.assume_init() })
 }
 
 #[allow(clippy::unnecessary_cast, reason = "the types differ between systems")]
