@@ -162,7 +162,8 @@ counters! {
     DriverCounters:
     /// Turns of the driver's loop.
     turns: u64 of Counter,
-    /// Times a caller had to wake the driver with a system call.
+    /// Times a caller had to wake the driver with a system call, or memory that the program freed
+    /// did.
     doorbell_calls: u64 of Counter,
     /// Completions that belonged to no op, late or duplicate; dropped.
     stray_completions: u64 of Counter,

@@ -90,13 +90,14 @@ impl AsyncSeek for AsyncFile {
         Ok(())
     }
 
-    /// The position, once the seek is over.
+    /// The position, once the seek is over. Without a seek it is the position if that is known, else
+    /// 0: after an append only the kernel knows it, and tokio calls this before each seek, so that
+    /// asking the kernel here would cost each of them a wait.
     fn poll_complete(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<u64>> {
         let this = self.get_mut();
         let before = this.file.lock()?.place();
         let Some(position) = this.seeks else {
             this.before = None;
-            // Behind an append nobody has sought, and tokio's seek only makes sure of that.
             return Poll::Ready(Ok(before.known().unwrap_or(0)));
         };
         let polled = this.poll_seek_to(cx, position);

@@ -272,10 +272,11 @@ impl PagePool {
         true
     }
 
-    /// Ends the watch. The driver calls this when it is awake again.
-    pub fn unwatch(&self) {
+    /// Ends the watch; returns whether it has notified. The driver calls this when it is awake
+    /// again.
+    pub fn unwatch(&self) -> bool {
         let watch = self.slabs.lock().watch.take();
-        drop(watch);
+        watch.is_none()
     }
 
     fn put_back(&self, slab: u32, first: u16, order: u8) {
