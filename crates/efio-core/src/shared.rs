@@ -159,6 +159,7 @@ impl Shared {
     pub fn stats(&self) -> Stats {
         let mut stats = self.counters.get();
         stats.calls_refused = refused::count().into();
+        stats.driver.doorbell_calls += self.pool.wake_ups() as u64;
         let open = self.table.iter();
         stats.reads_served += open.map(|slot| slot.reads_served.get()).sum::<u64>();
         stats

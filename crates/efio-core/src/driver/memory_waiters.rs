@@ -128,10 +128,10 @@ impl<B: Backend> Driver<B> {
         self.memory_waiters.watched
     }
 
-    /// After the sleep: cancels the wake-up, or counts it.
+    /// After the sleep: cancels the wake-up.
     pub fn unwatch_memory(&mut self) {
-        if self.memory_waiters.watched.take().is_some() && self.shared.pool.unwatch() {
-            self.shared.counters.driver.doorbell_calls.add(1);
+        if self.memory_waiters.watched.take().is_some() {
+            self.shared.pool.unwatch();
         }
     }
 

@@ -51,6 +51,8 @@ pub struct PagePool {
     max_slabs: usize,
     /// Bytes of allocated blocks. Written under the lock, read without it as an estimate.
     used: AtomicUsize,
+    /// See [`PagePool::wake_ups`].
+    wake_ups: AtomicUsize,
     fork_guard: ForkGuard,
 }
 
@@ -97,6 +99,7 @@ impl PagePool {
             slabs: SpinLock::new(Slabs::default()),
             max_slabs,
             used: AtomicUsize::new(0),
+            wake_ups: AtomicUsize::new(0),
             fork_guard: ForkGuard::here()?,
         });
         pool.grow()?;
@@ -272,11 +275,15 @@ impl PagePool {
         true
     }
 
-    /// Ends the watch; returns whether it has notified. The driver calls this when it is awake
-    /// again.
-    pub fn unwatch(&self) -> bool {
+    /// Returns how often returned memory had to wake the driver with a system call.
+    pub fn wake_ups(&self) -> usize {
+        self.wake_ups.load(Ordering::Relaxed)
+    }
+
+    /// Ends the watch. The driver calls this when it is awake again.
+    pub fn unwatch(&self) {
         let watch = self.slabs.lock().watch.take();
-        watch.is_none()
+        drop(watch);
     }
 
     fn put_back(&self, slab: u32, first: u16, order: u8) {
@@ -295,8 +302,9 @@ impl PagePool {
         let used = self.used();
         let watch = slabs.watch.take_if(|watch| used <= watch.used_at_most);
         drop(guard);
-        if let Some(watch) = watch {
-            watch.doorbell.notify();
+        if watch.is_some_and(|watch| watch.doorbell.notify()) {
+            // Relaxed: a count, as the statistics are.
+            self.wake_ups.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
