@@ -63,7 +63,7 @@ impl Shared {
             table: FdTable::new(config.max_files),
             pool: PagePool::new(config.memory_budget, source)?,
             inbox: Inbox::new(alarm()?),
-            events: EventQueue::new(fork_guard)?,
+            events: EventQueue::new()?,
             counters: Arc::default(),
             working_directory: WorkingDirectory::default(),
             directories: Arc::default(),

@@ -263,6 +263,30 @@ impl Engine {
         FileRef::new(&self.shared, fd)
     }
 
+    /// Returns the descriptor of the file that is open under `index`; `None` when none is. For
+    /// programs whose handles have less than the 64 bits of [`Fd::to_bits`], in C or in a script:
+    /// such a handle is the index and some bits of the generation, which are compared with those
+    /// of this descriptor.
+    ///
+    /// ```
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # fn main() -> std::io::Result<()> {
+    /// # let path = std::env::temp_dir().join(format!("efio-fd-at-{}", std::process::id()));
+    /// # std::fs::write(&path, b"hello")?;
+    /// # let engine = Engine::new()?;
+    /// let fd = engine.open(&path, &OpenOptions::new().write(true))?.into_fd();
+    /// assert_eq!(engine.fd_at(fd.index()), Some(fd));
+    /// engine.file(fd).close()?;
+    /// assert_eq!(engine.fd_at(fd.index()), None);
+    /// # drop(engine);
+    /// # std::fs::remove_file(path) }
+    /// ```
+    #[inline]
+    pub fn fd_at(&self, index: u32) -> Option<Fd> {
+        let generation = self.shared.table.get(index)?.generation();
+        (generation % 2 == 1).then(|| Fd::new(index, generation))
+    }
+
     /// Memory for positional IO: `len` zero bytes of the engine's budget, aligned for direct IO.
     /// Buffers are meant to be used again and again. This call may map memory.
     ///

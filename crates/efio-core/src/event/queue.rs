@@ -7,8 +7,10 @@ use efio_sync::EventFd;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
-/// The events of an engine, for any poll, epoll or event loop that can watch a descriptor. It stays
-/// empty in an engine with a [callback](crate::Builder::on_event).
+/// The events of an engine, for any poll, epoll or event loop that can watch a descriptor. That of
+/// [`Engine::events`](crate::Engine::events) stays empty in an engine with a
+/// [callback](crate::Builder::on_event), which may [push](Self::push) its events into queues of the
+/// program, one for each of its loops.
 ///
 /// The descriptor serves both kinds of waiting:
 ///
@@ -62,12 +64,51 @@ pub struct EventQueue {
 }
 
 impl EventQueue {
-    pub(crate) fn new(fork_guard: ForkGuard) -> io::Result<Self> {
-        let queue = SignalledQueue::new(EventFd::new()?);
-        Ok(Self { queue, fork_guard })
+    /// Creates an empty queue for events that a callback pushes.
+    ///
+    /// # Errors
+    ///
+    /// Those of eventfd(2), and `ENOMEM`.
+    ///
+    /// ```
+    /// use efio_core::{Engine, EventQueue, OpenOptions};
+    /// use std::sync::Arc;
+    ///
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let path = std::env::temp_dir().join(format!("efio-queues-{}", std::process::id()));
+    /// # std::fs::write(&path, b"hello")?;
+    /// let queues = Arc::new([EventQueue::new()?, EventQueue::new()?]); // one for each loop
+    /// let of_callback = Arc::clone(&queues);
+    /// let engine = Engine::builder()
+    ///     .on_event(move |event| of_callback[event.user_data as usize].push(event))
+    ///     .start()?;
+    /// let file = engine.open(&path, &OpenOptions::new().read(true).user_data(1))?;
+    /// let fd = file.fd();
+    /// file.wait_closed(Duration::from_secs(10))?;
+    /// # engine.shutdown(Duration::from_secs(10))?; // the callback has run
+    /// let event = queues[1].try_next().expect("it was opened");
+    /// assert_eq!((event.fd, event.user_data), (fd, 1));
+    /// assert_eq!(queues[0].try_next(), None);
+    /// # std::fs::remove_file(path) }
+    /// ```
+    pub fn new() -> io::Result<Self> {
+        Ok(Self {
+            queue: SignalledQueue::new(EventFd::new()?),
+            fork_guard: ForkGuard::here()?,
+        })
     }
 
-    pub(crate) fn push(&self, event: Event) {
+    /// Adds an event; see [`new`](Self::new). Without memory it waits for some: no event is lost.
+    /// In a forked child it does nothing.
+    pub fn push(&self, event: Event) {
+        if !self.fork_guard.is_child() {
+            self.put(event);
+        }
+    }
+
+    /// [`push`](Self::push) for the driver, which no child has.
+    pub(crate) fn put(&self, event: Event) {
         self.queue.push(event);
     }
 

@@ -45,7 +45,7 @@ impl Outbox {
             self.events.push(event);
         } else {
             self.pushed += 1;
-            queue.push(event);
+            queue.put(event);
         }
     }
 
