@@ -358,8 +358,8 @@ int ef_close_immediate(int fd);
 
 /**
  * Returns the result of a close: 0, or -1: EAGAIN while it is pending, EINVAL when the file is
- * open, EBADF for a number that was never given out, else the first error of the file. The result
- * stays until the number is given to another file.
+ * open, EBADF for any other number, else the first error of the file. The results of the last
+ * closes are kept, as many as files may be open at once.
  */
 int ef_close_status(int fd);
 

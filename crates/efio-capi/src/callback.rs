@@ -5,6 +5,7 @@
 //! which starts when the first function is set.
 
 use crate::cancel::CancelGuard;
+use crate::event::Operation;
 use crate::ffi::error;
 use crate::forked::ForkGuard;
 use crate::library::check_process;
@@ -14,8 +15,8 @@ use efio_sync::Parker;
 use std::cell::Cell;
 use std::ffi::{c_int, c_void};
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError, mpsc};
 use std::thread::{self, JoinHandle};
 
 /// The function of the process.
@@ -140,33 +141,20 @@ impl Subscription {
     }
 }
 
-type Sender = inbox::Sender<(c_int, c_int), SegQueue<(c_int, c_int)>, Parker>;
+/// What the thread is sent.
+enum Message {
+    /// Call the function.
+    Call(c_int, Operation),
+    /// Confirm that all calls before were made.
+    Settle(mpsc::Sender<()>),
+}
+
+type MessageSender = inbox::Sender<Message, SegQueue<Message>, Parker>;
 
 /// The thread that runs the callback. It starts when the first function is set.
 pub struct Caller {
-    started: OnceLock<Sender>,
+    started: OnceLock<MessageSender>,
     thread: Mutex<Option<JoinHandle<()>>>,
-    /// Calls that were sent to the thread. Only the driver adds to it.
-    sent: AtomicU64,
-    done: Arc<Done>,
-}
-
-/// The number of calls that the thread has made.
-#[derive(Default)]
-struct Done {
-    count: Mutex<u64>,
-    more: Condvar,
-}
-
-impl Done {
-    fn count(&self) -> MutexGuard<'_, u64> {
-        self.count.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn one_more(&self) {
-        *self.count() += 1;
-        self.more.notify_all();
-    }
 }
 
 impl Caller {
@@ -175,8 +163,6 @@ impl Caller {
         Self {
             started: OnceLock::new(),
             thread: Mutex::new(None),
-            sent: AtomicU64::new(0),
-            done: Arc::default(),
         }
     }
 
@@ -191,7 +177,6 @@ impl Caller {
             return Ok(());
         }
         let (sender, mut receiver) = inbox::new(SegQueue::new(), Parker::new());
-        let done = Arc::clone(&self.done);
         let handle = thread::Builder::new()
             .name("efio-callback".into())
             .stack_size(signals::stack_size())
@@ -204,9 +189,14 @@ impl Caller {
                 while let Some(first) = receiver.recv() {
                     let mut next = Some(first);
                     program.run(|| {
-                        while let Some((number, operation)) = next {
-                            SUBSCRIPTION.call(number, operation, &fork);
-                            done.one_more();
+                        while let Some(message) = next {
+                            match message {
+                                Message::Call(number, operation) => {
+                                    SUBSCRIPTION.call(number, operation as c_int, &fork);
+                                }
+                                // That is all that `settle` waits for.
+                                Message::Settle(confirm) => drop(confirm),
+                            }
                             next = receiver.try_recv();
                         }
                     });
@@ -217,33 +207,25 @@ impl Caller {
     }
 
     /// Queues a call of the function, if one is set.
-    pub fn enqueue(&self, number: c_int, operation: c_int) {
+    pub fn enqueue(&self, number: c_int, operation: Operation) {
         if let Some(sender) = self.started.get() {
             if SUBSCRIPTION.is_wanted() {
-                // Release: pairs with `settle`.
-                self.sent.fetch_add(1, Ordering::Release);
-                if sender.send((number, operation)).is_err() {
-                    // After `stop`, or without memory: `settle` does not wait for it.
-                    self.done.one_more();
-                }
+                // Fails after `stop`, and without memory: the call is lost.
+                let _ = sender.send(Message::Call(number, operation));
             }
         }
     }
 
     /// Waits until all queued calls were made. The callback itself does not wait.
     pub fn settle(&self) {
-        if is_callback_thread() {
+        let Some(sender) = self.started.get() else {
             return;
-        }
-        // Acquire: pairs with `enqueue`.
-        let sent = self.sent.load(Ordering::Acquire);
-        let mut count = self.done.count();
-        while *count < sent {
-            count = self
-                .done
-                .more
-                .wait(count)
-                .unwrap_or_else(PoisonError::into_inner);
+        };
+        if !is_callback_thread() {
+            let (confirm, settled) = mpsc::channel();
+            let _ = sender.send(Message::Settle(confirm));
+            // The sender is dropped, here if it was not sent.
+            let _ = settled.recv();
         }
     }
 

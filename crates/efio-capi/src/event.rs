@@ -1,6 +1,6 @@
 //! Events as C sees them.
 
-use efio_core::{Buffer, Completed, EventKind};
+use efio_core::{Completed, Errno, EventKind};
 use std::ffi::c_int;
 
 /// The operation codes of the callback, as in the original.
@@ -55,22 +55,6 @@ pub struct Event {
     pub user_data: u64,
 }
 
-/// An event in the queue of `ef_next_event`.
-pub struct QueuedEvent {
-    /// The event as C gets it.
-    pub event: Event,
-    /// Bytes that are copied when C takes it.
-    pub delivery: Option<Delivery>,
-}
-
-/// Bytes of an `ef_read_at` and their destination. `ef_next_event` copies them, on the program's
-/// thread.
-pub struct Delivery {
-    to: Destination,
-    len: usize,
-    buffer: Buffer,
-}
-
 /// The memory of C that an `ef_read_at` fills.
 #[derive(Clone, Copy)]
 pub struct Destination(pub *mut u8);
@@ -86,88 +70,52 @@ pub struct Pending {
     pub to: Option<Destination>,
 }
 
-impl Delivery {
-    /// Copies the bytes.
-    pub fn deliver(self) {
-        let bytes = &self.buffer[..self.len];
-        // SAFETY: C promised `ef_read_at` that memory until its event is taken, which is now, and
-        // `len` is at most what it asked for.
-        unsafe {
-            self.to
-                .0
-                .copy_from_nonoverlapping(bytes.as_ptr(), bytes.len())
+impl Event {
+    /// Makes what C gets for an event of the file `number`. Copies the bytes of an `ef_read_at`:
+    /// this is the program's thread. `pending` takes the op that a token of the engine stands for.
+    pub fn new(
+        number: c_int,
+        event: efio_core::Event,
+        pending: impl FnOnce(u64) -> Option<Pending>,
+    ) -> Self {
+        let of_errno = |result: Result<(), Errno>| result.err().map_or(0, |errno| errno.0);
+        let (kind, error, value, token) = match event.kind {
+            EventKind::Opened => (Kind::Opened, 0, 0, 0),
+            EventKind::Readable => (Kind::Readable, 0, 0, 0),
+            EventKind::Closed { result } => (Kind::Closed, of_errno(result), 0, 0),
+            EventKind::Synced { upto } => (Kind::Synced, 0, upto, 0),
+            EventKind::Failed(failure) => (Kind::Failed, failure.errno.0, failure.offset, 0),
+            EventKind::Truncated { len } => (Kind::Truncated, 0, len, 0),
+            EventKind::Completed(completed) => {
+                let pending = pending(completed.token);
+                let token = pending.as_ref().map_or(0, |pending| pending.token);
+                if let Some(to) = pending.and_then(|pending| pending.to) {
+                    to.fill(&completed);
+                }
+                let len = completed.result.unwrap_or(0);
+                let errno = of_errno(completed.result.map(drop));
+                (Kind::Completed, errno, len as u64, token)
+            }
+            // Writable, and kinds of a later engine: C tries its calls again.
+            _ => (Kind::Writable, 0, 0, 0),
         };
+        Self {
+            fd: number,
+            kind: kind as c_int,
+            error,
+            value,
+            token,
+            user_data: event.user_data,
+        }
     }
 }
 
-/// Makes the event that C gets for `kind` of the file `number` with C's `user_data`. `pending` takes
-/// the op out that a token of the engine stands for.
-pub fn queued_event(
-    number: c_int,
-    user_data: u64,
-    kind: EventKind,
-    pending: impl FnOnce(u64) -> Option<Pending>,
-) -> QueuedEvent {
-    let mut event = Event {
-        fd: number,
-        kind: 0,
-        error: 0,
-        value: 0,
-        token: 0,
-        user_data,
-    };
-    let mut delivery = None;
-    event.kind = match kind {
-        EventKind::Opened => Kind::Opened,
-        EventKind::Readable => Kind::Readable,
-        EventKind::Closed { result } => {
-            event.error = result.err().map_or(0, |errno| errno.0);
-            Kind::Closed
-        }
-        EventKind::Synced { upto } => {
-            event.value = upto;
-            Kind::Synced
-        }
-        EventKind::Failed(failure) => {
-            event.error = failure.errno.0;
-            event.value = failure.offset;
-            Kind::Failed
-        }
-        EventKind::Completed(completed) => {
-            if let Some(pending) = pending(completed.token) {
-                event.token = pending.token;
-                delivery = completion(&mut event, completed, pending.to);
-            }
-            Kind::Completed
-        }
-        EventKind::Truncated { len } => {
-            event.value = len;
-            Kind::Truncated
-        }
-        // Writable, and kinds of a later engine: C tries its calls again.
-        _ => Kind::Writable,
-    } as c_int;
-    QueuedEvent { event, delivery }
-}
-
-/// Fills in the result of an op; returns the bytes that are to be copied.
-fn completion(
-    event: &mut Event,
-    completed: Completed,
-    to: Option<Destination>,
-) -> Option<Delivery> {
-    match completed.result {
-        Ok(len) => {
-            event.value = len as u64;
-            to.map(|to| Delivery {
-                to,
-                len,
-                buffer: completed.buffer,
-            })
-        }
-        Err(errno) => {
-            event.error = errno.0;
-            None
-        }
+impl Destination {
+    /// Copies the bytes of a read.
+    fn fill(self, completed: &Completed) {
+        let bytes = &completed.buffer[..completed.result.unwrap_or(0)];
+        // SAFETY: C promised `ef_read_at` that memory until its event is taken, which is now, and
+        // the length is at most what it asked for.
+        unsafe { self.0.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
     }
 }

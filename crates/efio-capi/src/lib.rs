@@ -4,9 +4,10 @@
 //!  C program ─► api (one function per entry) ─► ffi: no panic out, errors are errno
 //!                 │                               │
 //!                 ├─ locks, queue, stream         ├─ rundown ─► Library { Engine, Dispatch }
-//!                 │                               └─ descriptors: int ─► Fd
+//!                 │                               └─ numbers: int ◄─► Fd
 //!  callback ◄─ caller thread ◄───────┐
-//!  ef_next_event ◄── event_queue ◄───┴─ dispatch ◄─ events of the engine's driver
+//!  ef_next_event ◄─ EventQueue ◄─────┼─ dispatch ◄─ events of the engine's driver
+//!  ef_close_status ◄─ closes ◄───────┘
 //! ```
 //!
 //! cbindgen makes the header `include/efio.h` from `api`; `tests/header.rs` keeps the two in step.
@@ -16,15 +17,14 @@
 mod api;
 mod callback;
 mod cancel;
-mod descriptors;
+mod closes;
 mod dispatch;
 mod event;
-mod event_queue;
 mod ffi;
 mod flags;
 mod forked;
 mod library;
+mod numbers;
 mod options;
 mod rundown;
-mod segments;
 mod signals;

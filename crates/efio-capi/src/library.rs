@@ -1,10 +1,11 @@
 //! The one engine of the process, and the access of calls to it.
 
 use crate::callback::{SUBSCRIPTION, is_callback_thread};
-use crate::descriptors::{DESCRIPTORS, Descriptor};
+use crate::closes::Closer;
 use crate::dispatch::Dispatch;
 use crate::ffi::error;
 use crate::forked::ForkGuard;
+use crate::numbers::Numbers;
 use crate::options::Options;
 use crate::rundown::{Rundown, RundownGuard};
 use efio_core::{Engine, FileRef, ShutdownReport};
@@ -36,10 +37,9 @@ pub struct Library {
     pub engine: Engine,
     /// The dispatch of its events.
     pub dispatch: Arc<Dispatch>,
-    /// The number of files that may be open at once.
-    pub max_files: u32,
-    /// Whether a close makes the file durable.
-    pub durable_close: bool,
+    /// The numbers of its files.
+    pub numbers: Numbers,
+    durable_close: bool,
 }
 
 /// The running engine.
@@ -72,21 +72,10 @@ pub fn check_process() -> io::Result<()> {
         .map_or(Ok(()), |library| library.fork.check())
 }
 
-/// The running engine and a descriptor.
-///
-/// # Errors
-///
-/// Those of [`library`]; `EBADF` for a number that was never given out.
-#[inline]
-pub fn descriptor(
-    number: c_int,
-) -> io::Result<(RundownGuard<'static, Library>, &'static Descriptor)> {
-    Ok((library()?, DESCRIPTORS.get(number)?))
-}
-
 impl Library {
     fn start(options: &Options) -> io::Result<Self> {
-        let dispatch = Arc::new(Dispatch::new()?);
+        let numbers = Numbers::new(options.max_files());
+        let dispatch = Arc::new(Dispatch::new(numbers, options.max_files())?);
         let of_driver = Arc::clone(&dispatch);
         let engine = options
             .builder()
@@ -101,23 +90,38 @@ impl Library {
             fork: ForkGuard::new(),
             engine,
             dispatch,
-            max_files: options.max_files(),
+            numbers,
             durable_close: options.durable_close(),
         })
     }
 
-    /// Returns the file that a descriptor names; its calls give `EBADF` when it is closed.
-    pub fn file(&self, descriptor: &Descriptor) -> FileRef<'_> {
-        self.engine.file(descriptor.fd())
+    /// Returns the open file of a number.
+    ///
+    /// # Errors
+    ///
+    /// `EBADF` for a number without one.
+    #[inline]
+    pub fn file(&self, number: c_int) -> io::Result<FileRef<'_>> {
+        let fd = self.numbers.find(&self.engine, number);
+        fd.map(|fd| self.engine.file(fd))
+            .ok_or_else(|| error(libc::EBADF))
     }
 
-    /// Closes a file whose close the caller has [claimed](Descriptor::claim_close).
-    pub fn close(&self, descriptor: &Descriptor) -> io::Result<()> {
-        if self.durable_close {
-            self.file(descriptor).close_sync()
-        } else {
-            self.file(descriptor).close()
-        }
+    /// Closes the file of a number. Returns its error if it has failed before; it is closed all the
+    /// same.
+    ///
+    /// # Errors
+    ///
+    /// `EBADF`: there is nothing to close.
+    pub fn close(&self, number: c_int, closer: Closer) -> io::Result<io::Result<()>> {
+        self.dispatch.closes.begin(number, closer, || {
+            let file = self.file(number)?;
+            Ok(if self.durable_close {
+                file.close_sync()
+            } else {
+                file.close()
+            })
+        })
     }
 }
 
@@ -203,9 +207,8 @@ pub fn stop(timeout: Duration) -> io::Result<ShutdownReport> {
     } = *library;
     let mut report = engine.shutdown(timeout);
     dispatch.caller.stop();
-    DESCRIPTORS.close_all();
     if let Ok(report) = &mut report {
-        dispatch.remove_reported(report);
+        dispatch.closes.remove_reported(report);
     }
     report
 }

@@ -2,7 +2,7 @@
 
 use crate::event::{Destination, Pending};
 use crate::ffi::{bytes, bytes_mut, enter, error};
-use crate::library::descriptor;
+use crate::library::library;
 use efio_core::{Buffer, SubmitError};
 use std::ffi::{c_int, c_void};
 use std::io;
@@ -28,7 +28,8 @@ pub unsafe extern "C" fn ef_read_at(
     token: u64,
 ) -> c_int {
     enter(|| {
-        let (library, descriptor) = descriptor(fd)?;
+        let library = library()?;
+        let file = library.file(fd)?;
         // SAFETY: the promises of C, see the module above.
         let to = unsafe { bytes_mut(buf, nbyte) }?;
         check_len(nbyte)?;
@@ -37,7 +38,6 @@ pub unsafe extern "C" fn ef_read_at(
             to: Some(Destination(to.as_mut_ptr())),
         };
         let buffer = library.engine.buffer(nbyte)?;
-        let file = library.file(descriptor);
         library.dispatch.begin_at(pending, |token| {
             let started = file.read_at(offset, buffer, token);
             started.map_err(refusal)
@@ -59,14 +59,14 @@ pub unsafe extern "C" fn ef_write_at(
     token: u64,
 ) -> c_int {
     enter(|| {
-        let (library, descriptor) = descriptor(fd)?;
+        let library = library()?;
+        let file = library.file(fd)?;
         // SAFETY: the promises of C, see the module above.
         let from = unsafe { bytes(buf, nbyte) }?;
         check_len(nbyte)?;
         let mut buffer = library.engine.buffer(nbyte)?;
         buffer.copy_from_slice(from);
         let pending = Pending { token, to: None };
-        let file = library.file(descriptor);
         library.dispatch.begin_at(pending, |token| {
             let started = file.write_at(offset, buffer, token);
             started.map_err(refusal)
@@ -81,8 +81,8 @@ pub unsafe extern "C" fn ef_write_at(
 #[unsafe(no_mangle)]
 pub extern "C" fn ef_truncate(fd: c_int, len: u64) -> c_int {
     enter(|| {
-        let (library, descriptor) = descriptor(fd)?;
-        library.file(descriptor).set_len(len)?;
+        let library = library()?;
+        library.file(fd)?.set_len(len)?;
         Ok(0)
     })
 }

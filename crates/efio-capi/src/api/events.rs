@@ -69,14 +69,11 @@ pub unsafe extern "C" fn ef_next_event(event: *mut Event) -> c_int {
         if event.is_null() {
             return Err(error(libc::EINVAL));
         }
-        let Some(queued) = library.dispatch.next() else {
+        let Some(next) = library.dispatch.next() else {
             return Ok(0);
         };
-        if let Some(delivery) = queued.delivery {
-            delivery.deliver();
-        }
         // SAFETY: not null, and the promises of C.
-        unsafe { event.write(queued.event) };
+        unsafe { event.write(next) };
         Ok(1)
     })
 }

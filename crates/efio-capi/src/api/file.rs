@@ -1,11 +1,11 @@
 //! Reading, writing, and the state of a file.
 
 use crate::ffi::{bytes, bytes_mut, enter, error, put, set_errno};
-use crate::library::descriptor;
-use efio_core::NameState;
+use crate::library::library;
+use efio_core::{NameState, Readiness};
 use libc::ssize_t;
 use std::ffi::{c_int, c_void};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Write};
 
 /// The progress of the bytes of a file. Counts, not offsets: accepted >= written >= durable.
 #[derive(Clone, Copy)]
@@ -43,10 +43,11 @@ pub enum Name {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ef_read(fd: c_int, buf: *mut c_void, nbyte: usize) -> ssize_t {
     enter(|| {
-        let (library, descriptor) = descriptor(fd)?;
+        let library = library()?;
+        let file = library.file(fd)?;
         // SAFETY: the promises of C, see the module above.
         let buf = unsafe { bytes_mut(buf, nbyte) }?;
-        let count = library.file(descriptor).read(buf)?;
+        let count = file.read(buf)?;
         Ok(count as isize)
     })
 }
@@ -56,8 +57,8 @@ pub unsafe extern "C" fn ef_read(fd: c_int, buf: *mut c_void, nbyte: usize) -> s
 #[unsafe(no_mangle)]
 pub extern "C" fn ef_file_ready_for_read(fd: c_int) -> ssize_t {
     enter(|| {
-        let (library, descriptor) = descriptor(fd)?;
-        let count = library.file(descriptor).available()?;
+        let library = library()?;
+        let count = library.file(fd)?.available()?;
         Ok(isize::from(count > 0))
     })
 }
@@ -70,10 +71,11 @@ pub extern "C" fn ef_file_ready_for_read(fd: c_int) -> ssize_t {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ef_write(fd: c_int, buf: *const c_void, nbyte: usize) -> ssize_t {
     enter(|| {
-        let (library, descriptor) = descriptor(fd)?;
+        let library = library()?;
+        let file = library.file(fd)?;
         // SAFETY: the promises of C, see the module above.
         let buf = unsafe { bytes(buf, nbyte) }?;
-        match library.file(descriptor).write(buf) {
+        match file.write(buf) {
             Ok(count) => Ok(count as isize),
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 set_errno(libc::EAGAIN);
@@ -90,18 +92,19 @@ pub unsafe extern "C" fn ef_write(fd: c_int, buf: *const c_void, nbyte: usize) -
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ef_write_all(fd: c_int, buf: *const c_void, nbyte: usize) -> ssize_t {
     enter(|| {
-        let (library, descriptor) = descriptor(fd)?;
+        let library = library()?;
+        let file = library.file(fd)?;
         // SAFETY: the promises of C, see the module above.
         let buf = unsafe { bytes(buf, nbyte) }?;
-        let file = library.file(descriptor);
         let mut count = 0;
         while count < buf.len() {
-            let accepted = library
-                .dispatch
-                .wait_for(|| match file.write(&buf[count..]) {
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => None,
-                    result => Some(result),
-                });
+            let rest = &buf[count..];
+            let accepted = match file.write(rest) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    file.blocking(None).write(rest)
+                }
+                result => result,
+            };
             match accepted {
                 Ok(more) => count += more,
                 // The next call gives the error.
@@ -119,13 +122,16 @@ pub unsafe extern "C" fn ef_write_all(fd: c_int, buf: *const c_void, nbyte: usiz
 #[unsafe(no_mangle)]
 pub extern "C" fn ef_poll(fd: c_int) -> c_int {
     enter(|| {
-        let (library, descriptor) = descriptor(fd)?;
-        let file = library.file(descriptor);
+        let library = library()?;
+        let file = library.file(fd)?;
         file.open_status()?;
         let mut ready = file.readiness()?;
-        if !ready.readable && !descriptor.is_writable() {
-            let found = file.available();
-            ready.readable = !found.is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
+        let fails_with = |result: io::Result<usize>, errno| {
+            result.is_err_and(|error| error.raw_os_error() == Some(errno))
+        };
+        // A write of no bytes fails when the file is open for reading only.
+        if ready == Readiness::default() && fails_with(file.write(&[]), libc::EBADF) {
+            ready.readable = !fails_with(file.available(), libc::EAGAIN);
         }
         Ok(c_int::from(ready.writable) + 2 * c_int::from(ready.readable))
     })
@@ -145,8 +151,8 @@ pub extern "C" fn ef_sync(fd: c_int) -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ef_sync_mark(fd: c_int, mark: *mut u64) -> c_int {
     enter(|| {
-        let (library, descriptor) = descriptor(fd)?;
-        let upto = library.file(descriptor).sync()?;
+        let library = library()?;
+        let upto = library.file(fd)?.sync()?;
         // SAFETY: the promises of C, see the module above.
         unsafe { put(mark, upto) };
         Ok(0)
@@ -157,11 +163,11 @@ pub unsafe extern "C" fn ef_sync_mark(fd: c_int, mark: *mut u64) -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ef_get_progress(fd: c_int, progress: *mut Progress) -> c_int {
     enter(|| {
-        let (library, descriptor) = descriptor(fd)?;
+        let library = library()?;
         if progress.is_null() {
             return Err(error(libc::EINVAL));
         }
-        let marks = library.file(descriptor).progress()?;
+        let marks = library.file(fd)?.progress()?;
         let marks = Progress {
             accepted: marks.accepted,
             written: marks.written,
@@ -180,8 +186,8 @@ pub unsafe extern "C" fn ef_get_progress(fd: c_int, progress: *mut Progress) -> 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ef_error(fd: c_int, lost_from: *mut u64) -> c_int {
     enter(|| {
-        let (library, descriptor) = descriptor(fd)?;
-        let Some(failure) = library.file(descriptor).failure()? else {
+        let library = library()?;
+        let Some(failure) = library.file(fd)?.failure()? else {
             return Ok(0);
         };
         // SAFETY: the promises of C, see the module above.
@@ -198,8 +204,8 @@ pub unsafe extern "C" fn ef_error(fd: c_int, lost_from: *mut u64) -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ef_name_state(fd: c_int, error: *mut c_int) -> c_int {
     enter(|| {
-        let (library, descriptor) = descriptor(fd)?;
-        let state = library.file(descriptor).stats()?.name;
+        let library = library()?;
+        let state = library.file(fd)?.stats()?.name;
         let (name, errno) = match state {
             NameState::NotNew => (Name::NotNew, 0),
             NameState::Pending => (Name::Pending, 0),
@@ -220,8 +226,8 @@ pub unsafe extern "C" fn ef_name_state(fd: c_int, error: *mut c_int) -> c_int {
 #[unsafe(no_mangle)]
 pub extern "C" fn ef_seek(fd: c_int, position: u64) -> c_int {
     enter(|| -> io::Result<c_int> {
-        let (library, descriptor) = descriptor(fd)?;
-        library.file(descriptor).set_position(position)?;
+        let library = library()?;
+        library.file(fd)?.set_position(position)?;
         Ok(0)
     })
 }

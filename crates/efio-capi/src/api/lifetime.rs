@@ -1,11 +1,12 @@
 //! Open and close.
 
-use crate::descriptors::CloseState;
+use crate::closes::Closer;
 use crate::ffi::{self, enter, error};
 use crate::flags;
-use crate::library::{descriptor, library};
+use crate::library::library;
+use efio_core::Errno;
 use std::ffi::{c_char, c_int, c_uint};
-use std::io;
+use std::sync::mpsc;
 
 /// Opens a file. Returns a descriptor at once; the kernel opens the file in the background, and
 /// ef_open_status has the result. Writes are accepted meanwhile. `mode` is used when `oflag` has
@@ -32,10 +33,9 @@ pub unsafe extern "C" fn ef_open_user_data(
         let library = library()?;
         // SAFETY: the promises of C, see the module above.
         let path = unsafe { ffi::path(path) }?;
-        let (options, writable) = flags::options(oflag, mode)?;
-        let options = options.user_data(user_data);
-        let open = || Ok(library.engine.open(path, &options)?.into_fd());
-        library.dispatch.register(library.max_files, writable, open)
+        let options = flags::options(oflag, mode)?.user_data(user_data);
+        let fd = library.engine.open(path, &options)?.into_fd();
+        Ok(library.numbers.issue(fd))
     })
 }
 
@@ -44,16 +44,13 @@ pub unsafe extern "C" fn ef_open_user_data(
 #[unsafe(no_mangle)]
 pub extern "C" fn ef_open_status(fd: c_int) -> c_int {
     enter(|| {
-        let (library, descriptor) = descriptor(fd)?;
-        match library.file(descriptor).open_status() {
+        let library = library()?;
+        match library.file(fd)?.open_status() {
             Ok(true) => Ok(fd),
             Ok(false) => Err(error(libc::EAGAIN)),
             Err(refused) => {
-                let names_a_file = library.file(descriptor).failure().is_ok();
-                if names_a_file && descriptor.claim_close(true) {
-                    // It returns the same error once more.
-                    let _ = library.close(descriptor);
-                }
+                // Another call may have closed it; else this one returns the same error once more.
+                let _ = library.close(fd, Closer::Library);
                 Err(refused)
             }
         }
@@ -65,13 +62,7 @@ pub extern "C" fn ef_open_status(fd: c_int) -> c_int {
 /// failed before; it is closed all the same. EBADF: it was closed before.
 #[unsafe(no_mangle)]
 pub extern "C" fn ef_close(fd: c_int) -> c_int {
-    enter(|| {
-        let (library, descriptor) = descriptor(fd)?;
-        if !descriptor.claim_close(false) {
-            return Err(error(libc::EBADF));
-        }
-        library.close(descriptor).map(|()| 0)
-    })
+    enter(|| library()?.close(fd, Closer::Program)?.map(|()| 0))
 }
 
 /// Closes the file, waits until that is done and the callback was called. Returns 0 when every
@@ -80,33 +71,27 @@ pub extern "C" fn ef_close(fd: c_int) -> c_int {
 #[unsafe(no_mangle)]
 pub extern "C" fn ef_close_immediate(fd: c_int) -> c_int {
     enter(|| {
-        let (library, descriptor) = descriptor(fd)?;
-        if !descriptor.claim_close(false) {
-            return Err(error(libc::EBADF));
-        }
-        let close = || library.close(descriptor);
-        library.dispatch.close_and_wait(descriptor.fd(), close)?;
+        let library = library()?;
+        let (sender, closed) = mpsc::channel();
+        // The result has the error of a file that has failed before.
+        let _ = library.close(fd, Closer::Waiting(sender))?;
+        let result = closed.recv().unwrap_or(Err(Errno(libc::EIO)));
+        library.dispatch.caller.settle();
+        result?;
         Ok(0)
     })
 }
 
 /// Returns the result of a close: 0, or -1: EAGAIN while it is pending, EINVAL when the file is
-/// open, EBADF for a number that was never given out, else the first error of the file. The result
-/// stays until the number is given to another file.
+/// open, EBADF for any other number, else the first error of the file. The results of the last
+/// closes are kept, as many as files may be open at once.
 #[unsafe(no_mangle)]
 pub extern "C" fn ef_close_status(fd: c_int) -> c_int {
     enter(|| {
-        let (library, descriptor) = descriptor(fd)?;
-        match descriptor.close_state() {
-            CloseState::Closed(result) => {
-                if result.is_err() {
-                    library.dispatch.mark_reported(descriptor.fd());
-                }
-                result.map(|()| 0).map_err(io::Error::from)
-            }
-            CloseState::Closing => Err(error(libc::EAGAIN)),
-            CloseState::Open => Err(error(libc::EINVAL)),
-            CloseState::Unknown => Err(error(libc::EBADF)),
+        let library = library()?;
+        if library.file(fd).is_ok() {
+            return Err(error(libc::EINVAL));
         }
+        library.dispatch.closes.status(fd).map(|()| 0)
     })
 }

@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 /* Milliseconds after which a wait fails, on a busy machine as well. */
@@ -210,6 +211,33 @@ static void stale_and_invalid_descriptors(void)
     FAILS(ef_next_event(NULL), EINVAL);
     FAILS(ef_seek(other, (uint64_t)-1), EINVAL);
     CHECK(ef_close_immediate(other) == 0);
+}
+
+/* Many files after each other: no number of one names another, and each close has its result. */
+static void stale_numbers(void)
+{
+    enum { FILES = 300 };
+    int fds[FILES];
+    for (int i = 0; i < FILES; i++) {
+        fds[i] = ef_open(path_of(i % 3 ? "stale" : "missing"), O_RDWR);
+        if (i % 2) {
+            CHECK(closed(fds[i]) == -1 && errno == EINVAL);
+            opened(fds[i]); /* closes it after a failed open */
+        }
+        ef_close(fds[i]);
+        if (i % 5) {
+            closed(fds[i]);
+        }
+    }
+    int last = ef_open(path_of("stale"), O_RDWR);
+    CHECK(opened(last) == last);
+    for (int i = 0; i < FILES; i++) {
+        CHECK(fds[i] >= 0 && fds[i] != last);
+        FAILS(ef_write(fds[i], "stale", 5), EBADF);
+        FAILS(ef_close(fds[i]), EBADF);
+        CHECK(i % 3 ? closed(fds[i]) == 0 : closed(fds[i]) == -1 && errno == ENOENT);
+    }
+    CHECK(ef_close_immediate(last) == 0);
 }
 
 static void opens_that_fail(void)
@@ -560,6 +588,40 @@ static void forked_child(void)
     CHECK(ef_close_immediate(fd) == 0);
 }
 
+enum { MUCH = 32 << 20 };
+
+static void *write_much(void *fd)
+{
+    char *bytes = (char *)calloc(1, MUCH);
+    ssize_t count = 0, all = 0;
+    while ((count = ef_write(*(int *)fd, bytes, MUCH)) == MUCH) {
+        all += count;
+    }
+    CHECK(count >= 0 || errno == EBADF);
+    free(bytes);
+    return (void *)(all + (count > 0 ? count : 0));
+}
+
+/* A write waits for room, until all is accepted or the file is closed by another thread. */
+static void writes_that_wait(void)
+{
+    pthread_t thread;
+    void *count;
+    struct stat st;
+    char *path = path_of("much");
+    int fd = ef_open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    CHECK(pthread_create(&thread, NULL, write_much, &fd) == 0);
+    struct ef_progress progress = {0, 0, 0};
+    for (int i = 0; i < TIMEOUT_MS && progress.accepted < MUCH + MUCH / 2; i++) {
+        CHECK(ef_get_progress(fd, &progress) == 0);
+        usleep(1000);
+    }
+    CHECK(ef_close_immediate(fd) == 0);
+    CHECK(pthread_join(thread, &count) == 0);
+    CHECK((size_t)count > MUCH && stat(path, &st) == 0 && (size_t)st.st_size == (size_t)count);
+    remove(path);
+}
+
 static void shutdown_and_again(void)
 {
     uint64_t unwritten = 1;
@@ -578,16 +640,24 @@ static void shutdown_and_again(void)
     CHECK(memcmp(text, "kept", 4) == 0);
     fclose(file);
 
-    /* With two files at once, both numbers are new before an old one is used again. */
+    /* Two files at once. */
     CHECK(ef_set_option(EF_OPTION_MAX_FILES, 2) == 0);
+    CHECK(ef_set_option(EF_OPTION_MEMORY_BUDGET, 4 << 20) == 0);
     CHECK(ef_init() == 0);
     FAILS(ef_write(left, "lost", 4), EBADF);
     int one = ef_open(path_of("one"), O_RDWR | O_CREAT, 0600);
     int two = ef_open(path_of("two"), O_RDWR | O_CREAT, 0600);
     CHECK(one >= 0 && two >= 0 && one != two);
+    /* No number of the first engine names one of these, of its first thousand or the last. */
+    for (int number = 0; number < 1000; number++) {
+        FAILS(ef_close(number), EBADF);
+    }
+    FAILS(ef_close(left), EBADF);
+    FAILS(ef_close_status(left), EBADF);
     FAILS(ef_open(path_of("three"), O_RDWR | O_CREAT, 0600), EMFILE);
     CHECK(ef_close_immediate(one) == 0);
     CHECK(ef_close_immediate(two) == 0);
+    writes_that_wait();
     CHECK(ef_shutdown(10000, NULL) == 0);
 }
 
@@ -604,6 +674,7 @@ int main(int argc, char **argv)
     thousand_files();
     write_errors();
     stale_and_invalid_descriptors();
+    stale_numbers();
     opens_that_fail();
     readiness();
     callbacks();
