@@ -1,10 +1,10 @@
-//! Events: what became ready, and how whoever waits for it is notified.
+//! Events: what became ready, and how the program is notified of it.
 //!
 //! ```text
-//!                 ┌─ queue.rs: at once, for any thread to take; an eventfd says that some wait
+//!                 ┌─ queue.rs: pushed at once, for any thread to take; an eventfd is readable
 //!  driver ── emit ┤
-//!     │           └─ sink.rs: kept until the turn is over, then handed to the callback in order
-//!     └───── wake ── sink.rs: wakers out of the slot, woken at the end of the turn as well
+//!     │           └─ sink.rs: kept until the turn is over, then passed to the callback in order
+//!     └───── wake ── sink.rs: wakers of the slot, woken at the end of the turn as well
 //! ```
 
 mod queue;

@@ -112,7 +112,7 @@ impl EventQueue {
         self.queue.push(event);
     }
 
-    /// How many events wait.
+    /// Returns how many events are available.
     pub(crate) fn count(&self) -> usize {
         self.queue.count()
     }
@@ -148,7 +148,7 @@ impl EventQueue {
         self.queue.next()
     }
 
-    /// All events that wait now, oldest first; ends when [`try_next`](Self::try_next) gives `None`.
+    /// Takes the available events, oldest first, until [`try_next`](Self::try_next) returns `None`.
     ///
     /// ```
     /// use efio_core::EventKind;

@@ -1,9 +1,9 @@
-//! What the driver hands out when a turn is over: events for a callback, and wake-ups of tasks.
+//! What the driver delivers when a turn is over: events for a callback, and wake-ups of tasks.
 //!
-//! In the middle of a turn a file is taken out of the driver's table and its plans are half way
-//! through something. After it nothing is borrowed and no lock is held, so the callback may call
-//! anything of efio (F46), and so may the code behind a waker: their calls leave their wishes at
-//! the driver's door like those of any thread, and the driver looks there again before it sleeps.
+//! During a turn the driver has a file out of its table, and has changed only some of its plans.
+//! After the turn nothing is borrowed and no lock is held. So the callback may call anything of
+//! efio (F46), and so may the code of a waker. The driver gets their requests through its inbox, as
+//! those of any thread, and checks the inbox again before it sleeps.
 
 use super::{Event, EventQueue};
 use crate::sys::signals::Mask;
@@ -15,8 +15,8 @@ use std::task::Waker;
 /// What [`Builder::on_event`](crate::Builder::on_event) takes.
 pub type Callback = Arc<dyn Fn(Event) + Send + Sync>;
 
-/// Where the driver leaves its events. It belongs to the driver, so that a callback which owns
-/// files goes when the driver does, and with it the last that keeps the engine's memory.
+/// The events and wake-ups of a turn. The driver owns it: a callback that owns files is dropped with
+/// the driver, and with these files the last references to the engine's memory.
 #[derive(Default)]
 pub struct Outbox {
     callback: Option<Callback>,
@@ -26,12 +26,12 @@ pub struct Outbox {
     pub mask: Option<Mask>,
     /// How many events went to the queue.
     pushed: u64,
-    /// Tasks that waited for what this turn brought.
+    /// The tasks to wake at the end of this turn.
     pub wakers: Vec<Waker>,
 }
 
 impl Outbox {
-    /// An outbox whose events go to `callback`.
+    /// Creates an outbox whose events go to `callback`.
     pub fn for_callback(callback: Callback) -> Self {
         Self {
             callback: Some(callback),
@@ -39,7 +39,7 @@ impl Outbox {
         }
     }
 
-    /// Takes an event: into `queue` at once, unless there is a callback.
+    /// Pushes an event into `queue`, or keeps it for the callback if there is one.
     pub fn put(&mut self, event: Event, queue: &EventQueue) {
         if self.callback.is_some() {
             self.events.push(event);
@@ -49,18 +49,18 @@ impl Outbox {
         }
     }
 
-    /// How many events went to the queue, if there is no callback.
+    /// Returns how many events went to the queue, if there is no callback.
     pub fn queued(&self) -> Option<u64> {
         self.callback.is_none().then_some(self.pushed)
     }
 
-    /// Whether there is nothing to hand out.
+    /// Whether there is nothing to deliver.
     pub fn is_empty(&self) -> bool {
         self.events.is_empty() && self.wakers.is_empty()
     }
 
-    /// Runs the callback for the events that were collected, in order, and wakes the tasks; how
-    /// often something panicked there. `after` is called after each.
+    /// Runs the callback for the events of this turn, in order, and wakes the tasks. Returns how
+    /// many of these calls panicked. `after` is called after each.
     pub fn flush(&mut self, after: impl Fn()) -> u64 {
         let mut panics = match self.mask {
             Some(mask) if !self.events.is_empty() => mask.run(|| self.run_callback(&after)),
@@ -72,9 +72,7 @@ impl Outbox {
         }
         panics
     }
-}
 
-impl Outbox {
     fn run_callback(&mut self, after: impl Fn()) -> u64 {
         let mut panics = 0;
         if let Some(callback) = &self.callback {
@@ -87,9 +85,9 @@ impl Outbox {
     }
 }
 
-/// Runs code of somebody else; its panic stays here (F53).
+/// Runs code of the program, and catches its panic (F53).
 pub fn catch_panic(code: impl FnOnce()) -> Result<(), CaughtPanic> {
-    // What the code left half done is its own: nothing of ours is borrowed.
+    // Unwind safe: the code has no borrow of the engine's state.
     catch_unwind(AssertUnwindSafe(code)).map_err(CaughtPanic::new)
 }
 
@@ -98,7 +96,7 @@ pub struct CaughtPanic(());
 
 impl CaughtPanic {
     fn new(payload: Box<dyn Any + Send>) -> Self {
-        // The payload is somebody else's, too. What its drop throws is not dropped again.
+        // Its drop is code of the program too. If it panics, the second payload is leaked.
         if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
             std::mem::forget(second);
         }
