@@ -4,8 +4,8 @@
 //! cargo bench -p efio-benches --bench log [-- LINES]
 //! ```
 //!
-//! Each candidate logs lines of 100 bytes as fast as it takes them, into a file of its own, and must
-//! not lose one. Mean and worst are of the call that takes the line; the end, which waits for
+//! Each candidate logs lines of 100 bytes as fast as it takes them, into a file of its own, and
+//! must not lose one. Mean and worst are of the call that takes the line; the end, which waits for
 //! pending lines, is measured separately.
 
 use efio_benches::interleave::{Candidate, Reference, Rounds, Spread, Table};

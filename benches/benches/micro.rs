@@ -1,6 +1,6 @@
-//! Single operations on one thread, under criterion: what each primitive costs when nobody is in the
-//! way. The comparisons between threads and with peers are in the other benches, whose candidates
-//! take turns. With `EFIO_PRIMITIVES` set the medians go to that record as well.
+//! Single operations on one thread, under criterion: what each primitive costs when nobody is in
+//! the way. The comparisons between threads and with peers are in the other benches, whose
+//! candidates take turns. With `EFIO_PRIMITIVES` set the medians go to that record as well.
 
 #![allow(
     missing_docs,

@@ -1,7 +1,7 @@
 //! The queues beside their peers, in alternating rounds of one run.
 //!
-//! Printed are nanoseconds per item (median, and the middle half of the rounds in brackets), then the
-//! ratio to our `SegQueue`: (peer's time ÷ our time) of each round, above 1 is ours.
+//! Printed are nanoseconds per item (median, and the middle half of the rounds in brackets), then
+//! the ratio to our `SegQueue`: (peer's time ÷ our time) of each round, above 1 is ours.
 //!
 //! ```text
 //! cargo bench -p efio-benches --bench queue              # all shapes
@@ -153,8 +153,8 @@ impl Candidate for Mpsc {
 
 const ARRAY: usize = 4096;
 
-/// Those that can take the shape, each compiled for its type. A turn is given a number of items, and
-/// starts with a new queue.
+/// Those that can take the shape, each compiled for its type. A turn is given a number of items,
+/// and starts with a new queue.
 fn entries(shape: &Shape) -> Vec<interleave::Candidate<'_, usize>> {
     type Run = fn(&Shape, usize) -> Duration;
     let per_item = |run: Run| move |items| run(shape, items).as_nanos() as f64 / items as f64;

@@ -1,4 +1,5 @@
-//! Candidates beside each other: measured in alternating rounds of one run, compared round by round.
+//! Candidates beside each other: measured in alternating rounds of one run, compared round by
+//! round.
 //!
 //! Absolute figures drift with the machine: its clock, its host, its neighbours. So each round runs
 //! every candidate once, beginning with another one each time, and a ratio is taken within a round.
@@ -34,8 +35,8 @@ use std::fmt::{self, Display, Formatter};
 
 /// One of those that are measured: a name, and what runs it.
 ///
-/// A turn is given the work `W` to do, such as a duration or a number of items, and returns the cost
-/// in nanoseconds per operation.
+/// A turn is given the work `W` to do, such as a duration or a number of items, and returns the
+/// cost in nanoseconds per operation.
 pub struct Candidate<'a, W = ()> {
     name: &'static str,
     ours: bool,
@@ -179,8 +180,8 @@ impl Reference {
     }
 }
 
-/// How measurements are shown: a line for each candidate, with the median over the rounds of what it
-/// costs and of its ratios, and the spread of each in brackets. A star marks efio's own.
+/// How measurements are shown: a line for each candidate, with the median over the rounds of what
+/// it costs and of its ratios, and the spread of each in brackets. A star marks efio's own.
 #[derive(Clone, Debug)]
 pub struct Table {
     title: String,

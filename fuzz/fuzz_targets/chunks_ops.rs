@@ -3,9 +3,9 @@
 
 use libfuzzer_sys::fuzz_target;
 
-#[path = "../../crates/efio-chunks/tests/support/model.rs"]
+#[path = "../../crates/efio-chunks/tests/common/model.rs"]
 mod model;
-#[path = "../../crates/efio-chunks/tests/support/page.rs"]
+#[path = "../../crates/efio-chunks/tests/common/page.rs"]
 mod page;
 
 use model::{Machine, Op};

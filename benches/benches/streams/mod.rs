@@ -1,6 +1,6 @@
-//! How streams are measured: one producer thread and one consumer thread, each on a core of its own,
-//! candidates in alternating rounds of one run. The ratios are to the first of ours, above 1 for a
-//! candidate that takes longer than it.
+//! How streams are measured: one producer thread and one consumer thread, each on a core of its
+//! own, candidates in alternating rounds of one run. The ratios are to the first of ours, above 1
+//! for a candidate that takes longer than it.
 
 use std::hint;
 use std::sync::{Arc, Barrier};

@@ -2,9 +2,9 @@
 
 use proptest::prelude::*;
 
-#[path = "support/model.rs"]
+#[path = "common/model.rs"]
 mod model;
-#[path = "support/page.rs"]
+#[path = "common/page.rs"]
 mod page;
 
 use model::{Machine, Op};

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use efio_chunks::{Chunk, Options, PushError, bounded, unbounded};
 
-#[path = "support/page.rs"]
+#[path = "common/page.rs"]
 mod page;
 
 use page::Page;

@@ -78,7 +78,7 @@ fn unwritten(offset: u64, bytes: &[u8]) -> Unwritten {
 
 /// F21: a truncation has a place among the accepted bytes, and so have the bytes after it.
 #[test]
-fn what_was_appended_behind_a_truncation_keeps_its_place() {
+fn what_was_appended_after_a_truncation_keeps_its_place() {
     let trouble = SimOptions {
         write_errors: 1000,
         ..SimOptions::default()

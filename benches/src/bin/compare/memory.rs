@@ -66,7 +66,8 @@ impl Huge {
             libc::PROT_READ | libc::PROT_WRITE,
             libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
         );
-        // SAFETY: a new mapping; its ends that are not aligned are unmapped again and known to nobody.
+        // SAFETY: a new mapping; its ends that are not aligned are unmapped again and known to
+        // nobody.
         unsafe {
             let map = libc::mmap(std::ptr::null_mut(), len + Self::PAGE, access, flags, -1, 0);
             if map == libc::MAP_FAILED {

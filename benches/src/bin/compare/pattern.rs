@@ -2,7 +2,8 @@
 //! misplaced block is seen.
 //!
 //! Every page of 4 KiB begins with a word made of the file and the page; the rest are pseudo-random
-//! bytes that repeat after 64 KiB. Making and checking bytes is a copy and a comparison in the cache.
+//! bytes that repeat after 64 KiB. Making and checking bytes is a copy and a comparison in the
+//! cache.
 
 use std::sync::LazyLock;
 

@@ -125,9 +125,9 @@ fn turn(options: &Options, case: &mut Case, peer: &Entry, round: usize) -> io::R
     unreachable!("the last repeat returns")
 }
 
-/// Gives the disk back. Many files are emptied, and deleted at the end of the run, as are those that
-/// were read: ext4 gives an inode to a new file only minutes after its deletion, and looks at all
-/// that it passes over.
+/// Gives the disk back. Many files are emptied, and deleted at the end of the run, as are those
+/// that were read: ext4 gives an inode to a new file only minutes after its deletion, and looks at
+/// all that it passes over.
 fn clear(case: &Case) -> io::Result<()> {
     if !case.writes_many() {
         return remove(&case.output);

@@ -1,4 +1,5 @@
-//! A waker for a loop that sleeps in the kernel: a flag, and an eventfd for wakers on other threads.
+//! A waker for a loop that sleeps in the kernel: a flag, and an eventfd for wakers on other
+//! threads.
 
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::Arc;

@@ -30,7 +30,7 @@ mod level_triggered;
 mod log_goes_on;
 mod name_of_a_new_file;
 mod opened_again;
-mod read_behind_a_failed_write;
+mod read_after_a_failed_write;
 #[cfg(target_os = "linux")]
 mod refused_calls;
 mod relative_paths;

@@ -80,7 +80,7 @@ fn saved_twice() {
 
 /// A new file is found and read as it was written, before its open was waited for.
 #[test]
-fn read_behind_its_close() {
+fn read_after_its_close() {
     let dir = Dir::new();
     each_engine(|engine| {
         for round in 0..ROUNDS {

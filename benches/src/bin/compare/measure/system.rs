@@ -126,7 +126,8 @@ fn release(text: &str) -> &str {
     text.trim().split('-').next().unwrap_or("")
 }
 
-/// The last commit that changed efio or this program, with a plus sign when they were changed since.
+/// The last commit that changed efio or this program, with a plus sign when they were changed
+/// since.
 pub fn version() -> String {
     let git = |arguments: &[&str]| {
         let mut command = Command::new("git");

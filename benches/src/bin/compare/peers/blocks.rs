@@ -29,8 +29,8 @@ const PAGE: usize = 4096;
 
 impl Shape {
     /// What a budget allows for such files: the shape, and how many blocks there are for all of
-    /// them. Files whose bytes come in turn have each a block of their own; else a file takes blocks
-    /// when it goes on, and waits while the others have all of them.
+    /// them. Files whose bytes come in turn have each a block of their own; else a file takes
+    /// blocks when it goes on, and waits while the others have all of them.
     fn within(self, demand: Demand, budget: usize) -> (Self, usize) {
         let needed = (demand.len as usize)
             .next_multiple_of(PAGE)

@@ -1,4 +1,5 @@
-//! monoio, tokio-uring and compio: runtimes whose files take a `Vec` and give it back. They differ in their names and in how they are started.
+//! monoio, tokio-uring and compio: runtimes whose files take a `Vec` and give it back. They differ
+//! in their names and in how they are started.
 
 use super::blocks::{Access, Disk, Shape};
 use std::io;

@@ -1,4 +1,5 @@
-//! The blocks of all files of a peer: a fixed number. A file that finds none waits until one comes back.
+//! The blocks of all files of a peer: a fixed number. A file that finds none waits until one comes
+//! back.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -7,8 +8,8 @@ use std::task::{Poll, Waker};
 
 /// Blocks of one length, for one thread.
 ///
-/// A file that waits for one must hold none that only it could give back: it ends what it has in flight
-/// first.
+/// A file that waits for one must hold none that only it could give back: it ends what it has in
+/// flight first.
 pub struct Pool<B> {
     spare: RefCell<Vec<B>>,
     /// How many may still be made.

@@ -1,5 +1,5 @@
-//! A bare io_uring: no library, direct IO, blocks in registered huge pages. What it reaches is taken as
-//! the limit. Its loop polls one task and waits in io_uring_enter.
+//! A bare io_uring: no library, direct IO, blocks in registered huge pages. What it reaches is
+//! taken as the limit. Its loop polls one task and waits in io_uring_enter.
 
 use super::blocks::{Access, Disk, Shape};
 use crate::memory::Huge;

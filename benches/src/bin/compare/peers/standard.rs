@@ -1,5 +1,5 @@
-//! Blocking system calls on the loop's own thread: plain, O_DIRECT, RWF_DONTCACHE. After each call the
-//! thread gives way once, as a loop with other work does.
+//! Blocking system calls on the loop's own thread: plain, O_DIRECT, RWF_DONTCACHE. After each call
+//! the thread gives way once, as a loop with other work does.
 
 use super::blocks::{Access, Disk, Shape};
 use crate::memory::Aligned;

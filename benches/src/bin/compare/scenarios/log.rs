@@ -20,8 +20,8 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 /// Lines repeat after so many. A program has formatted its line just now: together they fit the
-/// caches of a core. Their number is odd and so are their bytes, so a page that is lost or misplaced
-/// is seen.
+/// caches of a core. Their number is odd and so are their bytes, so a page that is lost or
+/// misplaced is seen.
 const DIFFERENT: u64 = 251;
 
 /// All lines, one after the other.

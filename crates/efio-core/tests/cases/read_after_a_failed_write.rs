@@ -9,9 +9,9 @@ use efio_core::{Engine, EventKind, File, IoMode, OpenOptions};
 use std::io::{self, ErrorKind};
 
 #[test]
-fn a_read_behind_a_failed_write_gets_its_error() {
+fn a_read_after_a_failed_write_gets_its_error() {
     if child_arg().is_none() {
-        let name = "read_behind_a_failed_write::a_read_behind_a_failed_write_gets_its_error";
+        let name = "read_after_a_failed_write::a_read_after_a_failed_write_gets_its_error";
         return run_in_child(name, "files have no room");
     }
     // The kernel refuses every byte of every file.
