@@ -2,7 +2,6 @@
 
 use core::fmt;
 use core::num::NonZeroU32;
-use core::ops::{Deref, DerefMut};
 
 use crate::shim::cell::{MutPtr, UnsafeCell};
 use crate::{CasGuard, CasLock};
@@ -147,26 +146,4 @@ impl<T: ?Sized> CasCellGuard<'_, T> {
     }
 }
 
-impl<T: ?Sized> Deref for CasCellGuard<'_, T> {
-    type Target = T;
-
-    #[inline(always)]
-    fn deref(&self) -> &T {
-        // SAFETY: the cell is held for as long as the guard lives.
-        unsafe { self.value.deref() }
-    }
-}
-
-impl<T: ?Sized> DerefMut for CasCellGuard<'_, T> {
-    #[inline(always)]
-    fn deref_mut(&mut self) -> &mut T {
-        // SAFETY: the cell is held for as long as the guard lives, and `&mut self`.
-        unsafe { self.value.deref() }
-    }
-}
-
-impl<T: ?Sized + fmt::Debug> fmt::Debug for CasCellGuard<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        (**self).fmt(f)
-    }
-}
+impl_guard!(mut CasCellGuard<'_>);

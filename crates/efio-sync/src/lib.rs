@@ -36,6 +36,8 @@ pub mod shim;
 #[cfg(not(feature = "__shim"))]
 #[allow(dead_code, unused_imports)]
 mod shim;
+#[macro_use]
+mod guard;
 
 mod backoff;
 mod cache_padded;

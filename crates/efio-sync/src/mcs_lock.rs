@@ -19,7 +19,6 @@
 use core::cell::Cell;
 use core::fmt;
 use core::marker::PhantomPinned;
-use core::ops::{Deref, DerefMut};
 use core::pin::{Pin, pin};
 use core::ptr;
 
@@ -391,29 +390,7 @@ impl<T: ?Sized> McsGuard<'_, '_, T> {
     }
 }
 
-impl<T: ?Sized> Deref for McsGuard<'_, '_, T> {
-    type Target = T;
-
-    #[inline(always)]
-    fn deref(&self) -> &T {
-        // SAFETY: the lock is held for as long as the guard lives.
-        unsafe { self.value.deref() }
-    }
-}
-
-impl<T: ?Sized> DerefMut for McsGuard<'_, '_, T> {
-    #[inline(always)]
-    fn deref_mut(&mut self) -> &mut T {
-        // SAFETY: the lock is held for as long as the guard lives, and `&mut self`.
-        unsafe { self.value.deref() }
-    }
-}
-
-impl<T: ?Sized + fmt::Debug> fmt::Debug for McsGuard<'_, '_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        (**self).fmt(f)
-    }
-}
+impl_guard!(mut McsGuard<'_, '_>);
 
 /// Opens the lock of the node when dropped.
 struct Release<'a, 'lock>(&'a McsNode<'lock>, &'lock RawMcsLock);

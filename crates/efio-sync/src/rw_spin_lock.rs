@@ -1,7 +1,6 @@
 //! A value that many may read or one may write; the protocol is [`RawRwSpinLock`]'s.
 
 use core::fmt;
-use core::ops::{Deref, DerefMut};
 
 use crate::RawRwSpinLock;
 use crate::shim::cell::{ConstPtr, MutPtr, UnsafeCell};
@@ -273,61 +272,9 @@ impl<'a, T: ?Sized> RwSpinUpgradableGuard<'a, T> {
     }
 }
 
-impl<T: ?Sized> Deref for RwSpinReadGuard<'_, T> {
-    type Target = T;
-
-    #[inline(always)]
-    fn deref(&self) -> &T {
-        // SAFETY: no thread writes for as long as the guard lives.
-        unsafe { self.value.deref() }
-    }
-}
-
-impl<T: ?Sized> Deref for RwSpinUpgradableGuard<'_, T> {
-    type Target = T;
-
-    #[inline(always)]
-    fn deref(&self) -> &T {
-        // SAFETY: no thread writes for as long as the guard lives.
-        unsafe { self.value.deref() }
-    }
-}
-
-impl<T: ?Sized> Deref for RwSpinWriteGuard<'_, T> {
-    type Target = T;
-
-    #[inline(always)]
-    fn deref(&self) -> &T {
-        // SAFETY: no other thread is inside for as long as the guard lives.
-        unsafe { self.value.deref() }
-    }
-}
-
-impl<T: ?Sized> DerefMut for RwSpinWriteGuard<'_, T> {
-    #[inline(always)]
-    fn deref_mut(&mut self) -> &mut T {
-        // SAFETY: no other thread is inside for as long as the guard lives, and `&mut self`.
-        unsafe { self.value.deref() }
-    }
-}
-
-impl<T: ?Sized + fmt::Debug> fmt::Debug for RwSpinReadGuard<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        (**self).fmt(f)
-    }
-}
-
-impl<T: ?Sized + fmt::Debug> fmt::Debug for RwSpinUpgradableGuard<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        (**self).fmt(f)
-    }
-}
-
-impl<T: ?Sized + fmt::Debug> fmt::Debug for RwSpinWriteGuard<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        (**self).fmt(f)
-    }
-}
+impl_guard!(RwSpinReadGuard<'_>);
+impl_guard!(RwSpinUpgradableGuard<'_>);
+impl_guard!(mut RwSpinWriteGuard<'_>);
 
 /// Lets go of a lock for reading when dropped.
 struct ReadHold<'a>(&'a RawRwSpinLock);

@@ -5,7 +5,6 @@
 //! Shared-Memory Multiprocessors", IEEE TPDS 1(1), 1990, section III.
 
 use core::fmt;
-use core::ops::{Deref, DerefMut};
 
 use crate::Backoff;
 use crate::shim::atomic::{AtomicBool, Ordering};
@@ -217,29 +216,7 @@ unsafe impl<T: ?Sized + Sync> Sync for SpinLockGuard<'_, T> {}
 // SAFETY: it gives `&mut T`, and the lock may be opened by any thread.
 unsafe impl<T: ?Sized + Send> Send for SpinLockGuard<'_, T> {}
 
-impl<T: ?Sized> Deref for SpinLockGuard<'_, T> {
-    type Target = T;
-
-    #[inline(always)]
-    fn deref(&self) -> &T {
-        // SAFETY: the lock is held for as long as the guard lives.
-        unsafe { self.value.deref() }
-    }
-}
-
-impl<T: ?Sized> DerefMut for SpinLockGuard<'_, T> {
-    #[inline(always)]
-    fn deref_mut(&mut self) -> &mut T {
-        // SAFETY: the lock is held for as long as the guard lives, and `&mut self`.
-        unsafe { self.value.deref() }
-    }
-}
-
-impl<T: ?Sized + fmt::Debug> fmt::Debug for SpinLockGuard<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        (**self).fmt(f)
-    }
-}
+impl_guard!(mut SpinLockGuard<'_>);
 
 /// Opens the lock when dropped.
 struct Unlock<'a>(&'a RawSpinLock);
