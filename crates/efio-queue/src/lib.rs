@@ -20,6 +20,8 @@ extern crate alloc;
 compile_error!("efio-queue needs 64-bit atomics, which this target does not have");
 
 mod access;
+#[macro_use]
+mod by_value;
 mod drop_rest;
 mod error;
 pub mod inbox;

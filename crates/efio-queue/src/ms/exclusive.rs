@@ -1,9 +1,6 @@
 //! Operations without an atomic read-modify-write, because no other thread has the queue:
 //! `&mut self`, drop and iteration by value.
 
-use core::fmt;
-use core::iter::FusedIterator;
-
 use efio_sync::shim::atomic::Ordering;
 
 use super::MsQueue;
@@ -70,65 +67,4 @@ impl<T, const FIRST: usize> Drop for MsQueue<T, FIRST> {
     }
 }
 
-/// The items of an [`MsQueue`], front to back, without synchronization.
-pub struct IntoIter<T, const FIRST: usize = 32> {
-    queue: MsQueue<T, FIRST>,
-}
-
-impl<T, const FIRST: usize> Iterator for IntoIter<T, FIRST> {
-    type Item = T;
-
-    #[inline]
-    fn next(&mut self) -> Option<T> {
-        self.queue.pop_mut()
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        let left = self.queue.len();
-        (left, Some(left))
-    }
-}
-
-impl<T, const FIRST: usize> ExactSizeIterator for IntoIter<T, FIRST> {}
-impl<T, const FIRST: usize> FusedIterator for IntoIter<T, FIRST> {}
-
-impl<T, const FIRST: usize> fmt::Debug for IntoIter<T, FIRST> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("IntoIter").field(&self.queue).finish()
-    }
-}
-
-impl<T, const FIRST: usize> IntoIterator for MsQueue<T, FIRST> {
-    type Item = T;
-    type IntoIter = IntoIter<T, FIRST>;
-
-    fn into_iter(self) -> IntoIter<T, FIRST> {
-        IntoIter { queue: self }
-    }
-}
-
-impl<T, const FIRST: usize> Extend<T> for MsQueue<T, FIRST> {
-    /// # Panics
-    ///
-    /// If the queue is full or closed.
-    fn extend<I: IntoIterator<Item = T>>(&mut self, items: I) {
-        for item in items {
-            if let Err(refused) = self.push_mut(item) {
-                panic!("extend: {refused}");
-            }
-        }
-    }
-}
-
-impl<T, const FIRST: usize> FromIterator<T> for MsQueue<T, FIRST> {
-    /// Returns an unbounded queue.
-    ///
-    /// # Panics
-    ///
-    /// If no memory is available.
-    fn from_iter<I: IntoIterator<Item = T>>(items: I) -> Self {
-        let mut queue = Self::with_first();
-        queue.extend(items);
-        queue
-    }
-}
+impl_by_value!(MsQueue, FIRST = 32, with_first);

@@ -1,8 +1,6 @@
 //! Operations without an atomic read-modify-write, because no other thread has the queue:
 //! `&mut self`, drop and iteration by value.
 
-use core::fmt;
-use core::iter::FusedIterator;
 use core::ptr::{self, NonNull};
 
 use efio_sync::shim::atomic::Ordering;
@@ -21,22 +19,7 @@ impl<T, const SLOTS: usize> SegQueue<T, SLOTS> {
     /// As for `push`.
     #[inline]
     pub fn push_mut(&mut self, value: T) -> Result<(), PushError<T>> {
-        match self.reserve::<Exclusive>(1) {
-            Ok(reserved) => {
-                // SAFETY: reserved by us for writing just now.
-                unsafe {
-                    reserved
-                        .segment
-                        .write(reserved.offset, reserved.position, value)
-                };
-                if let Some(installed) = reserved.installed {
-                    // SAFETY: the reservation makes us the allocator.
-                    unsafe { self.allocate_next(installed) };
-                }
-                Ok(())
-            }
-            Err(refused) => Err(refused.with(value)),
-        }
+        self.push_as::<Exclusive>(value)
     }
 
     /// [`pop`](Self::pop) without synchronization.
@@ -93,63 +76,4 @@ impl<T, const SLOTS: usize> Drop for SegQueue<T, SLOTS> {
     }
 }
 
-/// The items of a [`SegQueue`], front to back, without synchronization.
-pub struct IntoIter<T, const SLOTS: usize = 128> {
-    queue: SegQueue<T, SLOTS>,
-}
-
-impl<T, const SLOTS: usize> Iterator for IntoIter<T, SLOTS> {
-    type Item = T;
-
-    #[inline]
-    fn next(&mut self) -> Option<T> {
-        self.queue.pop_mut()
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        let left = self.queue.len();
-        (left, Some(left))
-    }
-}
-
-impl<T, const SLOTS: usize> ExactSizeIterator for IntoIter<T, SLOTS> {}
-impl<T, const SLOTS: usize> FusedIterator for IntoIter<T, SLOTS> {}
-
-impl<T, const SLOTS: usize> fmt::Debug for IntoIter<T, SLOTS> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("IntoIter").field(&self.queue).finish()
-    }
-}
-
-impl<T, const SLOTS: usize> IntoIterator for SegQueue<T, SLOTS> {
-    type Item = T;
-    type IntoIter = IntoIter<T, SLOTS>;
-
-    fn into_iter(self) -> IntoIter<T, SLOTS> {
-        IntoIter { queue: self }
-    }
-}
-
-impl<T, const SLOTS: usize> Extend<T> for SegQueue<T, SLOTS> {
-    /// # Panics
-    ///
-    /// If the queue is closed, or no memory is available.
-    fn extend<I: IntoIterator<Item = T>>(&mut self, items: I) {
-        for item in items {
-            if let Err(refused) = self.push_mut(item) {
-                panic!("extend: {refused}");
-            }
-        }
-    }
-}
-
-impl<T, const SLOTS: usize> FromIterator<T> for SegQueue<T, SLOTS> {
-    /// # Panics
-    ///
-    /// If no memory is available.
-    fn from_iter<I: IntoIterator<Item = T>>(items: I) -> Self {
-        let mut queue = Self::with_slots();
-        queue.extend(items);
-        queue
-    }
-}
+impl_by_value!(SegQueue, SLOTS = 128, with_slots);

@@ -37,7 +37,7 @@ use efio_sync::CachePadded;
 use efio_sync::shim::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 use crate::PushError;
-use crate::access::Shared;
+use crate::access::{Access, Shared};
 pub use exclusive::IntoIter;
 use pool::Pool;
 use reserve::Reservation;
@@ -164,7 +164,12 @@ impl<T, const SLOTS: usize> SegQueue<T, SLOTS> {
     /// is needed and no memory is available. The value comes back in both.
     #[inline]
     pub fn push(&self, value: T) -> Result<(), PushError<T>> {
-        match self.reserve::<Shared>(1) {
+        self.push_as::<Shared>(value)
+    }
+
+    #[inline(always)]
+    fn push_as<A: Access>(&self, value: T) -> Result<(), PushError<T>> {
+        match self.reserve::<A>(1) {
             Ok(reserved) => {
                 // SAFETY: reserved by us for writing just now.
                 unsafe {
