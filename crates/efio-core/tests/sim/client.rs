@@ -1,10 +1,9 @@
 //! The client: its table of files, and the calls that it makes.
 
-use super::opening::user_data;
 use super::oracle::{Named, Oracle};
 use super::payload::payload;
 use super::steps::{PATHS, Plan, Step};
-use super::tasks::Task;
+use super::task::Task;
 use efio_core::sim::{CancelsOpen, Config, Foreign, SimInode, SimOptions, SimStore};
 use efio_core::{AsyncFile, Engine, Errno, Event, EventKind, Failure, Fd, File};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -76,6 +75,11 @@ pub struct Client {
 
 pub fn path(number: u8) -> String {
     format!("/file-{number}")
+}
+
+/// The client's number for the file of open `number`, which its events carry.
+pub fn user_data(number: u32) -> u64 {
+    u64::MAX - u64::from(number)
 }
 
 /// Locks a file of the disk.

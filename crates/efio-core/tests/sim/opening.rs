@@ -1,10 +1,11 @@
 //! Opens and closes, and calls on stale descriptors.
 
-use super::client::{Client, Open, path};
+use super::client::{Client, Open, path, user_data};
 use super::oracle::Oracle;
 use super::payload::payload;
 use super::steps::{Closing, FILES, Opening, PATHS};
-use super::tasks::{Task, drop_close};
+use super::task::Task;
+use super::tasks::drop_close;
 use efio_core::sim::open_while_wanted;
 use efio_core::{AsyncFile, Fd, File, OpenOptions};
 
@@ -151,11 +152,6 @@ impl Client {
             assert_eq!(result.unwrap_err().raw_os_error(), Some(libc::EBADF));
         }
     }
-}
-
-/// The client's number for the file of open `number`, which its events carry.
-pub fn user_data(number: u32) -> u64 {
-    u64::MAX - u64::from(number)
 }
 
 impl Opening {

@@ -1,8 +1,8 @@
 //! The guarantees for one descriptor, whatever the disk does.
 
 use super::history::{Call, History, Kind, put};
+use super::in_flight::InFlightOp;
 use super::payload::payload;
-use super::positional::InFlightOp;
 use efio_core::sim::{Foreign, SimInode};
 use efio_core::{Errno, EventKind, Failure, NameState, Progress};
 use std::io::SeekFrom;

@@ -2,29 +2,11 @@
 
 use super::client::{Client, Open};
 use super::history::{Change, Kind};
+use super::in_flight::{Expects, InFlightOp};
 use super::oracle::Oracle;
 use super::payload::payload;
 use efio_core::{Buffer, Completed, Errno, Unwritten};
 use std::io;
-
-/// A positional op in flight.
-#[derive(Debug)]
-pub struct InFlightOp {
-    token: u64,
-    offset: usize,
-    len: usize,
-    expects: Expects,
-}
-
-#[derive(Debug)]
-enum Expects {
-    /// A write: the buffer as it was passed.
-    Back(&'static [u8]),
-    /// A read: its range of the file once all bytes accepted before, this many, are written.
-    Bytes { file: Vec<u8>, accepted: u64 },
-    /// A read of a file that others have changed since.
-    Anything,
-}
 
 impl Oracle {
     /// A positional read was accepted.

@@ -27,6 +27,7 @@ mod contended;
 mod dispatch;
 mod event_loop;
 mod faults;
+mod harness;
 mod logs;
 mod scenario;
 mod session;
@@ -34,20 +35,9 @@ mod tracker;
 mod walker;
 mod watchdog;
 
-use common::Dir;
-use common::mount::{Kind, Mount, memory};
+use harness::Harness;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
-
-/// What all scenarios share: directories, disks and tokio's runtime.
-pub struct Harness {
-    dir: Dir,
-    /// A disk that can be frozen.
-    disk: Option<Mount>,
-    /// One that is soon full.
-    full: Option<Mount>,
-    runtime: tokio::runtime::Runtime,
-}
 
 fn number(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
@@ -67,17 +57,7 @@ fn main() {
         scenario::KINDS
     );
     let is_wanted = |kind: &str| only.is_empty() || only.split(',').any(|other| other == kind);
-    let harness = Harness {
-        dir: Dir::new(),
-        disk: is_wanted("frozen")
-            .then(|| Mount::new(Kind::Ext4, 512 << 20))
-            .flatten(),
-        full: is_wanted("failures").then(|| memory(4 << 20)).flatten(),
-        runtime: tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .build()
-            .unwrap(),
-    };
+    let harness = Harness::new(&is_wanted);
     common::child::limit(libc::RLIMIT_FSIZE as i32, faults::LIMIT);
     watchdog::start();
     let replayed = number("EFIO_SOAK_SEED");
