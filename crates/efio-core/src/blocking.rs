@@ -1,7 +1,7 @@
 //! Calls that wait on the calling thread, for programs and tests that have nothing else to do.
 
-use crate::caller::{Locked, Unwritten};
-use crate::fd::Notify;
+use crate::caller::Locked;
+use crate::fd::{Notify, Unwritten};
 use crate::file::File;
 use std::io::{self, IoSlice, IoSliceMut, Read, Seek, SeekFrom, Write};
 use std::sync::Arc;

@@ -1,6 +1,5 @@
 //! Errors: the kernel's errno everywhere, and the sticky failure of a file.
 
-use crate::page::Buffer;
 use std::fmt;
 use std::io;
 
@@ -55,34 +54,6 @@ impl From<&io::Error> for Errno {
     /// `EIO` for an error that did not come from the kernel.
     fn from(error: &io::Error) -> Self {
         Self(error.raw_os_error().unwrap_or(libc::EIO))
-    }
-}
-
-/// A positional op that was refused at once, with the buffer that it was given.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct SubmitError {
-    /// Why.
-    pub error: io::Error,
-    /// The buffer, as it was.
-    pub buffer: Buffer,
-}
-
-impl fmt::Display for SubmitError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.error.fmt(f)
-    }
-}
-
-impl std::error::Error for SubmitError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.error)
-    }
-}
-
-impl From<SubmitError> for io::Error {
-    fn from(refused: SubmitError) -> Self {
-        refused.error
     }
 }
 

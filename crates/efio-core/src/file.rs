@@ -1,10 +1,10 @@
 //! The owning handle of an open file.
 
 use crate::caller::transfer::{Loan, Received};
-use crate::caller::{Locked, Unwritten};
-use crate::error::{Failure, SubmitError};
+use crate::caller::{Locked, SubmitError};
+use crate::error::Failure;
 use crate::event::Readiness;
-use crate::fd::{Fd, Notify, Progress, Slot};
+use crate::fd::{Fd, Notify, Progress, Slot, Unwritten};
 use crate::oneshot::Receiver;
 use crate::page::{Buffer, PageSlice};
 use crate::shared::Shared;

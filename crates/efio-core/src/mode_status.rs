@@ -1,7 +1,7 @@
 //! The IO mode of a file, and why it has it: what was chosen at the open, and what the kernel has
 //! refused since.
 
-use crate::config::IoMode;
+use crate::io_mode::IoMode;
 use crate::op::CacheMode;
 use crate::plan::IoCaps;
 

@@ -2,8 +2,8 @@
 //!
 //! The channel outlives the descriptor, which a waker in the slot could not.
 
+use crate::catch_panic::catch_panic;
 use crate::error::Errno;
-use crate::event::catch_panic;
 use efio_sync::SpinLock;
 use efio_sync::shim;
 use std::task::Waker;

@@ -7,8 +7,8 @@
 //! The op owns its memory until its completion, so the kernel never uses bytes that anyone else can
 //! change.
 
-use crate::config::IoMode;
 use crate::error::Errno;
+use crate::io_mode::IoMode;
 use crate::page::Block;
 use crate::slot_map::Key;
 use crate::sys::name::Directories;

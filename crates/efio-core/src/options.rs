@@ -1,7 +1,7 @@
 //! How a file is to be opened.
 
-use crate::config::IoMode;
 use crate::error::Errno;
+use crate::io_mode::IoMode;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;

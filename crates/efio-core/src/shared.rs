@@ -1,9 +1,10 @@
 //! The state that callers and the driver of one engine share.
 
+use crate::catch_panic::catch_panic;
 use crate::command::Command;
 use crate::config::Config;
 use crate::error::Errno;
-use crate::event::{EventQueue, catch_panic};
+use crate::event::EventQueue;
 use crate::fd::{FdTable, Requests, Slot};
 use crate::inbox::Inbox;
 use crate::page::{KernelMemory, PagePool, SlabSource};

@@ -6,13 +6,14 @@ pub use crate::backend::{Foreign, SimDisk, SimInode, SimMemory, SimOpen, SimOpti
 
 use crate::backend::Memory;
 use crate::command::Command;
-use crate::driver::{Driver, ShutdownReport};
+use crate::driver::Driver;
 use crate::engine::Engine;
 use crate::event::Event;
 use crate::file::File;
 use crate::op::OpenToken;
 use crate::options::OpenOptions;
 use crate::shared::Shared;
+use crate::shutdown_report::ShutdownReport;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;

@@ -4,8 +4,8 @@
 //! a load and a store. The engine's figure is the sum over its files and what closed ones left. The
 //! other figures of a file have memory only once there is something to count.
 
-use crate::config::IoMode;
 use crate::error::Errno;
+use crate::io_mode::IoMode;
 use crate::mode_status::ModeReason;
 use crate::op::CacheMode;
 use std::sync::atomic::{AtomicU64, Ordering};

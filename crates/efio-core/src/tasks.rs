@@ -1,7 +1,7 @@
 //! Files for tasks: the calls that have a waker woken instead of sending an event.
 
-use crate::caller::{Locked, Unwritten};
-use crate::fd::Notify;
+use crate::caller::Locked;
+use crate::fd::{Notify, Unwritten};
 use crate::file::File;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::task::{Context, Poll, Waker};

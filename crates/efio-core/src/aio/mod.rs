@@ -7,11 +7,11 @@ mod futures;
 #[cfg(feature = "tokio")]
 mod tokio;
 
+use crate::caller::Locked;
 use crate::caller::position::Place;
 use crate::caller::transfer::Loan;
-use crate::caller::{Locked, Unwritten};
 use crate::engine::Engine;
-use crate::fd::{About, Notify};
+use crate::fd::{About, Notify, Unwritten};
 use crate::file::File;
 use crate::op::OpenToken;
 use crate::options::OpenOptions;

@@ -20,7 +20,7 @@ mod wait;
 mod write;
 
 pub use locked::Locked;
-pub use unwritten::{Lost, Unwritten};
+pub use positional::SubmitError;
 
 use crate::error::Errno;
 

@@ -5,11 +5,40 @@
 //! op.
 
 use super::{EBADF, EINVAL, Locked};
-use crate::error::{Errno, SubmitError};
+use crate::error::Errno;
 use crate::fd::{Notify, OpenState, Requests};
 use crate::page::{Block, Buffer};
 use crate::plan::{Asked, Kind};
+use std::fmt;
 use std::io;
+
+/// A positional op that was refused at once, with the buffer that it was given.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct SubmitError {
+    /// Why.
+    pub error: io::Error,
+    /// The buffer, as it was.
+    pub buffer: Buffer,
+}
+
+impl fmt::Display for SubmitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl std::error::Error for SubmitError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.error)
+    }
+}
+
+impl From<SubmitError> for io::Error {
+    fn from(refused: SubmitError) -> Self {
+        refused.error
+    }
+}
 
 impl Locked<'_> {
     /// Reads into the buffer in the background.

@@ -2,7 +2,7 @@
 //! thread.
 
 use super::Locked;
-use crate::driver::is_driver_thread;
+use crate::current::is_driver_thread;
 use crate::error::Errno;
 use crate::fd::{About, Fd, Interest, Notify};
 use crate::oneshot::Receiver;

@@ -6,10 +6,10 @@
 use super::incoming::{Incoming, NoMemory};
 use super::ops::Purpose;
 use super::outgoing::{Outgoing, Queue};
-use crate::caller::Lost;
-use crate::config::{Config, IoMode};
+use crate::config::Config;
 use crate::error::Failure;
-use crate::fd::{CallerState, Fd, Requests, Slot};
+use crate::fd::{CallerState, Fd, Lost, Requests, Slot};
+use crate::io_mode::IoMode;
 use crate::oneshot::Sender;
 use crate::op::{BlockRange, CacheMode, FileFacts, Memory, Op, OpenSpec, Transfer};
 use crate::page::{Block, PagePool, order_for};

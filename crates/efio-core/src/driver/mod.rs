@@ -11,7 +11,6 @@
 //! drive it with a disk and a time of its own.
 
 mod complete;
-mod current;
 mod file;
 mod incoming;
 mod losses;
@@ -26,11 +25,9 @@ mod retry;
 mod shutdown;
 mod size;
 
-pub use current::{CurrentDriver, is_driver_thread};
-pub use shutdown::ShutdownReport;
-
 use crate::backend::Backend;
 use crate::command::Command;
+use crate::current::CurrentDriver;
 use crate::error::Errno;
 use crate::event::{Callback, EventKind, Outbox};
 use crate::fd::{DRIVER, Fd, Interest, Requests, Slot};

@@ -2,9 +2,8 @@
 //! and the plan of its writes. Stream and queue are created by the first byte, and dropped when the
 //! file is idle.
 
-use crate::caller::Lost;
 use crate::error::Failure;
-use crate::fd::{CallerState, Slot};
+use crate::fd::{CallerState, Lost, Slot};
 use crate::page::{Page, PageSlice, UNIT_BYTES};
 use crate::plan::{IoCaps, Pending, WriteBehind, WriteLimits, WriteRange};
 use efio_chunks::ChunkReader;

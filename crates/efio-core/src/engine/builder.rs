@@ -2,8 +2,9 @@
 
 use super::Engine;
 use super::driver_thread::DriverThread;
-use crate::config::{BackendKind, Config, IoMode};
+use crate::config::{BackendKind, Config};
 use crate::event::{Callback, Event};
+use crate::io_mode::IoMode;
 use crate::shared::Shared;
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,9 +1,11 @@
 //! The driver on its thread: how it starts, lives and ends.
 
 use crate::backend::{self, Backend, BackendInfo, Selected};
-use crate::driver::{CurrentDriver, Driver, ShutdownReport};
+use crate::current::CurrentDriver;
+use crate::driver::Driver;
 use crate::event::Callback;
 use crate::shared::Shared;
+use crate::shutdown_report::ShutdownReport;
 use crate::sys;
 use crate::sys::signals::{self, Mask};
 use crate::trace;

@@ -12,7 +12,7 @@ pub use builder::Builder;
 
 use crate::backend::BackendInfo;
 use crate::command::Command;
-use crate::driver::{ShutdownReport, is_driver_thread};
+use crate::current::is_driver_thread;
 use crate::error::Errno;
 use crate::event::EventQueue;
 use crate::fd::Fd;
@@ -22,6 +22,7 @@ use crate::memory;
 use crate::options::OpenOptions;
 use crate::page::Buffer;
 use crate::shared::Shared;
+use crate::shutdown_report::ShutdownReport;
 use crate::stats::Stats;
 use crate::sys::refused;
 use driver_thread::DriverThread;

@@ -11,7 +11,7 @@ mod queue;
 mod sink;
 
 pub use queue::EventQueue;
-pub use sink::{Callback, Outbox, catch_panic};
+pub use sink::{Callback, Outbox};
 
 use crate::error::{Errno, Failure};
 use crate::fd::Fd;

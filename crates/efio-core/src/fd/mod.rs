@@ -1,22 +1,18 @@
 //! Descriptors, which are small numbers with a generation, and the state of each file.
 
-mod caller_state;
-mod cold_state;
-mod interest;
-mod questions;
 mod requests;
 mod slot;
 mod sparse_counters;
 mod table;
-mod waiters;
+mod unwritten;
 mod watermarks;
 
-pub use caller_state::{CallerState, RunBy};
-pub use interest::{Interest, Notify};
-pub use questions::{About, Question};
 pub use requests::Requests;
-pub use slot::{CALLER, DRIVER, OpenState, Slot};
+pub use slot::{
+    About, CALLER, CallerState, DRIVER, Interest, Notify, OpenState, Question, RunBy, Slot,
+};
 pub use table::FdTable;
+pub use unwritten::{Lost, Unwritten};
 pub use watermarks::Progress;
 
 use std::fmt;

@@ -12,18 +12,27 @@
 //!                      ◄─────────────────────    the end of the run
 //! ```
 
+mod caller_state;
+mod cold_state;
+mod interest;
+mod questions;
+mod waiters;
+
+pub use caller_state::{CallerState, RunBy};
+pub use interest::{Interest, Notify};
+pub use questions::{About, Question};
+
 use super::Fd;
-use super::caller_state::CallerState;
-use super::cold_state::ColdState;
 use super::requests::Requests;
-use super::waiters::Waiters;
 use super::watermarks::Watermarks;
 use crate::error::{Errno, Failure};
 use crate::mode_status::ModeStatus;
 use crate::stats::Counter;
+use cold_state::ColdState;
 use efio_sync::shim::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use efio_sync::{CasCell, SpinLock};
 use std::num::NonZeroU32;
+use waiters::Waiters;
 
 /// The tag in the file's lock while a caller holds it.
 pub const CALLER: NonZeroU32 = NonZeroU32::new(1).unwrap();
@@ -51,8 +60,8 @@ pub struct Slot {
     generation: AtomicU32,
     /// [`Requests`] bits.
     requests: AtomicU32,
-    /// [`Interest`](super::Interest) bits, of event loops and of tasks.
-    pub(super) interest: AtomicU32,
+    /// [`Interest`] bits, of event loops and of tasks.
+    interest: AtomicU32,
     /// The wakers of tasks.
     pub waiters: Waiters,
     /// [`OpenState`].
@@ -84,7 +93,7 @@ pub struct Slot {
     /// Reads that were answered at once: counted by the caller that holds the file's lock.
     pub reads_served: Counter,
     /// The rarely used state.
-    pub(super) cold: SpinLock<ColdState>,
+    cold: SpinLock<ColdState>,
 }
 
 impl Default for Slot {

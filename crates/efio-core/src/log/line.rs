@@ -3,7 +3,7 @@
 
 use super::WhenBehind;
 use super::state::State;
-use crate::driver::is_driver_thread;
+use crate::current::is_driver_thread;
 use crate::error::Errno;
 use crate::event::Event;
 use crate::options::OpenOptions;

@@ -25,8 +25,8 @@ mod writer;
 pub use guard::{LogGuard, LogReport};
 pub use writer::LogWriter;
 
-use crate::config::IoMode;
 use crate::engine::Engine;
+use crate::io_mode::IoMode;
 use crate::options::OpenOptions;
 use line::Log;
 use std::io;

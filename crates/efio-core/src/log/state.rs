@@ -17,10 +17,9 @@
 //! what is lost: the log goes on, and its end reports the error.
 
 use super::missing::Missing;
-use crate::caller::Unwritten;
 use crate::error::Errno;
 use crate::event::{Event, EventKind};
-use crate::fd::Fd;
+use crate::fd::{Fd, Unwritten};
 use crate::file::File;
 use crate::options::OpenOptions;
 use crate::shared::Shared;

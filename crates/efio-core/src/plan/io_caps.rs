@@ -1,7 +1,7 @@
 //! The cache modes that a file has: each refusal of the kernel removes one.
 
-use crate::config::IoMode;
 use crate::error::Errno;
+use crate::io_mode::IoMode;
 use crate::op::CacheMode;
 
 /// The cache modes that are available for one file.

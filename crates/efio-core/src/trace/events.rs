@@ -1,10 +1,10 @@
 //! The events; see the table of the module above.
 
 use crate::backend::BackendInfo;
-use crate::driver::ShutdownReport;
 use crate::error::{Errno, Failure};
 use crate::fd::Fd;
 use crate::op::{FileFacts, OpenSpec};
+use crate::shutdown_report::ShutdownReport;
 use tracing::{debug, error, info, warn};
 
 /// Reports the backend of an engine.

@@ -1,10 +1,10 @@
 //! The events without the feature `tracing`: they do nothing.
 
 use crate::backend::BackendInfo;
-use crate::driver::ShutdownReport;
 use crate::error::{Errno, Failure};
 use crate::fd::Fd;
 use crate::op::{FileFacts, OpenSpec};
+use crate::shutdown_report::ShutdownReport;
 
 #[inline(always)]
 pub fn backend(_: &BackendInfo) {}

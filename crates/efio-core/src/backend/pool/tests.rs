@@ -2,12 +2,13 @@
 
 use super::{Backend, PoolBackend, Task, perform};
 use crate::command::Command;
-use crate::config::{Config, IoMode};
+use crate::config::Config;
 use crate::driver::Driver;
 use crate::engine::Engine;
 use crate::error::Errno;
 use crate::event::EventKind;
 use crate::file::File;
+use crate::io_mode::IoMode;
 use crate::op::{
     BlockRange, CacheMode, Completion, FileId, Memory, Op, OpId, OpenSpec, Outcome, Request,
     Transfer, Truncation,

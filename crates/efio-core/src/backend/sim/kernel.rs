@@ -4,8 +4,8 @@ use super::check::checksum;
 use super::disk::{SimInode, lock};
 use super::random::Random;
 use super::{InFlightOp, SimDisk};
-use crate::config::IoMode;
 use crate::error::Errno;
+use crate::io_mode::IoMode;
 use crate::op::{
     CacheMode, Completion, FileFacts, FileId, Memory, NameSync, Op, OpenSpec, Outcome, ReadNow,
     Request, Transfer,

@@ -10,8 +10,8 @@
 //!                                                         idle: takes the lock, drops both ends
 //! ```
 
+use super::Slot;
 use super::interest::Notify;
-use super::slot::Slot;
 use crate::error::Errno;
 use crate::op::ReadNow;
 use crate::page::Page;
@@ -38,7 +38,7 @@ pub struct CallerState {
     pub at_end: bool,
     /// The driver checks this file by itself within the flush interval.
     watched: bool,
-    /// There is a question that a write may void; see [`Question`](super::Question).
+    /// There is a question that a write may void; see [`Question`](super::questions::Question).
     asked: bool,
     /// A write has nothing to notify: `watched`, and not `asked`.
     quiet: bool,

@@ -1,11 +1,11 @@
 //! The parts of a slot that are rarely used, behind one lock that no call on the hot path takes.
 
+use super::Slot;
 use super::interest::Interest;
 use super::questions::Questions;
-use super::requests::Requests;
-use super::slot::Slot;
-use super::sparse_counters::SparseCounters;
-use crate::caller::Lost;
+use crate::fd::requests::Requests;
+use crate::fd::sparse_counters::SparseCounters;
+use crate::fd::unwritten::Lost;
 use crate::mode_status::ModeStatus;
 use crate::page::{Block, Page};
 use crate::plan::Asked;

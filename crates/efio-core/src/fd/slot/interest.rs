@@ -1,7 +1,7 @@
 //! Whom the driver notifies when a call that found nothing can be retried: the interest word of a
 //! file.
 
-use super::slot::Slot;
+use super::Slot;
 use efio_sync::shim::atomic::Ordering;
 use std::task::Waker;
 

@@ -11,8 +11,8 @@
 //!  flush ─► WouldBlock (mark 100) ── own write ─────► flush ─► a new question (mark 150)
 //! ```
 
+use super::Slot;
 use super::interest::Notify;
-use super::slot::Slot;
 use crate::error::Errno;
 use crate::oneshot::Receiver;
 use std::task::Waker;
