@@ -5,7 +5,7 @@
 //! name: deeper than `PATH_MAX`, or below a parent that may not be searched (F72). Opens that are
 //! pending at the same time share one descriptor, and none is kept afterwards.
 
-use crate::sys::file::FileId;
+use crate::sys::stat::FileId;
 use crate::sys::{open_working_directory, working_directory};
 use efio_sync::SpinLock;
 use std::io;

@@ -17,7 +17,7 @@ use super::{Backend, WorkQueue};
 use crate::config::Config;
 use crate::error::Errno;
 use crate::memory;
-use crate::op::{Completion, FileId, Op, Outcome, ReadNow, Request, Transfer};
+use crate::op::{Completion, FileId, Memory, Op, Outcome, ReadNow, Request, Transfer};
 use crate::page::Block;
 use crate::sys::file::{DescriptorLease, KernelFile};
 use crate::sys::signals;
@@ -287,7 +287,14 @@ fn perform_transfer(
         ..
     } = transfer;
     let _in_use = LeaseInUse(&file, lease);
-    let result = file.transfer(lease, offset, &mut memory);
+    let result = match &mut memory {
+        Memory::Fill(range) => file.read(lease, offset, range.as_mut_slice()),
+        Memory::Block(range) => file.write(lease, offset, range.as_slice()),
+        Memory::Slices(slices) => {
+            let slices = slices.iter().map(|slice| slice.as_slice());
+            file.write_slices(lease, offset, slices)
+        }
+    };
     let outcome = result.map_or_else(failed, Outcome::Done);
     (outcome, memory.into_block())
 }

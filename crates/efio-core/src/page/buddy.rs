@@ -19,14 +19,19 @@
 //! 3, of order 8). The next block of order 7 is node 5, since node 2 is the tighter half, and the
 //! units are 128..256.
 
+use crate::sys::memory::{HUGE_PAGE_BYTES, PAGE_BYTES};
+
 /// Bytes of a unit, the smallest block.
-pub const UNIT_BYTES: usize = 4096;
+pub const UNIT_BYTES: usize = PAGE_BYTES;
 /// The order of a whole slab.
 pub const SLAB_ORDER: u8 = 9;
 /// Bytes of a slab, the largest block.
 pub const SLAB_BYTES: usize = UNIT_BYTES << SLAB_ORDER;
 
 const UNITS: usize = 1 << SLAB_ORDER;
+
+// Direct IO can have the alignment of a whole slab, and a slab is a huge page.
+const _: () = assert!(SLAB_BYTES == HUGE_PAGE_BYTES);
 
 /// Returns the smallest order whose block holds `len` bytes, at most that of a slab.
 ///

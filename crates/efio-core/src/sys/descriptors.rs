@@ -10,10 +10,9 @@
 //! | none | some | uses the first | opens the second, of its own kind for good |
 //! | open | any | uses the first | uses the second |
 
-use super::file::FileId;
 use super::refused::{self, Call};
-use super::{check, platform, retry};
-use crate::op::CacheMode;
+use super::stat::FileId;
+use super::{CacheMode, check, platform, retry};
 use std::io;
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::OnceLock;

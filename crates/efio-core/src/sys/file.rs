@@ -2,12 +2,14 @@
 
 pub use super::descriptors::DescriptorLease;
 use super::descriptors::Descriptors;
+use super::directories::NameSync;
 use super::name::{Before, Name};
-use super::{check, open_at, platform};
+use super::open_spec::{FileFacts, OpenSpec};
+use super::read_now::ReadNow;
+use super::stat::{FileId, FileInfo, FileSystem};
+use super::{CacheMode, check, open_at, platform};
 use crate::error::Errno;
 use crate::io_mode::IoMode;
-use crate::op::{CacheMode, FileFacts, Memory, NameSync, OpenSpec, ReadNow};
-use crate::page::PageSlice;
 use std::fmt;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -40,39 +42,6 @@ impl ReadNow for KernelFile {
         let info = platform::file_info(self.descriptors.first()).ok()?;
         Some(info.size)
     }
-}
-
-/// The identity distinguishes our file from the next one that gets the number of a descriptor that
-/// somebody else closed (F14).
-pub use crate::op::FileId;
-
-/// The kind of a file system, as far as reads depend on it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FileSystem {
-    /// The kernel's own, on a disk or in memory: a file ends at its size.
-    Local,
-    /// A program, of this machine or of another one (virtiofs). Workers perform its reads and
-    /// writes for two reasons:
-    ///
-    /// 1. Where it does direct IO without being asked for it, an asynchronous read of Linux does
-    ///    not advance after a short read: the ring repeats the rest at the same offset, and bytes
-    ///    past the end arrive (F87).
-    /// 2. Such a read ends at the size that the program reports, which may be 0 (F63).
-    Fuse,
-    /// Any other. Its sizes may be outdated, or meaningless, as on `/proc`.
-    Other,
-}
-
-/// The properties of an open file, from the kernel.
-pub struct FileInfo {
-    /// `S_IFREG` and the like.
-    pub kind: libc::mode_t,
-    /// The size in bytes.
-    pub size: u64,
-    /// The alignment of direct IO in bytes, 0 when there is none.
-    pub dio_align: u32,
-    /// The identity of the file.
-    pub identity: FileId,
 }
 
 impl fmt::Debug for KernelFile {
@@ -188,30 +157,53 @@ impl KernelFile {
         self.descriptors.release(lease);
     }
 
-    /// Reads into the memory, or writes its bytes. Returns how many; a read returns 0 at or after
-    /// the end of file.
+    /// Reads into `buf`. Returns how many bytes; 0 at or after the end of file.
     ///
     /// # Errors
     ///
-    /// Those of `preadv(2)` and `pwritev(2)`.
-    pub fn transfer(
+    /// Those of `preadv(2)`.
+    pub fn read(&self, lease: DescriptorLease, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+        platform::read(lease.fd, lease.flags, offset, buf)
+    }
+
+    /// Writes `bytes`. Returns how many.
+    ///
+    /// # Errors
+    ///
+    /// Those of `pwritev(2)`.
+    pub fn write(&self, lease: DescriptorLease, offset: u64, bytes: &[u8]) -> io::Result<usize> {
+        // SAFETY: the bytes are borrowed for the length of the call.
+        unsafe { self.write_vectors(lease, offset, &[io_vector(bytes)]) }
+    }
+
+    /// Writes `slices`, one after the other, as many as fit in one system call. Returns how many
+    /// bytes.
+    ///
+    /// # Errors
+    ///
+    /// Those of `pwritev(2)`.
+    pub fn write_slices<'a>(
         &self,
         lease: DescriptorLease,
         offset: u64,
-        memory: &mut Memory,
+        slices: impl Iterator<Item = &'a [u8]>,
     ) -> io::Result<usize> {
-        let DescriptorLease { fd, flags, .. } = lease;
-        let write = |vectors: &[libc::iovec]| {
-            self.check_ours(lease)?;
-            // SAFETY: the vectors point at bytes of `memory`, which is borrowed for the length of
-            // the call, and the kernel only reads through them.
-            unsafe { platform::write(fd, flags, self.write_offset(offset), vectors) }
-        };
-        match memory {
-            Memory::Fill(range) => platform::read(fd, flags, offset, range.as_mut_slice()),
-            Memory::Block(range) => write(&[io_vector(range.as_slice())]),
-            Memory::Slices(slices) => write(&io_vectors(slices)),
-        }
+        // SAFETY: the slices are borrowed for the length of the call.
+        unsafe { self.write_vectors(lease, offset, &io_vectors(slices)) }
+    }
+
+    /// # Safety
+    ///
+    /// The vectors point at bytes that are borrowed for the length of the call.
+    unsafe fn write_vectors(
+        &self,
+        lease: DescriptorLease,
+        offset: u64,
+        vectors: &[libc::iovec],
+    ) -> io::Result<usize> {
+        self.check_ours(lease)?;
+        // SAFETY: as the caller promises; the kernel only reads through them.
+        unsafe { platform::write(lease.fd, lease.flags, self.write_offset(offset), vectors) }
     }
 
     /// Returns the offset of a write; `None` in append mode, where writes go to the end.
@@ -315,9 +307,8 @@ fn open_first(spec: &OpenSpec, direct: bool) -> io::Result<(OwnedFd, bool)> {
 }
 
 /// Returns the vectors of the slices, as many as fit in one system call.
-pub fn io_vectors(slices: &[PageSlice]) -> Vec<libc::iovec> {
-    let vector = |slice: &PageSlice| io_vector(slice.as_slice());
-    slices.iter().take(MAX_SLICES).map(vector).collect()
+pub fn io_vectors<'a>(slices: impl Iterator<Item = &'a [u8]>) -> Vec<libc::iovec> {
+    slices.take(MAX_SLICES).map(io_vector).collect()
 }
 
 fn io_vector(bytes: &[u8]) -> libc::iovec {

@@ -5,6 +5,11 @@ use std::io;
 use std::mem::ManuallyDrop;
 use std::ptr::{self, NonNull};
 
+/// Bytes of a page of the kernel, where they are not more.
+pub const PAGE_BYTES: usize = 4096;
+/// Bytes of a huge page.
+pub const HUGE_PAGE_BYTES: usize = 2 << 20;
+
 /// A private anonymous mapping.
 pub struct Mapping {
     base: NonNull<u8>,
@@ -75,9 +80,8 @@ impl Mapping {
     }
 
     fn touch(&self) {
-        const PAGE: usize = 4096;
         platform::prefer_huge_pages(self.base, self.len);
-        for at in (0..self.len).step_by(PAGE) {
+        for at in (0..self.len).step_by(PAGE_BYTES) {
             // SAFETY: inside the mapping, which no other code has yet.
             unsafe { self.base.as_ptr().add(at).write_volatile(0) };
         }

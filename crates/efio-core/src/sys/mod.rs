@@ -29,14 +29,18 @@ compile_error!(
 );
 
 mod descriptors;
+pub mod directories;
 pub mod file;
 pub mod fork;
 pub mod memory;
-pub mod name;
+mod name;
+pub mod open_spec;
+pub mod open_token;
+pub mod read_now;
 pub mod refused;
 pub mod signals;
 pub mod socket;
-mod stat;
+pub mod stat;
 
 cfg_if::cfg_if! {
     if #[cfg(all(target_os = "linux", not(efio_portable)))] {
@@ -50,11 +54,22 @@ cfg_if::cfg_if! {
 
 pub use platform::{data_from, wake_without_preempting, working_directory};
 
-use crate::op::OpenSpec;
+use open_spec::OpenSpec;
 use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
+
+/// How an op uses the page cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CacheMode {
+    /// Past the page cache (`O_DIRECT`): offset, length and memory have the file's alignment.
+    Direct,
+    /// Through the page cache, dropped from it once written (`RWF_DONTCACHE`).
+    Uncached,
+    /// Through the page cache, where the bytes stay.
+    Cached,
+}
 
 /// How often an interrupted call is retried before its caller gets the error. Our threads block all
 /// signals, but a debugger, a freezer or a file system in user space interrupts calls, too.

@@ -1,11 +1,51 @@
-//! The properties of files by fstat(2): on systems without statx(2), and where it is refused.
+//! The properties of files, and how fstat(2) finds them: on systems without statx(2), and where it
+//! is refused.
 
-use super::file::{FileId, FileInfo};
 use super::{check, retry};
 use std::ffi::CStr;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::RawFd;
+
+/// The identity of a file, which is the same under each of its names: device and inode. It
+/// distinguishes our file from the next one that gets the number of a descriptor that somebody else
+/// closed (F14).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FileId {
+    /// The device of its file system.
+    pub device: u64,
+    /// Its number there.
+    pub inode: u64,
+}
+
+/// The kind of a file system, as far as reads depend on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileSystem {
+    /// The kernel's own, on a disk or in memory: a file ends at its size.
+    Local,
+    /// A program, of this machine or of another one (virtiofs). Workers perform its reads and
+    /// writes for two reasons:
+    ///
+    /// 1. Where it does direct IO without being asked for it, an asynchronous read of Linux does
+    ///    not advance after a short read: the ring repeats the rest at the same offset, and bytes
+    ///    past the end arrive (F87).
+    /// 2. Such a read ends at the size that the program reports, which may be 0 (F63).
+    Fuse,
+    /// Any other. Its sizes may be outdated, or meaningless, as on `/proc`.
+    Other,
+}
+
+/// The properties of an open file, from the kernel.
+pub struct FileInfo {
+    /// `S_IFREG` and the like.
+    pub kind: libc::mode_t,
+    /// The size in bytes.
+    pub size: u64,
+    /// The alignment of direct IO in bytes, 0 when there is none.
+    pub dio_align: u32,
+    /// The identity of the file.
+    pub identity: FileId,
+}
 
 /// Returns the identity of `fd`.
 ///

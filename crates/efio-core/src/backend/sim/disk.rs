@@ -8,7 +8,10 @@
 //!                                 or a part; the old size, the new one, or one between
 //! ```
 
-use super::opened::SimOpen;
+mod opened;
+
+pub use opened::SimOpen;
+
 use super::random::Random;
 use crate::error::Errno;
 use std::collections::BTreeMap;
@@ -34,13 +37,13 @@ pub enum Foreign {
 /// A file as the kernel sees it and as the disk holds it.
 #[derive(Debug, Default)]
 pub struct SimInode {
-    pub(super) current: Vec<u8>,
+    current: Vec<u8>,
     durable: Vec<u8>,
     /// Sectors that differ between the two, one bit each.
     dirty: Vec<u64>,
     name_durable: bool,
     /// Its opens, by number, in the order of the calls.
-    pub(super) opens: BTreeMap<u32, SimOpen>,
+    opens: BTreeMap<u32, SimOpen>,
     /// Each write fails with this error.
     broken: Option<Errno>,
     /// Sectors that cannot be read.

@@ -1,6 +1,6 @@
 //! How the simulated kernel performs an op, and how ops fail.
 
-use super::check::checksum;
+use super::checksum::checksum;
 use super::disk::{SimInode, lock};
 use super::random::Random;
 use super::{InFlightOp, SimDisk};

@@ -17,23 +17,22 @@
 //! 4. No op is lost.
 
 mod check;
+mod checksum;
 mod disk;
 mod faults;
 mod kernel;
 mod memory;
-mod opened;
 mod random;
 
-pub use disk::{Foreign, SimInode, SimStore};
+pub use disk::{Foreign, SimInode, SimOpen, SimStore};
 pub use faults::SimOptions;
 pub use kernel::SimFile;
 pub use memory::{Memory, SimMemory};
-pub use opened::SimOpen;
 
 use super::Backend;
 use crate::error::Errno;
 use crate::op::{Completion, FileId, Op, OpId, Outcome, ReadNow, Request};
-use check::checksum;
+use checksum::checksum;
 use disk::lock;
 use kernel::put;
 use random::Random;

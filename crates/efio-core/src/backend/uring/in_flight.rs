@@ -149,7 +149,7 @@ fn entry(
         }
         Memory::Slices(slices) => {
             let [slice] = &slices[..] else {
-                *vectors = io_vectors(slices);
+                *vectors = io_vectors(slices.iter().map(|slice| slice.as_slice()));
                 debug_assert!(vectors.len() <= MAX_SLICES);
                 return (entry!(Writev, vectors.as_ptr(), vectors.len()), false);
             };

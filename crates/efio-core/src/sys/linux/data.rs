@@ -1,8 +1,7 @@
 //! Reads, writes and syncs.
 
-use crate::op::CacheMode;
 use crate::sys::refused::{self, Call};
-use crate::sys::{check, count, descriptor, retry};
+use crate::sys::{CacheMode, check, count, descriptor, retry};
 use std::ffi::{CStr, CString};
 use std::io;
 use std::mem::MaybeUninit;

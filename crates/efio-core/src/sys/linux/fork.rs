@@ -1,7 +1,7 @@
 //! A word that the kernel wipes in a child.
 
 use crate::sys::fork::mark_by_handler;
-use crate::sys::memory::Mapping;
+use crate::sys::memory::{Mapping, PAGE_BYTES};
 use std::io;
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
@@ -36,10 +36,15 @@ pub fn fork_mark() -> io::Result<&'static AtomicU32> {
 }
 
 fn wiped_page() -> io::Result<Mapping> {
-    const PAGE: usize = 4096;
-    let page = Mapping::new(PAGE)?;
+    let page = Mapping::new(PAGE_BYTES)?;
     // SAFETY: advice on a mapping of our own, whose content we can do without in a child.
-    let result = unsafe { libc::madvise(page.base().as_ptr().cast(), PAGE, libc::MADV_WIPEONFORK) };
+    let result = unsafe {
+        libc::madvise(
+            page.base().as_ptr().cast(),
+            PAGE_BYTES,
+            libc::MADV_WIPEONFORK,
+        )
+    };
     if result < 0 {
         return Err(io::Error::last_os_error());
     }

@@ -15,7 +15,7 @@ pub use fork::fork_mark;
 pub use holes::data_from;
 pub use stat::{file_id, file_id_at, file_info, file_system, working_directory};
 
-use crate::page::UNIT_BYTES;
+use crate::sys::memory::PAGE_BYTES;
 use std::ptr::NonNull;
 
 /// The flag to open a directory that a path only passes through: it need not be readable.
@@ -26,7 +26,7 @@ pub const MAP_FLAGS: i32 = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_N
 
 /// Asks for huge pages; a refusal changes only the speed.
 pub fn prefer_huge_pages(base: NonNull<u8>, len: usize) {
-    debug_assert!(len % UNIT_BYTES == 0);
+    debug_assert!(len % PAGE_BYTES == 0);
     // SAFETY: advice about the caller's memory does not change its content.
     unsafe { libc::madvise(base.as_ptr().cast(), len, libc::MADV_HUGEPAGE) };
 }

@@ -1,8 +1,8 @@
 //! The properties of an open file: statx(2), or fstat(2) where that is refused.
 
-use crate::page::{SLAB_BYTES, UNIT_BYTES};
-use crate::sys::file::{FileId, FileInfo, FileSystem};
+use crate::sys::memory::{HUGE_PAGE_BYTES, PAGE_BYTES};
 use crate::sys::refused::{self, Call};
+use crate::sys::stat::{FileId, FileInfo, FileSystem};
 use crate::sys::{check, retry, stat};
 use std::ffi::CStr;
 use std::io;
@@ -125,10 +125,10 @@ fn to_file_id(answer: &libc::statx) -> FileId {
 /// | 0 | 0 | 0: no direct IO |
 fn dio_align(answer: &libc::statx) -> u32 {
     let is_known = answer.stx_mask & libc::STATX_DIOALIGN != 0;
-    let fits = (1..=SLAB_BYTES as u32).contains(&answer.stx_dio_offset_align)
-        && answer.stx_dio_mem_align as usize <= UNIT_BYTES;
+    let fits = (1..=HUGE_PAGE_BYTES as u32).contains(&answer.stx_dio_offset_align)
+        && answer.stx_dio_mem_align as usize <= PAGE_BYTES;
     if is_known && fits {
-        answer.stx_dio_offset_align.max(UNIT_BYTES as u32)
+        answer.stx_dio_offset_align.max(PAGE_BYTES as u32)
     } else {
         0
     }

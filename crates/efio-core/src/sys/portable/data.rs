@@ -1,7 +1,6 @@
 //! Reads, writes and syncs, all of them through the page cache.
 
-use crate::op::CacheMode;
-use crate::sys::{check, count};
+use crate::sys::{CacheMode, check, count};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
 

@@ -10,7 +10,7 @@ pub use data::{
     sync_directory, write,
 };
 
-use super::file::{FileId, FileSystem};
+use super::stat::{FileId, FileSystem};
 use std::io;
 use std::ops::Range;
 use std::os::fd::{BorrowedFd, RawFd};

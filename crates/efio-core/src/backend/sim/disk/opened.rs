@@ -1,6 +1,6 @@
 //! What a simulated kernel records of each open of a file, by the number that is its mode.
 
-use super::disk::SimInode;
+use super::SimInode;
 use crate::error::Errno;
 
 /// An open of a file.
@@ -69,7 +69,7 @@ impl SimInode {
     }
 
     /// Records a completed open.
-    pub(super) fn opened(&mut self, number: u32, made: bool, truncates: bool, cut: bool) {
+    pub(in super::super) fn opened(&mut self, number: u32, made: bool, truncates: bool, cut: bool) {
         let open = SimOpen {
             made,
             finds_nothing: truncates && self.current.is_empty(),
@@ -82,7 +82,7 @@ impl SimInode {
     }
 
     /// Records an op of an open; the first one records the file as it finds it.
-    pub(super) fn touch(&mut self, number: u32) -> &mut SimOpen {
+    pub(in super::super) fn touch(&mut self, number: u32) -> &mut SimOpen {
         let is_first = !self.is_passed(number);
         let open = self.opens.entry(number).or_default();
         if open.before.is_none() && is_first {
@@ -92,26 +92,26 @@ impl SimInode {
     }
 
     /// Records that the close of an open failed.
-    pub(super) fn fail_close(&mut self, number: u32) {
+    pub(in super::super) fn fail_close(&mut self, number: u32) {
         self.opens.entry(number).or_default().close_failed = true;
     }
 
     /// Truncates the file to nothing for an open.
-    pub(super) fn empty(&mut self, number: u32) {
+    pub(in super::super) fn empty(&mut self, number: u32) {
         let open = self.touch(number);
         (open.is_cut, open.changed) = (true, true);
         self.resize(0);
     }
 
     /// Records that a write or a truncation of an open moved `count` bytes.
-    pub(super) fn take(&mut self, number: u32, count: u64) {
+    pub(in super::super) fn take(&mut self, number: u32, count: u64) {
         let open = self.touch(number);
         open.taken += count;
         open.changed = true;
     }
 
     /// Records that a sync failed. The next sync of every other open fails, too.
-    pub(super) fn fail_syncs(&mut self, number: u32) {
+    pub(in super::super) fn fail_syncs(&mut self, number: u32) {
         for (&other, open) in &mut self.opens {
             open.sync_error_due |= other != number;
         }
@@ -119,7 +119,7 @@ impl SimInode {
     }
 
     /// Whether a sync through another open has failed since; each failure is reported once.
-    pub(super) fn take_sync_error(&mut self, number: u32) -> bool {
+    pub(in super::super) fn take_sync_error(&mut self, number: u32) -> bool {
         std::mem::take(&mut self.touch(number).sync_error_due)
     }
 }
