@@ -10,6 +10,8 @@
 //!  └───────────┴────────────┘
 //! ```
 
+use std::vec;
+
 /// Identifies a value of a [`SlotMap`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key(u64);
@@ -110,10 +112,16 @@ impl<T> SlotMap<T> {
             Some((Key::new(slot.uses, number), value))
         })
     }
+}
 
-    /// Returns the values, in no particular order.
-    pub fn into_values(self) -> impl Iterator<Item = T> {
-        self.slots.into_iter().filter_map(|slot| slot.value)
+/// The values, in no particular order.
+impl<T> IntoIterator for SlotMap<T> {
+    type Item = T;
+    type IntoIter = vec::IntoIter<T>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        let values = self.slots.into_iter().filter_map(|slot| slot.value);
+        values.collect::<Vec<_>>().into_iter()
     }
 }
 

@@ -89,7 +89,7 @@ impl InFlight {
     /// With `taken` 2 and ops of the sequence numbers 0, 2 and 3 in flight, op 0 is leaked, and the
     /// requests of 2 and 3 are returned.
     pub fn take_unsubmitted(&mut self, taken: u64) -> Vec<Request<KernelFile>> {
-        let ops = std::mem::take(&mut self.0).into_values();
+        let ops = std::mem::take(&mut self.0).into_iter();
         let (mut unsubmitted, lost): (Vec<_>, Vec<_>) = ops.partition(|op| op.seq >= taken);
         for op in lost {
             std::mem::forget(op.transfer.memory);
