@@ -33,7 +33,10 @@ impl Client {
                 oracle.waits_from.get_or_insert(self.accepted);
             }
             result => {
-                self.files[index].oracle.flushes = None;
+                // Bytes void the pending flush; a write of none accepts nothing.
+                if result.as_ref().is_ok_and(|&n| n > 0) {
+                    self.files[index].oracle.flushes = None;
+                }
                 self.was_written(index, bytes, result);
             }
         }
