@@ -58,6 +58,11 @@ impl Who {
         }
     }
 
+    /// Whether both are event loops, or both are tasks.
+    fn is_like(&self, notify: Notify<'_>) -> bool {
+        matches!(self, Self::Task(_)) == matches!(notify, Notify::Waker(_))
+    }
+
     fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Thread(mine), Self::Thread(other)) => mine == other,
@@ -111,11 +116,13 @@ impl Questions {
         Some(self.0.remove(at))
     }
 
-    /// Returns a question of `notify` that is not void, or one of anybody with the mark `accepted`.
+    /// Returns a question of `notify` that is not void, or one of its kind with the mark `accepted`: an
+    /// event loop may ask on one thread and retry on another, a task with one waker and then with
+    /// another. What a task asked for, and may have dropped since, is not for the event loop (F86).
     fn valid(&self, about: About, notify: Notify<'_>, accepted: u64) -> Option<&Question> {
         let of = |kept: &&Question| kept.about == about;
         let mine = |kept: &&Question| kept.mark.is_some() && kept.who.is(notify);
-        let same = |kept: &&Question| kept.mark == Some(accepted);
+        let same = |kept: &&Question| kept.mark == Some(accepted) && kept.who.is_like(notify);
         let all = || self.0.iter().filter(of);
         all().find(mine).or_else(|| all().find(same))
     }
@@ -260,5 +267,21 @@ mod tests {
         assert!(questions.take(About::Flush, task).is_none());
         assert!(questions.take(About::Size, Notify::Event).is_none());
         assert!(questions.take(About::Size, task).is_some() && questions.is_empty());
+    }
+
+    /// F86: an answer that a task asked for, and dropped, may be old by the time that an event loop
+    /// asks.
+    #[test]
+    fn an_event_loop_has_no_answer_of_a_task() {
+        let mut questions = Questions::default();
+        let [one, other] = [(); 2].map(|()| Waker::from(Arc::new(NoopWake)));
+        let question = Question::new(About::End, Notify::Waker(&one), 10, None);
+        assert!(questions.keep(question).is_none());
+        let valid = |notify, mark| questions.valid(About::End, notify, mark).is_some();
+        assert!(
+            valid(Notify::Waker(&other), 10),
+            "its task with another waker"
+        );
+        assert!(!valid(Notify::Waker(&other), 11) && !valid(Notify::Event, 10));
     }
 }
