@@ -12,27 +12,17 @@ pub fn name(peer: &str) -> String {
 
 /// A ratio with its spread.
 pub fn ratio(spread: Spread) -> String {
-    let Spread {
-        least,
-        median,
-        greatest,
-    } = spread;
-    format!("{median:.2} ({least:.2} … {greatest:.2})")
+    with_spread(spread, |value| format!("{value:.2}"))
 }
 
 /// A figure with its spread.
 pub fn shown(spread: Spread) -> String {
-    let Spread {
-        least,
-        median,
-        greatest,
-    } = spread;
-    format!(
-        "{} ({} … {})",
-        figure(median),
-        figure(least),
-        figure(greatest)
-    )
+    with_spread(spread, figure)
+}
+
+fn with_spread(spread: Spread, show: fn(f64) -> String) -> String {
+    let [least, median, greatest] = [spread.least, spread.median, spread.greatest].map(show);
+    format!("{median} ({least} … {greatest})")
 }
 
 /// Three digits, or all before the point.
