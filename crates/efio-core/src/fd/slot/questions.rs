@@ -116,9 +116,10 @@ impl Questions {
         Some(self.0.remove(at))
     }
 
-    /// Returns a question of `notify` that is not void, or one of its kind with the mark `accepted`: an
-    /// event loop may ask on one thread and retry on another, a task with one waker and then with
-    /// another. What a task asked for, and may have dropped since, is not for the event loop (F86).
+    /// Returns a question of `notify` that is not void, or one of its kind with the mark
+    /// `accepted`: an event loop may ask on one thread and retry on another, a task with one waker
+    /// and then with another. What a task asked for, and may have dropped since, is not for the
+    /// event loop (F86).
     fn valid(&self, about: About, notify: Notify<'_>, accepted: u64) -> Option<&Question> {
         let of = |kept: &&Question| kept.about == about;
         let mine = |kept: &&Question| kept.mark.is_some() && kept.who.is(notify);
@@ -238,23 +239,16 @@ fn this_thread() -> u64 {
 
 #[cfg(all(test, not(loom)))]
 mod tests {
+    use super::super::waiters::tests::waker;
     use super::*;
-    use std::sync::Arc;
-    use std::task::Wake;
-
-    struct NoopWake;
-
-    impl Wake for NoopWake {
-        fn wake(self: Arc<Self>) {}
-    }
 
     /// F88: a caller whose question is void asks anew. If both were kept, the older mark would
     /// answer a later call too early.
     #[test]
     fn a_new_question_replaces_the_void_one() {
         let mut questions = Questions::default();
-        let waker = Waker::from(Arc::new(NoopWake));
-        let task = Notify::Waker(&waker);
+        let task = waker();
+        let task = Notify::Waker(&task);
         let ask = |mark| Question::new(About::Flush, task, mark, None);
         assert!(questions.keep(ask(10)).is_none());
         assert!(!questions.void(task, 10, 20), "none is left");
@@ -274,7 +268,7 @@ mod tests {
     #[test]
     fn an_event_loop_has_no_answer_of_a_task() {
         let mut questions = Questions::default();
-        let [one, other] = [(); 2].map(|()| Waker::from(Arc::new(NoopWake)));
+        let [one, other] = [(); 2].map(|()| waker());
         let question = Question::new(About::End, Notify::Waker(&one), 10, None);
         assert!(questions.keep(question).is_none());
         let valid = |notify, mark| questions.valid(About::End, notify, mark).is_some();

@@ -101,7 +101,7 @@ impl Waiters {
 }
 
 #[cfg(all(test, not(loom)))]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use std::sync::Arc;
     use std::task::Wake;
@@ -112,9 +112,14 @@ mod tests {
         fn wake(self: Arc<Self>) {}
     }
 
+    /// Returns the waker of a task of its own.
+    pub fn waker() -> Waker {
+        Waker::from(Arc::new(NoopWake))
+    }
+
     #[test]
     fn each_waker_is_listed_once_per_bit() {
-        let wakers: Vec<Waker> = (0..2).map(|_| Waker::from(Arc::new(NoopWake))).collect();
+        let wakers: Vec<Waker> = (0..2).map(|_| waker()).collect();
         let waiters = Waiters::default();
         assert!(waiters.put(Interest::DATA, &wakers[0]));
         assert!(!waiters.put(Interest::DATA, &wakers[0].clone()));
