@@ -9,8 +9,8 @@ use std::time::Duration;
 
 /// The calls of a [`File`] that wait on the calling thread; see [`File::blocking`].
 ///
-/// Reads, writes and seeks come with [`std::io`]'s traits. A read waits for at least one byte or the
-/// end of file, a write until at least one byte is accepted.
+/// Reads, writes and seeks come with [`std::io`]'s traits. A read waits for at least one byte or
+/// the end of file, a write until at least one byte is accepted.
 #[derive(Clone, Copy, Debug)]
 pub struct Blocking<'file> {
     file: &'file File,
@@ -18,8 +18,8 @@ pub struct Blocking<'file> {
 }
 
 impl File {
-    /// Returns the calls that wait on the calling thread, each for `timeout` at most (`None`: for as
-    /// long as it takes).
+    /// Returns the calls that wait on the calling thread, each for `timeout` at most (`None`: for
+    /// as long as it takes).
     ///
     /// They consume no events: a program that uses no others opens its files with
     /// [`events(false)`](crate::OpenOptions::events).
@@ -28,8 +28,8 @@ impl File {
     ///
     /// Each call fails with `TimedOut` when the timeout is over, with `EDEADLK` on the engine's own
     /// thread, where a callback runs, and with `ESHUTDOWN` when the engine ends meanwhile. A call
-    /// that timed out leaves nothing registered. What it waited for goes on: a flush, a sync, and an
-    /// open, which only [`AsyncFile::open`](crate::AsyncFile::open) cancels.
+    /// that timed out leaves nothing registered. What it waited for goes on: a flush, a sync, and
+    /// an open, which only [`AsyncFile::open`](crate::AsyncFile::open) cancels.
     ///
     /// ```
     /// use efio_core::{Engine, OpenOptions};
@@ -276,8 +276,8 @@ impl Blocking<'_> {
         self.wait(|file, notify| file.synced(mark, notify))
     }
 
-    /// Takes back what was not written, as [`File::take_unwritten`] does, after the write in flight,
-    /// if there is one, has completed.
+    /// Takes back what was not written, as [`File::take_unwritten`] does, after the write in
+    /// flight, if there is one, has completed.
     ///
     /// # Errors
     ///

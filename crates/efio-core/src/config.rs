@@ -38,9 +38,9 @@ pub struct Config {
     /// Bytes that one file may have accepted and not yet written.
     /// A quarter of the budget unless set.
     pub write_behind: Option<usize>,
-    /// Bytes that one file may read ahead, where memory is not short. An eighth of the budget unless
-    /// set. What was read ahead for a consumer that stopped is dropped when others need the memory,
-    /// and read again when it comes.
+    /// Bytes that one file may read ahead, where memory is not short. An eighth of the budget
+    /// unless set. What was read ahead for a consumer that stopped is dropped when others need the
+    /// memory, and read again when it comes.
     pub read_ahead: Option<usize>,
     /// The smallest page that a stream uses, in bytes; smaller ones serve when memory is short.
     pub page_min: usize,

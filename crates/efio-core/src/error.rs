@@ -70,9 +70,9 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// The offset of a failure that lost no accepted byte: a sync failed, and the syncs before it had
-    /// covered all that was written through the descriptor. The kernel then means bytes of others,
-    /// or the name of a new file.
+    /// The offset of a failure that lost no accepted byte: a sync failed, and the syncs before it
+    /// had covered all that was written through the descriptor. The kernel then means bytes of
+    /// others, or the name of a new file.
     pub const NOTHING_LOST: u64 = u64::MAX;
 }
 

@@ -65,8 +65,9 @@ impl File {
         self.fd
     }
 
-    /// Returns whether calls on the file would be answered at once. It asks for nothing: a file that
-    /// nobody reads has nothing to read. A direction that the file is not open for is not ready.
+    /// Returns whether calls on the file would be answered at once. It asks for nothing: a file
+    /// that nobody reads has nothing to read. A direction that the file is not open for is not
+    /// ready.
     ///
     /// # Errors
     ///
@@ -270,8 +271,8 @@ impl File {
         self.lock()?.write_vectored(bufs, Notify::Event)
     }
 
-    /// Returns the position of the next read or write, in bytes from the start. After an append that is
-    /// the end of the file, which only the kernel knows.
+    /// Returns the position of the next read or write, in bytes from the start. After an append
+    /// that is the end of the file, which only the kernel knows.
     ///
     /// # Errors
     ///
@@ -417,8 +418,9 @@ impl File {
     /// position stays where it is.
     ///
     /// The bytes are accepted at once: they count in [`progress`](Self::progress), a
-    /// [`sync`](Self::sync) and the close cover them, later reads see them, later writes to the same
-    /// place come after them. If they cannot be written, the file has failed like after any write.
+    /// [`sync`](Self::sync) and the close cover them, later reads see them, later writes to the
+    /// same place come after them. If they cannot be written, the file has failed like after any
+    /// write.
     ///
     /// # Errors
     ///
@@ -479,9 +481,10 @@ impl File {
     }
 
     /// Asks that every byte accepted so far becomes durable, and the name of a file that the open
-    /// made as well; where its directory cannot be synced, [`FileStats::name`] says so and the bytes
-    /// are durable all the same. Returns the accepted mark; a [`Synced`](crate::EventKind::Synced) event whose `upto` is at
-    /// least that, or [`Failed`](crate::EventKind::Failed), follows.
+    /// made as well; where its directory cannot be synced, [`FileStats::name`] says so and the
+    /// bytes are durable all the same. Returns the accepted mark; a
+    /// [`Synced`](crate::EventKind::Synced) event whose `upto` is at least that, or
+    /// [`Failed`](crate::EventKind::Failed), follows.
     ///
     /// # Errors
     ///
@@ -557,7 +560,8 @@ impl File {
         Ok(self.shared.inspect(self.fd, Slot::open_status)??)
     }
 
-    /// What was done for the file so far: how its calls were answered, and which way its bytes went.
+    /// What was done for the file so far: how its calls were answered, and which way its bytes
+    /// went.
     ///
     /// # Errors
     ///
@@ -612,11 +616,12 @@ impl File {
     }
 
     /// Takes back the accepted bytes that the kernel did not take, after the file has failed: in
-    /// ranges, in the order in which they were accepted, so that the caller can save them elsewhere.
-    /// Their memory is free afterwards; until then, or until the close, they count in the budget. A
-    /// second call returns nothing. Buffers of [`write_at`](Self::write_at) come back with their
-    /// completions. After a failed sync, bytes that were written and may be lost all the same are
-    /// those from the failure's offset on, and not here. Of several that ask, one gets the bytes.
+    /// ranges, in the order in which they were accepted, so that the caller can save them
+    /// elsewhere. Their memory is free afterwards; until then, or until the close, they count in
+    /// the budget. A second call returns nothing. Buffers of [`write_at`](Self::write_at) come back
+    /// with their completions. After a failed sync, bytes that were written and may be lost all the
+    /// same are those from the failure's offset on, and not here. Of several that ask, one gets the
+    /// bytes.
     ///
     /// For tasks there is [`poll_unwritten`](Self::poll_unwritten), for threads
     /// [`Blocking::take_unwritten`](crate::Blocking::take_unwritten).
@@ -624,8 +629,8 @@ impl File {
     /// # Errors
     ///
     /// `EINVAL`: the file has not failed. `WouldBlock`: a write is still in flight; a
-    /// [`Writable`](crate::EventKind::Writable) event follows when it has ended. `ENOMEM`: no memory for the copy,
-    /// nothing was taken. `EBADF`: closed, or not open for writing.
+    /// [`Writable`](crate::EventKind::Writable) event follows when it has ended. `ENOMEM`: no
+    /// memory for the copy, nothing was taken. `EBADF`: closed, or not open for writing.
     ///
     /// ```
     /// # use efio_core::{Engine, OpenOptions};
@@ -770,10 +775,10 @@ impl Write for &File {
     }
 }
 
-/// From the start or from the position at once; from the end as [`File::len`] does: `WouldBlock`, and
-/// an event follows. Behind an append the position is the end of the file: then a seek from it, and
-/// `stream_position`, may fail with `WouldBlock` as a read does; a Readable event follows, of a file
-/// that is not open for reading too.
+/// From the start or from the position at once; from the end as [`File::len`] does: `WouldBlock`,
+/// and an event follows. Behind an append the position is the end of the file: then a seek from it,
+/// and `stream_position`, may fail with `WouldBlock` as a read does; a Readable event follows, of a
+/// file that is not open for reading too.
 impl Seek for &File {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         self.lock()?.seek_from(to, Notify::Event)

@@ -273,9 +273,9 @@ impl OpenOptions {
         self
     }
 
-    /// Whether the file sends events; it does unless set to `false`. Without them it belongs to tasks
-    /// and to calls that wait: they are woken, and nothing of the file goes to the queue or the
-    /// callback. Only the completion of a positional call does, because it carries a buffer.
+    /// Whether the file sends events; it does unless set to `false`. Without them it belongs to
+    /// tasks and to calls that wait: they are woken, and nothing of the file goes to the queue or
+    /// the callback. Only the completion of a positional call does, because it carries a buffer.
     ///
     /// ```
     /// # use efio_core::{Engine, OpenOptions};
@@ -321,9 +321,9 @@ impl OpenOptions {
         self
     }
 
-    /// A number that every [`Event`](crate::Event) of the file carries, as the data of `epoll_ctl(2)`
-    /// does; 0 unless set. An index into a table of connections, for example: then no map from
-    /// [`Fd`](crate::Fd) to connection is needed. efio does not interpret it.
+    /// A number that every [`Event`](crate::Event) of the file carries, as the data of
+    /// `epoll_ctl(2)` does; 0 unless set. An index into a table of connections, for example: then
+    /// no map from [`Fd`](crate::Fd) to connection is needed. efio does not interpret it.
     ///
     /// ```
     /// use efio_core::{Engine, OpenOptions};

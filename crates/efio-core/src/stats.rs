@@ -1,8 +1,8 @@
 //! Counters of an engine and of each of its files.
 //!
-//! What happens on the path of every read is counted only per file, by the caller that holds its lock:
-//! a load and a store. The engine's figure is the sum over its files and what closed ones left. The
-//! other figures of a file have memory only once there is something to count.
+//! What happens on the path of every read is counted only per file, by the caller that holds its
+//! lock: a load and a store. The engine's figure is the sum over its files and what closed ones
+//! left. The other figures of a file have memory only once there is something to count.
 
 use crate::error::Errno;
 use crate::io_mode::IoMode;
@@ -183,8 +183,9 @@ counters! {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FileStats {
-    /// How the bytes go: what was asked for, or what the engine chose for [`IoMode::Auto`], as far as
-    /// the kernel lets them. Small files and unaligned ends go through the page cache all the same.
+    /// How the bytes go: what was asked for, or what the engine chose for [`IoMode::Auto`], as far
+    /// as the kernel lets them. Small files and unaligned ends go through the page cache all the
+    /// same.
     pub mode: IoMode,
     /// Why it is that mode.
     pub mode_reason: ModeReason,
@@ -207,16 +208,16 @@ pub struct FileStats {
     pub written: BytesByMode,
     /// Bytes that were read ahead and never consumed.
     pub read_ahead_wasted: u64,
-    /// Cache modes that the kernel refused, so that another one was used, and 1 more if the mode asked
-    /// for could not be had.
+    /// Cache modes that the kernel refused, so that another one was used, and 1 more if the mode
+    /// asked for could not be had.
     pub fallbacks: u64,
 }
 
 /// Whether the name of a file survives a power cut, as its bytes below the durable mark do.
 ///
-/// The first sync of a file that its open made syncs the directory as well: the one that got the name,
-/// which is held from the open on, wherever it is moved meanwhile. A directory that cannot be synced
-/// does not harm the file.
+/// The first sync of a file that its open made syncs the directory as well: the one that got the
+/// name, which is held from the open on, wherever it is moved meanwhile. A directory that cannot be
+/// synced does not harm the file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NameState {

@@ -12,9 +12,9 @@ use std::task::{Context, Poll, Waker};
 /// was accepted is accepted, a byte is read only by the call that gives it out, and a flush, a sync
 /// or a close that was asked for goes on.
 ///
-/// A task is its waker. Its next poll of a flush or of the length goes on with one that was pending,
-/// dropped or not: it covers what was accepted at the first of these polls, unless the task wrote
-/// since by [`poll_write`](Self::poll_write) or the file was truncated.
+/// A task is its waker. Its next poll of a flush or of the length goes on with one that was
+/// pending, dropped or not: it covers what was accepted at the first of these polls, unless the
+/// task wrote since by [`poll_write`](Self::poll_write) or the file was truncated.
 impl File {
     /// Ready once the kernel has opened the file.
     ///
@@ -249,8 +249,9 @@ impl File {
         self.poll(cx, |file, notify| file.synced(mark, notify))
     }
 
-    /// [`take_unwritten`](Self::take_unwritten) for a task: ready once the write in flight, if there
-    /// is one, has ended. Dropping the task before loses nothing: the bytes stay for the next call.
+    /// [`take_unwritten`](Self::take_unwritten) for a task: ready once the write in flight, if
+    /// there is one, has ended. Dropping the task before loses nothing: the bytes stay for the next
+    /// call.
     ///
     /// # Errors
     ///

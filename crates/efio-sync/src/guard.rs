@@ -9,7 +9,8 @@ macro_rules! impl_guard {
         impl<T: ?Sized> core::ops::DerefMut for $guard<$($lifetime),+, T> {
             #[inline(always)]
             fn deref_mut(&mut self) -> &mut T {
-                // SAFETY: no other thread is inside for as long as the guard lives, and `&mut self`.
+                // SAFETY: no other thread is inside for as long as the guard lives, and `&mut
+                // self`.
                 unsafe { self.value.deref() }
             }
         }

@@ -40,8 +40,8 @@ pub fn choose(request: &Request, version: &Version) -> Part {
     }
 }
 
-/// `If-Range`: a resumed download goes on only in the very same version. A date counts only once its
-/// second is over: a change within that second does not show in it.
+/// `If-Range`: a resumed download goes on only in the very same version. A date counts only once
+/// its second is over: a change within that second does not show in it.
 fn is_named(version: &Version, validator: &str) -> bool {
     if validator.starts_with('"') {
         return validator == version.etag;

@@ -1,6 +1,6 @@
 //! Files as asynchronous streams. The io traits of futures and tokio are thin layers over the polls
-//! of [`File`], each behind its feature; the driver wakes the tasks itself, and no runtime's reactor
-//! or thread pool is needed.
+//! of [`File`], each behind its feature; the driver wakes the tasks itself, and no runtime's
+//! reactor or thread pool is needed.
 
 #[cfg(feature = "futures-io")]
 mod futures;
@@ -26,14 +26,14 @@ use std::task::{Context, Poll, ready};
 /// A file for tasks: `AsyncRead`, `AsyncBufRead`, `AsyncWrite` and `AsyncSeek` of tokio and of
 /// futures, each behind its feature. It works on any runtime, with one thread or several.
 ///
-/// - A **write** is ready as soon as the bytes are in memory. **Flush** is ready when the kernel has
-///   them all; [`sync`](Self::sync) when they are durable.
+/// - A **write** is ready as soon as the bytes are in memory. **Flush** is ready when the kernel
+///   has them all; [`sync`](Self::sync) when they are durable.
 /// - **Shutdown** (close, in futures) closes the file and brings its first error. A file that is
 ///   dropped instead is written and closed in the background, and its error is lost.
 /// - **`AsyncBufRead`** copies nothing: it shows the pages that the disk filled.
-/// - **Seek** takes no time, but for `SeekFrom::End`: only the kernel knows where a file ends. What was
-///   accepted goes to it first, then it is asked ([`File::len`]). Behind an append the position is
-///   the end of the file: then the same goes for `SeekFrom::Current` and `stream_position`.
+/// - **Seek** takes no time, but for `SeekFrom::End`: only the kernel knows where a file ends. What
+///   was accepted goes to it first, then it is asked ([`File::len`]). Behind an append the position
+///   is the end of the file: then the same goes for `SeekFrom::Current` and `stream_position`.
 ///
 /// # Cancel safety
 ///
@@ -53,8 +53,8 @@ use std::task::{Context, Poll, ready};
 /// went before the start of the file. A flush right behind one that was dropped goes on with that:
 /// what was written in between by the number of the file only ([`Engine::file`]) is not in it.
 ///
-/// The combinators of tokio and futures add their own: a `write_all` that is dropped may have written a
-/// part, a `read_exact` may have read one.
+/// The combinators of tokio and futures add their own: a `write_all` that is dropped may have
+/// written a part, a `read_exact` may have read one.
 ///
 /// ```
 /// use efio_core::{AsyncFile, Engine, OpenOptions};
@@ -77,12 +77,13 @@ pub struct AsyncFile {
     shown: Option<Loan>,
     /// A seek from a place that only the kernel knows, begun and not completed, as tokio does it.
     seeks: Option<SeekFrom>,
-    /// Where the position was before such a seek had to wait, until it is known that the seek was not
-    /// dropped.
+    /// Where the position was before such a seek had to wait, until it is known that the seek was
+    /// not dropped.
     before: Option<Place>,
     /// An answer that an earlier seek asked for is not for the next one.
     asks_anew: bool,
-    /// The flush, or the seek of futures, that is pending, with what was accepted at its first poll.
+    /// The flush, or the seek of futures, that is pending, with what was accepted at its first
+    /// poll.
     begun: Option<(Begun, u64)>,
     /// [`get_ref`](Self::get_ref) was called: what was accepted since may be of the same caller.
     is_lent: AtomicBool,
@@ -102,9 +103,9 @@ impl AsyncFile {
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it is ready, the open is cancelled: the file is not truncated, unless that was
-    /// under way, and then every later open of the file through this engine comes behind it. It may
-    /// have been made, because an `open(2)` that has begun cannot be called back.
+    /// Dropped before it is ready, the open is cancelled: the file is not truncated, unless that
+    /// was under way, and then every later open of the file through this engine comes behind it. It
+    /// may have been made, because an `open(2)` that has begun cannot be called back.
     ///
     /// # Errors
     ///

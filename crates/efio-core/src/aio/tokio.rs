@@ -65,10 +65,10 @@ impl AsyncWrite for AsyncFile {
 /// Only a seek from the end takes time, and one from the position behind an append, which is the
 /// end. It moves the position when it completes.
 ///
-/// tokio's seek completes whatever was started before it, and then starts: a seek that was dropped is
-/// completed by the next one. One that was not is completed by its own last poll, and once more by the
-/// next one. So a start right behind the first completion of a seek that had to wait finds one that was
-/// dropped, and takes it back. Who calls these functions by hand does as tokio's seek.
+/// tokio's seek completes whatever was started before it, and then starts: a seek that was dropped
+/// is completed by the next one. One that was not is completed by its own last poll, and once more
+/// by the next one. So a start right behind the first completion of a seek that had to wait finds
+/// one that was dropped, and takes it back. Who calls these functions by hand does as tokio's seek.
 impl AsyncSeek for AsyncFile {
     fn start_seek(self: Pin<&mut Self>, position: SeekFrom) -> io::Result<()> {
         let this = self.get_mut();
@@ -90,9 +90,9 @@ impl AsyncSeek for AsyncFile {
         Ok(())
     }
 
-    /// The position, once the seek is over. Without a seek it is the position if that is known, else
-    /// 0: after an append only the kernel knows it, and tokio calls this before each seek, so that
-    /// asking the kernel here would cost each of them a wait.
+    /// The position, once the seek is over. Without a seek it is the position if that is known,
+    /// else 0: after an append only the kernel knows it, and tokio calls this before each seek, so
+    /// that asking the kernel here would cost each of them a wait.
     fn poll_complete(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<u64>> {
         let this = self.get_mut();
         let before = this.file.lock()?.place();

@@ -66,8 +66,8 @@ struct End {
 }
 
 impl Locked<'_> {
-    /// Finds the position if it is the end of the file. Returns whether a read there is at the end of
-    /// file.
+    /// Finds the position if it is the end of the file. Returns whether a read there is at the end
+    /// of file.
     #[inline]
     pub(super) fn is_at_end(&mut self, notify: Notify<'_>, need: Need) -> io::Result<bool> {
         Ok(self.state.at_end && self.settle_position(notify, need)?.is_end)

@@ -228,8 +228,8 @@ impl Locked<'_> {
         Ok(())
     }
 
-    /// Returns why the current run never delivers more: the open failed, or a write that the run has
-    /// to wait for (F92).
+    /// Returns why the current run never delivers more: the open failed, or a write that the run
+    /// has to wait for (F92).
     fn run_failure(&self) -> Option<Errno> {
         let failure = self.slot.failure();
         if self.slot.open_state() == OpenState::Refused {

@@ -121,8 +121,8 @@ impl Shared {
         }
     }
 
-    /// Polls a call of the file `fd`. "Would block" is `Pending`, or `ESHUTDOWN` after the driver has
-    /// ended, when no wake-up follows.
+    /// Polls a call of the file `fd`. "Would block" is `Pending`, or `ESHUTDOWN` after the driver
+    /// has ended, when no wake-up follows.
     pub fn poll<T>(
         &self,
         fd: Fd,

@@ -193,8 +193,8 @@ impl Incoming {
         Ok(Some((read, block)))
     }
 
-    /// Handles the completion of a read: publishes what is completed to the consumer, in file order.
-    /// Returns whether the consumer has new data or a new end.
+    /// Handles the completion of a read: publishes what is completed to the consumer, in file
+    /// order. Returns whether the consumer has new data or a new end.
     pub fn handle_read(
         &mut self,
         slot: &Slot,

@@ -302,14 +302,14 @@ impl Builder {
     /// [`Stats::callback_panics`](crate::Stats::callback_panics).
     ///
     /// Only what waits for the engine fails in the callback, with `EDEADLK`: the `wait_` calls,
-    /// [`wait_closed`](crate::File::wait_closed), and [`shutdown`](Engine::shutdown), which then goes on
-    /// in the background as if the engine had been dropped. On Linux the engine's threads are of
-    /// the policy `SCHED_BATCH`; a thread that the callback starts inherits it.
+    /// [`wait_closed`](crate::File::wait_closed), and [`shutdown`](Engine::shutdown), which then
+    /// goes on in the background as if the engine had been dropped. On Linux the engine's threads
+    /// are of the policy `SCHED_BATCH`; a thread that the callback starts inherits it.
     ///
     /// The callback runs with the signal mask of the thread that called [`start`](Self::start), see
     /// [`keep_signals_blocked`](Self::keep_signals_blocked), and with a stack as large as
-    /// `pthread_create(3)` makes it, which is `RLIMIT_STACK` as a rule. A callback that forks leaves
-    /// the child by `exec` or `_exit`: when it returns there, the child ends.
+    /// `pthread_create(3)` makes it, which is `RLIMIT_STACK` as a rule. A callback that forks
+    /// leaves the child by `exec` or `_exit`: when it returns there, the child ends.
     ///
     /// The callback goes when the engine ends. An [`Engine`] that it owned would never end: give
     /// it a [`Weak`](std::sync::Weak).
@@ -364,8 +364,8 @@ impl Builder {
     ///
     /// [`io::ErrorKind::InvalidInput`] for a limit out of range, with its name, and for an
     /// `EFIO_BACKEND` that names no backend; [`io::ErrorKind::Unsupported`] for a backend that was
-    /// asked for and is not to be had, and where an eventfd cannot be used; what the kernel says when
-    /// it refuses memory, descriptors or threads.
+    /// asked for and is not to be had, and where an eventfd cannot be used; what the kernel says
+    /// when it refuses memory, descriptors or threads.
     ///
     /// ```
     /// use std::io::ErrorKind;

@@ -119,15 +119,17 @@ impl Engine {
     }
 
     /// Opens a file. A relative `path` begins at the working directory of this call, or at the
-    /// directory of [`beneath`](OpenOptions::beneath). Returns at once; the kernel opens it in the background, and an
+    /// directory of [`beneath`](OpenOptions::beneath). Returns at once; the kernel opens it in the
+    /// background, and an
     /// [`Opened`](crate::EventKind::Opened) or [`Failed`](crate::EventKind::Failed) event follows.
     /// Writes are accepted meanwhile.
     ///
-    /// A file that this engine has closed, or whose handle was dropped, is opened behind that close,
-    /// whatever its name is now: the open is pending until everything accepted for it is written, and
-    /// `truncate` cuts off what that was. Other processes and other engines see the file as the kernel
-    /// has it, bytes that are still to be written come later for them: [`File::wait_closed`] returns when
-    /// there are none. An open whose [`File`] is dropped before it is answered happens all the same;
+    /// A file that this engine has closed, or whose handle was dropped, is opened behind that
+    /// close, whatever its name is now: the open is pending until everything accepted for it is
+    /// written, and `truncate` cuts off what that was. Other processes and other engines see the
+    /// file as the kernel has it, bytes that are still to be written come later for them:
+    /// [`File::wait_closed`] returns when there are none. An open whose [`File`] is dropped before
+    /// it is answered happens all the same;
     /// [`AsyncFile::open`](crate::AsyncFile::open) can be cancelled.
     ///
     /// # Errors
@@ -314,11 +316,12 @@ impl Engine {
     }
 
     /// Closes every file, waits until all accepted bytes are written or `timeout` is over, and
-    /// says what was left. Descriptors are stale from then on: calls say `ESHUTDOWN`. The events that
-    /// were not taken are gone with the engine: the report says what could not be written in time,
-    /// and what was lost without a call or an event having said so
-    /// ([`ShutdownReport::unfinished`](crate::ShutdownReport::unfinished)). At the deadline each positional op that is
-    /// left [completes](crate::Completed) with an error, and all that wait are woken.
+    /// says what was left. Descriptors are stale from then on: calls say `ESHUTDOWN`. The events
+    /// that were not taken are gone with the engine: the report says what could not be written in
+    /// time, and what was lost without a call or an event having said so
+    /// ([`ShutdownReport::unfinished`](crate::ShutdownReport::unfinished)). At the deadline each
+    /// positional op that is left [completes](crate::Completed) with an error, and all that wait
+    /// are woken.
     ///
     /// When nothing is left behind the engine's threads have ended by the return, and what the
     /// callback owned is dropped. Otherwise they end when the disk lets them.

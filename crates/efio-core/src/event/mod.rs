@@ -69,8 +69,8 @@ pub struct Completed {
     pub token: u64,
     /// The bytes moved: for a read fewer than the buffer's length only at the end of file. After an
     /// error some may have been moved. At the deadline of a [shutdown](crate::Engine::shutdown):
-    /// `ECANCELED` for an op that the disk does not have and that will not go on, `ETIMEDOUT` for one
-    /// that it has, and that may still happen.
+    /// `ECANCELED` for an op that the disk does not have and that will not go on, `ETIMEDOUT` for
+    /// one that it has, and that may still happen.
     pub result: Result<usize, Errno>,
     /// The buffer that the op was given. It is empty should the memory have been lost with a worker
     /// that died, and with `ETIMEDOUT`: the disk has it.

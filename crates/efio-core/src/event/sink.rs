@@ -14,8 +14,8 @@ use std::task::Waker;
 /// What [`Builder::on_event`](crate::Builder::on_event) takes.
 pub type Callback = Arc<dyn Fn(Event) + Send + Sync>;
 
-/// The events and wake-ups of a turn. The driver owns it: a callback that owns files is dropped with
-/// the driver, and with these files the last references to the engine's memory.
+/// The events and wake-ups of a turn. The driver owns it: a callback that owns files is dropped
+/// with the driver, and with these files the last references to the engine's memory.
 #[derive(Default)]
 pub struct Outbox {
     callback: Option<Callback>,

@@ -155,8 +155,8 @@ impl<P> ReadAhead<P> {
     }
 
     /// Returns the next read of a file that is about `size` bytes long, if the window has room for
-    /// one. The file may be `share` bytes ahead of its consumer, and a page in any case: when memory
-    /// is short, the window and the requests are smaller.
+    /// one. The file may be `share` bytes ahead of its consumer, and a page in any case: when
+    /// memory is short, the window and the requests are smaller.
     ///
     /// A window of 8 MiB takes requests of 2 MiB; in a share of 200 KiB they are 64 KiB.
     pub fn poll_read(&self, share: u64, size: u64, io_caps: IoCaps) -> Option<ReadRequest> {

@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 /// By chance a poll of the engine comes before the wake-up, but not in most rounds.
 const ROUNDS: u32 = 15;
 
-/// Takes everything that the budget holds. The engine gives a slab back to the kernel when nobody uses
-/// it, and while it does that nobody can have the slab: what comes after it is taken as well.
+/// Takes everything that the budget holds. The engine gives a slab back to the kernel when nobody
+/// uses it, and while it does that nobody can have the slab: what comes after it is taken as well.
 fn all_memory(engine: &Engine) -> Vec<Buffer> {
     let mut held = Vec::new();
     let mut since = Instant::now();

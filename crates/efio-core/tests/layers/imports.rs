@@ -38,7 +38,8 @@ impl Display for Import {
     }
 }
 
-/// The imports of the crate whose root is `root`, one for each pair of modules; `read` has the texts.
+/// The imports of the crate whose root is `root`, one for each pair of modules; `read` has the
+/// texts.
 pub fn imports(root: &str, read: &dyn Fn(&str) -> Option<String>) -> Vec<Import> {
     let mut tree = Tree {
         modules: Vec::new(),

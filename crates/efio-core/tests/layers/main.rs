@@ -8,9 +8,9 @@
 //! - a method that is called on a value;
 //! - what tests use (`#[cfg(test)]`), and links in documentation.
 //!
-//! A module and those below it are one thing: it may use them and they it, as Rust lets them see what
-//! is private to it. Beside each other they may not be in a circle, each with all that is below it.
-//! The root of a crate gets no such favour: nothing below `main.rs` imports from it.
+//! A module and those below it are one thing: it may use them and they it, as Rust lets them see
+//! what is private to it. Beside each other they may not be in a circle, each with all that is
+//! below it. The root of a crate gets no such favour: nothing below `main.rs` imports from it.
 
 mod imports;
 

@@ -1,5 +1,5 @@
-//! A task per file beside the calls of the client. Its futures are polled now and then, and most are
-//! dropped before they are ready, as in a `select!`: a dropped one has no effect later (F86).
+//! A task per file beside the calls of the client. Its futures are polled now and then, and most
+//! are dropped before they are ready, as in a `select!`: a dropped one has no effect later (F86).
 //!
 //! ```text
 //!  begin ── poll ── pending ── poll again ── ready: its effect is checked as that of the call
@@ -80,8 +80,8 @@ impl Client {
             return;
         };
         if matches!(pending.what, Polled::Show { .. }) && oracle.is_at_end() {
-            // After an append it depends on who wrote since whether a show that finds the end fixes the
-            // position there or leaves it at the end. Both are right, and the model has one.
+            // After an append it depends on who wrote since whether a show that finds the end fixes
+            // the position there or leaves it at the end. Both are right, and the model has one.
             return;
         }
         task.woken.0.store(false, Ordering::SeqCst);
@@ -174,7 +174,8 @@ impl Open {
 }
 
 impl Harness<'_> {
-    /// Polls the futures that are pending whenever their tasks are woken, until all are ready (F47).
+    /// Polls the futures that are pending whenever their tasks are woken, until all are ready
+    /// (F47).
     pub fn finish_futures(&mut self) {
         for _ in 0..TURNS {
             let mut client = self.client();

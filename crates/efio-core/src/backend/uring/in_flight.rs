@@ -21,8 +21,8 @@ pub struct InFlightOp {
     seq: u64,
 }
 
-/// All ops in flight. The `user_data` of an op is its key, so that a second completion finds nothing
-/// (F43).
+/// All ops in flight. The `user_data` of an op is its key, so that a second completion finds
+/// nothing (F43).
 #[derive(Default)]
 pub struct InFlight(SlotMap<InFlightOp>);
 

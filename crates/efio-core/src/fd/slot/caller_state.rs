@@ -98,8 +98,8 @@ impl CallerState {
         }
     }
 
-    /// Accepts `n` bytes that are in the stream: advances the position and the mark. Returns whether
-    /// the driver's interval timer has to be requested, because it is not set.
+    /// Accepts `n` bytes that are in the stream: advances the position and the mark. Returns
+    /// whether the driver's interval timer has to be requested, because it is not set.
     #[inline(always)]
     pub fn accept(&mut self, slot: &Slot, n: usize, notify: Notify<'_>) -> bool {
         self.position += n as u64;
@@ -211,8 +211,8 @@ impl CallerState {
         slot.request_run(self.epoch, self.position, slot.marks.accepted());
     }
 
-    /// Ends the run, because the position moved, the file changed or memory is short: frees what was
-    /// read ahead. Returns whether there was anything. The next read starts a new run.
+    /// Ends the run, because the position moved, the file changed or memory is short: frees what
+    /// was read ahead. Returns whether there was anything. The next read starts a new run.
     pub fn end_run(&mut self) -> bool {
         self.reading = false;
         let mut freed = false;
