@@ -104,6 +104,36 @@ impl File {
         self.poll(cx, |file, notify| file.read_vectored(bufs, notify))
     }
 
+    /// Ready once a [`read`](Self::read) is answered at once, by this task or by any other caller:
+    /// with bytes, with the end of file, or with an error, which the read then returns. Another
+    /// caller may take the bytes first.
+    ///
+    /// # Errors
+    ///
+    /// `EBADF` when closed, or not open for reading; `ESHUTDOWN`.
+    ///
+    /// ```
+    /// use futures::executor::block_on;
+    /// use std::future::poll_fn;
+    ///
+    /// # use efio_core::{Engine, OpenOptions};
+    /// # use std::time::Duration;
+    /// # fn main() -> std::io::Result<()> {
+    /// # let name = format!("efio-poll-readable-{}", std::process::id());
+    /// # let path = std::env::temp_dir().join(name);
+    /// # std::fs::write(&path, b"hello")?;
+    /// # let engine = Engine::new()?;
+    /// let file = engine.open(&path, &OpenOptions::new().read(true))?;
+    /// block_on(poll_fn(|cx| file.poll_readable(cx)))?;
+    /// let mut buf = [0; 16];
+    /// assert!(file.read(&mut buf)? > 0); // answered at once
+    /// # drop(engine);
+    /// # std::fs::remove_file(path) }
+    /// ```
+    pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll(cx, |file, notify| file.readable(notify))
+    }
+
     /// [`write`](Self::write) for a task.
     ///
     /// # Errors

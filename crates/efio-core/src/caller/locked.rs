@@ -167,6 +167,15 @@ impl Locked<'_> {
         }
     }
 
+    /// Drops the question that `notify` has an answer of: the next call asks again.
+    pub(super) fn forget_answer(&mut self, about: About, notify: Notify<'_>) {
+        if self.state.is_asked() {
+            let accepted = self.slot.marks.accepted();
+            self.displaced
+                .extend(self.slot.take_answer(about, notify, accepted));
+        }
+    }
+
     /// Drops everybody's questions about this.
     pub(super) fn forget_all_questions(&mut self, about: About) {
         if self.state.is_asked() {

@@ -99,6 +99,8 @@ impl Locked<'_> {
         let is_kept = settled.map_or(true, |settled| settled.is_end);
         if need != Need::Probe || !is_kept {
             self.take_end(notify, found);
+        } else if self.state.is_asked() {
+            self.slot.share_answer(About::End, notify);
         }
         if need == Need::Read && settled.is_ok_and(|settled| settled.is_end) {
             self.slot.reads_served.bump(1);
@@ -184,7 +186,7 @@ impl Locked<'_> {
                 if found.is_err() {
                     _ = self.slot.report_failure();
                 }
-                self.forget_questions(&[About::End], notify);
+                self.forget_answer(About::End, notify);
             }
         }
     }

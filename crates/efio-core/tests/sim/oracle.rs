@@ -34,6 +34,11 @@ pub struct Oracle {
     position: usize,
     /// An append moved the position to the end, and no call asked for it since.
     at_end: bool,
+    /// A read found the end there. If others appended through the descriptor since it asked, the
+    /// position is still the end; else it is where the file ended.
+    may_stay: bool,
+    /// So it was when the pending future of a task began.
+    may_have_stayed: bool,
     pub marks: Progress,
     pub failed: Option<Failure>,
     pub opened: bool,
@@ -116,6 +121,8 @@ impl Oracle {
             is_others: false,
             position: 0,
             at_end: false,
+            may_stay: false,
+            may_have_stayed: false,
             marks: Progress::default(),
             failed: None,
             opened: false,
@@ -165,6 +172,7 @@ impl Oracle {
         self.changed(Kind::Stream, at, bytes);
         self.position += bytes.len();
         self.at_end = self.history.append;
+        self.may_stay = false;
         self.was_at_end |= self.at_end;
         self.forget_ends();
     }
@@ -179,6 +187,7 @@ impl Oracle {
 
     /// Asserts that this is the position.
     pub fn is_at(&mut self, position: u64) {
+        self.at_end |= std::mem::take(&mut self.may_stay) && position == self.content.len() as u64;
         assert_eq!(
             position,
             self.settle() as u64,
@@ -186,9 +195,15 @@ impl Oracle {
         );
     }
 
-    /// Whether the position is the end of the file, which only the kernel knows.
-    pub fn is_at_end(&self) -> bool {
-        self.at_end
+    /// Whether the position may be the end of the file, which only the kernel knows.
+    pub fn may_be_at_end(&self) -> bool {
+        self.at_end || self.may_stay
+    }
+
+    /// A call had to ask for the position: it is the end.
+    pub fn is_asked_for_end(&mut self) {
+        assert!(self.may_be_at_end(), "only an end has to be requested");
+        (self.at_end, self.may_stay) = (true, false);
     }
 
     /// A call that changes the file was accepted.
@@ -211,6 +226,7 @@ impl Oracle {
     pub fn asks_len(&mut self) {
         self.lens = self.content.len()..=self.content.len();
         self.was_at_end = self.at_end;
+        self.may_have_stayed = self.may_stay;
         self.unfetched.get_or_insert_with(|| self.lens.clone());
     }
 
@@ -230,6 +246,10 @@ impl Oracle {
     pub fn may_seek(&self, to: SeekFrom) -> RangeInclusive<i64> {
         let (from, by) = match to {
             SeekFrom::Start(position) => return position as i64..=position as i64,
+            SeekFrom::Current(by) if self.may_have_stayed || self.may_stay => {
+                let (from, to) = (self.position, self.position);
+                (from.min(*self.lens.start())..=to.max(*self.lens.end()), by)
+            }
             SeekFrom::Current(by) if !self.was_at_end => (self.position..=self.position, by),
             SeekFrom::Current(by) | SeekFrom::End(by) => (self.lens.clone(), by),
         };
@@ -249,6 +269,7 @@ impl Oracle {
             return;
         }
         let from = self.settle();
+        self.may_stay = false;
         let end = from + bytes.len();
         self.position = end;
         if !bytes.is_empty() {
@@ -269,6 +290,8 @@ impl Oracle {
 
     /// `read` returned 0.
     pub fn read_end(&mut self) {
+        self.may_stay |= self.at_end;
+        self.at_end |= self.may_stay && self.position < self.content.len();
         let position = self.settle();
         let ends = |&end: &usize| position >= end;
         assert!(
@@ -303,10 +326,11 @@ impl Oracle {
     }
 
     pub fn seek(&mut self, to: usize) {
-        if self.at_end || to != self.position {
+        if self.may_be_at_end() || to != self.position {
             self.begin_anew();
         }
         (self.at_end, self.was_at_end) = (false, false);
+        (self.may_stay, self.may_have_stayed) = (false, false);
         self.position = to;
     }
 

@@ -135,6 +135,10 @@ pub enum Polled {
     Read {
         len: u32,
     },
+    /// Waits until a read returns at once, and reads as an event loop does.
+    Readable {
+        len: u32,
+    },
     /// Shows a page, and consumes so many bytes of it at most.
     Show {
         len: u32,

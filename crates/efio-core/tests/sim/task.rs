@@ -74,6 +74,16 @@ impl Pending {
                     result: result.map(|()| buf.filled().to_vec()),
                 })
             }
+            Polled::Readable { len } => {
+                let file = file_of(file);
+                let ready = ready!(file.poll_readable(cx));
+                let buf = &mut buffer[..len as usize];
+                let result = ready.and_then(|()| file.read(buf));
+                Poll::Ready(Output::Read {
+                    wants_some: len > 0,
+                    result: result.map(|n| buffer[..n].to_vec()),
+                })
+            }
             Polled::Show { len } => {
                 let shown = ready!(AsyncBufRead::poll_fill_buf(Pin::new(file), cx));
                 let wants_some = shown.as_ref().is_ok_and(|bytes| bytes.is_empty());

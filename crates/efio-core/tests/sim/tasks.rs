@@ -11,7 +11,7 @@ use super::harness::Harness;
 use super::steps::Polled;
 use super::task::{Output, Pending, Task};
 use efio_core::{AsyncFile, File};
-use std::io;
+use std::io::{self, ErrorKind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -79,11 +79,6 @@ impl Client {
         let Some(mut pending) = task.pending.take() else {
             return;
         };
-        if matches!(pending.what, Polled::Show { .. }) && oracle.is_at_end() {
-            // After an append it depends on who wrote since whether a show that finds the end fixes
-            // the position there or leaves it at the end. Both are right, and the model has one.
-            return;
-        }
         task.woken.0.store(false, Ordering::SeqCst);
         let waker = Waker::from(Arc::clone(&task.woken));
         let mut cx = Context::from_waker(&waker);
@@ -91,7 +86,9 @@ impl Client {
             Poll::Pending => {
                 match pending.what {
                     Polled::Sync => oracle.others_may_sync(),
-                    Polled::Read { .. } | Polled::Show { .. } => oracle.read_pends(),
+                    Polled::Read { .. } | Polled::Readable { .. } | Polled::Show { .. } => {
+                        oracle.read_pends();
+                    }
                     _ => {}
                 }
                 task.pending = Some(pending);
@@ -104,6 +101,12 @@ impl Client {
     /// Checks what a future returned.
     fn is_ready(&mut self, index: usize, pending: &Pending, output: Output) {
         match output {
+            Output::Read {
+                result: Err(error), ..
+            } if error.kind() == ErrorKind::WouldBlock && self.faults.cached > 0 => {
+                // The kernel dropped the cached bytes between the wait and the read.
+                self.files[index].oracle.read_blocked();
+            }
             Output::Read { wants_some, result } => self.was_read(index, wants_some, result),
             Output::Written { bytes, result } => {
                 if result.as_ref().is_ok_and(|&n| n > 0) {

@@ -69,7 +69,7 @@ impl Client {
             About::Flush => file.poll_flush(&mut cx).map_ok(|()| u64::MAX),
             About::Sync => file.poll_sync(&mut cx, mark).map_ok(|()| u64::MAX),
             About::Size => file.poll_len(&mut cx),
-            About::End if !open.readable || !open.oracle.is_at_end() => return true,
+            About::End if !open.readable || !open.oracle.may_be_at_end() => return true,
             About::End => file.poll_read(&mut cx, &mut [0]).map_ok(|n| n as u64),
         };
         match result {

@@ -273,7 +273,8 @@ impl Workload {
         let len = any_size(random, self.largest_read.into()) as u32;
         match random.u8(0..16) {
             0 => Polled::Opened,
-            1..3 => Polled::Read { len },
+            1 => Polled::Read { len },
+            2 => Polled::Readable { len },
             3..5 => Polled::Show { len },
             5 => Polled::Write {
                 len: self.write_len(random),

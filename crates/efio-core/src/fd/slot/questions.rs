@@ -80,6 +80,8 @@ pub struct Question {
     mark: Option<u64>,
     /// The receiver of the answer, if the question is about a size.
     size: Option<Receiver<u64>>,
+    /// A call that only waits has returned: the call that it waited for may be anybody's.
+    for_all: bool,
 }
 
 impl Question {
@@ -90,12 +92,22 @@ impl Question {
             who: Who::of(notify),
             mark: Some(mark),
             size,
+            for_all: false,
         }
     }
 
     /// Returns the number of accepted bytes that it covers, unless it is void.
     pub fn mark(&self) -> Option<u64> {
         self.mark
+    }
+
+    fn answer(&self) -> Option<Result<u64, Errno>> {
+        self.size.as_ref()?.get(Waker::noop())
+    }
+
+    /// Whether anybody may take the answer.
+    fn is_shared(&self) -> bool {
+        self.for_all && self.mark.is_some()
     }
 
     /// Returns the receiver of the answer, if the question is about a size.
@@ -116,16 +128,39 @@ impl Questions {
         Some(self.0.remove(at))
     }
 
-    /// Returns a question of `notify` that is not void, or one of its kind with the mark
-    /// `accepted`: an event loop may ask on one thread and retry on another, a task with one waker
-    /// and then with another. What a task asked for, and may have dropped since, is not for the
-    /// event loop (F86).
-    fn valid(&self, about: About, notify: Notify<'_>, accepted: u64) -> Option<&Question> {
-        let of = |kept: &&Question| kept.about == about;
-        let mine = |kept: &&Question| kept.mark.is_some() && kept.who.is(notify);
-        let same = |kept: &&Question| kept.mark == Some(accepted) && kept.who.is_like(notify);
-        let all = || self.0.iter().filter(of);
-        all().find(mine).or_else(|| all().find(same))
+    /// Returns the questions whose answer `notify` may take, the best one first: its own that is
+    /// not void; one with the mark `accepted` of its kind, because an event loop may ask on one
+    /// thread and retry on another, a task with one waker and then with another; one that is left
+    /// to anybody. What a task asked for, and may have dropped since, is not for an event loop
+    /// (F86); what it waited for is, so that a blocking wait and then a read end.
+    fn valid(
+        &self,
+        about: About,
+        notify: Notify<'_>,
+        accepted: u64,
+    ) -> impl Iterator<Item = usize> + '_ {
+        let mine = |kept: &Question| kept.mark.is_some() && kept.who.is(notify);
+        let like = |kept: &Question| kept.mark == Some(accepted) && kept.who.is_like(notify);
+        let find = |is: &dyn Fn(&Question) -> bool| {
+            let mut all = self.0.iter();
+            all.position(|kept| kept.about == about && is(kept))
+        };
+        let best = [find(&mine), find(&like), find(&Question::is_shared)];
+        best.into_iter().flatten()
+    }
+
+    /// Returns the best one that is answered.
+    fn answered(&self, about: About, notify: Notify<'_>, accepted: u64) -> Option<usize> {
+        let mut valid = self.valid(about, notify, accepted);
+        valid.find(|&at| self.0[at].answer().is_some())
+    }
+
+    /// Leaves what `notify` asked for to the next call of anybody.
+    fn share(&mut self, about: About, notify: Notify<'_>) {
+        let all = self.0.iter_mut().filter(|kept| kept.about == about);
+        for mine in all.filter(|kept| kept.who.is(notify)) {
+            mine.for_all = true;
+        }
     }
 
     /// Keeps a question, and returns the one that it replaces:
@@ -190,10 +225,10 @@ impl Slot {
 
     /// Whether there is such a question, of `notify` or with the mark `accepted`.
     pub fn is_asked(&self, about: About, notify: Notify<'_>, accepted: u64) -> bool {
-        self.with_questions(|questions| questions.valid(about, notify, accepted).is_some())
+        self.with_questions(|questions| questions.valid(about, notify, accepted).next().is_some())
     }
 
-    /// Returns the mark and the answer of the question that [`is_asked`](Self::is_asked), if it is
+    /// Returns the mark and the answer of a question that [`is_asked`](Self::is_asked), if one is
     /// answered.
     pub fn on_answer(
         &self,
@@ -202,10 +237,24 @@ impl Slot {
         accepted: u64,
     ) -> Option<(u64, Result<u64, Errno>)> {
         self.with_questions(|questions| {
-            let question = questions.valid(about, notify, accepted)?;
-            let len = question.size()?.get(Waker::noop())?;
-            Some((question.mark()?, len))
+            let at = questions.answered(about, notify, accepted)?;
+            let question = &questions.0[at];
+            Some((question.mark()?, question.answer()?))
         })
+    }
+
+    /// Takes out the question that has this [answer](Self::on_answer).
+    pub fn take_answer(&self, about: About, notify: Notify<'_>, accepted: u64) -> Option<Question> {
+        self.with_questions(|questions| {
+            let at = questions.answered(about, notify, accepted)?;
+            Some(questions.0.remove(at))
+        })
+    }
+
+    /// Leaves the answer that `notify` waited for to the next call of anybody, whatever is accepted
+    /// until then.
+    pub fn share_answer(&self, about: About, notify: Notify<'_>) {
+        self.with_questions(|questions| questions.share(about, notify));
     }
 
     /// Keeps a question until its caller retries. Returns the one that it replaces, to be dropped
@@ -271,11 +320,28 @@ mod tests {
         let [one, other] = [(); 2].map(|()| waker());
         let question = Question::new(About::End, Notify::Waker(&one), 10, None);
         assert!(questions.keep(question).is_none());
-        let valid = |notify, mark| questions.valid(About::End, notify, mark).is_some();
+        let valid = |notify, mark| questions.valid(About::End, notify, mark).next().is_some();
         assert!(
             valid(Notify::Waker(&other), 10),
             "its task with another waker"
         );
         assert!(!valid(Notify::Waker(&other), 11) && !valid(Notify::Event, 10));
+    }
+
+    /// A wait with a waker that has returned promises that a read returns at once, whoever reads.
+    #[test]
+    fn an_event_loop_has_the_answer_that_a_wait_returned_for() {
+        let mut questions = Questions::default();
+        let waiting = waker();
+        let question = Question::new(About::End, Notify::Waker(&waiting), 10, None);
+        assert!(questions.keep(question).is_none());
+        questions.share(About::Size, Notify::Waker(&waiting));
+        let valid = |questions: &Questions, mark| {
+            let mut found = questions.valid(About::End, Notify::Event, mark);
+            found.next().is_some()
+        };
+        assert!(!valid(&questions, 10));
+        questions.share(About::End, Notify::Waker(&waiting));
+        assert!(valid(&questions, 10) && valid(&questions, 11));
     }
 }
