@@ -246,10 +246,15 @@ impl Client {
                 "{failure:?}, but {:?}",
                 open.refusal
             );
-            if self.takes_unwritten && open.file.is_some() {
-                drop(inode);
-                return self.take_unwritten(at as u8);
-            }
+        }
+        let takes_unwritten = match event.kind {
+            EventKind::Failed(_) => self.takes_unwritten,
+            EventKind::Writable => open.oracle.wants_unwritten,
+            _ => false,
+        };
+        if takes_unwritten && open.file.is_some() {
+            drop(inode);
+            return self.take_unwritten(at as u8);
         }
         let EventKind::Closed { result } = event.kind else {
             return;

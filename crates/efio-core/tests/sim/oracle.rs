@@ -72,6 +72,8 @@ pub struct Oracle {
     pub truncations: Vec<u64>,
     /// The unwritten bytes were returned.
     pub returned_unwritten: bool,
+    /// They were asked for, and not there yet: asked for again at each Writable.
+    pub wants_unwritten: bool,
 }
 
 /// The state of a file's name as reported to the client.
@@ -142,6 +144,7 @@ impl Oracle {
             in_flight: Vec::new(),
             truncations: Vec::new(),
             returned_unwritten: false,
+            wants_unwritten: false,
         }
     }
 

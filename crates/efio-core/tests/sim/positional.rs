@@ -228,6 +228,7 @@ impl Client {
             return;
         };
         let failed = file.failure().unwrap().is_some();
+        oracle.wants_unwritten = false;
         match result {
             Ok(ranges) => {
                 assert!(failed && writable);
@@ -253,6 +254,7 @@ impl Client {
                 assert_eq!(error.raw_os_error(), Some(expected));
                 if expected == libc::EAGAIN {
                     oracle.writable.would_block();
+                    oracle.wants_unwritten = true;
                 }
             }
         }

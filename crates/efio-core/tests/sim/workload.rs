@@ -16,7 +16,7 @@ impl Plan {
     /// The plan of a seed.
     pub fn new(seed: u64) -> Self {
         let mut random = Rng::with_seed(seed);
-        let faults = faults(&mut random);
+        let mut faults = faults(&mut random);
         let mut config = config(&mut random);
         let mut workload = Workload::new(&mut random);
         if random.u8(0..16) == 0 {
@@ -44,6 +44,11 @@ impl Plan {
             for steps in [Some(&mut steps), inside.as_mut()].into_iter().flatten() {
                 *steps = workload.poll_futures(std::mem::take(steps), &mut random);
             }
+        }
+        if seed % 8 == 3 {
+            let mut random = Rng::with_seed(seed ^ 1 << 63);
+            faults.sync_errors = faults.sync_errors.max(100);
+            steps = workload.fail_syncs(steps, &mut random);
         }
         if random.u8(0..8) == 0 {
             workload.fill_up(&mut steps, &mut random);
@@ -199,6 +204,44 @@ impl Workload {
                 _ => {}
             }
         }
+    }
+
+    /// Syncs between writes, and takes what is unwritten soon after: a sync may fail while the next
+    /// write is in flight, and more is queued.
+    fn fail_syncs(&self, steps: Vec<Step>, random: &mut Rng) -> Vec<Step> {
+        let mut all = Vec::new();
+        for step in steps {
+            // Files stay open until the end, where a missing event shows.
+            if matches!(step, Step::Close { .. }) && random.u8(0..4) > 0 {
+                continue;
+            }
+            let written = match step {
+                Step::Write { file, .. } if random.u8(0..4) == 0 => Some(file),
+                _ => None,
+            };
+            all.push(step);
+            let Some(file) = written else { continue };
+            all.push(Step::Sync { file });
+            for _ in 0..2 {
+                all.push(Step::Turns {
+                    count: 1,
+                    ms: random.u16(0..10),
+                });
+                all.push(Step::Write {
+                    file,
+                    len: self.write_len(random),
+                    payload: random.u32(0..payload::STARTS),
+                });
+            }
+            // A flush waits for a mark that will not be written.
+            all.push(Step::Flush { file });
+            all.push(Step::Turns {
+                count: random.u8(1..3),
+                ms: random.u16(0..10),
+            });
+            all.push(Step::TakeUnwritten { file });
+        }
+        all
     }
 
     /// Opens files that were just closed, and drops opens (F85, F86).
