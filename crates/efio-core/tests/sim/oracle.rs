@@ -291,11 +291,17 @@ impl Oracle {
         }
     }
 
+    /// A call found the end for a position that may be there.
+    pub fn found_end(&mut self) {
+        self.may_stay |= self.at_end;
+        self.settle();
+    }
+
     /// `read` returned 0.
     pub fn read_end(&mut self) {
-        self.may_stay |= self.at_end;
         self.at_end |= self.may_stay && self.position < self.content.len();
-        let position = self.settle();
+        self.found_end();
+        let position = self.position;
         let ends = |&end: &usize| position >= end;
         assert!(
             ends(&self.content.len()) || self.past_ends.iter().any(ends),

@@ -155,6 +155,7 @@ impl Client {
                     *right.start() < 0 || is_dropped,
                     "{to:?} within {right:?}: {error}"
                 );
+                open.oracle.found_end();
             }
             Err(error) => open.assert_query_failure(&error),
         }
