@@ -22,6 +22,7 @@
 
 use crate::command::Command;
 use crate::fd::{Requests, Slot};
+use crate::stats::Counter;
 use efio_queue::{PushError, SegQueue};
 use efio_sync::shim::atomic::{AtomicBool, Ordering, fence};
 use efio_sync::{Alarm, Doorbell};
@@ -35,6 +36,8 @@ pub struct Inbox<A> {
     polling: AtomicBool,
     /// There was no memory to queue a file with requests: the driver checks all files.
     overflowed: AtomicBool,
+    /// System calls that woke the driver.
+    wake_ups: Counter,
 }
 
 impl<A: Alarm> Inbox<A> {
@@ -45,6 +48,7 @@ impl<A: Alarm> Inbox<A> {
             doorbell: Arc::new(Doorbell::new(alarm)),
             polling: AtomicBool::new(false),
             overflowed: AtomicBool::new(false),
+            wake_ups: Counter::default(),
         }
     }
 
@@ -53,23 +57,37 @@ impl<A: Alarm> Inbox<A> {
         &self.doorbell
     }
 
-    /// Sends the driver a command, and returns whether waking it took a system call.
+    /// Returns how many system calls woke the driver for a caller.
+    pub fn wake_ups(&self) -> u64 {
+        self.wake_ups.get()
+    }
+
+    fn notify(&self) {
+        if self.doorbell.notify() {
+            self.wake_ups.add(1);
+        }
+    }
+
+    /// Sends the driver a command.
     ///
     /// # Errors
     ///
     /// The command, if there is no memory to queue it.
-    pub fn send(&self, command: Command) -> Result<bool, Command> {
+    pub fn send(&self, command: Command) -> Result<(), Command> {
         self.queue.push(command).map_err(PushError::into_inner)?;
-        Ok(self.doorbell.notify())
+        self.notify();
+        Ok(())
     }
 
     /// Queues a file whose requests can wait until a polling driver checks the inbox.
-    fn send_deferred(&self, index: u32) -> bool {
+    fn send_deferred(&self, index: u32) {
         self.push(index);
         // SeqCst: pairs with the fence in `leave_poll`. Of "push, read `polling`" here and "clear
         // `polling`, check the queue" there, one reads after the other wrote.
         fence(Ordering::SeqCst);
-        !self.polling.load(Ordering::Relaxed) && self.doorbell.notify()
+        if !self.polling.load(Ordering::Relaxed) {
+            self.notify();
+        }
     }
 
     fn push(&self, index: u32) {
@@ -79,24 +97,24 @@ impl<A: Alarm> Inbox<A> {
         }
     }
 
-    /// Requests something of the driver for a file, and returns whether waking the driver took a
-    /// system call.
+    /// Requests something of the driver for a file.
     #[inline]
-    pub fn request(&self, index: u32, slot: &Slot, bits: Requests) -> bool {
-        self.requested(index, slot.request(bits), bits)
+    pub fn request(&self, index: u32, slot: &Slot, bits: Requests) {
+        self.requested(index, slot.request(bits), bits);
     }
 
-    /// Queues a file whose `bits` were set when the word was `before`. Returns the same.
+    /// Queues a file whose `bits` were set when the word was `before`.
     #[inline]
-    pub fn requested(&self, index: u32, before: Requests, bits: Requests) -> bool {
+    pub fn requested(&self, index: u32, before: Requests, bits: Requests) {
         if bits.is_deferrable() {
-            return before == Requests::NONE && self.send_deferred(index);
-        }
-        // With only deferrable bits in the word the file is queued, but the driver may not have
-        // been notified.
-        before.is_deferrable() && {
+            if before == Requests::NONE {
+                self.send_deferred(index);
+            }
+        } else if before.is_deferrable() {
+            // With only deferrable bits in the word the file is queued, but the driver may not have
+            // been notified.
             self.push(index);
-            self.doorbell.notify()
+            self.notify();
         }
     }
 

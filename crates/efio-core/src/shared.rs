@@ -5,7 +5,7 @@ use crate::command::Command;
 use crate::config::Config;
 use crate::error::Errno;
 use crate::event::EventQueue;
-use crate::fd::{FdTable, Requests, Slot};
+use crate::fd::FdTable;
 use crate::inbox::Inbox;
 use crate::page::{KernelMemory, PagePool, SlabSource};
 use crate::stats::{Counters, Stats};
@@ -81,19 +81,7 @@ impl Shared {
     ///
     /// `ENOMEM` if there is no memory to queue it.
     pub fn command(&self, command: Command) -> Result<(), Errno> {
-        self.try_command(command).map_err(|_| Errno(libc::ENOMEM))
-    }
-
-    /// Sends the driver a command.
-    ///
-    /// # Errors
-    ///
-    /// The command, if there is no memory to queue it.
-    pub fn try_command(&self, command: Command) -> Result<(), Command> {
-        if self.inbox.send(command)? {
-            self.counters.driver.doorbell_calls.add(1);
-        }
-        Ok(())
+        self.inbox.send(command).map_err(|_| Errno(libc::ENOMEM))
     }
 
     /// Returns how many bytes one file may have accepted and not yet written: as many as all files
@@ -105,14 +93,6 @@ impl Shared {
     /// while it has less than what is free. A third one makes it 15 MiB for each, and 15 MiB free.
     pub fn share(&self) -> usize {
         self.pool.free().min(self.config.write_behind())
-    }
-
-    /// Requests something of the driver for a file.
-    #[inline]
-    pub fn request(&self, index: u32, slot: &Slot, bits: Requests) {
-        if self.inbox.request(index, slot, bits) {
-            self.counters.driver.doorbell_calls.add(1);
-        }
     }
 
     /// Fails in a forked child: the engine belongs to the parent (F51).
@@ -160,7 +140,7 @@ impl Shared {
     pub fn stats(&self) -> Stats {
         let mut stats = self.counters.get();
         stats.calls_refused = refused::count().into();
-        stats.driver.doorbell_calls += self.pool.wake_ups() as u64;
+        stats.driver.doorbell_calls = self.inbox.wake_ups() + self.pool.wake_ups() as u64;
         let open = self.table.iter();
         stats.reads_served += open.map(|slot| slot.reads_served.get()).sum::<u64>();
         stats

@@ -97,7 +97,7 @@ impl Locked<'_> {
         let (sender, receiver) = channel();
         // Before the close in the inbox.
         let notify = Command::NotifyClosed(self.fd, sender);
-        if let Err(Command::NotifyClosed(_, sender)) = self.shared.try_command(notify) {
+        if let Err(Command::NotifyClosed(_, sender)) = self.shared.inbox.send(notify) {
             // The file is closed all the same; no waker is registered yet.
             drop(sender.send(Err(Errno(libc::ENOMEM))));
         }

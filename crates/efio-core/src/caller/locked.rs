@@ -101,7 +101,8 @@ impl Locked<'_> {
     /// Requests something of the driver.
     #[inline]
     pub(super) fn request(&self, bits: Requests) {
-        self.shared.request(self.fd.index(), self.slot, bits);
+        let index = self.fd.index();
+        self.shared.inbox.request(index, self.slot, bits);
     }
 
     /// Ends the run, if there is one: its pages are free for other files.

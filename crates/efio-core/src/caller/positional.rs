@@ -109,10 +109,8 @@ impl Locked<'_> {
                 self.state.seal();
             }
         }
-        let (shared, bits) = (self.shared, Requests::POSITIONAL);
-        if shared.inbox.requested(self.fd.index(), before, bits) {
-            shared.counters.driver.doorbell_calls.add(1);
-        }
+        let inbox = &self.shared.inbox;
+        inbox.requested(self.fd.index(), before, Requests::POSITIONAL);
         if is_sequenced {
             // The op may change what was read ahead.
             self.end_run();
