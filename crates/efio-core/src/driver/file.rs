@@ -4,28 +4,32 @@
 //! something to write or read, and [`OpenFile::park`] drops them again.
 
 use super::incoming::{Incoming, NoMemory};
+use super::lists::Lists;
+use super::opens::Opening;
 use super::ops::Purpose;
 use super::outgoing::{Outgoing, Queue};
+use crate::command::OpenCommand;
 use crate::config::Config;
-use crate::error::Failure;
-use crate::fd::{CallerState, Fd, Lost, Requests, Slot};
+use crate::error::{Errno, Failure};
+use crate::event::{Event, EventKind};
+use crate::fd::{CallerState, Fd, Requests, Slot};
 use crate::io_mode::IoMode;
+use crate::mode_status::ModeStatus;
 use crate::oneshot::Sender;
-use crate::op::{BlockRange, CacheMode, FileFacts, Memory, Op, OpenSpec, Transfer};
+use crate::op::{BlockRange, FileFacts, Memory, Op, Transfer};
 use crate::page::{Block, PagePool, order_for};
 use crate::plan::{
-    IoCaps, Kind, Lifecycle, Positional, ReadLimits, ReadRequest, WriteBehind, WriteRange,
+    IoCaps, Kind, Lifecycle, Next, Positional, ReadLimits, Step, Ticket, WriteBehind,
 };
-use crate::slot_map::Key;
 use std::sync::Arc;
-use std::time::Duration;
 
 /// In mode Auto a file that is shorter than this when it is first written goes to the page cache.
 const SMALL: u64 = 64 << 10;
 
 /// The limits that the plans of all files start with.
 pub struct Limits {
-    read: ReadLimits,
+    /// Of the read side.
+    pub read: ReadLimits,
     /// Fewer bytes than this are a small file.
     small: u64,
 }
@@ -46,49 +50,41 @@ impl Limits {
 
 /// A file whose kernel file is of type `F`.
 pub struct OpenFile<F> {
-    /// Its descriptor.
-    pub fd: Fd,
-    /// Where it is between open and closed.
-    pub life: Lifecycle,
-    limits: Arc<Limits>,
+    fd: Fd,
+    life: Lifecycle,
+    /// Until it is served.
+    opening: Option<Box<Opening<F>>>,
     outgoing: Outgoing,
-    /// The read side.
-    pub incoming: Incoming,
+    incoming: Incoming,
     /// Reads, writes and truncations at an offset, from the first one on.
-    pub positional: Option<Box<Positional<Block>>>,
+    positional: Option<Box<Positional<Block>>>,
     /// The cache modes that it has.
-    pub io_caps: IoCaps,
+    io_caps: IoCaps,
     /// Ops in flight.
-    pub busy: u32,
+    busy: u32,
     /// How many of the syncs that callers requested the plan has.
-    pub syncs_seen: u32,
+    syncs_seen: u32,
     /// The kernel's file, once open.
-    pub kernel: Option<Arc<F>>,
+    kernel: Option<Arc<F>>,
     /// Sends the result of the close.
-    pub close_sender: Sender<()>,
-    /// The interval timer is set.
-    pub timed: bool,
-    /// In the queue of readers that wait for memory.
-    pub wants_page: bool,
-    /// In the queue of writers that wait for memory.
-    pub wants_room: bool,
+    close_sender: Sender<()>,
+    /// The lists that it is in.
+    lists: Lists,
     /// Only tasks wait for it: they are woken, and no events are emitted.
-    pub wakers: bool,
+    wakers: bool,
     /// The caller's number for the file, which its events carry.
-    pub user_data: u64,
-    /// In a list of files with pages that were read ahead.
-    pub listed: bool,
+    user_data: u64,
     may_read: bool,
     io_mode: IoMode,
 }
 
 impl<F> OpenFile<F> {
-    /// Creates the state of a file that is about to be opened as `spec` says.
-    pub fn new(fd: Fd, spec: &OpenSpec, may_read: bool, limits: &Arc<Limits>) -> Self {
+    /// Creates the state of a file that is about to be opened.
+    pub fn new(command: OpenCommand, ticket: Ticket) -> Self {
+        let spec = command.spec;
         Self {
-            fd,
+            fd: command.fd,
             life: Lifecycle::new(),
-            limits: Arc::clone(limits),
             outgoing: Outgoing::new(spec.flags & libc::O_APPEND != 0),
             incoming: Incoming::default(),
             positional: None,
@@ -97,34 +93,68 @@ impl<F> OpenFile<F> {
             syncs_seen: 0,
             kernel: None,
             close_sender: Sender::default(),
-            timed: false,
-            wants_page: false,
-            wants_room: false,
-            wakers: false,
-            user_data: 0,
-            listed: false,
-            may_read,
+            lists: Lists::default(),
+            wakers: command.wakers,
+            user_data: command.user_data,
+            may_read: command.may_read,
             io_mode: spec.io_mode,
+            opening: Some(Box::new(Opening::new(ticket, spec))),
         }
     }
 
-    /// Returns the mode that the caller asked for.
-    pub fn io_mode(&self) -> IoMode {
-        self.io_mode
+    /// Returns its descriptor.
+    pub fn fd(&self) -> Fd {
+        self.fd
     }
 
-    /// Returns whether writes go to the end of the file.
-    pub fn appends(&self) -> bool {
-        self.outgoing.plan.appends()
+    /// Returns where it is between open and closed.
+    pub fn life(&mut self) -> &mut Lifecycle {
+        &mut self.life
     }
 
-    /// Takes the kernel's file, and gives the plans what is known of it.
-    pub fn on_opened(&mut self, kernel: Arc<F>, facts: FileFacts) {
+    /// Returns the pending open.
+    pub fn opening(&mut self) -> &mut Option<Box<Opening<F>>> {
+        &mut self.opening
+    }
+
+    /// Returns the lists that it is in.
+    pub fn lists(&mut self) -> &mut Lists {
+        &mut self.lists
+    }
+
+    /// Returns whether only tasks wait for it, by their wakers.
+    pub fn has_only_tasks(&self) -> bool {
+        self.wakers
+    }
+
+    /// Returns the event to emit. A file of tasks has only completions: they return a buffer, which
+    /// a waker cannot.
+    pub fn event(&self, kind: EventKind) -> Option<Event> {
+        let is_emitted = !self.wakers || matches!(kind, EventKind::Completed(_));
+        is_emitted.then_some(Event {
+            fd: self.fd,
+            user_data: self.user_data,
+            kind,
+        })
+    }
+
+    /// Takes the kernel's file, and gives the plans what is known of it. Returns the mode that it
+    /// has.
+    pub fn handle_opened(&mut self, kernel: Arc<F>, facts: FileFacts) -> ModeStatus {
         self.outgoing.plan.handle_opened(facts.is_new);
         self.incoming.handle_resized(facts.size);
-        self.io_caps = IoCaps::at_open(self.io_mode, self.appends(), facts.dio_align);
+        let (io_mode, append) = (self.io_mode, self.outgoing.plan.appends());
+        self.io_caps = IoCaps::at_open(io_mode, append, facts.dio_align);
         self.kernel = Some(kernel);
         self.life.handle_opened();
+        let mut status = ModeStatus::at_open(io_mode, append, facts.dio_align);
+        status.on_workers = facts.on_workers;
+        status
+    }
+
+    /// Returns the read side.
+    pub fn incoming(&mut self) -> &mut Incoming {
+        &mut self.incoming
     }
 
     /// Returns the plan of the write side.
@@ -132,9 +162,17 @@ impl<F> OpenFile<F> {
         &mut self.outgoing.plan
     }
 
-    /// Makes everything up to `mark` due: it is written without waiting for more.
-    pub fn flush(&mut self, mark: u64) {
-        self.write().flush(mark);
+    /// Handles the syncs that callers requested.
+    pub fn handle_syncs(&mut self, slot: &Slot) {
+        self.syncs_seen = slot.syncs_asked();
+        self.write().sync(slot.requested_sync());
+    }
+
+    /// Answers them if they are all complete.
+    pub fn answer_syncs(&self, slot: &Slot) {
+        if self.outgoing.plan.syncs_are_answered() {
+            slot.answer_syncs(self.syncs_seen);
+        }
     }
 
     /// Returns how many bytes the kernel has taken.
@@ -142,36 +180,14 @@ impl<F> OpenFile<F> {
         self.outgoing.plan.written()
     }
 
-    /// Returns the error that the file failed with.
-    pub fn failure(&self) -> Option<Failure> {
-        self.outgoing.plan.failure()
-    }
-
-    /// Returns whether all `accepted` bytes are written, and synced where that was requested, or
-    /// lost; and no positional op is pending.
-    pub fn is_drained(&self, accepted: u64) -> bool {
-        self.outgoing.plan.is_drained(accepted) && !self.has_positional()
-    }
-
     /// Returns whether all `accepted` bytes are written or lost, and no positional op is pending.
     pub fn is_written(&self, accepted: u64) -> bool {
         self.outgoing.plan.is_written(accepted) && !self.has_positional()
     }
 
-    /// Starts a run: its epoch, its position, and how many accepted bytes are written before it.
-    /// Returns how many bytes of the last run were not consumed.
-    pub fn start_run(&mut self, slot: &Slot, run: (u32, u64, u64), now: Duration) -> u64 {
-        self.incoming.start(slot, self.limits.read, run, now)
-    }
-
-    /// Returns whether a write is in flight.
-    pub fn is_write_in_flight(&self) -> bool {
-        self.outgoing.plan.is_write_in_flight()
-    }
-
     /// Returns whether no op is in flight, so that no completion needs a plan.
     pub fn may_park(&self) -> bool {
-        self.busy == 0 && self.life.is_serving() && self.failure().is_none()
+        self.busy == 0 && self.life.is_serving() && self.outgoing.plan.failure().is_none()
     }
 
     /// Drops what has nothing to do, with both ends of the streams: so an idle file costs little
@@ -187,27 +203,23 @@ impl<F> OpenFile<F> {
     }
 
     /// Returns the next write to submit.
-    pub fn poll_write(&mut self, slot: &Slot) -> Option<(Purpose, Op<F>)> {
+    pub fn poll_write(&mut self, slot: &Slot, limits: &Limits) -> Option<(Purpose, Op<F>)> {
         let accepted = slot.marks.accepted();
         if accepted == self.written() || slot.has_requested(Requests::POSITIONAL) {
             // Nothing to write, or an op that comes before some of the bytes is still in the slot.
             return None;
         }
-        let (limit, file) = (self.limit(), self.kernel()?);
+        // From there on stream bytes wait for a sequenced op.
+        let limit = self.positional.as_ref().map_or(u64::MAX, |at| at.limit());
+        let (writable, file) = (accepted.min(limit), self.kernel.as_ref()?);
         let is_auto = self.io_mode == IoMode::Auto;
-        let small = if is_auto { self.limits.small } else { 0 };
-        let writable = accepted.min(limit);
-        let next = self
-            .outgoing
-            .poll_write(slot, writable, self.io_caps, small);
-        let (range, slices) = next?;
-        let WriteRange {
-            offset, cache_mode, ..
-        } = range;
+        let small = if is_auto { limits.small } else { 0 };
+        let outgoing = &mut self.outgoing;
+        let (range, slices) = outgoing.poll_write(slot, writable, self.io_caps, small)?;
         let write = Transfer {
-            file,
-            cache_mode,
-            offset,
+            file: Arc::clone(file),
+            cache_mode: range.cache_mode,
+            offset: range.offset,
             memory: Memory::Slices(slices),
         };
         Some((Purpose::Write, Op::Transfer(write)))
@@ -217,25 +229,23 @@ impl<F> OpenFile<F> {
     pub fn take_positional(&mut self, slot: &Slot) {
         slot.take_positional(|asked| {
             // Everything that was accepted before the op has to be written first.
-            self.flush(asked.seq);
+            self.write().flush(asked.seq);
             self.positional
                 .get_or_insert_with(|| Box::new(Positional::new()))
                 .push(asked);
         });
     }
 
-    /// Takes back a positional op that the backend never had.
-    pub fn take_back(&mut self, key: Key, memory: Option<Block>) {
-        if let Some(positional) = &mut self.positional {
-            positional.take_back(key, memory);
-        }
+    /// Returns the plan of the positional ops, from the first one on.
+    pub fn positional(&mut self) -> Option<&mut Positional<Block>> {
+        self.positional.as_deref_mut()
     }
 
-    /// Returns the seq from which on stream bytes wait for a sequenced op.
-    fn limit(&self) -> u64 {
-        self.positional
-            .as_ref()
-            .map_or(u64::MAX, |positional| positional.limit())
+    /// Returns what to do next for a positional op.
+    pub fn poll_positional(&mut self) -> Option<Next<Block>> {
+        let failure = self.write().failure().map(|failure| failure.errno);
+        let positional = self.positional.as_mut()?;
+        positional.poll_op(self.outgoing.plan.written(), failure, self.io_caps)
     }
 
     /// Handles the success of a sequenced op: advances the written mark over it, if all before it
@@ -246,10 +256,8 @@ impl<F> OpenFile<F> {
             self.incoming.handle_resized(offset);
         }
         let written = self.written();
-        let settled = self
-            .positional
-            .as_mut()
-            .map_or(written, |positional| positional.settle(written));
+        let positional = self.positional.as_mut();
+        let settled = positional.map_or(written, |positional| positional.settle(written));
         if settled > written {
             self.write().skip_to(settled);
         }
@@ -264,18 +272,23 @@ impl<F> OpenFile<F> {
     /// append mode how many bytes come before them in the sequence.
     pub fn lowest_pending(&mut self, slot: &Slot) -> Option<u64> {
         let queued = self.outgoing.lowest_queued(slot);
-        let ops = self
-            .positional
-            .as_ref()
-            .and_then(|positional| positional.lowest_pending());
-        let start = self.appends().then(|| self.written());
+        let ops = self.positional.as_ref().and_then(|at| at.lowest_pending());
+        let start = self.write().appends().then(|| self.written());
         let ops = ops.map(|offset| start.unwrap_or(offset));
         queued.into_iter().chain(ops).min()
     }
 
-    /// See [`Outgoing::take_lost`].
-    pub fn take_lost(&mut self, slot: &Slot) -> Option<Box<Lost>> {
-        self.outgoing.take_lost(slot)
+    /// Puts the unwritten bytes where the caller takes them, unless the file is closed or a write
+    /// is in flight.
+    pub fn hand_over_unwritten(&mut self, slot: &Slot, caller: &mut CallerState) {
+        if caller.generation != self.fd.generation() {
+            // Closed: no call can take them any more.
+            return;
+        }
+        caller.seal();
+        if let Some(lost) = self.outgoing.take_lost(slot) {
+            slot.put_lost(lost);
+        }
     }
 
     /// See [`Outgoing::handle_written`].
@@ -283,9 +296,55 @@ impl<F> OpenFile<F> {
         self.outgoing.handle_written(n)
     }
 
-    /// Returns the kernel's file for an op.
-    pub fn kernel(&self) -> Option<Arc<F>> {
-        self.kernel.as_ref().map(Arc::clone)
+    /// Handles the submission of an op.
+    pub fn handle_submitted(&mut self) {
+        self.busy += 1;
+    }
+
+    /// Handles the completion of an op.
+    pub fn handle_completed(&mut self) {
+        self.busy -= 1;
+    }
+
+    /// Returns the sender of the close's result.
+    pub fn close_sender(&mut self) -> &mut Sender<()> {
+        &mut self.close_sender
+    }
+
+    /// Returns the next step to close the file.
+    pub fn poll_step(&mut self, slot: &Slot) -> Step {
+        let plan = &self.outgoing.plan;
+        let is_drained = plan.is_drained(slot.marks.accepted()) && !self.has_positional();
+        self.life.poll_step(is_drained, self.busy > 0)
+    }
+
+    /// Takes the kernel's file to close it.
+    pub fn close_op(&mut self) -> Op<F> {
+        let kernel = self.kernel.take().and_then(Arc::into_inner);
+        Op::Close(kernel.expect("no op is in flight, so nothing shares the kernel's file"))
+    }
+
+    /// Returns the kernel's file, once open.
+    pub fn kernel(&self) -> Option<&Arc<F>> {
+        self.kernel.as_ref()
+    }
+
+    /// Returns the cache modes that it has.
+    pub fn io_caps(&self) -> IoCaps {
+        self.io_caps
+    }
+
+    /// Removes the cache mode of the op if `errno` means that the kernel does not support it for
+    /// this file. Returns whether it does mean that.
+    pub fn refuse_mode_of(&mut self, purpose: Purpose, errno: Errno) -> bool {
+        let positional = self.positional.as_ref();
+        let cache_mode = match purpose {
+            Purpose::Read(number) => self.incoming.cache_mode_of(number),
+            Purpose::Write => self.outgoing.plan.cache_mode_in_flight(),
+            Purpose::Positional(key) => positional.map(|at| at.kind_and_cache_mode(key).1),
+            _ => None,
+        };
+        cache_mode.is_some_and(|cache_mode| self.io_caps.refuse(cache_mode, errno))
     }
 
     /// Returns the kernel's file if it is open for reading.
@@ -293,20 +352,11 @@ impl<F> OpenFile<F> {
         self.kernel.as_ref().filter(|_| self.may_read)
     }
 
-    /// Returns the mode of an op in flight that transfers bytes.
-    pub fn cache_mode_of(&self, purpose: Purpose) -> Option<CacheMode> {
-        match purpose {
-            Purpose::Read(number) => self.incoming.cache_mode_of(number),
-            Purpose::Write => self.outgoing.plan.cache_mode_in_flight(),
-            Purpose::Positional(key) => Some(self.positional.as_ref()?.kind_and_cache_mode(key).1),
-            _ => None,
-        }
-    }
-
     /// Returns the sync to submit.
     pub fn poll_sync(&mut self) -> Option<(Purpose, Op<F>)> {
-        let file = self.kernel()?;
-        let name_too = self.write().poll_sync()?;
+        let file = self.kernel.as_ref()?;
+        let name_too = self.outgoing.plan.poll_sync()?;
+        let file = Arc::clone(file);
         Some((Purpose::Sync, Op::Sync { file, name_too }))
     }
 
@@ -325,20 +375,13 @@ impl<F> OpenFile<F> {
         let Some((read, block)) = self.incoming.poll_read(pool, self.io_caps)? else {
             return Ok(None);
         };
-        let ReadRequest {
-            number,
-            offset,
-            len,
-            cache_mode,
-            ..
-        } = read;
         let transfer = Transfer {
             file: Arc::clone(file),
-            cache_mode,
-            offset,
-            memory: Memory::Fill(BlockRange::new(block, 0, len)),
+            cache_mode: read.cache_mode,
+            offset: read.offset,
+            memory: Memory::Fill(BlockRange::new(block, 0, read.len)),
         };
-        Ok(Some((Purpose::Read(number), Op::Transfer(transfer))))
+        Ok(Some((Purpose::Read(read.number), Op::Transfer(transfer))))
     }
 
     /// Returns how many bytes are accepted and not yet written.

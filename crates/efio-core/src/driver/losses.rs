@@ -7,11 +7,10 @@
 //! | the callback | it ran, before the shutdown |
 //! | the queue of events | it has fewer events than were pushed after this one |
 
-use super::Driver;
-use super::file::OpenFile;
+use super::{Driven, Io};
 use crate::backend::Backend;
 use crate::error::{Errno, Failure};
-use crate::fd::{Fd, OpenState, Slot};
+use crate::fd::{Fd, OpenState};
 use std::collections::HashMap;
 
 /// The maximum of files that are remembered.
@@ -42,21 +41,23 @@ enum FailureListener {
     Queue(u64),
 }
 
-impl<B: Backend> Driver<B> {
+impl<B: Backend> Driven<'_, B> {
     /// Records that the event of a failure was emitted.
-    pub(super) fn on_failure_emitted(&mut self, file: &OpenFile<B::File>) {
-        let listener = self.failure_listener(file, 0);
-        self.losses.failed.insert(file.fd.index(), listener);
+    pub fn on_failure_emitted(&mut self) {
+        let listener = self.failure_listener(0);
+        let index = self.file.fd().index();
+        self.io.losses.failed.insert(index, listener);
     }
 
     /// Returns what reports the last event, or the one that comes `later` events after it.
-    fn failure_listener(&self, file: &OpenFile<B::File>, later: u64) -> FailureListener {
-        if file.wakers {
+    fn failure_listener(&self, later: u64) -> FailureListener {
+        if self.file.has_only_tasks() {
             return FailureListener::Nobody;
         }
-        match self.outbox.queued() {
+        let (io, config) = (&self.io, &self.io.shared.config);
+        match io.outbox.queued() {
             Some(number) => FailureListener::Queue(number + later),
-            None if self.deadline.is_none() && self.shared.config.callback_reports_failures => {
+            None if io.deadline.is_none() && config.callback_reports_failures => {
                 FailureListener::Callback
             }
             // The program is in `shutdown`, and reads the report.
@@ -66,43 +67,37 @@ impl<B: Backend> Driver<B> {
 
     /// Records the loss of a file that is closed with `result`, before its `Closed` event.
     /// `is_reported`: the close is awaited.
-    pub(super) fn note_loss(
-        &mut self,
-        slot: &Slot,
-        file: &OpenFile<B::File>,
-        result: Result<(), Errno>,
-        is_reported: bool,
-    ) {
-        let listener = match self.losses.failed.is_empty() {
+    pub fn note_loss(&mut self, result: Result<(), Errno>, is_reported: bool) {
+        let listener = match self.io.losses.failed.is_empty() {
             true => None,
-            false => self.losses.failed.remove(&file.fd.index()),
+            false => self.io.losses.failed.remove(&self.file.fd().index()),
         };
         let Err(errno) = result else { return };
-        let listener = listener.unwrap_or_else(|| self.failure_listener(file, 1));
-        let marks = slot.marks.progress();
-        let was_open = slot.open_state() == OpenState::Open;
-        let lost = marks.accepted > 0 || (was_open && slot.failure().is_some());
-        if !lost || is_reported || slot.was_failure_reported() {
+        let listener = listener.unwrap_or_else(|| self.failure_listener(1));
+        let marks = self.slot.marks.progress();
+        let was_open = self.slot.open_state() == OpenState::Open;
+        let lost = marks.accepted > 0 || (was_open && self.slot.failure().is_some());
+        if !lost || is_reported || self.slot.was_failure_reported() {
             return;
         }
         // An error of `close(2)` itself may concern any byte.
-        let failure = slot.failure().unwrap_or(Failure { errno, offset: 0 });
-        if self.losses.ended.len() >= MAX_LOSSES {
-            let taken = self.taken();
-            self.losses
-                .ended
-                .retain(|loss| loss.listener.is_unreported(taken));
+        let failure = self.slot.failure().unwrap_or(Failure { errno, offset: 0 });
+        if self.io.losses.ended.len() >= MAX_LOSSES {
+            let (taken, ended) = (self.io.taken(), &mut self.io.losses.ended);
+            ended.retain(|loss| loss.listener.is_unreported(taken));
         }
-        if self.losses.ended.len() < MAX_LOSSES {
-            self.losses.ended.push(Loss {
-                fd: file.fd,
+        if self.io.losses.ended.len() < MAX_LOSSES {
+            self.io.losses.ended.push(Loss {
+                fd: self.file.fd(),
                 bytes: marks.accepted - marks.written,
                 failure,
                 listener,
             });
         }
     }
+}
 
+impl<B: Backend> Io<B> {
     /// Returns how many events were taken from the queue so far.
     fn taken(&self) -> u64 {
         let pushed = self.outbox.queued().unwrap_or(0);
@@ -110,7 +105,7 @@ impl<B: Backend> Driver<B> {
     }
 
     /// Returns the files whose failure was not reported: how many bytes they lost, and why.
-    pub(super) fn losses(&self) -> impl Iterator<Item = (Fd, u64, Failure)> {
+    pub fn losses(&self) -> impl Iterator<Item = (Fd, u64, Failure)> {
         let taken = self.taken();
         let losses = self.losses.ended.iter();
         let open = losses.filter(move |loss| loss.listener.is_unreported(taken));

@@ -15,10 +15,10 @@
 //! Of a budget of 64 MiB a quantum is 1 MiB. With 3 MiB free, and grants of 2 MiB that are not used
 //! yet, one more writer is notified.
 
-use super::file::OpenFile;
-use super::{Driver, MAX_POLL};
+use super::lists::List;
+use super::{Driven, Driver, Io, MAX_POLL};
 use crate::backend::Backend;
-use crate::fd::{Fd, Interest, Slot};
+use crate::fd::{Fd, Interest};
 use crate::memory;
 use crate::page::{SLAB_BYTES, UNIT_BYTES};
 use std::collections::VecDeque;
@@ -78,116 +78,98 @@ impl MemoryWaiters {
 }
 
 impl<B: Backend> Driver<B> {
-    /// Queues a reader that waits for memory.
-    pub(super) fn enqueue_reader(&mut self, file: &mut OpenFile<B::File>) {
-        if !file.wants_page {
-            file.wants_page = true;
-            memory::grow(&mut self.memory_waiters.readers).push_back(file.fd);
+    /// Grants memory to the files that have waited longest, as far as there is any.
+    pub(super) fn grant_memory(&mut self) {
+        if self.io.memory_waiters.is_empty() {
+            return;
+        }
+        self.io.memory_waiters.returned = self.io.shared.pool.returned();
+        self.io.shared.pool.keep_ready();
+        self.grant_readers();
+        for _ in 0..self.io.memory_waiters.writers.len().min(MAX_SCAN) {
+            let Some(fd) = self.io.memory_waiters.writers.pop_front() else {
+                return;
+            };
+            let next = self.with_file(fd, |driven| {
+                let next = driven.grant();
+                if next == Next::Done {
+                    driven.file.lists().leave(List::RoomWaiters);
+                }
+                next
+            });
+            match next.unwrap_or(Next::Done) {
+                Next::Done => {}
+                Next::Requeue => memory::grow(&mut self.io.memory_waiters.writers).push_back(fd),
+                Next::Blocked => return self.io.memory_waiters.writers.push_front(fd),
+            }
         }
     }
 
-    /// Queues a writer that found no room. If memory is short of a quantum, its backlog becomes
-    /// due, full blocks or not, because others may wait for that memory.
-    pub(super) fn on_want_room(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) {
-        self.enqueue_writer(file);
-        self.reclaim_for_writer(file.fd);
-        if !file.is_write_in_flight() && self.ready() < self.quantum() {
-            file.flush(slot.marks.accepted());
-        }
-    }
-
-    /// Queues the writer of a file whose share has room again, if it waits.
-    pub(super) fn on_room_freed(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) {
-        if slot.has_interest(Interest::ROOM) {
-            self.enqueue_writer(file);
-        }
-    }
-
-    fn enqueue_writer(&mut self, file: &mut OpenFile<B::File>) {
-        if !file.wants_room {
-            file.wants_room = true;
-            memory::grow(&mut self.memory_waiters.writers).push_back(file.fd);
+    fn grant_readers(&mut self) {
+        for _ in 0..self.io.memory_waiters.readers.len().min(MAX_SCAN) {
+            let Some(fd) = self.io.memory_waiters.readers.pop_front() else {
+                return;
+            };
+            self.with_file(fd, |driven| {
+                driven.file.lists().leave(List::PageWaiters);
+                driven.drive();
+            });
         }
     }
 
     /// Before the driver sleeps: asks the pool for a wake-up once enough memory for a waiting file
     /// has returned, from any thread. `false`: memory has returned meanwhile, so do not sleep.
     pub fn watch_memory(&mut self) -> bool {
-        if self.memory_waiters.is_empty() {
+        if self.io.memory_waiters.is_empty() {
             return true;
         }
-        let missing = self.missing();
-        let (doorbell, seen) = (self.shared.inbox.doorbell(), self.memory_waiters.returned);
-        let is_watched = self.shared.pool.watch(doorbell, seen, missing);
-        self.memory_waiters.watched = is_watched.then_some(missing);
+        let missing = self.io.missing();
+        let (shared, seen) = (&self.io.shared, self.io.memory_waiters.returned);
+        let is_watched = shared.pool.watch(shared.inbox.doorbell(), seen, missing);
+        self.io.memory_waiters.watched = is_watched.then_some(missing);
         is_watched
     }
 
     /// Returns how many bytes have to return until the pool wakes the driver, if it does.
     pub fn watched_memory(&self) -> Option<usize> {
-        self.memory_waiters.watched
+        self.io.memory_waiters.watched
     }
 
     /// After the sleep: cancels the wake-up.
     pub fn unwatch_memory(&mut self) {
-        if self.memory_waiters.watched.take().is_some() {
-            self.shared.pool.unwatch();
+        if self.io.memory_waiters.watched.take().is_some() {
+            self.io.shared.pool.unwatch();
+        }
+    }
+}
+
+impl<B: Backend> Driven<'_, B> {
+    /// Queues a reader that waits for memory.
+    pub fn enqueue_reader(&mut self) {
+        if self.file.lists().enter(List::PageWaiters) {
+            memory::grow(&mut self.io.memory_waiters.readers).push_back(self.file.fd());
         }
     }
 
-    /// Returns how many bytes have to return until there is a quantum, or a page where memory does
-    /// not accumulate.
-    fn missing(&mut self) -> usize {
-        let poll_end = self.memory_waiters.last_grant.saturating_add(MAX_POLL);
-        let accumulates = self.ops.len() > 0 && self.now < poll_end;
-        if !accumulates
-            || self.memory_waiters.writers.len() < 2
-            || !self.memory_waiters.readers.is_empty()
-        {
-            return UNIT_BYTES;
-        }
-        let wanted = self.quantum() + self.granted();
-        wanted.saturating_sub(self.ready()).max(UNIT_BYTES)
-    }
-
-    /// Grants memory to the files that have waited longest, as far as there is any.
-    pub(super) fn grant_memory(&mut self) {
-        if self.memory_waiters.is_empty() {
-            return;
-        }
-        self.memory_waiters.returned = self.shared.pool.returned();
-        self.shared.pool.keep_ready();
-        self.grant_readers();
-        for _ in 0..self.memory_waiters.writers.len().min(MAX_SCAN) {
-            let Some(fd) = self.memory_waiters.writers.pop_front() else {
-                return;
-            };
-            let mut next = Next::Done;
-            self.with_file(fd.index(), |driver, slot, file| {
-                if file.fd == fd {
-                    next = driver.grant(slot, file);
-                    file.wants_room = next != Next::Done;
-                }
-            });
-            match next {
-                Next::Done => {}
-                Next::Requeue => memory::grow(&mut self.memory_waiters.writers).push_back(fd),
-                Next::Blocked => return self.memory_waiters.writers.push_front(fd),
-            }
+    /// Queues a writer that found no room. If memory is short of a quantum, its backlog becomes
+    /// due, full blocks or not, because others may wait for that memory.
+    pub fn on_want_room(&mut self) {
+        self.enqueue_writer();
+        if !self.file.write().is_write_in_flight() && self.io.ready() < self.io.quantum() {
+            self.file.write().flush(self.slot.marks.accepted());
         }
     }
 
-    fn grant_readers(&mut self) {
-        for _ in 0..self.memory_waiters.readers.len().min(MAX_SCAN) {
-            let Some(fd) = self.memory_waiters.readers.pop_front() else {
-                return;
-            };
-            self.with_file(fd.index(), |driver, slot, file| {
-                if file.fd == fd {
-                    file.wants_page = false;
-                    driver.drive(slot, file);
-                }
-            });
+    /// Queues the writer of a file whose share has room again, if it waits.
+    pub fn on_room_freed(&mut self) {
+        if self.slot.has_interest(Interest::ROOM) {
+            self.enqueue_writer();
+        }
+    }
+
+    fn enqueue_writer(&mut self) {
+        if self.file.lists().enter(List::RoomWaiters) {
+            memory::grow(&mut self.io.memory_waiters.writers).push_back(self.file.fd());
         }
     }
 
@@ -200,31 +182,31 @@ impl<B: Backend> Driver<B> {
     /// | yes | no | any | it waits for its open or a sequenced op: `Requeue` |
     /// | no | any | yes, but taken meanwhile | `Requeue` |
     /// | no | any | no | `Blocked` |
-    fn grant(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) -> Next {
-        if !slot.has_interest(Interest::ROOM) {
+    fn grant(&mut self) -> Next {
+        if !self.slot.has_interest(Interest::ROOM) {
             return Next::Done;
         }
-        let has_memory = self.has_quantum();
+        let has_memory = self.io.has_quantum();
         if has_memory {
-            self.notify_writer(slot, file);
-            if !slot.has_interest(Interest::ROOM) {
-                self.memory_waiters.last_grant = self.now;
-                self.memory_waiters.forget_expired(self.now);
-                memory::grow(&mut self.memory_waiters.grants).push_back(Grant {
-                    fd: file.fd,
-                    accepted: slot.marks.accepted(),
-                    until: self.now.saturating_add(MAX_POLL),
+            self.notify_writer();
+            if !self.slot.has_interest(Interest::ROOM) {
+                self.io.memory_waiters.last_grant = self.io.now;
+                self.io.memory_waiters.forget_expired(self.io.now);
+                memory::grow(&mut self.io.memory_waiters.grants).push_back(Grant {
+                    fd: self.file.fd(),
+                    accepted: self.slot.marks.accepted(),
+                    until: self.io.now.saturating_add(MAX_POLL),
                 });
                 return Next::Done;
             }
         }
-        if !file.is_write_in_flight() && file.backlog(slot) > 0 {
+        if !self.file.write().is_write_in_flight() && self.file.backlog(self.slot) > 0 {
             // Its backlog is in a page that is not full yet, or too short for a direct write.
-            file.flush(slot.marks.accepted());
-            self.drive(slot, file);
+            self.file.write().flush(self.slot.marks.accepted());
+            self.drive();
         }
-        let has_its_share = file.backlog(slot) > self.shared.share() as u64 / 2;
-        match (has_its_share, file.is_write_in_flight()) {
+        let has_its_share = self.file.backlog(self.slot) > self.io.shared.share() as u64 / 2;
+        match (has_its_share, self.file.write().is_write_in_flight()) {
             // The completion of its own write queues it again.
             (true, true) => Next::Done,
             // The open or a sequenced op is pending before its bytes.
@@ -232,6 +214,19 @@ impl<B: Backend> Driver<B> {
             (false, _) if has_memory => Next::Requeue,
             (false, _) => Next::Blocked,
         }
+    }
+}
+
+impl<B: Backend> Io<B> {
+    /// Returns how many bytes have to return until there is a quantum, or a page where memory does
+    /// not accumulate.
+    fn missing(&mut self) -> usize {
+        let waiters = &self.memory_waiters;
+        if !self.accumulates() || waiters.writers.len() < 2 || !waiters.readers.is_empty() {
+            return UNIT_BYTES;
+        }
+        let wanted = self.quantum() + self.granted();
+        wanted.saturating_sub(self.ready()).max(UNIT_BYTES)
     }
 
     /// Returns whether there is a quantum that is not granted yet.
@@ -242,35 +237,37 @@ impl<B: Backend> Driver<B> {
     /// 2. No other writer waits. A program that writes to its files in turn waits for one file at a
     ///    time, and would wait for a quantum at each.
     fn has_quantum(&mut self) -> bool {
+        let ready = self.ready();
         if self.memory_waiters.writers.is_empty() {
-            return self.ready() >= UNIT_BYTES;
+            return ready >= UNIT_BYTES;
         }
-        let poll_end = self.memory_waiters.last_grant.saturating_add(MAX_POLL);
-        let accumulates = self.ops.len() > 0 && self.now < poll_end;
-        let needed = if accumulates {
+        let needed = if self.accumulates() {
             self.quantum()
         } else {
             UNIT_BYTES
         };
-        let ready = self.ready();
         ready >= needed && ready >= needed + self.granted()
+    }
+
+    /// Returns whether to wait until memory makes a quantum.
+    fn accumulates(&self) -> bool {
+        let poll_end = self.memory_waiters.last_grant.saturating_add(MAX_POLL);
+        self.ops.len() > 0 && self.now < poll_end
     }
 
     /// Returns how many bytes of the grants are not used yet, and drops grants that are over.
     fn granted(&mut self) -> usize {
         let (quantum, now) = (self.quantum() as u64, self.now);
-        let (files, table) = (&self.files, &self.shared.table);
+        let table = &self.shared.table;
         let mut granted = 0;
         self.memory_waiters.grants.retain(|grant| {
-            let file = files[grant.fd.index() as usize].as_ref();
-            let writes = |file: &OpenFile<B::File>| file.fd == grant.fd && !file.life.is_draining();
             let Some(slot) = table.get(grant.fd.index()) else {
                 return false;
             };
             let used = slot.marks.accepted().saturating_sub(grant.accepted);
             let stays = now < grant.until
                 && used < quantum
-                && file.is_some_and(|file| writes(file))
+                && slot.generation() == grant.fd.generation()
                 && !slot.has_interest(Interest::ROOM);
             granted += if stays { quantum - used } else { 0 };
             stays

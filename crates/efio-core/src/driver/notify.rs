@@ -1,76 +1,62 @@
 //! Notifications: events, and wake-ups of tasks, mostly for calls that returned "would block".
 
-use super::Driver;
-use super::file::OpenFile;
+use super::Driven;
 use crate::backend::Backend;
-use crate::event::{Event, EventKind};
-use crate::fd::{Interest, Slot};
+use crate::event::EventKind;
+use crate::fd::Interest;
 
-impl<B: Backend> Driver<B> {
-    /// Emits an event of a file.
-    pub(super) fn emit(&mut self, file: &OpenFile<B::File>, kind: EventKind) {
-        // A completion returns a buffer, which a waker cannot.
-        if file.wakers && !matches!(kind, EventKind::Completed(_)) {
-            return;
+impl<B: Backend> Driven<'_, B> {
+    /// Emits an event of the file.
+    pub fn emit(&mut self, kind: EventKind) {
+        if let Some(event) = self.file.event(kind) {
+            self.io.outbox.put(event, &self.io.shared.events);
         }
-        let event = Event {
-            fd: file.fd,
-            user_data: file.user_data,
-            kind,
-        };
-        self.outbox.put(event, &self.shared.events);
     }
 
     /// Wakes the tasks that wait for any of `bits`.
-    pub(super) fn wake(&mut self, slot: &Slot, bits: Interest) {
-        slot.waiters.take(bits, &mut self.outbox.wakers);
+    pub fn wake(&mut self, bits: Interest) {
+        self.slot.waiters.take(bits, &mut self.io.outbox.wakers);
     }
 
     /// Notifies the callers that wait for any of `bits`: event loops by `event`, and tasks by their
     /// wakers. `None`: the driver emits an event in any case.
-    pub(super) fn notify(
-        &mut self,
-        slot: &Slot,
-        file: &OpenFile<B::File>,
-        bits: Interest,
-        event: Option<EventKind>,
-    ) {
-        let due = slot.take_interest(bits);
+    pub fn notify(&mut self, bits: Interest, event: Option<EventKind>) {
+        let due = self.slot.take_interest(bits);
         if let (true, Some(event)) = (due.event, event) {
-            self.emit(file, event);
+            self.emit(event);
         }
         if due.wakers {
-            self.wake(slot, bits);
+            self.wake(bits);
         }
     }
 
-    pub(super) fn notify_reader(&mut self, slot: &Slot, file: &OpenFile<B::File>) {
-        self.notify(slot, file, Interest::DATA, Some(EventKind::Readable));
+    pub fn notify_reader(&mut self) {
+        self.notify(Interest::DATA, Some(EventKind::Readable));
     }
 
     /// Notifies a writer once half of the file's share is free, so that it is not notified again
     /// for a few bytes each time.
-    pub(super) fn notify_writer(&mut self, slot: &Slot, file: &OpenFile<B::File>) {
-        let share = self.shared.share() as u64;
-        let has_room = file.backlog(slot) <= share / 2 && self.shared.pool.has_room();
+    pub fn notify_writer(&mut self) {
+        let share = self.io.shared.share() as u64;
+        let has_room = self.file.backlog(self.slot) <= share / 2 && self.io.shared.pool.has_room();
         if has_room {
-            self.notify(slot, file, Interest::ROOM, Some(EventKind::Writable));
+            self.notify(Interest::ROOM, Some(EventKind::Writable));
         }
     }
 
     /// Notifies callers that wait for a mark once it is written, whatever was accepted since.
-    pub(super) fn notify_flusher(&mut self, slot: &Slot, file: &OpenFile<B::File>) {
-        if slot.take_awaited(file.written()) {
-            self.notify(slot, file, Interest::FLUSHED, Some(EventKind::Writable));
+    pub fn notify_flusher(&mut self) {
+        if self.slot.take_awaited(self.file.written()) {
+            self.notify(Interest::FLUSHED, Some(EventKind::Writable));
         }
     }
 
     /// Notifies every caller that waits for the file: their calls return its error.
-    pub(super) fn notify_all(&mut self, slot: &Slot, file: &OpenFile<B::File>) {
-        self.notify_reader(slot, file);
+    pub fn notify_all(&mut self) {
+        self.notify_reader();
         let writer = Interest::ROOM.union(Interest::FLUSHED);
-        self.notify(slot, file, writer, Some(EventKind::Writable));
+        self.notify(writer, Some(EventKind::Writable));
         let others = Interest::OPENED.union(Interest::SYNCED);
-        self.notify(slot, file, others, None);
+        self.notify(others, None);
     }
 }

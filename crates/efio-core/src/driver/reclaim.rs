@@ -24,10 +24,10 @@
 //! A run of which nothing was consumed yet becomes idle after 1 s instead of 100 ms, so that a loop
 //! that is notified of many files gets to all of them.
 
-use super::file::OpenFile;
-use super::{Driver, MAX_POLL};
+use super::lists::List;
+use super::{Driven, Driver, Io, MAX_POLL};
 use crate::backend::Backend;
-use crate::fd::{DRIVER, Fd, Interest, Slot};
+use crate::fd::{DRIVER, Fd, Interest};
 use crate::page::SLAB_BYTES;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -53,13 +53,15 @@ pub struct HighWater {
     until: Duration,
 }
 
-/// Files with pages that were read ahead; each is in one of the lists while it is `listed`.
+/// Files with pages that were read ahead, each in one of the two lists.
 #[derive(Default)]
 pub struct Readers {
     /// Files with active consumers, the least recently scanned first.
     active: VecDeque<Fd>,
     /// Files with idle consumers, the longest idle first.
-    idle: VecDeque<Fd>,
+    pub idle: VecDeque<Fd>,
+    /// A file whose run needs memory of them.
+    pub short: Option<Fd>,
     /// When to scan the active ones.
     next_scan: Duration,
 }
@@ -75,50 +77,139 @@ enum Consumer {
 }
 
 impl<B: Backend> Driver<B> {
-    /// Adds a file for which a page was read ahead to the lists.
-    pub(super) fn list_reader(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) {
-        if !file.listed {
-            file.listed = true;
-            file.incoming.scan_consumer(slot, true, self.now);
-            self.readers.active.push_back(file.fd);
-        }
-    }
-
     /// Finds idle consumers, and reclaims from them until enough memory is free.
     pub(super) fn reclaim(&mut self) {
-        if self.readers.active.len() + self.readers.idle.len() > 2 * self.live + MAX_STALE {
+        if self.io.readers.active.len() + self.io.readers.idle.len()
+            > 2 * self.files.live() + MAX_STALE
+        {
             self.remove_closed_readers();
         }
-        if self.must_scan() && self.now >= self.readers.next_scan {
-            self.readers.next_scan = self.now.saturating_add(SCAN_INTERVAL);
+        if self.io.must_scan() && self.io.now >= self.io.readers.next_scan {
+            self.io.readers.next_scan = self.io.now.saturating_add(SCAN_INTERVAL);
             self.scan_readers();
         }
-        while self.is_short() && self.reclaim_one(None) {}
+        while self.io.is_short() && self.reclaim_one(None) {}
     }
 
-    /// Makes room for the window of a run, from idle consumers.
-    pub(super) fn reclaim_for_reader(&mut self, file: &OpenFile<B::File>) {
-        let is_short = |driver: &Self| file.incoming.is_short(&driver.shared.pool);
-        while !self.readers.idle.is_empty() && is_short(self) && self.reclaim_one(Some(file.fd)) {}
+    /// Makes room for the window of a run, from idle consumers, and continues the run.
+    pub(super) fn reclaim_for_reader(&mut self, fd: Fd) {
+        let is_short = |driver: &mut Self| {
+            let (pool, file) = (&driver.io.shared.pool, driver.files.get_mut(fd));
+            file.is_some_and(|(_, file)| file.incoming().is_short(pool))
+        };
+        while is_short(self) && self.reclaim_one(Some(fd)) {}
+        self.with_file(fd, |driven| driven.drive());
     }
 
     /// Makes room for all that a writer may have unwritten, from idle consumers.
     pub(super) fn reclaim_for_writer(&mut self, fd: Fd) {
-        let wanted = self.shared.config.write_behind();
-        while self.shared.pool.free() < wanted && self.reclaim_one(Some(fd)) {}
+        let wanted = self.io.shared.config.write_behind();
+        while self.io.shared.pool.free() < wanted && self.reclaim_one(Some(fd)) {}
     }
 
     /// Removes the entries of files that were closed.
     fn remove_closed_readers(&mut self) {
-        let files = &self.files;
-        let is_listed = |fd: &Fd| {
-            let file = files.get(fd.index() as usize).and_then(Option::as_ref);
-            file.is_some_and(|file| file.fd == *fd && file.listed)
+        let (files, readers) = (&mut self.files, &mut self.io.readers);
+        let mut is_listed = |fd: &Fd| {
+            let file = files.get_mut(*fd);
+            file.is_some_and(|(_, file)| file.lists().is_in(List::Readers))
         };
-        self.readers.active.retain(is_listed);
-        self.readers.idle.retain(is_listed);
+        readers.active.retain(&mut is_listed);
+        readers.idle.retain(is_listed);
     }
 
+    fn scan_readers(&mut self) {
+        for _ in 0..self.io.readers.active.len().min(MAX_SCAN) {
+            let Some(fd) = self.io.readers.active.pop_front() else {
+                return;
+            };
+            self.with_file(fd, |driven| match driven.classify_consumer() {
+                Consumer::Active => driven.io.readers.active.push_back(fd),
+                Consumer::Idle => driven.io.readers.idle.push_back(fd),
+                Consumer::Gone => driven.file.lists().leave(List::Readers),
+            });
+        }
+    }
+
+    /// Drops the read-ahead of the consumer that has been idle longest. Returns whether there was
+    /// one. Skips `requester`.
+    fn reclaim_one(&mut self, requester: Option<Fd>) -> bool {
+        while let Some(fd) = self.io.readers.idle.pop_front() {
+            if requester == Some(fd) {
+                self.io.readers.active.push_back(fd);
+                continue;
+            }
+            if self.with_file(fd, |driven| driven.reclaim()) == Some(true) {
+                return true;
+            }
+        }
+        false
+    }
+}
+
+impl<B: Backend> Driven<'_, B> {
+    /// Adds a file for which a page was read ahead to the lists.
+    pub fn list_reader(&mut self) {
+        if self.file.lists().enter(List::Readers) {
+            (self.file.incoming()).scan_consumer(self.slot, true, self.io.now);
+            self.io.readers.active.push_back(self.file.fd());
+        }
+    }
+
+    fn classify_consumer(&mut self) -> Consumer {
+        let is_waiting = self.slot.has_interest(Interest::DATA);
+        let incoming = self.file.incoming();
+        incoming.scan_consumer(self.slot, is_waiting, self.io.now);
+        let Some((since, is_begun)) = incoming.idle_since() else {
+            return Consumer::Gone;
+        };
+        let limit = if is_begun {
+            IDLE_AFTER
+        } else {
+            IDLE_AFTER_START
+        };
+        if self.io.now.saturating_sub(since) < limit {
+            return Consumer::Active;
+        }
+        Consumer::Idle
+    }
+
+    /// Attempts to drop the read-ahead of the file, if its consumer is still idle.
+    fn reclaim(&mut self) -> bool {
+        let consumer = self.classify_consumer();
+        let is_dropped = consumer == Consumer::Idle && self.drop_read_ahead();
+        if is_dropped || consumer == Consumer::Gone {
+            self.file.lists().leave(List::Readers);
+        } else {
+            self.io.readers.active.push_back(self.file.fd());
+        }
+        is_dropped
+    }
+
+    /// Attempts to drop the pages of an idle consumer; `false` when a call of it is running.
+    fn drop_read_ahead(&mut self) -> bool {
+        let Ok(mut caller) = self.slot.caller.try_acquire(DRIVER) else {
+            return false;
+        };
+        let (fd, epoch) = (self.file.fd(), self.file.incoming().epoch());
+        if caller.generation != fd.generation() || caller.epoch != epoch {
+            // Closed, or at another position: the pages are dropped without this.
+            return false;
+        }
+        caller.end_run();
+        drop(caller);
+        // The next read starts a new run at the position.
+        let wasted = self.file.incoming().handle_reclaimed();
+        self.io.shared.counters.read_ahead_wasted.add(wasted);
+        self.slot
+            .count(wasted, |stats| &mut stats.read_ahead_wasted);
+        // The timer parks the file if it stays idle.
+        self.set_timer();
+        true
+    }
+}
+
+impl<B: Backend> Io<B> {
     fn is_short(&self) -> bool {
         let pool = &self.shared.pool;
         pool.free() < pool.budget() / 8 || (!self.memory_waiters.is_empty() && !pool.has_room())
@@ -130,94 +221,10 @@ impl<B: Backend> Driver<B> {
         !self.readers.active.is_empty() && pool.used() > pool.budget() / 4
     }
 
-    fn scan_readers(&mut self) {
-        for _ in 0..self.readers.active.len().min(MAX_SCAN) {
-            let Some(fd) = self.readers.active.pop_front() else {
-                return;
-            };
-            let mut found = Consumer::Gone;
-            self.with_file(fd.index(), |driver, slot, file| {
-                if file.fd == fd {
-                    found = driver.classify_consumer(slot, file);
-                    file.listed = found != Consumer::Gone;
-                }
-            });
-            match found {
-                Consumer::Active => self.readers.active.push_back(fd),
-                Consumer::Idle => self.readers.idle.push_back(fd),
-                Consumer::Gone => {}
-            }
-        }
-    }
-
-    fn classify_consumer(&self, slot: &Slot, file: &mut OpenFile<B::File>) -> Consumer {
-        let is_waiting = slot.has_interest(Interest::DATA);
-        file.incoming.scan_consumer(slot, is_waiting, self.now);
-        let Some((since, is_begun)) = file.incoming.idle_since() else {
-            return Consumer::Gone;
-        };
-        let limit = if is_begun {
-            IDLE_AFTER
-        } else {
-            IDLE_AFTER_START
-        };
-        if self.now.saturating_sub(since) < limit {
-            return Consumer::Active;
-        }
-        Consumer::Idle
-    }
-
-    /// Drops the read-ahead of the consumer that has been idle longest. Returns whether there was
-    /// one. Skips `requester`, whose file is out of the table now.
-    fn reclaim_one(&mut self, requester: Option<Fd>) -> bool {
-        while let Some(fd) = self.readers.idle.pop_front() {
-            if requester == Some(fd) {
-                self.readers.active.push_back(fd);
-                continue;
-            }
-            let mut found = Consumer::Gone;
-            self.with_file(fd.index(), |driver, slot, file| {
-                if file.fd == fd {
-                    found = driver.classify_consumer(slot, file);
-                    if found == Consumer::Idle && !driver.drop_read_ahead_of(slot, file) {
-                        found = Consumer::Active;
-                    }
-                    file.listed = found == Consumer::Active;
-                }
-            });
-            match found {
-                Consumer::Active => self.readers.active.push_back(fd),
-                Consumer::Idle => return true,
-                Consumer::Gone => {}
-            }
-        }
-        false
-    }
-
-    /// Attempts to drop the pages of an idle consumer; `false` when a call of it is running.
-    fn drop_read_ahead_of(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) -> bool {
-        let Ok(mut caller) = slot.caller.try_acquire(DRIVER) else {
-            return false;
-        };
-        if caller.generation != file.fd.generation() || caller.epoch != file.incoming.epoch() {
-            // Closed, or at another position: the pages are dropped without this.
-            return false;
-        }
-        caller.end_run();
-        drop(caller);
-        // The next read starts a new run at the position.
-        let wasted = file.incoming.handle_reclaimed();
-        self.shared.counters.read_ahead_wasted.add(wasted);
-        slot.count(wasted, |stats| &mut stats.read_ahead_wasted);
-        // The timer parks the file if it stays idle.
-        self.set_timer(file);
-        true
-    }
-
     /// Releases slabs above the peak of the last period.
     ///
     /// With slabs of 2 MiB and a peak of 9 MiB, 5 + 1 slabs are kept.
-    pub(super) fn release_slabs(&mut self) {
+    pub fn release_slabs(&mut self) {
         let pool = &self.shared.pool;
         self.high_water.used = self.high_water.used.max(pool.used());
         if self.now < self.high_water.until {
@@ -235,7 +242,7 @@ impl<B: Backend> Driver<B> {
     }
 
     /// Returns when to reclaim next, if nothing else happens.
-    pub(super) fn next_reclaim(&self) -> Option<Duration> {
+    pub fn next_reclaim(&self) -> Option<Duration> {
         let pool = &self.shared.pool;
         if !self.memory_waiters.is_empty() {
             // Callers free buffers without a notification, and consumers may be idle by then.
@@ -246,11 +253,9 @@ impl<B: Backend> Driver<B> {
             };
             return Some(self.now.saturating_add(interval));
         }
-        let watch = self.must_scan().then_some(self.readers.next_scan);
-        let release = pool.mapped() > pool.used() + 2 * SLAB_BYTES;
-        watch
-            .into_iter()
-            .chain(release.then_some(self.high_water.until))
-            .min()
+        let scan = self.must_scan().then_some(self.readers.next_scan);
+        let has_spare = pool.mapped() > pool.used() + 2 * SLAB_BYTES;
+        let release = has_spare.then_some(self.high_water.until);
+        scan.into_iter().chain(release).min()
     }
 }

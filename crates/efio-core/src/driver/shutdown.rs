@@ -10,16 +10,15 @@ use std::time::Duration;
 
 impl<B: Backend> Drop for Driver<B> {
     fn drop(&mut self) {
-        self.shared.abandon();
+        self.io.shared.abandon();
     }
 }
 
 impl<B: Backend> Driver<B> {
     /// Closes every file; the shutdown is over after `timeout` in any case.
     pub(super) fn begin_shutdown(&mut self, timeout: Duration) {
-        self.deadline = Some(self.now.saturating_add(timeout));
-        let open: Vec<Fd> = self.files.iter().flatten().map(|file| file.fd).collect();
-        for fd in open {
+        self.io.deadline = Some(self.io.now.saturating_add(timeout));
+        for fd in self.files.fds() {
             self.close_for_shutdown(fd);
         }
     }
@@ -27,7 +26,7 @@ impl<B: Backend> Driver<B> {
     /// Closes the descriptor as its owner would. Waits for the file's lock, which a caller holds
     /// for no longer than a memcpy.
     pub(super) fn close_for_shutdown(&mut self, fd: Fd) {
-        if let Some(slot) = self.shared.table.get(fd.index()) {
+        if let Some(slot) = self.io.shared.table.get(fd.index()) {
             let mut caller = slot.caller.acquire(DRIVER);
             if caller.generation == fd.generation() {
                 slot.end();
@@ -40,41 +39,43 @@ impl<B: Backend> Driver<B> {
 
     /// Completes every positional op that is left. See `complete_all_positional`.
     fn end_positional(&mut self) {
-        for Request { id, op } in std::mem::take(&mut self.backlog) {
+        for Request { id, op } in std::mem::take(&mut self.io.backlog) {
             // The backend never had the requests of the backlog.
-            if let Some((index, Purpose::Positional(key))) = self.ops.remove(id) {
-                self.with_file(index, |_, _, file| file.take_back(key, op.into_block()));
+            if let Some((fd, Purpose::Positional(key))) = self.io.ops.remove(id) {
+                self.with_file(fd, |driven| {
+                    if let Some(positional) = driven.file.positional() {
+                        positional.take_back(key, op.into_block());
+                    }
+                });
             }
         }
-        for index in 0..self.files.len() as u32 {
-            self.with_file(index, |driver, _, file| {
-                driver.complete_all_positional(file)
-            });
+        for fd in self.files.fds() {
+            self.with_file(fd, |driven| driven.complete_all_positional());
         }
-        self.flush_outbox();
+        self.io.flush_outbox();
     }
 
     /// Returns the report once the shutdown is over.
     pub fn finished(&mut self) -> Option<ShutdownReport> {
-        let deadline = self.deadline?;
-        if self.live > 0 && self.now < deadline {
+        let deadline = self.io.deadline?;
+        if self.files.live() > 0 && self.io.now < deadline {
             return None;
         }
         self.end_positional();
         let mut report = ShutdownReport::default();
-        for (fd, bytes, failure) in self.losses() {
+        for (fd, bytes, failure) in self.io.losses() {
             report.unfinished.push((fd, bytes));
             report.failed.push((fd, failure));
         }
-        for file in self.files.iter().flatten() {
-            let Some(slot) = self.shared.table.get(file.fd.index()) else {
+        for fd in self.files.fds() {
+            let Some(slot) = self.io.shared.table.get(fd.index()) else {
                 continue;
             };
             let marks = slot.marks.progress();
-            let left = marks.accepted - marks.written;
-            report.unfinished.push((file.fd, left));
-            let failure = slot.failure().map(|failure| (file.fd, failure));
-            report.failed.extend(failure);
+            report.unfinished.push((fd, marks.accepted - marks.written));
+            report
+                .failed
+                .extend(slot.failure().map(|failure| (fd, failure)));
         }
         Some(report)
     }

@@ -1,16 +1,16 @@
 //! Sizes of files: only the kernel knows them, because others may write to the file too.
 
-use super::Driver;
-use super::file::OpenFile;
 use super::ops::Purpose;
+use super::{Driven, Driver, Io};
 use crate::backend::Backend;
 use crate::command::{SizeCommand, SizeListener};
 use crate::error::Errno;
 use crate::event::EventKind;
-use crate::fd::{Fd, Slot};
+use crate::fd::Fd;
 use crate::memory;
 use crate::op::{Op, Outcome};
 use crate::slot_map::{Key, SlotMap};
+use std::sync::Arc;
 
 /// Requests for a size that are not answered.
 #[derive(Default)]
@@ -35,106 +35,82 @@ impl<B: Backend> Driver<B> {
     /// kernel then.
     pub(super) fn ask_size(&mut self, command: SizeCommand) {
         let SizeCommand { fd, after, .. } = command;
-        let mut command = Some(command);
-        self.with_file(fd.index(), |driver, slot, file| {
-            if file.fd == fd {
-                file.flush(after);
-                driver.sizes.waiting.extend(command.take());
-                driver.answer_sizes(slot, file);
-                driver.drive(slot, file);
-            }
+        self.io.sizes.waiting.push(command);
+        let driven = self.with_file(fd, |driven| {
+            driven.file.write().flush(after);
+            driven.answer_sizes();
+            driven.drive();
         });
-        // Closed meanwhile.
-        if let Some(command) = command {
-            self.answer_size(command, None, Err(Errno(libc::EBADF)));
+        if driven.is_none() {
+            // Closed meanwhile.
+            self.io.forget_sizes(fd);
         }
     }
+}
 
+impl<B: Backend> Driven<'_, B> {
     /// Asks the kernel for the requests whose bytes are written. In a file that failed, the others
     /// get its error.
-    pub(super) fn answer_sizes(&mut self, slot: &Slot, file: &mut OpenFile<B::File>) {
-        if self.sizes.waiting.is_empty() || self.retries.is_paused(file.fd, self.now) {
+    pub fn answer_sizes(&mut self) {
+        if self.io.sizes.waiting.is_empty()
+            || self.io.retries.is_paused(self.file.fd(), self.io.now)
+        {
             return;
         }
-        let (fd, written) = (file.fd, file.written());
-        let failure = slot.failure().map(|failure| failure.errno);
-        let due = self
-            .sizes
-            .extract(|asked| asked.fd == fd && (asked.after <= written || failure.is_some()));
-        for command in due {
+        let (fd, written) = (self.file.fd(), self.file.written());
+        let failure = self.slot.failure().map(|failure| failure.errno);
+        let is_due =
+            |asked: &SizeCommand| asked.fd == fd && (asked.after <= written || failure.is_some());
+        for command in self.io.sizes.extract(is_due) {
             match failure {
-                Some(errno) if command.after > written => {
-                    self.answer_size(command, Some((slot, file)), Err(errno));
-                }
-                _ => self.submit_size(slot, file, command),
+                Some(errno) if command.after > written => self.answer_size(command, Err(errno)),
+                _ => self.submit_size(command),
             }
         }
     }
 
-    /// Completes the waiting requests of a closed file with `EBADF`.
-    pub(super) fn forget_sizes(&mut self, fd: Fd) {
-        let gone = self.sizes.extract(|asked| asked.fd == fd);
-        for command in gone {
-            self.answer_size(command, None, Err(Errno(libc::EBADF)));
-        }
-    }
-
-    fn submit_size(&mut self, slot: &Slot, file: &mut OpenFile<B::File>, command: SizeCommand) {
-        let Some(kernel) = file.kernel() else {
+    fn submit_size(&mut self, command: SizeCommand) {
+        let Some(kernel) = self.file.kernel().map(Arc::clone) else {
             // The kernel's file is about to be closed.
-            let errno = slot.failure().map_or(Errno(libc::EBADF), |f| f.errno);
-            return self.answer_size(command, Some((slot, file)), Err(errno));
+            let errno = self.slot.failure().map_or(Errno(libc::EBADF), |f| f.errno);
+            return self.answer_size(command, Err(errno));
         };
-        let key = memory::grow(&mut self.sizes.in_flight).insert(command);
-        file.busy += 1;
-        let index = file.fd.index();
-        self.submit(index, Purpose::Size(key), Op::Size { file: kernel });
+        let key = memory::grow(&mut self.io.sizes.in_flight).insert(command);
+        self.submit(Purpose::Size(key), Op::Size { file: kernel });
     }
 
     /// Handles the completion of a size op.
-    pub(super) fn on_size(
-        &mut self,
-        slot: &Slot,
-        file: &mut OpenFile<B::File>,
-        key: Key,
-        outcome: Outcome<B::File>,
-    ) {
-        let Some(command) = self.sizes.in_flight.remove(key) else {
+    pub fn on_size(&mut self, key: Key, outcome: Outcome<B::File>) {
+        let Some(command) = self.io.sizes.in_flight.remove(key) else {
             return;
         };
-        let result = match outcome {
-            Outcome::Done(len) => Ok(len as u64),
-            Outcome::Failed(errno) if errno.is_transient() => {
-                // Submitted again after the pause.
-                return self.sizes.waiting.push(SizeCommand {
-                    after: 0,
-                    ..command
-                });
-            }
-            Outcome::Failed(errno) => Err(errno),
-            Outcome::Opened(..) | Outcome::Synced(_) | Outcome::NotYet(_) => {
-                unreachable!("a size opens nothing")
-            }
-        };
-        self.answer_size(command, Some((slot, file)), result);
+        match outcome.transferred() {
+            // Submitted again after the pause.
+            Err(errno) if errno.is_transient() => self.io.sizes.waiting.push(SizeCommand {
+                after: 0,
+                ..command
+            }),
+            result => self.answer_size(command, result.map(|len| len as u64)),
+        }
     }
 
-    /// Sends the result, and notifies an event loop to repeat its call. A closed file has its own
-    /// event.
-    fn answer_size(
-        &mut self,
-        command: SizeCommand,
-        file: Option<(&Slot, &OpenFile<B::File>)>,
-        result: Result<u64, Errno>,
-    ) {
-        let SizeCommand {
-            listener, sender, ..
-        } = command;
-        self.outbox.wakers.extend(sender.send(result));
-        match (listener, file) {
-            (SizeListener::Event, Some((_, file))) => self.emit(file, EventKind::Readable),
-            (SizeListener::Reader, Some((slot, file))) => self.notify_reader(slot, file),
-            (SizeListener::Waker, _) | (_, None) => {}
+    /// Sends the result, and notifies an event loop to repeat its call.
+    fn answer_size(&mut self, command: SizeCommand, result: Result<u64, Errno>) {
+        self.io.outbox.wakers.extend(command.sender.send(result));
+        match command.listener {
+            SizeListener::Event => self.emit(EventKind::Readable),
+            SizeListener::Reader => self.notify_reader(),
+            SizeListener::Waker => {}
+        }
+    }
+}
+
+impl<B: Backend> Io<B> {
+    /// Completes the waiting requests of a closed file with `EBADF`. It has an event of its own.
+    pub fn forget_sizes(&mut self, fd: Fd) {
+        for command in self.sizes.extract(|asked| asked.fd == fd) {
+            let waker = command.sender.send(Err(Errno(libc::EBADF)));
+            self.outbox.wakers.extend(waker);
         }
     }
 }

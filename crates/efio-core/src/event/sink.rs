@@ -1,9 +1,9 @@
 //! What the driver delivers when a turn is over: events for a callback, and wake-ups of tasks.
 //!
-//! During a turn the driver has a file out of its table, and has changed only some of its plans.
-//! After the turn nothing is borrowed and no lock is held. So the callback may call anything of
-//! efio (F46), and so may the code of a waker. The driver gets their requests through its inbox, as
-//! those of any thread, and checks the inbox again before it sleeps.
+//! During a turn the driver has borrowed a file, and has changed only some of its plans. After the
+//! turn nothing is borrowed and no lock is held. So the callback may call anything of efio (F46),
+//! and so may the code of a waker. The driver gets their requests through its inbox, as those of
+//! any thread, and checks the inbox again before it sleeps.
 
 use super::{Event, EventQueue};
 use crate::catch_panic::catch_panic;

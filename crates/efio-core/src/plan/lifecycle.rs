@@ -1,9 +1,10 @@
 //! The life of a file, from open to closed.
 //!
 //! ```text
-//!  Opening ─ opened ─► Serving ─ close requested, then drained ─► Closing ─ closed ─► Closed
-//!     │                                                                                  ▲
-//!     └──── failed ──► Refused ─ close requested: nothing to write, nothing to close ────┘
+//!  Opening ─ opened ─► Serving ─ close requested, then drained ─► Closing
+//!     │                                                              │
+//!     └──── failed ───────────────► Gone ◄──── kernel file closed ───┘
+//!                                     └─ close requested ─► Closed
 //! ```
 //!
 //! A close that is requested while the open is in flight waits for it: the late kernel file is
@@ -16,8 +17,8 @@ use crate::error::Errno;
 enum Phase {
     Opening,
     Serving,
-    Refused,
     Closing,
+    Gone,
     Closed,
 }
 
@@ -37,8 +38,6 @@ pub enum Step {
 pub struct Lifecycle {
     phase: Phase,
     close_asked: bool,
-    /// Later opens of the same file wait for it.
-    pub has_due: bool,
     first_error: Option<Errno>,
 }
 
@@ -48,7 +47,6 @@ impl Lifecycle {
         Self {
             phase: Phase::Opening,
             close_asked: false,
-            has_due: false,
             first_error: None,
         }
     }
@@ -62,7 +60,7 @@ impl Lifecycle {
     /// Handles the failure of the open.
     pub fn handle_open_error(&mut self, errno: Errno) {
         debug_assert_eq!(self.phase, Phase::Opening);
-        self.phase = Phase::Refused;
+        self.phase = Phase::Gone;
         self.handle_error(errno);
     }
 
@@ -81,6 +79,11 @@ impl Lifecycle {
         self.phase == Phase::Serving
     }
 
+    /// Returns whether the file is closed.
+    pub fn is_closed(&self) -> bool {
+        self.phase == Phase::Closed
+    }
+
     /// Returns whether the caller closed the file: everything that was accepted is due.
     pub fn is_draining(&self) -> bool {
         self.close_asked
@@ -97,26 +100,21 @@ impl Lifecycle {
                 self.phase = Phase::Closing;
                 Step::CloseKernelFile
             }
-            Phase::Refused => {
+            Phase::Gone => {
                 self.phase = Phase::Closed;
-                Step::Finish(self.result())
+                Step::Finish(self.first_error.map_or(Ok(()), Err))
             }
             _ => Step::Wait,
         }
     }
 
     /// Handles the completion of `close(2)`, which is never retried.
-    pub fn handle_kernel_closed(&mut self, result: Result<(), Errno>) -> Step {
+    pub fn handle_kernel_closed(&mut self, result: Result<usize, Errno>) {
         debug_assert_eq!(self.phase, Phase::Closing);
-        self.phase = Phase::Closed;
+        self.phase = Phase::Gone;
         if let Err(errno) = result {
             self.handle_error(errno);
         }
-        Step::Finish(self.result())
-    }
-
-    fn result(&self) -> Result<(), Errno> {
-        self.first_error.map_or(Ok(()), Err)
     }
 }
 
@@ -144,7 +142,8 @@ mod tests {
         );
         assert_eq!(life.poll_step(true, false), Step::CloseKernelFile);
         assert_eq!(life.poll_step(true, false), Step::Wait, "only once");
-        assert_eq!(life.handle_kernel_closed(Ok(())), Step::Finish(Ok(())));
+        life.handle_kernel_closed(Ok(0));
+        assert_eq!(life.poll_step(true, false), Step::Finish(Ok(())));
     }
 
     /// F13: a close that overtakes its open.
@@ -165,10 +164,8 @@ mod tests {
         life.handle_error(EIO);
         life.handle_close();
         assert_eq!(life.poll_step(true, false), Step::CloseKernelFile);
-        assert_eq!(
-            life.handle_kernel_closed(Err(Errno(libc::EDQUOT))),
-            Step::Finish(Err(EIO))
-        );
+        life.handle_kernel_closed(Err(Errno(libc::EDQUOT)));
+        assert_eq!(life.poll_step(true, false), Step::Finish(Err(EIO)));
 
         let mut life = Lifecycle::new();
         life.handle_open_error(Errno(libc::ENOENT));

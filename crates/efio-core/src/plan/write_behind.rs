@@ -303,8 +303,8 @@ impl<Q: Default> WriteBehind<Q> {
     }
 
     /// Handles the failure of the open: everything that was accepted is lost.
-    pub fn handle_open_error(&mut self, errno: Errno) -> Failure {
-        *self.active().failure.insert(Failure { errno, offset: 0 })
+    pub fn handle_open_error(&mut self, errno: Errno) -> Result<(), Failure> {
+        self.fail(errno, 0)
     }
 
     /// Returns the sync to submit now, as whether it has to cover the directory entry: each byte
