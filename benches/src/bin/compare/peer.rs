@@ -80,6 +80,8 @@ pub trait Writer {
     async fn put_line(&mut self, line: &[u8]) -> io::Result<()> {
         self.put(line.len(), |to| to.copy_from_slice(line)).await
     }
+    /// Makes what was put so far durable.
+    async fn sync(&mut self) -> io::Result<()>;
     /// Gives all of it to the kernel, or makes it durable, and closes it.
     async fn finish(self, durable: bool) -> io::Result<()>;
 }

@@ -61,6 +61,10 @@ fn note(scenario: &str) -> Option<&'static str> {
             "One sync of the file system ends all of them. How fast ext4 makes files depends on how many \
              were deleted within minutes before; nothing is deleted during a run."
         }
+        "mixed" => {
+            "Times are from a call to its result: the bytes of a read, a whole small file from open to close, the \
+             return of a sync, a line that the peer has taken."
+        }
         "stall" => {
             "A late tick shows what the loop's thread did beside its calls: the system calls that a runtime \
              makes while it waits."

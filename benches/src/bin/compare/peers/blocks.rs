@@ -347,6 +347,15 @@ impl<D: Disk> BlockWriter<D> {
         }
     }
 
+    /// Waits until the kernel has all of it.
+    async fn written(&mut self) -> io::Result<()> {
+        self.flush().await;
+        while !self.going.is_empty() {
+            self.end_first().await?;
+        }
+        Ok(())
+    }
+
     async fn flush(&mut self) {
         let Some(mut buffer) = self.open.take_if(|_| self.filled > 0) else {
             return;
@@ -400,11 +409,13 @@ impl<D: Disk> Writer for BlockWriter<D> {
         self.put(line.len(), |to| to.copy_from_slice(line)).await
     }
 
+    async fn sync(&mut self) -> io::Result<()> {
+        self.written().await?;
+        self.store.disk.sync(&self.file).await
+    }
+
     async fn finish(mut self, durable: bool) -> io::Result<()> {
-        self.flush().await;
-        while !self.going.is_empty() {
-            self.end_first().await?;
-        }
+        self.written().await?;
         if let Some(empty) = self.open.take() {
             self.store.writing.give(empty);
         }

@@ -296,6 +296,17 @@ impl Writer for EfioWriter {
         write_all(&self.shared, &self.file, &line[wrote..]).await
     }
 
+    async fn sync(&mut self) -> io::Result<()> {
+        let mark = self.file.sync()?;
+        while self.file.progress()?.durable < mark {
+            if let Some(failure) = self.file.failure()? {
+                return Err(failure.errno.into());
+            }
+            self.shared.next_event(self.file.fd()).await;
+        }
+        Ok(())
+    }
+
     async fn finish(self, durable: bool) -> io::Result<()> {
         let fd = self.file.fd();
         if durable {

@@ -55,6 +55,11 @@ impl Writer for BufferedWriter {
         self.file.write_all(line)
     }
 
+    async fn sync(&mut self) -> io::Result<()> {
+        self.file.flush()?;
+        self.file.get_ref().sync_data()
+    }
+
     async fn finish(self, durable: bool) -> io::Result<()> {
         let file = self.file.into_inner()?;
         if durable { file.sync_data() } else { Ok(()) }

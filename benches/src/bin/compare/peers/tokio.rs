@@ -102,12 +102,17 @@ impl Writer for TokioWriter {
         self.file.write_all(line).await
     }
 
-    async fn finish(mut self, durable: bool) -> io::Result<()> {
+    async fn sync(&mut self) -> io::Result<()> {
         self.file.flush().await?;
+        self.file.get_ref().sync_data().await
+    }
+
+    async fn finish(mut self, durable: bool) -> io::Result<()> {
         if durable {
-            self.file.get_ref().sync_data().await?;
+            self.sync().await
+        } else {
+            self.file.flush().await
         }
-        Ok(())
     }
 }
 

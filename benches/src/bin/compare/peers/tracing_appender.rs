@@ -64,6 +64,13 @@ impl Writer for AppenderWriter {
         self.appender.write_all(line)
     }
 
+    async fn sync(&mut self) -> io::Result<()> {
+        Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            "it does not say what it has written",
+        ))
+    }
+
     async fn finish(self, durable: bool) -> io::Result<()> {
         drop(self.guard);
         if durable {

@@ -1,5 +1,6 @@
 //! What a scenario reads and writes: how much, and where it is.
 
+use super::mixed;
 use crate::pattern;
 use crate::peer::{self, Demand};
 use efio_benches::catalog::Scenario;
@@ -30,6 +31,8 @@ pub struct Set {
 /// What a scenario reads and writes.
 struct Work {
     input: Set,
+    /// Files to read that are shorter; they are numbered on.
+    small: Set,
     output: Set,
 }
 
@@ -51,7 +54,15 @@ impl Case {
         let none = Set::default();
         let files = self.files;
         let share = (self.scaled(256 * MIB) / files as u64).next_multiple_of(4096);
+        let small = match self.scenario.name {
+            "mixed" => set((self.ticks() / mixed::TICKS_OF_SMALL) as usize, 8192),
+            _ => none,
+        };
         let (input, output) = match self.scenario.name {
+            "mixed" => (
+                set(mixed::STREAMS, self.ticks() * mixed::READ_PER_TICK),
+                set(mixed::STREAMS, self.ticks() * mixed::WRITTEN_PER_TICK),
+            ),
             "read" => (set(1, self.scaled(1024 * MIB)), none),
             "write" => (none, set(1, self.scaled(1024 * MIB))),
             "stall" => (set(8, self.scaled(64 * MIB)), set(4, self.scaled(64 * MIB))),
@@ -63,11 +74,24 @@ impl Case {
             "growth-write" => (none, set(files, share)),
             _ => (none, none),
         };
-        Work { input, output }
+        Work {
+            input,
+            small,
+            output,
+        }
+    }
+
+    /// Ticks of 1 kHz that the scenario `mixed` lasts.
+    pub fn ticks(&self) -> u64 {
+        self.scaled(mixed::TICKS)
     }
 
     pub fn input(&self) -> Set {
         self.work().input
+    }
+
+    pub fn small(&self) -> Set {
+        self.work().small
     }
 
     pub fn output(&self) -> Set {
@@ -76,9 +100,13 @@ impl Case {
 
     /// Bytes of the most memory that a turn makes the kernel or the peer use, about.
     pub fn memory(&self) -> u64 {
-        let Work { input, output } = self.work();
-        let files = input.count as u64 * input.len + output.count as u64 * output.len;
-        files + self.lines() * LINE + 128 * MIB
+        let Work {
+            input,
+            small,
+            output,
+        } = self.work();
+        let bytes = |set: Set| set.count as u64 * set.len;
+        bytes(input) + bytes(small) + bytes(output) + self.lines() * LINE + 128 * MIB
     }
 
     /// Lines of a log.
@@ -86,6 +114,7 @@ impl Case {
         match self.scenario.name {
             "log" => self.scaled(TICKS) * LINES_PER_TICK + self.scaled(FLOOD),
             "growth-log" => self.scaled(400_000),
+            "mixed" => self.ticks() * mixed::LINES_PER_TICK,
             _ => 0,
         }
     }
@@ -98,7 +127,7 @@ impl Case {
     }
 
     pub fn demand(&self) -> Demand {
-        let Work { input, output } = self.work();
+        let Work { input, output, .. } = self.work();
         let len = match self.scenario.name {
             "log" => 1024 * MIB,
             "growth-log" => self.lines() * LINE / self.files as u64 + 1,
@@ -128,7 +157,7 @@ impl Case {
 
     /// All files that a turn has to do with and that are there.
     pub fn paths(&self) -> io::Result<Vec<PathBuf>> {
-        let mut paths: Vec<_> = (0..self.input().count)
+        let mut paths: Vec<_> = (0..self.input().count + self.small().count)
             .map(|file| self.in_path(file))
             .collect();
         if self.output.exists() {
@@ -141,10 +170,11 @@ impl Case {
 
     /// Makes the files to read, if they are not there.
     pub fn prepare(&self) -> io::Result<()> {
-        let Set { count, len } = self.input();
         fs::create_dir_all(&self.input)?;
         let mut bytes = vec![0; MIB as usize];
-        for index in 0..count {
+        let (large, small) = (self.input(), self.small());
+        for index in 0..large.count + small.count {
+            let Set { len, .. } = if index < large.count { large } else { small };
             let path = self.in_path(index);
             if fs::metadata(&path).is_ok_and(|meta| meta.len() == len) {
                 continue;

@@ -4,6 +4,7 @@ mod case;
 mod growth;
 mod latency;
 mod log;
+mod mixed;
 mod random;
 mod sampler;
 mod small;
@@ -19,10 +20,11 @@ use std::io;
 
 /// Reads back what was written.
 pub fn verify(case: &Case) -> io::Result<()> {
-    if case.scenario.name.ends_with("log") {
-        return log::verify(case);
+    match case.scenario.name {
+        "log" | "growth-log" => log::verify(case, 0..case.files, case.lines()),
+        "mixed" => mixed::verify(case),
+        _ => case.verify(),
     }
-    case.verify()
 }
 
 /// Runs a case for one peer.
@@ -32,6 +34,7 @@ pub fn run<P: Peer>(case: &Case, sampler: &mut Sampler) -> io::Result<()> {
             "read" => stream::read(peer, case, sampler).await?,
             "write" => stream::write(peer, case, sampler).await?,
             "log" => log::log(peer, case, sampler).await?,
+            "mixed" => mixed::mixed(peer, case, sampler).await?,
             "stall" => latency::latency(peer, case, sampler).await?,
             "small-write" => small::write(peer, case, sampler).await?,
             "small-read" => small::read(peer, case, sampler).await?,

@@ -153,7 +153,8 @@ impl Watch {
     }
 }
 
-fn histogram() -> Histogram<u64> {
+/// A histogram of nanoseconds.
+pub fn histogram() -> Histogram<u64> {
     const HOUR: u64 = 3_600_000_000_000;
     Histogram::new_with_max(HOUR, 3).expect("a range, and three digits")
 }
