@@ -1,4 +1,4 @@
-//! Opens, from the call until the file is served, in the order that [`Precedence`] decides.
+//! Opens, from the call until the file is served, in the order that `Precedence` decides.
 //!
 //! ```text
 //!  open ─► (path queue) ─► Op::Open ─► (held) ─► (Op::Empty) ─► served

@@ -3,7 +3,7 @@
 //! | | |
 //! |---|---|
 //! | [`builder`] | the limits, and the start |
-//! | [`running`] | the driver on its thread |
+//! | [`driver_thread`] | the driver on its thread |
 
 mod builder;
 mod driver_thread;

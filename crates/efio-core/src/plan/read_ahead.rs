@@ -165,11 +165,10 @@ impl<P> ReadAhead<P> {
             return None;
         }
         if self.exact {
-            let (number, offset, len) = (self.numbers, self.next, UNIT_BYTES);
             return Some(ReadRequest {
-                number,
-                offset,
-                len,
+                number: self.numbers,
+                offset: self.next,
+                len: UNIT_BYTES,
                 order: 0,
                 cache_mode: io_caps.buffered,
             });
@@ -262,11 +261,9 @@ impl<P> ReadAhead<P> {
 
     /// Returns the mode of a request of the current run.
     pub fn cache_mode_of(&self, number: u64) -> Option<CacheMode> {
-        let request = self
-            .requests
-            .iter()
-            .find(|request| request.read.number == number)?;
-        Some(request.read.cache_mode)
+        let mut requests = self.requests.iter().map(|request| &request.read);
+        let read = requests.find(|read| read.number == number)?;
+        Some(read.cache_mode)
     }
 
     /// Handles the completion of a read. Returns its memory if it belongs to an earlier run.
@@ -276,17 +273,12 @@ impl<P> ReadAhead<P> {
         memory: P,
         result: Result<usize, Errno>,
     ) -> Option<P> {
-        match self
-            .requests
-            .iter_mut()
-            .find(|request| request.read.number == number)
-        {
-            Some(request) => {
-                request.arrived = Some((memory, result));
-                None
-            }
-            None => Some(memory),
-        }
+        let mut requests = self.requests.iter_mut();
+        let Some(request) = requests.find(|request| request.read.number == number) else {
+            return Some(memory);
+        };
+        request.arrived = Some((memory, result));
+        None
     }
 
     /// Returns what the consumer gets next, in file order, and notes in `size` how long the file is
@@ -327,10 +319,14 @@ impl<P> ReadAhead<P> {
                 }
                 Ok(_) => {
                     *size = self.delivered;
-                    return Some(self.end(Ok(())));
+                    self.stop();
+                    return Some(Delivered::End(Ok(())));
                 }
                 Err(errno) if errno.is_transient() => self.restart_at(self.delivered),
-                Err(errno) => return Some(self.end(Err(errno))),
+                Err(errno) => {
+                    self.stop();
+                    return Some(Delivered::End(Err(errno)));
+                }
             }
         }
     }
@@ -347,11 +343,6 @@ impl<P> ReadAhead<P> {
             self.order = (self.order + 2).min(self.limits.most_order);
             self.window = self.bounded(self.window);
         }
-    }
-
-    fn end(&mut self, result: Result<(), Errno>) -> Delivered<P> {
-        self.stop();
-        Delivered::End(result)
     }
 
     fn restart_at(&mut self, offset: u64) {
