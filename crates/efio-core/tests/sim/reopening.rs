@@ -72,20 +72,27 @@ impl Client {
         };
         let of_path = |other: &&Open| other.path == open.path && !other.is_overtaken;
         let before: Vec<_> = before.iter().filter(of_path).collect();
+        // One that was closed at once has no event before its last.
+        let inode = lock(&inode);
+        let is_open = |other: &Open| {
+            let was_on_disk = || inode.open(other.oracle.number).is_some();
+            other.oracle.opened || (other.file.is_none() && was_on_disk())
+        };
         for other in &before {
-            let is_answered = other.oracle.opened || other.oracle.failed.is_some();
+            let is_answered = is_open(other) || other.oracle.failed.is_some();
             let has_effects = other.truncates || other.oracle.accepted() > 0;
             assert!(is_answered || !has_effects, "overtook another open (F85)");
         }
-        let last = before.iter().rev().map(|other| &other.oracle);
-        let last = last.into_iter().find(|oracle| oracle.opened);
-        let last = last.filter(|oracle| oracle.number > state.number);
+        let last = before.iter().rev().find(|other| is_open(other));
+        let last = last.filter(|other| other.oracle.number > state.number);
         let expected = match last {
             _ if open.truncates => Some(Vec::new()),
             // Its own close checks how many bytes it wrote.
-            Some(oracle) if oracle.failed.is_some() => None,
+            Some(other) if other.oracle.failed.is_some() => None,
+            // What it found is not known.
+            Some(other) if !other.oracle.opened && !other.truncates => None,
             // Others may have appended in between.
-            Some(oracle) => Some(oracle.history.replay(oracle.accepted())),
+            Some(Open { oracle, .. }) => Some(oracle.history.replay(oracle.accepted())),
             None => Some(state.content.clone().unwrap_or_default()),
         };
         if let Some(expected) = expected {
