@@ -88,6 +88,10 @@ impl Client {
         // Reads in flight are not ordered with the new descriptor.
         for open in self.files.iter_mut().filter(|open| open.path == path) {
             open.oracle.expect_anything();
+            // The kernel may create the file before it finds that it does not exist.
+            open.refusal = open
+                .refusal
+                .filter(|&errno| !creates || errno != libc::ENOENT);
         }
         self.files.push(Open {
             fd: file.fd(),
