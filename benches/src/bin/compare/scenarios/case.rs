@@ -1,6 +1,5 @@
 //! What a scenario reads and writes: how much, and where it is.
 
-use super::mixed;
 use crate::pattern;
 use crate::peer::{self, Demand};
 use efio_benches::catalog::Scenario;
@@ -41,6 +40,18 @@ const MIB: u64 = 1 << 20;
 pub const TICKS: u64 = 1000;
 pub const LINES_PER_TICK: u64 = 200;
 pub const FLOOD: u64 = 2_000_000;
+/// The scenario `mixed`: streams in, and as many out.
+pub const STREAMS: usize = 4;
+/// How long it lasts.
+const MIXED_TICKS: u64 = 8_000;
+/// Bytes of each stream in: 32 MiB a second.
+pub const READ_PER_TICK: u64 = 32 << 10;
+/// Bytes of each stream out: 16 MiB a second.
+pub const WRITTEN_PER_TICK: u64 = 16 << 10;
+/// A small file at every so many ticks.
+pub const TICKS_OF_SMALL: u64 = 5;
+/// Lines of both logs together.
+pub const LINES_PER_MIXED_TICK: u64 = 40;
 /// Bytes of a line, about.
 const LINE: u64 = 150;
 
@@ -55,13 +66,13 @@ impl Case {
         let files = self.files;
         let share = (self.scaled(256 * MIB) / files as u64).next_multiple_of(4096);
         let small = match self.scenario.name {
-            "mixed" => set((self.ticks() / mixed::TICKS_OF_SMALL) as usize, 8192),
+            "mixed" => set((self.ticks() / TICKS_OF_SMALL) as usize, 8192),
             _ => none,
         };
         let (input, output) = match self.scenario.name {
             "mixed" => (
-                set(mixed::STREAMS, self.ticks() * mixed::READ_PER_TICK),
-                set(mixed::STREAMS, self.ticks() * mixed::WRITTEN_PER_TICK),
+                set(STREAMS, self.ticks() * READ_PER_TICK),
+                set(STREAMS, self.ticks() * WRITTEN_PER_TICK),
             ),
             "read" => (set(1, self.scaled(1024 * MIB)), none),
             "write" => (none, set(1, self.scaled(1024 * MIB))),
@@ -83,7 +94,7 @@ impl Case {
 
     /// Ticks of 1 kHz that the scenario `mixed` lasts.
     pub fn ticks(&self) -> u64 {
-        self.scaled(mixed::TICKS)
+        self.scaled(MIXED_TICKS)
     }
 
     pub fn input(&self) -> Set {
@@ -114,7 +125,7 @@ impl Case {
         match self.scenario.name {
             "log" => self.scaled(TICKS) * LINES_PER_TICK + self.scaled(FLOOD),
             "growth-log" => self.scaled(400_000),
-            "mixed" => self.ticks() * mixed::LINES_PER_TICK,
+            "mixed" => self.ticks() * LINES_PER_MIXED_TICK,
             _ => 0,
         }
     }

@@ -4,7 +4,10 @@
 //! All of it keeps step with a tick of 1 kHz, as clients on a network would have it. A part that is
 //! late goes on at once, until it has caught up. Times are those from a call to its result.
 
-use super::case::{Case, Set, wrong};
+use super::case::{
+    Case, LINES_PER_MIXED_TICK, READ_PER_TICK, STREAMS, Set, TICKS_OF_SMALL, WRITTEN_PER_TICK,
+    wrong,
+};
 use super::log::{self, line};
 use super::sampler::{Kind, Sampler, histogram, together};
 use super::timer::Timer;
@@ -20,18 +23,6 @@ use std::pin::pin;
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
-/// Streams in, and as many out.
-pub const STREAMS: usize = 4;
-/// How long it lasts.
-pub const TICKS: u64 = 8_000;
-/// Bytes of each stream in: 32 MiB a second.
-pub const READ_PER_TICK: u64 = 32 << 10;
-/// Bytes of each stream out: 16 MiB a second.
-pub const WRITTEN_PER_TICK: u64 = 16 << 10;
-/// A small file at every so many ticks.
-pub const TICKS_OF_SMALL: u64 = 5;
-/// Lines of all logs together.
-pub const LINES_PER_TICK: u64 = 40;
 const LOGS: usize = 2;
 /// The most small files that are open at once.
 const AT_ONCE: usize = 256;
@@ -150,7 +141,7 @@ impl<P: Peer> Server<'_, P> {
             logs.push(self.peer.writer(&self.case.out_path(file)).await?);
         }
         for number in 0..self.case.lines() {
-            self.at(number / LINES_PER_TICK).await;
+            self.at(number / LINES_PER_MIXED_TICK).await;
             let call = logs[number as usize % LOGS].put_line(line(number));
             let call = self.sampler.held(Kind::Write, call);
             self.timed(Timed::Line, call).await?;
