@@ -1,14 +1,18 @@
 //! What a call of efio-core costs its caller, beside the calls that it stands for.
 //!
-//! The disk's share is not measured: a write that finds no room, and a read that finds nothing,
-//! wait outside the clock. The ratios are to efio, above 1 for a call that takes longer.
+//! The disk's share is not measured. Of bulk writes and reads, a write that finds no room, and a
+//! read that finds nothing, wait outside the clock. Calls that find nothing are measured apart, with
+//! their notifications, over a file in the page cache. The ratios are to efio, above 1 for a call
+//! that takes longer.
 
 use efio_benches::interleave::{Candidate, Reference, Rounds, Spread, Table};
-use efio_core::{Engine, EventKind, File, OpenOptions};
+use efio_core::{Engine, EventKind, File, IoMode, OpenOptions};
 use std::fs;
 use std::hint::black_box;
 use std::io::{BufWriter, Read, Write};
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::FileExt;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -16,6 +20,8 @@ const LINE: usize = 100;
 const LINES: usize = 200_000;
 const PAGE: usize = 4096;
 const PAGES: usize = 16_384;
+/// Reads of scattered pages, and flushes, which find nothing at first.
+const SCATTERED: usize = 1000;
 const ROUNDS: usize = 9;
 
 fn main() {
@@ -25,6 +31,7 @@ fn main() {
     let engine = Engine::new().expect("an engine");
     writes(&engine, &dir);
     reads(&engine, &dir);
+    waits(&engine, &dir);
     drop(engine);
     fs::remove_dir_all(&dir).expect("the directory is ours");
 }
@@ -118,6 +125,96 @@ fn efio_reads(engine: &Engine, path: &Path) -> f64 {
     let spent = start.elapsed() - waited;
     closed(engine, file);
     spent.as_nanos() as f64 / PAGES as f64
+}
+
+fn waits(engine: &Engine, dir: &Path) {
+    let path = dir.join("pages");
+    let mut page = vec![0u8; PAGE];
+    compare(
+        "read of 4 KiB that the driver fetches, with its event",
+        &mut [
+            Candidate::ours("efio File::read", |()| {
+                scattered_reads(engine, &path, false)
+            }),
+            Candidate::rival("pread(2), warm", |()| {
+                let file = fs::File::open(&path).expect("the file");
+                per_call(SCATTERED, |call| {
+                    file.read_exact_at(&mut page, scattered(call))
+                        .expect("data")
+                })
+            }),
+        ],
+    );
+    let (nothing, _peer) = UnixStream::pair().expect("sockets");
+    nothing.set_nonblocking(true).expect("a flag");
+    compare(
+        "read that finds nothing",
+        &mut [
+            Candidate::ours("efio File::read", |()| scattered_reads(engine, &path, true)),
+            Candidate::rival("read(2) of a socket", |()| {
+                per_call(LINES, |_| {
+                    (&nothing).read(black_box(&mut page)).expect_err("no data");
+                })
+            }),
+        ],
+    );
+    let (mine, plain) = (dir.join("mine"), dir.join("plain"));
+    compare(
+        "100 bytes handed to the kernel, with the event",
+        &mut [
+            Candidate::ours("efio write, flush", |()| efio_flushes(engine, &mine)),
+            Candidate::rival("write(2)", |()| {
+                let mut file = fs::File::create(&plain).expect("a file");
+                per_call(SCATTERED, |_| file.write_all(&[b'x'; LINE]).expect("room"))
+            }),
+        ],
+    );
+}
+
+/// The offset of a page that no read-ahead of the last calls has.
+fn scattered(call: usize) -> u64 {
+    (call * 7919 % PAGES * PAGE) as u64
+}
+
+/// Nanoseconds per read of a page that is not in the stream, or, if `spins`, per call that finds it
+/// is not there yet.
+fn scattered_reads(engine: &Engine, path: &Path, spins: bool) -> f64 {
+    let options = OpenOptions::new().read(true).io_mode(IoMode::Uncached);
+    let file = opened(engine, path, &options);
+    let mut page = vec![0u8; PAGE];
+    let (mut spent, mut calls) = (Duration::ZERO, 0);
+    for call in 0..SCATTERED {
+        let start = Instant::now();
+        file.set_position(scattered(call)).expect("a position");
+        let mut asked = None;
+        while file.read(black_box(&mut page)).is_err() {
+            asked.get_or_insert_with(Instant::now);
+            calls += usize::from(spins);
+            if !spins {
+                wait(engine);
+            }
+        }
+        // The call that asks wakes the driver: the others only find nothing.
+        spent +=
+            if spins { asked } else { Some(start) }.map_or(Duration::ZERO, |from| from.elapsed());
+        calls += usize::from(!spins);
+        engine.events().drain().for_each(drop);
+    }
+    closed(engine, file);
+    spent.as_nanos() as f64 / calls.max(1) as f64
+}
+
+fn efio_flushes(engine: &Engine, path: &Path) -> f64 {
+    let options = OpenOptions::new().write(true).create(true).truncate(true);
+    let file = opened(engine, path, &options.io_mode(IoMode::Cached));
+    let spent = per_call(SCATTERED, |_| {
+        file.write(&[b'x'; LINE]).expect("room");
+        while (&file).flush().is_err() {
+            wait(engine);
+        }
+    });
+    closed(engine, file);
+    spent
 }
 
 /// Nanoseconds per call over `calls` of them.
