@@ -5,7 +5,7 @@
 mod core_engine;
 
 use core_engine::{Trail, check};
-use efio_core::model::{Interest, OpenState, Slot};
+use efio_core::model::{Interest, Notify, OpenState, Slot};
 use efio_core::{Errno, Failure};
 use loom::sync::Arc;
 use loom::thread;
@@ -115,10 +115,10 @@ fn a_waiter_is_seen_or_sees() {
             let (slot, published) = (slot.clone(), published.clone());
             thread::spawn(move || {
                 published.store(true, loom::sync::atomic::Ordering::Relaxed);
-                slot.take_interest(Interest::DATA).any()
+                slot.take_waiters(Interest::DATA, 0, &mut Vec::new())
             })
         };
-        slot.add_interest(Interest::DATA);
+        let _ = slot.register(Interest::DATA, Notify::Event);
         let seen = published.load(loom::sync::atomic::Ordering::Relaxed);
         assert!(driver.join().unwrap() || seen, "no event and no data");
     });

@@ -47,9 +47,7 @@ fn a_registered_waker_is_woken_or_its_task_sees() {
             thread::spawn(move || {
                 published.store(true, Ordering::Relaxed);
                 let mut wakers = Vec::new();
-                if slot.take_interest(Interest::DATA).wakers {
-                    slot.waiters.take(Interest::DATA, &mut wakers);
-                }
+                slot.take_waiters(Interest::DATA, 0, &mut wakers);
                 wakers.into_iter().for_each(Waker::wake);
             })
         };
@@ -57,7 +55,7 @@ fn a_registered_waker_is_woken_or_its_task_sees() {
         let registration = slot.register(Interest::DATA, notify);
         let seen = published.load(Ordering::Relaxed);
         if seen {
-            slot.deregister(registration, notify);
+            slot.deregister(registration);
         }
         driver.join().unwrap();
         assert!(seen || count.0.load(Plain::SeqCst) == 1, "a lost wake-up");

@@ -5,7 +5,7 @@ use crate::command::Command;
 use crate::config::Config;
 use crate::error::Errno;
 use crate::event::EventQueue;
-use crate::fd::FdTable;
+use crate::fd::{FdTable, Interest};
 use crate::inbox::Inbox;
 use crate::page::{KernelMemory, PagePool, SlabSource};
 use crate::stats::{Counters, Stats};
@@ -121,7 +121,7 @@ impl Shared {
         while self.inbox.pop().is_some() {}
         let mut wakers = Vec::new();
         for slot in (0..).map_while(|index| self.table.get(index)) {
-            slot.waiters.clear(&mut wakers);
+            slot.take_waiters(Interest::ALL, u64::MAX, &mut wakers);
         }
         for waker in wakers {
             // This is the driver's thread as it ends: nobody reads the count of panics any more.

@@ -1,6 +1,6 @@
 //! Sync, flush and close: requests to the driver; the results are events or wake-ups.
 
-use super::{EINVAL, Locked};
+use super::{EAGAIN, EINVAL, Locked};
 use crate::command::Command;
 use crate::error::Errno;
 use crate::fd::{About, CallerState, Interest, Notify, Question, Requests};
@@ -69,8 +69,13 @@ impl Locked<'_> {
         if let Some(found) = check(self) {
             return found;
         }
-        self.slot.wait_for_written(mark);
-        self.check_or_register(Interest::FLUSHED, Requests::FLUSH, notify, check)
+        let registration = self.slot.register_until(Interest::FLUSHED, mark, notify);
+        if let Some(found) = check(self) {
+            self.slot.deregister(registration);
+            return found;
+        }
+        self.request(Requests::FLUSH);
+        Err(EAGAIN.into())
     }
 
     /// Closes the descriptor and returns the file's failure, if it has failed.

@@ -140,7 +140,7 @@ impl Locked<'_> {
         }
         let registration = self.slot.register(bit, notify);
         if let Some(found) = check(self) {
-            self.slot.deregister(registration, notify);
+            self.slot.deregister(registration);
             return found;
         }
         if bits != Requests::NONE {

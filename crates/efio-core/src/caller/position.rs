@@ -116,7 +116,7 @@ impl Locked<'_> {
             let registration = self.slot.register(Interest::DATA, notify);
             found = self.find_end(notify);
             if found.is_some() {
-                self.slot.deregister(registration, notify);
+                self.slot.deregister(registration);
             }
         }
         Ok(found)

@@ -196,7 +196,7 @@ impl Locked<'_> {
             if let Some(errno) = self.run_failure() {
                 self.state.reading = false;
                 if let Some(registration) = registration {
-                    slot.deregister(registration, notify);
+                    slot.deregister(registration);
                 }
                 return Err(errno.into());
             }
@@ -212,7 +212,7 @@ impl Locked<'_> {
             registration = Some(slot.register(Interest::DATA, notify));
         };
         if let Some(registration) = registration {
-            slot.deregister(registration, notify);
+            slot.deregister(registration);
         }
         Ok(found)
     }

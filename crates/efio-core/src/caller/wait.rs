@@ -78,7 +78,7 @@ impl Shared {
     /// Removes `waker` and its questions from the file `fd`.
     fn forget_waker(&self, fd: Fd, waker: &Waker) {
         if let Some(slot) = self.table.get(fd.index()) {
-            slot.waiters.remove(waker, Interest::ALL);
+            slot.remove_waiter(Interest::ALL, Notify::Waker(waker));
         }
         // Fails if the file is closed: nothing is left then.
         if let Ok(mut file) = self.lock(fd) {

@@ -115,7 +115,7 @@ impl Locked<'_> {
                 self.want_room(copied.bits);
                 return Err(EAGAIN.into());
             }
-            self.slot.deregister(registration, notify);
+            self.slot.deregister(registration);
         }
         self.accept(copied.bytes, notify);
         if copied.bits != Requests::NONE {

@@ -44,7 +44,7 @@ impl<B: Backend> Driven<'_, B> {
         if bits.intersects(Requests::CLOSE.union(Requests::CLOSE_SYNC)) {
             let accepted = slot.marks.accepted();
             // The tasks that wait for the file find that it is closed.
-            self.wake(Interest::ALL);
+            self.take_waiters(Interest::ALL, u64::MAX);
             self.file.life().handle_close();
             self.file.incoming().handle_close();
             let has_backlog = u64::from(self.file.backlog(slot) > 0);
@@ -170,7 +170,7 @@ impl<B: Backend> Driven<'_, B> {
         let fd = self.file.fd();
         self.io.forget_sizes(fd);
         self.io.retries.remove(fd);
-        self.slot.waiters.clear(&mut self.io.outbox.wakers);
+        self.take_waiters(Interest::ALL, u64::MAX);
         let sender = std::mem::take(self.file.close_sender());
         self.note_loss(result, sender.has_waker());
         self.io.shared.counters.reads_served.add(self.slot.clear());

@@ -13,20 +13,19 @@ impl<B: Backend> Driven<'_, B> {
         }
     }
 
-    /// Wakes the tasks that wait for any of `bits`.
-    pub fn wake(&mut self, bits: Interest) {
-        self.slot.waiters.take(bits, &mut self.io.outbox.wakers);
+    /// Takes the waiters for any of `bits` and for at most `written` bytes. The tasks are woken when
+    /// the turn is over; returns whether an event is due.
+    pub fn take_waiters(&mut self, bits: Interest, written: u64) -> bool {
+        let wakers = &mut self.io.outbox.wakers;
+        self.slot.take_waiters(bits, written, wakers)
     }
 
     /// Notifies the callers that wait for any of `bits`: event loops by `event`, and tasks by their
     /// wakers. `None`: the driver emits an event in any case.
     pub fn notify(&mut self, bits: Interest, event: Option<EventKind>) {
-        let due = self.slot.take_interest(bits);
-        if let (true, Some(event)) = (due.event, event) {
+        let is_due = self.take_waiters(bits, u64::MAX);
+        if let (true, Some(event)) = (is_due, event) {
             self.emit(event);
-        }
-        if due.wakers {
-            self.wake(bits);
         }
     }
 
@@ -46,8 +45,9 @@ impl<B: Backend> Driven<'_, B> {
 
     /// Notifies callers that wait for a mark once it is written, whatever was accepted since.
     pub fn notify_flusher(&mut self) {
-        if self.slot.take_awaited(self.file.written()) {
-            self.notify(Interest::FLUSHED, Some(EventKind::Writable));
+        let bit = Interest::FLUSHED;
+        if self.slot.has_interest(bit) && self.take_waiters(bit, self.file.written()) {
+            self.emit(EventKind::Writable);
         }
     }
 

@@ -7,7 +7,7 @@
 //!  accepted            ─────────────────────►
 //!                      ◄─────────────────────    written, durable, failure, open state
 //!  request bits        ─────────────────────►    taken from the inbox
-//!  interest bits       ◄────────────────────►    taken when a notification is due
+//!  waiters             ◄────────────────────►    taken when a notification is due
 //!  requested run       ─────────────────────►    epoch, position
 //!                      ◄─────────────────────    the end of the run
 //! ```
@@ -32,7 +32,6 @@ use cold_state::ColdState;
 use efio_sync::shim::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use efio_sync::{CasCell, SpinLock};
 use std::num::NonZeroU32;
-use waiters::Waiters;
 
 /// The tag in the file's lock while a caller holds it.
 pub const CALLER: NonZeroU32 = NonZeroU32::new(1).unwrap();
@@ -60,10 +59,8 @@ pub struct Slot {
     generation: AtomicU32,
     /// [`Requests`] bits.
     requests: AtomicU32,
-    /// [`Interest`] bits, of event loops and of tasks.
-    interest: AtomicU32,
-    /// The wakers of tasks.
-    pub waiters: Waiters,
+    /// [`Interest`] bits: what the waiters in `cold` wait for, as a hint.
+    interest: AtomicU8,
     /// [`OpenState`].
     state: AtomicU8,
     /// [`ModeStatus`].
@@ -110,8 +107,7 @@ impl Slot {
             marks: Watermarks::default(),
             generation: AtomicU32::new(0),
             requests: AtomicU32::new(0),
-            interest: AtomicU32::new(0),
-            waiters: Waiters::default(),
+            interest: AtomicU8::new(0),
             state: AtomicU8::new(0),
             mode_status: AtomicU8::new(0),
             failed: AtomicI32::new(0),
@@ -145,7 +141,6 @@ impl Slot {
         // Relaxed: no caller has the new generation before it is stored below.
         for word in [
             &self.requests,
-            &self.interest,
             &self.read_epoch,
             &self.read_in_flight,
             &self.syncs_asked,

@@ -1,8 +1,9 @@
-//! The parts of a slot that are rarely used, behind one lock that no call on the hot path takes.
+//! The parts of a slot that are rarely used, behind one lock. No call on the hot path takes it; the
+//! driver takes it when it has published something, to look for waiters.
 
 use super::Slot;
-use super::interest::Interest;
 use super::questions::Questions;
+use super::waiters::Waiters;
 use crate::fd::requests::Requests;
 use crate::fd::sparse_counters::SparseCounters;
 use crate::fd::unwritten::Lost;
@@ -11,6 +12,7 @@ use crate::page::{Block, Page};
 use crate::plan::Asked;
 use crate::stats::{FileStats, NameState};
 use efio_chunks::{ChunkReader, ChunkWriter};
+use efio_sync::shim::atomic::Ordering;
 
 /// The rarely used state; see the module.
 #[derive(Default)]
@@ -18,6 +20,8 @@ pub struct ColdState {
     /// The file's statistics.
     counters: SparseCounters,
     handoff: Option<Box<Handoff>>,
+    /// Who waits for the file.
+    waiters: Waiters,
 }
 
 /// What one side hands to the other.
@@ -34,15 +38,13 @@ struct Handoff {
     lost: Option<Box<Lost>>,
     /// Of callers: their questions whose answers they have not taken.
     questions: Questions,
-    /// The lowest mark up to which a caller waits for writes.
-    awaited: Option<u64>,
 }
 
 impl Handoff {
     fn is_empty(&self) -> bool {
         let has_item = self.writes.is_some() || self.reads.is_some() || self.lost.is_some();
         let has_list = self.positional.capacity() > 0 || !self.questions.is_empty();
-        !has_item && !has_list && self.awaited.is_none()
+        !has_item && !has_list
     }
 }
 
@@ -157,43 +159,21 @@ impl Slot {
         result
     }
 
-    /// Registers a caller that is about to wait until `mark` bytes are written. The holder of the
-    /// file's lock calls this, and sets a request bit afterwards.
-    pub fn wait_for_written(&self, mark: u64) {
+    /// Passes the waiters to `act`.
+    pub(super) fn with_waiters<R>(&self, act: impl FnOnce(&mut Waiters) -> R) -> R {
         let mut cold = self.cold.lock();
-        let awaited = &mut cold.handoff.get_or_insert_default().awaited;
-        *awaited = Some(awaited.map_or(mark, |lowest| lowest.min(mark)));
+        let result = act(&mut cold.waiters);
+        // Relaxed: a hint; see `has_interest`.
+        self.interest
+            .store(cold.waiters.interest().0, Ordering::Relaxed);
+        result
     }
 
-    /// Whether a caller waits for one of the first `written` bytes to be written, or for an unknown
-    /// mark. Then all waiting callers have to be notified, and those that wait for more register
-    /// again.
-    pub fn take_awaited(&self, written: u64) -> bool {
-        if !self.has_interest(Interest::FLUSHED) {
-            // A caller that is about to wait sets a request bit, so the driver checks again.
-            return false;
-        }
-        let mut cold = self.cold.lock();
-        let Some(handoff) = &mut cold.handoff else {
-            return true;
-        };
-        if handoff.awaited.is_some_and(|mark| mark > written) {
-            return false;
-        }
-        handoff.awaited = None;
-        if handoff.is_empty() {
-            cold.handoff = None;
-        }
-        true
-    }
-
-    /// Clears what an idle file, whose accepted bytes are all written, does not need: the memory of
-    /// the list of positional ops, and the awaited mark. No caller waits, but a wait that was over
-    /// before it began may have left a mark. The holder of the file's lock calls this.
+    /// Frees the memory of the list of positional ops, which an idle file does not need. The holder
+    /// of the file's lock calls this.
     pub fn park(&self) {
         let mut cold = self.cold.lock();
         if let Some(handoff) = &mut cold.handoff {
-            handoff.awaited = None;
             handoff.positional.shrink_to_fit();
             if handoff.is_empty() {
                 cold.handoff = None;
