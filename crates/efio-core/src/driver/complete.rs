@@ -116,11 +116,9 @@ impl<B: Backend> Driven<'_, B> {
         if self.slot.failure().is_some() {
             let mut caller = self.slot.caller.acquire(DRIVER);
             self.file.hand_over_unwritten(self.slot, &mut caller);
-            drop(caller);
-            // A `take_unwritten` that waited for this write to complete finds the bytes now.
-            self.notify_all();
         }
         self.on_room_freed();
+        // A `take_unwritten` that waited for this write is notified as well.
         self.notify_flusher();
         self.answer_sizes();
     }
