@@ -140,7 +140,7 @@ impl AsyncFile {
         let fd = shared.open(path.as_ref(), &options, wanted)?;
         let file = File::new(Arc::clone(shared), fd);
         // Dropped before the file, and so before its close.
-        let _cancels = CancelsOpen(token);
+        let _cancels = CancelOnDrop(token);
         poll_fn(|cx| file.poll_open(cx)).await?;
         Ok(Self::from(file))
     }
@@ -337,9 +337,9 @@ impl AsyncFile {
 }
 
 /// Cancels an open when it is dropped; once the file is open, that changes nothing.
-struct CancelsOpen(Arc<OpenToken>);
+struct CancelOnDrop(Arc<OpenToken>);
 
-impl Drop for CancelsOpen {
+impl Drop for CancelOnDrop {
     fn drop(&mut self) {
         self.0.cancel();
     }
