@@ -1,6 +1,6 @@
 //! Sync, flush and close: requests to the driver; the results are events or wake-ups.
 
-use super::{EAGAIN, EINVAL, Locked};
+use super::{EINVAL, Locked};
 use crate::command::Command;
 use crate::error::Errno;
 use crate::fd::{About, CallerState, Interest, Notify, Question, Requests};
@@ -66,16 +66,8 @@ impl Locked<'_> {
             Some(failure) => Some(Err(failure.into())),
             None => (file.slot.marks.written() >= mark).then_some(Ok(())),
         };
-        if let Some(found) = check(self) {
-            return found;
-        }
-        let registration = self.slot.register_until(Interest::FLUSHED, mark, notify);
-        if let Some(found) = check(self) {
-            self.slot.deregister(registration);
-            return found;
-        }
-        self.request(Requests::FLUSH);
-        Err(EAGAIN.into())
+        let (bit, request) = (Interest::FLUSHED, Requests::FLUSH);
+        self.check_or_register_until(bit, mark, request, notify, check)
     }
 
     /// Closes the descriptor and returns the file's failure, if it has failed.

@@ -133,12 +133,24 @@ impl Locked<'_> {
         bit: Interest,
         bits: Requests,
         notify: Notify<'_>,
+        check: impl FnMut(&mut Self) -> Option<io::Result<R>>,
+    ) -> io::Result<R> {
+        self.check_or_register_until(bit, 0, bits, notify, check)
+    }
+
+    /// The same for a call that waits until `mark` bytes are written.
+    pub(super) fn check_or_register_until<R>(
+        &mut self,
+        bit: Interest,
+        mark: u64,
+        bits: Requests,
+        notify: Notify<'_>,
         mut check: impl FnMut(&mut Self) -> Option<io::Result<R>>,
     ) -> io::Result<R> {
         if let Some(found) = check(self) {
             return found;
         }
-        let registration = self.slot.register(bit, notify);
+        let registration = self.slot.register_until(bit, mark, notify);
         if let Some(found) = check(self) {
             self.slot.deregister(registration);
             return found;
