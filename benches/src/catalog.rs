@@ -74,7 +74,8 @@ pub const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "mixed",
-        title: "Mixed server: 4 cold streams in, 4 out with a sync of every 4 MiB, 2 logs, 200 small cold files a second, on one thread",
+        title: "Mixed server: 4 cold streams in, 4 out with a sync of every 4 MiB, 2 logs, \
+                200 small cold files a second, on one thread",
         short: "mixed server, p99 of a read",
         metrics: &[
             less("ms, p99 of a read"),
